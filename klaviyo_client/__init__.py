@@ -1,0 +1,1 @@
+"""What Klaviyo knows about itself: the client both plugins share. Knows nothing of Singer."""

@@ -1,0 +1,250 @@
+#!/usr/bin/env python3
+"""Turn the vendor's OpenAPI document into the two files of facts that this project commits.
+
+    python scripts/update_operations.py PATH_TO_SPEC            # write both files
+    python scripts/update_operations.py PATH_TO_SPEC --check    # write nothing, fail when they differ
+
+* ``klaviyo_client/operations.json``: for every operation its method, path, budgets, scopes, page size, filters, sorts,
+  includes and sparse fields, and the batch limits that only the description states.
+* ``klaviyo_sandbox/facts.json``: for every operation named in ``klaviyo_sandbox/served.txt`` its parameters and the
+  shapes of its bodies, without prose. The sandbox has its own file so that it stays an independent witness.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+OPERATIONS = ROOT / "klaviyo_client" / "operations.json"
+SERVED = ROOT / "klaviyo_sandbox" / "served.txt"
+FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
+
+METHODS = ("get", "post", "patch", "put", "delete")
+SHAPE_KEYWORDS = (
+    "type format nullable enum items properties required additionalProperties oneOf anyOf allOf $ref "
+    "minimum maximum minItems maxItems minLength maxLength default discriminator"
+).split()
+UNITS = {"KB": 1_000, "MB": 1_000_000}
+
+# The document states these limits in prose only, in one of these sentences.
+MAX_ITEMS = (
+    r"[Aa]ccepts (?:up to|a maximum of) `?([\d,]+)`? (?!jobs)",
+    r"Max(?:imum)? number of (?:profiles|coupon codes)[^.:]*?(?:: ?|is )([\d,]+)",
+    r"Email address per request limit: ([\d,]+)",
+)
+MAX_BYTES = r"maximum allowed payload size is (\d+)(KB|MB)"
+MAX_ITEM_BYTES = r"maximum allowed payload size per-\w+ is (\d+)(KB|MB)"
+REDUCED = r"Rate limits when using the `([^`=]+)=([^`]+)` parameter[^:]*:<br>Burst: `(\d+)/s`<br>Steady: `(\d+)/m`"
+
+
+def operations_of(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield (path, method, operation) for every operation of the document."""
+    for path, item in spec["paths"].items():
+        for method in METHODS:
+            if method in item:
+                yield path, method, item[method]
+
+
+def parameters_of(operation: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {parameter["name"]: parameter for parameter in operation.get("parameters", [])}
+
+
+def choices(parameter: dict[str, Any]) -> list[str]:
+    schema = parameter["schema"]
+    return list(schema.get("enum") or schema.get("items", {}).get("enum") or [])
+
+
+def number(text: str) -> int:
+    return int(text.replace(",", ""))
+
+
+def first_match(patterns: tuple[str, ...], text: str) -> re.Match[str] | None:
+    return next((found for found in (re.search(pattern, text) for pattern in patterns) if found), None)
+
+
+def budgets(operation: dict[str, Any]) -> dict[str, int]:
+    """Requests per second (burst), minute (steady) and day (daily)."""
+    return {name: int(rate.split("/")[0]) for name, rate in operation["x-klaviyo-ratelimit"].items()}
+
+
+def by_type(parameters: dict[str, dict[str, Any]], prefix: str) -> dict[str, list[str]]:
+    """``fields[profile]`` and its like, as {resource type: names}."""
+    return {
+        name[len(prefix) + 1 : -1]: choices(parameter)
+        for name, parameter in parameters.items()
+        if name.startswith(f"{prefix}[")
+    }
+
+
+def prose_limits(description: str) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    if found := first_match(MAX_ITEMS, description):
+        facts["max_items"] = number(found[1])
+    for key, pattern in (("max_bytes", MAX_BYTES), ("max_item_bytes", MAX_ITEM_BYTES)):
+        if found := re.search(pattern, description):
+            facts[key] = int(found[1]) * UNITS[found[2]]
+    reduced = [
+        {"parameter": name, "value": value, "burst": int(burst), "steady": int(steady)}
+        for name, value, burst, steady in re.findall(REDUCED, description)
+    ]
+    if reduced:
+        facts["reduced"] = reduced
+    return facts
+
+
+def client_facts(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """What the client needs to know of one operation."""
+    parameters = parameters_of(operation)
+    facts: dict[str, Any] = {
+        "method": method.upper(),
+        "path": path,
+        **budgets(operation),
+        "scopes": operation.get("x-klaviyo-scopes", []),
+    }
+    if size := parameters.get("page[size]"):
+        facts["page_size"] = {key: size["schema"][key] for key in ("minimum", "default", "maximum")}
+    facts["paged"] = "page[cursor]" in parameters
+    if filters := operation.get("x-klaviyo-filters"):
+        facts["filters"] = {field: rule["operators"] for field, rule in filters.items()}
+    for key in ("sort", "include"):
+        if key in parameters:
+            facts[key] = choices(parameters[key])
+    for key in ("fields", "additional-fields"):
+        if found := by_type(parameters, key):
+            facts[key.replace("-", "_")] = found
+    facts.update(prose_limits(operation.get("description", "")))
+    return facts
+
+
+def shape(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema without prose and examples; references point into ``#/schemas``."""
+    kept: dict[str, Any] = {}
+    for key in SHAPE_KEYWORDS:
+        if key not in schema:
+            continue
+        value = schema[key]
+        if key == "$ref":
+            value = value.replace("#/components/schemas/", "#/schemas/")
+        elif key == "properties":
+            value = {name: shape(child) for name, child in value.items()}
+        elif key in ("oneOf", "anyOf", "allOf"):
+            value = [shape(child) for child in value]
+        elif isinstance(value, dict) and key in ("items", "additionalProperties"):
+            value = shape(value)
+        kept[key] = value
+    return kept
+
+
+def references(node: Any) -> Iterator[str]:
+    """Names of the component schemas that a shape points to."""
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].rsplit("/", 1)[-1]
+        for value in node.values():
+            yield from references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from references(value)
+
+
+def body_shape(holder: dict[str, Any]) -> dict[str, Any] | None:
+    content = holder.get("content")
+    return shape(next(iter(content.values()))["schema"]) if content else None
+
+
+def sandbox_facts(spec: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+    """What the sandbox needs to know of one operation."""
+    responses = {}
+    for status, response in operation["responses"].items():
+        if "$ref" in response:
+            response = spec["components"]["responses"][response["$ref"].rsplit("/", 1)[-1]]
+        responses[status] = body_shape(response)
+    facts: dict[str, Any] = {
+        "method": method.upper(),
+        "path": path,
+        **budgets(operation),
+        "scopes": operation.get("x-klaviyo-scopes", []),
+        "filters": operation.get("x-klaviyo-filters", {}),
+        "parameters": {
+            name: {"in": p["in"], "required": bool(p.get("required")), "schema": shape(p["schema"])}
+            for name, p in parameters_of(operation).items()
+        },
+        "responses": responses,
+    }
+    if "requestBody" in operation:
+        facts["body"] = body_shape(operation["requestBody"])
+    facts.update(prose_limits(operation.get("description", "")))
+    return facts
+
+
+def closure(spec: dict[str, Any], served: dict[str, Any]) -> dict[str, Any]:
+    """Every component schema that the served operations reach."""
+    schemas: dict[str, Any] = {}
+    waiting = set(references(served))
+    while waiting:
+        name = waiting.pop()
+        schemas[name] = shape(spec["components"]["schemas"][name])
+        waiting |= set(references(schemas[name])) - schemas.keys()
+    return dict(sorted(schemas.items()))
+
+
+def one_line_each(document: dict[str, Any]) -> str:
+    """JSON with one line per entry of each top-level object, so that a diff names what changed."""
+    parts = []
+    for key, value in document.items():
+        if isinstance(value, dict):
+            lines = ",\n".join(
+                f"  {json.dumps(name)}: {json.dumps(entry, separators=(',', ':'))}" for name, entry in value.items()
+            )
+            parts.append(f"{json.dumps(key)}: {{\n{lines}\n}}")
+        else:
+            parts.append(f"{json.dumps(key)}: {json.dumps(value)}")
+    return "{\n" + ",\n".join(parts) + "\n}\n"
+
+
+def build(spec: dict[str, Any], served_names: list[str]) -> dict[Path, str]:
+    """The text of both files, by path.
+
+    Raises:
+        SystemExit: an operation that the sandbox wants to serve is not in the document.
+    """
+    found = {op["operationId"]: (path, method, op) for path, method, op in operations_of(spec)}
+    if missing := [name for name in served_names if name not in found]:
+        raise SystemExit(f"not in the specification: {', '.join(missing)}")
+    revision = spec["info"]["version"]
+    served = {name: sandbox_facts(spec, *found[name]) for name in sorted(served_names)}
+    return {
+        OPERATIONS: one_line_each(
+            {
+                "revision": revision,
+                "operations": {name: client_facts(*found[name]) for name in sorted(found)},
+            }
+        ),
+        FACTS: one_line_each({"revision": revision, "operations": served, "schemas": closure(spec, served)}),
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("spec", type=Path, help="the vendor's OpenAPI document (JSON)")
+    parser.add_argument("--check", action="store_true", help="fail when a committed file differs")
+    arguments = parser.parse_args()
+    texts = build(json.loads(arguments.spec.read_text()), SERVED.read_text().split())
+    stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
+    for path in stale:
+        if arguments.check:
+            print(f"{path.relative_to(ROOT)} differs from what the specification says", file=sys.stderr)
+        else:
+            path.write_text(texts[path])
+            print(f"wrote {path.relative_to(ROOT)}")
+    return 1 if stale and arguments.check else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
