@@ -27,9 +27,10 @@ FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
 
 METHODS = ("get", "post", "patch", "put", "delete")
 SHAPE_KEYWORDS = (
-    "type format nullable enum items properties required additionalProperties oneOf anyOf allOf $ref "
-    "minimum maximum minItems maxItems minLength maxLength default discriminator"
-).split()
+    *("type", "format", "nullable", "enum", "items", "properties", "required", "additionalProperties"),
+    *("oneOf", "anyOf", "allOf", "$ref", "discriminator", "default"),
+    *("minimum", "maximum", "minItems", "maxItems", "minLength", "maxLength"),
+)
 UNITS = {"KB": 1_000, "MB": 1_000_000}
 
 # The document states these limits in prose only, in one of these sentences.

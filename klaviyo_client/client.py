@@ -1,0 +1,225 @@
+"""Acquire budget, send, retry in exactly one place, decode."""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Callable, Generator, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+from urllib.parse import urljoin
+
+import backoff
+import msgspec
+
+from klaviyo_client import errors, protocol
+from klaviyo_client.limits import Budgets, Clock
+from klaviyo_client.operations import Operation, operation, pinned_revision
+from klaviyo_client.protocol import Page
+from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
+
+T = TypeVar("T")
+logger = logging.getLogger(__name__)
+
+DEFAULT_API_URL = "https://a.klaviyo.com"
+_REDIRECTS = (301, 302, 303, 307, 308)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a call may go on trying.
+
+    Attributes:
+        attempts: requests that one call may send.
+        seconds: time after which no further attempt is begun.
+        longest_wait: cap on a single wait, also on one that Klaviyo asks for.
+    """
+
+    attempts: int = 8
+    seconds: float = 600.0
+    longest_wait: int = 120
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A success. ``document`` is None where Klaviyo sends no body (202, 204)."""
+
+    status: int
+    headers: Mapping[str, str]
+    document: Any = None
+
+    @property
+    def partial_failure(self) -> str | None:
+        """What Klaviyo dropped although it accepted the rest (``phone_number``), or None."""
+        return self.headers.get(protocol.PARTIAL_FAILURE)
+
+
+@dataclass
+class KlaviyoClient:
+    """One account. Safe to share between threads.
+
+    Args:
+        api_key: a private key (``pk_...``).
+        api_url: where the API is; https, or this machine.
+        revision: the API revision to ask for, by default the one the facts were generated from.
+        rate_limit_share: the part of every budget that we spend, in (0, 1].
+        request_timeout: seconds to wait for a connection, and for each part of an answer.
+
+    Raises:
+        SettingsError: one of these cannot be.
+    """
+
+    api_key: str = field(repr=False)
+    api_url: str = DEFAULT_API_URL
+    revision: str | None = None
+    rate_limit_share: float = 0.9
+    request_timeout: float = 60.0
+    user_agent: str = "singer-klaviyo"
+    patience: Patience = field(default_factory=Patience)
+    clock: Clock = field(default_factory=Clock)
+    transport: Transport | None = None
+
+    def __post_init__(self) -> None:
+        self.api_url = protocol.checked_api_url(self.api_url)
+        if not self.api_key or not self.api_key.isascii() or not self.api_key.isprintable() or " " in self.api_key:
+            raise errors.SettingsError("api_key must be a private key such as pk_..., without spaces")
+        if not 0 < self.rate_limit_share <= 1:
+            raise errors.SettingsError("rate_limit_share must be greater than 0 and at most 1")
+        if self.request_timeout <= 0:
+            raise errors.SettingsError("request_timeout must be greater than 0 seconds")
+        self._budgets = Budgets(self.rate_limit_share, self.clock)
+        self._transport = self.transport or RequestsTransport(self.api_key, timeout=self.request_timeout)
+        self._revision = self.revision or pinned_revision()
+
+    def call(
+        self,
+        name: str,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
+        repeatable: bool = False,
+    ) -> Reply:
+        """Carry out one operation.
+
+        Args:
+            name: Klaviyo's operation id.
+            path: values for the path's parameters.
+            query: the query string's parameters.
+            body: a JSON document, or its bytes.
+            repeatable: whether doing it twice is the same as once. What is not (and is no GET) is sent again
+                only when it is certain that it was not done.
+
+        Raises:
+            Refused: Klaviyo answered 4xx.
+            Unavailable: no answer, or only 429 and 5xx, for as long as ``patience`` allows.
+            UntrustedOrigin: a redirect leads to another origin.
+        """
+        op = operation(name)
+        url = self.api_url + protocol.path_of(op, path or {})
+        content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+
+        def attempt() -> Reply:
+            response = self._attempt(op, url, query or {}, content)
+            return Reply(response.status, response.headers, self._document(op, response))
+
+        return self._retrying(op, attempt, repeatable=repeatable or op.method == "GET")
+
+    def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
+        """The first page of a collection."""
+        op = operation(name)
+        return self._page(op, self.api_url + protocol.path_of(op, path or {}), query or {})
+
+    def next_page(self, name: str, url: str) -> Page:
+        """The page that a ``next`` link leads to. It repeats the query of the page that it came with."""
+        op = operation(name)
+        return self._page(op, protocol.same_origin(url, self.api_url), {})
+
+    def pages(
+        self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
+    ) -> Iterator[Page]:
+        """Every page of a collection, in order."""
+        page = self.page(name, path=path, query=query)
+        yield page
+        while page.next:
+            page = self.next_page(name, page.next)
+            yield page
+
+    def _page(self, op: Operation, url: str, query: Mapping[str, str]) -> Page:
+        def decode(response: Response) -> Page:
+            try:
+                return protocol.decode_page(response.body, self.api_url)
+            except (ValueError, TypeError, KeyError, AttributeError) as error:
+                raise errors.BadDocument(f"{op.id}: the answer is no JSON:API document", operation=op.id) from error
+
+        return self._retrying(op, lambda: decode(self._attempt(op, url, query, None)), repeatable=True)
+
+    def _retrying(self, op: Operation, attempt: Callable[[], T], *, repeatable: bool) -> T:
+        """The one retry place."""
+        attempts = backoff.on_exception(
+            self._waits,
+            errors.Unavailable,
+            max_tries=self.patience.attempts,
+            max_time=self.patience.seconds,
+            giveup=lambda fault: not repeatable and getattr(fault, "perhaps_done", True),
+            jitter=None,
+            logger=None,
+        )
+        result: T = attempts(attempt)()
+        return result
+
+    def _attempt(self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None) -> Response:
+        """One request within the budget; its answer, or the error that the status stands for."""
+        budget = self._budgets.of(op.id, op.rates(query))
+        budget.acquire()
+        response = self._exchange(op, url, query, body)
+        if rates := protocol.announced_rates(response.headers):
+            budget.announced(*rates)
+        seconds = protocol.retry_after(response.headers, self.patience.longest_wait)
+        if response.status == 429:
+            budget.throttled(1 if seconds is None else seconds)
+            raise errors.Throttled(f"{op.id}: Klaviyo asks to slow down (429)", operation=op.id, retry_after=seconds)
+        if response.status >= 500:
+            raise errors.ServerFault(
+                f"{op.id}: Klaviyo answered {response.status}", operation=op.id, retry_after=seconds
+            )
+        if response.status >= 400:
+            raise protocol.refusal(response.status, response.body, op)
+        return response
+
+    def _waits(self) -> Generator[float, errors.Unavailable, None]:
+        # The waiting is done here, on our own clock, so that a test can switch it off; `backoff` is told to add none.
+        fault = yield 0.0
+        pause = 0.5
+        while True:
+            seconds = pause * random.uniform(0.75, 1.25) if fault.retry_after is None else float(fault.retry_after)
+            logger.warning("%s; trying again in %.1f s", fault, seconds)
+            if not isinstance(fault, errors.Throttled):  # a 429 has already closed the budget for that long
+                self.clock.sleep(seconds)
+            pause = min(pause * 2, self.patience.longest_wait)
+            fault = yield 0.0
+
+    def _exchange(self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None) -> Response:
+        headers = protocol.headers(self._revision, self.user_agent, with_body=body is not None)
+        for _ in range(4):
+            try:
+                response = self._transport.send(Request(op.method, url, headers, query, body))
+            except Broken as broken:
+                raise errors.ConnectionFault(
+                    f"{op.id}: {broken} ({self.api_url})", operation=op.id, perhaps_done=broken.perhaps_done
+                ) from broken
+            if response.status not in _REDIRECTS:
+                return response
+            url, query = protocol.same_origin(urljoin(url, response.headers.get("location", "")), self.api_url), {}
+            if op.method != "GET":
+                break
+        raise errors.BadRequest(f"{op.id}: redirected, check api_url", status=response.status, operation=op.id)
+
+    @staticmethod
+    def _document(op: Operation, response: Response) -> Any:
+        if not response.body.strip():
+            return None
+        try:
+            return protocol.decode_json(response.body)
+        except ValueError as error:
+            raise errors.BadDocument(f"{op.id}: the answer is not JSON", operation=op.id) from error

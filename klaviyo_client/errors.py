@@ -1,0 +1,140 @@
+"""Everything that can go wrong between us and Klaviyo, split by who must act.
+
+::
+
+    KlaviyoError
+    ├── SettingsError            the user: a setting is wrong, nothing was sent
+    │   └── UntrustedOrigin      the user: the key would have left for another origin
+    ├── Refused                  Klaviyo answered 4xx and will answer the same again
+    │   ├── InvalidKey       401 the user: the private key is wrong or was revoked
+    │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
+    │   ├── NotFound         404 the caller: the thing is gone
+    │   ├── Conflict         409 the caller: another profile has this identifier
+    │   ├── RevisionRetired  410 the user: the pinned revision is served no more
+    │   ├── TooLarge         413 the caller: send less at once
+    │   └── BadRequest       400 and the others: the caller, ``errors`` says where
+    └── Unavailable              nobody: retried already, try again later
+        ├── Throttled        429 certainly not done
+        ├── ServerFault      5xx perhaps done
+        ├── ConnectionFault      perhaps done, see ``perhaps_done``
+        └── BadDocument          the answer is not what the specification promises
+
+Data lives in attributes. ``str(error)`` is one line without keys, e-mail addresses and phone numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from klaviyo_client.privacy import mask
+
+
+@dataclass(frozen=True)
+class ApiError:
+    """One entry of the ``errors`` member of Klaviyo's error document."""
+
+    code: str
+    title: str
+    detail: str
+    pointer: str | None = None
+    parameter: str | None = None
+    id: str | None = None
+    meta: dict[str, object] | None = None
+
+
+class KlaviyoError(Exception):
+    """Root of the tree."""
+
+    def __str__(self) -> str:
+        return mask(" ".join(super().__str__().split()))
+
+
+class SettingsError(KlaviyoError):
+    """A setting is missing or wrong."""
+
+
+class UntrustedOrigin(SettingsError):
+    """A link or redirect points to another origin than ``api_url``."""
+
+
+class Refused(KlaviyoError):
+    """Klaviyo answered 4xx.
+
+    Attributes:
+        status: the HTTP status.
+        operation: Klaviyo's operation id, such as ``get_profiles``.
+        errors: what Klaviyo says, one entry per fault that it found.
+    """
+
+    def __init__(self, message: str, *, status: int, operation: str, errors: tuple[ApiError, ...] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.operation = operation
+        self.errors = errors
+
+
+class InvalidKey(Refused):
+    """401."""
+
+
+class NotAllowed(Refused):
+    """403."""
+
+
+class NotFound(Refused):
+    """404."""
+
+
+class Conflict(Refused):
+    """409."""
+
+
+class RevisionRetired(Refused):
+    """410."""
+
+
+class TooLarge(Refused):
+    """413."""
+
+
+class BadRequest(Refused):
+    """400, 405, 415 and every other 4xx."""
+
+
+class Unavailable(KlaviyoError):
+    """No usable answer, after as many attempts as were allowed.
+
+    Attributes:
+        operation: Klaviyo's operation id.
+        retry_after: seconds that Klaviyo asked us to wait, if it did.
+        perhaps_done: whether Klaviyo may have carried the request out.
+    """
+
+    perhaps_done = True
+
+    def __init__(self, message: str, *, operation: str, retry_after: int | None = None) -> None:
+        super().__init__(message)
+        self.operation = operation
+        self.retry_after = retry_after
+
+
+class Throttled(Unavailable):
+    """429."""
+
+    perhaps_done = False
+
+
+class ServerFault(Unavailable):
+    """500, 502, 503, 504, 524 and every other 5xx."""
+
+
+class ConnectionFault(Unavailable):
+    """No connection, a connection that broke, or silence for longer than the time-out."""
+
+    def __init__(self, message: str, *, operation: str, perhaps_done: bool) -> None:
+        super().__init__(message, operation=operation)
+        self.perhaps_done = perhaps_done
+
+
+class BadDocument(Unavailable):
+    """A success whose body is not the JSON document that the specification promises."""

@@ -1,0 +1,110 @@
+"""Klaviyo's budgets: per operation, so many requests a second (burst) and a minute (steady). Thread-safe.
+
+Klaviyo counts in fixed windows whose edges we cannot see, so a budget is kept over *every* window of that length: then
+it holds whatever the edges are. Spending is by reservation: a thread takes the next free moment and sleeps until then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+BURST_SECONDS = 1.0
+STEADY_SECONDS = 60.0
+# After a 429 that our own count did not foresee, others are spending too: give way, then come back.
+_EASE = 0.75
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Time as an argument, so that a test can switch waiting off."""
+
+    monotonic: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+@dataclass
+class _Window:
+    seconds: float
+    limit: int
+    taken: deque[float] = field(default_factory=deque)
+
+    def earliest(self, moment: float, allowed: int) -> float:
+        """When one more request fits, not before ``moment``."""
+        while self.taken and self.taken[0] <= moment - self.seconds:
+            self.taken.popleft()
+        if len(self.taken) < allowed:
+            return moment
+        return max(moment, self.taken[len(self.taken) - allowed] + self.seconds)
+
+
+class Budget:
+    """The budget of one operation, with one verb: ``acquire``."""
+
+    def __init__(self, burst: int, steady: int, *, share: float = 1.0, clock: Clock | None = None) -> None:
+        self._clock = clock or Clock()
+        self._share = share
+        self._windows = (_Window(BURST_SECONDS, burst), _Window(STEADY_SECONDS, steady))
+        self._lock = threading.Lock()
+        self._last = 0.0
+        self._resume = 0.0
+        self._ease = 1.0
+        self._eased = 0.0
+
+    def acquire(self) -> float:
+        """Wait until one more request may be sent; returns the seconds waited."""
+        with self._lock:
+            now = self._clock.monotonic()
+            self._recover(now)
+            moment = max(now, self._last, self._resume)
+            for window in self._windows:
+                moment = window.earliest(moment, self._allowed(window.limit))
+            for window in self._windows:
+                window.taken.append(moment)
+            self._last = moment
+        if moment > now:
+            self._clock.sleep(moment - now)
+        return moment - now
+
+    def throttled(self, seconds: float) -> None:
+        """A 429 came: nobody sends for so long, and everybody more slowly for a while."""
+        with self._lock:
+            now = self._clock.monotonic()
+            if now >= self._resume:  # of many threads that are refused at once, the first slows us down
+                self._ease *= _EASE
+                self._eased = now
+            self._resume = max(self._resume, now + seconds)
+
+    def announced(self, burst: int, steady: int) -> None:
+        """The server told its limits for this account; they win over the specification."""
+        with self._lock:
+            for window, limit in zip(self._windows, (burst, steady), strict=True):
+                window.limit = limit
+
+    def _allowed(self, limit: int) -> int:
+        return max(1, int(limit * self._share * self._ease))
+
+    def _recover(self, now: float) -> None:
+        while self._ease < 1.0 and now - self._eased >= STEADY_SECONDS:
+            self._ease = min(1.0, self._ease / _EASE)
+            self._eased += STEADY_SECONDS
+
+
+class Budgets:
+    """One budget per operation, and per stricter variant of it, made when first asked for."""
+
+    def __init__(self, share: float, clock: Clock) -> None:
+        self._share = share
+        self._clock = clock
+        self._made: dict[tuple[str, int, int], Budget] = {}
+        self._lock = threading.Lock()
+
+    def of(self, operation: str, rates: tuple[int, int]) -> Budget:
+        key = (operation, *rates)
+        with self._lock:
+            if key not in self._made:
+                self._made[key] = Budget(*rates, share=self._share, clock=self._clock)
+            return self._made[key]

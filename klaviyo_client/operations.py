@@ -1,0 +1,115 @@
+"""What the vendor's specification says about each operation. ``operations.json`` is generated, never edited."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import resources
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ReducedLimit:
+    """A stricter budget that one query parameter brings about."""
+
+    parameter: str
+    value: str
+    burst: int
+    steady: int
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of Klaviyo's API.
+
+    Attributes:
+        burst: requests per second that an account may make.
+        steady: requests per minute.
+        daily: requests per day, where the specification names a limit.
+        scopes: what the key must be allowed.
+        page_size: the largest ``page[size]``, if the operation takes one.
+        filters: field -> form (``single``, ``list``, ``none``) -> operators.
+        fields: resource type -> names that ``fields[type]`` takes.
+        max_items, max_bytes, max_item_bytes: bounds of one request, in items and bytes.
+    """
+
+    id: str
+    method: str
+    path: str
+    burst: int
+    steady: int
+    daily: int | None = None
+    scopes: tuple[str, ...] = ()
+    page_size: int | None = None
+    paged: bool = False
+    filters: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    sort: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    additional_fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    max_items: int | None = None
+    max_bytes: int | None = None
+    max_item_bytes: int | None = None
+    reduced: tuple[ReducedLimit, ...] = ()
+
+    def operators(self, name: str) -> frozenset[str]:
+        """Operators that the field can be filtered with; empty when it cannot."""
+        return frozenset(op for form in self.filters.get(name, {}).values() for op in form)
+
+    def rates(self, query: Mapping[str, str]) -> tuple[int, int]:
+        """(burst, steady) for a request with this query: the strictest that applies."""
+        rates = [(self.burst, self.steady)]
+        rates += [
+            (limit.burst, limit.steady)
+            for limit in self.reduced
+            if limit.value in query.get(limit.parameter, "").split(",")
+        ]
+        return min(rates)
+
+
+def _operation(name: str, facts: Mapping[str, Any]) -> Operation:
+    page_size = facts.get("page_size")
+    return Operation(
+        id=name,
+        method=facts["method"],
+        path=facts["path"],
+        burst=facts["burst"],
+        steady=facts["steady"],
+        daily=facts.get("daily"),
+        scopes=tuple(facts["scopes"]),
+        page_size=page_size["maximum"] if page_size else None,
+        paged=facts["paged"],
+        filters=facts.get("filters", {}),
+        sort=tuple(facts.get("sort", ())),
+        include=tuple(facts.get("include", ())),
+        fields={kind: frozenset(names) for kind, names in facts.get("fields", {}).items()},
+        additional_fields={kind: frozenset(names) for kind, names in facts.get("additional_fields", {}).items()},
+        max_items=facts.get("max_items"),
+        max_bytes=facts.get("max_bytes"),
+        max_item_bytes=facts.get("max_item_bytes"),
+        reduced=tuple(ReducedLimit(**limit) for limit in facts.get("reduced", ())),
+    )
+
+
+@cache
+def _document() -> Mapping[str, Any]:
+    text = resources.files("klaviyo_client").joinpath("operations.json").read_text("utf-8")
+    document: Mapping[str, Any] = json.loads(text)
+    return document
+
+
+def pinned_revision() -> str:
+    """The API revision that ``operations.json`` was made from, such as ``2026-07-15``."""
+    return str(_document()["revision"])
+
+
+@cache
+def operation(name: str) -> Operation:
+    """The operation with this id.
+
+    Raises:
+        KeyError: the specification has no such operation.
+    """
+    return _operation(name, _document()["operations"][name])

@@ -1,0 +1,246 @@
+"""Klaviyo's protocol as functions on values: no socket, no clock, no state."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from klaviyo_client import errors
+from klaviyo_client.operations import Operation
+
+MEDIA_TYPE = "application/vnd.api+json"
+PARTIAL_FAILURE = "x-klaviyo-partial-failure"
+
+_REFUSALS: Mapping[int, type[errors.Refused]] = {
+    401: errors.InvalidKey,
+    403: errors.NotAllowed,
+    404: errors.NotFound,
+    409: errors.Conflict,
+    410: errors.RevisionRetired,
+    413: errors.TooLarge,
+}
+_ADVICE: Mapping[int, str] = {
+    401: "Klaviyo does not accept the api_key: check that it is a private key (it begins with pk_) and was not revoked",
+    410: "Klaviyo no longer serves this revision: update singer-klaviyo, or set revision to one that is served",
+}
+
+
+@dataclass(frozen=True)
+class Page:
+    """One decoded response document. Read-only: several tables are made from the same page.
+
+    Attributes:
+        data: the primary resources (a single resource comes as a list of one).
+        included: related resources by (type, id).
+        next: the absolute URL of the next page, or None.
+    """
+
+    data: Sequence[Mapping[str, Any]]
+    included: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    next: str | None = None
+
+
+def headers(revision: str, user_agent: str, *, with_body: bool) -> dict[str, str]:
+    """Headers of every request but the key, which the transport adds."""
+    made = {
+        "accept": MEDIA_TYPE,
+        "revision": revision,
+        "user-agent": user_agent,
+        # Without it a retired revision is answered in the shape of a newer one, silently.
+        "x-klaviyo-revision-fall-forward-opt-out": "1",
+    }
+    if with_body:
+        made["content-type"] = MEDIA_TYPE
+    return made
+
+
+def checked_api_url(url: str) -> str:
+    """The base address without a trailing slash.
+
+    Raises:
+        SettingsError: it is no address, or it would send the key in the clear to another machine.
+    """
+    parts = urlsplit(url.strip())
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise errors.SettingsError(f"api_url must be an address such as https://a.klaviyo.com, not {url!r}")
+    if parts.username or parts.query or parts.fragment:
+        raise errors.SettingsError("api_url must be a plain address, without user name, query or fragment")
+    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+        raise errors.SettingsError(
+            f"api_url must begin with https:// (http is only for this machine): {parts.hostname} would see the key"
+        )
+    return url.strip().rstrip("/")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """(scheme, host, port) of an address."""
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return parts.scheme, (parts.hostname or "").lower(), port
+
+
+def same_origin(url: str, api_url: str) -> str:
+    """The URL, when it stays at ``api_url``'s origin.
+
+    Raises:
+        UntrustedOrigin: it leads elsewhere, and the key must not follow.
+    """
+    try:
+        same = origin(url) == origin(api_url)
+    except ValueError:
+        same = False
+    if not same:
+        host = urlsplit(url).hostname
+        raise errors.UntrustedOrigin(
+            f"Klaviyo's answer leads to another origin ({host}) than api_url; the key was not sent there"
+        )
+    return url
+
+
+def path_of(operation: Operation, values: Mapping[str, str]) -> str:
+    """The operation's path with its parameters filled in and escaped."""
+    return re.sub(r"\{(\w+)\}", lambda found: quote(values[found[1]], safe=""), operation.path)
+
+
+# Filters ------------------------------------------------------------------------------------------------------------
+
+
+def literal(value: str | float | bool | datetime | Iterable[str]) -> str:
+    """A value in Klaviyo's filter language: quoted text, bare numbers and times, bracketed lists."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case datetime():
+            return utc_text(value)
+        case int() | float():
+            return repr(value)
+        case str():
+            return json.dumps(value, ensure_ascii=False)
+        case _:
+            return "[" + ",".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "]"
+
+
+def condition(operator: str, name: str, value: str | float | bool | datetime | Iterable[str]) -> str:
+    """One condition, such as ``greater-than(updated,2026-01-01T00:00:00Z)``."""
+    return f"{operator}({name},{literal(value)})"
+
+
+def all_of(conditions: Sequence[str]) -> str:
+    """Every condition at once; Klaviyo's filters know no "or"."""
+    return conditions[0] if len(conditions) == 1 else f"and({','.join(conditions)})"
+
+
+def utc_text(moment: datetime) -> str:
+    """RFC 3339 in UTC with ``Z``, with microseconds only where there are some."""
+    text = moment.astimezone(UTC).isoformat()
+    return text.replace("+00:00", "Z")
+
+
+# Answers ------------------------------------------------------------------------------------------------------------
+
+
+def decode_json(body: bytes) -> Any:
+    """The body's JSON value.
+
+    Raises:
+        ValueError: it is not JSON.
+    """
+    try:
+        return msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        # Half of a surrogate pair and 1e400 are legal for most writers of JSON; a custom property may hold them.
+        value = json.loads(body.decode("utf-8", "replace"))
+        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
+def decode_page(body: bytes, api_url: str) -> Page:
+    """A document with ``data`` as a page.
+
+    Raises:
+        ValueError: the body is no such document.
+        UntrustedOrigin: the next page would be elsewhere.
+    """
+    document = decode_json(body)
+    if not isinstance(document, dict) or "data" not in document:
+        raise ValueError("the document has no data")
+    data = document["data"]
+    rows = data if isinstance(data, list) else [] if data is None else [data]
+    following = (document.get("links") or {}).get("next")
+    return Page(
+        data=rows,
+        included={(entry["type"], entry["id"]): entry for entry in document.get("included") or ()},
+        next=same_origin(following, api_url) if following else None,
+    )
+
+
+def retry_after(response_headers: Mapping[str, str], cap: int) -> int | None:
+    """Seconds that the server asks for, at most ``cap``; None when it says nothing we understand."""
+    text = response_headers.get("retry-after", "").strip()
+    return min(int(text), cap) if text.isdecimal() else None
+
+
+def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int] | None:
+    """(burst, steady) from ``ratelimit-limit: 75, 75;w=1, 750;w=60``, when the header says so."""
+    windows = {
+        window: int(limit)
+        for limit, window in re.findall(r"(\d+)\s*;\s*w=(\d+)", response_headers.get("ratelimit-limit", ""))
+    }
+    return (windows["1"], windows["60"]) if {"1", "60"} <= windows.keys() else None
+
+
+def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:
+    """The entries of an error document; empty when the body is something else (a proxy's HTML, say)."""
+    try:
+        document = decode_json(body)
+    except ValueError:
+        return ()
+    entries = document.get("errors") if isinstance(document, dict) else None
+    return tuple(_api_error(entry) for entry in entries or () if isinstance(entry, dict))
+
+
+def _api_error(entry: Mapping[str, Any]) -> errors.ApiError:
+    source = entry.get("source") if isinstance(entry.get("source"), dict) else {}
+    meta = entry.get("meta")
+    return errors.ApiError(
+        code=str(entry.get("code", "")),
+        title=str(entry.get("title", "")),
+        detail=str(entry.get("detail", "")),
+        pointer=source.get("pointer") if source else None,
+        parameter=source.get("parameter") if source else None,
+        id=entry.get("id"),
+        meta=meta if isinstance(meta, dict) else None,
+    )
+
+
+def refusal(status: int, body: bytes, operation: Operation) -> errors.Refused:
+    """The error for a 4xx answer, with what to do about it."""
+    found = api_errors(body)
+    said = "; ".join(_sentence(error) for error in found[:3]) or f"HTTP {status}"
+    advice = _ADVICE.get(status)
+    if status == 403:
+        advice = (
+            f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
+        )
+    message = f"{advice} ({said})" if advice else f"{operation.id} was refused: {said}"
+    kind = _REFUSALS.get(status, errors.BadRequest)
+    return kind(message, status=status, operation=operation.id, errors=found)
+
+
+def _sentence(error: errors.ApiError) -> str:
+    place = error.pointer or error.parameter
+    return (error.detail or error.title) + (f" [{place}]" if place else "")

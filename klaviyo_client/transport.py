@@ -1,0 +1,109 @@
+"""The only module that opens a socket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+
+
+@dataclass(frozen=True)
+class Request:
+    """What goes over the wire, without the key."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    query: Mapping[str, str]
+    body: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Response:
+    """What came back. Header names are lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Broken(Exception):  # noqa: N818 - it never leaves the client, which gives it its public name
+    """No answer. ``perhaps_done`` says whether the request may have reached the server."""
+
+    def __init__(self, message: str, *, perhaps_done: bool) -> None:
+        super().__init__(message)
+        self.perhaps_done = perhaps_done
+
+
+class Transport(Protocol):
+    """One method touches the wire; a test may pass any object that has it."""
+
+    def send(self, request: Request) -> Response:
+        """Send one request and return its answer, whatever the status.
+
+        Raises:
+            Broken: there was no whole answer.
+        """
+
+
+class _Key(AuthBase):
+    # An auth object, because `requests` lets a ~/.netrc entry for the host replace a plain header.
+    def __init__(self, api_key: str) -> None:
+        self._value = f"Klaviyo-API-Key {api_key}"
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = self._value
+        return request
+
+
+class RequestsTransport:
+    """Connections of one account, shared by every thread."""
+
+    def __init__(self, api_key: str, *, timeout: float, pool_size: int = 32) -> None:
+        self._timeout = timeout
+        self._session = requests.Session()
+        self._session.auth = _Key(api_key)
+        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
+        self._session.mount("https://", adapter)
+        self._session.mount("http://", adapter)
+
+    def send(self, request: Request) -> Response:
+        try:
+            answer = self._session.request(
+                request.method,
+                request.url,
+                params=request.query,
+                headers=request.headers,
+                data=request.body,
+                timeout=self._timeout,
+                allow_redirects=False,
+            )
+        except requests.ConnectTimeout as error:
+            raise Broken(f"no connection within {self._timeout:g} s", perhaps_done=False) from error
+        except requests.Timeout as error:
+            raise Broken(f"no answer within {self._timeout:g} s", perhaps_done=True) from error
+        except requests.ConnectionError as error:
+            raise Broken(*_reason(error)[:1], perhaps_done=_reason(error)[1]) from error
+        except requests.RequestException as error:
+            raise Broken(f"the answer broke off ({type(error).__name__})", perhaps_done=True) from error
+        return Response(
+            status=answer.status_code,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=answer.content,
+        )
+
+
+def _reason(error: requests.ConnectionError) -> tuple[str, bool]:
+    """What went wrong in words, and whether the request may have arrived. The error's own text holds the whole URL."""
+    cause = error.args[0] if error.args else error
+    cause = getattr(cause, "reason", cause)
+    name = type(cause).__name__
+    if name in ("NewConnectionError", "NameResolutionError", "ConnectTimeoutError", "ProxyError"):
+        return "the host cannot be reached", False
+    if isinstance(error, requests.exceptions.SSLError):
+        return "no secure connection could be made (certificate or protocol)", False
+    return "the connection broke", True
