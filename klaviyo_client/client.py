@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import urljoin
+from urllib.parse import parse_qsl, urljoin
 
 import backoff
 import msgspec
@@ -123,7 +123,7 @@ class KlaviyoClient:
             response = self._attempt(op, url, query or {}, content)
             return Reply(response.status, response.headers, self._document(op, response))
 
-        return self._retrying(op, attempt, repeatable=repeatable or op.method == "GET")
+        return self._retrying(attempt, repeatable=repeatable or op.method == "GET")
 
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
         """The first page of a collection."""
@@ -133,7 +133,8 @@ class KlaviyoClient:
     def next_page(self, name: str, url: str) -> Page:
         """The page that a ``next`` link leads to. It repeats the query of the page that it came with."""
         op = operation(name)
-        return self._page(op, protocol.same_origin(url, self.api_url), {})
+        bare, _, query = protocol.same_origin(url, self.api_url).partition("?")
+        return self._page(op, bare, dict(parse_qsl(query, keep_blank_values=True)))
 
     def pages(
         self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
@@ -152,9 +153,9 @@ class KlaviyoClient:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise errors.BadDocument(f"{op.id}: the answer is no JSON:API document", operation=op.id) from error
 
-        return self._retrying(op, lambda: decode(self._attempt(op, url, query, None)), repeatable=True)
+        return self._retrying(lambda: decode(self._attempt(op, url, query, None)), repeatable=True)
 
-    def _retrying(self, op: Operation, attempt: Callable[[], T], *, repeatable: bool) -> T:
+    def _retrying(self, attempt: Callable[[], T], *, repeatable: bool) -> T:
         """The one retry place."""
         attempts = backoff.on_exception(
             self._waits,

@@ -31,7 +31,7 @@ class Response:
     body: bytes
 
 
-class Broken(Exception):  # noqa: N818 - it never leaves the client, which gives it its public name
+class Broken(Exception):
     """No answer. ``perhaps_done`` says whether the request may have reached the server."""
 
     def __init__(self, message: str, *, perhaps_done: bool) -> None:
