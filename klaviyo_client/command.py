@@ -1,0 +1,76 @@
+"""Runs a plugin's command line so that every failure is one line that says what to do, without secrets.
+
+Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key must change.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+import click
+
+from klaviyo_client.errors import InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
+from klaviyo_client.privacy import mask
+
+FAILED = 1
+MUST_CHANGE = 2
+
+logger = logging.getLogger("singer-klaviyo")
+
+
+class Incomplete(KlaviyoError):
+    """The run ended in order, but something was left out; the message says what and why."""
+
+
+class MaskingFilter(logging.Filter):
+    """Masks keys, e-mail addresses and phone numbers in whatever is logged, tracebacks included."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        record.msg, record.args = mask(record.getMessage()), None
+        if record.exc_info and not record.exc_text:
+            record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
+        elif record.exc_text:
+            record.exc_text = mask(record.exc_text)
+        return True
+
+
+def run(command: Callable[[], click.Command]) -> int:
+    """Run the command with this process's arguments; returns the exit code.
+
+    Args:
+        command: makes the command. Making it sets up logging, and what is logged afterwards is masked.
+    """
+    try:
+        made = command()
+        _mask_logs()
+        return int(made.main(standalone_mode=False) or 0)
+    except click.exceptions.Abort:
+        return FAILED
+    except click.ClickException as error:
+        return _say(error, MUST_CHANGE, error.format_message())
+    except (SettingsError, InvalidKey, NotAllowed, RevisionRetired) as error:
+        return _say(error, MUST_CHANGE)
+    except KlaviyoError as error:
+        return _say(error, FAILED)
+    except BrokenPipeError:
+        # The reader went away, and said why itself. Python would complain once more when it flushes stdout at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log
+        message = f"unexpected {type(error).__name__}: {error} (set LOGLEVEL=DEBUG for the traceback)"
+        return _say(error, FAILED, message)
+
+
+def _mask_logs() -> None:
+    masking = MaskingFilter()
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(masking)
+
+
+def _say(error: Exception, code: int, message: str | None = None) -> int:
+    logger.debug("The traceback follows.", exc_info=error)
+    logger.critical("%s", mask(" ".join((message or str(error)).split())))
+    return code
