@@ -1,0 +1,33 @@
+"""A strict local stand-in for a Klaviyo account.
+
+    from klaviyo_sandbox import serve
+
+    with serve(profiles=200, events=1000, seed=1) as sandbox:
+        ...  # requests to sandbox.url; sandbox.store is the live account
+
+Needs the extra ``singer-klaviyo[sandbox]``. It imports nothing of the tap, the target or their client, so that it can
+bear witness about them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from klaviyo_sandbox.app import Exchange
+    from klaviyo_sandbox.server import PortTaken, RunningSandbox, serve
+
+__all__ = ["Exchange", "PortTaken", "RunningSandbox", "serve"]
+
+
+def __getattr__(name: str) -> Any:
+    # Only who serves needs the extra; the command must be able to say that it is missing.
+    if name == "Exchange":
+        from klaviyo_sandbox import app
+
+        return app.Exchange
+    if name in __all__:
+        from klaviyo_sandbox import server
+
+        return getattr(server, name)
+    raise AttributeError(name)

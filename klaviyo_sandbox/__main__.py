@@ -1,0 +1,89 @@
+"""``klaviyo-sandbox``: a local Klaviyo account to extract from and load into."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from types import FrameType
+
+_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install 'singer-klaviyo[sandbox]'"
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with what they default to."""
+    options = argparse.ArgumentParser(prog="klaviyo-sandbox", description=__doc__)
+    options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    options.add_argument("--port", type=_count, default=8765, help="0 takes any free port (default: %(default)s)")
+    options.add_argument("--seed", type=int, default=1, help="the same seed gives the same account")
+    options.add_argument("--profiles", type=_count, default=2000, help="profiles in the account (default: %(default)s)")
+    options.add_argument("--events", type=_count, default=20_000, help="events in the account (default: %(default)s)")
+    options.add_argument("--key", help="the one private key that opens the account (default: any that begins with pk_)")
+    options.add_argument(
+        "--scopes", help='what the key may do, such as "profiles:read lists:read" (default: everything)'
+    )
+    options.add_argument("--no-limits", action="store_true", help="do not enforce Klaviyo's rate limits")
+    options.add_argument("--latency", type=_seconds, default=0.0, help="seconds to wait before each answer")
+    return options
+
+
+def _leave(_signum: int, _frame: FrameType | None) -> None:
+    raise SystemExit(0)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGINT or SIGTERM. Gives 2 when it cannot start."""
+    options = parser().parse_args(arguments)
+    try:
+        from klaviyo_sandbox.server import PortTaken, serve
+    except ModuleNotFoundError as missing:
+        if str(missing.name).partition(".")[0] not in ("starlette", "uvicorn"):
+            raise
+        print(_MISSING, file=sys.stderr)
+        return 2
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _leave)
+    try:
+        with serve(
+            profiles=options.profiles,
+            events=options.events,
+            seed=options.seed,
+            host=options.host,
+            port=options.port,
+            key=options.key,
+            scopes=options.scopes,
+            limits=not options.no_limits,
+            latency=options.latency,
+        ) as sandbox:
+            # The account stays until the end: looking it over for garbage makes pages several times slower.
+            gc.freeze()
+            print(
+                f"Klaviyo sandbox ready at {sandbox.url} ({options.profiles} profiles, {options.events} events)",
+                flush=True,
+            )
+            threading.Event().wait()
+    except (PortTaken, ValueError) as problem:
+        print(f"klaviyo-sandbox: {problem}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,273 @@
+"""The account as a web application: routing, keys, revisions, budgets, and Klaviyo's envelope around every answer."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.requests import Request as WebRequest
+from starlette.responses import Response
+from starlette.routing import Route
+
+from klaviyo_sandbox import actions, collections, errors, facts, jobs
+from klaviyo_sandbox.collections import Request
+from klaviyo_sandbox.facts import Operation
+from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.store import Store
+
+MEDIA_TYPE = "application/vnd.api+json"
+_BODY_TYPES = (MEDIA_TYPE, "application/json")
+_KEY = re.compile(r"Klaviyo-API-Key (pk_\S+)")
+_REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
+_OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
+# Every method, so that a wrong one is answered by us and not by the framework.
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and its answer. ``operation`` is None when the request met no operation."""
+
+    operation: str | None
+    method: str
+    path: str
+    query: Mapping[str, str]
+    request_headers: Mapping[str, str]
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of the sandbox, and the status it answered with."""
+
+    method: str
+    path: str
+    query: Mapping[str, str]
+    status: int
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may do what. ``key`` None: any private key opens the account. ``scopes`` None: every scope is granted."""
+
+    key: str | None = None
+    scopes: frozenset[str] | None = None
+
+
+class Sandbox:
+    """A Klaviyo account that answers HTTP requests through ``app``, an ASGI application.
+
+    Args:
+        store: the account.
+        access: the key and scopes to hold requests to.
+        quotas: None switches the limits off.
+        latency: seconds to wait before each answer.
+        observer: called with every finished exchange, in the thread that serves.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        access: Access,
+        quotas: Quotas | None,
+        latency: float = 0.0,
+        observer: Callable[[Exchange], object] | None = None,
+    ) -> None:
+        self._store = store
+        self._access = access
+        self._quotas = quotas
+        self._latency = latency
+        self._observer = observer
+        self._facts = facts.load()
+        self.requests: deque[Asked] = deque(maxlen=100_000)
+        self.app = Starlette(
+            routes=[Route("/{path:path}", self._endpoint, methods=_METHODS)],
+            exception_handlers={500: _broken},
+        )
+
+    @property
+    def store(self) -> Store:
+        """The account as it is now, with every job that is due carried out."""
+        with self._store.lock:
+            jobs.settle(self._store)
+        return self._store
+
+    async def _endpoint(self, web: WebRequest) -> Response:
+        body = await web.body()
+        if self._latency:
+            await asyncio.sleep(self._latency)
+        query = dict(parse_qsl(web.url.query, keep_blank_values=True))
+        path = web.url.path
+        operation: Operation | None = None
+        headers: dict[str, str] = {}
+        try:
+            operation, params = self._route(web.method, path)
+            self._authenticate(web.headers)
+            headers.update(self._spend(operation, query))
+            self._check_revision(web.headers)
+            self._check_scopes(operation)
+            base = f"{web.url.scheme}://{web.url.netloc}"
+            request = Request(operation, base, path, params, query, body_bytes=len(body))
+            answer = self._answer(request, web.headers, body)
+        except errors.Refusal as refusal:
+            answer = actions.Answer(refusal.status, refusal.document(), refusal.headers)
+        response = _response(answer, headers)
+        self._note(web, path, query, operation, response)
+        return response
+
+    def _note(
+        self, web: WebRequest, path: str, query: Mapping[str, str], operation: Operation | None, response: Response
+    ) -> None:
+        self.requests.append(Asked(web.method, path, query, response.status_code))
+        if self._observer is not None:
+            self._observer(
+                Exchange(
+                    operation.id if operation else None,
+                    web.method,
+                    path,
+                    query,
+                    dict(web.headers),
+                    response.status_code,
+                    dict(response.headers),
+                    bytes(response.body),
+                )
+            )
+
+    def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        known = False
+        for operation in self._facts.operations.values():
+            found = operation.pattern.fullmatch(path)
+            if found and operation.method == method:
+                return operation, found.groupdict()
+            known = known or found is not None
+        if known:
+            raise errors.wrong_method(method)
+        raise errors.not_found(f"The path {path} could not be found.")
+
+    def _authenticate(self, headers: Mapping[str, str]) -> None:
+        given = headers.get("authorization")
+        if given is None:
+            raise errors.unauthenticated("Missing or invalid authorization header.")
+        found = _KEY.fullmatch(given)
+        if not found or self._access.key not in (None, found[1]):
+            raise errors.unauthenticated("Incorrect authentication credentials.")
+
+    def _spend(self, operation: Operation, query: Mapping[str, str]) -> dict[str, str]:
+        """Take the request from its budget; the headers that describe what is left."""
+        if self._quotas is None:
+            return {}
+        name, budget = budget_of(operation, query)
+        verdict = self._quotas.spend(name, budget)
+        if verdict.retry_after:
+            raise errors.throttled(verdict.retry_after)
+        return {
+            "RateLimit-Limit": budget.header(),
+            "RateLimit-Remaining": str(verdict.remaining),
+            "RateLimit-Reset": str(verdict.reset),
+        }
+
+    def _check_revision(self, headers: Mapping[str, str]) -> None:
+        revision = headers.get("revision")
+        if revision is None:
+            raise errors.invalid_parameter("A revision header is required, such as a date.", "revision")
+        if not _REVISION.fullmatch(revision):
+            raise errors.invalid_parameter(f"'{revision}' is not a revision: it must be YYYY-MM-DD.", "revision")
+        # Without the opt-out Klaviyo quietly serves its current revision instead.
+        if revision != self._facts.revision and headers.get(_OPT_OUT) == "1":
+            raise errors.revision_retired(revision)
+
+    def _check_scopes(self, operation: Operation) -> None:
+        granted = self._access.scopes
+        missing = [] if granted is None else [scope for scope in operation.scopes if scope not in granted]
+        if missing:
+            raise errors.forbidden(missing)
+
+    def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> actions.Answer:
+        collections.check_query(request)
+        with self._store.lock:
+            jobs.settle(self._store)
+            if request.operation.body is None:
+                return actions.Answer(200, collections.read(self._store, request))
+            request = Request(
+                request.operation,
+                request.base,
+                request.path,
+                request.params,
+                request.query,
+                _decoded(headers, body),
+                len(body),
+            )
+            actions.check_body(request, self._facts.schemas)
+            return actions.write(self._store, request)
+
+
+def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budget]:
+    """The name and size of the budget that a request is taken from: the tightest that its parameters lead to."""
+    budgets = {operation.id: Budget(operation.burst, operation.steady, operation.daily)}
+    for rule in operation.reduced:
+        # The prose of the specification says `include=list` of a parameter whose value is `lists`.
+        names = (rule["value"], rule["value"] + "s")
+        if any(value in names for value in query.get(rule["parameter"], "").split(",")):
+            name = f"{operation.id} with {rule['parameter']}={rule['value']}"
+            budgets[name] = Budget(rule["burst"], rule["steady"])
+    return min(budgets.items(), key=lambda item: item[1].steady)
+
+
+def parse_scopes(text: str) -> frozenset[str]:
+    """Scopes separated by spaces or commas.
+
+    Raises:
+        ValueError: a scope that no operation asks for.
+    """
+    scopes = frozenset(text.replace(",", " ").split())
+    known: Iterable[str] = {scope for operation in facts.load().operations.values() for scope in operation.scopes}
+    if unknown := sorted(scopes.difference(known)):
+        raise ValueError(f"unknown scopes: {', '.join(unknown)} (known: {', '.join(sorted(known))})")
+    return scopes
+
+
+def _decoded(headers: Mapping[str, str], body: bytes) -> object:
+    media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type not in _BODY_TYPES:
+        raise errors.wrong_media_type(media_type)
+    try:
+        document = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
+        # Half of a surrogate pair can be escaped in JSON, but nothing that holds it can be sent back.
+        if b"\\ud" in body.lower():
+            json.dumps(document, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        raise errors.Refusal([errors.invalid("The body is not valid JSON.", "/data")]) from None
+    return document
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return number
+
+
+def _response(answer: actions.Answer, headers: Mapping[str, str]) -> Response:
+    # A 429 says when to come back, and nothing else of the budget.
+    sent = dict(answer.headers) if answer.status == 429 else {**headers, **answer.headers}
+    if answer.document is None:
+        return Response(status_code=answer.status, headers=sent)
+    content = json.dumps(answer.document, ensure_ascii=False, separators=(",", ":")).encode()
+    return Response(content, answer.status, sent, MEDIA_TYPE)
+
+
+async def _broken(_web: WebRequest, _exception: Exception) -> Response:
+    return _response(actions.Answer(500, errors.broken().document()), {})

@@ -1,0 +1,158 @@
+"""JSON:API documents: resources with sparse fields and relationships, and what is included with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlencode
+
+from klaviyo_sandbox.facts import Operation, Relation, ResourceShape
+from klaviyo_sandbox.store import Row
+
+Identity = tuple[str, str]
+Tree = dict[str, "Tree"]
+
+# Klaviyo leaves this relationship out when it was included and there is nothing in it.
+_ABSENT_WHEN_EMPTY = frozenset({"attributions"})
+_TARGETS = {"self": "/relationships/{}/", "related": "/{}/"}
+
+
+def field_tree(names: Iterable[str]) -> Tree:
+    """``location.city`` and its like as nested dictionaries; an empty one stands for everything below."""
+    tree: Tree = {}
+    for name in sorted(names):
+        branch = tree
+        parts = name.split(".")
+        for depth, part in enumerate(parts):
+            known = part in branch
+            branch = branch.setdefault(part, {})
+            # A whole object was asked for before its parts: the parts add nothing.
+            if known and not branch and depth < len(parts) - 1:
+                break
+    return tree
+
+
+def pruned(value: Any, tree: Tree) -> Any:
+    """Only the branches of ``value`` that the tree names."""
+    if not tree or not isinstance(value, Mapping):
+        return value
+    return {name: pruned(value[name], below) for name, below in tree.items() if name in value}
+
+
+class Documents:
+    """Builds the documents of one answer.
+
+    Args:
+        operation: whose shapes, default fields and includes hold.
+        base: the origin that links begin with.
+        query: the request's query parameters, already checked.
+        related: (type, row, relationship) -> identities of the related resources.
+        find: (type, id) -> the row of an included resource.
+    """
+
+    def __init__(
+        self,
+        operation: Operation,
+        base: str,
+        query: Mapping[str, str],
+        related: Callable[[str, Row, str], Sequence[Identity]],
+        find: Callable[[str, str], Row | None],
+    ) -> None:
+        self._operation = operation
+        self._base = base
+        self._query = query
+        self._related = related
+        self._find = find
+        self._include = frozenset(split(query.get("include", "")))
+        self._shown: dict[tuple[str, tuple[str, ...]], list[tuple[str, Tree]]] = {}
+
+    def one(self, kind: str, row: Row, path: str) -> dict[str, Any]:
+        """A document with one resource."""
+        document: dict[str, Any] = {"data": self._primary(kind, row)}
+        if self._include:
+            document["included"] = self._included(kind, [row])
+        document["links"] = {"self": self._url(path, self._query)}
+        return document
+
+    def many(
+        self, kind: str, rows: Sequence[Row], path: str, before: str | None = None, after: str | None = None
+    ) -> dict[str, Any]:
+        """A document with a page of resources; ``before`` and ``after`` are cursors of the pages beside it."""
+        document: dict[str, Any] = {"data": [self._primary(kind, row) for row in rows]}
+        if self._include:
+            document["included"] = self._included(kind, rows)
+        links = {"self": self._url(path, self._query)}
+        for name, cursor in (("next", after), ("prev", before)):
+            if cursor is not None:
+                links[name] = self._url(path, {**self._query, "page[cursor]": cursor})
+        document["links"] = links
+        return document
+
+    def _url(self, path: str, query: Mapping[str, str]) -> str:
+        return f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
+
+    def _primary(self, kind: str, row: Row) -> dict[str, Any]:
+        if self._operation.data is None:
+            raise ValueError(f"{self._operation.id} answers with no resources")
+        return self._resource(kind, row, self._operation.data, self._include)
+
+    def _included(self, kind: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+        wanted: dict[Identity, None] = {}
+        for row in rows:
+            for name in sorted(self._include):
+                wanted.update(dict.fromkeys(self._related(kind, row, name)))
+        resources = []
+        for other_kind, other_id in wanted:
+            other = self._find(other_kind, other_id)
+            if other is not None:
+                resources.append(self._resource(other_kind, other, self._operation.included[other_kind], frozenset()))
+        return resources
+
+    def _resource(self, kind: str, row: Row, shape: ResourceShape, include: frozenset[str]) -> dict[str, Any]:
+        resource: dict[str, Any] = {"type": kind, "id": row["id"]}
+        if shape.attributes:
+            resource["attributes"] = self._attributes(kind, row, shape)
+        url = f"{self._base}/api/{kind}s/{row['id']}"
+        if shape.relations:
+            resource["relationships"] = {
+                name: found
+                for name, relation in shape.relations.items()
+                if (found := self._relationship(kind, row, name, relation, url, name in include)) is not None
+            }
+        if shape.has_links:
+            resource["links"] = {"self": f"{url}/"}
+        return resource
+
+    def _attributes(self, kind: str, row: Row, shape: ResourceShape) -> dict[str, Any]:
+        # Worked out once for a page: a page of events asks a thousand times.
+        key = (kind, shape.attributes)
+        if key not in self._shown:
+            self._shown[key] = self._choose(kind, shape)
+        return {name: pruned(row.get(name), below) if below else row.get(name) for name, below in self._shown[key]}
+
+    def _choose(self, kind: str, shape: ResourceShape) -> list[tuple[str, Tree]]:
+        """The attributes to show, and of each the branches that were asked for."""
+        fields = self._query.get(f"fields[{kind}]")
+        tree = None if fields is None else field_tree(split(fields))
+        additional = f"additional-fields[{kind}]"
+        asked = split(self._query.get(additional, ""))
+        off = [name for name in self._operation.choices(additional) if name not in asked]
+        names = [name for name in shape.attributes if name not in off and (tree is None or name in tree)]
+        return [(name, tree[name] if tree else {}) for name in names]
+
+    def _relationship(
+        self, kind: str, row: Row, name: str, relation: Relation, url: str, included: bool
+    ) -> dict[str, Any] | None:
+        links = {"links": {link: url + _TARGETS[link].format(name) for link in relation.links}}
+        # An attribution has nothing but its relationships, so it always carries their data.
+        if not included and kind != "attribution":
+            return links
+        identities = [{"type": other_kind, "id": other_id} for other_kind, other_id in self._related(kind, row, name)]
+        if not identities and (name in _ABSENT_WHEN_EMPTY or not relation.many):
+            return None
+        return {"data": identities if relation.many else identities[0], **links}
+
+
+def split(text: str) -> list[str]:
+    """The names of a comma-separated parameter."""
+    return [name for name in text.split(",") if name]

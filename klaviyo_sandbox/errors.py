@@ -1,0 +1,112 @@
+"""What the account answers when it refuses: JSON:API errors with Klaviyo's codes and titles."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One entry of ``errors``: what is wrong, and which part of the request (``source``) is to blame."""
+
+    status: int
+    code: str
+    title: str
+    detail: str
+    source: Mapping[str, str] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "id": str(uuid.uuid4()),
+            "status": self.status,
+            "code": self.code,
+            "title": self.title,
+            "detail": self.detail,
+            "source": dict(self.source),
+            "links": {},
+            "meta": dict(self.meta),
+        }
+
+
+class Refusal(Exception):
+    """The request is answered with these problems; nothing was changed.
+
+    Attributes:
+        problems: at least one; all of them have the same status.
+        headers: response headers that go with the refusal.
+    """
+
+    def __init__(self, problems: Iterable[Problem], headers: Mapping[str, str] | None = None) -> None:
+        self.problems = tuple(problems)
+        self.headers = dict(headers or {})
+        super().__init__("; ".join(problem.detail for problem in self.problems))
+
+    @property
+    def status(self) -> int:
+        return self.problems[0].status
+
+    def document(self) -> dict[str, Any]:
+        return {"errors": [problem.document() for problem in self.problems]}
+
+
+def invalid(detail: str, pointer: str) -> Problem:
+    return Problem(400, "invalid", "Invalid input.", detail, {"pointer": pointer})
+
+
+def invalid_parameter(detail: str, parameter: str) -> Refusal:
+    """A 400 for one query parameter, header or path part, named as Klaviyo names it."""
+    return Refusal([Problem(400, "invalid", "Invalid input.", detail, {"parameter": parameter})])
+
+
+def not_found(detail: str) -> Refusal:
+    return Refusal([Problem(404, "not_found", "Not found.", detail, {"pointer": "/data/"})])
+
+
+def unauthenticated(detail: str) -> Refusal:
+    title = "Incorrect authentication credentials."
+    return Refusal([Problem(401, "authentication_failed", title, detail, {"pointer": "/data/"})])
+
+
+def forbidden(missing: Iterable[str]) -> Refusal:
+    title = "You do not have permission to perform this action."
+    detail = f"Your API key is missing required scopes for this request: {', '.join(missing)}"
+    return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
+
+
+def wrong_method(method: str) -> Refusal:
+    detail = f'Method "{method}" not allowed.'
+    return Refusal([Problem(405, "method_not_allowed", detail, detail, {"pointer": "/data/"})])
+
+
+def duplicate_profile(other_id: str, pointer: str = "/data/attributes") -> Problem:
+    detail = "A profile already exists with one of these identifiers."
+    return Problem(
+        409, "duplicate_profile", "Conflict.", detail, {"pointer": pointer}, {"duplicate_profile_id": other_id}
+    )
+
+
+def revision_retired(revision: str) -> Refusal:
+    detail = f"The revision {revision} is no longer available."
+    return Refusal([Problem(410, "gone", "Revision retired.", detail, {"parameter": "revision"})])
+
+
+def wrong_media_type(media_type: str) -> Refusal:
+    detail = f'Unsupported media type "{media_type}" in request.'
+    return Refusal([Problem(415, "unsupported_media_type", "Unsupported media type.", detail, {"pointer": "/data/"})])
+
+
+def throttled(seconds: int) -> Refusal:
+    """A 429; its only rate header is ``Retry-After``, in whole seconds."""
+    plural = "" if seconds == 1 else "s"
+    detail = f"Request was throttled. Expected available in {seconds} second{plural}."
+    problem = Problem(429, "throttled", "Request was throttled.", detail, {"pointer": "/data"})
+    return Refusal([problem], {"Retry-After": str(seconds)})
+
+
+def broken() -> Refusal:
+    detail = "The sandbox failed to answer; its log says why."
+    return Refusal([Problem(500, "error", "A server error occurred.", detail, {"pointer": "/data"})])

@@ -1,0 +1,184 @@
+"""What Klaviyo's specification says of the operations that are served, read from ``facts.json``."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+FACTS = Path(__file__).with_name("facts.json")
+
+Schema = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class PageSize:
+    """Rows per page: the bounds of ``page[size]`` and what is sent without it."""
+
+    minimum: int
+    default: int
+    maximum: int
+
+
+@dataclass(frozen=True)
+class Relation:
+    """A relationship of a resource: may it hold many resources, and which links does it carry."""
+
+    many: bool
+    links: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ResourceShape:
+    """Names of what a resource may carry in one response: its attributes and its relationships."""
+
+    attributes: tuple[str, ...]
+    relations: Mapping[str, Relation]
+    has_links: bool
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the API as the specification declares it.
+
+    Attributes:
+        burst, steady, daily: requests per second, minute and day; ``daily`` is None where there is no such limit.
+        filters: field -> {"operators": {form: [operator]}, "value": {"type", "format"?, "enum"?}}.
+        parameters: name -> {"in", "required", "schema"}.
+        reduced: budgets that hold when a parameter has a value: {"parameter", "value", "burst", "steady"}.
+        data: shape of the resources in ``data`` of the answer; None where the answer has no resources.
+        included: resource type -> shape of the resources in ``included``.
+        body: schema of the request body, None where none is taken.
+        max_items, max_bytes, max_item_bytes: bounds of the request body, None where there is no such bound.
+    """
+
+    id: str
+    method: str
+    path: str
+    pattern: re.Pattern[str]
+    burst: int
+    steady: int
+    daily: int | None
+    scopes: tuple[str, ...]
+    filters: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    reduced: tuple[Mapping[str, Any], ...]
+    data: ResourceShape | None
+    included: Mapping[str, ResourceShape]
+    body: Schema | None
+    max_items: int | None
+    max_bytes: int | None
+    max_item_bytes: int | None
+
+    @property
+    def page_size(self) -> PageSize | None:
+        declared = self.parameters.get("page[size]")
+        if declared is None:
+            return None
+        schema = declared["schema"]
+        return PageSize(schema["minimum"], schema["default"], schema["maximum"])
+
+    def choices(self, parameter: str) -> tuple[str, ...]:
+        """The values that a parameter may take, empty when it is not declared or takes any."""
+        schema = self.parameters.get(parameter, {}).get("schema", {})
+        return tuple(schema.get("enum") or schema.get("items", {}).get("enum") or ())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The whole file: the current revision, the operations by id, and the named schemas of their bodies."""
+
+    revision: str
+    operations: Mapping[str, Operation]
+    schemas: Mapping[str, Schema]
+
+
+def resolve(schema: Schema, schemas: Mapping[str, Schema]) -> Schema:
+    """The schema that a ``$ref`` points to; any other schema is given back as it is."""
+    while "$ref" in schema:
+        schema = schemas[schema["$ref"].rsplit("/", 1)[-1]]
+    return schema
+
+
+def _members(schema: Schema, schemas: Mapping[str, Schema]) -> dict[str, Any]:
+    """The declared properties of an object, those of all parts of an ``allOf`` together."""
+    schema = resolve(schema, schemas)
+    members: dict[str, Any] = {}
+    for part in schema.get("allOf", ()):
+        for name, child in _members(part, schemas).items():
+            both = name in members and "properties" in members[name] and "properties" in resolve(child, schemas)
+            members[name] = {"allOf": [members[name], child]} if both else child
+    return members | dict(schema.get("properties", {}))
+
+
+def _resource_shape(schema: Schema, schemas: Mapping[str, Schema]) -> ResourceShape:
+    members = _members(schema, schemas)
+    relations = {}
+    for name, child in _members(members.get("relationships", {}), schemas).items():
+        parts = _members(child, schemas)
+        links = tuple(_members(parts.get("links", {}), schemas))
+        relations[name] = Relation(resolve(parts["data"], schemas).get("type") == "array", links)
+    return ResourceShape(tuple(_members(members.get("attributes", {}), schemas)), relations, "links" in members)
+
+
+def _type_of(schema: Schema, schemas: Mapping[str, Schema]) -> str:
+    return str(resolve(_members(schema, schemas)["type"], schemas)["enum"][0])
+
+
+def _answer_shapes(
+    raw: Mapping[str, Any], schemas: Mapping[str, Schema]
+) -> tuple[ResourceShape | None, dict[str, ResourceShape]]:
+    success = next((schema for status, schema in raw["responses"].items() if status[0] == "2" and schema), None)
+    if success is None:
+        return None, {}
+    members = _members(success, schemas)
+    data = resolve(members["data"], schemas)
+    if data.get("type") == "array":
+        data = data["items"]
+    items = members.get("included", {}).get("items", {})
+    candidates = items.get("oneOf", [items] if items else [])
+    return (
+        _resource_shape(data, schemas),
+        {_type_of(candidate, schemas): _resource_shape(candidate, schemas) for candidate in candidates},
+    )
+
+
+def _operation(name: str, raw: Mapping[str, Any], schemas: Mapping[str, Schema]) -> Operation:
+    data, included = _answer_shapes(raw, schemas)
+    # A name such as {job_id} is a valid group name as it stands.
+    pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", raw["path"].rstrip("/")) + "/?")
+    return Operation(
+        id=name,
+        method=raw["method"],
+        path=raw["path"],
+        pattern=pattern,
+        burst=raw["burst"],
+        steady=raw["steady"],
+        daily=raw.get("daily"),
+        scopes=tuple(raw["scopes"]),
+        filters=raw["filters"],
+        parameters=raw["parameters"],
+        reduced=tuple(raw.get("reduced", ())),
+        data=data,
+        included=included,
+        body=raw.get("body"),
+        max_items=raw.get("max_items"),
+        max_bytes=raw.get("max_bytes"),
+        max_item_bytes=raw.get("max_item_bytes"),
+    )
+
+
+@functools.cache
+def load(path: Path = FACTS) -> Facts:
+    """Read the file of facts, once per process."""
+    document = json.loads(path.read_text(encoding="utf-8"))
+    schemas = document["schemas"]
+    return Facts(
+        revision=document["revision"],
+        operations={name: _operation(name, raw, schemas) for name, raw in document["operations"].items()},
+        schemas=schemas,
+    )

@@ -1,0 +1,77 @@
+"""Klaviyo's budgets: fixed windows of a second, a minute and a day for every operation."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+
+SECOND, MINUTE, DAY = 1, 60, 86_400
+
+
+@dataclass(frozen=True)
+class Budget:
+    """Requests allowed per second (burst), minute (steady) and, where there is such a limit, day."""
+
+    burst: int
+    steady: int
+    daily: int | None = None
+
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """(requests, seconds), shortest window first."""
+        day = () if self.daily is None else ((self.daily, DAY),)
+        return ((self.burst, SECOND), (self.steady, MINUTE), *day)
+
+    def header(self) -> str:
+        """As in ``75, 75;w=1, 750;w=60``."""
+        return ", ".join([str(self.burst), *(f"{limit};w={seconds}" for limit, seconds in self.windows())])
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a request may do, and what its answer says of the budget.
+
+    Attributes:
+        retry_after: whole seconds until every window has room; 0 when the request may go ahead.
+        remaining: requests left in the present second.
+        reset: whole seconds until the present second ends.
+    """
+
+    retry_after: int
+    remaining: int
+    reset: int
+
+
+class Quotas:
+    """Counts requests per key. A request that is turned away is not counted. Thread-safe."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._spent: dict[tuple[Hashable, int], tuple[int, int]] = {}
+
+    def spend(self, key: Hashable, budget: Budget) -> Verdict:
+        """Take one request from the budget of ``key``, if every window has one left."""
+        now = self._clock()
+        with self._lock:
+            used = [(limit, seconds, self._used(key, seconds, now)) for limit, seconds in budget.windows()]
+            waits = [_until_next(now, seconds) for limit, seconds, count in used if count >= limit]
+            if waits:
+                return Verdict(max(1, math.ceil(max(waits))), 0, 0)
+            for _, seconds, count in used:
+                self._spent[key, seconds] = (_window(now, seconds), count + 1)
+        return Verdict(0, budget.burst - used[0][2] - 1, int(_until_next(now, SECOND)))
+
+    def _used(self, key: Hashable, seconds: int, now: float) -> int:
+        window, count = self._spent.get((key, seconds), (-1, 0))
+        return count if window == _window(now, seconds) else 0
+
+
+def _window(now: float, seconds: int) -> int:
+    return int(now // seconds)
+
+
+def _until_next(now: float, seconds: int) -> float:
+    """Seconds until the window ends; just under or exactly its length at its very beginning."""
+    return seconds - now % seconds

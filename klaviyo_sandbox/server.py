@@ -1,0 +1,131 @@
+"""Starts a sandbox on a port, in a thread of this process."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+import uvicorn
+
+from klaviyo_sandbox.account import build
+from klaviyo_sandbox.app import Access, Asked, Exchange, Sandbox, parse_scopes
+from klaviyo_sandbox.quotas import Quotas
+from klaviyo_sandbox.store import Store
+
+_STARTUP_SECONDS = 30
+
+
+class PortTaken(Exception):
+    """Nothing can listen on the host and port that were asked for."""
+
+
+class RunningSandbox:
+    """A sandbox that listens.
+
+    Attributes:
+        url: its origin, without a slash at the end.
+        requests: what was asked of it, oldest first; the latest 100,000 are kept.
+    """
+
+    def __init__(self, sandbox: Sandbox, url: str) -> None:
+        self._sandbox = sandbox
+        self.url = url
+
+    @property
+    def store(self) -> Store:
+        """The live account, with every job that is due carried out."""
+        return self._sandbox.store
+
+    @property
+    def requests(self) -> deque[Asked]:
+        return self._sandbox.requests
+
+
+@contextlib.contextmanager
+def serve(
+    *,
+    profiles: int = 200,
+    events: int = 1000,
+    seed: int = 1,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    key: str | None = None,
+    scopes: str | Iterable[str] | None = None,
+    limits: bool = True,
+    latency: float = 0.0,
+    job_seconds: float = 0.2,
+    clock: Callable[[], float] = time.time,
+    observer: Callable[[Exchange], object] | None = None,
+) -> Iterator[RunningSandbox]:
+    """Serve a seeded account until the block ends.
+
+    Args:
+        profiles: how many the account holds.
+        events: how many it holds; none without profiles.
+        seed: the same seed and numbers give the same account, byte for byte.
+        host: address to listen on.
+        port: 0 takes any that is free.
+        key: the one private key that opens the account; None lets in every key that begins with ``pk_``.
+        scopes: the scopes that are granted, as a list or in one string; None grants all.
+        limits: whether Klaviyo's rate limits hold.
+        latency: seconds before each answer.
+        job_seconds: how long a bulk import job takes.
+        clock: seconds since 1970; moves budgets, jobs and the time of what is written.
+        observer: called with every finished exchange, in the serving thread.
+
+    Raises:
+        PortTaken: the port cannot be listened on.
+        ValueError: a scope is unknown.
+    """
+    granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
+    listener = _listen(host, port)
+    with contextlib.closing(listener):
+        store = build(seed, profiles, events, clock)
+        store.job_seconds = job_seconds
+        sandbox = Sandbox(store, Access(key, granted), Quotas(clock) if limits else None, latency, observer)
+        with _running(sandbox, listener):
+            address = f"[{host}]" if ":" in host else host
+            yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # asyncio only sends answers without delay (40 ms each) on sockets that are TCP by name, which the
+    # usual helper's are not.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(512)
+    except (OSError, OverflowError) as error:
+        listener.close()
+        raise PortTaken(f"cannot listen on {host} port {port}: {error}") from error
+    return listener
+
+
+@contextlib.contextmanager
+def _running(sandbox: Sandbox, listener: socket.socket) -> Iterator[None]:
+    config = uvicorn.Config(
+        sandbox.app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, args=([listener],), name="klaviyo-sandbox", daemon=True)
+    thread.start()
+    try:
+        _wait_until_started(server, thread)
+        yield
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
+    deadline = time.monotonic() + _STARTUP_SECONDS
+    while not server.started:
+        if not thread.is_alive() or time.monotonic() > deadline:
+            raise RuntimeError("the sandbox did not start; its log says why")
+        time.sleep(0.005)

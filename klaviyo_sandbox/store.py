@@ -1,0 +1,138 @@
+"""The account's data, with the indexes that reading and writing it need."""
+
+from __future__ import annotations
+
+import bisect
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from klaviyo_sandbox.filters import moment
+
+Row = Mapping[str, Any]
+SortKey = tuple[str, str]
+
+IDENTIFIERS = ("email", "phone_number", "external_id")
+
+
+def values_at(row: Row, path: str) -> list[Any]:
+    """Every value under a dotted path; lists on the way are looked through, and nulls are left out."""
+    found: list[Any] = [row]
+    for name in path.split("."):
+        below = [value.get(name) for value in found if isinstance(value, Mapping)]
+        found = []
+        for value in below:
+            found.extend(value if isinstance(value, list) else [value])
+    return [value for value in found if value is not None]
+
+
+class Table:
+    """Rows by id, and for every order asked for so far a sorted list of (value, id), kept as rows come and go.
+
+    Rows are never changed in place: a change puts a new row, so a reader may hold on to the old one.
+    """
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self.rows: dict[str, Row] = {row["id"]: row for row in rows}
+        self._orders: dict[str, list[SortKey]] = {}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __contains__(self, row_id: object) -> bool:
+        return row_id in self.rows
+
+    def get(self, row_id: str) -> Row | None:
+        return self.rows.get(row_id)
+
+    def put(self, row: Row) -> None:
+        """Add a row, or replace the one of the same id."""
+        self.drop(row["id"])
+        self.rows[row["id"]] = row
+        for field, order in self._orders.items():
+            bisect.insort(order, sort_key(row, field))
+
+    def drop(self, row_id: str) -> None:
+        """Remove a row; none of that id is no error."""
+        row = self.rows.pop(row_id, None)
+        if row is None:
+            return
+        for field, order in self._orders.items():
+            del order[bisect.bisect_left(order, sort_key(row, field))]
+
+    def ordered(self, field: str) -> list[SortKey]:
+        """(value, id) of every row, ascending; rows without a value come first, with "" in its place."""
+        if field not in self._orders:
+            self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
+        return self._orders[field]
+
+
+def sort_key(row: Row, field: str) -> SortKey:
+    return max(map(str, values_at(row, field)), default=""), row["id"]
+
+
+class Store:
+    """One account. Hold ``lock`` while reading more than one thing, or changing anything.
+
+    Attributes:
+        job_seconds: how long a bulk import job takes from now on.
+        accounts, profiles, lists, segments, metrics, events: rows of each resource. Points in time are strings as
+            ``filters.moment`` makes them. Events also hold ``profile_id`` and ``metric_id``.
+        jobs: bulk import jobs, in the form that ``jobs.py`` keeps them.
+        list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
+        attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
+        identifiers: "email", "phone_number" or "external_id" -> value -> profile id.
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self.lock = threading.RLock()
+        self.clock = clock
+        self.job_seconds = 0.2
+        self.accounts = Table()
+        self.profiles = Table()
+        self.lists = Table()
+        self.segments = Table()
+        self.metrics = Table()
+        self.events = Table()
+        self.jobs = Table()
+        self.list_members: dict[str, Table] = {}
+        self.segment_members: dict[str, Table] = {}
+        self.attributions: dict[str, tuple[Row, ...]] = {}
+        self.identifiers: dict[str, dict[str, str]] = {name: {} for name in IDENTIFIERS}
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.clock(), UTC)
+
+    def second(self) -> str:
+        """Now, to the second, as timestamps are kept."""
+        return moment(self.now().replace(microsecond=0))
+
+    def put_profile(self, row: Row) -> None:
+        """Add or replace a profile, and let it be found by what it is now identified by."""
+        old = self.profiles.get(row["id"])
+        if old is not None:
+            for name, value in _identities(old):
+                if self.identifiers[name].get(value) == row["id"]:
+                    del self.identifiers[name][value]
+        self.profiles.put(row)
+        for name, value in _identities(row):
+            self.identifiers[name][value] = row["id"]
+
+    def identified_by(self, name: str, value: str) -> str | None:
+        """Id of the profile that has this identifier; e-mail addresses are compared without case."""
+        return self.identifiers[name].get(_folded(name, value))
+
+    def groups_of(self, kind: str, profile_id: str) -> list[str]:
+        """Ids of the lists or segments (``kind``) that a profile is in."""
+        members = self.list_members if kind == "list" else self.segment_members
+        return [group_id for group_id, table in members.items() if profile_id in table]
+
+
+def _folded(name: str, value: str) -> str:
+    return value.lower() if name == "email" else value
+
+
+def _identities(row: Row) -> list[tuple[str, str]]:
+    pairs = [(name, _folded(name, row[name])) for name in IDENTIFIERS if row.get(name)]
+    return pairs + [("email", address.lower()) for address in row.get("other_emails", ())]

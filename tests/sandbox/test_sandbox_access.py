@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import pytest
+import requests
+from support.calls import KEY, REVISION, Caller, problem
+
+from klaviyo_sandbox import serve
+
+HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
+
+
+def get(sandbox, path="profiles", **changes):
+    headers = {name: value for name, value in {**HEADERS, **changes}.items() if value is not None}
+    return requests.get(f"{sandbox.url}/api/{path}", headers=headers, timeout=10)
+
+
+@pytest.mark.parametrize("given", [None, "Klaviyo-API-Key sk_x", "Bearer pk_test", "pk_test", "Klaviyo-API-Key "])
+def test_no_private_key_no_answer(reading, given):
+    """Without a private key in Klaviyo's form every request is a 401."""
+    status, code, _ = problem(get(reading, Authorization=given))
+    assert (status, code) == (401, "authentication_failed")
+
+
+def test_a_demanded_key_is_the_only_one(make_sandbox):
+    """With `key` the account opens to that key alone."""
+    sandbox = make_sandbox(key="pk_right")
+    assert get(sandbox).status_code == 401
+    assert get(sandbox, Authorization="Klaviyo-API-Key pk_right").status_code == 200
+
+
+def test_scopes_narrow_what_is_answered(make_sandbox):
+    """An operation all of whose scopes are granted is answered, any other is a 403 that names what is missing."""
+    sandbox = make_sandbox(scopes="lists:read, profiles:read")
+    list_id = next(iter(sandbox.store.lists.rows))
+    assert get(sandbox, f"lists/{list_id}/profiles").status_code == 200
+    refused = get(sandbox, "segments")
+    assert problem(refused)[:2] == (403, "permission_denied")
+    assert "segments:read" in refused.json()["errors"][0]["detail"]
+
+
+def test_an_unknown_scope_is_refused_at_the_start():
+    """A scope that no operation asks for is a mistake, told before anything is served."""
+    with pytest.raises(ValueError, match="profiles:reed"), serve(profiles=1, events=0, scopes="profiles:reed"):
+        pass
+
+
+@pytest.mark.parametrize("revision", [None, "latest", "2026-7-15", "2026-07-15.beta"])
+def test_a_revision_must_be_named_in_the_right_form(reading, revision):
+    """A missing or malformed revision header is a 400."""
+    assert problem(get(reading, revision=revision))[0] == 400
+
+
+def test_a_retired_revision_falls_forward_unless_opted_out(reading):
+    """Klaviyo serves its current revision in place of an unknown one, and answers 410 to who opts out of that."""
+    assert get(reading, revision="2023-09-15").status_code == 200
+    refused = get(reading, revision="2023-09-15", **{"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"})
+    assert refused.status_code == 410
+    assert get(reading, **{"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"}).status_code == 200
+
+
+def test_unknown_paths_and_methods(reading):
+    """A path that is not Klaviyo's is a 404, a method that the path does not take a 405."""
+    assert problem(get(reading, "wishes"))[:2] == (404, "not_found")
+    refused = requests.put(f"{reading.url}/api/lists", headers=HEADERS, timeout=10)
+    assert problem(refused)[:2] == (405, "method_not_allowed")
+    assert requests.head(f"{reading.url}/api/lists", headers=HEADERS, timeout=10).status_code == 405
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("profiles/NOPE", "lists/NOPE", "segments/NOPE", "metrics/NOPE", "events/NOPE"),
+        *("lists/NOPE/profiles", "lists/NOPE/relationships/profiles", "segments/NOPE/profiles"),
+        *("segments/NOPE/relationships/profiles", "profile-bulk-import-jobs/NOPE"),
+        "profile-bulk-import-jobs/NOPE/import-errors",
+    ],
+)
+def test_what_is_not_there_is_a_404(read, path):
+    """An unknown id is answered as in the recordings, with a pointer to /data/."""
+    assert problem(read.get(path)) == (404, "not_found", {"pointer": "/data/"})
+
+
+def test_what_was_asked_is_kept(make_sandbox):
+    """The sandbox remembers each request with its query and status, in order."""
+    sandbox = make_sandbox()
+    caller = Caller(sandbox.url)
+    caller.get("profiles", page__size=1)
+    caller.get("lists/NOPE")
+    caller.close()
+    asked = [(one.method, one.path, dict(one.query), one.status) for one in sandbox.requests]
+    assert asked == [("GET", "/api/profiles", {"page[size]": "1"}, 200), ("GET", "/api/lists/NOPE", {}, 404)]

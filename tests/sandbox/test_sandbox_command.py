@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import requests
+from support.calls import KEY, REVISION
+
+COMMAND = [sys.executable, "-m", "klaviyo_sandbox"]
+SMALL = ["--profiles", "20", "--events", "30"]
+
+
+def start(*arguments):
+    return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def run(*arguments):
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
+def test_it_says_where_it_is_and_leaves_cleanly(ending):
+    """One line on stdout gives the address, the account answers there, and a signal ends it with 0 and no words."""
+    with start("--port", "0", *SMALL, "--key", "pk_mine") as process:
+        line = process.stdout.readline()
+        url = line.split()[4]
+        assert line == f"Klaviyo sandbox ready at {url} (20 profiles, 30 events)\n"
+        assert url.startswith("http://127.0.0.1:")
+        headers = {"Authorization": "Klaviyo-API-Key pk_mine", "revision": REVISION}
+        assert requests.get(f"{url}/api/profiles", headers=headers, timeout=10).status_code == 200
+        headers["Authorization"] = f"Klaviyo-API-Key {KEY}"
+        assert requests.get(f"{url}/api/profiles", headers=headers, timeout=10).status_code == 401
+        process.send_signal(ending)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (0, "", "")
+
+
+def test_a_port_that_is_taken_is_one_line():
+    """When the port is in use the command ends with 2 and one line that says so."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = run("--port", str(taken.getsockname()[1]), *SMALL)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.count("\n") == 1
+    assert "cannot listen on 127.0.0.1 port" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["--scopes", "profiles:all"], ["--port", "99999"], ["--profiles", "-1"]])
+def test_bad_options_are_told_without_a_traceback(arguments):
+    """An unknown scope, an impossible port or number ends the command with 2 and a reason."""
+    done = run(*SMALL, *arguments)
+    assert done.returncode == 2
+    assert done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_its_extra_it_says_what_to_install():
+    """When starlette is not there the command names the extra in one line."""
+    program = """
+        import sys
+        sys.modules["starlette"] = None
+        from klaviyo_sandbox.__main__ import main
+        sys.exit(main(["--port", "0"]))
+    """
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(program)],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 2
+    assert done.stderr == "klaviyo-sandbox needs starlette and uvicorn: pip install 'singer-klaviyo[sandbox]'\n"

@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.calls import problem
+
+from klaviyo_sandbox.errors import Refusal
+from klaviyo_sandbox.facts import load
+from klaviyo_sandbox.filters import Clause, parse
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+EVENTS = load().operations["get_events"].filters
+PROFILES = load().operations["get_profiles"].filters
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ('equals(email,"a@example.com")', [Clause("equals", "email", "a@example.com")]),
+        ("equals(email,'o\"neil@example.com')", [Clause("equals", "email", 'o"neil@example.com')]),
+        (r'equals(email,"a\"b,c)")', [Clause("equals", "email", 'a"b,c)')]),
+        ('any(id,["A", "B"])', [Clause("any", "id", ("A", "B"))]),
+        (
+            'greater-than(updated,2025-01-01T02:00:00+02:00), equals(id,"A")',
+            [Clause("greater-than", "updated", "2025-01-01T00:00:00+00:00"), Clause("equals", "id", "A")],
+        ),
+        (
+            'and(equals(id,"A"),and(equals(email,"b"),equals(external_id,"")))',
+            [Clause("equals", "id", "A"), Clause("equals", "email", "b"), Clause("equals", "external_id", "")],
+        ),
+    ],
+)
+def test_what_a_filter_means(text, clauses):
+    """Quotes of both kinds, escapes, lists, commas and `and` are read as Klaviyo writes them."""
+    assert list(parse(text, PROFILES, NOW)) == clauses
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "equals", "equals(", "equals(email", 'equals(email,"a"', 'equals(email,"a")x', 'equals(email,"a'),
+        *(
+            'equals(email,"a"),',
+            "and()",
+            'or(equals(email,"a"))',
+            'not(equals(email,"a"))',
+            "any(id,[])",
+            "and(" * 5000,
+        ),
+        *('any(id,["A"', "equals(email,a)", 'equals(shoe_size,"9")', 'contains(email,"a")', "equals(email)"),
+        *('any(id,"A")', "greater-or-equal(updated,2025-01-01T00:00:00Z)", "greater-than(updated,2025-01-01)"),
+        *('greater-than(updated,"2025-01-01T00:00:00Z")', "greater-than(updated,2025-01-01T00:00:00)"),
+        *("greater-than(updated,2025-02-30T00:00:00Z)", "greater-than(updated,0001-01-01T00:00:00+23:59)"),
+        "less-than(updated,2027-01-01T00:00:00Z)",
+        "less-than(updated,2026-05-31T23:59:58Z)",
+        "greater-than(updated,2025-01-01T00:00:00Z),less-than(updated,2025-01-01T00:00:00Z)",
+        "greater-than(updated,2025-01-02T00:00:00Z),less-than(updated,2025-01-01T00:00:00Z)",
+    ],
+)
+def test_filters_that_are_refused(text):
+    """What cannot be read, is not allowed for the field, ends too near to now or is empty is a 400 about the filter."""
+    with pytest.raises(Refusal) as refused:
+        parse(text, PROFILES, NOW)
+    assert refused.value.status == 400
+    assert refused.value.problems[0].source == {"parameter": "filter"}
+
+
+@pytest.mark.parametrize("value", ["nan", "1e400", "9" * 400, "9" * 15, '"5"'])
+def test_a_timestamp_must_be_a_point_in_time(value):
+    """A number that is no second of any year is refused, whichever way it is too large."""
+    with pytest.raises(Refusal):
+        parse(f"greater-than(timestamp,{value})", EVENTS, NOW)
+
+
+def test_a_refusal_says_what_is_allowed():
+    """The detail lists the operators that the field takes."""
+    with pytest.raises(Refusal, match="greater-than, less-than"):
+        parse("less-or-equal(created,2025-01-01T00:00:00Z)", PROFILES, NOW)
+
+
+def test_every_operator_of_every_operation(read, reading):
+    """Each field, operator and form that the specification allows is answered with 200."""
+    groups = {"lists": next(iter(reading.store.lists.rows)), "segments": next(iter(reading.store.segments.rows))}
+    values = {"string": '"x"', "boolean": "true", "number": "1700000000", "date-time": "2025-01-01T00:00:00Z"}
+    asked = 0
+    for operation in load().operations.values():
+        if operation.method != "GET" or "{job_id}" in operation.path:
+            continue
+        path = operation.path.removeprefix("/api/").format(id=groups.get(operation.path.split("/")[2], ""))
+        for field, rule in operation.filters.items():
+            value = rule.get("value", {})
+            text = f'"{value["enum"][0]}"' if "enum" in value else values.get(value.get("format") or value.get("type"))
+            forms = {"single": f",{text}", "list": f",[{text}]", "none": ""}
+            for form, operators in rule["operators"].items():
+                for name in operators:
+                    response = read.get(path, filter=f"{name}({field}{forms[form]})")
+                    assert response.status_code == 200, response.text
+                    asked += 1
+    assert asked > 80
+
+
+def ids(read, path, text, **query):
+    return {row["id"] for row in read.rows(path, filter=text, **query)}
+
+
+def test_equals_and_any_find_exactly_the_named(read, reading):
+    """Profiles are found by each of their identifiers, alone and in lists, and by nothing else."""
+    rows = list(reading.store.profiles.rows.values())
+    for name in ("id", "email", "phone_number", "external_id"):
+        some = [row for row in rows if row[name]][:3]
+        assert ids(read, "profiles", f'equals({name},"{some[0][name]}")') == {some[0]["id"]}
+        values = ",".join(f'"{row[name]}"' for row in some)
+        assert ids(read, "profiles", f"any({name},[{values}])") == {row["id"] for row in some}
+
+
+def test_suppressions_are_filtered_within_the_subscriptions(read, reading):
+    """A filter that goes into a list of suppressions holds when one of them satisfies it."""
+    path = "subscriptions.email.marketing.suppression"
+    expected = {
+        row["id"]
+        for row in reading.store.profiles.rows.values()
+        for entry in row["subscriptions"]["email"]["marketing"]["suppression"]
+        if entry["reason"] == "UNSUBSCRIBE" and entry["timestamp"] >= "2025-06-01T00:00:00+00:00"
+    }
+    text = f'equals({path}.reason,"UNSUBSCRIBE"),greater-or-equal({path}.timestamp,2025-06-01T00:00:00Z)'
+    assert expected
+    assert ids(read, "profiles", text, sort=f"{path}.timestamp") == expected
+
+
+def test_members_by_address_and_time(read, reading):
+    """Members of a list are found by their address and by when they joined."""
+    list_id, members = max(reading.store.list_members.items(), key=lambda item: len(item[1]))
+    joined = sorted(row["joined_group_at"] for row in members.rows.values())
+    middle = joined[len(joined) // 2].replace("+00:00", "Z")
+    expected = {row["id"] for row in members.rows.values() if row["joined_group_at"] >= joined[len(joined) // 2]}
+    for path in (f"lists/{list_id}/profiles", f"lists/{list_id}/relationships/profiles"):
+        assert ids(read, path, f"greater-or-equal(joined_group_at,{middle})", page__size=9) == expected
+    known = next(row for row in members.rows if reading.store.profiles.rows[row]["email"])
+    address = reading.store.profiles.rows[known]["email"]
+    assert ids(read, f"lists/{list_id}/profiles", f'any(email,["{address}","other@example.com"])') == {known}
+
+
+def test_the_near_past_cannot_be_the_end_of_a_window(read):
+    """An upper bound within the last five seconds or in the future is a 400, a little earlier is not."""
+    for age, status in ((-60, 400), (1, 400), (20, 200)):
+        bound = (datetime.now(UTC) - timedelta(seconds=age)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        assert read.get("events", filter=f"less-than(datetime,{bound})").status_code == status
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "parameter"),
+    [
+        ("profiles", {"filter": 'equals(first_name,"A")'}, "filter"),
+        ("metrics", {"filter": 'equals(name,"Placed Order")'}, "filter"),
+        ("profiles", {"sort": "first_name"}, "sort"),
+        ("profiles", {"sort": "created,id"}, "sort"),
+        ("profiles", {"sort": ""}, "sort"),
+        ("profiles", {"include": "lists"}, "include"),
+        ("profiles", {"fields__profile": "email,shoe_size"}, "fields[profile]"),
+        ("profiles", {"additional_fields__profile": "secrets"}, "additional-fields[profile]"),
+        ("profiles", {"fields__event": "datetime"}, "fields[event]"),
+        ("lists", {"limit": 5}, "limit"),
+        ("metrics", {"page__size": 5}, "page[size]"),
+        ("accounts", {"page__cursor": "x"}, "page[cursor]"),
+        ("events", {"id": "x"}, "id"),
+    ],
+)
+def test_what_the_specification_does_not_list_is_refused(read, path, query, parameter):
+    """A filter, sort, include, field or parameter that is not declared is a 400 that names the parameter."""
+    assert problem(read.get(path, **query)) == (400, "invalid", {"parameter": parameter})
+
+
+COMPARE = {
+    "greater-than": lambda value, bound: value > bound,
+    "greater-or-equal": lambda value, bound: value >= bound,
+    "less-than": lambda value, bound: value < bound,
+    "less-or-equal": lambda value, bound: value <= bound,
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_window_over_events_equals_a_plain_comparison(read, reading, data):
+    """For every window, order and metric the account gives the events that a plain comparison of the store gives."""
+    events = list(reading.store.events.rows.values())
+    at = st.sampled_from(events).map(lambda row: row["timestamp"])
+    near = st.tuples(at, st.sampled_from((-1, -0.5, 0, 0.25, 1))).map(sum)
+    lower, upper = data.draw(near), data.draw(near)
+    bounds = []
+    if data.draw(st.booleans()):
+        bounds.append((data.draw(st.sampled_from(("greater-than", "greater-or-equal"))), lower))
+    if data.draw(st.booleans()) and (not bounds or lower < upper):
+        bounds.append((data.draw(st.sampled_from(("less-than", "less-or-equal"))), upper))
+    metric = data.draw(st.none() | st.sampled_from(events).map(lambda row: row["metric_id"]))
+    parts = [f'equals(metric_id,"{metric}")'] if metric else []
+    field = data.draw(st.sampled_from(("datetime", "timestamp")))
+    for name, value in bounds:
+        text = datetime.fromtimestamp(value, UTC).isoformat() if field == "datetime" else str(value)
+        parts.append(f"{name}({field},{text})")
+    query = {"filter": ",".join(parts)} if parts else {}
+    sort = data.draw(st.sampled_from((None, "datetime", "-datetime", "timestamp", "-timestamp")))
+    size = data.draw(st.sampled_from((100, 1000)))
+    found = read.rows("events", page__size=size, **query, **({"sort": sort} if sort else {}))
+    expected = [
+        row
+        for row in events
+        if metric in (None, row["metric_id"]) and all(COMPARE[name](row["timestamp"], value) for name, value in bounds)
+    ]
+    assert sorted(row["id"] for row in found) == sorted(row["id"] for row in expected)
+    if sort:
+        times = [row["attributes"]["timestamp"] for row in found]
+        assert times == sorted(times, reverse=sort.startswith("-"))

@@ -1,0 +1,69 @@
+"""A plain HTTP client for the sandbox: the right headers, nothing clever."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import requests
+
+KEY = "pk_test"
+REVISION = "2026-07-15"
+MEDIA_TYPE = "application/vnd.api+json"
+
+
+class Caller:
+    """Talks to one sandbox over one connection."""
+
+    def __init__(self, url: str, key: str = KEY) -> None:
+        self.url = url
+        self.session = requests.Session()
+        self.session.headers.update({"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION})
+
+    def get(self, path: str, **query: Any) -> requests.Response:
+        """GET ``/api/{path}``. In names of parameters ``__`` opens a bracket: ``page__size`` is ``page[size]``."""
+        return self.session.get(f"{self.url}/api/{path}", params={_bracketed(name): query[name] for name in query})
+
+    def send(self, method: str, path: str, body: Any, **headers: str) -> requests.Response:
+        return self.session.request(
+            method, f"{self.url}/api/{path}", json=body, headers={"Content-Type": MEDIA_TYPE, **headers}
+        )
+
+    def post(self, path: str, body: Any, **headers: str) -> requests.Response:
+        return self.send("POST", path, body, **headers)
+
+    def delete(self, path: str, body: Any) -> requests.Response:
+        return self.send("DELETE", path, body)
+
+    def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Every page, by following ``links.next``."""
+        document = self.get(path, **query).json()
+        while True:
+            yield document
+            following = document["links"].get("next")
+            if following is None:
+                return
+            document = self.session.get(following).json()
+
+    def rows(self, path: str, **query: Any) -> list[dict[str, Any]]:
+        return [row for page in self.pages(path, **query) for row in page["data"]]
+
+    def close(self) -> None:
+        self.session.close()
+
+
+def _bracketed(name: str) -> str:
+    head, _, inner = name.partition("__")
+    return f"{head.replace('_', '-')}[{inner.replace('_', '-')}]" if inner else name
+
+
+def cursor_of(link: str) -> str:
+    """The bare cursor in a link."""
+    return parse_qs(urlsplit(link).query)["page[cursor]"][0]
+
+
+def problem(response: requests.Response) -> tuple[int, str, dict[str, str]]:
+    """(status, code, source) of the first error."""
+    error = response.json()["errors"][0]
+    return response.status_code, error["code"], error["source"]

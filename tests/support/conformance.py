@@ -1,0 +1,232 @@
+"""Is every answer of the sandbox one that Klaviyo's specification allows?
+
+A second opinion: nothing here comes from ``klaviyo_sandbox``. The committed facts, and the vendor's own document when
+``KLAVIYO_OPENAPI`` names it, become plain JSON Schemas (``nullable`` as a type, ``allOf`` as one object), in which a
+success may hold no member that is not declared. Errors may: Klaviyo's own carry ``status``, ``links`` and ``meta``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
+from jsonschema_rs import Draft202012Validator as FastValidator
+
+ROOT = Path(__file__).resolve().parents[2]
+FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
+MINIMA = ROOT / "tests" / "conformance_minima.json"
+VARIABLE = "KLAVIYO_OPENAPI"
+
+Schema = dict[str, Any]
+
+
+class Check:
+    """One compiled schema. The fast validator decides; the slow one, which knows what matters most, explains."""
+
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._fast = FastValidator(schema, validate_formats=True)
+
+    def fault(self, document: Any) -> str | None:
+        if self._fast.is_valid(document):
+            return None
+        error = best_match(Draft202012Validator(self._schema).iter_errors(document))
+        if error is not None:
+            return f"at {error.json_path}: {error.message[:300]}"
+        first = next(iter(self._fast.iter_errors(document)))
+        path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first.instance_path)
+        return f"at ${path}: {first.message[:300]}"
+
+
+class Exchange(Protocol):
+    """What the sandbox's observer is given; the members that matter here."""
+
+    operation: str | None
+    method: str
+    path: str
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass
+class Document:
+    """A set of operations with the schemas of their answers, as the vendor writes them.
+
+    Attributes:
+        name: what findings call it.
+        answers: operation -> status, or ``4XX`` and ``5XX`` -> schema; None where there is no body.
+        schemas: what ``$ref`` points to, by the last part of the reference.
+    """
+
+    name: str
+    answers: Mapping[str, Mapping[str, Any]]
+    schemas: Mapping[str, Schema]
+    _checks: dict[tuple[str, int], Check | str | None] = field(default_factory=dict)
+
+    def fault(self, operation: str, status: int, answer: Any) -> str | None:
+        """What is wrong with an answer (decoded, None when it has no body), None when nothing is."""
+        key = (operation, status)
+        if key not in self._checks:
+            self._checks[key] = self._compile(operation, status)
+        check = self._checks[key]
+        if isinstance(check, str):
+            return check
+        if check is None:
+            return None if answer is None else "a body where none is declared"
+        return check.fault(answer)
+
+    def _compile(self, operation: str, status: int) -> Check | str | None:
+        declared = self.answers.get(operation)
+        if declared is None:
+            return "the operation is not in the document"
+        family = f"{status // 100}XX"
+        if str(status) not in declared and family not in declared:
+            return f"status {status} is not declared"
+        schema = declared.get(str(status), declared.get(family))
+        if schema is None:
+            return None
+        return Check(self._with_definitions(self._plain(schema, closed=status < 400), closed=status < 400))
+
+    def _with_definitions(self, plain: Schema, closed: bool) -> Schema:
+        """The schema together with every named one that it reaches."""
+        definitions: dict[str, Schema] = {}
+        waiting = set(_references(plain))
+        while waiting:
+            name = waiting.pop()
+            definitions[name] = self._plain(self.schemas[name], closed)
+            waiting |= set(_references(definitions[name])) - definitions.keys()
+        return {**plain, "$defs": definitions}
+
+    def _plain(self, schema: Schema, closed: bool) -> Schema:
+        """The vendor's schema as JSON Schema 2020-12."""
+        if "allOf" in schema:
+            schema = self._one(schema)
+        if "$ref" in schema:
+            plain: Schema = {"$ref": "#/$defs/" + schema["$ref"].rsplit("/", 1)[-1]}
+        else:
+            plain = {key: value for key, value in schema.items() if key in ("type", "enum", "format", "required")}
+        if "oneOf" in schema:
+            plain["oneOf"] = [self._plain(choice, closed) for choice in schema["oneOf"]]
+        if "items" in schema:
+            plain["items"] = self._plain(schema["items"], closed)
+        if "properties" in schema:
+            plain["properties"] = {name: self._plain(child, closed) for name, child in schema["properties"].items()}
+            plain["additionalProperties"] = not closed
+        return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") else plain
+
+    def _one(self, schema: Schema) -> Schema:
+        """References and ``allOf`` resolved into one object schema, members of the same name merged."""
+        if "$ref" in schema:
+            return self._one(self.schemas[schema["$ref"].rsplit("/", 1)[-1]])
+        merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in (self._one(part) for part in schema.get("allOf", ())):
+            both = merged.get("properties", {}).keys() & part.get("properties", {}).keys()
+            shared = {
+                name: self._one({"allOf": [merged["properties"][name], part["properties"][name]]}) for name in both
+            }
+            properties = {**merged.get("properties", {}), **part.get("properties", {}), **shared}
+            required = sorted({*merged.get("required", ()), *part.get("required", ())})
+            merged = {**merged, **part, "required": required}
+            if properties:
+                merged["properties"] = properties
+        return merged
+
+
+def _references(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"].rsplit("/", 1)[-1]
+        for value in node.values():
+            yield from _references(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _references(value)
+
+
+def committed_facts() -> Document:
+    """The answers as the committed file of facts has them."""
+    facts = json.loads(FACTS.read_text(encoding="utf-8"))
+    answers = {name: operation["responses"] for name, operation in facts["operations"].items()}
+    return Document("facts.json", answers, facts["schemas"])
+
+
+def vendor_document(path: Path) -> Document:
+    """The answers as the vendor's OpenAPI document has them.
+
+    Raises:
+        OSError, ValueError, KeyError: the file is missing or is no such document.
+    """
+    spec = json.loads(path.read_text(encoding="utf-8"))
+    named = spec["components"]["responses"]
+    answers: dict[str, dict[str, Any]] = {}
+    for item in spec["paths"].values():
+        for operation in item.values():
+            if not isinstance(operation, dict):
+                continue
+            answers[operation["operationId"]] = {}
+            for status, response in operation["responses"].items():
+                if "$ref" in response:
+                    response = named[response["$ref"].rsplit("/", 1)[-1]]
+                content = response.get("content", {})
+                schema = next((media["schema"] for media in content.values()), None)
+                answers[operation["operationId"]][status] = schema
+    return Document(path.name, answers, spec["components"]["schemas"])
+
+
+class Recorder:
+    """Validates every exchange it is shown, and counts them. Its ``observe`` never raises: findings are kept."""
+
+    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+        self.findings: list[str] = []
+        self.served: Counter[str] = Counter()
+        self.documents = [committed_facts()]
+        self.missing: str | None = None
+        path = environment.get(VARIABLE)
+        try:
+            if path:
+                self.documents.append(vendor_document(Path(path)))
+            elif environment.get("CI") == "true":
+                self.missing = f"{VARIABLE} is not set: in CI the vendor's document must be there"
+        except (OSError, ValueError, KeyError) as error:
+            self.missing = f"{VARIABLE}={path} cannot be read: {error!r}"
+
+    @property
+    def validated(self) -> int:
+        return sum(self.served.values())
+
+    def observe(self, exchange: Exchange) -> None:
+        what = f"{exchange.method} {exchange.path} -> {exchange.status}"
+        if exchange.operation is None:
+            # No operation was met, so there is no shape to hold the answer to but that of an error.
+            if exchange.status < 400:
+                self.findings.append(f"{what}: a success without an operation")
+            return
+        self.served[exchange.operation] += 1
+        try:
+            answer = json.loads(exchange.body) if exchange.body else None
+        except ValueError as error:
+            self.findings.append(f"{what}: the body is no JSON: {error}")
+            return
+        for document in self.documents:
+            fault = document.fault(exchange.operation, exchange.status, answer)
+            if fault is not None:
+                self.findings.append(f"{what} ({exchange.operation}, {document.name}): {fault}")
+
+    def verdict(self, *, complete: bool) -> list[str]:
+        """What must make the test session fail; the minima only count when the whole suite ran."""
+        found = [self.missing] if self.missing else []
+        found += [f"{count}x {finding}" for finding, count in Counter(self.findings).most_common(20)]
+        if complete:
+            minima = json.loads(MINIMA.read_text(encoding="utf-8"))
+            for name, value in (("operations", len(self.served)), ("responses", self.validated)):
+                if value < minima[name]:
+                    found.append(f"{name} validated: {value}, fewer than the {minima[name]} of {MINIMA.name}")
+        return found

@@ -1,0 +1,92 @@
+"""Rows to units to requests."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from target_klaviyo.batching import chunks, encoded, waves
+from target_klaviyo.identity import handles
+from target_klaviyo.model import Origin, Row, Unit
+
+
+def row(meta: dict[str, Any] | None = None, **attributes: Any) -> Row:
+    payload = {"type": "profile", "attributes": attributes, **({"meta": meta} if meta else {})}
+    return Row(Origin("s", attributes), payload, encoded(payload))
+
+
+def unit(size: int) -> Unit:
+    return Unit((), {}, b"x" * size)
+
+
+@given(st.lists(st.integers(1, 50), max_size=60), st.integers(1, 10), st.integers(100, 200), st.integers(0, 20))
+def test_no_chunk_passes_a_limit_and_nothing_moves(sizes: list[int], items: int, size: int, envelope: int) -> None:
+    """Every request stays within count and bytes, and the units keep their order."""
+    units = [unit(size) for size in sizes]
+    cut = list(chunks(units, max_items=items, max_bytes=size, envelope=envelope))
+    assert [one for chunk in cut for one in chunk] == units
+    for chunk in cut:
+        assert 0 < len(chunk) <= items
+        assert envelope + sum(len(one.body) + 1 for one in chunk) <= size
+
+
+def test_chunks_are_as_large_as_they_may_be() -> None:
+    """A limit that is met exactly does not cost a request."""
+    assert [len(chunk) for chunk in chunks([unit(9)] * 25, max_items=10, max_bytes=None)] == [10, 10, 5]
+    assert [len(chunk) for chunk in chunks([unit(9)] * 4, max_items=10, max_bytes=22, envelope=2)] == [2, 2]
+
+
+def test_the_same_person_twice_is_one_unit_in_which_the_later_wins() -> None:
+    """Two records about one profile are sent once, merged in order, and both belong to the unit."""
+    first = row(email="ada@example.com", first_name="A", properties={"a": 1, "b": 1}, location={"city": "X"})
+    second = row(email="ADA@example.com", first_name="Ada", properties={"b": 2})
+    [[made]] = waves([first, second])
+    assert made.rows == (first, second)
+    assert made.payload["attributes"] == {
+        "email": "ADA@example.com",
+        "first_name": "Ada",
+        "properties": {"a": 1, "b": 2},
+        "location": {"city": "X"},
+    }
+    assert first.payload["attributes"]["properties"] == {"a": 1, "b": 1}
+
+
+def test_people_who_share_a_weaker_identifier_are_sent_one_after_the_other() -> None:
+    """A shared external id does not merge two e-mail addresses: Klaviyo judges, in order."""
+    rows = [row(email="a@example.com", external_id="1"), row(email="b@example.com", external_id="1")]
+    assert [len(wave) for wave in waves(rows)] == [1, 1]
+
+
+def test_patches_are_never_merged() -> None:
+    """Appending twice is two appends."""
+    patch = {"patch_properties": {"append": {"tags": "x"}}}
+    assert len(list(waves([row(patch, email="a@example.com"), row(patch, email="a@example.com")]))) == 2
+
+
+def test_what_would_grow_too_large_is_not_merged() -> None:
+    """A merged profile stays within the limit of one profile."""
+    rows = [row(email="a@example.com", properties={str(i): "x" * 50}) for i in range(2)]
+    assert len(list(waves(rows, max_item_bytes=120))) == 2
+
+
+people = st.fixed_dictionaries(
+    {},
+    optional={
+        "email": st.sampled_from(["a@example.com", "b@example.com", "c@example.com"]),
+        "external_id": st.sampled_from(["1", "2", "3"]),
+        "phone_number": st.sampled_from(["+14155550100", "+14155550101"]),
+    },
+).filter(bool)
+
+
+@given(st.lists(people, max_size=15))
+def test_every_row_is_in_one_unit_and_no_identifier_twice_in_a_wave(found: list[dict[str, str]]) -> None:
+    """Nothing is lost or doubled, and one request never asks two things of one identifier."""
+    rows = [row(**person) for person in found]
+    made = list(waves(rows))
+    assert sorted(map(id, rows)) == sorted(id(one) for wave in made for unit in wave for one in unit.rows)
+    for wave in made:
+        seen = [handle for unit in wave for handle in handles(unit.payload).items()]
+        assert len(seen) == len(set(seen))

@@ -1,0 +1,85 @@
+"""E-mail, phone, external id: one verdict."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klaviyo_client.errors import SettingsError
+from target_klaviyo import identity
+from target_klaviyo.model import Unfit
+
+
+@pytest.mark.parametrize("text", ["ada@example.com", " Ada.Lovelace+x@Example.COM ", "ada@shop.test"])
+def test_email_addresses_are_trimmed_and_otherwise_kept(text: str) -> None:
+    """Reserved domains are fine for rehearsals, and the case is the user's."""
+    assert identity.email(text) == text.strip()
+
+
+@pytest.mark.parametrize(
+    "text", ["ada", "ada@", "@example.com", "a b@example.com", "ada@example", "ada@test", "a@b@c.de"]
+)
+def test_what_is_no_email_address_is_refused(text: str) -> None:
+    """One bad address would sink the request of ten thousand."""
+    with pytest.raises(Unfit) as caught:
+        identity.email(text)
+    assert caught.value.code == "invalid_email"
+    assert text not in caught.value.reason
+
+
+@pytest.mark.parametrize(
+    ("text", "region"), [("+1 (415) 555-0100", None), ("415 555 0100", "US"), ("0014155550100", "DE")]
+)
+def test_phone_numbers_become_e164(text: str, region: str | None) -> None:
+    """However a number is written, Klaviyo gets E.164."""
+    assert identity.phone_number(text, region) == "+14155550100"
+
+
+@pytest.mark.parametrize("text", ["12", "call me", "+1415", "+14155550100 ext 5", ""])
+def test_what_is_no_phone_number_is_refused(text: str) -> None:
+    """A wrong number is rejected with its own code before anything is sent."""
+    with pytest.raises(Unfit) as caught:
+        identity.phone_number(text, "US")
+    assert caught.value.code == "invalid_phone"
+
+
+def test_a_national_number_without_region_says_which_setting_is_missing() -> None:
+    """The reason names default_region."""
+    with pytest.raises(Unfit, match="default_region"):
+        identity.phone_number("415 555 0100")
+
+
+def test_a_region_that_does_not_exist_is_a_wrong_setting() -> None:
+    """Lower case is understood; another code is refused when the run starts."""
+    assert identity.checked_region("us") == "US"
+    with pytest.raises(SettingsError, match="default_region"):
+        identity.checked_region("XX")
+
+
+def test_blank_identifiers_are_none() -> None:
+    """An empty column, as CSV files have, is not a wrong e-mail address."""
+    assert identity.identified({"email": " ", "external_id": " 7 "}) == {"external_id": "7"}
+    with pytest.raises(Unfit) as caught:
+        identity.identified({"email": "", "first_name": "Ada"})
+    assert caught.value.code == "no_identifier"
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_an_unfit_one(text: str) -> None:
+    """No input makes the e-mail check fail in another way, and what passes once passes again."""
+    try:
+        address = identity.email(text)
+    except Unfit:
+        return
+    assert identity.email(address) == address
+
+
+@given(st.text(alphabet="+0123456789 ()-.x", max_size=20), st.sampled_from([None, "US", "DE"]))
+def test_a_number_in_e164_stays_itself(text: str, region: str | None) -> None:
+    """Normalising twice is normalising once, whatever the region."""
+    try:
+        number = identity.phone_number(text, region)
+    except Unfit:
+        return
+    assert identity.phone_number(number) == number

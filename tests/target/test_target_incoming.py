@@ -1,0 +1,148 @@
+"""Lines and records that come in."""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime, time
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from klaviyo_client.command import Incomplete
+from target_klaviyo.incoming import incoming, message
+from target_klaviyo.model import Unfit
+
+TYPES = ("RECORD", "SCHEMA", "STATE")
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        (b"{", "not_json"),
+        (b'{"type":"RECORD\xff', "not_json"),
+        (b"[" * 100_000, "not_json"),
+        (b"[]", "not_singer"),
+        (b'{"stream":"s"}', "not_singer"),
+        (b'{"type":"RECORD","stream":"s"}', "not_singer"),
+        (b'{"type":"RECORD","stream":"s","record":[]}', "not_singer"),
+        (b'{"type":"STATE"}', "not_singer"),
+        (b'{"type":"LOG"}', "unknown_type"),
+    ],
+)
+def test_a_line_that_is_no_message_is_unfit(line: bytes, code: str) -> None:
+    """Whatever is wrong with a line, it has one code and its reason does not quote it."""
+    with pytest.raises(Unfit) as caught:
+        message(line, TYPES)
+    assert caught.value.code == code
+
+
+def test_numbers_can_be_written_again() -> None:
+    """A STATE is passed on by `json`, so what is read must be what `json` can write."""
+    line = '{"type":"SCHEMA","a":1.5,"b":123456789012345678901234567890,"c":1e400}'
+    assert json.dumps(message(line, TYPES)["a"]) == "1.5"
+
+
+def test_a_date_needs_no_time_zone() -> None:
+    """Databases have timestamps without zone; what is no date at all is refused, with the column's name."""
+    schema = {"properties": {"at": {"type": ["string", "null"], "format": "date-time"}}}
+    check = incoming("s", schema, []).check
+    for value in ("2026-01-01T10:00:00", "2026-01-01 10:00:00.5+02:00", "2026-01-01T10:00:00Z", None):
+        check({"at": value})
+    with pytest.raises(Unfit, match="at is not a date-time") as caught:
+        check({"at": "yesterday"})
+    assert caught.value.code == "invalid_date"
+
+
+def test_a_missing_key_and_a_wrong_type_name_the_column_only() -> None:
+    """The reason goes to the log, so it holds no value."""
+    check = incoming("s", {"properties": {"n": {"type": "integer"}}}, ["id"]).check
+    with pytest.raises(Unfit, match="key property id"):
+        check({"n": 1})
+    with pytest.raises(Unfit) as caught:
+        check({"id": 1, "n": "ada@example.com"})
+    assert caught.value.reason == 'n: type must be "integer"'
+
+
+@pytest.mark.parametrize("schema", [{"properties": {"a": {"type": "text"}}}, {"$ref": "http://127.0.0.1:9/schema"}])
+def test_a_schema_that_cannot_be_used_stops_the_run(schema: dict[str, Any]) -> None:
+    """Nothing can be judged by it, and what it names elsewhere is not fetched."""
+    with pytest.raises(Incomplete, match="SCHEMA of the stream s"):
+        incoming("s", schema, [])
+
+
+# The same verdicts as jsonschema -------------------------------------------------------------------------------------
+
+kinds = st.sampled_from(["string", "integer", "number", "boolean", "object", "array", "null"])
+scalars = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**70), 2**70),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from(["", "a", "1", "2026-01-01", "2026-01-01T10:00:00Z", "10:00:00", "yesterday", "\u00e9"]),
+)
+values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _columns(inner: st.SearchStrategy[dict[str, Any]]) -> st.SearchStrategy[dict[str, Any]]:
+    entry = st.fixed_dictionaries(
+        {"type": kinds | st.lists(kinds, min_size=1, max_size=3, unique=True)},
+        optional={
+            "enum": st.lists(scalars, min_size=1, max_size=3, unique_by=repr),
+            "format": st.sampled_from(["date-time", "date", "time", "email", "uri"]),
+            "maxLength": st.integers(0, 3),
+            "minimum": st.integers(-2, 2),
+            "maximum": st.integers(-2, 2),
+            "items": inner,
+        },
+    )
+    either = st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)})
+    return entry | either
+
+
+columns = st.recursive(st.just({}), _columns, max_leaves=3)
+schemas = st.fixed_dictionaries(
+    {"type": st.just("object"), "properties": st.dictionaries(st.sampled_from("abc"), columns, max_size=3)},
+    optional={
+        "required": st.lists(st.sampled_from("abc"), unique=True),
+        "additionalProperties": st.booleans(),
+    },
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(schemas, st.dictionaries(st.sampled_from("abcd"), values, max_size=4))
+def test_verdicts_equal_those_of_jsonschema(schema: dict[str, Any], record: dict[str, Any]) -> None:
+    """jsonschema-rs accepts and refuses what the SDK's own validator does."""
+    validator = incoming("s", schema, []).validator
+    assert validator is not None
+    expected = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker(formats=())).is_valid(
+        record
+    )
+    assert validator.is_valid(record) is expected
+
+
+FORMATS = {"date-time": datetime, "date": date, "time": time}
+
+
+@given(st.sampled_from(sorted(FORMATS)), st.booleans(), scalars)
+def test_date_verdicts_equal_those_of_jsonschema_with_a_checker(form: str, nullable: bool, value: Any) -> None:
+    """Dates are judged as jsonschema would with ISO 8601 as the format."""
+    checker = jsonschema.FormatChecker(formats=())
+    checker.checks(form, raises=ValueError)(
+        lambda text: not isinstance(text, str) or bool(FORMATS[form].fromisoformat(text)) or True
+    )
+    schema = {"properties": {"a": {"type": ["string", "null"] if nullable else "string", "format": form}}}
+    expected = jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid({"a": value})
+    try:
+        incoming("s", schema, []).check({"a": value})
+    except Unfit:
+        assert not expected
+    else:
+        assert expected

@@ -1,0 +1,118 @@
+"""Counts and the rejects file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import stat
+import threading
+from pathlib import Path
+
+import pytest
+
+from target_klaviyo.model import Kind, Origin, Outcome
+from target_klaviyo.report import Report
+
+NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "No.")
+YES = Outcome(Kind.DELIVERED, 201)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "rejects.jsonl"
+
+
+def lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_no_file_without_a_rejected_record(path: Path) -> None:
+    """A run that went well leaves nothing behind."""
+    report = Report(path)
+    report.add(Origin("s", {}), "upsert_profile", YES)
+    report.close()
+    assert not path.exists()
+
+
+def test_a_rejected_record_can_be_piped_in_again(path: Path) -> None:
+    """The file holds the stream's SCHEMA once, then the record as it came, with the reason; only its owner reads it."""
+    report = Report(path)
+    message = {"type": "SCHEMA", "stream": "s", "schema": {"properties": {}}}
+    report.schema(message)
+    for _ in range(2):
+        report.add(Origin("s", {"email": "ada"}), "upsert_profile", NO)
+    report.secure()
+    record = {
+        "type": "RECORD",
+        "stream": "s",
+        "record": {"email": "ada"},
+        "action": "upsert_profile",
+        "status": 400,
+        "code": "invalid",
+        "pointer": "/data",
+        "reason": "No.",
+    }
+    assert lines(path) == [message, record, record]
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    report.close()
+
+
+def test_an_earlier_file_is_kept_beside_the_new_one(path: Path) -> None:
+    """A file that is being replayed is not overwritten under the reader."""
+    for email in ("first", "second"):
+        report = Report(path)
+        report.add(Origin("s", {"email": email}), "", NO)
+        report.close()
+    assert lines(path)[0]["record"] == {"email": "second"}
+    assert lines(path.with_name("rejects.jsonl.1"))[0]["record"] == {"email": "first"}
+
+
+def test_a_line_that_nobody_can_read_is_kept_in_a_safe_form(path: Path) -> None:
+    """It is quoted, so that the replay of the file does not stumble over it."""
+    report = Report(path)
+    report.add_line('{"broken', NO)
+    report.close()
+    assert lines(path)[0]["type"] == "REJECTED"
+    assert lines(path)[0]["line"] == '{"broken'
+
+
+def test_the_last_lines_give_counts_per_stream_and_in_total(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What a person reads at the end is every record's outcome, and where the rejected ones are."""
+    report = Report(path)
+    with caplog.at_level(logging.INFO):
+        report.add(Origin("a", {}), "upsert_profile", YES)
+        report.add(Origin("b", {}), "list_members", YES)
+        report.add(Origin("b", {}), "list_members", NO)
+        report.close()
+    assert caplog.messages[-3:] == [
+        "a (upsert_profile): 1 delivered, 0 accepted, 0 rejected",
+        "b (list_members): 1 delivered, 0 accepted, 1 rejected",
+        f"done: 2 delivered, 0 accepted, 1 rejected (see {path})",
+    ]
+
+
+def test_one_reason_is_logged_once(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A thousand equal rejections are one line in the log, and a thousand in the file."""
+    report = Report(path)
+    for _ in range(1000):
+        report.add(Origin("a", {}), "upsert_profile", NO)
+    assert len(caplog.messages) == 1
+    report.close()
+    assert len(lines(path)) == 1000
+
+
+def test_threads_lose_no_outcome(path: Path) -> None:
+    """Counting and writing from many threads is safe."""
+    report = Report(path)
+
+    def work() -> None:
+        for _ in range(200):
+            report.add(Origin("a", {}), "x", NO)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    report.close()
+    assert len(lines(path)) == 1600

@@ -1,0 +1,103 @@
+"""The `streams` setting."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.operations import operation
+from target_klaviyo.model import ListRef, Origin, Unfit
+from target_klaviyo.routes import check_columns, routes, unmapped
+
+
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        ({"action": "upsert"}, r"streams\.vip\.action must be one of upsert_profile, list_members"),
+        ({}, r"streams\.vip\.action is missing"),
+        ("upsert_profile", r"streams\.vip must be an object"),
+        ({"action": "upsert_profile", "maping": {}}, r"streams\.vip\.maping is unknown: did you mean mapping"),
+        ({"action": "upsert_profile", "zzz": 1}, r"streams\.vip\.zzz is unknown; there are"),
+        ({"action": "upsert_profile", "mapping": {"emial": "e"}}, r"streams\.vip\.mapping\.emial is no field"),
+        ({"action": "upsert_profile", "mapping": {"email": 3}}, r"streams\.vip\.mapping\.email must be a path"),
+        ({"action": "upsert_profile", "mapping": []}, None),
+        ({"action": "upsert_profile", "mapping": ["email"]}, r"streams\.vip\.mapping must be an object"),
+        ({"action": "upsert_profile", "unknown_columns": "keep"}, r"streams\.vip\.unknown_columns must be one of"),
+        ({"action": "list_members", "list": 3}, r"streams\.vip\.list must be"),
+        ({"action": "list_members", "list": "VIP", "create_list": "yes"}, r"streams\.vip\.create_list must be"),
+    ],
+)
+def test_a_wrong_entry_is_named_with_its_stream_and_key(entry: Any, said: str | None) -> None:
+    """Whoever made the typo sees where it is."""
+    if said is None:
+        routes({"vip": entry}, None)
+        return
+    with pytest.raises(SettingsError, match=said):
+        routes({"vip": entry}, None)
+
+
+def test_a_stream_that_nothing_is_said_about_shows_the_line_to_add() -> None:
+    """The error for an unmapped stream can be copied into the settings."""
+    assert '"streams": {"public-vip": {"action": "upsert_profile"}}' in str(unmapped("public-vip"))
+
+
+def test_two_streams_take_their_action_by_name() -> None:
+    """profiles and list_members need no setting, and an entry for them may add options only."""
+    made = routes({"profiles": {"unknown_columns": "drop"}}, None)
+    assert made["profiles"].action.name == "upsert_profile"
+    assert not made["profiles"].mapper.keeps_unknown
+    assert made["list_members"].action.name == "list_members"
+
+
+def test_list_members_without_any_list_is_refused_at_the_schema() -> None:
+    """Before a single record came it is clear that none could be sent."""
+    made = routes({"vip": {"action": "list_members"}}, None)
+    with pytest.raises(SettingsError, match=r"streams\.vip\.list is missing"):
+        check_columns("vip", made["vip"], ["email"])
+    assert check_columns("vip", made["vip"], ["email", "list_name"]) == []
+
+
+def test_a_mapping_that_reads_a_missing_column_is_a_warning() -> None:
+    """The SCHEMA may be looser than the records, so it is said and not refused."""
+    made = routes({"vip": {"action": "upsert_profile", "mapping": {"email": "e_mail", "title": "job.title"}}}, None)
+    assert check_columns("vip", made["vip"], ["email", "job"]) == [
+        "streams.vip.mapping reads e_mail, and the stream has no such column"
+    ]
+
+
+def test_the_records_own_list_goes_before_the_setting() -> None:
+    """A record may carry its list by id or name."""
+    made = routes({"vip": {"action": "list_members", "list": "VIP", "create_list": True}}, None)["vip"]
+    record = {"email": "ada@example.com"}
+    assert made.row(Origin("vip", record), record).list == ListRef("VIP", "VIP", create=True, configured=True)
+    record = {"email": "ada@example.com", "list_name": "Own"}
+    assert made.row(Origin("vip", record), record).list == ListRef(name="Own", create=True)
+
+
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        ({"external_id": "x" * 256}, "invalid_field"),
+        ({"email": "ada@example.com", "first_name": ["Ada"]}, "invalid_field"),
+        ({"email": 3, "external_id": "1"}, "invalid_email"),
+        ({"email": "ada"}, "invalid_email"),
+        ({"first_name": "Ada"}, "no_identifier"),
+        ({"email": "ada@example.com"}, "no_list"),
+    ],
+)
+def test_a_record_that_cannot_be_sent_has_a_code(record: dict[str, Any], code: str) -> None:
+    """Everything that Klaviyo would refuse a whole request for is found before."""
+    with pytest.raises(Unfit) as caught:
+        routes({}, None)["list_members"].row(Origin("list_members", record), record)
+    assert caught.value.code == code
+
+
+def test_a_record_over_the_vendors_limit_is_rejected_with_the_limit() -> None:
+    """The number comes from the specification."""
+    limit = operation("bulk_import_profiles").max_item_bytes
+    assert limit
+    record = {"email": "ada@example.com", "bio": "x" * limit}
+    with pytest.raises(Unfit, match=f"{limit:,}"):
+        routes({}, None)["profiles"].row(Origin("profiles", record), record)

@@ -1,0 +1,137 @@
+"""STATE is a receipt."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from target_support import records, respond, schema_of, scripted_session
+
+from klaviyo_client.errors import Unavailable
+from klaviyo_client.transport import Request, Response
+from target_klaviyo import target as module
+from target_klaviyo.target import TargetKlaviyo
+
+STREAMS = {"other": {"action": "upsert_profile"}}
+
+
+def state(value: int) -> dict[str, Any]:
+    return {"type": "STATE", "value": {"at": value}}
+
+
+def person(index: int) -> dict[str, str]:
+    return {"email": f"p{index}@example.com"}
+
+
+def run(messages: Sequence[dict[str, Any]], folder: Path, fails_at: str | None = None, batch: int = 2) -> TargetKlaviyo:
+    config = {
+        "api_key": "pk_x",
+        "rejects_path": str(folder / "rejects.jsonl"),
+        "batch_size_rows": batch,
+        "streams": STREAMS,
+    }
+    made = TargetKlaviyo(config=config)
+
+    def wire(request: Request) -> Response:
+        if fails_at and fails_at.encode() in (request.body or b""):
+            return respond(503)
+        return respond(201, {"data": {}})
+
+    made.session, _ = scripted_session(wire)
+    made.listen(io.StringIO("".join(json.dumps(message) + "\n" for message in messages)))
+    return made
+
+
+def states(capsys: pytest.CaptureFixture[str]) -> list[int]:
+    return [json.loads(line)["at"] for line in capsys.readouterr().out.splitlines()]
+
+
+def numbered(count: int) -> list[dict[str, Any]]:
+    """Records of one stream with a state after each."""
+    messages = [schema_of("profiles")]
+    for index in range(count):
+        messages += [*records("profiles", [person(index)]), state(index)]
+    return messages
+
+
+def test_a_state_comes_out_with_every_full_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """States do not wait for the end of input, and do not cut batches short."""
+    run(numbered(5), tmp_path)
+    assert states(capsys) == [0, 1, 2, 3, 4]
+
+
+def test_a_state_waits_while_another_stream_has_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What vouches for two streams comes out when both are settled."""
+    messages = [schema_of("profiles"), schema_of("other"), *records("other", [person(99)]), *numbered(4)[1:]]
+    run(messages, tmp_path)
+    assert states(capsys) == [3]
+
+
+def test_a_failing_batch_lets_no_later_state_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last state on stdout is from before the batch that Klaviyo could not take."""
+    with pytest.raises(Unavailable):
+        run(numbered(8), tmp_path, fails_at="p4@example.com")
+    assert states(capsys)[-1] == 3
+
+
+def test_a_rejected_record_is_on_disk_before_its_state(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever acts on the state can rely on the file."""
+    seen: list[int] = []
+    path = tmp_path / "rejects.jsonl"
+    write = module.Target._write_state_message
+
+    def spy(self: TargetKlaviyo, value: dict[str, Any]) -> None:
+        seen.append(len(path.read_text().splitlines()))
+        write(self, value)
+
+    monkeypatch.setattr(module.Target, "_write_state_message", spy)
+    run([schema_of("profiles"), *records("profiles", [{"email": "bad"}]), state(1)], tmp_path)
+    assert seen == [2]
+    assert states(capsys) == [1]
+
+
+def test_after_some_time_a_state_no_longer_waits_for_a_full_batch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With a slow tap at most STATE_SECONDS are repeated after a crash."""
+    monkeypatch.setattr(module, "STATE_SECONDS", -1.0)
+    run(numbered(3), tmp_path, batch=1000)
+    assert states(capsys) == [0, 1, 2]
+
+
+def test_rows_from_before_a_changed_schema_are_sent_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK makes a new sink for a new SCHEMA; the older rows must not arrive after the newer ones."""
+    sent: list[str] = []
+    wider = schema_of("profiles")
+    wider["schema"] = {**wider["schema"], "properties": {**wider["schema"]["properties"], "plan": {"type": "string"}}}
+    messages = [
+        schema_of("profiles"),
+        *records("profiles", [{"email": "old@example.com"}]),
+        wider,
+        *records("profiles", [{"email": "new1@example.com"}, {"email": "new2@example.com"}]),
+    ]
+    deliver = module.KlaviyoSink.process_batch
+
+    def spy(self: module.KlaviyoSink, context: dict[str, Any]) -> None:
+        sent.extend(row.payload["attributes"]["email"] for row in self._rows)
+        deliver(self, context)
+
+    monkeypatch.setattr(module.KlaviyoSink, "process_batch", spy)
+    run(messages, tmp_path)
+    assert sent == ["old@example.com", "new1@example.com", "new2@example.com"]
+
+
+def test_a_signal_writes_no_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is being sent at that moment has no outcome yet, so nothing may vouch for it; the exit is not a success."""
+    made = run([schema_of("profiles")], tmp_path)
+    made._latest_state = {"at": 9}
+    with pytest.raises(SystemExit) as caught:
+        made._handle_termination(15, None)
+    assert caught.value.code == 143
+    assert states(capsys) == []
