@@ -1,0 +1,9 @@
+"""The catalogue: everything that the target can do. A new action is one declaration and one entry here."""
+
+from __future__ import annotations
+
+from target_klaviyo.actions.lists import LIST_MEMBERS
+from target_klaviyo.actions.profiles import UPSERT_PROFILE
+from target_klaviyo.model import Action
+
+ACTIONS: dict[str, Action] = {action.name: action for action in (UPSERT_PROFILE, LIST_MEMBERS)}

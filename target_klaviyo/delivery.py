@@ -1,0 +1,119 @@
+"""Send a request that holds many rows; drop what is refused, resend the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from klaviyo_client.client import KlaviyoClient, Reply
+from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge
+from target_klaviyo import outcomes
+from target_klaviyo.lists import Lists
+from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
+
+# Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
+_ABOUT_ROWS = (400, 404, 409, 422)
+# Bisecting finds the good rows among bad ones. When so many requests were refused and none taken, there are none:
+# something else is wrong, and going on would cost two requests for every row.
+_HOPELESS = 50
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the actions of one run share.
+
+    Attributes:
+        job_timeout: seconds to wait for one of Klaviyo's jobs.
+    """
+
+    client: KlaviyoClient
+    job_timeout: float
+    lists: Lists = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lists", Lists(self.client))
+
+
+@dataclass
+class Attempt:
+    """What became of the units of one request, and of those that it was cut into.
+
+    Attributes:
+        taken: the requests that Klaviyo took, with its answers.
+        settled: the units that it refused.
+    """
+
+    taken: list[tuple[list[Unit], Reply]] = field(default_factory=list)
+    settled: list[Settled] = field(default_factory=list)
+
+
+def is_about_rows(refused: Refused) -> bool:
+    """Whether a refusal says something about what was sent, so that other rows may still be taken.
+
+    401, 403 and 410 never are: nothing more can be sent until the user acts.
+    """
+    if isinstance(refused, InvalidKey | NotAllowed | RevisionRetired):
+        return False
+    return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
+
+
+def attempt(units: Sequence[Unit], send: Callable[[Sequence[Unit]], Reply]) -> Attempt:
+    """Send the units in as few requests as Klaviyo lets us.
+
+    Raises:
+        Refused: the refusal is not about the rows, or nothing is ever taken.
+        Unavailable: Klaviyo cannot be reached.
+    """
+    done = Attempt()
+    waiting = [list(units)]
+    refusals = 0
+    while waiting:
+        part = waiting.pop()
+        try:
+            done.taken.append((part, send(part)))
+        except Refused as refused:
+            refusals += 1
+            if not is_about_rows(refused) or (refusals >= _HOPELESS and not done.taken):
+                raise
+            rejected, again = _judged(part, refused)
+            done.settled += rejected
+            waiting += reversed(again)
+    return done
+
+
+def _judged(part: list[Unit], refused: Refused) -> tuple[list[Settled], list[list[Unit]]]:
+    """(units that are rejected for good, parts to send again)."""
+    # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
+    if outcomes.blames_list(refused) or refused.status == 404:
+        return _all(part, outcomes.refusal(refused)), []
+    blamed = outcomes.blamed(refused, len(part))
+    if blamed and not isinstance(refused, TooLarge):
+        rest = [unit for index, unit in enumerate(part) if index not in blamed]
+        return [(part[index], outcome) for index, outcome in blamed.items()], [rest] if rest else []
+    if len(part) == 1:
+        return _all(part, outcomes.refusal(refused)), []
+    middle = len(part) // 2
+    return [], [part[:middle], part[middle:]]
+
+
+def _all(units: Sequence[Unit], outcome: Outcome) -> list[Settled]:
+    return [(unit, outcome) for unit in units]
+
+
+def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | None, list[Row]]], list[Settled]]:
+    """(list id or None with its rows, in the order in which the lists first come; rows whose list cannot be found).
+
+    Raises:
+        SettingsError: a list that the settings name cannot be found.
+    """
+    of_ref: dict[ListRef | None, list[Row]] = {}
+    for row in rows:
+        of_ref.setdefault(row.list, []).append(row)
+    found: list[tuple[str | None, list[Row]]] = []
+    lost: list[Settled] = []
+    for ref, members in of_ref.items():
+        try:
+            found.append((None if ref is None else session.lists.id_of(ref), members))
+        except Unfit as unfit:
+            lost += _all([Unit((row,), row.payload, row.body) for row in members], unfit.outcome)
+    return found, lost

@@ -1,0 +1,144 @@
+"""Profiles through Klaviyo: import jobs polled to their end, or one by one where there are few."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from klaviyo_client.client import Reply
+from klaviyo_client.command import Incomplete
+from klaviyo_client.errors import Refused
+from klaviyo_client.operations import operation
+from target_klaviyo import outcomes
+from target_klaviyo.batching import chunks, encoded, waves
+from target_klaviyo.delivery import Session, attempt, by_list, is_about_rows
+from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
+
+logger = logging.getLogger("target-klaviyo")
+
+IMPORT = "bulk_import_profiles"
+# Klaviyo asks not to import small numbers in bulk, and so many single requests (75 a second) take less time than
+# a job, its first poll and its answer.
+FEW = 20
+_FIRST_WAIT = 0.25
+_LONGEST_WAIT = 15.0
+
+
+def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+    """Upsert the rows' profiles, and add them to their lists.
+
+    Raises:
+        SettingsError: a list that the settings name cannot be found.
+        Refused: the key, a scope or the revision is wrong.
+        Unavailable: Klaviyo cannot be reached.
+        Incomplete: a job did not end in time.
+    """
+    limits = operation(IMPORT)
+    groups, lost = by_list(session, rows)
+    yield from lost
+    for list_id, members in groups:
+        for units in waves(members, max_item_bytes=limits.max_item_bytes):
+            yield from _upserted(session, units, list_id)
+
+
+def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+    if list_id is None and len(units) <= FEW:
+        for unit in units:
+            yield unit, _one(session, unit)
+        return
+    limits = operation(IMPORT)
+    envelope = len(_import_body([], list_id))
+    for chunk in chunks(units, max_items=limits.max_items or 1, max_bytes=limits.max_bytes, envelope=envelope):
+        yield from _imported(session, chunk, list_id)
+
+
+def _one(session: Session, unit: Unit) -> Outcome:
+    body = b'{"data":' + unit.body + b"}"
+    try:
+        reply = session.client.call("create_or_update_profile", body=body, repeatable=_is_repeatable([unit]))
+    except Refused as refused:
+        if not is_about_rows(refused):
+            raise
+        return outcomes.refusal(refused)
+    return outcomes.delivery(reply, unit, alone=True)
+
+
+def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+    def send(part: Sequence[Unit]) -> Reply:
+        return session.client.call(IMPORT, body=_import_body(part, list_id), repeatable=_is_repeatable(part))
+
+    done = attempt(units, send)
+    yield from done.settled
+    for part, reply in done.taken:
+        yield from _finished(session, part, reply)
+
+
+def _import_body(units: Sequence[Unit], list_id: str | None) -> bytes:
+    profiles = [msgspec.Raw(unit.body) for unit in units]
+    data: dict[str, Any] = {
+        "type": "profile-bulk-import-job",
+        "attributes": {"profiles": {"data": profiles}},
+    }
+    if list_id is not None:
+        data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id}]}}
+    return encoded({"data": data})
+
+
+def _is_repeatable(units: Sequence[Unit]) -> bool:
+    # An upsert that is done twice is done once; appending to a list is not.
+    return not any(unit.payload.get("meta", {}).get("patch_properties", {}).get("append") for unit in units)
+
+
+def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
+    """Wait for the job and read what became of its rows."""
+    job_id = reply.document["data"]["id"]
+    job = _ended(session, job_id)
+    if job["status"] == "cancelled":
+        reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
+        for unit in units:
+            yield unit, Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)
+        return
+    failed = job.get("failed_count") or 0
+    incomplete = job.get("completed_count", job["total_count"]) < job["total_count"]
+    errors = _import_errors(session, job_id) if failed or incomplete else []
+    verdicts = outcomes.of_job(units, reply, failed, errors)
+    if verdicts.unattributed:
+        logger.warning(
+            "import job %s: %d of %d rows failed, and Klaviyo does not say which; they count as accepted",
+            job_id,
+            verdicts.unattributed,
+            len(units),
+        )
+    yield from verdicts.settled
+
+
+def _ended(session: Session, job_id: str) -> Mapping[str, Any]:
+    """The job's attributes once it is complete or cancelled."""
+    clock = session.client.clock
+    deadline = clock.monotonic() + session.job_timeout
+    pause = _FIRST_WAIT
+    while True:
+        document = session.client.call("get_bulk_import_profiles_job", path={"job_id": job_id}).document
+        job: Mapping[str, Any] = document["data"]["attributes"]
+        if job["status"] in ("complete", "cancelled"):
+            return job
+        if clock.monotonic() + pause > deadline:
+            raise Incomplete(
+                f"import job {job_id} is still {job['status']} after {session.job_timeout:g} s (job_timeout); "
+                "run again, which repeats nothing that was done"
+            )
+        clock.sleep(pause)
+        pause = min(pause * 2, _LONGEST_WAIT)
+
+
+def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
+    name = "get_errors_for_bulk_import_profiles_job"
+    query = {"page[size]": str(operation(name).page_size)}
+    return [
+        entry["attributes"]
+        for page in session.client.pages(name, path={"id": job_id}, query=query)
+        for entry in page.data
+    ]

@@ -1,0 +1,80 @@
+"""Finds a list by id or name, or makes it, once per run."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import NotFound, SettingsError
+from klaviyo_client.protocol import condition
+from target_klaviyo.model import ListRef, Unfit
+
+
+class Lists:
+    """The lists of the account, as far as this run asked for them. Thread-safe."""
+
+    def __init__(self, client: KlaviyoClient) -> None:
+        self._client = client
+        self._lock = threading.Lock()
+        self._found: dict[ListRef, str | Unfit] = {}
+
+    def id_of(self, ref: ListRef) -> str:
+        """Klaviyo's id of the list.
+
+        Raises:
+            SettingsError: the settings name a list that is not there, or one name for two lists.
+            Unfit: a record does.
+        """
+        with self._lock:
+            if ref not in self._found:
+                self._found[ref] = self._resolved(ref)
+            found = self._found[ref]
+        if isinstance(found, Unfit):
+            raise found
+        return found
+
+    def _resolved(self, ref: ListRef) -> str | Unfit:
+        try:
+            return self._resolve(ref)
+        except Unfit as unfit:
+            if ref.configured:
+                raise SettingsError(unfit.reason) from unfit
+            return unfit
+
+    def _resolve(self, ref: ListRef) -> str:
+        named = self._named(ref.name) if ref.name is not None else []
+        if len(named) > 1:
+            ids = ", ".join(sorted(named))
+            raise Unfit("list_ambiguous", f"{len(named)} lists are called {ref.name!r}: name one by its id ({ids})")
+        if named:
+            return named[0]
+        if ref.id is not None and self._exists(ref.id):
+            return ref.id
+        if ref.name is not None and ref.create:
+            return self._create(ref.name)
+        advice = "" if ref.name is None else " (the option create_list: true of the stream makes it)"
+        raise Unfit("list_not_found", f"the account has no list {str(ref)!r}{advice}")
+
+    def _named(self, name: str) -> list[str]:
+        query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
+        return [
+            entry["id"]
+            for page in self._client.pages("get_lists", query=query)
+            for entry in page.data
+            if entry["attributes"]["name"] == name
+        ]
+
+    def _exists(self, list_id: str) -> bool:
+        if not list_id.isalnum():
+            return False
+        try:
+            self._client.call("get_list", path={"id": list_id}, query={"fields[list]": "name"})
+        except NotFound:
+            return False
+        return True
+
+    def _create(self, name: str) -> str:
+        # Not repeatable: after a lost answer a second list of that name could be made.
+        body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
+        return str(self._client.call("create_list", body=body).document["data"]["id"])

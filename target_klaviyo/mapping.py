@@ -1,0 +1,228 @@
+"""A record's columns to an action's fields, by a mapping and by name. Pure.
+
+The contract says what the fields are. Its ``x-`` keys say by which other column names a field is known (``x-names``),
+which field no column name reaches (``x-by-name: false``), and which columns are never sent (``x-ignored-columns``).
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from fnmatch import translate
+from typing import Any
+
+from target_klaviyo.model import Record, Unfit
+
+Schema = Mapping[str, Any]
+Target = tuple[str, ...]
+_OPEN = "properties"
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a mapped value comes from: a column, a path into one, or a constant."""
+
+    path: str | None = None
+    constant: Any = None
+
+    @property
+    def column(self) -> str:
+        return (self.path or "").partition(".")[0]
+
+    def of(self, record: Record) -> Any:
+        if self.path is None:
+            return self.constant
+        if self.path in record:  # a column name may hold dots
+            return record[self.path]
+        value: Any = record
+        for step in self.path.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        return value
+
+
+@dataclass(frozen=True)
+class Mapper:
+    """Turns records into an action's fields.
+
+    Attributes:
+        mapped: field -> source, as the ``mapping`` option says.
+        named: column -> field, for columns that carry a field's name.
+        ignored: columns that are never sent.
+        keeps_unknown: whether unknown columns become custom properties.
+        kinds: field -> its JSON types.
+    """
+
+    mapped: Mapping[Target, Source]
+    named: Mapping[str, Target]
+    ignored: re.Pattern[str]
+    keeps_unknown: bool
+    kinds: Mapping[Target, frozenset[str]]
+
+    def fields(self, record: Record) -> dict[str, Any]:
+        """The record's fields, nested as in the contract. Nulls are left out.
+
+        Raises:
+            Unfit: a value has no JSON form.
+        """
+        found: dict[str, Any] = {}
+        for target, source in self.mapped.items():
+            self._put(found, target, source.of(record))
+        used = {name for source in self.mapped.values() for name in (source.path, source.column)}
+        for column, value in record.items():
+            if column not in used:
+                self._put_column(found, column, value)
+        return found
+
+    def _put_column(self, found: dict[str, Any], column: str, value: Any) -> None:
+        target = self.named.get(column)
+        if value is None or self._is_ignored(column) or target in self.mapped:
+            return
+        if isinstance(value, Mapping) and target == (_OPEN,):
+            for name, entry in value.items():
+                self._put_property(found, name, entry)
+        elif target is not None and (isinstance(value, Mapping) or "object" not in self.kinds[target]):
+            self._put(found, target, value)
+        elif self.keeps_unknown:
+            self._put(found, (_OPEN, column), value)
+
+    def _put_property(self, found: dict[str, Any], name: str, value: Any) -> None:
+        # Legacy Identify calls put `$email` and its like among the custom properties.
+        legacy = self.named.get(name) if name.startswith("$") else None
+        if legacy not in self.mapped and not (name.startswith("$") and self._is_ignored(name)):
+            self._put(found, legacy or (_OPEN, name), value)
+
+    def _put(self, found: dict[str, Any], target: Target, value: Any) -> None:
+        """Set a field unless it is set already: what is mapped goes first and stays."""
+        if value is None:
+            return
+        kinds = self.kinds.get(target, frozenset())
+        if isinstance(value, Mapping) and "object" in kinds:
+            for name, entry in value.items():
+                if (*target, name) in self.kinds or target[0] != "location":
+                    self._put(found, (*target, name), entry)
+            return
+        holder = found
+        for step in target[:-1]:
+            holder = holder.setdefault(step, {})
+        if isinstance(holder, dict):
+            holder.setdefault(target[-1], _typed(plain(value, target), kinds))
+
+    def _is_ignored(self, column: str) -> bool:
+        return self.ignored.match(column) is not None
+
+
+def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool) -> Mapper:
+    """A mapper for a contract.
+
+    Args:
+        schema: the contract.
+        mapping: the option of that name: field -> path, or ``{"value": constant}``.
+        keeps_unknown: whether unknown columns become custom properties.
+
+    Raises:
+        ValueError: naming the entry of the mapping that cannot be.
+    """
+    kinds = _kinds(schema)
+    return Mapper(
+        mapped={_target(name, kinds): _source(name, entry) for name, entry in mapping.items()},
+        named=_names(schema),
+        ignored=re.compile("|".join(translate(name) for name in ("_sdc_*", *schema.get("x-ignored-columns", ())))),
+        keeps_unknown=keeps_unknown,
+        kinds=kinds,
+    )
+
+
+def plain(value: Any, place: Target = ()) -> Any:
+    """The value in JSON's types; a stream map can make others.
+
+    Raises:
+        Unfit: it is not a finite number.
+    """
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float() | Decimal():
+            if not math.isfinite(value):
+                raise Unfit("invalid_field", f"{'.'.join(place)} is not a finite number", pointer="/" + "/".join(place))
+            return value if isinstance(value, float) else _number(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Mapping():
+            return {str(name): plain(entry, place) for name, entry in value.items()}
+        case list() | tuple() | set():
+            return [plain(entry, place) for entry in value]
+        case _:
+            return str(value)
+
+
+def _number(value: Decimal) -> float | int:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def _typed(value: Any, kinds: frozenset[str]) -> Any:
+    """Text where the field is text and the column is a number, as ids, phones and postal codes often are."""
+    if isinstance(value, str) and "array" in kinds:
+        return [value]
+    if kinds != {"string"} or isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def _kinds(schema: Schema) -> dict[Target, frozenset[str]]:
+    found: dict[Target, frozenset[str]] = {}
+
+    def visit(properties: Schema, above: Target) -> None:
+        for name, entry in properties.items():
+            kind = entry["type"]
+            found[*above, name] = frozenset([kind] if isinstance(kind, str) else kind)
+            visit(entry.get("properties", {}), (*above, name))
+
+    visit(schema["properties"], ())
+    return found
+
+
+def _names(schema: Schema) -> dict[str, Target]:
+    found: dict[str, Target] = {}
+
+    def visit(properties: Schema, above: Target) -> None:
+        for name, entry in properties.items():
+            if entry.get("x-by-name", True):
+                for column in ("_".join((*above, name)), *entry.get("x-names", ())):
+                    found[column] = (*above, name)
+                visit(entry.get("properties", {}), (*above, name))
+
+    visit(schema["properties"], ())
+    return found
+
+
+def _target(name: str, kinds: Mapping[Target, frozenset[str]]) -> Target:
+    head, _, rest = name.partition(".")
+    target = (head, rest) if "." in name else (head,)
+    closed = any(len(known) > 1 and known[0] == head for known in kinds)
+    if target in kinds or (rest and not closed and "object" in kinds.get((head,), ())):
+        return target
+    if closed:
+        choice = ", ".join(sorted(".".join(known) for known in kinds if known[0] == head and len(known) > 1))
+    else:
+        choice = ", ".join(".".join(known) for known in kinds if len(known) == 1)
+    raise ValueError(f"mapping.{name} is no field; there are {choice}, and properties.<any name>")
+
+
+def _source(name: str, entry: Any) -> Source:
+    match entry:
+        case str() if entry:
+            return Source(path=entry)
+        case {"value": value} if len(entry) == 1:
+            return Source(constant=value)
+        case _:
+            raise ValueError(f'mapping.{name} must be a path into the record, or {{"value": a constant}}')
+
+
+def unknown_columns(mapper: Mapper, has: Callable[[str], bool]) -> list[str]:
+    """Paths of the mapping whose column the stream does not have."""
+    sources = mapper.mapped.values()
+    return [s.path for s in sources if s.path is not None and not has(s.path) and not has(s.column)]

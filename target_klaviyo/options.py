@@ -1,0 +1,73 @@
+"""The target's settings as JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from klaviyo_client import settings
+
+_STREAMS = """\
+What to do with each incoming stream: its name -> {"action": "upsert_profile" or "list_members", ...}. \
+The streams profiles and list_members take their action by name; any other must be named here. \
+"mapping": Klaviyo's field -> column, path into one, or {"value": constant}; fields that it leaves out are taken from \
+columns of their name. \
+"unknown_columns": "properties" (they become custom properties) or "drop". \
+"list": name or id of the list to add people to. \
+"create_list": true makes a list that is missing."""
+
+SETTINGS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **settings.CONNECTION,
+        "streams": {
+            "type": "object",
+            "additionalProperties": {"type": "object"},
+            "title": "Streams",
+            "description": _STREAMS,
+        },
+        "default_region": {
+            "type": "string",
+            "pattern": "^[A-Za-z]{2}$",
+            "title": "Region of phone numbers",
+            "description": "Country (ISO 3166, two letters) of phone numbers that have no country code.",
+        },
+        "rejects_path": {
+            "type": "string",
+            "minLength": 1,
+            "default": "target-klaviyo-rejects.jsonl",
+            "title": "Rejects file",
+            "description": (
+                "Where rejected records go, with the reason, as Singer messages that can be piped in again after a fix."
+            ),
+        },
+        "job_timeout": {
+            "type": "number",
+            "exclusiveMinimum": 0,
+            "default": 3600,
+            "title": "Job time-out",
+            "description": "Seconds to wait for one import job of Klaviyo before the run fails.",
+        },
+        "batch_size_rows": {
+            "type": "integer",
+            "minimum": 1,
+            "title": "Rows in a batch",
+            "description": "Rows to send at once. By default, and at most, as many as one request to Klaviyo may hold.",
+        },
+        "validate_records": {
+            "type": "boolean",
+            "default": True,
+            "title": "Check records against their SCHEMA",
+            "description": "Whether a record that does not fit the SCHEMA that the tap sent is rejected.",
+        },
+        "strict_protocol": {
+            "type": "boolean",
+            "default": False,
+            "title": "Strict about the Singer protocol",
+            "description": (
+                "Stop at a record that comes before its SCHEMA or lacks a key property, as other targets do. "
+                "By default it is rejected alone."
+            ),
+        },
+    },
+    "required": ["api_key"],
+}

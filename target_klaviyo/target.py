@@ -1,0 +1,227 @@
+"""The target: its settings, what comes in, and the STATE that goes out."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any, ClassVar
+
+import click
+from singer_sdk import Target
+from singer_sdk.exceptions import MappingError, MissingKeyPropertiesError, RecordsWithoutSchemaException
+from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
+
+from klaviyo_client import settings
+from klaviyo_client.command import Incomplete
+from klaviyo_client.errors import KlaviyoError, SettingsError
+from target_klaviyo.delivery import Session
+from target_klaviyo.identity import checked_region
+from target_klaviyo.incoming import PLACEHOLDER, message
+from target_klaviyo.mapping import plain
+from target_klaviyo.model import Origin, Unfit
+from target_klaviyo.options import SETTINGS
+from target_klaviyo.report import Report
+from target_klaviyo.routes import routes
+from target_klaviyo.sinks import KlaviyoSink
+
+logger = logging.getLogger("target-klaviyo")
+
+# A STATE that comes while rows wait is kept until their batch is full, so that batches stay large; but not for longer
+# than this: so much is at most repeated after a crash.
+STATE_SECONDS = 30.0
+
+
+class RecordBeforeSchema(Incomplete, RecordsWithoutSchemaException):
+    """With ``strict_protocol``: a record came before its SCHEMA."""
+
+
+class RecordWithoutKey(Incomplete, MissingKeyPropertiesError):
+    """With ``strict_protocol``: a record lacks a key property."""
+
+
+_BREACHES: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "missing_key": RecordWithoutKey}
+
+
+class LineReader(GenericSingerReader[str]):
+    """Reads Singer messages; a line that is none is handed to ``reject`` and the rest goes on."""
+
+    default_input = sys.stdin
+    reject: Callable[[str | bytes, Unfit], None]
+
+    def deserialize_json(self, line: str) -> dict[str, Any]:
+        return message(line, {*SingerMessageType, PLACEHOLDER})
+
+    def process_lines(
+        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
+    ) -> Counter[str]:
+        stats: Counter[str] = Counter()
+        source = file_input or sys.stdin
+        # Bytes where there are some: a line that is not UTF-8 is then one bad line, and not the end.
+        for line in getattr(source, "buffer", source):
+            if not line.strip():
+                continue
+            try:
+                found = message(line, {*callbacks, PLACEHOLDER})
+            except Unfit as unfit:
+                self.reject(line, unfit)
+                continue
+            stats[found["type"]] += 1
+            if callback := callbacks.get(found["type"]):
+                callback(found)
+        if stats[PLACEHOLDER]:
+            logger.warning("%d lines that an earlier run could not read were skipped", stats[PLACEHOLDER])
+        return stats
+
+
+class TargetKlaviyo(Target):
+    """Pushes records to Klaviyo: profiles, and people onto lists. One outcome for every record."""
+
+    name = "target-klaviyo"
+    package_name = "singer-klaviyo"
+    default_sink_class = KlaviyoSink
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
+
+    def __init__(self, **options: Any) -> None:
+        """Read the settings, and nothing else yet.
+
+        Raises:
+            SettingsError: one is missing or wrong.
+        """
+        reader = LineReader()
+        try:
+            super().__init__(message_reader=reader, **options)
+        except (ValueError, MappingError) as error:
+            raise SettingsError(f"a setting cannot be read as JSON, number or stream map: {error}") from error
+        # One after the other: two streams may be about the same person, and the later one must come later.
+        self.max_parallelism = 1
+        self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
+        self.session = Session(settings.connect(self.config, self.name), job_timeout=self.config["job_timeout"])
+        self.report = Report(Path(self.config["rejects_path"]))
+        self._released: dict[str, Any] | None = None
+        reader.reject = self._reject_line
+
+    # Settings ---------------------------------------------------------------------------------------------------------
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        # The SDK's own check quotes the values, and one of them is the key.
+        # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
+        defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
+        # The SDK reads a config file's numbers as decimals, with which nobody here calculates.
+        self._config = plain(settings.with_numbers(SETTINGS, {**defaults, **self._config}))
+        if raise_errors:
+            settings.check(SETTINGS, self._config, self.name)
+        return []
+
+    @classmethod
+    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
+        """The SDK's settings, without those that mean nothing to Klaviyo."""
+        super().append_builtin_config(config_jsonschema)
+        for name in ("add_record_metadata", "load_method"):
+            config_jsonschema["properties"].pop(name, None)
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as error:
+            reason = "is not a JSON object" if isinstance(error, ValueError | TypeError) else "cannot be read"
+            raise click.BadParameter(f"the file {reason}: {error}") from error
+
+    # Messages ---------------------------------------------------------------------------------------------------------
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        stream, schema = message_dict.get("stream"), message_dict.get("schema")
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        if not isinstance(stream, str) or not isinstance(properties, dict):
+            raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
+        self.report.schema(message_dict)
+        try:
+            super()._process_schema_message(message_dict)
+        except MappingError as error:
+            raise SettingsError(f"the setting stream_maps does not fit the stream {stream}: {error}") from error
+        # A changed SCHEMA makes a new sink. What waits in the old one is older, and must not arrive later.
+        for sink in self._sinks_to_clear:
+            self.drain_one(sink)
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        origin = Origin(message_dict["stream"], message_dict["record"])
+        if origin.stream not in self.mapper.stream_maps:
+            unfit = Unfit("no_schema", "a record came before the SCHEMA of its stream")
+            self._breach(origin, unfit)
+            self.report.add(origin, "", unfit.outcome)
+            return
+        for stream_map in self.mapper.stream_maps[origin.stream]:
+            self._take(origin, stream_map)
+        self._handle_max_record_age()
+
+    def _take(self, origin: Origin, stream_map: Any) -> None:
+        try:
+            record = stream_map.transform(dict(origin.record))
+        except KlaviyoError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
+            unfit = Unfit("stream_map", f"a stream map failed ({type(error).__name__})")
+            self.report.add(origin, "", unfit.outcome)
+            return
+        if record is None:
+            return
+        sink = self.get_sink(stream_map.stream_alias, record=record)
+        assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
+        try:
+            sink.take(origin, record)
+        except Unfit as unfit:
+            self._breach(origin, unfit)
+            sink.reject(origin, unfit)
+        if sink.is_full:
+            self.drain_one(sink)
+            self._release_state()
+
+    def _breach(self, origin: Origin, unfit: Unfit) -> None:
+        if self.config.get("strict_protocol") and unfit.code in _BREACHES:
+            raise _BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
+
+    def _reject_line(self, line: str | bytes, unfit: Unfit) -> None:
+        text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
+        self.report.add_line(text.rstrip("\r\n"), unfit.outcome)
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
+        raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the same
+        self.logger.debug("ACTIVATE_VERSION says nothing to Klaviyo")
+
+    # State ------------------------------------------------------------------------------------------------------------
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        super()._process_state_message(message_dict)
+        if time.time() - self._last_full_drain_at > STATE_SECONDS:
+            self.drain_all()
+        else:
+            self._release_state()
+
+    def _release_state(self) -> None:
+        """Write the latest STATE, if nothing that came before it still waits."""
+        if not any(sink.current_size for sink in (*self._sinks_active.values(), *self._sinks_to_clear)):
+            self.drain_all()
+
+    def _write_state_message(self, state: dict[str, Any]) -> None:
+        if state != self._released:
+            self.report.secure()
+            super()._write_state_message(state)
+            self._released = state
+
+    def process_endofpipe(self) -> None:
+        """Send what waits, write the last STATE, and say what became of everything."""
+        super().process_endofpipe()
+        self.report.close()
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the same
+        # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.
+        self.logger.warning("stopped by signal %d; the last STATE is true, what came after it will come again", signum)
+        sys.exit(128 + signum)
