@@ -1,0 +1,16 @@
+"""``tap-klaviyo`` and ``python -m tap_klaviyo``."""
+
+from __future__ import annotations
+
+import sys
+
+from klaviyo_client.command import run
+from tap_klaviyo.tap import TapKlaviyo
+
+
+def main() -> None:
+    sys.exit(run(lambda: TapKlaviyo.cli))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,84 @@
+"""Which query asks for just what the selected columns need. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from klaviyo_client.operations import Operation
+from tap_klaviyo.projection import Source
+
+
+def query(operation: Operation, resource: str, selected: Iterable[Source], known: Iterable[Source]) -> dict[str, str]:
+    """Includes, sparse fields, additional fields and page size for these columns.
+
+    Args:
+        operation: the collection's operation.
+        resource: the JSON:API type of its rows.
+        selected: the columns that are wanted.
+        known: every column that could be: where all columns below a member are wanted, the member is asked for as one.
+    """
+    wanted = _names(operation, resource, selected)
+    all_names = _names(operation, resource, known)
+    made: dict[str, str] = {}
+    if includes := sorted({source.relationship for source in _includes(operation, selected) if source.relationship}):
+        made["include"] = ",".join(includes)
+    for kind, names in sorted(wanted.items()):
+        if None not in names and kind in operation.fields:
+            made[f"fields[{kind}]"] = ",".join(_shortest(names, all_names[kind], operation.fields[kind]))
+    top = {str(name).split(".")[0] for name in wanted[resource] if name}
+    if additional := sorted(top & operation.additional_fields.get(resource, frozenset())):
+        made[f"additional-fields[{resource}]"] = ",".join(additional)
+    if operation.page_size:
+        made["page[size]"] = str(operation.page_size)
+    return made
+
+
+def _includes(operation: Operation, selected: Iterable[Source]) -> list[Source]:
+    """Every selected source that only comes with an include, as an ``included`` one."""
+    found = []
+    for source in selected:
+        if source.root == "included":
+            found.append(source)
+        # A relationship carries its data only when it is included.
+        elif source.root == "own" and source.tokens[0] == "relationships" and source.tokens[1] in operation.include:
+            found.append(Source("included", source.tokens[1], ("id",)))
+    return found
+
+
+def _names(operation: Operation, resource: str, selected: Iterable[Source]) -> dict[str, set[str | None]]:
+    """Resource type -> names for ``fields[type]``; None among them means that one column has no such name."""
+    names: dict[str, set[str | None]] = {resource: set()}
+    selected = list(selected)
+    for source in selected:
+        if source.root == "own" and source.tokens[0] == "attributes":
+            names[resource].add(_name(source.tokens[1:], operation.fields.get(resource, frozenset())))
+    for source in _includes(operation, selected):
+        kind = resource_type(operation, str(source.relationship))
+        found = names.setdefault(kind, set())
+        if source.tokens[0] == "attributes":
+            found.add(_name(source.tokens[1:], operation.fields.get(kind, frozenset())))
+    return {kind: found or {"id"} for kind, found in names.items()}
+
+
+def _name(tokens: tuple[str, ...], allowed: frozenset[str]) -> str | None:
+    """The longest dotted name that Klaviyo takes for this path."""
+    for length in range(len(tokens), 0, -1):
+        name = ".".join(tokens[:length])
+        if name in allowed:
+            return name
+    return None
+
+
+def _shortest(names: set[str | None], known: set[str | None], allowed: frozenset[str]) -> list[str]:
+    wanted = {name for name in names if name}
+    short = set()
+    for name in wanted:
+        top = name.split(".")[0]
+        below = {other for other in known if other and other.split(".")[0] == top}
+        short.add(top if top in allowed and below <= wanted else name)
+    return sorted(short)
+
+
+def resource_type(operation: Operation, relationship: str) -> str:
+    """The type that an include brings: ``tags`` brings ``tag``, ``metric`` brings ``metric``."""
+    return relationship if relationship in operation.fields else relationship.removesuffix("s")

@@ -1,0 +1,117 @@
+"""The only Singer stream class: one instance per table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from singer_sdk.helpers.types import Context, Record
+from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
+from singer_sdk.streams import Stream
+
+from klaviyo_client.errors import NotAllowed, SettingsError
+from tap_klaviyo import schemas
+from tap_klaviyo.model import Table
+from tap_klaviyo.projection import emitted
+
+if TYPE_CHECKING:
+    from tap_klaviyo.tap import TapKlaviyo
+
+
+class TableStream(Stream):
+    """A table as a Singer stream.
+
+    The first selected table of a collection leads: its pass over the collection also writes the rows of its siblings,
+    whose own turn is then empty.
+    """
+
+    _tap: TapKlaviyo
+
+    def __init__(self, tap: TapKlaviyo, table: Table) -> None:
+        self.table = table
+        super().__init__(tap, schema=emitted(schemas.load(table.name)), name=table.name)
+        self.primary_keys = table.key
+        self.replication_key = table.bookmark
+        self._schema_written = False
+
+    # What the table is to start from ----------------------------------------------------------------------------------
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The selected columns; key and bookmark always are."""
+        return tuple(
+            name for name in schemas.load(self.table.name)["properties"] if self.mask.get(("properties", name), True)
+        )
+
+    @property
+    def since(self) -> datetime | None:
+        """Bookmark or start date, whichever is later; None for everything."""
+        if self.replication_method == REPLICATION_FULL_TABLE:
+            return None
+        values = [self.get_context_state(None).get("replication_key_value"), self.config.get("start_date")]
+        return max((_moment(value) for value in values if value), default=None)
+
+    # Reading ----------------------------------------------------------------------------------------------------------
+
+    def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's signature
+        """The rows of this table, when it leads; those of its siblings are written on the way."""
+        tables = self._tap.selected_of(self.table.collection)
+        if tables[0] is not self:
+            return
+        starts = [table.since for table in tables]
+        since = None if None in starts else min(start for start in starts if start)
+        siblings = tables[1:]
+        for sibling in siblings:
+            sibling._write_schema_message()
+        try:
+            for batch in self._tap.account.read(self.table.collection, since):
+                for sibling in siblings:
+                    for row in batch.rows.get(sibling.name, ()):
+                        sibling._write_record_message(row)
+                yield from batch.rows.get(self.name, ())
+                if batch.edge is not None:
+                    for table in tables:
+                        table.publish(batch.edge)
+                    self._write_state_message()
+        except NotAllowed as error:
+            self._tap.skip([table.name for table in tables], error)
+
+    def publish(self, edge: str) -> None:
+        """Move the bookmark to this edge, never back."""
+        if self.replication_method == REPLICATION_FULL_TABLE or not self.replication_key:
+            return
+        state = self.get_context_state(None)
+        before = state.get("replication_key_value")
+        if before and _moment(before) >= _moment(edge):
+            return
+        state.update(replication_key=self.replication_key, replication_key_value=edge)
+        self.state_manager.is_flushed = False
+
+    # What the SDK would do otherwise ----------------------------------------------------------------------------------
+
+    def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
+        # The SDK's bookmarks follow the rows and know no "now"; ours are edges of a completed prefix.
+        pass
+
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        pass
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> Any:  # noqa: ARG002 - the SDK's signature
+        return None
+
+    def _write_schema_message(self) -> None:
+        # A leader writes its siblings' schemas before their rows; once is enough for a target.
+        if not self._schema_written:
+            super()._write_schema_message()
+            self._schema_written = True
+
+
+def _moment(value: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(
+            f"{value!r} (start_date or bookmark) must be a time such as 2026-01-31T00:00:00Z"
+        ) from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

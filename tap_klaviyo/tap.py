@@ -1,0 +1,116 @@
+"""The tap: its settings, and one stream per table."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from types import FrameType
+from typing import Any, ClassVar
+
+from singer_sdk import Stream, Tap
+from singer_sdk.contrib.msgspec import MsgSpecWriter
+
+from klaviyo_client import settings
+from klaviyo_client.command import Incomplete
+from klaviyo_client.errors import NotAllowed
+from tap_klaviyo import schemas
+from tap_klaviyo.feed import Account, Selected
+from tap_klaviyo.model import Collection
+from tap_klaviyo.streams import TableStream
+from tap_klaviyo.tables import TABLES
+
+
+class TapKlaviyo(Tap):
+    """Reads a Klaviyo account: profiles, events, lists, segments, their members, and metrics."""
+
+    name = "tap-klaviyo"
+    package_name = "singer-klaviyo"
+    message_writer_class = MsgSpecWriter
+    config_jsonschema: ClassVar[dict[str, Any]] = {
+        "type": "object",
+        "properties": {
+            **settings.CONNECTION,
+            "start_date": {
+                "type": "string",
+                "format": "date-time",
+                "title": "Start date",
+                "description": (
+                    "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. "
+                    "By default everything. Lists, segments and metrics are always read whole."
+                ),
+            },
+        },
+        "required": ["api_key"],
+    }
+
+    _skipped: tuple[str, ...] = ()
+
+    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
+        # The SDK's own check quotes the values, and one of them is the key.
+        self._config = settings.with_numbers(self.config_jsonschema, self._config)
+        if raise_errors:
+            settings.check(self.config_jsonschema, self._config, self.name)
+        return []
+
+    def discover_streams(self) -> Sequence[Stream]:
+        return [TableStream(self, table) for table in TABLES]
+
+    @property
+    def streams(self) -> dict[str, Stream]:
+        """Streams in the catalogue's order, not the alphabet's: parents are read before their children."""
+        found = super().streams
+        return {table.name: found[table.name] for table in TABLES if table.name in found}
+
+    # One run ----------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def account(self) -> Account:
+        """The account that this run reads, with what is selected of it."""
+        return Account(
+            client=settings.connect(self.config, self.name),
+            now=datetime.now(UTC),
+            selected=[
+                Selected(stream.table, schemas.load(stream.name), stream.columns)
+                for stream in self.streams.values()
+                if isinstance(stream, TableStream) and stream.selected
+            ],
+            collections={table.collection.name: table.collection for table in TABLES},
+        )
+
+    def selected_of(self, collection: Collection) -> list[TableStream]:
+        """The selected tables of a collection, the leader first."""
+        return [
+            stream
+            for stream in self.streams.values()
+            if isinstance(stream, TableStream) and stream.selected and stream.table.collection == collection
+        ]
+
+    def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
+        """Leave these tables out, go on with the others, and say so at the end."""
+        self.logger.error("%s: skipped. %s", ", ".join(tables), error)
+        self._skipped += (f"{', '.join(tables)} ({error})",)
+
+    def report(self) -> None:
+        """Say what a run left out.
+
+        Raises:
+            Incomplete: something was.
+        """
+        if self._skipped:
+            raise Incomplete(f"incomplete, skipped: {'; '.join(self._skipped)}")
+
+    @classmethod
+    def invoke(cls, *args: Any, **kwargs: Any) -> None:
+        """Run the tap, then fail when something was left out: a green run must mean a whole one."""
+        super().invoke(*args, **kwargs)
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # The SDK exits with 0, which an orchestrator takes for a whole run.
+        try:
+            super()._handle_termination(signum, frame)
+        except SystemExit:
+            self.logger.warning("stopped by %s; the state written is safe to resume from", signal.Signals(signum).name)
+            sys.exit(128 + signum)
