@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import Decimal
 from importlib import metadata
 from typing import Any
 
@@ -78,17 +79,35 @@ def connect(config: Mapping[str, Any], plugin: str) -> KlaviyoClient:
 
 
 def with_numbers(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with numbers that came as text, as environment variables do, made numbers."""
-    return {name: _number(value, schema["properties"].get(name, {})) for name, value in config.items()}
+    """The settings with plain numbers: environment variables hold text, and the SDK reads files with decimals."""
+    return {name: _number(_plain(value), schema["properties"].get(name, {})) for name, value in config.items()}
+
+
+def _plain(value: Any) -> Any:
+    match value:
+        case Decimal():
+            return int(value) if value == value.to_integral_value() else float(value)
+        case dict():
+            return {name: _plain(entry) for name, entry in value.items()}
+        case list():
+            return [_plain(entry) for entry in value]
+        case _:
+            return value
 
 
 def _number(value: Any, schema: Mapping[str, Any]) -> Any:
-    if not isinstance(value, str) or "number" not in schema.get("type", ()):
+    if not isinstance(value, str) or schema.get("type") != "number":
         return value
     try:
         return float(value)
     except ValueError:
         return value
+
+
+def unreadable(error: Exception) -> SettingsError:
+    """The error for a config that cannot be read: no such file, no JSON, an environment variable of the wrong kind."""
+    reason = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else str(error)
+    return SettingsError(f"the settings cannot be read: {reason}")
 
 
 def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str) -> None:

@@ -63,8 +63,7 @@ class Account:
     def read(self, collection: Collection, since: datetime | None) -> Iterator[Batch]:
         """Read the collection once for all of its selected tables.
 
-        Args:
-            since: the oldest bookmark among them; None reads everything.
+        ``since`` is the oldest bookmark among them; None reads everything.
         """
         wanted = [entry for entry in self.selected if entry.table.collection == collection]
         projections = {entry.table.name: Projection(entry.schema, entry.columns) for entry in wanted}

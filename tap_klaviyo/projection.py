@@ -38,7 +38,7 @@ def parse_source(text: str) -> Source:
     Raises:
         ValueError: it is none of these.
     """
-    root, hash_sign, pointer = text.rpartition("#")
+    root, _, pointer = text.rpartition("#")
     kind, _, relationship = root.partition(":")
     if (
         not pointer.startswith("/")

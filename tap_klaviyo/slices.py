@@ -27,10 +27,8 @@ def plan(
 
     The last slice has no upper bound: a row that is changed while we read, or dated in the future, is not lost.
 
-    Args:
-        since: the bookmark; None reads everything.
-        now: when the run began.
-        parents: the resources that the slices hang on, for a collection with a parent.
+    ``since`` is the bookmark (None reads everything), ``now`` when the run began, ``parents`` are the resources that
+    the slices hang on.
     """
     conditions = lower_bound(collection, operation, since, now)
     if collection.parent is None:

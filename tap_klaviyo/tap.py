@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import signal
 import sys
 from collections.abc import Sequence
@@ -10,8 +11,10 @@ from functools import cached_property
 from types import FrameType
 from typing import Any, ClassVar
 
+import click
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
+from singer_sdk.exceptions import MappingError
 
 from klaviyo_client import settings
 from klaviyo_client.command import Incomplete
@@ -22,6 +25,23 @@ from tap_klaviyo.model import Collection
 from tap_klaviyo.streams import TableStream
 from tap_klaviyo.tables import TABLES
 
+SETTINGS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **settings.CONNECTION,
+        "start_date": {
+            "type": "string",
+            "format": "date-time",
+            "title": "Start date",
+            "description": (
+                "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. "
+                "By default everything. Lists, segments and metrics are always read whole."
+            ),
+        },
+    },
+    "required": ["api_key"],
+}
+
 
 class TapKlaviyo(Tap):
     """Reads a Klaviyo account: profiles, events, lists, segments, their members, and metrics."""
@@ -29,31 +49,35 @@ class TapKlaviyo(Tap):
     name = "tap-klaviyo"
     package_name = "singer-klaviyo"
     message_writer_class = MsgSpecWriter
-    config_jsonschema: ClassVar[dict[str, Any]] = {
-        "type": "object",
-        "properties": {
-            **settings.CONNECTION,
-            "start_date": {
-                "type": "string",
-                "format": "date-time",
-                "title": "Start date",
-                "description": (
-                    "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. "
-                    "By default everything. Lists, segments and metrics are always read whole."
-                ),
-            },
-        },
-        "required": ["api_key"],
-    }
+    # A copy: the SDK merges its own settings into it.
+    config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
 
     _skipped: tuple[str, ...] = ()
 
+    def __init__(self, **options: Any) -> None:
+        """Read the settings.
+
+        Raises:
+            SettingsError: one is missing or wrong.
+        """
+        try:
+            super().__init__(**options)
+        except (ValueError, MappingError) as error:
+            raise settings.unreadable(error) from error
+
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own check quotes the values, and one of them is the key.
-        self._config = settings.with_numbers(self.config_jsonschema, self._config)
+        self._config = settings.with_numbers(SETTINGS, self._config)
         if raise_errors:
-            settings.check(self.config_jsonschema, self._config, self.name)
+            settings.check(SETTINGS, self._config, self.name)
         return []
+
+    @classmethod
+    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
+        try:
+            return super().cb_config(ctx, param, value)
+        except (OSError, ValueError, TypeError) as error:
+            raise settings.unreadable(error) from error
 
     def discover_streams(self) -> Sequence[Stream]:
         return [TableStream(self, table) for table in TABLES]
@@ -93,19 +117,14 @@ class TapKlaviyo(Tap):
         self.logger.error("%s: skipped. %s", ", ".join(tables), error)
         self._skipped += (f"{', '.join(tables)} ({error})",)
 
-    def report(self) -> None:
-        """Say what a run left out.
+    def finish(self) -> None:
+        """Called when every stream is done.
 
         Raises:
-            Incomplete: something was.
+            Incomplete: a table was left out; a green run must mean a whole one.
         """
         if self._skipped:
             raise Incomplete(f"incomplete, skipped: {'; '.join(self._skipped)}")
-
-    @classmethod
-    def invoke(cls, *args: Any, **kwargs: Any) -> None:
-        """Run the tap, then fail when something was left out: a green run must mean a whole one."""
-        super().invoke(*args, **kwargs)
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK exits with 0, which an orchestrator takes for a whole run.

@@ -23,7 +23,6 @@ from klaviyo_client.errors import KlaviyoError, SettingsError
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import checked_region
 from target_klaviyo.incoming import PLACEHOLDER, message
-from target_klaviyo.mapping import plain
 from target_klaviyo.model import Origin, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.report import Report
@@ -97,7 +96,7 @@ class TargetKlaviyo(Target):
         try:
             super().__init__(message_reader=reader, **options)
         except (ValueError, MappingError) as error:
-            raise SettingsError(f"a setting cannot be read as JSON, number or stream map: {error}") from error
+            raise settings.unreadable(error) from error
         # One after the other: two streams may be about the same person, and the later one must come later.
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
@@ -112,8 +111,7 @@ class TargetKlaviyo(Target):
         # The SDK's own check quotes the values, and one of them is the key.
         # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
         defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
-        # The SDK reads a config file's numbers as decimals, with which nobody here calculates.
-        self._config = plain(settings.with_numbers(SETTINGS, {**defaults, **self._config}))
+        self._config = settings.with_numbers(SETTINGS, {**defaults, **self._config})
         if raise_errors:
             settings.check(SETTINGS, self._config, self.name)
         return []
@@ -130,8 +128,7 @@ class TargetKlaviyo(Target):
         try:
             return super().cb_config(ctx, param, value)
         except (OSError, ValueError, TypeError) as error:
-            reason = "is not a JSON object" if isinstance(error, ValueError | TypeError) else "cannot be read"
-            raise click.BadParameter(f"the file {reason}: {error}") from error
+            raise settings.unreadable(error) from error
 
     # Messages ---------------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The catalogue: every table of the tap, parents before children. A new table is one declaration and one schema file."""
+"""Every table of the tap, parents before children. A new table is one declaration here and one schema file."""
 
 from __future__ import annotations
 
