@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -128,12 +128,22 @@ def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool)
     """
     kinds = _kinds(schema)
     return Mapper(
-        mapped={_target(name, kinds): _source(name, entry) for name, entry in mapping.items()},
+        mapped={_target(name, kinds): _source(name, entry) for name, entry in _flat(mapping, kinds)},
         named=_names(schema),
         ignored=re.compile("|".join(translate(name) for name in ("_sdc_*", *schema.get("x-ignored-columns", ())))),
         keeps_unknown=keeps_unknown,
         kinds=kinds,
     )
+
+
+def _flat(mapping: Mapping[str, Any], kinds: Mapping[Target, frozenset[str]]) -> Iterator[tuple[str, Any]]:
+    """The mapping with dotted names only: Meltano makes ``properties.x`` of a YAML file an object in an object."""
+    for name, entry in mapping.items():
+        nested = isinstance(entry, Mapping) and "object" in kinds.get((name,), ())
+        if nested and not (len(entry) == 1 and isinstance(entry.get("value"), Mapping)):
+            yield from ((f"{name}.{below}", source) for below, source in entry.items())
+        else:
+            yield name, entry
 
 
 def plain(value: Any, place: Target = ()) -> Any:

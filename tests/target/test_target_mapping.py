@@ -140,3 +140,12 @@ def test_the_contracts_agree_about_people() -> None:
     person, member = contracts.load("upsert_profile").fields, contracts.load("list_members").fields
     assert {name: member[name] for name in person} == dict(person)
     assert set(member) - set(person) == {"list_id", "list_name"}
+
+
+def test_a_mapping_may_be_nested() -> None:
+    """Meltano makes an object in an object of a dotted name in meltano.yml; both mean the same."""
+    record = {"orders": 3, "town": "Bern"}
+    flat = {"properties.vip_orders": "orders", "location.city": "town", "properties.tier": {"value": "vip"}}
+    nested = {"properties": {"vip_orders": "orders", "tier": {"value": "vip"}}, "location": {"city": "town"}}
+    assert fields(record, nested) == fields(record, flat)
+    assert fields(record, nested)["properties"] == {"vip_orders": 3, "tier": "vip"}

@@ -1,0 +1,220 @@
+"""The pair in Meltano, with a real PostgreSQL, and the demo as a stranger runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import psycopg
+import pytest
+
+from klaviyo_sandbox.server import RunningSandbox
+
+ROOT = Path(__file__).parents[1]
+DEMO = ROOT / "examples" / "demo" / "demo.py"
+KEYS = {
+    "profiles": ("profile_id",),
+    "lists": ("list_id",),
+    "list_profiles": ("list_id", "profile_id"),
+    "segments": ("segment_id",),
+    "segment_profiles": ("segment_id", "profile_id"),
+    "metrics": ("metric_id",),
+    "events": ("id",),
+}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    """The demo as a module: its Meltano and its PostgreSQL serve here, too."""
+    spec = importlib.util.spec_from_file_location("demo", DEMO)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return make_shared_sandbox(profiles=150, events=600, seed=3)
+
+
+@pytest.fixture(scope="module")
+def database(demo: Any) -> Iterator[str]:
+    with demo.postgres() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def meltano(
+    demo: Any, account: RunningSandbox, database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    before, demo.WORK = demo.WORK, tmp_path_factory.mktemp("meltano")
+    runner = demo.Meltano(account.url, database)
+    runner.run("install", log="install.log")
+    yield runner
+    demo.WORK = before
+
+
+def collection(account: RunningSandbox, path: str) -> list[dict[str, Any]]:
+    """Every resource of a collection, by a second path: plain HTTP, links followed."""
+    import requests
+
+    headers = {"Authorization": "Klaviyo-API-Key pk_second_path", "revision": "2026-07-15"}
+    url, found = f"{account.url}{path}", []
+    while url:
+        document = requests.get(url, headers=headers, timeout=30).json()
+        found += document["data"]
+        url = document["links"].get("next")
+    return found
+
+
+def truth(account: RunningSandbox) -> dict[str, set[tuple[str, ...]]]:
+    """The keys that each table must hold."""
+    found = {
+        table: {(entry["id"],) for entry in collection(account, f"/api/{table}{query}")}
+        for table, query in (
+            ("profiles", "?page[size]=100"),
+            ("lists", ""),
+            ("segments", ""),
+            ("metrics", ""),
+            ("events", "?page[size]=1000"),
+        )
+    }
+    for parent in ("list", "segment"):
+        found[f"{parent}_profiles"] = {
+            (group, member["id"])
+            for (group,) in found[f"{parent}s"]
+            for member in collection(account, f"/api/{parent}s/{group}/profiles?page[size]=100")
+        }
+    return found
+
+
+def landed(database: str) -> dict[str, set[tuple[str, ...]]]:
+    with psycopg.connect(database) as connection:
+        rows = {
+            table: connection.execute(f"select {', '.join(key)} from klaviyo.{table}").fetchall()
+            for table, key in KEYS.items()
+        }
+    assert {table: len(found) for table, found in rows.items()} == {table: len(set(f)) for table, f in rows.items()}
+    return {table: set(found) for table, found in rows.items()}
+
+
+def test_postgres_holds_exactly_the_account(meltano: Any, account: RunningSandbox, database: str) -> None:
+    """`meltano run extract` lands every row once, and a second, incremental run changes no set of keys."""
+    expected = truth(account)
+    meltano.run("run", "extract", log="first.log")
+    assert landed(database) == expected
+    asked = len(account.requests)
+
+    meltano.run("run", "extract", log="second.log")
+    assert landed(database) == expected
+    filters = [entry.query.get("filter", "") for entry in list(account.requests)[asked:]]
+    assert any("greater-than(updated," in text for text in filters)
+    assert any("greater-or-equal(datetime," in text for text in filters)
+
+
+def test_postgres_columns_have_honest_types(meltano: Any, database: str) -> None:
+    """Times, numbers, truth values and objects arrive as what they are."""
+    meltano.run("run", "extract", log="types.log")
+    query = "select column_name, data_type from information_schema.columns where table_schema = 'klaviyo'"
+    with psycopg.connect(database) as connection:
+        types = dict(connection.execute(query).fetchall())
+
+    assert "timestamp" in types["event_datetime"]
+    assert types["event_properties"] == "jsonb"
+    assert types["location_latitude"] in ("numeric", "double precision")
+    assert types["email_marketing_can_receive"] == "boolean"
+    assert types["timestamp"] in ("bigint", "integer")
+
+
+def test_jsonl_holds_exactly_the_account(meltano: Any, account: RunningSandbox, tmp_path: Path) -> None:
+    """The tap pairs with target-jsonl, whose jsonschema is ten years old."""
+    meltano.environment["TARGET_JSONL_DESTINATION_PATH"] = str(tmp_path)
+    meltano.run("run", "--full-refresh", "tap-klaviyo", "target-jsonl", log="jsonl.log")
+
+    rows = {t: [json.loads(line) for line in (tmp_path / f"{t}.jsonl").read_text().splitlines()] for t in KEYS}
+    assert {t: {tuple(row[name] for name in key) for row in rows[t]} for t, key in KEYS.items()} == truth(account)
+    assert {t: len(found) for t, found in rows.items()} == {t: len(found) for t, found in truth(account).items()}
+
+
+def test_settings_of_meltano_are_the_plugins_own(demo: Any) -> None:
+    """Every setting of both plugins is in meltano.yml with kind, label and description, and no other is."""
+    import yaml
+
+    from tap_klaviyo.tap import SETTINGS as TAP
+    from target_klaviyo.options import SETTINGS as TARGET
+
+    plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]
+    sdk = {"stream_maps", "stream_map_config", "flattening_enabled", "flattening_max_depth"}
+    for kind, name, schema in (("extractors", "tap-klaviyo", TAP), ("loaders", "target-klaviyo", TARGET)):
+        (plugin,) = (entry for entry in plugins[kind] if entry["name"] == name)
+        assert {entry["name"] for entry in plugin["settings"]} == set(schema["properties"]) | sdk
+        for entry in plugin["settings"]:
+            assert {"kind", "label", "description"} <= entry.keys()
+            assert bool(entry.get("sensitive")) == bool(schema["properties"].get(entry["name"], {}).get("secret"))
+
+
+# The demo
+
+
+def start_demo() -> subprocess.Popen[str]:
+    command = [sys.executable, str(DEMO), "--profiles", "300", "--events", "2000"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    try:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
+    _, alive = psutil.wait_procs(processes, timeout=10)
+    return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_interrupted_demo_leaves_nothing_running() -> None:
+    """Ctrl-C in the middle of a run ends Meltano, its plugins and the database; nothing stays behind."""
+    process = start_demo()
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith("3."):
+            break
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and not any("tap-klaviyo" in " ".join(p.cmdline()) for p in descendants(process)):
+        time.sleep(0.1)
+    started = descendants(process)
+    assert started
+
+    os.kill(process.pid, signal.SIGINT)
+    _, errors = process.communicate(timeout=60)
+
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+    assert still_running(started) == []
+
+
+def test_demo_shows_the_whole_product() -> None:
+    """After an interrupted one, the demo runs to its end: rows landed, audience built, pushed and read back."""
+    process = start_demo()
+    output, errors = process.communicate(timeout=300)
+
+    assert process.returncode == 0, output + errors
+    assert "300" in output
+    assert "2,000" in output
+    assert "2 rejected" in output
+    assert "invalid_email" in output
+    assert "no_identifier" in output
+    assert "Nothing is left running" in output
+    assert errors == ""
