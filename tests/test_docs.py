@@ -1,0 +1,61 @@
+"""What the README says exists, and what exists is in the README."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from klaviyo_client.operations import pinned_revision
+from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tap import SETTINGS as TAP
+from target_klaviyo.actions import ACTIONS
+from target_klaviyo.options import SETTINGS as TARGET
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def section(title: str) -> str:
+    return re.split(r"^## ", README.split(f"## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def rows(title: str) -> dict[str, list[str]]:
+    """The section's table: first cell, without backticks -> all cells."""
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", section(title), flags=re.MULTILINE)
+    return {name: [cell.strip() for cell in rest.split("|")] for name, rest in lines}
+
+
+def test_every_table_is_in_the_readme() -> None:
+    """Name, key and bookmark of each table are as the catalogue says, and no other table is promised."""
+    expected = {
+        table.name: [", ".join(f"`{name}`" for name in table.key), f"`{table.bookmark}`" if table.bookmark else "none"]
+        for table in TABLES
+    }
+    assert {name: cells[1:3] for name, cells in rows("Tables").items()} == expected
+
+
+def test_every_action_is_in_the_readme() -> None:
+    """Each action and the streams that take it by name."""
+    expected = {action.name: ", ".join(f"`{stream}`" for stream in action.streams) for action in ACTIONS.values()}
+    assert {name: cells[-1] for name, cells in rows("Actions").items()} == expected
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    """Each setting, with the plugin that has it."""
+    expected = {
+        name: ["yes" if name in TAP["properties"] else "", "yes" if name in TARGET["properties"] else ""]
+        for name in TAP["properties"] | TARGET["properties"]
+    }
+    assert {name: cells[:2] for name, cells in rows("Settings").items()} == expected
+
+
+def test_revision_in_the_readme_is_the_pinned_one() -> None:
+    """The README names the revision that the facts were generated from."""
+    assert rows("Settings")["revision"][2] == pinned_revision()
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """Every relative link points to a file or folder of the repository."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
