@@ -102,7 +102,8 @@ def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator
             yield unit, Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)
         return
     failed = job.get("failed_count") or 0
-    incomplete = job.get("completed_count", job["total_count"]) < job["total_count"]
+    completed = job.get("completed_count")  # nullable in the specification
+    incomplete = completed is not None and completed < job["total_count"]
     errors = _import_errors(session, job_id) if failed or incomplete else []
     verdicts = outcomes.of_job(units, reply, failed, errors)
     if verdicts.unattributed:
