@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -49,8 +50,11 @@ class TableStream(Stream):
         """Bookmark or start date, whichever is later; None for everything."""
         if self.replication_method == REPLICATION_FULL_TABLE:
             return None
-        values = [self.get_context_state(None).get("replication_key_value"), self.config.get("start_date")]
-        return max((_moment(value) for value in values if value), default=None)
+        values = {
+            f"the bookmark of {self.name}": self.get_context_state(None).get("replication_key_value"),
+            "start_date": self.config.get("start_date"),
+        }
+        return max((moment(name, value) for name, value in values.items() if value), default=None)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -85,7 +89,7 @@ class TableStream(Stream):
             return
         state = self.get_context_state(None)
         before = state.get("replication_key_value")
-        if before and _moment(before) >= _moment(edge):
+        if before and moment("bookmark", before) >= moment("bookmark", edge):
             return
         state.update(replication_key=self.replication_key, replication_key_value=edge)
         self.state_manager.is_flushed = False
@@ -102,6 +106,12 @@ class TableStream(Stream):
     def get_replication_key_signpost(self, context: Context | None = None) -> Any:  # noqa: ARG002 - the SDK's signature
         return None
 
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **options: Any) -> None:
+        # Said of every error, and of every table that --test stops on purpose. What went wrong is said once, last.
+        if message.startswith("An unhandled error"):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **options)
+
     def log_sync_costs(self) -> None:
         # The only call that the SDK makes after the last stream is done; `sync_all` itself is final.
         super().log_sync_costs()
@@ -115,11 +125,14 @@ class TableStream(Stream):
             self._schema_written = True
 
 
-def _moment(value: str) -> datetime:
+def moment(name: str, value: str) -> datetime:
+    """A time in a setting or a STATE; UTC where it names no zone.
+
+    Raises:
+        SettingsError: it is none.
+    """
     try:
-        moment = datetime.fromisoformat(value)
+        found = datetime.fromisoformat(value)
     except (TypeError, ValueError) as error:
-        raise SettingsError(
-            f"{value!r} (start_date or bookmark) must be a time such as 2026-01-31T00:00:00Z"
-        ) from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        raise SettingsError(f"{name} must be a time such as 2026-01-31T00:00:00Z, not {value!r}") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -19,10 +19,11 @@ from singer_sdk.exceptions import MappingError
 from klaviyo_client import settings
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed
+from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account, Selected
 from tap_klaviyo.model import Collection
-from tap_klaviyo.streams import TableStream
+from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import TABLES
 
 SETTINGS: dict[str, Any] = {
@@ -52,14 +53,14 @@ class TapKlaviyo(Tap):
     # A copy: the SDK merges its own settings into it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
 
-    _skipped: tuple[str, ...] = ()
-
     def __init__(self, **options: Any) -> None:
         """Read the settings.
 
         Raises:
             SettingsError: one is missing or wrong.
         """
+        self._skipped: tuple[str, ...] = ()
+        self._scopes: set[str] = set()
         try:
             super().__init__(**options)
         except (ValueError, MappingError) as error:
@@ -70,6 +71,10 @@ class TapKlaviyo(Tap):
         self._config = settings.with_numbers(SETTINGS, self._config)
         if raise_errors:
             settings.check(SETTINGS, self._config, self.name)
+            # What a schema cannot say is said now, before anything is written for a target.
+            settings.connect(self._config, self.name)
+            if start := self._config.get("start_date"):
+                moment("start_date", start)
         return []
 
     @classmethod
@@ -114,8 +119,9 @@ class TapKlaviyo(Tap):
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables out, go on with the others, and say so at the end."""
-        self.logger.error("%s: skipped. %s", ", ".join(tables), error)
-        self._skipped += (f"{', '.join(tables)} ({error})",)
+        self.logger.error("%s: skipped, %s", ", ".join(tables), error)
+        self._skipped += tuple(tables)
+        self._scopes |= set(operation(error.operation).scopes)
 
     def finish(self) -> None:
         """Called when every stream is done.
@@ -124,7 +130,8 @@ class TapKlaviyo(Tap):
             Incomplete: a table was left out; a green run must mean a whole one.
         """
         if self._skipped:
-            raise Incomplete(f"incomplete, skipped: {'; '.join(self._skipped)}")
+            tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._scopes))
+            raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
         # The SDK exits with 0, which an orchestrator takes for a whole run.
