@@ -40,9 +40,12 @@ class TableStream(Stream):
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The selected columns; key and bookmark always are."""
+        """The selected columns; key and bookmark always are. A catalog of an older version may know fewer."""
+        known = self.effective_schema["properties"]
         return tuple(
-            name for name in schemas.load(self.table.name)["properties"] if self.mask.get(("properties", name), True)
+            name
+            for name in schemas.load(self.table.name)["properties"]
+            if name in known and self.mask.get(("properties", name), True)
         )
 
     @property

@@ -25,7 +25,7 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
 
 
 # The rejects file keeps lines that nobody can read in messages of this type; a replay skips them.
-PLACEHOLDER = "REJECTED"
+UNREADABLE = "REJECTED"
 
 
 def message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:

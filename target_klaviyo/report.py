@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TextIO
 
-from target_klaviyo.incoming import PLACEHOLDER
+from target_klaviyo.incoming import UNREADABLE
 from target_klaviyo.model import Kind, Origin, Outcome
 
 logger = logging.getLogger("target-klaviyo")
@@ -60,7 +60,7 @@ class Report:
         """Count a line that is no Singer message; it goes to the file in a form that a replay skips."""
         with self._lock:
             self._count("unreadable lines", "", outcome)
-            self._write({"type": PLACEHOLDER, "line": line, **_why(outcome)})
+            self._write({"type": UNREADABLE, "line": line, **_why(outcome)})
 
     def secure(self) -> None:
         """Make sure that what was rejected so far survives a crash: a STATE is about to vouch for it."""

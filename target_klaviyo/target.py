@@ -22,7 +22,7 @@ from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import KlaviyoError, SettingsError
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import checked_region
-from target_klaviyo.incoming import PLACEHOLDER, message
+from target_klaviyo.incoming import UNREADABLE, message
 from target_klaviyo.model import Origin, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.report import Report
@@ -54,7 +54,7 @@ class LineReader(GenericSingerReader[str]):
     reject: Callable[[str | bytes, Unfit], None]
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
-        return message(line, {*SingerMessageType, PLACEHOLDER})
+        return message(line, {*SingerMessageType, UNREADABLE})
 
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
@@ -66,15 +66,15 @@ class LineReader(GenericSingerReader[str]):
             if not line.strip():
                 continue
             try:
-                found = message(line, {*callbacks, PLACEHOLDER})
+                found = message(line, {*callbacks, UNREADABLE})
             except Unfit as unfit:
                 self.reject(line, unfit)
                 continue
             stats[found["type"]] += 1
             if callback := callbacks.get(found["type"]):
                 callback(found)
-        if stats[PLACEHOLDER]:
-            logger.warning("%d lines that an earlier run could not read were skipped", stats[PLACEHOLDER])
+        if stats[UNREADABLE]:
+            logger.warning("%d lines that an earlier run could not read were skipped", stats[UNREADABLE])
         return stats
 
 
