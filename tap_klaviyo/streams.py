@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
@@ -28,6 +29,9 @@ class TableStream(Stream):
     """
 
     _tap: TapKlaviyo
+
+    # The projection has made every value what its column promises; checking again would double the cost of a row.
+    TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: TapKlaviyo, table: Table) -> None:
         self.table = table
