@@ -106,8 +106,11 @@ def _number(value: Any, schema: Mapping[str, Any]) -> Any:
 
 def unreadable(error: Exception) -> SettingsError:
     """The error for a config that cannot be read: no such file, no JSON, an environment variable of the wrong kind."""
-    reason = f"{type(error).__name__}: {error}" if isinstance(error, OSError) else str(error)
-    return SettingsError(f"the settings cannot be read: {reason}")
+    if isinstance(error, OSError):
+        return SettingsError(f"the config file cannot be read: {error}")
+    if isinstance(error, ValueError | TypeError):
+        return SettingsError(f"the config is not a JSON object, or a setting is not the JSON it should be: {error}")
+    return SettingsError(f"the settings cannot be used: {error}")
 
 
 def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str) -> None:
