@@ -101,13 +101,12 @@ def same_origin(url: str, api_url: str) -> str:
         UntrustedOrigin: it leads elsewhere, and the key must not follow.
     """
     try:
-        same = origin(url) == origin(api_url)
+        there = origin(url)
     except ValueError:
-        same = False
-    if not same:
-        host = urlsplit(url).hostname
+        there = ("", "a broken address", 0)
+    if there != origin(api_url):
         raise errors.UntrustedOrigin(
-            f"Klaviyo's answer leads to another origin ({host}) than api_url; the key was not sent there"
+            f"Klaviyo's answer leads to another origin ({there[1]}) than api_url; the key was not sent there"
         )
     return url
 

@@ -1,0 +1,177 @@
+"""The protocol as functions on values."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+
+from klaviyo_client import errors, protocol
+from klaviyo_client.operations import operation
+
+
+def test_headers_ask_for_one_revision_and_no_other() -> None:
+    """The revision is pinned and may not fall forward; a content type goes only with a body."""
+    made = protocol.headers("2026-07-15", "tap-klaviyo/1", with_body=False)
+    assert made["revision"] == "2026-07-15"
+    assert made["x-klaviyo-revision-fall-forward-opt-out"] == "1"
+    assert "content-type" not in made
+    assert protocol.headers("2026-07-15", "x", with_body=True)["content-type"] == "application/vnd.api+json"
+
+
+def test_filters_quote_what_must_be_quoted() -> None:
+    """Text is quoted and escaped, times, numbers and truth values are bare, lists are bracketed."""
+    berlin = timezone(timedelta(hours=2))
+    assert protocol.condition("equals", "email", 'a"b\\c@example.com') == r'equals(email,"a\"b\\c@example.com")'
+    assert protocol.condition("any", "id", ["a", "b"]) == 'any(id,["a","b"])'
+    assert protocol.condition("equals", "archived", value=True) == "equals(archived,true)"
+    assert protocol.condition("greater-than", "timestamp", 5) == "greater-than(timestamp,5)"
+    moment = datetime(2026, 1, 2, 3, tzinfo=berlin)
+    assert protocol.condition("less-than", "updated", moment) == "less-than(updated,2026-01-02T01:00:00Z)"
+    assert protocol.all_of(["a(b,1)", "c(d,2)"]) == "and(a(b,1),c(d,2))"
+    assert protocol.all_of(["a(b,1)"]) == "a(b,1)"
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["https://a.klaviyo.com", "https://proxy.example.com/klaviyo/", "http://127.0.0.1:8765", "http://localhost:1"],
+)
+def test_an_address_may_be_https_or_this_machine(url: str) -> None:
+    """The key goes in the clear only to this machine."""
+    assert protocol.checked_api_url(url) == url.rstrip("/")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://a.klaviyo.com",
+        "http://10.0.0.1",
+        "http://127.0.0.1.example.com",
+        "ftp://a.klaviyo.com",
+        "a.klaviyo.com",
+        "",
+        "https://user:secret@a.klaviyo.com",
+        "https://a.klaviyo.com?x=1",
+    ],
+)
+def test_any_other_address_is_refused(url: str) -> None:
+    """Before anything is sent, and without repeating a password."""
+    with pytest.raises(errors.SettingsError, match="api_url") as caught:
+        protocol.checked_api_url(url)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "https://evil.example.com/api/profiles",
+        "http://a.klaviyo.com/api",
+        "https://a.klaviyo.com:444/",
+        "//x/",
+        "https://[/",
+    ],
+)
+def test_a_next_link_to_another_origin_is_refused(link: str) -> None:
+    """Scheme, host and port must all be the same."""
+    body = json.dumps({"data": [], "links": {"next": link}}).encode()
+    with pytest.raises(errors.UntrustedOrigin):
+        protocol.decode_page(body, "https://a.klaviyo.com")
+
+
+def test_pages_of_every_form_are_decoded() -> None:
+    """A list, one resource, none; `next` may be null or absent; included resources are found by type and id."""
+    included = {"type": "metric", "id": "M", "attributes": {"name": "x"}}
+    body = json.dumps({"data": [{"id": "1"}], "included": [included], "links": {"next": None}}).encode()
+    page = protocol.decode_page(body, "https://a.klaviyo.com")
+    assert page.included["metric", "M"] == included
+    assert page.next is None
+    assert protocol.decode_page(b'{"data":{"id":"1"}}', "https://a.klaviyo.com").data == [{"id": "1"}]
+    assert protocol.decode_page(b'{"data":null}', "https://a.klaviyo.com").data == []
+
+
+def test_json_that_others_write_is_decoded() -> None:
+    """Half a surrogate pair and a number beyond a float's reach are somebody's custom properties."""
+    assert protocol.decode_json(b'{"a":"x\\ud83d"}') == {"a": "x?"}
+    assert protocol.decode_json(b"[1e400]") == [float("inf")]
+    with pytest.raises(ValueError, match="Expecting value"):
+        protocol.decode_json(b"<html>")
+
+
+def test_retry_after_is_an_integer_and_capped() -> None:
+    """Anything else is no answer to the question."""
+    assert protocol.retry_after({"retry-after": "7"}, 120) == 7
+    assert protocol.retry_after({"retry-after": "86400"}, 120) == 120
+    assert protocol.retry_after({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 120) is None
+    assert protocol.retry_after({}, 120) is None
+
+
+def test_announced_rates_are_read_from_the_header() -> None:
+    """Second and minute, whatever other windows there are."""
+    header = "1, 1;w=1, 2;w=60, 225;w=86400"
+    assert protocol.announced_rates({"ratelimit-limit": header}) == (1, 2)
+    assert protocol.announced_rates({"ratelimit-limit": "75"}) is None
+    assert protocol.announced_rates({}) is None
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.BadRequest),
+        (401, errors.InvalidKey),
+        (403, errors.NotAllowed),
+        (404, errors.NotFound),
+        (405, errors.BadRequest),
+        (409, errors.Conflict),
+        (410, errors.RevisionRetired),
+        (413, errors.TooLarge),
+        (415, errors.BadRequest),
+    ],
+)
+def test_each_refusal_has_its_error(status: int, kind: type[errors.Refused]) -> None:
+    """The status decides the class, whether or not the body is Klaviyo's."""
+    for body in (b'{"errors":[{"code":"c","title":"t","detail":"d"}]}', b"<html>", b"[]", b'{"errors":[7]}'):
+        error = protocol.refusal(status, body, operation("get_profiles"))
+        assert type(error) is kind
+        assert error.status == status
+
+
+def test_a_refusal_says_what_klaviyo_said_and_masks_people() -> None:
+    """Pointer, parameter and meta are kept as data; the text has no address in it."""
+    body = json.dumps(
+        {
+            "errors": [
+                {
+                    "id": "e",
+                    "code": "duplicate_profile",
+                    "title": "Conflict.",
+                    "detail": "ada@example.com is taken",
+                    "source": {"pointer": "/data/attributes"},
+                    "meta": {"duplicate_profile_id": "01J"},
+                },
+                {"code": "invalid", "title": "Invalid", "detail": "", "source": {"parameter": "filter"}, "meta": []},
+            ]
+        }
+    ).encode()
+    error = protocol.refusal(409, body, operation("create_or_update_profile"))
+    assert error.errors[0].meta == {"duplicate_profile_id": "01J"}
+    assert error.errors[1].parameter == "filter"
+    assert error.errors[1].meta is None
+    assert str(error) == "create_or_update_profile was refused: <email> is taken [/data/attributes]; Invalid [filter]"
+
+
+def test_a_missing_scope_is_named() -> None:
+    """Klaviyo's 403 says little; the specification knows what the operation needs."""
+    error = protocol.refusal(403, b"", operation("get_profiles_for_list"))
+    assert "lists:read and profiles:read" in str(error)
+
+
+def test_a_path_is_filled_in_and_escaped() -> None:
+    """An id cannot lead to another path."""
+    assert protocol.path_of(operation("get_list"), {"id": "../x?y"}) == "/api/lists/..%2Fx%3Fy"
+
+
+def test_times_are_written_in_utc() -> None:
+    """With microseconds only where there are some."""
+    assert protocol.utc_text(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
+    assert protocol.utc_text(datetime(2026, 1, 1, 0, 0, 0, 5, tzinfo=UTC)) == "2026-01-01T00:00:00.000005Z"

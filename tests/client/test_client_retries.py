@@ -1,0 +1,250 @@
+"""The one retry place, over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import json
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
+
+import pytest
+import requests_mock
+
+from klaviyo_client import errors
+from klaviyo_client.client import KlaviyoClient, Patience
+from klaviyo_client.limits import Clock
+
+RESET = 0
+EMPTY = b'{"data": []}'
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One scripted answer. Status RESET breaks the connection after the request was read."""
+
+    status: int = 200
+    body: bytes = EMPTY
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+class Server:
+    """Answers with a script, the last entry again and again, and remembers what it saw."""
+
+    def __init__(self, script: list[Reply]) -> None:
+        self.script = script
+        self.seen: list[tuple[str, str, dict[str, str]]] = []
+        outer = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            disable_nagle_algorithm = True
+
+            def answer(self) -> None:
+                self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.seen.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
+                reply = outer.script[min(len(outer.seen), len(outer.script)) - 1]
+                if reply.status == RESET:
+                    self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    self.connection.close()
+                    self.close_connection = True
+                    return
+                self.send_response(reply.status)
+                for name, value in {"content-length": str(len(reply.body)), **reply.headers}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(reply.body)
+
+            do_GET = do_POST = answer  # noqa: N815 - the standard library's names
+
+            def log_message(self, *arguments: object) -> None:
+                pass
+
+            def handle_error(self, *arguments: object) -> None:
+                pass
+
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.handle_error = lambda *arguments: None  # type: ignore[method-assign]
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Waits(list[float]):
+    """Seconds that a client would have waited."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.append(seconds)
+        self.now += seconds
+
+
+@contextlib.contextmanager
+def scripted(*script: Reply, patience: Patience | None = None) -> Iterator[tuple[KlaviyoClient, Server, Waits]]:
+    waits = Waits()
+    with Server(list(script)) as server:
+        yield (
+            KlaviyoClient(
+                api_key="pk_test",
+                api_url=server.url,
+                clock=Clock(lambda: waits.now, waits.sleep),
+                patience=patience or Patience(attempts=4),
+            ),
+            server,
+            waits,
+        )
+
+
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 524, RESET])
+def test_a_read_is_tried_again(status: int) -> None:
+    """What may pass by itself costs a wait and a second request, and no error."""
+    with scripted(Reply(status), Reply()) as (client, server, waits):
+        assert client.page("get_lists").data == []
+        assert len(server.seen) == 2
+        assert sum(waits) > 0
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 415])
+def test_a_refusal_is_not_tried_again(status: int) -> None:
+    """The same request would be refused again."""
+    with scripted(Reply(status)) as (client, server, _), pytest.raises(errors.Refused):
+        client.page("get_lists")
+    assert len(server.seen) == 1
+
+
+def test_attempts_are_bounded() -> None:
+    """After the last attempt the error says what came."""
+    with scripted(Reply(503)) as (client, server, waits), pytest.raises(errors.ServerFault, match="503"):
+        client.page("get_lists")
+    assert len(server.seen) == 4
+    assert waits == sorted(waits)
+
+
+def test_retry_after_is_obeyed_and_capped() -> None:
+    """Klaviyo's own number of seconds wins, up to the longest wait that we allow."""
+    script = (Reply(429, headers={"retry-after": "7"}), Reply(429, headers={"retry-after": "9999"}), Reply())
+    with scripted(*script, patience=Patience(longest_wait=30)) as (client, _, waits):
+        client.page("get_lists")
+    assert waits == [7, 30]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 524, RESET])
+def test_a_write_that_may_be_done_is_not_sent_twice(status: int) -> None:
+    """Unless doing it twice is the same as once."""
+    body = {"data": {"type": "list", "attributes": {"name": "x"}}}
+    with scripted(Reply(status), Reply(201)) as (client, server, _), pytest.raises(errors.Unavailable) as caught:
+        client.call("create_list", body=body)
+    assert len(server.seen) == 1
+    assert caught.value.perhaps_done
+
+    with scripted(Reply(status), Reply(201)) as (client, server, _):
+        client.call("bulk_import_profiles", body=body, repeatable=True)
+    assert len(server.seen) == 2
+
+
+def test_a_write_that_is_certainly_not_done_is_sent_again() -> None:
+    """A 429 was not carried out, whatever the operation."""
+    with scripted(Reply(429, headers={"retry-after": "1"}), Reply(201)) as (client, server, _):
+        client.call("create_list", body={"data": {}})
+    assert len(server.seen) == 2
+
+
+def test_an_unreachable_host_is_said_without_the_url_of_the_request() -> None:
+    """Nobody listens: no request was sent, so even a write may be tried again; the filter's address stays out."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    waits = Waits()
+    client = KlaviyoClient(
+        api_key="pk_test", api_url=url, clock=Clock(lambda: waits.now, waits.sleep), patience=Patience(attempts=3)
+    )
+    with pytest.raises(errors.ConnectionFault, match="cannot be reached") as caught:
+        client.call("create_list", query={"filter": 'equals(email,"ada@example.com")'}, body={})
+    assert not caught.value.perhaps_done
+    assert len(waits) == 2
+    assert "ada" not in str(caught.value)
+
+
+def test_a_truncated_answer_is_read_again() -> None:
+    """Half a page is no page."""
+    whole = json.dumps({"data": [{"type": "list", "id": "L"}]}).encode()
+    script = (
+        Reply(body=whole[:9], headers={"content-length": str(len(whole))}),
+        Reply(body=whole[:9]),
+        Reply(body=whole),
+    )
+    with scripted(*script) as (client, server, _):
+        assert client.page("get_lists").data == [{"type": "list", "id": "L"}]
+    assert len(server.seen) == 3
+
+
+def test_the_key_never_follows_a_redirect_to_another_origin() -> None:
+    """The other server sees no request at all."""
+    with Server([Reply()]) as elsewhere:
+        script = Reply(302, headers={"location": f"{elsewhere.url}/api/lists"})
+        with scripted(script) as (client, _, _), pytest.raises(errors.UntrustedOrigin):
+            client.page("get_lists")
+        assert elsewhere.seen == []
+
+
+def test_a_redirect_at_home_is_followed_for_a_read_only() -> None:
+    """A read goes where it is sent, a write is not repeated elsewhere."""
+    with scripted(Reply(301, headers={"location": "/api/lists/"}), Reply()) as (client, server, _):
+        client.page("get_lists", query={"page[size]": "10"})
+    assert [path for _, path, _ in server.seen] == ["/api/lists?page%5Bsize%5D=10", "/api/lists/"]
+
+    with scripted(Reply(307, headers={"location": "/api/x"})) as (client, server, _), pytest.raises(errors.BadRequest):
+        client.call("create_list", body={}, repeatable=True)
+    assert len(server.seen) == 1
+
+
+def test_a_netrc_cannot_replace_the_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`requests` would let an entry for the host win over a plain header."""
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login somebody password else\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with scripted(Reply()) as (client, server, _):
+        client.page("get_lists")
+    assert server.seen[0][2]["authorization"] == "Klaviyo-API-Key pk_test"
+
+
+def test_a_following_page_keeps_the_stricter_budget() -> None:
+    """The next link repeats the query, and with it the reduced limit: 10 a second instead of 75."""
+    name = "additional-fields[profile]"
+    with scripted(Reply()) as (client, _, waits):
+        for _ in range(6):
+            client.page("get_profiles", query={name: "predictive_analytics"})
+            client.next_page(
+                "get_profiles", f"{client.api_url}/api/profiles?{name}=predictive_analytics&page[cursor]=x"
+            )
+    assert sum(waits) >= 1
+
+
+def test_answers_that_are_no_documents() -> None:
+    """HTML from a proxy is a fault that may pass; an empty 202 is a success without a document."""
+    with requests_mock.Mocker() as mocked:
+        waits = Waits()
+        client = KlaviyoClient(
+            api_key="pk_test", clock=Clock(lambda: waits.now, waits.sleep), patience=Patience(attempts=2)
+        )
+        mocked.get("https://a.klaviyo.com/api/lists", text="<html>")
+        with pytest.raises(errors.BadDocument):
+            client.page("get_lists")
+        headers = {"X-Klaviyo-Partial-Failure": "phone_number"}
+        mocked.post("https://a.klaviyo.com/api/events", status_code=202, headers=headers)
+        reply = client.call("create_event", body={})
+        assert (reply.status, reply.document, reply.partial_failure) == (202, None, "phone_number")
+        assert mocked.call_count == 3

@@ -1,0 +1,122 @@
+"""The house's import rules."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+OURS = ("klaviyo_client", "tap_klaviyo", "target_klaviyo", "klaviyo_sandbox")
+PLUGINS = {"klaviyo_client", "tap_klaviyo", "target_klaviyo"}
+
+# Package -> the packages of ours that it may import.
+MAY_IMPORT = {
+    "klaviyo_client": {"klaviyo_client"},
+    "tap_klaviyo": {"tap_klaviyo", "klaviyo_client"},
+    "target_klaviyo": {"target_klaviyo", "klaviyo_client"},
+    "klaviyo_sandbox": {"klaviyo_sandbox"},
+}
+# Foreign package -> the only files that may import it.
+ONLY_IN = {
+    "singer_sdk": {
+        "tap_klaviyo/tap.py",
+        "tap_klaviyo/streams.py",
+        "target_klaviyo/target.py",
+        "target_klaviyo/sinks.py",
+    },
+    "requests": {"klaviyo_client/transport.py"},
+    "klaviyo_api": set(),
+    "starlette": {"klaviyo_sandbox/app.py"},
+    "uvicorn": {"klaviyo_sandbox/server.py"},
+}
+PURE = {
+    "klaviyo_client": ("errors", "privacy", "protocol"),
+    "tap_klaviyo": ("model", "projection", "selection", "slices"),
+    "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "routes"),
+    "klaviyo_sandbox": ("documents", "errors", "filters", "shapes"),
+}
+IMPURE = {"os", "socket", "subprocess", "threading", "queue", "time", "random", "requests", "secrets", "pathlib"}
+
+
+def imported(source: str, package: str) -> Iterator[str]:
+    """Full names of the modules that a source text imports at run time."""
+    tree = ast.parse(source)
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
+        for inner in ast.walk(node)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only:
+            continue
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module or package if not node.level else package
+
+
+def breaches(files: dict[str, str]) -> list[str]:
+    """Every import that breaks a rule, for {path below the root: source text}."""
+    found = []
+    for path, source in files.items():
+        package, module = path.split("/")[0], Path(path).stem
+        pure = path.count("/") == 1 and module in PURE.get(package, ())
+        for name in imported(source, package):
+            top = name.split(".")[0]
+            if top in OURS and top not in MAY_IMPORT[package]:
+                found.append(f"{path} imports {name}: {package} may import {sorted(MAY_IMPORT[package])}")
+            if top in ONLY_IN and path not in ONLY_IN[top]:
+                found.append(f"{path} imports {name}: only {sorted(ONLY_IN[top])} may")
+            if pure and top in IMPURE:
+                found.append(f"{path} is pure and imports {name}")
+    return found
+
+
+def house() -> dict[str, str]:
+    return {
+        path.relative_to(ROOT).as_posix(): path.read_text()
+        for package in OURS
+        for path in sorted((ROOT / package).rglob("*.py"))
+    }
+
+
+def test_the_house_keeps_its_rules() -> None:
+    """No module of ours imports what its room may not."""
+    assert breaches(house()) == []
+
+
+def test_every_room_of_the_rules_exists() -> None:
+    """A rule about a file that was renamed would keep nothing."""
+    files = house()
+    assert [path for paths in ONLY_IN.values() for path in paths if path not in files] == []
+    assert [f"{p}/{m}.py" for p, modules in PURE.items() for m in modules if f"{p}/{m}.py" not in files] == []
+
+
+@pytest.mark.parametrize(
+    ("path", "line"),
+    [
+        ("tap_klaviyo/feed.py", "from target_klaviyo.model import Outcome"),
+        ("target_klaviyo/jobs.py", "import tap_klaviyo.slices"),
+        ("klaviyo_client/client.py", "from tap_klaviyo import model"),
+        ("klaviyo_client/client.py", "import singer_sdk"),
+        ("klaviyo_sandbox/store.py", "from klaviyo_client import protocol"),
+        ("tap_klaviyo/tap.py", "    from klaviyo_sandbox import serve"),
+        ("tap_klaviyo/feed.py", "from singer_sdk import Stream"),
+        ("target_klaviyo/lists.py", "import requests"),
+        ("tap_klaviyo/reader.py", "import klaviyo_api"),
+        ("tap_klaviyo/slices.py", "import time"),
+        ("klaviyo_client/protocol.py", "import socket"),
+    ],
+)
+def test_a_deliberate_breach_is_found(path: str, line: str) -> None:
+    """One forbidden import, also inside a function, is one finding that names the file."""
+    files = house()
+    files[path] += f"\ndef breach():\n    {line.strip()}\n"
+
+    (found,) = breaches(files)
+
+    assert found.startswith(path)

@@ -1,0 +1,74 @@
+"""The generated facts: equal to what the script makes of the specification, and what we build on them."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from klaviyo_client.operations import operation
+
+ROOT = Path(__file__).parents[1]
+
+
+def script() -> Any:
+    spec = importlib.util.spec_from_file_location("update_operations", ROOT / "scripts" / "update_operations.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_committed_facts_are_what_the_script_makes_of_the_specification() -> None:
+    """Both files equal the script's output, byte for byte; in CI the specification must be there."""
+    path = os.environ.get("KLAVIYO_OPENAPI")
+    if not path:
+        if os.environ.get("CI"):
+            pytest.fail("KLAVIYO_OPENAPI must name the specification in CI")
+        pytest.skip("KLAVIYO_OPENAPI is not set")
+    update = script()
+    texts = update.build(json.loads(Path(path).read_text()), update.SERVED.read_text().split())
+    assert {target.name: target.read_text() == text for target, text in texts.items()} == {
+        "operations.json": True,
+        "facts.json": True,
+    }
+
+
+def test_every_operation_has_budgets_and_a_path() -> None:
+    """Nothing that the client may call is without limits."""
+    document = json.loads((ROOT / "klaviyo_client" / "operations.json").read_text())
+    assert len(document["operations"]) > 300
+    for name in document["operations"]:
+        op = operation(name)
+        assert op.burst > 0
+        assert op.steady >= op.burst
+        assert op.path.startswith(("/api/", "/client/"))
+
+
+def test_traps_of_the_specification_are_in_the_facts() -> None:
+    """Page sizes, exclusive operators, batch maxima and reduced limits as the design page lists them."""
+    assert operation("get_lists").page_size == 10
+    assert operation("get_profiles").page_size == 100
+    assert operation("get_events").page_size == 1000
+    assert operation("get_metrics").page_size is None
+    assert operation("get_profiles").operators("updated") == {"greater-than", "less-than"}
+    assert operation("get_lists").operators("updated") == {"greater-than"}
+    assert operation("get_metrics").operators("updated") == frozenset()
+    bulk = operation("bulk_import_profiles")
+    assert (bulk.max_items, bulk.max_bytes, bulk.max_item_bytes) == (10_000, 5_000_000, 100_000)
+    assert operation("add_profiles_to_list").max_items == 1000
+    assert operation("create_list").daily == 150
+
+
+def test_predictions_lower_the_limit() -> None:
+    """A query that asks for predictive analytics has the smaller budget, another has not."""
+    op = operation("get_profiles")
+    name = "additional-fields[profile]"
+    assert op.rates({}) == (75, 750)
+    assert op.rates({name: "subscriptions"}) == (75, 750)
+    assert op.rates({name: "subscriptions,predictive_analytics"}) == (10, 150)
