@@ -1,0 +1,273 @@
+"""The tap as its users run it, over the local account."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+from tap_support import KEY, Run, collection, config, discovered, run_tap, select
+
+from klaviyo_sandbox.server import RunningSandbox
+
+KEYS = {
+    "profiles": ("profile_id",),
+    "lists": ("list_id",),
+    "list_profiles": ("list_id", "profile_id"),
+    "segments": ("segment_id",),
+    "segment_profiles": ("segment_id", "profile_id"),
+    "metrics": ("metric_id",),
+    "events": ("id",),
+}
+
+
+@pytest.fixture(scope="module")
+def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return make_shared_sandbox(profiles=130, events=1500, seed=7, limits=False)
+
+
+@pytest.fixture(scope="module")
+def whole(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One run that reads everything."""
+    return run_tap(tmp_path_factory.mktemp("whole"), config(account))
+
+
+def keys(run: Run, stream: str) -> list[tuple[str, ...]]:
+    return [tuple(row[name] for name in KEYS[stream]) for row in run.rows(stream)]
+
+
+def truth(account: RunningSandbox, stream: str) -> list[tuple[str, ...]]:
+    """The keys of a table by a second path, which imports nothing of the tap or its client."""
+    parent = stream.removesuffix("_profiles")
+    if parent != stream:
+        groups = [entry["id"] for entry in collection(account, f"/api/{parent}s")]
+        return [
+            (group, entry["id"])
+            for group in groups
+            for entry in collection(account, f"/api/{parent}s/{group}/profiles?page[size]=100")
+        ]
+    return [(entry["id"],) for entry in collection(account, f"/api/{stream}")]
+
+
+@pytest.mark.parametrize("stream", KEYS)
+def test_a_table_holds_exactly_the_account(whole: Run, account: RunningSandbox, stream: str) -> None:
+    """Every row once, and no other."""
+    assert whole.code == 0, whole.errors
+    assert sorted(keys(whole, stream)) == sorted(truth(account, stream))
+
+
+def test_values_are_the_accounts(whole: Run, account: RunningSandbox) -> None:
+    """Rows agree with what plain requests say, includes and additional fields too."""
+    people = {
+        entry["id"]: entry for entry in collection(account, "/api/profiles?additional-fields[profile]=subscriptions")
+    }
+    for row in whole.rows("profiles"):
+        attributes = people[row["profile_id"]]["attributes"]
+        marketing = ((attributes["subscriptions"] or {}).get("email") or {}).get("marketing") or {}
+        assert row["email"] == attributes["email"]
+        assert row["properties"] == attributes["properties"]
+        assert row["email_marketing_consent"] == marketing.get("consent")
+    names = {entry["id"]: entry["attributes"]["name"] for entry in collection(account, "/api/metrics")}
+    for row in whole.rows("events"):
+        assert row["metric_name"] == names[row["metric_data_id"]]
+        assert row["profile_email"] == people[row["profile_data_id"]]["attributes"]["email"]
+
+
+def test_messages_are_in_order_and_few(whole: Run) -> None:
+    """One SCHEMA per table, before its first row; STATE in between; nothing else on stdout."""
+    assert {kind: count for kind, count in whole.kinds.items() if kind[0] == "SCHEMA"} == {
+        ("SCHEMA", stream): 1 for stream in KEYS
+    }
+    seen = set()
+    for message in whole.messages:
+        if message["type"] == "SCHEMA":
+            seen.add(message["stream"])
+            assert "x-" not in json.dumps(message["schema"])
+        elif message["type"] == "RECORD":
+            assert message["stream"] in seen
+        else:
+            assert message["type"] == "STATE"
+    assert "progress_markers" not in json.dumps(whole.state)
+    assert "starting_replication_value" not in json.dumps(whole.state)
+
+
+def test_a_second_run_is_incremental(whole: Run, account: RunningSandbox, tmp_path: Path) -> None:
+    """From the last STATE only rows of the bookmark's own moment come again, and the state stays."""
+    second = run_tap(tmp_path, config(account), state=whole.state)
+    assert second.code == 0
+    for stream, column in (
+        ("profiles", "updated"),
+        ("events", "event_datetime"),
+        ("list_profiles", "joined_group_at"),
+        ("segment_profiles", "joined_group_at"),
+    ):
+        bookmark = datetime.fromisoformat(whole.state["bookmarks"][stream]["replication_key_value"])
+        rows = second.rows(stream)
+        assert 0 < len(rows) < len(whole.rows(stream)) / 4
+        assert min(datetime.fromisoformat(row[column]) for row in rows) > bookmark - timedelta(seconds=1)
+    assert second.state == whole.state
+
+
+def test_what_changes_between_runs_is_read(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """A profile that is written after the first run comes with the second, and moves no bookmark past now."""
+    sandbox = make_sandbox(profiles=30, events=0, limits=False)
+    first = run_tap(tmp_path, config(sandbox))
+    body = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com", "properties": {"x": 1}}}}
+    headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
+    made = requests.post(f"{sandbox.url}/api/profile-import", json=body, headers=headers, timeout=30)
+    assert made.status_code == 201
+
+    second = run_tap(tmp_path, config(sandbox), state=first.state)
+
+    assert "new.person@example.com" in [row["email"] for row in second.rows("profiles")]
+    bookmark = datetime.fromisoformat(second.state["bookmarks"]["profiles"]["replication_key_value"])
+    assert bookmark <= datetime.now(bookmark.tzinfo)
+
+
+@pytest.mark.parametrize("stream", KEYS)
+def test_each_table_can_be_selected_alone(account: RunningSandbox, whole: Run, tmp_path: Path, stream: str) -> None:
+    """Its rows come as in a whole run, and nothing of another table; members without their parent's rows."""
+    alone = run_tap(tmp_path, config(account), catalog=select(discovered(tmp_path), {stream: None}))
+    assert alone.code == 0
+    assert alone.streams == {stream}
+    assert [message["stream"] for message in alone.messages if message["type"] == "SCHEMA"] == [stream]
+    assert alone.rows(stream) == whole.rows(stream)
+
+
+def test_deselected_columns_are_neither_sent_nor_asked_for(account: RunningSandbox, tmp_path: Path) -> None:
+    """Key and bookmark always come; sparse fields leave out the rest, and subscriptions are not requested."""
+    catalog = select(discovered(tmp_path), {"profiles": {"email", "location_city"}, "events": {"subject"}})
+    before = len(account.requests)
+    run = run_tap(tmp_path, config(account), catalog=catalog)
+    asked = list(account.requests)[before:]
+
+    assert {frozenset(row) for row in run.rows("profiles")} == {
+        frozenset({"profile_id", "updated", "email", "location_city"})
+    }
+    assert {frozenset(row) for row in run.rows("events")} == {frozenset({"id", "event_datetime", "subject"})}
+    (schema,) = [m for m in run.messages if m["type"] == "SCHEMA" and m["stream"] == "profiles"]
+    assert set(schema["schema"]["properties"]) == {"profile_id", "updated", "email", "location_city"}
+    profiles = next(entry.query for entry in asked if entry.path == "/api/profiles")
+    assert profiles["fields[profile]"] == "email,location.city,updated"
+    assert "additional-fields[profile]" not in profiles
+    events = next(entry.query for entry in asked if entry.path == "/api/events")
+    assert "include" not in events
+    assert events["fields[event]"] == "datetime,event_properties"
+
+
+def test_parents_are_read_once(account: RunningSandbox, tmp_path: Path) -> None:
+    """Lists and their members together ask for the lists' two pages once; names of lists come along."""
+    before = len(account.requests)
+    run = run_tap(
+        tmp_path, config(account), catalog=select(discovered(tmp_path), {"lists": {"created"}, "list_profiles": None})
+    )
+    paths = [entry.path for entry in list(account.requests)[before:]]
+    assert paths.count("/api/lists") == 2
+    names = {entry["id"]: entry["attributes"]["name"] for entry in collection(account, "/api/lists")}
+    assert {row["list_id"]: row["list_name"] for row in run.rows("list_profiles")}.items() <= names.items()
+    assert {frozenset(row) for row in run.rows("lists")} == {frozenset({"list_id", "updated", "created"})}
+
+
+def test_a_start_date_leaves_out_what_is_older(account: RunningSandbox, whole: Run, tmp_path: Path) -> None:
+    """Profiles, events and memberships from then on; lists, segments and metrics whole."""
+    start = "2026-03-01T00:00:00+00:00"
+    run = run_tap(tmp_path, config(account, start_date="2026-03-01"))
+    for stream, column in (("events", "event_datetime"), ("list_profiles", "joined_group_at")):
+        expected = [row for row in whole.rows(stream) if row[column] >= start]
+        assert 0 < len(expected) < len(whole.rows(stream))
+        assert run.rows(stream) == expected
+    # `>` one second before the date: a row of that second may come, too
+    assert {row["profile_id"] for row in whole.rows("profiles") if row["updated"] >= start} <= {
+        row["profile_id"] for row in run.rows("profiles")
+    }
+    assert run.rows("lists") == whole.rows("lists")
+
+
+def test_stream_maps_apply(account: RunningSandbox, tmp_path: Path) -> None:
+    """The SDK's inline transformations work on every table."""
+    maps = {"profiles": {"email": "md5(email) if email else None", "phone_number": None, "__alias__": "people"}}
+    catalog = select(discovered(tmp_path), {"profiles": None})
+    run = run_tap(tmp_path, config(account, stream_maps=maps), catalog=catalog)
+    assert run.code == 0, run.errors
+    assert run.streams == {"people"}
+    assert {len(row["email"]) for row in run.rows("people") if row["email"]} == {32}
+    assert all("phone_number" not in row for row in run.rows("people"))
+
+
+def test_connection_can_be_tested(account: RunningSandbox, tmp_path: Path) -> None:
+    """`--test` reads one row of every table and says nothing alarming."""
+    run = run_tap(tmp_path, config(account), "--test")
+    assert run.code == 0
+    assert {count for (kind, _), count in run.kinds.items() if kind == "RECORD"} == {1}
+    assert run.streams == set(KEYS)
+    assert run.said("ERROR", "CRITICAL") == []
+
+
+def test_settings_come_from_the_environment(account: RunningSandbox, tmp_path: Path) -> None:
+    """Numbers, too, although they arrive as text."""
+    environment = {
+        "TAP_KLAVIYO_API_KEY": KEY,
+        "TAP_KLAVIYO_API_URL": account.url,
+        "TAP_KLAVIYO_RATE_LIMIT_SHARE": "0.75",
+    }
+    run = run_tap(tmp_path, "ENV", catalog=select(discovered(tmp_path), {"metrics": None}), environment=environment)
+    assert run.code == 0, run.errors
+    assert len(run.rows("metrics")) == len(collection(account, "/api/metrics"))
+
+
+def test_about_lists_every_setting() -> None:
+    """In words and as JSON."""
+    for form in ((), ("--format", "json")):
+        command = [sys.executable, "-m", "tap_klaviyo", "--about", *form]
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        for name in (
+            "api_key",
+            "start_date",
+            "api_url",
+            "revision",
+            "rate_limit_share",
+            "request_timeout",
+            "user_agent",
+        ):
+            assert name in text
+
+
+def test_a_signal_ends_the_run_with_a_state_to_go_on_from(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """SIGTERM gives a non-zero exit code; what the next run reads, with what was written, is the whole table."""
+    sandbox = make_sandbox(profiles=400, events=0, limits=False, latency=0.25)
+    catalog: dict[str, Any] = select(discovered(tmp_path), {"profiles": None})
+    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
+    (tmp_path / "config.json").write_text(json.dumps(config(sandbox)))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if '"STATE"' in line:
+            process.send_signal(signal.SIGTERM)
+            break
+    rest, errors = process.communicate(timeout=30)
+    stopped = Run(process.returncode, [json.loads(line) for line in [*lines, *rest.splitlines()]], errors)
+
+    assert stopped.code == 128 + signal.SIGTERM
+    assert "Traceback" not in errors
+    assert 0 < len(stopped.rows("profiles")) < 400
+    time.sleep(0.1)
+    rest_of_it = run_tap(tmp_path, config(sandbox), catalog=catalog, state=stopped.state)
+    assert {*keys(stopped, "profiles"), *keys(rest_of_it, "profiles")} == set(truth(sandbox, "profiles"))

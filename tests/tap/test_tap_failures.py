@@ -1,0 +1,145 @@
+"""What goes wrong is one line that says what to do, and an exit code."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tap_support import KEY, Run, config, discovered, run_tap, select
+
+from klaviyo_client import errors
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.protocol import Page
+from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo import schemas
+from tap_klaviyo.feed import Account, Selected
+from tap_klaviyo.tables import TABLES
+
+
+def assert_fails(run: Run, code: int, said: str) -> None:
+    """One line says what to do; nothing that a log should not hold."""
+    assert run.code == code, run.errors
+    lines = run.said("ERROR", "CRITICAL")
+    assert len(lines) == 1
+    assert re.search(said, lines[0])
+    assert_discreet(run)
+
+
+def assert_discreet(run: Run) -> None:
+    assert "Traceback" not in run.errors
+    assert KEY not in run.errors
+    assert "@example" not in run.errors
+    assert not re.search(r"\+\d{10}", run.errors)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({}, "api_key is missing: put it into the config, or set TAP_KLAVIYO_API_KEY"),
+        ({"api_key": ""}, "api_key must be a private key"),
+        ({"api_key": KEY, "api_url": "http://example.com"}, "must begin with https"),
+        ({"api_key": KEY, "start_date": "yesterday"}, "start_date must be a time such as 2026-01-31"),
+        ({"api_key": KEY, "start_date": 20260101}, "start_date is wrong: type must be string"),
+        ({"api_key": KEY, "rate_limit_share": 1.5}, "rate_limit_share is wrong: maximum must be 1"),
+        ({"api_key": KEY, "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
+        ("no-such-file.json", "config file cannot be read"),
+    ],
+)
+def test_wrong_settings_are_exit_2(settings: dict[str, Any] | str, said: str, tmp_path: Path) -> None:
+    """Found before anything is written for a target."""
+    run = run_tap(tmp_path, settings)
+    assert_fails(run, 2, said)
+    assert run.messages == []
+
+
+def test_a_config_that_is_no_json_is_exit_2(tmp_path: Path) -> None:
+    """A slip of the pen is told from a missing file."""
+    (tmp_path / "broken.json").write_text("{api_key: x")
+    assert_fails(run_tap(tmp_path, str(tmp_path / "broken.json")), 2, "not a JSON object")
+
+
+def test_a_wrong_key_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """Nobody should try again with it."""
+    sandbox = make_sandbox(profiles=5, events=0, key="pk_another")
+    assert_fails(run_tap(tmp_path, config(sandbox)), 2, "check that it is a private key")
+
+
+def test_a_retired_revision_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """It is never answered in the shape of another revision."""
+    sandbox = make_sandbox(profiles=5, events=0)
+    assert_fails(run_tap(tmp_path, config(sandbox, revision="2023-09-15")), 2, "no longer serves this revision")
+
+
+def test_a_missing_scope_leaves_out_its_tables_only(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """The others are read; the last line names what was left out and the scope to add; the exit code is 1."""
+    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read lists:read metrics:read events:read")
+    run = run_tap(tmp_path, config(sandbox))
+    assert run.code == 1
+    assert run.streams == {"profiles", "lists", "list_profiles", "metrics", "events"}
+    last = run.errors.splitlines()[-1]
+    assert "incomplete: segments, segment_profiles skipped" in last
+    assert "segments:read" in last
+    assert_discreet(run)
+
+
+def test_a_missing_scope_fails_the_test_of_the_connection(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """`--test` is there to find this out."""
+    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read")
+    assert_fails(run_tap(tmp_path, config(sandbox), "--test"), 2, "lists:read")
+
+
+def test_an_unreachable_host_is_exit_1(tmp_path: Path) -> None:
+    """After several attempts, in one line that names the address."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    run = run_tap(tmp_path, {"api_key": KEY, "api_url": f"http://127.0.0.1:{port}"}, impatient=True)
+    assert_fails(run, 1, f"the host cannot be reached .*{port}")
+    assert "trying again" in run.errors
+
+
+def test_a_broken_state_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """A bookmark that is no time names its table."""
+    sandbox = make_sandbox(profiles=5, events=0)
+    state = {"bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "soon"}}}
+    catalog = select(discovered(tmp_path), {"profiles": None})
+    assert_fails(run_tap(tmp_path, config(sandbox), catalog=catalog, state=state), 2, "the bookmark of profiles")
+
+
+class Vanished(KlaviyoClient):
+    """An account in which one list is deleted after it was listed."""
+
+    def pages(self, name: str, *, path: Any = None, query: Any = None) -> Iterator[Page]:
+        if name == "get_lists":
+            yield Page([{"id": "GONE", "attributes": {"name": "a"}}, {"id": "HERE", "attributes": {"name": "b"}}])
+        elif path["id"] == "GONE":
+            raise errors.NotFound("gone", status=404, operation=name)
+        else:
+            yield Page([{"id": "P", "attributes": {"joined_group_at": "2026-01-01T00:00:00Z"}}])
+
+
+def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
+    """Deleted between listing and reading: one warning that names it, and the other lists go on."""
+    from datetime import UTC, datetime
+
+    (table,) = [entry for entry in TABLES if entry.name == "list_profiles"]
+    schema = schemas.load(table.name)
+    account = Account(
+        client=Vanished(api_key=KEY),
+        now=datetime.now(UTC),
+        selected=[Selected(table, schema, tuple(schema["properties"]))],
+        collections={entry.collection.name: entry.collection for entry in TABLES},
+    )
+    rows = [row for batch in account.read(table.collection, None) for row in batch.rows.get(table.name, ())]
+    assert [(row["list_id"], row["list_name"], row["profile_id"]) for row in rows] == [("HERE", "b", "P")]
+    assert [record.getMessage() for record in caplog.records] == [
+        "list_profiles: lists GONE is gone since it was listed, skipped"
+    ]

@@ -1,0 +1,50 @@
+"""Schema files and the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tap_klaviyo import schemas
+from tap_klaviyo.model import Table
+from tap_klaviyo.projection import PATH, converter, emitted, parse_source
+from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tap import TapKlaviyo
+
+FILES = {path.stem for path in (Path(__file__).parents[2] / "schemas" / "tap").glob("*.json")}
+
+
+def test_every_file_has_its_table() -> None:
+    """And every table its file."""
+    assert {table.name for table in TABLES} == FILES
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
+def test_a_schema_file_is_whole(table: Table) -> None:
+    """Type, description and path for each column; key and bookmark are columns, and the key is never null."""
+    schema = schemas.load(table.name)
+    jsonschema.Draft202012Validator.check_schema(emitted(schema))
+    for column in schema["properties"].values():
+        assert column["description"].endswith((".", ")."))
+        assert callable(converter(column))
+        assert parse_source(column[PATH])
+    assert [name for name in table.key if "null" in schema["properties"][name]["type"]] == []
+    if table.bookmark:
+        assert schema["properties"][table.bookmark]["format"] == "date-time"
+    assert (table.bookmark is None) == (table.collection.bookmark is None)
+
+
+def test_discovery_tells_keys_and_replication() -> None:
+    """Without settings, as Singer's --discover allows; in the catalogue's order, parents first."""
+    catalog = TapKlaviyo(config={}, validate_config=False, setup_mapper=False).catalog_dict
+    found = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
+    assert list(found) == [table.name for table in TABLES]
+    for table in TABLES:
+        entry = found[table.name]
+        assert list(entry["key_properties"]) == list(table.key)
+        assert entry.get("replication_key") == table.bookmark
+        assert entry["replication_method"] == ("INCREMENTAL" if table.bookmark else "FULL_TABLE")
+        inclusion = {tuple(m["breadcrumb"]): m["metadata"]["inclusion"] for m in entry["metadata"]}
+        assert inclusion["properties", table.key[0]] == "automatic"

@@ -1,0 +1,28 @@
+"""The SDK's standard suite for taps, over the local account."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from singer_sdk.testing import SuiteConfig, get_tap_test_class
+
+from klaviyo_sandbox import serve
+from tap_klaviyo.tap import TapKlaviyo
+
+_ACCOUNT = serve(profiles=60, events=200, seed=5, limits=False)
+_SANDBOX = _ACCOUNT.__enter__()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _account_until_the_end() -> Iterator[None]:
+    # The suite wants its settings when the class is made, before any fixture.
+    yield
+    _ACCOUNT.__exit__(None, None, None)
+
+
+TestTapKlaviyo = get_tap_test_class(
+    TapKlaviyo,
+    config={"api_key": "pk_suite", "api_url": _SANDBOX.url},
+    suite_config=SuiteConfig(max_records_limit=None, ignore_no_records=False),
+)

@@ -1,0 +1,106 @@
+"""Edges."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klaviyo_client.operations import operation
+from tap_klaviyo.model import Collection
+from tap_klaviyo.slices import SETTLE, TICK, Edge, lower_bound, plan
+from tap_klaviyo.tables import TABLES
+
+NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
+COLLECTIONS = {table.collection.name: table.collection for table in TABLES}
+
+
+def bound(name: str, since: datetime | None) -> tuple[str, ...]:
+    collection = COLLECTIONS[name]
+    return lower_bound(collection, operation(collection.operation), since, NOW)
+
+
+def test_each_operator_set_has_its_bound() -> None:
+    """`>=` as it is, only `>` one tick earlier, nothing where Klaviyo cannot filter or everything is read again."""
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    assert bound("events", since) == ("greater-or-equal(datetime,2026-01-01T00:00:00Z)",)
+    assert bound("profiles", since) == ("greater-than(updated,2025-12-31T23:59:59Z)",)
+    assert bound("list_profiles", since) == ("greater-or-equal(joined_group_at,2026-01-01T00:00:00Z)",)
+    assert bound("metrics", since) == ()
+    assert bound("lists", since) == ()
+    assert bound("events", None) == ()
+    again = Collection("lists", "get_lists", "list", bookmark="updated")
+    assert lower_bound(again, operation("get_lists"), since, NOW) == ("greater-than(updated,2025-12-31T23:59:59Z)",)
+
+
+@pytest.mark.parametrize("name", ["events", "profiles"])
+def test_no_bound_is_in_the_future(name: str) -> None:
+    """Klaviyo answers 400 to such a bound, as to one of the last seconds."""
+    assert bound(name, NOW + timedelta(days=400)) == bound(name, NOW - SETTLE)
+
+
+def test_a_collection_of_parents_has_a_slice_for_each() -> None:
+    """The parent goes with the slice; without parents there is nothing to read."""
+    collection = COLLECTIONS["list_profiles"]
+    op = operation(collection.operation)
+    parents = [{"id": "A"}, {"id": "B"}]
+    slices = plan(collection, op, since=None, now=NOW, parents=parents)
+    assert [(part.path, part.parent) for part in slices] == [({"id": "A"}, {"id": "A"}), ({"id": "B"}, {"id": "B"})]
+    assert plan(collection, op, since=None, now=NOW) == []
+
+
+SECONDS = st.integers(0, 40).map(lambda second: NOW - timedelta(seconds=second))
+ROWS = st.lists(st.tuples(SECONDS, st.integers(0, 999_999)), min_size=1, max_size=40).map(
+    lambda rows: sorted(moment.replace(microsecond=us) for moment, us in rows)
+)
+
+
+@given(rows=ROWS, size=st.integers(1, 5), stop=st.integers(0, 50), exclusive=st.booleans())
+def test_a_kill_at_any_page_misses_no_row(rows: list[datetime], size: int, stop: int, exclusive: bool) -> None:
+    """What was written before the kill and what the planned bound reads after it are all rows, for `>=` and for `>`."""
+    edge = Edge(now=NOW, ordered=True)
+    pages = [rows[start : start + size] for start in range(0, len(rows), size)][:stop]
+    state = None
+    for page in pages:
+        state = edge.after_page(moment.isoformat() for moment in page) or state
+    written = [moment for page in pages for moment in page]
+    since = datetime.fromisoformat(state) if state else None
+    if since is None:
+        again = rows
+    elif exclusive:
+        again = [moment for moment in rows if moment > since - TICK]
+    else:
+        again = [moment for moment in rows if moment >= since]
+    assert {*written, *again} == set(rows)
+    assert since is None or since <= NOW - SETTLE
+
+
+@given(values=st.lists(SECONDS, min_size=2, max_size=30), size=st.integers(1, 4))
+def test_edges_never_go_back(values: list[datetime], size: int) -> None:
+    """In whatever order pages come, edges only grow; once the order was broken, only the end is an edge."""
+    edge = Edge(now=NOW, ordered=True)
+    published = []
+    broken = False
+    for start in range(0, len(values), size):
+        page = values[start : start + size]
+        found = edge.after_page(moment.isoformat() for moment in page)
+        broken = broken or values[: start + size] != sorted(values[: start + size])
+        assert (found is None) == broken
+        published += [found] if found else []
+    assert published == sorted(published)
+    assert edge.at_end() == min(max(values), NOW - SETTLE).isoformat()
+
+
+def test_rows_of_the_future_move_no_bookmark_past_the_run() -> None:
+    """Events may be dated ahead; they are emitted, and read again until their time has come."""
+    edge = Edge(now=NOW, ordered=True)
+    assert edge.after_page([(NOW + timedelta(days=30)).isoformat()]) == (NOW - SETTLE).isoformat()
+
+
+def test_without_rows_there_is_no_edge() -> None:
+    """And a row without a bookmark is no edge either."""
+    edge = Edge(now=NOW, ordered=True)
+    assert edge.after_page([None]) is None
+    assert edge.at_end() is None
