@@ -25,7 +25,8 @@ def exchange():
 
 def observed(exchange, **changes):
     recorder = Recorder(environment={})
-    parts = {name: getattr(exchange, name) for name in ("operation", "method", "path", "status", "headers", "body")}
+    names = ("operation", "method", "path", "query", "status", "headers", "body")
+    parts = {name: getattr(exchange, name) for name in names}
     recorder.observe(SimpleNamespace(**{**parts, **changes}))
     return recorder.findings
 
@@ -103,3 +104,15 @@ def test_a_vendors_document_is_read(tmp_path):
 def test_fewer_than_the_minima_are_a_finding():
     """When the whole suite ran and validated less than before, the session fails."""
     assert len(Recorder(environment={}).verdict(complete=True)) == 2
+
+
+def test_a_sparse_answer_may_lack_attributes_and_nothing_else():
+    """Who asks for names only gets names only, although the specification requires more of a whole segment."""
+    seen = []
+    with serve(profiles=3, events=0, limits=False, observer=seen.append) as sandbox:
+        headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
+        requests.get(f"{sandbox.url}/api/segments?fields[segment]=name", headers=headers, timeout=10)
+    assert observed(seen[0]) == []
+    assert observed(seen[0], query={})
+    assert observed(seen[0], body=changed(seen[0], lambda row: row.pop("links")))
+    assert observed(seen[0], body=changed(seen[0], lambda row: row["attributes"].update(name=5)))

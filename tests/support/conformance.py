@@ -51,6 +51,7 @@ class Exchange(Protocol):
     operation: str | None
     method: str
     path: str
+    query: Mapping[str, str]
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -69,13 +70,16 @@ class Document:
     name: str
     answers: Mapping[str, Mapping[str, Any]]
     schemas: Mapping[str, Schema]
-    _checks: dict[tuple[str, int], Check | str | None] = field(default_factory=dict)
+    _checks: dict[tuple[str, int, bool], Check | str | None] = field(default_factory=dict)
 
-    def fault(self, operation: str, status: int, answer: Any) -> str | None:
-        """What is wrong with an answer (decoded, None when it has no body), None when nothing is."""
-        key = (operation, status)
+    def fault(self, operation: str, status: int, answer: Any, *, sparse: bool = False) -> str | None:
+        """What is wrong with an answer (decoded, None when it has no body), None when nothing is.
+
+        A ``sparse`` one was asked for some fields only, and lacks attributes that are otherwise required.
+        """
+        key = (operation, status, sparse)
         if key not in self._checks:
-            self._checks[key] = self._compile(operation, status)
+            self._checks[key] = self._compile(operation, status, sparse=sparse)
         check = self._checks[key]
         if isinstance(check, str):
             return check
@@ -83,7 +87,7 @@ class Document:
             return None if answer is None else "a body where none is declared"
         return check.fault(answer)
 
-    def _compile(self, operation: str, status: int) -> Check | str | None:
+    def _compile(self, operation: str, status: int, *, sparse: bool) -> Check | str | None:
         declared = self.answers.get(operation)
         if declared is None:
             return "the operation is not in the document"
@@ -93,7 +97,10 @@ class Document:
         schema = declared.get(str(status), declared.get(family))
         if schema is None:
             return None
-        return Check(self._with_definitions(self._plain(schema, closed=status < 400), closed=status < 400))
+        plain = self._with_definitions(self._plain(schema, closed=status < 400), closed=status < 400)
+        if sparse:
+            _demand_no_attributes(plain, plain["$defs"])
+        return Check(plain)
 
     def _with_definitions(self, plain: Schema, closed: bool) -> Schema:
         """The schema together with every named one that it reaches."""
@@ -138,6 +145,31 @@ class Document:
             if properties:
                 merged["properties"] = properties
         return merged
+
+
+def _demand_no_attributes(node: Any, definitions: Mapping[str, Schema]) -> None:
+    """Make every member below ``attributes`` optional, in place."""
+    if isinstance(node, dict):
+        attributes = node.get("properties", {}).get("attributes")
+        if attributes is not None:
+            _make_optional(attributes, definitions, set())
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        _demand_no_attributes(child, definitions)
+
+
+def _make_optional(node: Any, definitions: Mapping[str, Schema], seen: set[str]) -> None:
+    if isinstance(node, list):
+        for child in node:
+            _make_optional(child, definitions, seen)
+    elif isinstance(node, dict):
+        node.pop("required", None)
+        name = str(node.get("$ref", "")).rsplit("/", 1)[-1]
+        if name and name not in seen:
+            seen.add(name)
+            _make_optional(definitions[name], definitions, seen)
+        # Names of members are no keywords: `required` may be one.
+        for child in (*node.get("properties", {}).values(), node.get("items"), node.get("anyOf"), node.get("oneOf")):
+            _make_optional(child, definitions, seen)
 
 
 def _references(node: Any) -> Iterator[str]:
@@ -216,7 +248,8 @@ class Recorder:
             self.findings.append(f"{what}: the body is no JSON: {error}")
             return
         for document in self.documents:
-            fault = document.fault(exchange.operation, exchange.status, answer)
+            sparse = any(name.startswith("fields[") for name in exchange.query)
+            fault = document.fault(exchange.operation, exchange.status, answer, sparse=sparse)
             if fault is not None:
                 self.findings.append(f"{what} ({exchange.operation}, {document.name}): {fault}")
 
