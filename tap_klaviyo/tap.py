@@ -15,10 +15,11 @@ import click
 from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError
+from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 
 from klaviyo_client import settings
 from klaviyo_client.command import Incomplete
-from klaviyo_client.errors import NotAllowed
+from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account, Selected
@@ -50,6 +51,10 @@ class TapKlaviyo(Tap):
     name = "tap-klaviyo"
     package_name = "singer-klaviyo"
     message_writer_class = MsgSpecWriter
+    # Without BATCH: its files would be announced after the STATE that vouches for their rows.
+    capabilities: ClassVar[list[CapabilitiesEnum]] = [
+        capability for capability in Tap.capabilities if capability is not PluginCapabilities.BATCH
+    ]
     # A copy: the SDK merges its own settings into it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
 
@@ -71,6 +76,8 @@ class TapKlaviyo(Tap):
         self._config = settings.with_numbers(SETTINGS, self._config)
         if raise_errors:
             settings.check(SETTINGS, self._config, self.name)
+            if "batch_config" in self._config:
+                raise SettingsError("batch_config must be removed: this tap writes records, not BATCH files")
             # What a schema cannot say is said now, before anything is written for a target.
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):

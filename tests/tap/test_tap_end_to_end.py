@@ -238,6 +238,7 @@ def test_about_lists_every_setting() -> None:
             "user_agent",
         ):
             assert name in text
+        assert "batch_config" not in text
 
 
 def test_a_signal_ends_the_run_with_a_state_to_go_on_from(

@@ -46,6 +46,7 @@ def assert_discreet(run: Run) -> None:
         ({"api_key": KEY, "start_date": 20260101}, "start_date is wrong: type must be string"),
         ({"api_key": KEY, "rate_limit_share": 1.5}, "rate_limit_share is wrong: maximum must be 1"),
         ({"api_key": KEY, "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
+        ({"api_key": KEY, "batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config must be removed"),
         ("no-such-file.json", "config file cannot be read"),
     ],
 )
