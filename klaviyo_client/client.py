@@ -7,7 +7,7 @@ import random
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from urllib.parse import parse_qsl, urljoin
+from urllib.parse import parse_qsl
 
 import backoff
 import msgspec
@@ -195,7 +195,8 @@ class KlaviyoClient:
         while True:
             seconds = pause * random.uniform(0.75, 1.25) if fault.retry_after is None else float(fault.retry_after)
             logger.warning("%s; trying again in %.1f s", fault, seconds)
-            if not isinstance(fault, errors.Throttled):  # a 429 has already closed the budget for that long
+            # A 429 that names a time has already closed the budget for that long.
+            if fault.retry_after is None or not isinstance(fault, errors.Throttled):
                 self.clock.sleep(seconds)
             pause = min(pause * 2, self.patience.longest_wait)
             fault = yield 0.0
@@ -211,7 +212,8 @@ class KlaviyoClient:
                 ) from broken
             if response.status not in _REDIRECTS:
                 return response
-            url, query = protocol.same_origin(urljoin(url, response.headers.get("location", "")), self.api_url), {}
+            url = protocol.same_origin(response.headers.get("location", ""), self.api_url, seen_from=url)
+            query = {}
             if op.method != "GET":
                 break
         raise errors.BadRequest(f"{op.id}: redirected, check api_url", status=response.status, operation=op.id)

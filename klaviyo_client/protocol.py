@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
 
@@ -68,16 +68,20 @@ def checked_api_url(url: str) -> str:
     Raises:
         SettingsError: it is no address, or it would send the key in the clear to another machine.
     """
-    parts = urlsplit(url.strip())
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise errors.SettingsError(f"api_url must be an address such as https://a.klaviyo.com, not {url!r}")
-    if parts.username or parts.query or parts.fragment:
+    url = url.strip()
+    if any(mark in url for mark in "@?#"):
         raise errors.SettingsError("api_url must be a plain address, without user name, query or fragment")
-    if parts.scheme == "http" and not _is_loopback(parts.hostname):
+    try:
+        scheme, host, _ = origin(url)
+    except ValueError:
+        scheme = host = ""
+    if scheme not in ("http", "https") or not host:
+        raise errors.SettingsError("api_url must be an address such as https://a.klaviyo.com")
+    if scheme == "http" and not _is_loopback(host):
         raise errors.SettingsError(
-            f"api_url must begin with https:// (http is only for this machine): {parts.hostname} would see the key"
+            f"api_url must begin with https:// (http is only for this machine): {host} would see the key"
         )
-    return url.strip().rstrip("/")
+    return url.rstrip("/")
 
 
 def _is_loopback(host: str) -> bool:
@@ -88,19 +92,27 @@ def _is_loopback(host: str) -> bool:
 
 
 def origin(url: str) -> tuple[str, str, int]:
-    """(scheme, host, port) of an address."""
+    """(scheme, host, port) of an address.
+
+    Raises:
+        ValueError: it is broken, or written so that two readers of it may see two hosts.
+    """
     parts = urlsplit(url)
+    # `urlsplit` takes what follows the last @ for the host, and drops line breaks; others end the host at a backslash.
+    if not re.fullmatch(r"[\w.:\[\]-]*", parts.netloc, re.ASCII) or re.search(r"[\x00-\x1f]", url):
+        raise ValueError("the address is ambiguous")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return parts.scheme, (parts.hostname or "").lower(), port
 
 
-def same_origin(url: str, api_url: str) -> str:
-    """The URL, when it stays at ``api_url``'s origin.
+def same_origin(url: str, api_url: str, *, seen_from: str = "") -> str:
+    """The URL, made absolute where it is seen from another, when it stays at ``api_url``'s origin.
 
     Raises:
         UntrustedOrigin: it leads elsewhere, and the key must not follow.
     """
     try:
+        url = urljoin(seen_from, url)
         there = origin(url)
     except ValueError:
         there = ("", "a broken address", 0)
@@ -190,14 +202,16 @@ def decode_page(body: bytes, api_url: str) -> Page:
 def retry_after(response_headers: Mapping[str, str], cap: int) -> int | None:
     """Seconds that the server asks for, at most ``cap``; None when it says nothing we understand."""
     text = response_headers.get("retry-after", "").strip()
-    return min(int(text), cap) if text.isdecimal() else None
+    if not re.fullmatch(r"[0-9]+", text):
+        return None
+    return cap if len(text) > 9 else min(int(text), cap)  # Python refuses to read a number of 5,000 digits
 
 
 def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int] | None:
     """(burst, steady) from ``ratelimit-limit: 75, 75;w=1, 750;w=60``, when the header says so."""
     windows = {
         window: int(limit)
-        for limit, window in re.findall(r"(\d+)\s*;\s*w=(\d+)", response_headers.get("ratelimit-limit", ""))
+        for limit, window in re.findall(r"\b(\d{1,9})\s*;\s*w=(\d+)", response_headers.get("ratelimit-limit", ""))
     }
     return (windows["1"], windows["60"]) if {"1", "60"} <= windows.keys() else None
 
@@ -209,7 +223,9 @@ def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:
     except ValueError:
         return ()
     entries = document.get("errors") if isinstance(document, dict) else None
-    return tuple(_api_error(entry) for entry in entries or () if isinstance(entry, dict))
+    if not isinstance(entries, list):
+        return ()
+    return tuple(_api_error(entry) for entry in entries if isinstance(entry, dict))
 
 
 def _api_error(entry: Mapping[str, Any]) -> errors.ApiError:

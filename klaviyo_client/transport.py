@@ -60,12 +60,18 @@ class _Key(AuthBase):
         return request
 
 
+class _Session(requests.Session):
+    # `requests` reads a redirect's address even when it is not to follow it, and raises what is no error of its own.
+    def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the library's signature
+        return None
+
+
 class RequestsTransport:
     """Connections of one account, shared by every thread."""
 
     def __init__(self, api_key: str, *, timeout: float, pool_size: int = 32) -> None:
         self._timeout = timeout
-        self._session = requests.Session()
+        self._session = _Session()
         self._session.auth = _Key(api_key)
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
         self._session.mount("https://", adapter)

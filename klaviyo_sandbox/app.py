@@ -214,9 +214,7 @@ def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budg
     """The name and size of the budget that a request is taken from: the tightest that its parameters lead to."""
     budgets = {operation.id: Budget(operation.burst, operation.steady, operation.daily)}
     for rule in operation.reduced:
-        # The prose of the specification says `include=list` of a parameter whose value is `lists`.
-        names = (rule["value"], rule["value"] + "s")
-        if any(value in names for value in query.get(rule["parameter"], "").split(",")):
+        if rule["value"] in query.get(rule["parameter"], "").split(","):
             name = f"{operation.id} with {rule['parameter']}={rule['value']}"
             budgets[name] = Budget(rule["burst"], rule["steady"])
     return min(budgets.items(), key=lambda item: item[1].steady)

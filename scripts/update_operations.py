@@ -83,7 +83,13 @@ def by_type(parameters: dict[str, dict[str, Any]], prefix: str) -> dict[str, lis
     }
 
 
-def prose_limits(description: str) -> dict[str, Any]:
+def spelled(value: str, allowed: list[str]) -> str:
+    """The value as the parameter takes it: the prose says ``include=list`` where the parameter says ``lists``."""
+    return next((choice for choice in allowed if choice in (value, f"{value}s")), value)
+
+
+def prose_limits(operation: dict[str, Any]) -> dict[str, Any]:
+    description, parameters = operation.get("description", ""), parameters_of(operation)
     facts: dict[str, Any] = {}
     if found := first_match(MAX_ITEMS, description):
         facts["max_items"] = number(found[1])
@@ -91,7 +97,12 @@ def prose_limits(description: str) -> dict[str, Any]:
         if found := re.search(pattern, description):
             facts[key] = int(found[1]) * UNITS[found[2]]
     reduced = [
-        {"parameter": name, "value": value, "burst": int(burst), "steady": int(steady)}
+        {
+            "parameter": name,
+            "value": spelled(value, choices(parameters[name]) if name in parameters else []),
+            "burst": int(burst),
+            "steady": int(steady),
+        }
         for name, value, burst, steady in re.findall(REDUCED, description)
     ]
     if reduced:
@@ -119,7 +130,7 @@ def client_facts(path: str, method: str, operation: dict[str, Any]) -> dict[str,
     for key in ("fields", "additional-fields"):
         if found := by_type(parameters, key):
             facts[key.replace("-", "_")] = found
-    facts.update(prose_limits(operation.get("description", "")))
+    facts.update(prose_limits(operation))
     return facts
 
 
@@ -180,7 +191,7 @@ def sandbox_facts(spec: dict[str, Any], path: str, method: str, operation: dict[
     }
     if "requestBody" in operation:
         facts["body"] = body_shape(operation["requestBody"])
-    facts.update(prose_limits(operation.get("description", "")))
+    facts.update(prose_limits(operation))
     return facts
 
 

@@ -38,7 +38,11 @@ PURE = {
     "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "routes"),
     "klaviyo_sandbox": ("documents", "errors", "filters", "shapes"),
 }
-IMPURE = {"os", "socket", "subprocess", "threading", "queue", "time", "random", "requests", "secrets", "pathlib"}
+IMPURE = {
+    *("asyncio", "concurrent", "multiprocessing", "queue", "subprocess", "threading"),
+    *("http", "requests", "select", "selectors", "socket", "socketserver", "ssl", "urllib3"),
+    *("os", "pathlib", "random", "secrets", "shutil", "tempfile", "time"),
+}
 
 
 def imported(source: str, package: str) -> Iterator[str]:

@@ -58,6 +58,12 @@ def test_wheel_and_sdist_carry_the_data(built: Path) -> None:
     (sdist,) = built.glob("*.tar.gz")
     names = zipfile.ZipFile(wheel).namelist()
     assert [name for name in DATA if name not in names] == []
+    for plugin in ("tap", "target"):
+        tables = {f"{plugin}_klaviyo/schemas/{path.name}" for path in (ROOT / "schemas" / plugin).glob("*.json")}
+        assert tables <= set(names)
+    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {
+        *("klaviyo_client", "klaviyo_sandbox", "tap_klaviyo", "target_klaviyo")
+    }
 
     with tarfile.open(sdist) as archive:
         sources = [name.partition("/")[2] for name in archive.getnames()]
@@ -68,14 +74,21 @@ def test_wheel_and_sdist_carry_the_data(built: Path) -> None:
 
 def test_both_plugins_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     """The tap discovers its tables and the target describes itself, from copies that are not the checkout's."""
-    where = run(installed, tmp_path, "-c", "import tap_klaviyo, target_klaviyo; print(tap_klaviyo.__file__)")
-    assert where.stdout.startswith(str(installed))
+    packages = "klaviyo_client, klaviyo_sandbox, tap_klaviyo, target_klaviyo"
+    where = run(installed, tmp_path, "-c", f"import {packages}\nfor p in ({packages}): print(p.__file__)")
+    assert [line.startswith(str(installed)) for line in where.stdout.splitlines()] == [True] * 4, where.stderr
 
-    discovered = run(installed, tmp_path, "-m", "tap_klaviyo", "--discover")
+    (tmp_path / "config.json").write_text('{"api_key": "pk_test", "api_url": "http://127.0.0.1:9"}')
+    discovered = run(installed, tmp_path, "-m", "tap_klaviyo", "--discover", "--config", "config.json")
     assert discovered.returncode == 0, discovered.stderr
     streams = {entry["tap_stream_id"] for entry in json.loads(discovered.stdout)["streams"]}
     schemas = {path.stem for path in (ROOT / "schemas" / "tap").glob("*.json")}
     assert streams == schemas
+    assert len(streams) >= 7
+
+    about = run(installed, tmp_path, "-m", "tap_klaviyo", "--about", "--format", "json")
+    assert about.returncode == 0, about.stderr
+    assert "api_key" in json.loads(about.stdout)["settings"]["properties"]
 
     about = run(installed, tmp_path, "-m", "target_klaviyo", "--about", "--format", "json")
     assert about.returncode == 0, about.stderr

@@ -52,6 +52,12 @@ def test_an_address_may_be_https_or_this_machine(url: str) -> None:
         "a.klaviyo.com",
         "",
         "https://user:secret@a.klaviyo.com",
+        "https://:secret@a.klaviyo.com",
+        "ftp://user:se,cret@a.klaviyo.com",
+        "https://[/",
+        "https://a.klaviyo.com:99999",
+        "https://a.klaviyo.com:x",
+        "http://evil.example.com\\@127.0.0.1/",
         "https://a.klaviyo.com?x=1",
     ],
 )
@@ -60,6 +66,7 @@ def test_any_other_address_is_refused(url: str) -> None:
     with pytest.raises(errors.SettingsError, match="api_url") as caught:
         protocol.checked_api_url(url)
     assert "secret" not in str(caught.value)
+    assert "cret@" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -67,15 +74,37 @@ def test_any_other_address_is_refused(url: str) -> None:
     [
         "https://evil.example.com/api/profiles",
         "http://a.klaviyo.com/api",
+        "http://a.klaviyo.com:443/api",
         "https://a.klaviyo.com:444/",
         "//x/",
         "https://[/",
+        "https://evil.example.com\\@a.klaviyo.com/api/lists",
+        "https://user:secret@a.klaviyo.com/api/lists",
+        "https://a.klaviyo.com:99999/",
+        "https://a.klaviyo.com\n.evil.example.com/",
+        "/api/lists",
     ],
 )
 def test_a_next_link_to_another_origin_is_refused(link: str) -> None:
-    """Scheme, host and port must all be the same."""
+    """Scheme, host and port must all be the same, and no two readers of the address may see two hosts."""
     body = json.dumps({"data": [], "links": {"next": link}}).encode()
     with pytest.raises(errors.UntrustedOrigin):
+        protocol.decode_page(body, "https://a.klaviyo.com")
+
+
+@pytest.mark.parametrize(
+    "link", ["https://a.klaviyo.com/x?page[cursor]=a%3D", "https://A.klaviyo.com:443/x", "https://a.klaviyo.com?a=1"]
+)
+def test_a_next_link_at_home_is_kept(link: str) -> None:
+    """The default port and the case of the host make no difference."""
+    body = json.dumps({"data": [], "links": {"next": link}}).encode()
+    assert protocol.decode_page(body, "https://a.klaviyo.com").next == link
+
+
+@pytest.mark.parametrize("body", [b"[]", b"7", b"null", b"{}", b'{"errors":[]}'])
+def test_what_is_no_page_is_not_taken_for_an_empty_one(body: bytes) -> None:
+    """An answer without `data` must not end a read as though everything had been read."""
+    with pytest.raises(ValueError, match="no data"):
         protocol.decode_page(body, "https://a.klaviyo.com")
 
 
@@ -102,7 +131,10 @@ def test_retry_after_is_an_integer_and_capped() -> None:
     """Anything else is no answer to the question."""
     assert protocol.retry_after({"retry-after": "7"}, 120) == 7
     assert protocol.retry_after({"retry-after": "86400"}, 120) == 120
-    assert protocol.retry_after({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, 120) is None
+    assert protocol.retry_after({"retry-after": " 0 "}, 120) == 0
+    assert protocol.retry_after({"retry-after": "9" * 5000}, 120) == 120
+    for rubbish in ("Wed, 21 Oct 2026 07:28:00 GMT", "-5", "1.5", "", "soon", "nan", "²", "٣", "7s"):
+        assert protocol.retry_after({"retry-after": rubbish}, 120) is None
     assert protocol.retry_after({}, 120) is None
 
 
@@ -111,6 +143,8 @@ def test_announced_rates_are_read_from_the_header() -> None:
     header = "1, 1;w=1, 2;w=60, 225;w=86400"
     assert protocol.announced_rates({"ratelimit-limit": header}) == (1, 2)
     assert protocol.announced_rates({"ratelimit-limit": "75"}) is None
+    assert protocol.announced_rates({"ratelimit-limit": "75;w=1, ;w=60"}) is None
+    assert protocol.announced_rates({"ratelimit-limit": "9" * 5000 + ";w=1, 5;w=60"}) is None
     assert protocol.announced_rates({}) is None
 
 
@@ -130,7 +164,14 @@ def test_announced_rates_are_read_from_the_header() -> None:
 )
 def test_each_refusal_has_its_error(status: int, kind: type[errors.Refused]) -> None:
     """The status decides the class, whether or not the body is Klaviyo's."""
-    for body in (b'{"errors":[{"code":"c","title":"t","detail":"d"}]}', b"<html>", b"[]", b'{"errors":[7]}'):
+    for body in (
+        b'{"errors":[{"code":"c","title":"t","detail":"d"}]}',
+        b"<html>",
+        b"[]",
+        b'{"errors":[7]}',
+        b'{"errors":7}',
+        b"\xff",
+    ):
         error = protocol.refusal(status, body, operation("get_profiles"))
         assert type(error) is kind
         assert error.status == status

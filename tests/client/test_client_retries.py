@@ -140,6 +140,50 @@ def test_retry_after_is_obeyed_and_capped() -> None:
     assert waits == [7, 30]
 
 
+def test_a_fault_of_the_server_may_name_its_time_too() -> None:
+    """Retry-After counts with a 503 as with a 429."""
+    with scripted(Reply(503, headers={"retry-after": "11"}), Reply()) as (client, _, waits):
+        client.page("get_lists")
+    assert waits == [11]
+
+
+def test_a_429_that_names_no_time_is_given_more_and_more() -> None:
+    """Without Retry-After the waits grow from try to try, as after any other fault."""
+    with scripted(Reply(429), patience=Patience(attempts=6)) as (client, server, waits):
+        with pytest.raises(errors.Throttled):
+            client.page("get_lists")
+        assert len(server.seen) == 6
+        assert sum(waits) > 0.75 * (1 + 1 + 2 + 4 + 8)
+
+
+def test_time_is_bounded() -> None:
+    """No attempt is begun after the time that a call may take, however many attempts were left."""
+    with scripted(Reply(503), patience=Patience(attempts=50, seconds=0)) as (client, server, _):
+        with pytest.raises(errors.ServerFault):
+            client.page("get_lists")
+        assert len(server.seen) == 1
+
+
+def test_limits_that_an_answer_announces_are_kept_from_then_on() -> None:
+    """An account with less than the specification says is not asked faster than its own answers allow."""
+    with scripted(Reply(headers={"ratelimit-limit": "2, 2;w=1, 3;w=60"})) as (client, _, waits):
+        for _ in range(4):
+            client.page("get_lists")
+    assert sum(waits) == 60
+
+
+def test_a_429_stops_its_own_operation_only() -> None:
+    """Klaviyo counts each operation by itself, so the others go on."""
+    script = (Reply(429, headers={"retry-after": "7"}), Reply())
+    with scripted(*script, patience=Patience(attempts=1)) as (client, _, waits):
+        with pytest.raises(errors.Throttled):
+            client.page("get_lists")
+        client.page("get_metrics")
+        assert waits == []
+        client.page("get_lists")
+        assert waits == [7]
+
+
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 524, RESET])
 def test_a_write_that_may_be_done_is_not_sent_twice(status: int) -> None:
     """Unless doing it twice is the same as once."""
@@ -197,6 +241,38 @@ def test_the_key_never_follows_a_redirect_to_another_origin() -> None:
         with scripted(script) as (client, _, _), pytest.raises(errors.UntrustedOrigin):
             client.page("get_lists")
         assert elsewhere.seen == []
+
+
+def test_the_key_never_follows_an_address_with_two_readings() -> None:
+    """`http://them\\@us/` is our host to one parser and theirs to another: no redirect and no next link goes there."""
+    with Server([Reply()]) as elsewhere, scripted(Reply(302)) as (client, server, _):
+        forged = f"{elsewhere.url}\\@{client.api_url.removeprefix('http://')}/api/lists"
+        server.script = [Reply(302, headers={"location": forged})]
+        with pytest.raises(errors.UntrustedOrigin):
+            client.page("get_lists")
+        with pytest.raises(errors.UntrustedOrigin):
+            client.next_page("get_lists", forged)
+        server.script = [Reply(body=json.dumps({"data": [], "links": {"next": forged}}).encode())]
+        with pytest.raises(errors.UntrustedOrigin):
+            list(client.pages("get_lists"))
+        assert elsewhere.seen == []
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://127.0.0.1:99999/", "mailto:x", "//"])
+def test_a_broken_redirect_is_refused(location: str) -> None:
+    """An address that cannot be read is one of our errors, at once, not one of a library's."""
+    with scripted(Reply(302, headers={"location": location})) as (client, server, _):
+        with pytest.raises((errors.UntrustedOrigin, errors.BadRequest)):
+            client.page("get_lists")
+        assert len(server.seen) <= 4
+
+
+def test_redirects_in_a_circle_end() -> None:
+    """A read follows a few redirects and then says what to look at."""
+    with scripted(Reply(302, headers={"location": "/api/lists"})) as (client, server, _):
+        with pytest.raises(errors.BadRequest, match="check api_url"):
+            client.page("get_lists")
+        assert len(server.seen) == 4
 
 
 def test_a_redirect_at_home_is_followed_for_a_read_only() -> None:

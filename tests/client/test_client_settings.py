@@ -19,6 +19,8 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTI
         ({}, "api_key is missing: put it into the config, or set TAP_KLAVIYO_API_KEY"),
         ({"api_key": 471100}, "api_key is wrong: type must be string"),
         ({"api_key": "pk_1", "rate_limit_share": 2}, "rate_limit_share is wrong: maximum must be 1"),
+        ({"api_key": "pk_1", "request_timeout": float("nan")}, "request_timeout is wrong"),
+        ({"api_key": "pk_1", "user_agent": "471100\n"}, "user_agent is wrong: pattern"),
         ({"api_key": "pk_1", "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
         ({"api_key": "pk_1", "revision": "latest"}, "revision is wrong: pattern"),
     ],
