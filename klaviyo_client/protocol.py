@@ -124,7 +124,14 @@ def same_origin(url: str, api_url: str, *, seen_from: str = "") -> str:
 
 
 def path_of(operation: Operation, values: Mapping[str, str]) -> str:
-    """The operation's path with its parameters filled in and escaped."""
+    """The operation's path with its parameters filled in and escaped.
+
+    Raises:
+        NotFound: an id is none, and would lead to another path.
+    """
+    for value in values.values():
+        if value in ("", ".", ".."):
+            raise errors.NotFound(f"{operation.id}: {value!r} is no id", status=404, operation=operation.id)
     return re.sub(r"\{(\w+)\}", lambda found: quote(values[found[1]], safe=""), operation.path)
 
 
@@ -173,6 +180,8 @@ def decode_json(body: bytes) -> Any:
     """
     try:
         return msgspec.json.decode(body)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError):
         # Half of a surrogate pair and 1e400 are legal for most writers of JSON; a custom property may hold them.
         value = json.loads(body.decode("utf-8", "replace"))

@@ -125,6 +125,8 @@ def test_json_that_others_write_is_decoded() -> None:
     assert protocol.decode_json(b"[1e400]") == [float("inf")]
     with pytest.raises(ValueError, match="Expecting value"):
         protocol.decode_json(b"<html>")
+    with pytest.raises(ValueError, match="too deeply"):
+        protocol.decode_json(b"[" * 100_000)
 
 
 def test_retry_after_is_an_integer_and_capped() -> None:
@@ -210,6 +212,9 @@ def test_a_missing_scope_is_named() -> None:
 def test_a_path_is_filled_in_and_escaped() -> None:
     """An id cannot lead to another path."""
     assert protocol.path_of(operation("get_list"), {"id": "../x?y"}) == "/api/lists/..%2Fx%3Fy"
+    for value in ("", ".", ".."):
+        with pytest.raises(errors.NotFound, match="is no id"):
+            protocol.path_of(operation("get_list"), {"id": value})
 
 
 def test_times_are_written_in_utc() -> None:
