@@ -8,7 +8,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 
@@ -60,7 +62,10 @@ def run(command: Callable[[], click.Command]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log
-        message = f"unexpected {type(error).__name__}: {error} (set LOGLEVEL=DEBUG for the traceback)"
+        # Its text may quote a value, such as a name in a stream map, that no mask knows for personal data.
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(frame.filename).name}:{frame.lineno}"
+        message = f"unexpected {type(error).__name__} in {place} (set LOGLEVEL=DEBUG for the traceback)"
         return _say(error, FAILED, message)
 
 

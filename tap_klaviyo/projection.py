@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -153,17 +154,21 @@ def as_text(value: Any) -> str:
 def as_number(value: Any) -> float:
     if isinstance(value, bool):
         raise Unfit
-    if isinstance(value, int | float):
+    if isinstance(value, int):
         return value
     try:
-        return float(value)
+        number = float(value)
     except (TypeError, ValueError) as error:
         raise Unfit from error
+    # JSON has neither NaN nor infinity: the writer would make them null without a word.
+    if not math.isfinite(number):
+        raise Unfit
+    return number
 
 
 def as_integer(value: Any) -> int:
     number = as_number(value)
-    if number != number or number in (float("inf"), float("-inf")) or number != int(number):
+    if number != int(number):
         raise Unfit
     return int(number)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -140,6 +140,9 @@ def moment(name: str, value: str) -> datetime:
     """
     try:
         found = datetime.fromisoformat(value)
-    except (TypeError, ValueError) as error:
+        found = found if found.tzinfo else found.replace(tzinfo=UTC)
+        # A bound may lie a little earlier, and is sent in UTC: both must still be in the calendar.
+        (found - timedelta(days=1)).astimezone(UTC)
+    except (TypeError, ValueError, OverflowError) as error:
         raise SettingsError(f"{name} must be a time such as 2026-01-31T00:00:00Z, not {value!r}") from error
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return found

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
+import io
+import json
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
@@ -91,6 +93,15 @@ class TapKlaviyo(Tap):
         except (OSError, ValueError, TypeError) as error:
             raise settings.unreadable(error) from error
 
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's command, which reads --state and --catalog without a look at what is in them."""
+        command = super().get_singer_command()
+        for option in command.params:
+            if option.name in ("state", "catalog"):
+                option.callback = _checked_file
+        return command
+
     def discover_streams(self) -> Sequence[Stream]:
         return [TableStream(self, table) for table in TABLES]
 
@@ -147,3 +158,26 @@ class TapKlaviyo(Tap):
         except SystemExit:
             self.logger.warning("stopped by %s; the state written is safe to resume from", signal.Signals(signum).name)
             sys.exit(128 + signum)
+
+
+def _checked_file(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -> IO[str] | None:  # noqa: ARG001
+    """The STATE or catalog that an option names, when it can be one.
+
+    Raises:
+        BadParameter: it cannot; the message quotes nothing of it.
+    """
+    if value is None:
+        return None
+    text = value.read()
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise click.BadParameter(f"the {param.name} file is not JSON", param=param) from error
+    entries = document.get("bookmarks", {}) if isinstance(document, dict) else None
+    usable = isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
+    if param.name == "catalog":
+        entries = document.get("streams") if isinstance(document, dict) else None
+        usable = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
+    if not usable:
+        raise click.BadParameter(f"the {param.name} file is JSON, but no Singer {param.name}", param=param)
+    return io.StringIO(text)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import socket
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tap_support import KEY, Run, config, discovered, run_tap, select
+from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_time
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
@@ -36,31 +37,44 @@ def assert_discreet(run: Run) -> None:
     assert not re.search(r"\+\d{10}", run.errors)
 
 
-@pytest.mark.parametrize(
-    ("settings", "said"),
-    [
-        ({}, "api_key is missing: put it into the config, or set TAP_KLAVIYO_API_KEY"),
-        ({"api_key": ""}, "api_key must be a private key"),
-        ({"api_key": KEY, "api_url": "http://example.com"}, "must begin with https"),
-        ({"api_key": KEY, "start_date": "yesterday"}, "start_date must be a time such as 2026-01-31"),
-        ({"api_key": KEY, "start_date": 20260101}, "start_date is wrong: type must be string"),
-        ({"api_key": KEY, "rate_limit_share": 1.5}, "rate_limit_share is wrong: maximum must be 1"),
-        ({"api_key": KEY, "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
-        ({"api_key": KEY, "batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config must be removed"),
-        ("no-such-file.json", "config file cannot be read"),
-    ],
-)
-def test_wrong_settings_are_exit_2(settings: dict[str, Any] | str, said: str, tmp_path: Path) -> None:
+WRONG: list[tuple[dict[str, Any] | str, str]] = [
+    ({}, "api_key is missing: put it into the config, or set TAP_KLAVIYO_API_KEY"),
+    ({"api_key": ""}, "api_key must be a private key"),
+    ({"api_key": KEY, "api_url": "http://example.com"}, "must begin with https"),
+    ({"api_key": KEY, "start_date": "yesterday"}, "start_date must be a time such as 2026-01-31"),
+    ({"api_key": KEY, "start_date": 20260101}, "start_date is wrong: type must be string"),
+    ({"api_key": KEY, "rate_limit_share": 1.5}, "rate_limit_share is wrong: maximum must be 1"),
+    ({"api_key": KEY, "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
+    ({"api_key": KEY, "batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config must be removed"),
+    ({"api_key": f"{KEY}\nX"}, "api_key must be a private key"),
+    ({"api_key": KEY, "api_url": "http://localhost.example.com"}, "must begin with https"),
+    ({"api_key": KEY, "api_url": "ftp://127.0.0.1"}, "api_url must be an address"),
+    ({"api_key": KEY, "rate_limit_share": 0}, "rate_limit_share is wrong: exclusiveMinimum must be 0"),
+    ({"api_key": KEY, "stream_maps": {"profiles": {"email": "nope("}}}, "the settings cannot be used"),
+    ("no-such-file.json", "config file cannot be read"),
+]
+
+
+@pytest.fixture(scope="module")
+def wrong(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """A run with each of the wrong settings."""
+    return two_at_a_time([partial(run_tap, tmp_path_factory.mktemp("wrong"), settings) for settings, _ in WRONG])
+
+
+@pytest.mark.parametrize(("case", "said"), [(case, said) for case, (_, said) in enumerate(WRONG)])
+def test_wrong_settings_are_exit_2(wrong: list[Run], case: int, said: str) -> None:
     """Found before anything is written for a target."""
-    run = run_tap(tmp_path, settings)
-    assert_fails(run, 2, said)
-    assert run.messages == []
+    assert_fails(wrong[case], 2, said)
+    assert wrong[case].messages == []
 
 
 def test_a_config_that_is_no_json_is_exit_2(tmp_path: Path) -> None:
-    """A slip of the pen is told from a missing file."""
-    (tmp_path / "broken.json").write_text("{api_key: x")
-    assert_fails(run_tap(tmp_path, str(tmp_path / "broken.json")), 2, "not a JSON object")
+    """A slip of the pen is told from a missing file; what was read of it is not quoted."""
+    paths = [tmp_path / "broken.json", tmp_path / "list.json"]
+    for path, text in zip(paths, (f"{{api_key: {KEY}", f'["{KEY}"]'), strict=True):
+        path.write_text(text)
+    for run in two_at_a_time([partial(run_tap, tmp_path, str(path)) for path in paths]):
+        assert_fails(run, 2, "not a JSON object")
 
 
 def test_a_wrong_key_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
@@ -111,8 +125,59 @@ def test_a_broken_state_is_exit_2(make_sandbox: Callable[..., RunningSandbox], t
     """A bookmark that is no time names its table."""
     sandbox = make_sandbox(profiles=5, events=0)
     state = {"bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "soon"}}}
-    catalog = select(discovered(tmp_path), {"profiles": None})
+    catalog = select(discovered(), {"profiles": None})
     assert_fails(run_tap(tmp_path, config(sandbox), catalog=catalog, state=state), 2, "the bookmark of profiles")
+
+
+UNUSABLE = [
+    (option, text) for option in ("state", "catalog") for text in ("", "{nope", '{"bookmarks": [], "streams": 5}')
+]
+
+
+@pytest.fixture(scope="module")
+def unusable(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
+    """A run with each of the unusable files; none stands for a file that is not there."""
+    runs = []
+    for option, text in UNUSABLE:
+        path = tmp_path_factory.mktemp("unusable") / "given.json"
+        if text:
+            path.write_text(text)
+        settings = {"api_key": KEY, "api_url": "http://127.0.0.1:9"}
+        runs.append(partial(run_tap, path.parent, settings, f"--{option}", str(path), impatient=True))
+    return two_at_a_time(runs)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(case, id=f"{option} {text or 'missing'}") for case, (option, text) in enumerate(UNUSABLE)],
+)
+def test_an_unusable_file_is_exit_2(unusable: list[Run], case: int) -> None:
+    """It is the user who can mend a STATE or catalog file; the line names the option."""
+    assert_fails(unusable[case], 2, UNUSABLE[case][0])
+    assert unusable[case].messages == []
+
+
+def test_a_start_date_at_the_calendars_beginning_is_everything_or_exit_2(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """A date that people write for "everything" must not end in an unexpected OverflowError."""
+    sandbox = make_sandbox(profiles=5, events=0)
+    catalog = select(discovered(), {"profiles": None})
+    run = run_tap(tmp_path, config(sandbox, start_date="0001-01-01"), catalog=catalog)
+    assert "unexpected" not in run.errors
+    assert run.code in (0, 2)
+
+
+@pytest.mark.parametrize("column", ["email", "phone_number", "first_name"])
+def test_a_stream_map_that_fails_on_a_value_does_not_quote_it(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, column: str
+) -> None:
+    """Python's own messages hold the value; what reaches stderr says the kind of error and the place."""
+    sandbox = make_sandbox(profiles=20, events=0)
+    settings = config(sandbox, stream_maps={"profiles": {"n": f"float({column} + 'x') if {column} else 0.0"}})
+    run = run_tap(tmp_path, settings, catalog=select(discovered(), {"profiles": None}))
+    assert_fails(run, 1, r"unexpected ValueError in \w+\.py:\d+ ")
+    assert "could not convert" not in run.errors
 
 
 class Vanished(KlaviyoClient):

@@ -106,6 +106,40 @@ def test_unfit_values_are_counted() -> None:
     assert projected.unfit == {"n": 5}
 
 
+NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", "-Infinity", "1e999")
+
+
+@pytest.mark.parametrize(
+    ("convert", "fits", "unfit"),
+    [
+        (projection.as_number, [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0)], NOTHING_FITS),
+        (projection.as_integer, [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3)], (*NOTHING_FITS, 3.5, "3.5")),
+        (
+            projection.as_boolean,
+            [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False)],
+            ("", "yes", 2, None, [], {}),
+        ),
+        (projection.as_object, [({}, {}), ({"$a b": [1]}, {"$a b": [1]})], ("{}", [], 1, True, None)),
+        (
+            projection.as_text,
+            [("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')],
+            (),
+        ),
+    ],
+    ids=["number", "integer", "boolean", "object", "text"],
+)
+def test_values_become_what_their_column_promises(
+    convert: projection.Convert, fits: list[tuple[object, object]], unfit: tuple[object, ...]
+) -> None:
+    """Or they are unfit; what JSON cannot hold (NaN, infinity) never gets through as a number."""
+    for value, expected in fits:
+        made = convert(value)
+        assert (made, type(made)) == (expected, type(expected))
+    for value in unfit:
+        with pytest.raises(Unfit):
+            convert(value)
+
+
 def test_paths_are_parsed() -> None:
     """Own, included and parent roots; `~1` and `~0` stand for `/` and `~`."""
     assert parse_source("/id") == Source("own", None, ("id",))
@@ -125,12 +159,23 @@ MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ0
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
-@given(first=MOMENTS, second=MOMENTS, offset=OFFSETS, separator=st.sampled_from("T "))
+# Also two moments of the same second, where one has a fraction and the other none.
+PAIRS = st.one_of(
+    st.tuples(MOMENTS, MOMENTS),
+    st.tuples(MOMENTS.map(lambda moment: moment.replace(microsecond=0)), st.sampled_from((0, 1, 500_000, 999_999))).map(
+        lambda drawn: (drawn[0], drawn[0] + timedelta(microseconds=drawn[1]))
+    ),
+)
+
+
+@given(pair=PAIRS, offset=OFFSETS, separator=st.sampled_from("T "), same=st.booleans())
 def test_times_of_any_form_sort_as_their_moments(
-    first: datetime, second: datetime, offset: timezone, separator: str
+    pair: tuple[datetime, datetime], offset: timezone, separator: str, same: bool
 ) -> None:
     """Bookmarks are compared as text, so the text must order as the moments do, with and without fractions."""
-    one, other = first.replace(tzinfo=offset), second.replace(tzinfo=UTC)
+    one, other = pair[0].replace(tzinfo=offset), pair[1].replace(tzinfo=UTC)
+    if same:
+        other = other - offset.utcoffset(None)
     texts = [
         projection.as_datetime(one.isoformat(separator)),
         projection.as_datetime(other.isoformat().replace("+00:00", "Z")),

@@ -79,6 +79,45 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
     assert len(fetched) <= 3 * (DEPTH + 1) + 1
 
 
+def test_the_bound_holds_while_slices_end_and_begin() -> None:
+    """A thread that is done takes the next slice only when a slice was handed out: from first page to last."""
+    lock = threading.Lock()
+    fetched = taken = 0
+    ahead = []
+
+    def fetch(part: Slice) -> Iterator[Page]:
+        nonlocal fetched
+        for page in pages(part, 1 + 3 * int(part.path["id"]) % 8):
+            with lock:
+                fetched += 1
+                ahead.append(fetched - taken)
+            yield page
+
+    for _ in read(SLICES, fetch, workers=3):
+        time.sleep(0.005)
+        with lock:
+            taken += 1
+    assert fetched == taken == sum(1 + 3 * number % 8 for number in range(12))
+    assert max(ahead) <= 3 * (DEPTH + 1) + 1  # the one is the page in the reader's hands
+
+
+def test_a_first_error_is_raised_although_later_slices_are_good() -> None:
+    """And stops the threads, too."""
+    before = set(threading.enumerate())
+
+    def fetch(part: Slice) -> Iterator[Page]:
+        if part.path["id"] == "0":
+            raise RuntimeError("broken")
+        yield from pages(part, 1000)
+
+    with pytest.raises(RuntimeError, match="broken"):
+        next(read(SLICES, fetch, workers=4))
+    deadline = time.monotonic() + 5
+    while set(threading.enumerate()) - before and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert set(threading.enumerate()) - before == set()
+
+
 def test_nothing_to_read_is_read() -> None:
     """No slices, no pages, no threads."""
     assert list(read([], pages)) == []

@@ -65,7 +65,7 @@ def test_klaviyo_knows_every_name_that_is_asked_for(table: Table) -> None:
             if name == "include":
                 assert set(value.split(",")) <= set(op.include)
             elif name.startswith("fields"):
-                assert set(value.split(",")) <= op.fields[kind] | {"id"}
+                assert set(value.split(",")) <= op.fields[kind]
             elif name.startswith("additional"):
                 assert set(value.split(",")) <= op.additional_fields[kind]
 
