@@ -24,19 +24,3 @@ def mask(text: str) -> str:
     '<key> sent <email> and <phone>'
     """
     return _PHONE.sub("<phone>", _EMAIL.sub("<email>", _KEY.sub("<key>", text)))
-
-
-def masked_identifier(value: str) -> str:
-    """Enough of an identifier to recognise it beside the source, and no more.
-
-    >>> masked_identifier("ada@example.com")
-    'a***@e***'
-    >>> masked_identifier("+14155550100")
-    '+14***00'
-    """
-    name, at, domain = value.partition("@")
-    if at:
-        return f"{name[:1]}***@{domain[:1]}***"
-    if len(value) > 6:
-        return f"{value[:3]}***{value[-2:]}"
-    return "***"

@@ -8,7 +8,7 @@ import math
 import re
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -197,15 +197,7 @@ class Sandbox:
             jobs.settle(self._store)
             if request.operation.body is None:
                 return actions.Answer(200, collections.read(self._store, request))
-            request = Request(
-                request.operation,
-                request.base,
-                request.path,
-                request.params,
-                request.query,
-                _decoded(headers, body),
-                len(body),
-            )
+            request = replace(request, body=_decoded(headers, body))
             actions.check_body(request, self._facts.schemas)
             return actions.write(self._store, request)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -72,16 +72,15 @@ class Account:
         slices = plan(collection, op, since=since, now=self.now, parents=parents)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and not collection.reread)
         bookmarked = next((entry.table for entry in wanted if entry.table.bookmark), None)
+        is_parent = any(entry.table.collection.parent == collection.name for entry in self.selected)
         seen: list[Resource] = []
-        for part, page in reader.read(slices, lambda part: self._pages(collection, part)):
+        for part, page in reader.read(slices, self._fetcher(collection)):
             rows = {
                 name: [projection.row(resource, page, part.parent) for resource in page.data]
                 for name, projection in projections.items()
             }
-            seen += [
-                {"id": resource["id"], "attributes": resource.get("attributes")}
-                for resource in self._kept(collection, page)
-            ]
+            if is_parent:
+                seen += [{"id": resource["id"], "attributes": resource.get("attributes")} for resource in page.data]
             values = (
                 [row[bookmarked.bookmark] for row in rows[bookmarked.name]]
                 if bookmarked and bookmarked.bookmark
@@ -98,30 +97,33 @@ class Account:
     def parents(self, name: str) -> list[Resource]:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
         if name not in self._parents:
-            collection = self.collections[name]
-            pages = self._pages(collection, Slice())
+            pages = self._fetcher(self.collections[name])(Slice())
             self._parents[name] = [resource for page in pages for resource in page.data]
         return self._parents[name]
 
-    def _kept(self, collection: Collection, page: Page) -> Iterable[Resource]:
-        return page.data if any(entry.table.collection.parent == collection.name for entry in self.selected) else ()
-
-    def _pages(self, collection: Collection, part: Slice) -> Iterator[Page]:
-        """The pages of one slice; none, with a warning, when its parent is gone meanwhile."""
+    def _fetcher(self, collection: Collection) -> Callable[[Slice], Iterator[Page]]:
+        """What reads one slice of the collection; the query that all slices share is worked out once."""
         op = operation(collection.operation)
-        query = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
-        if part.conditions:
-            query["filter"] = protocol.all_of(part.conditions)
+        shared = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
         if collection.bookmark in op.sort and not collection.reread:
-            query["sort"] = str(collection.bookmark)
-        try:
-            yield from self.client.pages(collection.operation, path=part.path, query=query)
-        except NotFound:
-            if part.parent is None:
-                raise
-            logger.warning(
-                "%s: %s %s is gone since it was listed, skipped", collection.name, collection.parent, part.parent["id"]
-            )
+            shared["sort"] = str(collection.bookmark)
+
+        def pages(part: Slice) -> Iterator[Page]:
+            """The slice's pages; none, with a warning, when its parent is gone meanwhile."""
+            query = {**shared, "filter": protocol.all_of(part.conditions)} if part.conditions else shared
+            try:
+                yield from self.client.pages(collection.operation, path=part.path, query=query)
+            except NotFound:
+                if part.parent is None:
+                    raise
+                logger.warning(
+                    "%s: %s %s is gone since it was listed, skipped",
+                    collection.name,
+                    collection.parent,
+                    part.parent["id"],
+                )
+
+        return pages
 
     def _needs(self, collection: Collection) -> list[Source]:
         """Sources of the selected columns, and of what selected child tables say of their parent."""

@@ -119,21 +119,17 @@ class TapKlaviyo(Tap):
         return Account(
             client=settings.connect(self.config, self.name),
             now=datetime.now(UTC),
-            selected=[
-                Selected(stream.table, schemas.load(stream.name), stream.columns)
-                for stream in self.streams.values()
-                if isinstance(stream, TableStream) and stream.selected
-            ],
+            selected=[Selected(stream.table, schemas.load(stream.name), stream.columns) for stream in self._selected()],
             collections={table.collection.name: table.collection for table in TABLES},
         )
 
+    def _selected(self) -> list[TableStream]:
+        streams = self.streams.values()
+        return [stream for stream in streams if isinstance(stream, TableStream) and stream.selected]
+
     def selected_of(self, collection: Collection) -> list[TableStream]:
         """The selected tables of a collection, the leader first."""
-        return [
-            stream
-            for stream in self.streams.values()
-            if isinstance(stream, TableStream) and stream.selected and stream.table.collection == collection
-        ]
+        return [stream for stream in self._selected() if stream.table.collection == collection]
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables out, go on with the others, and say so at the end."""
