@@ -14,8 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import requests
-
 from klaviyo_sandbox.server import RunningSandbox
 
 KEY = "pk_tap_tests"
@@ -118,12 +116,29 @@ def select(catalog: dict[str, Any], wanted: dict[str, set[str] | None]) -> dict[
     return catalog
 
 
-def collection(sandbox: RunningSandbox, path: str) -> list[dict[str, Any]]:
-    """Every resource of a collection, by a second path: plain HTTP, links followed."""
-    headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
-    url, found = f"{sandbox.url}{path}", []
-    while url:
-        document = requests.get(url, headers=headers, timeout=30).json()
-        found += document["data"]
-        url = document["links"].get("next")
-    return found
+def run_tap_until(
+    folder: Path,
+    settings: dict[str, Any],
+    catalog: dict[str, Any],
+    reached: Callable[[dict[str, Any]], bool],
+    act: Callable[[subprocess.Popen[str]], None],
+) -> Run:
+    """Run the tap, do something when a message is reached, and let it come to its end."""
+    for name, value in (("config", settings), ("catalog", catalog)):
+        (folder / f"{name}.json").write_text(json.dumps(value))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    messages = []
+    for line in process.stdout:
+        messages.append(json.loads(line))
+        if reached(messages[-1]):
+            act(process)
+            break
+    rest, errors = process.communicate(timeout=30)
+    return Run(process.returncode, [*messages, *map(json.loads, rest.splitlines())], errors)

@@ -14,19 +14,10 @@ from typing import Any
 
 import pytest
 import requests
-from tap_support import KEY, Run, collection, config, discovered, run_tap, select, two_at_a_time
+from support.second_path import KEYS, collection, truth
+from tap_support import KEY, Run, config, discovered, run_tap, run_tap_until, select, two_at_a_time
 
 from klaviyo_sandbox.server import RunningSandbox
-
-KEYS = {
-    "profiles": ("profile_id",),
-    "lists": ("list_id",),
-    "list_profiles": ("list_id", "profile_id"),
-    "segments": ("segment_id",),
-    "segment_profiles": ("segment_id", "profile_id"),
-    "metrics": ("metric_id",),
-    "events": ("id",),
-}
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +35,6 @@ def keys(run: Run, stream: str) -> list[tuple[str, ...]]:
     return [tuple(row[name] for name in KEYS[stream]) for row in run.rows(stream)]
 
 
-def truth(account: RunningSandbox, stream: str) -> list[tuple[str, ...]]:
-    """The keys of a table by a second path, which imports nothing of the tap or its client."""
-    parent = stream.removesuffix("_profiles")
-    if parent != stream:
-        groups = [entry["id"] for entry in collection(account, f"/api/{parent}s")]
-        return [
-            (group, entry["id"])
-            for group in groups
-            for entry in collection(account, f"/api/{parent}s/{group}/profiles?page[size]=100")
-        ]
-    size = {"profiles": "?page[size]=100", "events": "?page[size]=1000"}.get(stream, "")
-    return [(entry["id"],) for entry in collection(account, f"/api/{stream}{size}")]
-
-
 @pytest.mark.parametrize("stream", KEYS)
 def test_a_table_holds_exactly_the_account(whole: Run, account: RunningSandbox, stream: str) -> None:
     """Every row once, and no other."""
@@ -68,7 +45,7 @@ def test_a_table_holds_exactly_the_account(whole: Run, account: RunningSandbox, 
 def test_values_are_the_accounts(whole: Run, account: RunningSandbox) -> None:
     """Rows agree with what plain requests say, includes and additional fields too."""
     people = {
-        entry["id"]: entry for entry in collection(account, "/api/profiles?additional-fields[profile]=subscriptions")
+        entry["id"]: entry for entry in collection(account, "profiles", additional_fields__profile="subscriptions")
     }
     for row in whole.rows("profiles"):
         attributes = people[row["profile_id"]]["attributes"]
@@ -76,7 +53,7 @@ def test_values_are_the_accounts(whole: Run, account: RunningSandbox) -> None:
         assert row["email"] == attributes["email"]
         assert row["properties"] == attributes["properties"]
         assert row["email_marketing_consent"] == marketing.get("consent")
-    names = {entry["id"]: entry["attributes"]["name"] for entry in collection(account, "/api/metrics")}
+    names = {entry["id"]: entry["attributes"]["name"] for entry in collection(account, "metrics")}
     for row in whole.rows("events"):
         assert row["metric_name"] == names[row["metric_data_id"]]
         assert row["profile_email"] == people[row["profile_data_id"]]["attributes"]["email"]
@@ -201,7 +178,7 @@ def test_parents_are_read_once(account: RunningSandbox, tmp_path: Path) -> None:
     )
     paths = [entry.path for entry in list(account.requests)[before:]]
     assert paths.count("/api/lists") == 2
-    names = {entry["id"]: entry["attributes"]["name"] for entry in collection(account, "/api/lists")}
+    names = {entry["id"]: entry["attributes"]["name"] for entry in collection(account, "lists")}
     assert {row["list_id"]: row["list_name"] for row in run.rows("list_profiles")}.items() <= names.items()
     assert {frozenset(row) for row in run.rows("lists")} == {frozenset({"list_id", "updated", "created"})}
 
@@ -250,7 +227,7 @@ def test_settings_come_from_the_environment(account: RunningSandbox, tmp_path: P
     }
     run = run_tap(tmp_path, "ENV", catalog=select(discovered(), {"metrics": None}), environment=environment)
     assert run.code == 0, run.errors
-    assert len(run.rows("metrics")) == len(collection(account, "/api/metrics"))
+    assert len(run.rows("metrics")) == len(collection(account, "metrics"))
 
 
 def test_about_lists_every_setting() -> None:
@@ -285,30 +262,20 @@ def test_a_list_that_is_deleted_while_the_tap_runs_is_skipped(
     members = sandbox.store.list_members
     others = {(group, person) for group, table in members.items() if group != last for person in table.rows}
     assert others
-    (tmp_path / "catalog.json").write_text(json.dumps(select(discovered(), {"lists": None, "list_profiles": None})))
-    (tmp_path / "config.json").write_text(json.dumps(config(sandbox)))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        message = json.loads(line)
-        # Its members are read after those of the first lists, each of which takes the sandbox a moment.
-        if message["type"] == "RECORD" and message["record"]["list_id"] == last:
-            with sandbox.store.lock:
-                sandbox.store.lists.drop(last)
-                sandbox.store.list_members.pop(last, None)
-            break
-    rest, errors = process.communicate(timeout=30)
-    run = Run(process.returncode, [json.loads(line) for line in [*lines, *rest.splitlines()]], errors)
 
-    assert run.code == 0, errors
+    def is_member_of_the_last(message: dict[str, Any]) -> bool:
+        return message["type"] == "RECORD" and message["record"]["list_id"] == last
+
+    def delete_the_last(_: subprocess.Popen[str]) -> None:
+        with sandbox.store.lock:
+            sandbox.store.lists.drop(last)
+            sandbox.store.list_members.pop(last, None)
+
+    catalog = select(discovered(), {"lists": None, "list_profiles": None})
+    # Its members are read after those of the first lists, each of which takes the sandbox a moment.
+    run = run_tap_until(tmp_path, config(sandbox), catalog, is_member_of_the_last, delete_the_last)
+
+    assert run.code == 0, run.errors
     assert [line for line in run.said("WARNING") if "is gone since it was listed, skipped" in line and last in line]
     assert len(run.said("WARNING")) == 1
     assert set(keys(run, "list_profiles")) == others
@@ -320,27 +287,16 @@ def test_a_signal_ends_the_run_with_a_state_to_go_on_from(
     """SIGTERM gives a non-zero exit code; what the next run reads, with what was written, is the whole table."""
     sandbox = make_sandbox(profiles=400, events=0, limits=False, latency=0.25)
     catalog: dict[str, Any] = select(discovered(), {"profiles": None})
-    (tmp_path / "catalog.json").write_text(json.dumps(catalog))
-    (tmp_path / "config.json").write_text(json.dumps(config(sandbox)))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
+    stopped = run_tap_until(
+        tmp_path,
+        config(sandbox),
+        catalog,
+        lambda message: message["type"] == "STATE",
+        lambda process: process.send_signal(signal.SIGTERM),
     )
-    assert process.stdout is not None
-    lines = []
-    for line in process.stdout:
-        lines.append(line)
-        if '"STATE"' in line:
-            process.send_signal(signal.SIGTERM)
-            break
-    rest, errors = process.communicate(timeout=30)
-    stopped = Run(process.returncode, [json.loads(line) for line in [*lines, *rest.splitlines()]], errors)
 
     assert stopped.code == 128 + signal.SIGTERM
-    assert "Traceback" not in errors
+    assert "Traceback" not in stopped.errors
     assert 0 < len(stopped.rows("profiles")) < 400
     rest_of_it = run_tap(tmp_path, config(sandbox), catalog=catalog, state=stopped.state)
     assert {*keys(stopped, "profiles"), *keys(rest_of_it, "profiles")} == {
