@@ -31,6 +31,7 @@ class Operation:
         scopes: what the key must be allowed.
         page_size: the largest ``page[size]``, if the operation takes one.
         filters: field -> form (``single``, ``list``, ``none``) -> operators.
+        filter_values: field -> the values that a filter may name, where the specification lists them.
         fields: resource type -> names that ``fields[type]`` takes.
         max_items, max_bytes, max_item_bytes: bounds of one request, in items and bytes.
     """
@@ -45,6 +46,7 @@ class Operation:
     page_size: int | None = None
     paged: bool = False
     filters: Mapping[str, Mapping[str, list[str]]] = field(default_factory=dict)
+    filter_values: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     sort: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     fields: Mapping[str, frozenset[str]] = field(default_factory=dict)
@@ -82,6 +84,7 @@ def _operation(name: str, facts: Mapping[str, Any]) -> Operation:
         page_size=page_size["maximum"] if page_size else None,
         paged=facts["paged"],
         filters=facts.get("filters", {}),
+        filter_values={name: tuple(values) for name, values in facts.get("filter_values", {}).items()},
         sort=tuple(facts.get("sort", ())),
         include=tuple(facts.get("include", ())),
         fields={kind: frozenset(names) for kind, names in facts.get("fields", {}).items()},

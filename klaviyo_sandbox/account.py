@@ -12,8 +12,14 @@ from typing import Any
 
 from klaviyo_sandbox.filters import moment
 from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.seeded_campaigns import campaigns
+from klaviyo_sandbox.seeded_consents import with_consents
 from klaviyo_sandbox.seeded_events import events, metrics
+from klaviyo_sandbox.seeded_flows import Account, flows
+from klaviyo_sandbox.seeded_mailings import Mailings, of_a_deleted_flow, of_campaigns, of_flows
 from klaviyo_sandbox.seeded_profiles import profiles
+from klaviyo_sandbox.seeded_tags import Tagger, tag_groups, tags
+from klaviyo_sandbox.seeded_templates import templates
 from klaviyo_sandbox.store import Row, Store, Table
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
@@ -51,24 +57,67 @@ _SEGMENTS = (
 
 def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
     """The account that belongs to a seed. Without profiles it has no events."""
+
     # Each part draws from its own numbers, so more events do not change the profiles.
+    def numbers(part: str) -> random.Random:
+        return random.Random(f"{seed} {part}")
+
     store = Store(clock)
-    store.accounts = Table([_account(random.Random(f"{seed} account"))])
-    rows = profiles(random.Random(f"{seed} profiles"), profile_count, START, END)
-    store.metrics = Table(metrics(random.Random(f"{seed} metrics"), START))
+    store.accounts = Table([_account(numbers("account"))])
+    rows = profiles(numbers("profiles"), profile_count, START, END)
+    store.metrics = Table(metrics(numbers("metrics"), START))
+    _fill_groups(store, numbers, rows)
+    mailings = _fill_messaging(store, numbers)
     last_seen: dict[str, str] = {}
     if rows:
-        made = events(random.Random(f"{seed} events"), event_count, rows, list(store.metrics.rows.values()), END)
+        known = list(store.metrics.rows.values())
+        made = events(numbers("events"), event_count, rows, known, mailings, END)
         store.events = Table(made.rows)
         store.attributions = made.attributions
         last_seen = made.last_seen
-    groups = random.Random(f"{seed} groups")
-    store.lists, store.list_members = _groups(groups, _LISTS, rows, _list_attributes)
-    store.segments, store.segment_members = _groups(groups, _SEGMENTS, rows, _segment_attributes)
-    list_ids = list(store.lists.rows)
+    consents, list_ids = numbers("consents"), list(store.lists.rows)
     for row in rows:
-        store.put_profile({**_with_list_suppressions(row, list_ids), "last_event_date": last_seen.get(row["id"])})
+        row = with_consents(consents, row, list_ids, END)
+        store.put_profile({**row, "last_event_date": last_seen.get(row["id"])})
     return store
+
+
+def _fill_groups(store: Store, numbers: Callable[[str], random.Random], rows: Sequence[Row]) -> None:
+    store.tag_groups = Table(tag_groups(numbers("tag groups")))
+    store.tags = Table(tags(numbers("tags"), list(store.tag_groups.rows.values())))
+    groups, tagger = numbers("groups"), _tagger(store, numbers("tagged groups"))
+    lists, store.list_members = _groups(groups, _LISTS, rows, _list_attributes)
+    segments, store.segment_members = _groups(groups, _SEGMENTS, rows, _segment_attributes)
+    store.lists = Table(map(tagger.tagged, lists))
+    store.segments = Table(map(tagger.tagged, segments))
+
+
+def _fill_messaging(store: Store, numbers: Callable[[str], random.Random]) -> Mailings:
+    """Templates, campaigns and flows; what was sent of them."""
+    store.templates = Table(templates(numbers("templates"), START, END))
+    list_ids, segment_ids, template_ids = list(store.lists.rows), list(store.segments.rows), list(store.templates.rows)
+    sent, texts = campaigns(
+        numbers("campaigns"),
+        _tagger(store, numbers("tagged campaigns")),
+        [*list_ids, *segment_ids],
+        template_ids,
+        (START, END),
+    )
+    store.campaigns, store.campaign_messages = Table(sent), Table(texts)
+    referred = Account(list_ids, segment_ids, list(store.metrics.rows), template_ids)
+    made = flows(numbers("flows"), _tagger(store, numbers("tagged flows")), referred, START, END)
+    store.flows, store.flow_actions, store.flow_messages = map(Table, (made.flows, made.actions, made.messages))
+    return Mailings(
+        [
+            *of_campaigns(sent, store.campaign_messages.rows),
+            *of_flows(store.flows.rows, made.actions, store.flow_messages.rows),
+            *of_a_deleted_flow(numbers("deleted flow"), START),
+        ]
+    )
+
+
+def _tagger(store: Store, rng: random.Random) -> Tagger:
+    return Tagger(rng, store.tag_groups.rows.values(), list(store.tags.rows.values()))
 
 
 def _account(rng: random.Random) -> Row:
@@ -102,7 +151,7 @@ def _groups(
     names: Sequence[str],
     rows: Sequence[Row],
     attributes: Callable[[random.Random], dict[str, Any]],
-) -> tuple[Table, dict[str, Table]]:
+) -> tuple[list[Row], dict[str, Table]]:
     """Lists or segments and their members; the last of them is empty."""
     groups: list[Row] = []
     members: dict[str, Table] = {}
@@ -119,7 +168,7 @@ def _groups(
         share = 0.0 if name == names[-1] else rng.choice((0.02, 0.1, 0.3, 0.6))
         groups.append(group)
         members[group["id"]] = Table(_members(rng, share, rows))
-    return Table(groups), members
+    return groups, members
 
 
 def _members(rng: random.Random, share: float, rows: Sequence[Row]) -> list[Row]:
@@ -153,12 +202,3 @@ def _segment_attributes(rng: random.Random) -> dict[str, Any]:
         "is_processing": False,
         "is_starred": rng.random() < 0.2,
     }
-
-
-def _with_list_suppressions(row: Row, list_ids: Sequence[str]) -> Row:
-    """The profile with its list suppressions on real lists: they were drawn as positions."""
-    marketing = row["subscriptions"]["email"]["marketing"]
-    suppressions = [{**entry, "list_id": list_ids[entry["list_id"]]} for entry in marketing["list_suppressions"]]
-    marketing = {**marketing, "list_suppressions": suppressions}
-    email = {**row["subscriptions"]["email"], "marketing": marketing}
-    return {**row, "subscriptions": {**row["subscriptions"], "email": email}}

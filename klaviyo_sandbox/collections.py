@@ -1,48 +1,24 @@
-"""What each read operation serves: which rows, how they look, how they are filtered and sorted."""
+"""Answers reads: filters, sorts and pages the rows that ``reads.py`` names."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from klaviyo_sandbox import jobs
-from klaviyo_sandbox.documents import Documents, Identity, split
+from klaviyo_sandbox.documents import Documents, split
 from klaviyo_sandbox.errors import invalid_parameter, not_found
 from klaviyo_sandbox.facts import Operation
 from klaviyo_sandbox.filters import Clause, moment, parse
 from klaviyo_sandbox.paging import Order, page, read_cursor
-from klaviyo_sandbox.store import Row, Store, Table, values_at
+from klaviyo_sandbox.reads import READS, Params, Read, unknown
+from klaviyo_sandbox.relations import find, related
+from klaviyo_sandbox.store import Store, Table, values_at
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
-
-Params = Mapping[str, str]
-
-
-def _as_it_is(_: Store, row: Row) -> Row:
-    return row
-
-
-@dataclass(frozen=True)
-class Read:
-    """One read operation.
-
-    Attributes:
-        kind: the JSON:API type of its resources.
-        table: where the rows are; refuses with 404 when a parent in the path is unknown.
-        id_parameter: name of the path part that picks one row; None for collections.
-        view: the row as it is shown and filtered.
-        same_as: fields that mean another one (an event's ``timestamp`` is its ``datetime`` in seconds).
-    """
-
-    kind: str
-    table: Callable[[Store, Params], Table]
-    id_parameter: str | None = None
-    view: Callable[[Store, Row], Row] = _as_it_is
-    same_as: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -66,81 +42,6 @@ class Request:
     body_bytes: int = 0
 
 
-def _members(groups: Callable[[Store], Mapping[str, Table]], word: str) -> Callable[[Store, Params], Table]:
-    def table(store: Store, params: Params) -> Table:
-        found = groups(store).get(params["id"])
-        if found is None:
-            raise not_found(f"{word} {params['id']} does not exist.")
-        return found
-
-    return table
-
-
-def _member(store: Store, row: Row) -> Row:
-    profile = store.profiles.rows[row["id"]]
-    return {**profile, "profile_id": row["id"], "joined_group_at": row["joined_group_at"]}
-
-
-def _counted_list(store: Store, row: Row) -> Row:
-    return {**row, "profile_count": len(store.list_members[row["id"]])}
-
-
-def _counted_segment(store: Store, row: Row) -> Row:
-    return {**row, "profile_count": len(store.segment_members[row["id"]])}
-
-
-_list_members = _members(lambda store: store.list_members, "List")
-_segment_members = _members(lambda store: store.segment_members, "Segment")
-_BY_TIME = {"timestamp": "datetime"}
-
-READS: Mapping[str, Read] = {
-    "get_accounts": Read("account", lambda store, _: store.accounts),
-    "get_profiles": Read("profile", lambda store, _: store.profiles),
-    "get_profile": Read("profile", lambda store, _: store.profiles, "id"),
-    "get_lists": Read("list", lambda store, _: store.lists),
-    "get_list": Read("list", lambda store, _: store.lists, "id", view=_counted_list),
-    "get_profiles_for_list": Read("profile", _list_members, view=_member),
-    "get_profile_ids_for_list": Read("profile", _list_members, view=_member),
-    "get_segments": Read("segment", lambda store, _: store.segments),
-    "get_segment": Read("segment", lambda store, _: store.segments, "id", view=_counted_segment),
-    "get_profiles_for_segment": Read("profile", _segment_members, view=_member),
-    "get_profile_ids_for_segment": Read("profile", _segment_members, view=_member),
-    "get_metrics": Read("metric", lambda store, _: store.metrics),
-    "get_metric": Read("metric", lambda store, _: store.metrics, "id"),
-    "get_events": Read("event", lambda store, _: store.events, same_as=_BY_TIME),
-    "get_event": Read("event", lambda store, _: store.events, "id"),
-    "get_bulk_import_profiles_jobs": Read(jobs.KIND, lambda store, _: store.jobs, view=jobs.view),
-    "get_bulk_import_profiles_job": Read(jobs.KIND, lambda store, _: store.jobs, "job_id", view=jobs.view),
-    "get_errors_for_bulk_import_profiles_job": Read("import-error", jobs.errors_of),
-}
-
-
-def related(store: Store, kind: str, row: Row, name: str) -> Sequence[Identity]:
-    """Identities on the other side of a relationship. What the account does not hold is an empty one."""
-    if (kind, name) == ("profile", "lists"):
-        return [("list", group_id) for group_id in store.groups_of("list", row["id"])]
-    if (kind, name) == ("profile", "segments"):
-        return [("segment", group_id) for group_id in store.groups_of("segment", row["id"])]
-    if (kind, name) in (("event", "profile"), ("event", "metric")):
-        return [(name, row[f"{name}_id"])]
-    if (kind, name) == ("event", "attributions"):
-        return [("attribution", found["id"]) for found in store.attributions.get(row["id"], ())]
-    if kind == "attribution":
-        return [row[name]] if name in row else []
-    if (kind, name) == (jobs.KIND, "lists"):
-        return [("list", list_id) for list_id in row["list_ids"]]
-    return []
-
-
-def find(store: Store, kind: str, row_id: str) -> Row | None:
-    """The row of an included resource."""
-    if kind == "attribution":
-        event_id = row_id.partition(":")[0]
-        return next((row for row in store.attributions.get(event_id, ()) if row["id"] == row_id), None)
-    tables = {"profile": store.profiles, "list": store.lists, "segment": store.segments, "metric": store.metrics}
-    return tables[kind].get(row_id) if kind in tables else None
-
-
 def documents(store: Store, request: Request) -> Documents:
     """The builder of the answer to a request."""
     return Documents(
@@ -153,7 +54,7 @@ def documents(store: Store, request: Request) -> Documents:
 
 
 def check_query(request: Request) -> None:
-    """Refuse parameters that the operation does not declare, and values outside their enumerations.
+    """Refuse parameters that the operation does not declare, values outside their enumerations, and what is missing.
 
     Raises:
         Refusal: 400 that names the parameter.
@@ -167,6 +68,9 @@ def check_query(request: Request) -> None:
         if wrong or (name == "sort" and value not in choices):
             detail = f"'{', '.join(wrong) or value}' is not allowed for '{name}'. Allowed: {', '.join(choices)}."
             raise invalid_parameter(detail, name)
+    for name, parameter in declared.items():
+        if parameter["required"] and parameter["in"] == "query" and name not in request.query:
+            raise invalid_parameter(f"'{name}' is required for this resource.", name)
 
 
 def read(store: Store, request: Request) -> dict[str, Any]:
@@ -176,21 +80,28 @@ def read(store: Store, request: Request) -> dict[str, Any]:
         Refusal: 400 for a filter, cursor or page size that is not allowed; 404 for what is not there.
     """
     spec = READS[request.operation.id]
-    table = spec.table(store, request.params)
-    builder = documents(store, request)
-    if spec.id_parameter is None:
-        return _collection(store, request, spec, table, builder)
-    row = table.get(request.params[spec.id_parameter])
-    if row is None:
-        word = spec.kind.replace("-", " ").capitalize()
-        raise not_found(f"A {word} with id {request.params[spec.id_parameter]} does not exist.")
-    return builder.one(spec.kind, spec.view(store, row), request.path)
+    if spec.rows is None:
+        row_id = request.params[spec.id_parameter]
+        row = find(store, spec.kind, row_id)
+        if row is None:
+            raise unknown(spec.kind, row_id)
+        return documents(store, request).one(spec.kind, spec.view(store, row), request.path)
+    table = spec.rows(store, request.params)
+    return _related_one(store, request, spec, table) if spec.to_one else _collection(store, request, spec, table)
 
 
-def _collection(store: Store, request: Request, spec: Read, table: Table, builder: Documents) -> dict[str, Any]:
+def _related_one(store: Store, request: Request, spec: Read, table: Table) -> dict[str, Any]:
+    row = next(iter(table.rows.values()), None)
+    # Only an identity may be null in the specification, a resource may not.
+    if row is None and request.operation.data is not None and request.operation.data.attributes:
+        raise not_found(f"There is no {spec.kind} here.")
+    return documents(store, request).one(spec.kind, row, request.path)
+
+
+def _collection(store: Store, request: Request, spec: Read, table: Table) -> dict[str, Any]:
     query = request.query
-    same_as = spec.same_as or {}
-    clauses = [_in_stored_terms(clause, same_as) for clause in _clauses(store, request)]
+    same_as = spec.same_as
+    clauses = [_in_stored_terms(clause, same_as) for clause in _clauses(store, request, spec)]
     sort = query.get("sort", "id")
     field = sort.removeprefix("-")
     order = Order(same_as.get(field, field), descending=sort.startswith("-"))
@@ -205,12 +116,17 @@ def _collection(store: Store, request: Request, spec: Read, table: Table, builde
     )
     paged = "page[cursor]" in request.operation.parameters
     before, after = (found.before, found.after) if paged else (None, None)
-    return builder.many(spec.kind, found.rows, request.path, before, after)
+    return documents(store, request).many(spec.kind, found.rows, request.path, before, after)
 
 
-def _clauses(store: Store, request: Request) -> tuple[Clause, ...]:
+def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:
     text = request.query.get("filter")
-    return () if text is None else parse(text, request.operation.filters, store.now())
+    clauses = [] if text is None else list(parse(text, request.operation.filters, store.now()))
+    named = {clause.field for clause in clauses}
+    if spec.demanded is not None and spec.demanded not in named:
+        raise invalid_parameter(f"A filter on '{spec.demanded}' is required for this resource.", "filter")
+    silent = [Clause("equals", name, value) for name, value in spec.unless_asked.items() if name not in named]
+    return clauses + silent
 
 
 def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:

@@ -14,6 +14,16 @@ Tree = dict[str, "Tree"]
 
 # Klaviyo leaves this relationship out when it was included and there is nothing in it.
 _ABSENT_WHEN_EMPTY = frozenset({"attributions"})
+# These relationships carry their data without being included; an attribution has nothing else, so all of its do.
+_ALWAYS = frozenset(
+    {
+        ("campaign", "campaign-messages"),
+        ("campaign-message", "campaign"),
+        ("flow-action", "flow"),
+        ("flow-message", "flow-action"),
+        ("flow-message", "template"),
+    }
+)
 _TARGETS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 
@@ -66,10 +76,10 @@ class Documents:
         self._include = frozenset(split(query.get("include", "")))
         self._shown: dict[tuple[str, tuple[str, ...]], list[tuple[str, Tree]]] = {}
 
-    def one(self, kind: str, row: Row, path: str) -> dict[str, Any]:
-        """A document with one resource."""
-        document: dict[str, Any] = {"data": self._primary(kind, row)}
-        if self._include:
+    def one(self, kind: str, row: Row | None, path: str) -> dict[str, Any]:
+        """A document with one resource, or with null."""
+        document: dict[str, Any] = {"data": None if row is None else self._primary(kind, row)}
+        if self._include and row is not None:
             document["included"] = self._included(kind, [row])
         document["links"] = {"self": self._url(path, self._query)}
         return document
@@ -144,13 +154,15 @@ class Documents:
         self, kind: str, row: Row, name: str, relation: Relation, url: str, included: bool
     ) -> dict[str, Any] | None:
         links = {"links": {link: url + _TARGETS[link].format(name) for link in relation.links}}
-        # An attribution has nothing but its relationships, so it always carries their data.
-        if not included and kind != "attribution":
+        if not (included or kind == "attribution" or (kind, name) in _ALWAYS):
             return links
         identities = [{"type": other_kind, "id": other_id} for other_kind, other_id in self._related(kind, row, name)]
-        if not identities and (name in _ABSENT_WHEN_EMPTY or not relation.many):
+        if not identities and (name in _ABSENT_WHEN_EMPTY or kind == "attribution"):
             return None
-        return {"data": identities if relation.many else identities[0], **links}
+        if not relation.many:
+            # Nothing to name: the specification knows no null here.
+            return {"data": identities[0], **links} if identities else links
+        return {"data": identities, **links}
 
 
 def split(text: str) -> list[str]:

@@ -30,6 +30,11 @@ _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "less-than": operator.lt,
     "less-or-equal": operator.le,
 }
+_TEXT: Mapping[str, Callable[[str, str], bool]] = {
+    "contains": operator.contains,
+    "starts-with": str.startswith,
+    "ends-with": str.endswith,
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +73,8 @@ class Clause:
         if self.is_bound:
             compare = _ORDER[self.operator]
             return any(value is not None and compare(value, self.value) for value in values)
+        if self.operator in _TEXT:
+            return any(_TEXT[self.operator](value, self.value) for value in values)
         # A list after `equals` is read as `any`: no field here holds a list of its own.
         wanted = self.value if isinstance(self.value, tuple) else (self.value,)
         return any(value in wanted for value in values)

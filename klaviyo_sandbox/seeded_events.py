@@ -10,8 +10,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.filters import moment
-from klaviyo_sandbox.ids import short_id, ulid
-from klaviyo_sandbox.seeded_properties import Campaign, Scene, draw, kinds
+from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.seeded_attributions import Touch, attribute
+from klaviyo_sandbox.seeded_mailings import Mailings
+from klaviyo_sandbox.seeded_properties import Properties, Scene, kinds
 from klaviyo_sandbox.store import Row
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.
@@ -50,34 +52,44 @@ def metrics(rng: random.Random, start: datetime) -> list[Row]:
     return rows
 
 
-def events(rng: random.Random, count: int, profiles: Sequence[Row], metrics: Sequence[Row], end: datetime) -> Made:
+def events(
+    rng: random.Random,
+    count: int,
+    profiles: Sequence[Row],
+    metrics: Sequence[Row],
+    mailings: Mailings,
+    end: datetime,
+) -> Made:
     """``count`` events of the profiles, in no order."""
-    campaigns = [Campaign(short_id(rng), ulid(_milliseconds(end) - number, rng), number) for number in range(8)]
-    weights = [kind.weight for kind in kinds()]
     created = [int(datetime.fromisoformat(row["created"]).timestamp()) for row in profiles]
     latest = int(end.timestamp())
     rows: list[Row] = []
-    attributions: dict[str, tuple[Row, ...]] = {}
-    clicks: dict[str, tuple[Row, Campaign]] = {}
+    touches: dict[str, list[Touch]] = {}
+    conversions: list[dict[str, Any]] = []
     last_seen: dict[str, int] = {}
     at = 0
-    for kind in rng.choices(range(len(weights)), weights, k=count):
+    for number in rng.choices(range(len(kinds())), [kind.weight for kind in kinds()], k=count):
+        kind = kinds()[number]
         who = rng.randrange(len(profiles))
         # An event may repeat the second of the one before it, if its profile was there already.
         if not (rng.random() < _SAME_SECOND and at >= created[who]):
             at = rng.randrange(created[who], latest)
-        scene = Scene(rng, profiles[who], rng.choice(campaigns), at)
-        row = _event(rng, metrics[kind]["id"], profiles[who]["id"], at, draw(kind, scene))
+        sent = mailings.pick(rng, kind.channel, at) if kind.channel else None
+        properties = kind.properties(Scene(rng, profiles[who], at, sent))
+        row = _event(rng, metrics[number]["id"], profiles[who]["id"], at, properties)
         rows.append(row)
         last_seen[row["profile_id"]] = max(at, last_seen.get(row["profile_id"], 0))
-        if kinds()[kind].name == "Clicked Email":
-            clicks[row["profile_id"]] = (row, scene.campaign)
-        elif kinds()[kind].is_conversion and row["profile_id"] in clicks:
-            attributions[row["id"]] = (_attribution(row, *clicks[row["profile_id"]]),)
+        if kind.is_touch and sent is not None:
+            touches.setdefault(row["profile_id"], []).append(Touch(at, row, sent))
+        elif kind.is_conversion:
+            conversions.append(row)
+    attributions = attribute(rng, conversions, touches)
     return Made(rows, attributions, {who: moment(datetime.fromtimestamp(when, UTC)) for who, when in last_seen.items()})
 
 
-def _event(rng: random.Random, metric_id: str, profile_id: str, at: int, properties: dict[str, Any]) -> Row:
+def _event(
+    rng: random.Random, metric_id: str, profile_id: str, at: int, properties: Properties | None
+) -> dict[str, Any]:
     return {
         "id": short_id(rng, 11),
         "metric_id": metric_id,
@@ -87,18 +99,3 @@ def _event(rng: random.Random, metric_id: str, profile_id: str, at: int, propert
         "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "event_properties": properties,
     }
-
-
-def _attribution(event: Row, click: Row, campaign: Campaign) -> Row:
-    """That an event is owed to a click: Klaviyo gives these nothing but relationships."""
-    return {
-        "id": f"{event['id']}:{click['id']}",
-        "event": ("event", event["id"]),
-        "attributed-event": ("event", click["id"]),
-        "campaign": ("campaign", campaign.message_id),
-        "campaign-message": ("campaign-message", campaign.message_id),
-    }
-
-
-def _milliseconds(when: datetime) -> int:
-    return int(when.timestamp() * 1000)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from klaviyo_sandbox.seeded_mailings import EMAIL, PUSH, SMS, Mailing
 from klaviyo_sandbox.store import Row
 
 Properties = dict[str, Any]
@@ -15,10 +16,6 @@ _KLAVIYO = ("Klaviyo", "Internal")
 _SHOP = ("Shopify", "eCommerce")
 _API = ("API", "API")
 
-_CAMPAIGNS = (
-    *("Spring Sale", "Welcome Back", "New In: Wool", "Été & Nouveautés", "Last Chance", "Members First"),
-    *("Winter Edit", "We Miss You"),
-)
 _PRODUCTS = (("Mug", 14.5), ("Wool Scarf", 39.0), ("Notebook", 8.25), ("Crème Brûlée Set", 62.9), ("Lamp", 118.0))
 _CLIENTS = (
     ("Chrome", "Windows 11", "Windows", "Browser"),
@@ -28,40 +25,37 @@ _CLIENTS = (
 
 
 @dataclass(frozen=True)
-class Campaign:
-    """A campaign or flow mail: the id of its flow, of its message, and its place in the list of names."""
-
-    flow_id: str
-    message_id: str
-    number: int
-
-    @property
-    def name(self) -> str:
-        return _CAMPAIGNS[self.number % len(_CAMPAIGNS)]
-
-    @property
-    def from_flow(self) -> bool:
-        return self.number % 4 == 3
-
-
-@dataclass(frozen=True)
 class Scene:
-    """What an event is drawn from: whose it is, which campaign is about, when (epoch seconds)."""
+    """What an event is drawn from: whose it is, when (epoch seconds), and what was sent, when it is about that."""
 
     rng: random.Random
     profile: Row
-    campaign: Campaign
     at: int
+    sent: Mailing | None
+
+    @property
+    def mailing(self) -> Mailing:
+        if self.sent is None:
+            raise ValueError("this event is about no message")
+        return self.sent
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A metric: how often it happens, and what its events say."""
+    """A metric: how often it happens, and what its events say.
+
+    Attributes:
+        channel: of the messages that the events are about, None when they are about none.
+        is_touch: may others be owed to such an event?
+        is_conversion: may such an event be owed to others?
+    """
 
     name: str
     integration: tuple[str, str]
     weight: int
-    properties: Callable[[Scene], Properties]
+    properties: Callable[[Scene], Properties | None]
+    channel: str | None = None
+    is_touch: bool = False
     is_conversion: bool = False
 
 
@@ -70,33 +64,33 @@ def kinds() -> Sequence[Kind]:
     return _KINDS
 
 
-def draw(kind: int, scene: Scene) -> Properties:
-    """Properties of one event of the kind at this position."""
-    return _KINDS[kind].properties(scene)
-
-
 def _message(scene: Scene) -> Properties:
-    campaign = scene.campaign
+    mailing = scene.mailing
+    # Klaviyo calls a campaign's own id the message.
+    said = mailing.campaign_id or mailing.message_id
+    sent = max(mailing.start, scene.at - scene.rng.randrange(3600))
     properties: Properties = {
-        "$event_id": f"{campaign.message_id}:{scene.at}",
-        "$message": campaign.message_id,
-        "$_cohort$message_send_cohort": f"{scene.at - scene.rng.randrange(3600)}:{campaign.message_id}",
-        "$message_interaction": campaign.message_id,
+        "$event_id": f"{said}:{scene.at}",
+        "$message": said,
+        "$_cohort$message_send_cohort": f"{sent}:{said}",
+        "$message_interaction": said,
     }
-    if campaign.from_flow:
-        properties["$flow"] = campaign.flow_id
-        properties["$variation"] = f"{campaign.message_id}-B"
-        properties["$_cohort$variation_send_cohort"] = f"{scene.at}:{campaign.message_id}-B"
-        properties["Message Name"] = f"{campaign.name} #1"
+    if mailing.group_ids is not None:
+        properties["$group_ids"] = list(mailing.group_ids)
+    if mailing.flow_id is not None:
+        properties["$flow"] = mailing.flow_id
+        properties["$variation"] = mailing.variation_id
+        properties["$_cohort$variation_send_cohort"] = f"{sent}:{mailing.variation_id}"
+        properties["Message Name"] = mailing.name
     else:
-        properties["Campaign Name"] = campaign.name
+        properties["Campaign Name"] = mailing.name
     return properties
 
 
 def _email(scene: Scene) -> Properties:
     address = scene.profile["email"] or "nobody@example.com"
     return {
-        "Subject": f"{scene.campaign.name} — just for you",
+        "Subject": scene.mailing.subject,
         "Email Domain": address.partition("@")[2],
         "Inbox Provider": scene.rng.choice(("Gmail", "Yahoo", "Outlook", "Other")),
         "$ESP": scene.rng.choice((0, 1, 8)),
@@ -118,7 +112,7 @@ def _opened_email(scene: Scene) -> Properties:
 
 
 def _clicked_email(scene: Scene) -> Properties:
-    return {**_opened_email(scene), "URL": f"https://www.example.com/?utm_campaign={scene.campaign.number}"}
+    return {**_opened_email(scene), "URL": f"https://www.example.com/?utm_id={scene.mailing.message_id}"}
 
 
 def _bounced_email(scene: Scene) -> Properties:
@@ -155,7 +149,7 @@ def _text_message(scene: Scene) -> Properties:
         "To Phone Region": "US",
         "Message Body": "20% off today. Reply STOP to opt out 🎉",
         "Message Format": "SMS",
-        "Message Type": scene.rng.choice(("Campaign", "Flow")),
+        "Message Type": "Campaign" if scene.mailing.flow_id is None else "Flow",
         "Segment Count": scene.rng.randrange(1, 4),
         **_message(scene),
         "$internal": {"send_timestamp": scene.at, "vendor": "example-sms"},
@@ -211,7 +205,10 @@ def _viewed_product(scene: Scene) -> Properties:
     return {**_item(scene), "URL": "https://www.example.com/products/1", "Categories": ["Home", "Küche"]}
 
 
-def _active_on_site(_: Scene) -> Properties:
+def _active_on_site(scene: Scene) -> Properties | None:
+    # Klaviyo may have no properties at all.
+    if scene.rng.random() < 0.1:
+        return None
     return {"Browser": "Chrome", "OS": "Windows", "page": "https://www.example.com/", "$is_session_activity": True}
 
 
@@ -228,24 +225,28 @@ def _quiz(scene: Scene) -> Properties:
     }
 
 
-def _nothing(_: Scene) -> Properties:
-    return {}
+def _nothing(scene: Scene) -> Properties | None:
+    return None if scene.rng.random() < 0.5 else {}
+
+
+def _opened_push(scene: Scene) -> Properties:
+    return {"Title": scene.mailing.name, "Message Format": "Push", "OS": "iOS", **_message(scene)}
 
 
 _KINDS = (
-    Kind("Received Email", _KLAVIYO, 30, _email),
-    Kind("Opened Email", _KLAVIYO, 16, _opened_email),
-    Kind("Clicked Email", _KLAVIYO, 6, _clicked_email),
-    Kind("Bounced Email", _KLAVIYO, 2, _bounced_email),
-    Kind("Marked Email as Spam", _KLAVIYO, 1, _email),
-    Kind("Unsubscribed from Email Marketing", _KLAVIYO, 1, _unsubscribed),
+    Kind("Received Email", _KLAVIYO, 30, _email, EMAIL, is_touch=True),
+    Kind("Opened Email", _KLAVIYO, 16, _opened_email, EMAIL, is_touch=True),
+    Kind("Clicked Email", _KLAVIYO, 6, _clicked_email, EMAIL, is_touch=True),
+    Kind("Bounced Email", _KLAVIYO, 2, _bounced_email, EMAIL),
+    Kind("Marked Email as Spam", _KLAVIYO, 1, _email, EMAIL),
+    Kind("Unsubscribed from Email Marketing", _KLAVIYO, 1, _unsubscribed, EMAIL),
     Kind("Subscribed to Email Marketing", _KLAVIYO, 3, _list_change),
     Kind("Subscribed to List", _KLAVIYO, 3, _list_change),
-    Kind("Received Text Message", _KLAVIYO, 4, _text_message),
-    Kind("Received SMS", _KLAVIYO, 2, _text_message),
-    Kind("Clicked Text Message", _KLAVIYO, 1, _text_message),
-    Kind("Unsubscribed from SMS Marketing", _KLAVIYO, 1, _text_message),
-    Kind("Failed to deliver SMS", _KLAVIYO, 1, _failed_text_message),
+    Kind("Received Text Message", _KLAVIYO, 4, _text_message, SMS, is_touch=True),
+    Kind("Received SMS", _KLAVIYO, 2, _text_message, SMS, is_touch=True),
+    Kind("Clicked Text Message", _KLAVIYO, 1, _text_message, SMS, is_touch=True),
+    Kind("Unsubscribed from SMS Marketing", _KLAVIYO, 1, _text_message, SMS),
+    Kind("Failed to deliver SMS", _KLAVIYO, 1, _failed_text_message, SMS),
     Kind("Placed Order", _SHOP, 8, _order, is_conversion=True),
     Kind("Ordered Product", _SHOP, 8, _ordered_product, is_conversion=True),
     Kind("Refunded Order", _SHOP, 1, _refund),
@@ -254,4 +255,6 @@ _KINDS = (
     Kind("Active on Site", _API, 8, _active_on_site),
     Kind("Umfrage: Größe & Farbe?", _API, 1, _quiz),
     Kind("ping", _API, 1, _nothing),
+    Kind("Clicked SMS", _KLAVIYO, 1, _text_message, SMS, is_touch=True),
+    Kind("Opened Push", _KLAVIYO, 1, _opened_push, PUSH, is_touch=True),
 )

@@ -77,8 +77,10 @@ class Store:
 
     Attributes:
         job_seconds: how long a bulk import job takes from now on.
-        accounts, profiles, lists, segments, metrics, events: rows of each resource. Points in time are strings as
-            ``filters.moment`` makes them. Events also hold ``profile_id`` and ``metric_id``.
+        accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
+            campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
+            ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
+            ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
         jobs: bulk import jobs, in the form that ``jobs.py`` keeps them.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
@@ -95,6 +97,14 @@ class Store:
         self.segments = Table()
         self.metrics = Table()
         self.events = Table()
+        self.tags = Table()
+        self.tag_groups = Table()
+        self.templates = Table()
+        self.campaigns = Table()
+        self.campaign_messages = Table()
+        self.flows = Table()
+        self.flow_actions = Table()
+        self.flow_messages = Table()
         self.jobs = Table()
         self.list_members: dict[str, Table] = {}
         self.segment_members: dict[str, Table] = {}

@@ -124,6 +124,10 @@ def client_facts(path: str, method: str, operation: dict[str, Any]) -> dict[str,
     facts["paged"] = "page[cursor]" in parameters
     if filters := operation.get("x-klaviyo-filters"):
         facts["filters"] = {field: rule["operators"] for field, rule in filters.items()}
+        if values := {
+            field: rule["value"]["enum"] for field, rule in filters.items() if "enum" in rule.get("value", {})
+        }:
+            facts["filter_values"] = values
     for key in ("sort", "include"):
         if key in parameters:
             facts[key] = choices(parameters[key])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from klaviyo_client.protocol import Page
 
 Resource = Mapping[str, Any]
 
@@ -19,8 +21,9 @@ class Collection:
         resource: the JSON:API type of its rows.
         bookmark: the field that it is filtered and sorted by, None when Klaviyo cannot filter it by time.
         parent: the collection whose ids its path takes, one slice each.
-        reread: read whole in every run although it has a bookmark, because it is small and changes (a renamed tag, an
-            edited action) need not move the bookmark.
+        passes: filter field -> value, once for each pass that Klaviyo needs to show all of it (each channel, say).
+        reread: read whole in every run although it has a bookmark, unless the user says otherwise: it is small, and
+            what changes in it (a tag added, an action edited) need not move the bookmark.
     """
 
     name: str
@@ -28,7 +31,52 @@ class Collection:
     resource: str
     bookmark: str | None = None
     parent: str | None = None
+    passes: tuple[Mapping[str, str | bool], ...] = ({},)
     reread: bool = False
+
+
+@dataclass(frozen=True)
+class Root:
+    """A value that columns' paths can start from, besides ``own``, ``included``, ``parent``, ``pass`` and ``account``.
+
+    Attributes:
+        name: what stands before the ``#`` of a path.
+        needs: paths to what it is made of; they may start from the roots before it.
+        make: the values of these paths -> the root's value; None where it is the value at its only path.
+        each: there are several values, and each is a row of its own; otherwise there is one value, and it is made
+            only when something reads it.
+    """
+
+    name: str
+    needs: tuple[str, ...]
+    make: Callable[..., Any] | None = None
+    each: bool = False
+
+
+@dataclass(frozen=True)
+class Detail:
+    """A root that costs a call for each owner, made only when a selected column reads it.
+
+    Attributes:
+        name: what stands before the ``#`` of a path.
+        operation: the operation to call, with the owner's id in its path.
+        owners: what they are called.
+        owner: the path to that id.
+        match: the path to the id that the value is found by in the answer.
+        keep: a page of the operation, or of the collection itself -> its values by id.
+        query: what to ask for.
+        seen: paths that ``keep`` needs of the collection's own pages, where these hold owners too: what was read
+            need not be asked for again. None where they hold none.
+    """
+
+    name: str
+    operation: str
+    owners: str
+    owner: str
+    match: str
+    keep: Callable[[Page], Mapping[str, Any]]
+    query: Mapping[str, str] = field(default_factory=dict)
+    seen: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,12 +88,16 @@ class Table:
         collection: where its rows come from.
         key: the columns that name a row.
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
+        roots: what its columns' paths start from, each after what it needs.
+        gone: what becomes of a row whose source is gone from Klaviyo, for the reader of ``docs/tables.md``.
     """
 
     name: str
     collection: Collection
     key: tuple[str, ...]
     bookmark: str | None = None
+    roots: tuple[Root | Detail, ...] = ()
+    gone: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,8 +108,15 @@ class Slice:
         path: values for the path's parameters.
         conditions: filter conditions, all of which hold.
         parent: the resource that the slice hangs on.
+        constants: the filter values of its pass.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
     parent: Resource | None = None
+    constants: Mapping[str, str | bool] = field(default_factory=dict)
+
+
+def each(name: str, *needs: str, make: Callable[..., Iterable[Any]] | None = None) -> Root:
+    """A root with a row for each value; by default for each element of a list."""
+    return Root(name, needs, make, each=True)

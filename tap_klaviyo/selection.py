@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from klaviyo_client.operations import Operation
-from tap_klaviyo.projection import Source
+from tap_klaviyo.paths import Source
 
 
 def query(operation: Operation, resource: str, selected: Iterable[Source], known: Iterable[Source]) -> dict[str, str]:
@@ -14,9 +14,11 @@ def query(operation: Operation, resource: str, selected: Iterable[Source], known
     Args:
         operation: the collection's operation.
         resource: the JSON:API type of its rows.
-        selected: the columns that are wanted.
-        known: every column that could be: where all columns below a member are wanted, the member is asked for as one.
+        selected: what the wanted columns need.
+        known: what every column that could be needs: where all below a member is wanted, the member is asked for as
+            one.
     """
+    selected = list(selected)
     wanted = _names(operation, resource, selected)
     all_names = _names(operation, resource, known)
     made: dict[str, str] = {}
@@ -40,7 +42,7 @@ def _includes(operation: Operation, selected: Iterable[Source]) -> list[Source]:
         if source.root == "included":
             found.append(source)
         # A relationship carries its data only when it is included.
-        elif source.root == "own" and source.tokens[0] == "relationships" and source.tokens[1] in operation.include:
+        elif source.root == "own" and source.tokens[:1] == ("relationships",) and source.tokens[1] in operation.include:
             found.append(Source("included", source.tokens[1], ("id",)))
     return found
 
@@ -50,13 +52,16 @@ def _names(operation: Operation, resource: str, selected: Iterable[Source]) -> d
     names: dict[str, set[str | None]] = {resource: set()}
     selected = list(selected)
     for source in selected:
-        if source.root == "own" and source.tokens[0] == "attributes":
+        if source.root == "own" and source.tokens[:1] == ("attributes",):
             names[resource].add(_name(source.tokens[1:], operation.fields.get(resource, frozenset())))
     for source in _includes(operation, selected):
         kind = resource_type(operation, str(source.relationship))
         found = names.setdefault(kind, set())
-        if source.tokens[0] == "attributes":
+        if source.tokens[:1] == ("attributes",):
             found.add(_name(source.tokens[1:], operation.fields.get(kind, frozenset())))
+        elif not source.tokens:
+            # Wanted as it is: sparse fields might take its relationships away.
+            found.add(None)
     return {kind: found or {"id"} for kind, found in names.items()}
 
 
@@ -76,7 +81,8 @@ def _shortest(names: set[str | None], known: set[str | None], allowed: frozenset
         top = name.split(".")[0]
         below = {other for other in known if other and other.split(".")[0] == top}
         short.add(top if top in allowed and below <= wanted else name)
-    return sorted(short)
+    # A member that is wanted whole brings all that is below it.
+    return sorted(name for name in short if not any(name.startswith(f"{other}.") for other in short))
 
 
 def resource_type(operation: Operation, relationship: str) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_client import protocol
@@ -22,23 +23,37 @@ def plan(
     since: datetime | None,
     now: datetime,
     parents: Iterable[Resource] = (),
+    narrowed: Sequence[tuple[str, ...]] = ((),),
 ) -> list[Slice]:
-    """The slices that hold every row of the collection at or after ``since``.
+    """The slices that hold every row of the collection at or after ``since``, pass by pass.
 
     The last slice has no upper bound: a row that is changed while we read, or dated in the future, is not lost.
 
-    ``since`` is the bookmark (None reads everything), ``now`` when the run began, ``parents`` are the resources that
-    the slices hang on.
+    Args:
+        collection: what is read.
+        operation: what the specification says of it.
+        since: the bookmark; None reads everything.
+        now: when the run began.
+        parents: the resources that the slices hang on, where they do.
+        narrowed: conditions of the user's own; one slice for each set of them.
     """
-    conditions = lower_bound(collection, operation, since, now)
-    if collection.parent is None:
-        return [Slice(conditions=conditions)]
-    return [Slice({"id": parent["id"]}, conditions, parent) for parent in parents]
+    bound = lower_bound(collection, operation, since, now)
+    hangers = [Slice({"id": parent["id"]}, parent=parent) for parent in parents] if collection.parent else [Slice()]
+    return [
+        replace(hanger, conditions=(*_of_pass(constants), *own, *bound), constants=constants)
+        for constants in collection.passes
+        for own in narrowed
+        for hanger in hangers
+    ]
+
+
+def _of_pass(constants: Mapping[str, str | bool]) -> tuple[str, ...]:
+    return tuple(protocol.condition("equals", name, value) for name, value in constants.items())
 
 
 def lower_bound(collection: Collection, operation: Operation, since: datetime | None, now: datetime) -> tuple[str, ...]:
     """The condition for "at or after ``since``", empty when everything is to be read."""
-    if since is None or collection.bookmark is None or collection.reread:
+    if since is None or collection.bookmark is None:
         return ()
     since = min(since, now - SETTLE)
     operators = operation.operators(collection.bookmark)

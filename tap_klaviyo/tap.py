@@ -27,8 +27,9 @@ from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account, Selected
 from tap_klaviyo.model import Collection
 from tap_klaviyo.streams import TableStream, moment
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import COLLECTIONS, TABLES
 
+REREAD = [name for name, found in COLLECTIONS.items() if found.reread]
 SETTINGS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -39,7 +40,36 @@ SETTINGS: dict[str, Any] = {
             "title": "Start date",
             "description": (
                 "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. "
-                "By default everything. Lists, segments and metrics are always read whole."
+                "By default everything. Tables without a bookmark, and what reread names, are read whole."
+            ),
+        },
+        "event_metrics": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "title": "Event metrics",
+            "description": (
+                "The metrics whose events are read: names in any case, ids, or the preset engagement (messages "
+                "received, opened, clicked, bounced, marked as spam; subscriptions begun and ended). A name with SMS "
+                "stands for the one with Text Message, too. By default all."
+            ),
+        },
+        "reread": {
+            "type": "array",
+            "items": {"type": "string", "enum": [name for name, found in COLLECTIONS.items() if found.bookmark]},
+            "default": REREAD,
+            "title": "Read again",
+            "description": (
+                "Collections that are read whole in every run although they have a bookmark, because a tag added or an "
+                "action edited moves none."
+            ),
+        },
+        "strict": {
+            "type": "boolean",
+            "default": False,
+            "title": "Strict",
+            "description": (
+                "Stop at the first scope that the key lacks, with exit code 2. Otherwise what needs it is left out, "
+                "the rest is read, and the run ends with exit code 1."
             ),
         },
     },
@@ -120,7 +150,10 @@ class TapKlaviyo(Tap):
             client=settings.connect(self.config, self.name),
             now=datetime.now(UTC),
             selected=[Selected(stream.table, schemas.load(stream.name), stream.columns) for stream in self._selected()],
-            collections={table.collection.name: table.collection for table in TABLES},
+            collections=COLLECTIONS,
+            reread=self.config.get("reread", REREAD),
+            event_metrics=self.config.get("event_metrics") or (),
+            denied=self.skip,
         )
 
     def _selected(self) -> list[TableStream]:
@@ -132,7 +165,15 @@ class TapKlaviyo(Tap):
         return [stream for stream in self._selected() if stream.table.collection == collection]
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
-        """Leave these tables out, go on with the others, and say so at the end."""
+        """Leave these tables or columns out, go on with the others, and say so at the end.
+
+        Raises:
+            NotAllowed: the user wants to stop here, or only tests the connection.
+        """
+        if self.config.get("strict") or any(
+            stream.ABORT_AT_RECORD_COUNT is not None for stream in self.streams.values()
+        ):
+            raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
         self._skipped += tuple(tables)
         self._scopes |= set(operation(error.operation).scopes)

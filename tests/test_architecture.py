@@ -34,7 +34,7 @@ ONLY_IN = {
 }
 PURE = {
     "klaviyo_client": ("errors", "privacy", "protocol"),
-    "tap_klaviyo": ("model", "projection", "selection", "slices"),
+    "tap_klaviyo": ("metrics", "model", "paths", "projection", "roots", "selection", "slices", "values"),
     "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "routes"),
     "klaviyo_sandbox": ("documents", "errors", "filters", "shapes"),
 }

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 from klaviyo_client.operations import pinned_revision
@@ -32,6 +34,14 @@ def test_every_table_is_in_the_readme() -> None:
         for table in TABLES
     }
     assert {name: cells[1:3] for name, cells in rows("Tables").items()} == expected
+
+
+def test_the_page_of_tables_is_made_of_the_schemas() -> None:
+    """`python scripts/update_tables.py` brings it up to date."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "update_tables.py", "--check"], check=False)
+    assert done.returncode == 0, "docs/tables.md differs from the schemas"
+    page = (ROOT / "docs" / "tables.md").read_text()
+    assert all(f"\n## {table.name}\n" in page for table in TABLES)
 
 
 def test_every_action_is_in_the_readme() -> None:

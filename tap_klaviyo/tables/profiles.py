@@ -1,9 +1,35 @@
-"""People."""
+"""People, and why some of them get no mail."""
 
 from __future__ import annotations
 
-from tap_klaviyo.model import Collection, Table
+from tap_klaviyo.model import Collection, Table, each
 
 PROFILES = Collection("profiles", "get_profiles", "profile", bookmark="updated")
 
-TABLES = (Table("profiles", PROFILES, key=("profile_id",), bookmark="updated"),)
+_MARKETING = "/attributes/subscriptions/email/marketing"
+
+TABLES = (
+    Table(
+        "profiles",
+        PROFILES,
+        key=("profile_id",),
+        bookmark="updated",
+        gone="A deleted or merged profile stays as it was last read.",
+    ),
+    Table(
+        "profile_email_suppressions",
+        PROFILES,
+        key=("profile_id", "reason", "timestamp"),
+        bookmark="profile_updated",
+        roots=(each("suppression", f"{_MARKETING}/suppression"),),
+        gone="A lifted suppression stays: compare with the profile's email_marketing_can_receive.",
+    ),
+    Table(
+        "profile_email_list_suppressions",
+        PROFILES,
+        key=("profile_id", "list_id", "reason"),
+        bookmark="profile_updated",
+        roots=(each("suppression", f"{_MARKETING}/list_suppressions"),),
+        gone="A lifted suppression stays.",
+    ),
+)

@@ -10,7 +10,10 @@ import pytest
 from klaviyo_sandbox.account import END, START, build
 from klaviyo_sandbox.store import Store
 
-TABLES = ("accounts", "profiles", "lists", "segments", "metrics", "events")
+TABLES = (
+    *("accounts", "profiles", "lists", "segments", "metrics", "events", "tags", "tag_groups", "templates"),
+    *("campaigns", "campaign_messages", "flows", "flow_actions", "flow_messages"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,9 +35,11 @@ def test_same_seed_same_account():
 
 
 def test_more_events_leave_the_profiles_alone():
-    """The profiles of a seed stay who they are when the account is asked to hold more events."""
+    """The profiles, campaigns and flows of a seed stay as they are when the account is asked to hold more events."""
     few, many = (build(7, 50, events, time.time) for events in (0, 300))
     assert list(few.profiles.rows) == list(many.profiles.rows)
+    assert few.campaigns.rows == many.campaigns.rows
+    assert few.flow_actions.rows == many.flow_actions.rows
     assert [row["email"] for row in few.profiles.rows.values()] == [row["email"] for row in many.profiles.rows.values()]
 
 
@@ -90,8 +95,10 @@ def test_events_share_seconds_and_belong_to_known_profiles_and_metrics(store):
 
 
 def test_an_account_without_profiles_is_empty():
-    """No profiles means no events and no members, and still lists, segments and metrics."""
+    """No profiles means no events and no members, and still lists, segments, metrics, campaigns and flows."""
     store = build(1, 0, 100, time.time)
     assert not len(store.profiles)
     assert not len(store.events)
     assert len(store.lists) == 12
+    assert len(store.campaigns) == 30
+    assert len(store.flows) == 12

@@ -121,7 +121,7 @@ class Document:
         else:
             plain = {key: value for key, value in schema.items() if key in ("type", "enum", "format", "required")}
         if "oneOf" in schema:
-            plain["oneOf"] = [self._plain(choice, closed) for choice in schema["oneOf"]]
+            plain["anyOf"] = [self._plain(choice, closed) for choice in schema["oneOf"]]
         if "items" in schema:
             plain["items"] = self._plain(schema["items"], closed)
         if "properties" in schema:

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
-from datetime import UTC, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from klaviyo_client.protocol import Page, decode_page
 from tap_klaviyo import projection, schemas
-from tap_klaviyo.projection import Projection, Source, Unfit, parse_source
+from tap_klaviyo.projection import Projection
 from tap_klaviyo.tables import TABLES
 
 PAGES = Path(__file__).parents[1] / "pages"
@@ -104,96 +101,6 @@ def test_unfit_values_are_counted() -> None:
     made = [projected.row({"attributes": {"n": value}}, Page([]), None)["n"] for value in values]
     assert made == [1, 2, 3, None, None, None, None, None, None]
     assert projected.unfit == {"n": 5}
-
-
-NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", "-Infinity", "1e999")
-
-
-@pytest.mark.parametrize(
-    ("convert", "fits", "unfit"),
-    [
-        (projection.as_number, [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0)], NOTHING_FITS),
-        (projection.as_integer, [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3)], (*NOTHING_FITS, 3.5, "3.5")),
-        (
-            projection.as_boolean,
-            [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False)],
-            ("", "yes", 2, None, [], {}),
-        ),
-        (projection.as_object, [({}, {}), ({"$a b": [1]}, {"$a b": [1]})], ("{}", [], 1, True, None)),
-        (
-            projection.as_text,
-            [("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')],
-            (),
-        ),
-    ],
-    ids=["number", "integer", "boolean", "object", "text"],
-)
-def test_values_become_what_their_column_promises(
-    convert: projection.Convert, fits: list[tuple[object, object]], unfit: tuple[object, ...]
-) -> None:
-    """Or they are unfit; what JSON cannot hold (NaN, infinity) never gets through as a number."""
-    for value, expected in fits:
-        made = convert(value)
-        assert (made, type(made)) == (expected, type(expected))
-    for value in unfit:
-        with pytest.raises(Unfit):
-            convert(value)
-
-
-def test_paths_are_parsed() -> None:
-    """Own, included and parent roots; `~1` and `~0` stand for `/` and `~`."""
-    assert parse_source("/id") == Source("own", None, ("id",))
-    assert parse_source("/attributes/a~1b/c~0d $x.y") == Source("own", None, ("attributes", "a/b", "c~d $x.y"))
-    assert parse_source("parent#/id") == Source("parent", None, ("id",))
-    assert parse_source("included:metric#/attributes/name") == Source("included", "metric", ("attributes", "name"))
-
-
-@pytest.mark.parametrize("text", ["", "id", "included#/id", "parent:x#/id", "other#/id", "parent#id"])
-def test_paths_that_are_none_are_refused(text: str) -> None:
-    """A slip in a schema file fails at start-up, not as a column of nulls."""
-    with pytest.raises(ValueError, match="no path"):
-        parse_source(text)
-
-
-MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the zone is drawn beside it
-OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
-
-
-# Also two moments of the same second, where one has a fraction and the other none.
-PAIRS = st.one_of(
-    st.tuples(MOMENTS, MOMENTS),
-    st.tuples(MOMENTS.map(lambda moment: moment.replace(microsecond=0)), st.sampled_from((0, 1, 500_000, 999_999))).map(
-        lambda drawn: (drawn[0], drawn[0] + timedelta(microseconds=drawn[1]))
-    ),
-)
-
-
-@given(pair=PAIRS, offset=OFFSETS, separator=st.sampled_from("T "), same=st.booleans())
-def test_times_of_any_form_sort_as_their_moments(
-    pair: tuple[datetime, datetime], offset: timezone, separator: str, same: bool
-) -> None:
-    """Bookmarks are compared as text, so the text must order as the moments do, with and without fractions."""
-    one, other = pair[0].replace(tzinfo=offset), pair[1].replace(tzinfo=UTC)
-    if same:
-        other = other - offset.utcoffset(None)
-    texts = [
-        projection.as_datetime(one.isoformat(separator)),
-        projection.as_datetime(other.isoformat().replace("+00:00", "Z")),
-    ]
-    assert (texts[0] < texts[1]) == (one < other)
-    assert [datetime.fromisoformat(text) for text in texts] == [one, other]
-
-
-@pytest.mark.parametrize("value", ["", "yesterday", "2026-13-01", 5, None, [], "0001-01-01T00:00:00+14:00"])
-def test_what_is_no_time_is_unfit(value: object) -> None:
-    """Also a time whose UTC no calendar has."""
-    with pytest.raises(Unfit):
-        projection.as_datetime(value)
-
-
-def test_a_time_without_zone_is_utc() -> None:
-    """Klaviyo's own times are UTC."""
-    assert projection.as_datetime("2026-01-01 12:00:00") == "2026-01-01T12:00:00+00:00"
 
 
 def test_what_is_emitted_has_no_keys_of_ours() -> None:

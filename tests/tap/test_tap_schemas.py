@@ -9,9 +9,12 @@ import pytest
 
 from tap_klaviyo import schemas
 from tap_klaviyo.model import Table
-from tap_klaviyo.projection import PATH, converter, emitted, parse_source
+from tap_klaviyo.paths import PATH, parse_source, sources
+from tap_klaviyo.projection import emitted
+from tap_klaviyo.roots import needed, requirements
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.values import converter
 
 FILES = {path.stem for path in (Path(__file__).parents[2] / "schemas" / "tap").glob("*.json")}
 
@@ -34,6 +37,11 @@ def test_a_schema_file_is_whole(table: Table) -> None:
         assert column["description"].endswith((".", ")."))
         assert callable(converter(column))
         assert parse_source(column[PATH])
+    columns = sources(schema, schema["properties"]).values()
+    # every root that is declared is read, and every path starts from one that is
+    assert needed(table, columns) == table.roots
+    assert requirements(table, columns)
+    assert table.gone.endswith(".")
     assert [name for name in table.key if "null" in schema["properties"][name]["type"]] == []
     if table.bookmark:
         assert schema["properties"][table.bookmark]["format"] == "date-time"

@@ -7,7 +7,8 @@ import pytest
 from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.model import Table
-from tap_klaviyo.projection import sources
+from tap_klaviyo.paths import sources
+from tap_klaviyo.roots import requirements
 from tap_klaviyo.selection import query, resource_type
 from tap_klaviyo.tables import TABLES
 
@@ -17,8 +18,8 @@ BY_NAME = {table.name: table for table in TABLES}
 def asked(name: str, *columns: str) -> dict[str, str]:
     """The query for these columns, or all, of a table."""
     table, schema = BY_NAME[name], schemas.load(name)
-    known = sources(schema, schema["properties"]).values()
-    selected = sources(schema, columns or schema["properties"]).values()
+    known = requirements(table, sources(schema, schema["properties"]).values())
+    selected = requirements(table, sources(schema, columns or schema["properties"]).values())
     return query(operation(table.collection.operation), table.collection.resource, selected, known)
 
 
@@ -68,6 +69,45 @@ def test_klaviyo_knows_every_name_that_is_asked_for(table: Table) -> None:
                 assert set(value.split(",")) <= op.fields[kind]
             elif name.startswith("additional"):
                 assert set(value.split(",")) <= op.additional_fields[kind]
+
+
+def test_what_a_row_is_made_of_is_asked_for_with_it() -> None:
+    """Derived rows need their source although no column shows it; fields of included resources are sparse, too."""
+    assert asked("campaign_tags", "campaign_id", "tag_id", "campaign_updated_at") == {
+        "include": "tags",
+        "fields[campaign]": "updated_at",
+        "fields[tag]": "id",
+        "page[size]": "100",
+    }
+    assert asked("campaign_message_send_times") == {
+        "include": "campaign-messages",
+        "fields[campaign]": "updated_at",
+        "fields[campaign-message]": "send_times",
+        "page[size]": "100",
+    }
+    assert asked("campaign_messages", "campaign_message_id", "content_subject") == {
+        "include": "campaign-messages",
+        "fields[campaign]": "id",
+        "fields[campaign-message]": "definition.content.subject",
+        "page[size]": "100",
+    }
+    assert asked("flow_action_messages", "flow_action_message_id")["fields[flow-action]"] == "definition"
+
+
+def test_attributions_only_for_columns_that_need_them() -> None:
+    """What is included makes Klaviyo slower; an attribution has relationships only, which sparse fields might drop."""
+    assert "include" not in asked("events", "id", "event_properties")
+    made = asked("events", "id", "attribution_flow")
+    assert made["include"] == "attributions"
+    assert "fields[attribution]" not in made
+    # the channel is told by the metric of the attributed event, which may be on the same page
+    assert asked("events", "id", "attribution_attributed_channel")["include"] == "attributions,metric"
+
+
+def test_what_klaviyo_no_longer_lists_as_a_field_is_still_asked_for() -> None:
+    """A member without a sparse name of its own comes with the whole that holds it."""
+    made = asked("campaigns", "campaign_id", "send_options_ignore_unsubscribes", "send_options_use_smart_sending")
+    assert made["fields[campaign]"] == "send_options"
 
 
 def test_an_include_leads_to_its_type() -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.operations import operation
-from tap_klaviyo.model import Collection
 from tap_klaviyo.slices import SETTLE, Edge, lower_bound, plan
 from tap_klaviyo.tables import TABLES
 
@@ -24,16 +23,16 @@ def bound(name: str, since: datetime | None, now: datetime = NOW) -> tuple[str, 
 
 
 def test_each_operator_set_has_its_bound() -> None:
-    """`>=` as it is, only `>` one tick earlier, nothing where Klaviyo cannot filter or everything is read again."""
+    """`>=` as it is, only `>` one tick earlier, nothing where Klaviyo cannot filter or there is no bookmark."""
     since = datetime(2026, 1, 1, tzinfo=UTC)
     assert bound("events", since) == ("greater-or-equal(datetime,2026-01-01T00:00:00Z)",)
     assert bound("profiles", since) == ("greater-than(updated,2025-12-31T23:59:59Z)",)
     assert bound("list_profiles", since) == ("greater-or-equal(joined_group_at,2026-01-01T00:00:00Z)",)
     assert bound("metrics", since) == ()
-    assert bound("lists", since) == ()
+    assert bound("lists", since) == ("greater-than(updated,2025-12-31T23:59:59Z)",)
+    assert bound("campaigns", since) == ("greater-or-equal(updated_at,2026-01-01T00:00:00Z)",)
+    assert bound("flows", since) == ("greater-or-equal(updated,2026-01-01T00:00:00Z)",)
     assert bound("events", None) == ()
-    again = Collection("lists", "get_lists", "list", bookmark="updated")
-    assert lower_bound(again, operation("get_lists"), since, NOW) == ("greater-than(updated,2025-12-31T23:59:59Z)",)
 
 
 @pytest.mark.parametrize("name", ["events", "profiles"])
@@ -50,6 +49,30 @@ def test_a_collection_of_parents_has_a_slice_for_each() -> None:
     slices = plan(collection, op, since=None, now=NOW, parents=parents)
     assert [(part.path, part.parent) for part in slices] == [({"id": "A"}, {"id": "A"}), ({"id": "B"}, {"id": "B"})]
     assert plan(collection, op, since=None, now=NOW) == []
+
+
+def test_a_collection_with_passes_has_a_slice_for_each() -> None:
+    """Campaigns by channel and archive, which the slice remembers, each from the bookmark on."""
+    collection = COLLECTIONS["campaigns"]
+    slices = plan(collection, operation(collection.operation), since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
+    assert [(part.constants["messages.channel"], part.constants["archived"]) for part in slices] == [
+        (channel, archived) for channel in ("email", "sms", "mobile_push") for archived in (False, True)
+    ]
+    assert slices[1].conditions == (
+        'equals(messages.channel,"email")',
+        "equals(archived,true)",
+        "greater-or-equal(updated_at,2026-01-01T00:00:00Z)",
+    )
+
+
+def test_conditions_of_the_user_stand_beside_the_bound() -> None:
+    """One slice for each set of them."""
+    collection = COLLECTIONS["events"]
+    narrowed = [('equals(metric_id,["A"])',), ('equals(metric_id,["B"])',)]
+    op = operation(collection.operation)
+    slices = plan(collection, op, since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW, narrowed=narrowed)
+    bound_ = "greater-or-equal(datetime,2026-01-01T00:00:00Z)"
+    assert [part.conditions for part in slices] == [(*own, bound_) for own in narrowed]
 
 
 # Few moments, so that rows of one moment fall on both sides of a page's end; some lie ahead of now.

@@ -1,0 +1,136 @@
+"""Which resources belong together. What the account no longer holds is in no relationship.
+
+Attributions are the exception: they are records of the past, and keep the ids that they were made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from klaviyo_sandbox import jobs
+from klaviyo_sandbox.documents import Identity
+from klaviyo_sandbox.store import Row, Store, Table
+
+Related = Callable[[Store, Row], Sequence[Identity]]
+
+_TABLES: Mapping[str, Callable[[Store], Table]] = {
+    "account": lambda store: store.accounts,
+    "profile": lambda store: store.profiles,
+    "list": lambda store: store.lists,
+    "segment": lambda store: store.segments,
+    "metric": lambda store: store.metrics,
+    "event": lambda store: store.events,
+    "tag": lambda store: store.tags,
+    "tag-group": lambda store: store.tag_groups,
+    "template": lambda store: store.templates,
+    "campaign": lambda store: store.campaigns,
+    "campaign-message": lambda store: store.campaign_messages,
+    "flow": lambda store: store.flows,
+    "flow-action": lambda store: store.flow_actions,
+    "flow-message": lambda store: store.flow_messages,
+    jobs.KIND: lambda store: store.jobs,
+}
+# What goes with its owner: (type of the owner, member that holds its id).
+_OWNERS = {
+    "campaign-message": ("campaign", "campaign_id"),
+    "flow-action": ("flow", "flow_id"),
+    "flow-message": ("flow-action", "action_id"),
+}
+
+
+def table(store: Store, kind: str) -> Table:
+    """All rows of a type, also those whose owner is gone."""
+    return _TABLES[kind](store)
+
+
+def find(store: Store, kind: str, row_id: str) -> Row | None:
+    """The row of a resource, unless it or what it belongs to is gone."""
+    if kind == "attribution":
+        event_id = row_id.partition(":")[0]
+        return next((row for row in store.attributions.get(event_id, ()) if row["id"] == row_id), None)
+    if kind not in _TABLES:
+        return None
+    row = _TABLES[kind](store).get(row_id)
+    if row is None or kind not in _OWNERS:
+        return row
+    owner, member = _OWNERS[kind]
+    return None if find(store, owner, row[member]) is None else row
+
+
+def related(store: Store, kind: str, row: Row, name: str) -> Sequence[Identity]:
+    """Identities on the other side of a relationship. What the account does not hold is an empty one."""
+    if kind == "attribution":
+        return [row[name]] if name in row else []
+    relation = _RELATIONS.get((kind, name))
+    return () if relation is None else relation(store, row)
+
+
+def _ids(row: Row, member: str) -> Iterable[str]:
+    held = row.get(member) or ()
+    return (held,) if isinstance(held, str) else held
+
+
+def _held(kind: str, member: str) -> Related:
+    """The row holds an id, or several, in ``member``."""
+
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        return [(kind, row_id) for row_id in _ids(row, member) if find(store, kind, row_id) is not None]
+
+    return relation
+
+
+def _holders(kind: str, member: str) -> Related:
+    """Rows of another type hold this row's id, alone or among others, in ``member``."""
+
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        rows = table(store, kind).rows.values()
+        return [(kind, other["id"]) for other in rows if row["id"] in _ids(other, member)]
+
+    return relation
+
+
+def _groups(kind: str) -> Related:
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        return [(kind, group_id) for group_id in store.groups_of(kind, row["id"]) if group_id in table(store, kind)]
+
+    return relation
+
+
+def _triggered(kind: str) -> Related:
+    """The flows that something of this type starts."""
+
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        return [
+            ("flow", flow["id"])
+            for flow in store.flows.rows.values()
+            if any(trigger["type"] == kind and trigger["id"] == row["id"] for trigger in flow["triggers"])
+        ]
+
+    return relation
+
+
+_RELATIONS: Mapping[tuple[str, str], Related] = {
+    ("event", "profile"): lambda _, row: (("profile", row["profile_id"]),),
+    ("event", "metric"): lambda _, row: (("metric", row["metric_id"]),),
+    ("event", "attributions"): lambda store, row: [
+        ("attribution", found["id"]) for found in store.attributions.get(row["id"], ())
+    ],
+    ("profile", "lists"): _groups("list"),
+    ("profile", "segments"): _groups("segment"),
+    (jobs.KIND, "lists"): _held("list", "list_ids"),
+    ("list", "flow-triggers"): _triggered("list"),
+    ("segment", "flow-triggers"): _triggered("segment"),
+    ("metric", "flow-triggers"): _triggered("metric"),
+    **{(kind, "tags"): _held("tag", "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    **{("tag", f"{kind}s"): _holders(kind, "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    ("tag", "tag-group"): _held("tag-group", "tag_group_id"),
+    ("tag-group", "tags"): _holders("tag", "tag_group_id"),
+    ("campaign", "campaign-messages"): _held("campaign-message", "message_ids"),
+    ("campaign-message", "campaign"): _held("campaign", "campaign_id"),
+    ("campaign-message", "template"): _held("template", "template_id"),
+    ("flow", "flow-actions"): _held("flow-action", "action_ids"),
+    ("flow-action", "flow"): _held("flow", "flow_id"),
+    ("flow-action", "flow-messages"): _held("flow-message", "message_ids"),
+    ("flow-message", "flow-action"): _held("flow-action", "action_id"),
+    ("flow-message", "template"): _held("template", "template_id"),
+}

@@ -1,0 +1,12 @@
+"""Points in time for the seeded account."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+
+
+def between(rng: random.Random, start: datetime, end: datetime, *, microseconds: bool = False) -> datetime:
+    """A point from ``start`` on and before ``end``, in whole seconds unless microseconds are asked for."""
+    span = max(1, int((end - start).total_seconds()))
+    return start + timedelta(seconds=rng.randrange(span), microseconds=rng.randrange(1_000_000) if microseconds else 0)

@@ -1,0 +1,85 @@
+"""Where a column comes from in a page: ``x-klaviyo-path``, parsed and followed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from klaviyo_client.protocol import Page
+from tap_klaviyo.model import Resource
+
+PATH = "x-klaviyo-path"
+OWN, INCLUDED = "own", "included"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed path.
+
+    Attributes:
+        root: where it starts: ``own`` (the page's resource), ``included`` (what that resource is related to), or the
+            name of another root, such as ``parent``.
+        relationship: the relationship that leads to it, for ``included``.
+        tokens: the steps of the JSON Pointer, unescaped; none for the root itself.
+    """
+
+    root: str
+    relationship: str | None
+    tokens: tuple[str, ...]
+
+
+@cache
+def parse_source(text: str) -> Source:
+    """``/attributes/name``, ``parent#/id`` or ``included:metric#/attributes/name`` as a Source.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    root, mark, pointer = text.rpartition("#")
+    kind, colon, relationship = root.partition(":")
+    if (
+        not (pointer.startswith("/") or (mark and not pointer))
+        or bool(mark) != bool(kind)
+        or (kind == INCLUDED) != bool(relationship)
+        or bool(colon) != bool(relationship)
+    ):
+        raise ValueError(f"{PATH} {text!r} is no path to a column")
+    # Names hold dots, spaces and `$`; only `/` and `~` are escaped in a JSON Pointer.
+    tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+    return Source(kind or OWN, relationship or None, tokens)
+
+
+def sources(schema: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Source]:
+    """The source of each of these columns."""
+    return {name: parse_source(schema["properties"][name][PATH]) for name in columns}
+
+
+def follow(source: Source, roots: Mapping[str, Any], page: Page) -> Any:
+    """The value at the end of a path, None where the page says nothing.
+
+    A to-many relationship gives the list of what was included of it.
+    """
+    value = roots.get(OWN if source.relationship else source.root)
+    if source.relationship is not None:
+        value = related(value, source.relationship, page) if value is not None else None
+    for token in source.tokens:
+        if not isinstance(value, dict):
+            return None
+        value = value.get(token)
+    return value
+
+
+def related(resource: Resource, relationship: str, page: Page) -> Any:
+    """The included resource that a relationship points to, a list of them where it is to-many.
+
+    None when nothing was sent; a resource that is linked but not included is left out.
+    """
+    linkage = ((resource.get("relationships") or {}).get(relationship) or {}).get("data")
+    if isinstance(linkage, list):
+        found = (page.included.get((entry["type"], entry["id"])) for entry in linkage)
+        return [resource for resource in found if resource is not None]
+    if not isinstance(linkage, dict):
+        return None
+    return page.included.get((linkage["type"], linkage["id"]))

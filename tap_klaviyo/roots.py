@@ -1,0 +1,112 @@
+"""What a table's paths start from: what of it is needed, what that asks of Klaviyo, what a page makes of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from klaviyo_client.protocol import Page
+from tap_klaviyo.model import Detail, Resource, Root, Table
+from tap_klaviyo.paths import INCLUDED, OWN, Source, follow, parse_source
+
+# Known before any page is read: the slice's parent, its pass, and the account itself.
+PARENT, PASS, ACCOUNT = "parent", "pass", "account"
+GIVEN = frozenset((PARENT, PASS, ACCOUNT))
+
+
+def needs_of(root: Root | Detail) -> tuple[Source, ...]:
+    """What a root is made of; of a detail, what names it and finds it."""
+    texts = root.needs if isinstance(root, Root) else (root.owner, root.match)
+    return tuple(map(parse_source, texts))
+
+
+def needed(table: Table, columns: Iterable[Source]) -> tuple[Root | Detail, ...]:
+    """The roots to evaluate for these columns: those that make rows, and those that something reads.
+
+    Raises:
+        ValueError: a column starts from a root that the table does not have.
+    """
+    read = {source.root for source in columns}
+    if unknown := read - {OWN, INCLUDED, *GIVEN, *(root.name for root in table.roots)}:
+        raise ValueError(f"{table.name} has no root called {' or '.join(sorted(unknown))}")
+    wanted: list[Root | Detail] = []
+    for root in reversed(table.roots):
+        if root.name in read or (isinstance(root, Root) and root.each):
+            wanted.insert(0, root)
+            read |= {source.root for source in needs_of(root)}
+    return tuple(wanted)
+
+
+def requirements(table: Table, columns: Iterable[Source]) -> list[Source]:
+    """What these columns need of the page, the parent and the account: paths with no root of the table's own."""
+    columns = list(columns)
+    found: list[Source] = []
+    roots = needed(table, columns)
+    views = {root.name: view for root in roots if isinstance(root, Root) and (view := _view(root))}
+    # A view is no more than what is read of it.
+    found += [Source(INCLUDED, view.relationship, ("id",)) for view in views.values()]
+    reads = [need for root in roots if root.name not in views for need in needs_of(root)]
+    for source in (*columns, *reads):
+        if source.root in views:
+            found.append(Source(INCLUDED, views[source.root].relationship, source.tokens))
+        elif source.root in (OWN, INCLUDED, *GIVEN):
+            found.append(source)
+    for root in roots:
+        if isinstance(root, Detail) and root.seen:
+            found += map(parse_source, root.seen)
+    return found
+
+
+def _view(root: Root) -> Source | None:
+    """The included resources that a root stands for as they are, when it does."""
+    if root.make is not None:
+        return None
+    (need,) = needs_of(root)
+    return need if need.relationship and not need.tokens else None
+
+
+def led_to(table: Table, source: Source) -> set[str]:
+    """The roots that a column's value is made of."""
+    by_name = {root.name: root for root in table.roots}
+    found, ahead = set(), [source.root]
+    while ahead:
+        name = ahead.pop()
+        found.add(name)
+        ahead += [need.root for need in needs_of(by_name[name])] if name in by_name else []
+    return found
+
+
+def expand(
+    roots: Iterable[Root | Detail],
+    resource: Resource,
+    page: Page,
+    given: Mapping[str, Any],
+    kept: Mapping[str, Mapping[str, Any]],
+) -> Iterator[dict[str, Any]]:
+    """The roots' values, once for each row that the resource gives.
+
+    ``given`` holds the values of ``parent``, ``pass`` and ``account``, ``kept`` those of each detail by id.
+    """
+    rows: list[dict[str, Any]] = [{**given, OWN: resource}]
+    for root in roots:
+        if isinstance(root, Detail):
+            match = parse_source(root.match)
+            known = kept.get(root.name, {})
+            for row in rows:
+                row[root.name] = known.get(follow(match, row, page))
+            continue
+        if root.each:
+            rows = [{**row, root.name: value} for row in rows for value in _elements(_made(root, row, page))]
+        else:
+            for row in rows:
+                row[root.name] = _made(root, row, page)
+    yield from rows
+
+
+def _made(root: Root, row: Mapping[str, Any], page: Page) -> Any:
+    values = [follow(need, row, page) for need in needs_of(root)]
+    return root.make(*values) if root.make else values[0]
+
+
+def _elements(value: Any) -> Iterable[Any]:
+    return value if isinstance(value, (list, tuple)) else ()

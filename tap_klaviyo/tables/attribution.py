@@ -1,0 +1,101 @@
+"""Which message an event is owed to. Pure.
+
+Klaviyo says it with ``attribution`` resources, which hold nothing but relationships. Old events may still carry the
+``$attribution`` object that came before them (gone from the API since revision 2024-02-15).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from klaviyo_client.protocol import Page
+from tap_klaviyo.model import Resource
+from tap_klaviyo.paths import related
+from tap_klaviyo.tables.shapes import distinct
+
+# A metric's name tells the channel of its messages. Text messages were called SMS until 2026-07-01.
+_CHANNELS = {"email": "email", "sms": "sms", "text message": "sms", "push": "push", "whatsapp": "whatsapp"}
+
+
+def every(attributions: Any, legacy: Any) -> list[dict[str, Any]]:
+    """The attributions of one event, each as {"attributed_event_id", "flow", "message", "variation", "look_up"}.
+
+    ``look_up`` is the id of the event that knows the rest. The old object knows all of it by itself, and adds
+    "send_ts", "channel" and "group_ids".
+    """
+    found = [_of_resource(resource) for resource in attributions or ()]
+    return found or ([_of_object(legacy)] if isinstance(legacy, dict) else [])
+
+
+def first(attributions: Any, legacy: Any) -> dict[str, Any] | None:
+    """The first of ``every``: one event has one row."""
+    return next(iter(every(attributions, legacy)), None)
+
+
+def sent(page: Page) -> Mapping[str, Any]:
+    """Of each event that is about a message: when it was sent ("send_ts", epoch seconds), "channel", "group_ids"."""
+    found = {}
+    for event in page.data:
+        properties = (event.get("attributes") or {}).get("event_properties")
+        if not isinstance(properties, dict) or not ("$group_ids" in properties or "$message" in properties):
+            continue
+        found[event["id"]] = {
+            "send_ts": _send_ts(properties),
+            "channel": _channel(related(event, "metric", page)),
+            "group_ids": distinct(properties.get("$group_ids")),
+        }
+    return found
+
+
+def origin(attribution: Any, attributed: Any) -> dict[str, Any]:
+    """What is known of the message: from the attributed event, or from the old object."""
+    return {**(attributed or {}), **{name: value for name, value in (attribution or {}).items() if value is not None}}
+
+
+def _of_resource(resource: Resource) -> dict[str, Any]:
+    event = _linked(resource, "attributed-event")
+    return {
+        "attributed_event_id": event,
+        "flow": _linked(resource, "flow"),
+        # As the old `$message` had it: a flow's message, or the campaign.
+        "message": _linked(resource, "flow-message")
+        or _linked(resource, "campaign")
+        or _linked(resource, "campaign-message"),
+        "variation": _linked(resource, "flow-message-variation"),
+        "look_up": event,
+    }
+
+
+def _of_object(legacy: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "attributed_event_id": legacy.get("$attributed_event_id") or None,
+        "flow": legacy.get("$flow"),
+        "message": legacy.get("$message"),
+        "variation": legacy.get("$variation"),
+        "send_ts": legacy.get("$send_ts") or None,
+        "channel": legacy.get("$attributed_channel"),
+        "group_ids": distinct(legacy.get("$group_ids")),
+        "look_up": None,
+    }
+
+
+def _linked(resource: Resource, name: str) -> str | None:
+    linkage = ((resource.get("relationships") or {}).get(name) or {}).get("data")
+    return linkage.get("id") if isinstance(linkage, dict) else None
+
+
+def _send_ts(properties: Mapping[str, Any]) -> int | None:
+    """The epoch part of ``<epoch>:<message id>``, or the time that the sender noted."""
+    cohort = re.match(r"(\d{1,12}):", str(properties.get("$_cohort$message_send_cohort") or ""))
+    if cohort:
+        return int(cohort[1])
+    internal = properties.get("$internal")
+    noted = internal.get("send_timestamp") if isinstance(internal, dict) else None
+    return noted if isinstance(noted, int) else None
+
+
+def _channel(metric: Resource | None) -> str | None:
+    name = str(((metric or {}).get("attributes") or {}).get("name") or "").casefold()
+    return next((channel for word, channel in _CHANNELS.items() if word in name), None)

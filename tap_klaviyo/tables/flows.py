@@ -1,0 +1,93 @@
+"""Flows, their actions and the messages these send: all from one pass for each, archived and not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from klaviyo_client.protocol import Page
+from tap_klaviyo.model import Collection, Detail, Root, Table, each
+
+FLOWS = Collection(
+    "flows", "get_flows", "flow", bookmark="updated", passes=({"archived": False}, {"archived": True}), reread=True
+)
+
+
+def messages_of(definition: Any) -> Iterator[Any]:
+    """Every message that an action's definition holds.
+
+    A/B tests and content experiments keep theirs in the main action and in the variations of the running experiment.
+    """
+    for holder in _holders(definition):
+        data = holder.get("data") if isinstance(holder, dict) else None
+        if isinstance(data, dict) and isinstance(data.get("message"), dict):
+            yield data["message"]
+
+
+def _holders(definition: Any) -> Iterator[Any]:
+    yield definition
+    data = definition.get("data") if isinstance(definition, dict) else None
+    if isinstance(data, dict):
+        yield data.get("main_action")
+        experiment = data.get("current_experiment")
+        variations = experiment.get("variations") if isinstance(experiment, dict) else None
+        yield from variations if isinstance(variations, list) else ()
+
+
+def first_message(definition: Any) -> Any:
+    """The message that an action is about, None for one that sends nothing."""
+    return next(messages_of(definition), None)
+
+
+def _stamped(page: Page) -> Mapping[str, Any]:
+    """Created, updated and channel of each message; Klaviyo writes "Email" here and "email" elsewhere."""
+    found = {}
+    for message in page.data:
+        attributes = message.get("attributes") or {}
+        channel = attributes.get("channel")
+        found[message["id"]] = {**attributes, "channel": channel.lower() if isinstance(channel, str) else channel}
+    return found
+
+
+_ACTIONS = each("action", "included:flow-actions#")
+_DELETED = "What is deleted stays as it was last read, so that old events still find it."
+
+TABLES = (
+    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", gone=_DELETED),
+    Table(
+        "flow_actions",
+        FLOWS,
+        key=("flow_action_id",),
+        bookmark="flow_updated",
+        roots=(_ACTIONS, Root("message", ("action#/attributes/definition",), first_message)),
+        gone=_DELETED,
+    ),
+    Table(
+        "flow_action_messages",
+        FLOWS,
+        key=("flow_action_message_id",),
+        bookmark="flow_updated",
+        roots=(
+            _ACTIONS,
+            each("message", "action#/attributes/definition", make=lambda definition: list(messages_of(definition))),
+            Detail(
+                "stamp",
+                "get_flow_action_messages",
+                owners="flow action",
+                owner="action#/id",
+                match="message#/id",
+                keep=_stamped,
+                query={"fields[flow-message]": "channel,created,updated"},
+            ),
+        ),
+        gone=_DELETED,
+    ),
+    Table(
+        "flow_tags",
+        FLOWS,
+        key=("flow_id", "tag_id"),
+        bookmark="flow_updated",
+        roots=(each("tag", "/relationships/tags/data"),),
+        gone="A tag taken off stays.",
+    ),
+)

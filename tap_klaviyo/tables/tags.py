@@ -1,0 +1,9 @@
+"""Tags, which campaigns, flows, lists and segments carry."""
+
+from __future__ import annotations
+
+from tap_klaviyo.model import Collection, Table
+
+TAGS = Collection("tags", "get_tags", "tag")
+
+TABLES = (Table("tags", TAGS, key=("tag_id",), gone="A deleted tag stays as it was last read."),)

@@ -1,0 +1,96 @@
+"""JSON values made what a column's type promises. Pure."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+Convert = Callable[[Any], Any]
+
+
+class Unfit(ValueError):
+    """A value that cannot be made what the column's type promises."""
+
+
+def converter(column: Mapping[str, Any]) -> Convert:
+    """The function that makes a JSON value what the column's type promises, or raises Unfit."""
+    types = column["type"] if isinstance(column["type"], list) else [column["type"]]
+    kind = next(name for name in types if name != "null")
+    if kind == "string" and column.get("format") == "date-time":
+        return as_datetime
+    return _CONVERTERS[kind]
+
+
+def as_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def as_number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise Unfit
+    if isinstance(value, int):
+        return value
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise Unfit from error
+    # JSON has neither NaN nor infinity: the writer would make them null without a word.
+    if not math.isfinite(number):
+        raise Unfit
+    return number
+
+
+def as_integer(value: Any) -> int:
+    number = as_number(value)
+    if number != int(number):
+        raise Unfit
+    return int(number)
+
+
+def as_boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    match value:
+        case "true" | "True" | 1:
+            return True
+        case "false" | "False" | 0:
+            return False
+    raise Unfit
+
+
+def as_object(value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise Unfit
+    return value
+
+
+def as_array(value: Any) -> list[Any]:
+    if not isinstance(value, list):
+        raise Unfit
+    return value
+
+
+def as_datetime(value: Any) -> str:
+    """RFC 3339 in UTC, as ``2026-01-31T12:00:00+00:00``; texts of this form sort as their moments do."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=UTC)
+        return moment.astimezone(UTC).isoformat()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise Unfit from error
+
+
+_CONVERTERS: Mapping[str, Convert] = {
+    "string": as_text,
+    "number": as_number,
+    "integer": as_integer,
+    "boolean": as_boolean,
+    "object": as_object,
+    "array": as_array,
+}

@@ -1,0 +1,267 @@
+"""One pass over a collection: what it asks for beyond the pages, and what it does without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from klaviyo_client import errors
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.protocol import Page
+from tap_klaviyo import details, schemas
+from tap_klaviyo.feed import Account, Selected
+from tap_klaviyo.tables import COLLECTIONS, TABLES
+
+NOW = datetime(2026, 6, 1, tzinfo=UTC)
+BY_NAME = {table.name: table for table in TABLES}
+
+
+class Scripted(KlaviyoClient):
+    """An account that answers each operation as told, and remembers what it was asked."""
+
+    def __init__(self, answers: Mapping[str, Callable[[Mapping[str, str]], Page]]) -> None:
+        super().__init__(api_key="pk_test")
+        self._answers = answers
+        self.asked: list[tuple[str, str | None]] = []
+
+    def pages(self, name: str, *, path: Any = None, query: Any = None) -> Iterator[Page]:
+        self.asked.append((name, (path or {}).get("id")))
+        yield self._answers[name]({**(query or {}), **(path or {})})
+
+
+def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any) -> Account:
+    """A run over these tables, with all of their columns or some."""
+    selected = []
+    for name in names:
+        schema = schemas.load(name)
+        selected.append(Selected(BY_NAME[name], schema, columns or tuple(schema["properties"])))
+    return Account(client, NOW, selected, COLLECTIONS, **options)
+
+
+def rows(run: Account, name: str) -> list[dict[str, Any]]:
+    batches = run.read(BY_NAME[name].collection, None)
+    return [row for batch in batches for row in batch.rows.get(name, ())]
+
+
+def event(name: str, attributed_to: str | None = None, **properties: Any) -> dict[str, Any]:
+    """An event of 2026; one that is attributed carries its attribution's id."""
+    made: dict[str, Any] = {
+        "type": "event",
+        "id": name,
+        "attributes": {"datetime": "2026-01-01T00:00:00Z", "event_properties": properties},
+        "relationships": {},
+    }
+    if attributed_to:
+        made["relationships"]["attributions"] = {"data": [{"type": "attribution", "id": f"{name}-{attributed_to}"}]}
+    return made
+
+
+def page_of(*events: dict[str, Any]) -> Page:
+    links = [entry for found in events for entry in found["relationships"].get("attributions", {}).get("data", ())]
+    included = {
+        ("attribution", link["id"]): {
+            "id": link["id"],
+            "relationships": {"attributed-event": {"data": {"type": "event", "id": link["id"].partition("-")[2]}}},
+        }
+        for link in links
+    }
+    return Page(list(events), included)
+
+
+def sent(*groups: str) -> dict[str, Any]:
+    return {"$message": "M", "$group_ids": list(groups), "$_cohort$message_send_cohort": "1700000000:M"}
+
+
+def test_an_attributed_event_that_was_read_is_not_asked_for() -> None:
+    """Only one that is not in the account's pages so far costs a call, and it costs one for all that point at it."""
+    client = Scripted(
+        {
+            "get_events": lambda _: page_of(
+                event("click", **sent("G1", "G1", "G2")),
+                event("order", "click"),
+                event("other", "far"),
+                event("third", "far"),
+            ),
+            "get_event": lambda asked: Page([event(asked["id"], **sent("G3"))]),
+        }
+    )
+    found = rows(account(client, "event_attribution_group_ids"), "event_attribution_group_ids")
+    assert [(row["event_id"], row["group_id"]) for row in found] == [
+        ("order", "G1"),
+        ("order", "G2"),
+        ("other", "G3"),
+        ("third", "G3"),
+    ]
+    assert client.asked == [("get_events", None), ("get_event", "far")]
+
+
+def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCaptureFixture) -> None:
+    """One warning that names it; the event that points at it keeps its row and its id."""
+
+    def gone(asked: Mapping[str, str]) -> Page:
+        raise errors.NotFound("gone", status=404, operation="get_event")
+
+    client = Scripted({"get_events": lambda _: page_of(event("order", "far")), "get_event": gone})
+    (row,) = rows(account(client, "events"), "events")
+    assert (row["attribution_attributed_event_id"], row["attribution_send_ts"]) == ("far", None)
+    assert ["far" in record.getMessage() for record in caplog.records] == [True]
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A history of any length fits into memory; what was forgotten is asked for."""
+    monkeypatch.setattr(details, "MEMORY", 2)
+    client = Scripted(
+        {
+            "get_events": lambda _: page_of(
+                *(event(name, **sent(name)) for name in ("a", "b", "c")), event("order", "a"), event("late", "c")
+            ),
+            "get_event": lambda asked: Page([event(asked["id"], **sent("again"))]),
+        }
+    )
+    found = rows(account(client, "event_attribution_group_ids"), "event_attribution_group_ids")
+    assert [(row["event_id"], row["group_id"]) for row in found] == [("order", "again"), ("late", "c")]
+
+
+def test_no_call_for_columns_that_need_none() -> None:
+    """Ids of attributions come with the events; only what the attributed event knows is looked up."""
+    client = Scripted({"get_events": lambda _: page_of(event("order", "far"))})
+    run = account(client, "events", columns=("id", "event_datetime", "attribution_attributed_event_id"))
+    assert [row["attribution_attributed_event_id"] for row in rows(run, "events")] == ["far"]
+    assert client.asked == [("get_events", None)]
+
+
+def campaigns(_: Mapping[str, str]) -> Page:
+    """One campaign with a message, in the pass of unarchived e-mail; nothing in the others."""
+    if 'equals(messages.channel,"email")' not in _["filter"] or "archived,true" in _["filter"]:
+        return Page([])
+    link = {"type": "campaign-message", "id": "MSG"}
+    campaign = {
+        "type": "campaign",
+        "id": "CAM",
+        "attributes": {"updated_at": "2026-01-01T00:00:00Z"},
+        "relationships": {"campaign-messages": {"data": [link]}},
+    }
+    return Page([campaign], {("campaign-message", "MSG"): {**link, "attributes": {}, "relationships": {}}})
+
+
+TEMPLATE = {"template": {"data": {"type": "template", "id": "TEM"}}}
+
+
+def test_templates_of_messages_cost_a_call_for_each_campaign() -> None:
+    """And only when one of their columns is selected."""
+    client = Scripted(
+        {
+            "get_campaigns": campaigns,
+            "get_messages_for_campaign": lambda _: Page([{"id": "MSG", "relationships": TEMPLATE}]),
+        }
+    )
+    (row,) = rows(account(client, "campaign_messages"), "campaign_messages")
+    assert (row["template_data_id"], row["template_data_type"], row["campaign_data_id"]) == ("TEM", "template", "CAM")
+    assert [asked for asked in client.asked if asked[1]] == [("get_messages_for_campaign", "CAM")]
+
+    client.asked.clear()
+    key = ("campaign_message_id", "campaign_updated_at")
+    assert rows(account(client, "campaign_messages", columns=key), "campaign_messages")
+    assert {name for name, _ in client.asked} == {"get_campaigns"}
+
+
+def test_a_column_whose_scope_is_missing_is_null() -> None:
+    """It is named, asked for once only, and the rest of the table comes."""
+
+    def forbidden(_: Mapping[str, str]) -> Page:
+        raise errors.NotAllowed("no", status=403, operation="get_messages_for_campaign")
+
+    client = Scripted({"get_campaigns": campaigns, "get_messages_for_campaign": forbidden})
+    told: list[list[str]] = []
+    run = account(client, "campaign_messages", denied=lambda columns, _: told.append(list(columns)))
+    assert [row["template_data_id"] for row in rows(run, "campaign_messages")] == [None]
+    assert told == [["campaign_messages.template_data_type", "campaign_messages.template_data_id"]]
+
+
+def test_the_account_is_asked_for_once_and_may_be_hidden() -> None:
+    """Its id is in the key of memberships; without the scope the key is null and the membership comes."""
+    lists = Page([{"type": "list", "id": "L", "attributes": {"name": "n"}}])
+    members = Page([{"type": "profile", "id": "P", "attributes": {"joined_group_at": "2026-01-01T00:00:00Z"}}])
+    answers = {
+        "get_lists": lambda _: lists,
+        "get_profiles_for_list": lambda _: members,
+        "get_accounts": lambda _: Page([{"type": "account", "id": "ACC"}]),
+    }
+    client = Scripted(answers)
+    run = account(client, "member_lists", "stg_member_lists")
+    batch = next(run.read(COLLECTIONS["list_profiles"], None))
+    assert [row["_account_id"] for row in batch.rows["stg_member_lists"]] == ["ACC"]
+    assert [len(row["key"]) for row in batch.rows["member_lists"]] == [32]
+    assert [name for name, _ in client.asked].count("get_accounts") == 1
+
+    def forbidden(_: Mapping[str, str]) -> Page:
+        raise errors.NotAllowed("no", status=403, operation="get_accounts")
+
+    told: list[list[str]] = []
+    client = Scripted({**answers, "get_accounts": forbidden})
+    run = account(client, "member_lists", denied=lambda columns, _: told.append(list(columns)))
+    assert [(row["key"], row["member_id"]) for row in rows(run, "member_lists")] == [(None, "P")]
+    assert told == [["member_lists.key"]]
+
+
+def metrics(*names: str) -> Page:
+    return Page([{"type": "metric", "id": name.upper(), "attributes": {"name": name}} for name in names])
+
+
+def test_only_events_of_the_wanted_metrics_are_asked_for(caplog: pytest.LogCaptureFixture) -> None:
+    """Their names are looked up once; one that is unknown is warned of, and none at all is an error."""
+    filters = []
+
+    def events(query: Mapping[str, str]) -> Page:
+        filters.append(query["filter"])
+        return Page([])
+
+    client = Scripted({"get_metrics": lambda _: metrics("ordered", "opened"), "get_events": events})
+    run = account(client, "metrics", "events", event_metrics=["Ordered", "closed"])
+    assert len(rows(run, "metrics")) == 2
+    assert rows(run, "events") == []
+    assert filters == ['equals(metric_id,["ORDERED"])']
+    assert [name for name, _ in client.asked] == ["get_metrics", "get_events"]
+    assert [record.getMessage() for record in caplog.records] == [
+        "event_metrics: the account has no metric called closed"
+    ]
+
+    with pytest.raises(errors.SettingsError, match="no metric called closed"):
+        rows(account(client, "events", event_metrics=["closed"]), "events")
+
+
+def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
+    """The setting decides; passes then publish their bookmark when all of them are done."""
+    filters: list[str] = []
+
+    def flows(query: Mapping[str, str]) -> Page:
+        filters.append(query.get("filter", ""))
+        return Page([{"type": "flow", "id": "F", "attributes": {"updated": "2026-02-01T00:00:00Z"}}])
+
+    since = datetime(2026, 1, 1, tzinfo=UTC)
+    for reread in ((), ("flows",)):
+        run = account(Scripted({"get_flows": flows}), "flows", reread=reread)
+        edges = [batch.edge for batch in run.read(COLLECTIONS["flows"], since)]
+        assert edges == [None, None, "2026-02-01T00:00:00+00:00"]
+    bounded = [
+        f"and(equals(archived,{value}),greater-or-equal(updated,2026-01-01T00:00:00Z))" for value in ("false", "true")
+    ]
+    assert filters == [*bounded, "equals(archived,false)", "equals(archived,true)"]
+
+
+def test_members_are_read_of_every_list_whatever_changed() -> None:
+    """An incremental read of the lists does not know all of them, so the members' pass lists them itself."""
+    old, new = ({"type": "list", "id": name, "attributes": {"updated": "2026-03-01T00:00:00Z"}} for name in "AB")
+    client = Scripted(
+        {
+            "get_lists": lambda query: Page([new] if "filter" in query else [old, new]),
+            "get_profiles_for_list": lambda _: Page([]),
+        }
+    )
+    run = account(client, "lists", "list_profiles", columns=("list_id",), reread=())
+    list(run.read(COLLECTIONS["lists"], datetime(2026, 2, 1, tzinfo=UTC)))
+    list(run.read(COLLECTIONS["list_profiles"], None))
+    assert [owner for name, owner in client.asked if name == "get_profiles_for_list"] == ["A", "B"]

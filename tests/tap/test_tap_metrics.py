@@ -1,0 +1,82 @@
+"""The setting event_metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tap_klaviyo.metrics import MOST, PRESETS, chosen, conditions
+
+
+def metric(name: str, integration: Any = "Klaviyo") -> dict[str, Any]:
+    origin = {"name": integration} if isinstance(integration, str) else integration
+    return {"id": f"<{name}>", "attributes": {"name": name, "integration": origin}}
+
+
+ACCOUNT = [
+    metric("Received Email"),
+    metric("Received SMS"),
+    metric("Received Text Message"),
+    metric("Failed to deliver Text Message"),
+    metric("Subscribed to Email Marketing", None),
+    metric("Received Email", "Shopify") | {"id": "another"},
+    metric("Placed Order", "Shopify"),
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "ids"),
+    [
+        (["placed  ORDER"], ["<Placed Order>"]),
+        (["<Placed Order>"], ["<Placed Order>"]),
+        (["received sms"], ["<Received SMS>", "<Received Text Message>"]),
+        (["Received Text Message"], ["<Received SMS>", "<Received Text Message>"]),
+        (["Received Email"], ["<Received Email>", "another"]),
+        (
+            ["Placed Order", "Placed Order", "received sms"],
+            ["<Received SMS>", "<Received Text Message>", "<Placed Order>"],
+        ),
+    ],
+)
+def test_names_and_ids_are_found(wanted: list[str], ids: list[str]) -> None:
+    """In any case; the old SMS names and the new ones stand for each other; each once, in the account's order."""
+    assert chosen(wanted, ACCOUNT) == (ids, [])
+
+
+def test_the_preset_takes_the_engagement_with_messages() -> None:
+    """Old and new names, of Klaviyo's own integration only; together with other names."""
+    found = [
+        "<Received Email>",
+        "<Received SMS>",
+        "<Received Text Message>",
+        "<Failed to deliver Text Message>",
+        "<Subscribed to Email Marketing>",
+    ]
+    assert chosen([" Engagement"], ACCOUNT) == (found, [])
+    assert chosen(["engagement", "Placed Order"], ACCOUNT)[0] == [*found, "<Placed Order>"]
+
+
+def test_every_metric_of_the_specifications_list_is_in_the_preset() -> None:
+    """The eleven names that the V2 specification prints."""
+    printed = (
+        *("received email", "received sms", "bounced email", "failed to deliver sms", "clicked email", "clicked sms"),
+        *("opened email", "marked email as spam", "unsubscribed", "unsubscribed from sms marketing"),
+        "subscribed to list",
+    )
+    assert set(printed) <= {name.casefold() for name in PRESETS["engagement"]}
+
+
+def test_what_no_metric_answers_to_is_told() -> None:
+    """A slip, or a metric whose first event is still to come."""
+    assert chosen(["Placed Odrer", "Placed Order"], ACCOUNT) == (["<Placed Order>"], ["Placed Odrer"])
+    assert chosen(["nothing"], ACCOUNT) == ([], ["nothing"])
+
+
+def test_many_metrics_take_several_requests() -> None:
+    """So that no address gets too long; every id is in one of them."""
+    ids = [f"M{number}" for number in range(2 * MOST + 1)]
+    made = conditions(ids)
+    assert len(made) == 3
+    assert [text.count('"') // 2 for (text,) in made] == [MOST, MOST, 1]
+    assert made[-1] == ('equals(metric_id,["M200"])',)

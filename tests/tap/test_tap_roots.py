@@ -1,0 +1,109 @@
+"""Rows that are no straight projection of a resource."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from klaviyo_client.protocol import Page
+from tap_klaviyo.model import Collection, Detail, Root, Table, each
+from tap_klaviyo.paths import parse_source
+from tap_klaviyo.projection import Projection
+from tap_klaviyo.roots import expand, led_to, needed
+
+COLLECTION = Collection("things", "get_lists", "list")
+DETAIL = Detail("more", "get_list", owners="thing", owner="/id", match="/id", keep=lambda _: {})
+TABLE = Table(
+    "parts",
+    COLLECTION,
+    key=("thing_id", "part"),
+    roots=(
+        each("part", "/attributes/parts"),
+        Root("double", ("part#",), lambda part: part * 2),
+        DETAIL,
+        Root("size", ("more#/size",), lambda size: size),
+    ),
+)
+SCHEMA = {
+    "properties": {
+        "thing_id": {"type": "string", "x-klaviyo-path": "/id"},
+        "part": {"type": "string", "x-klaviyo-path": "part#"},
+        "double": {"type": ["string", "null"], "x-klaviyo-path": "double#"},
+        "size": {"type": ["integer", "null"], "x-klaviyo-path": "size#"},
+    }
+}
+
+
+def rows(parts: Any, *columns: str, kept: Any = None) -> list[dict[str, Any]]:
+    """What the table makes of one thing with these parts."""
+    page = Page([{"id": "T", "attributes": {"parts": parts}}])
+    before = copy.deepcopy(page)
+    made = Projection(TABLE, SCHEMA, columns or tuple(SCHEMA["properties"])).rows(page.data[0], page, {}, kept)
+    assert page == before
+    return made
+
+
+def test_a_list_becomes_a_row_for_each_element() -> None:
+    """Each with what is made of it, and what a call brought for its owner."""
+    assert rows(["a", "b"], kept={"more": {"T": {"size": 3}}}) == [
+        {"thing_id": "T", "part": "a", "double": "aa", "size": 3},
+        {"thing_id": "T", "part": "b", "double": "bb", "size": 3},
+    ]
+    assert rows(["a"], kept={"more": {"T": None}})[0]["size"] is None
+
+
+@pytest.mark.parametrize("nothing", [None, [], {}, "text", 5])
+def test_what_is_no_list_gives_no_row(nothing: Any) -> None:
+    """Klaviyo writes null for an empty list now and then."""
+    assert rows(nothing) == []
+
+
+@given(parts=st.lists(st.sampled_from(["a", "b", "c"]), max_size=6))
+def test_a_key_comes_once(parts: list[str]) -> None:
+    """A list may name one thing twice; a target that upserts must not get it twice."""
+    assert sorted(row["part"] for row in rows(parts, "thing_id", "part")) == sorted(set(parts))
+
+
+def test_rows_without_a_key_are_left_out_and_counted() -> None:
+    """They could be neither inserted nor found again; somebody is told."""
+    projection = Projection(TABLE, SCHEMA, ("thing_id", "part"))
+    page = Page([{"id": "T", "attributes": {"parts": ["a", None]}}])
+    assert [row["part"] for row in projection.rows(page.data[0], page)] == ["a"]
+    assert list(projection.complaints()) == [": 1 rows were left out because a column of their key was null"]
+
+
+def test_only_roots_that_are_read_are_made() -> None:
+    """A detail costs calls; what makes rows is always needed."""
+    assert [root.name for root in needed(TABLE, [parse_source("/id")])] == ["part"]
+    assert [root.name for root in needed(TABLE, [parse_source("size#")])] == ["part", "more", "size"]
+    assert Projection(TABLE, SCHEMA, ("thing_id", "part", "double")).details == ()
+    assert Projection(TABLE, SCHEMA, ("thing_id", "size")).details == (DETAIL,)
+
+
+def test_a_column_tells_what_it_is_made_of() -> None:
+    """So that a missing scope can name the columns that it empties."""
+    assert led_to(TABLE, parse_source("size#")) == {"size", "more", "own"}
+    assert led_to(TABLE, parse_source("double#")) == {"double", "part", "own"}
+
+
+def test_an_unknown_root_is_refused() -> None:
+    """A slip in a schema file fails at start-up, not as a column of nulls."""
+    with pytest.raises(ValueError, match="parts has no root called other"):
+        needed(TABLE, [parse_source("other#/id")])
+
+
+def test_included_resources_multiply_what_they_hold() -> None:
+    """A chain of lists: every part of every included resource; one that was not sent is passed over."""
+    roots = (each("box", "included:boxes#"), each("part", "box#/attributes/parts"))
+    resource = {
+        "id": "T",
+        "relationships": {"boxes": {"data": [{"type": "box", "id": name} for name in ("1", "gone", "2")]}},
+    }
+    included = {("box", name): {"id": name, "attributes": {"parts": [name, name * 2]}} for name in ("1", "2")}
+    page = Page([resource], included)
+    found = [(values["box"]["id"], values["part"]) for values in expand(roots, resource, page, {}, {})]
+    assert found == [("1", "1"), ("1", "11"), ("2", "2"), ("2", "22")]

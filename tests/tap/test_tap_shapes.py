@@ -1,0 +1,151 @@
+"""The small pure functions of the tables: attributions, flow messages, memberships."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from klaviyo_client.protocol import Page
+from tap_klaviyo.tables import attribution
+from tap_klaviyo.tables.flows import first_message, messages_of
+from tap_klaviyo.tables.groups import md5_of, member_key, subscription
+from tap_klaviyo.tables.shapes import distinct, numbered, where
+
+
+def linked(**names: str) -> dict[str, Any]:
+    """An attribution resource with these relationships."""
+    data = {name.replace("_", "-"): {"data": {"type": name, "id": value}} for name, value in names.items()}
+    return {"type": "attribution", "id": "A", "relationships": data}
+
+
+CAMPAIGN = linked(event="E", attributed_event="C", campaign="CAM", campaign_message="MSG")
+FLOW = linked(event="E", attributed_event="D", flow="FLO", flow_message="FM", flow_message_variation="V")
+LEGACY = {
+    "$attributed_event_id": "OLD",
+    "$message": "CAM",
+    "$send_ts": 1700000000,
+    "$attributed_channel": "email",
+    "$group_ids": ["G", "G", "H"],
+}
+
+
+def test_an_attribution_names_its_message() -> None:
+    """A campaign's is the campaign, as the old property had it; a flow's is the flow's message."""
+    campaign, flow = attribution.every([CAMPAIGN, FLOW], None)
+    assert (campaign["message"], campaign["flow"], campaign["variation"]) == ("CAM", None, None)
+    assert (flow["message"], flow["flow"], flow["variation"]) == ("FM", "FLO", "V")
+    assert (flow["attributed_event_id"], flow["look_up"]) == ("D", "D")
+    assert attribution.first([CAMPAIGN, FLOW], None) == campaign
+
+
+def test_the_old_object_counts_only_where_there_is_no_resource() -> None:
+    """It knows all by itself, so that nothing is looked up."""
+    assert attribution.every([CAMPAIGN], LEGACY) == attribution.every([CAMPAIGN], None)
+    (old,) = attribution.every([], LEGACY)
+    assert (old["attributed_event_id"], old["look_up"]) == ("OLD", None)
+    assert attribution.origin(old, None)["group_ids"] == ["G", "H"]
+    assert attribution.first(None, {"$attributed_event_id": "", "$send_ts": 0})["attributed_event_id"] is None
+    assert attribution.first(None, "text") is None
+    assert attribution.first(None, None) is None
+
+
+@pytest.mark.parametrize(
+    ("properties", "sent"),
+    [
+        ({"$message": "M", "$_cohort$message_send_cohort": "1700000000:M"}, 1700000000),
+        ({"$message": "M", "$internal": {"send_timestamp": 1700000001}}, 1700000001),
+        ({"$message": "M", "$_cohort$message_send_cohort": "soon:M", "$internal": "?"}, None),
+    ],
+)
+def test_an_attributed_event_knows_when_its_message_was_sent(properties: dict[str, Any], sent: int | None) -> None:
+    """From its cohort, or from what the sender noted."""
+    assert attribution.sent(Page([{"id": "C", "attributes": {"event_properties": properties}}]))["C"]["send_ts"] == sent
+
+
+@pytest.mark.parametrize(
+    ("name", "channel"),
+    [
+        ("Clicked Email", "email"),
+        ("Clicked SMS", "sms"),
+        ("Received Text Message", "sms"),
+        ("Opened Push", "push"),
+        ("Read WhatsApp", "whatsapp"),
+        ("Clicked Thing", None),
+    ],
+)
+def test_the_metric_of_an_attributed_event_tells_the_channel(name: str, channel: str | None) -> None:
+    """And events that are about no message are not kept."""
+    event = {
+        "id": "C",
+        "attributes": {"event_properties": {"$group_ids": ["G"]}},
+        "relationships": {"metric": {"data": {"type": "metric", "id": "M"}}},
+    }
+    other = {"id": "X", "attributes": {"event_properties": None}}
+    page = Page([event, other], {("metric", "M"): {"id": "M", "attributes": {"name": name}}})
+    assert attribution.sent(page) == {"C": {"send_ts": None, "channel": channel, "group_ids": ["G"]}}
+
+
+MESSAGE = {"id": "M1"}
+
+
+@pytest.mark.parametrize(
+    ("definition", "ids"),
+    [
+        ({"type": "send-email", "data": {"message": MESSAGE}}, ["M1"]),
+        ({"type": "time-delay", "data": {"value": 1}}, []),
+        ({"type": "code"}, []),
+        (None, []),
+        (
+            {
+                "type": "ab-test",
+                "data": {
+                    "main_action": {"data": {"message": MESSAGE}},
+                    "current_experiment": {"variations": [{"data": {"message": {"id": "M2"}}}, {"data": None}, None]},
+                },
+            },
+            ["M1", "M2"],
+        ),
+        ({"type": "ab-test", "data": {"main_action": None, "current_experiment": None}}, []),
+    ],
+)
+def test_messages_are_found_wherever_a_definition_holds_them(definition: Any, ids: list[str]) -> None:
+    """In the step itself, or in its test's main action and variations."""
+    assert [message["id"] for message in messages_of(definition)] == ids
+    assert (first_message(definition) or {}).get("id") == next(iter(ids), None)
+
+
+def test_a_member_is_subscribed_unless_klaviyo_says_otherwise() -> None:
+    """Suppressed on this list, or unsubscribed from everything; another list's suppressions are not its business."""
+    early, late = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
+    here = [
+        {"list_id": "L", "timestamp": early},
+        {"list_id": "L", "timestamp": late},
+        {"list_id": "X", "timestamp": "9"},
+    ]
+    assert subscription("L", here, "SUBSCRIBED") == {"subscribed": False, "unsubscribed_at": late}
+    assert subscription("Y", here, "SUBSCRIBED") == {"subscribed": True, "unsubscribed_at": None}
+    assert subscription("L", None, "NEVER_SUBSCRIBED")["subscribed"] is True
+    assert subscription("L", [], "UNSUBSCRIBED")["subscribed"] is False
+
+
+def test_keys_are_made_as_a_warehouse_makes_them() -> None:
+    """Lower-case hex, and null where a part is."""
+    assert md5_of("L", "P") == "6dff0563a9a8a12af3a8ee6685069389"
+    assert member_key("A", "L", "P") == "8ec5b16256f28f5582cd81c2d67a0ccb"
+    assert member_key(None, "L", "P") is None
+
+
+def test_lists_are_numbered_or_made_distinct() -> None:
+    """Whatever stands in a list's place."""
+    assert numbered(["a", "a"]) == [{"position": 0, "value": "a"}, {"position": 1, "value": "a"}]
+    assert numbered(None) == numbered({}) == []
+    assert distinct(["b", 1, None, "a", "b"]) == ["b", "a"]
+    assert distinct(None) == []
+
+
+def test_send_strategies_are_told_apart_by_their_method() -> None:
+    """Static and throttled sends share the name of their time."""
+    strategy = {"method": "static", "datetime": "2026-01-01"}
+    assert where("static")(strategy, "static") == strategy
+    assert where("throttled")(strategy, "static") is None

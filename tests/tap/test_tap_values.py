@@ -1,0 +1,86 @@
+"""What JSON values become."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, timezone
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tap_klaviyo import values
+from tap_klaviyo.values import Unfit
+
+NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", "-Infinity", "1e999")
+
+
+@pytest.mark.parametrize(
+    ("convert", "fits", "unfit"),
+    [
+        (values.as_number, [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0)], NOTHING_FITS),
+        (values.as_integer, [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3)], (*NOTHING_FITS, 3.5, "3.5")),
+        (
+            values.as_boolean,
+            [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False)],
+            ("", "yes", 2, None, [], {}),
+        ),
+        (values.as_object, [({}, {}), ({"$a b": [1]}, {"$a b": [1]})], ("{}", [], 1, True, None)),
+        (
+            values.as_text,
+            [("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')],
+            (),
+        ),
+    ],
+    ids=["number", "integer", "boolean", "object", "text"],
+)
+def test_values_become_what_their_column_promises(
+    convert: values.Convert, fits: list[tuple[object, object]], unfit: tuple[object, ...]
+) -> None:
+    """Or they are unfit; what JSON cannot hold (NaN, infinity) never gets through as a number."""
+    for value, expected in fits:
+        made = convert(value)
+        assert (made, type(made)) == (expected, type(expected))
+    for value in unfit:
+        with pytest.raises(Unfit):
+            convert(value)
+
+
+MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the zone is drawn beside it
+OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+# Also two moments of the same second, where one has a fraction and the other none.
+PAIRS = st.one_of(
+    st.tuples(MOMENTS, MOMENTS),
+    st.tuples(MOMENTS.map(lambda moment: moment.replace(microsecond=0)), st.sampled_from((0, 1, 500_000, 999_999))).map(
+        lambda drawn: (drawn[0], drawn[0] + timedelta(microseconds=drawn[1]))
+    ),
+)
+
+
+@given(pair=PAIRS, offset=OFFSETS, separator=st.sampled_from("T "), same=st.booleans())
+def test_times_of_any_form_sort_as_their_moments(
+    pair: tuple[datetime, datetime], offset: timezone, separator: str, same: bool
+) -> None:
+    """Bookmarks are compared as text, so the text must order as the moments do, with and without fractions."""
+    one, other = pair[0].replace(tzinfo=offset), pair[1].replace(tzinfo=UTC)
+    if same:
+        other = other - offset.utcoffset(None)
+    texts = [
+        values.as_datetime(one.isoformat(separator)),
+        values.as_datetime(other.isoformat().replace("+00:00", "Z")),
+    ]
+    assert (texts[0] < texts[1]) == (one < other)
+    assert [datetime.fromisoformat(text) for text in texts] == [one, other]
+
+
+@pytest.mark.parametrize("value", ["", "yesterday", "2026-13-01", 5, None, [], "0001-01-01T00:00:00+14:00"])
+def test_what_is_no_time_is_unfit(value: object) -> None:
+    """Also a time whose UTC no calendar has."""
+    with pytest.raises(Unfit):
+        values.as_datetime(value)
+
+
+def test_a_time_without_zone_is_utc() -> None:
+    """Klaviyo's own times are UTC."""
+    assert values.as_datetime("2026-01-01 12:00:00") == "2026-01-01T12:00:00+00:00"
