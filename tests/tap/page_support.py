@@ -1,0 +1,54 @@
+"""What the tables make of the hand-made pages in ``tests/pages``."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+from klaviyo_client.protocol import Page, decode_page
+from tap_klaviyo import schemas
+from tap_klaviyo.model import Detail, Table
+from tap_klaviyo.projection import Projection
+from tap_klaviyo.tables import TABLES
+
+PAGES = Path(__file__).parents[1] / "pages"
+BY_NAME = {table.name: table for table in TABLES}
+GIVEN = {
+    "parent": {"id": "ABC123", "attributes": {"name": "VIPs"}},
+    "pass": {"messages.channel": "email", "archived": False},
+    "account": {"id": "ACC123"},
+}
+
+
+def page(name: str) -> Page:
+    return decode_page((PAGES / f"{name}.json").read_bytes(), "https://a.klaviyo.com")
+
+
+def kept(table: Table) -> dict[str, dict[str, Any]]:
+    """What the table's details keep of their hand-made pages, and of the collection's own."""
+    pages = {"with_template": "campaign_messages", "stamp": "flow_messages", "sent": "event"}
+    return {
+        root.name: {
+            **(root.keep(page(table.collection.name)) if root.seen else {}),
+            **root.keep(page(pages[root.name])),
+        }
+        for root in table.roots
+        if isinstance(root, Detail)
+    }
+
+
+def rows(name: str, columns: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
+    """What the table makes of its collection's hand-made page, which must be left as it was."""
+    table, schema = BY_NAME[name], schemas.load(name)
+    found = page(table.collection.name)
+    before = copy.deepcopy(found)
+    projected = Projection(table, schema, columns or tuple(schema["properties"]))
+    made = [row for resource in found.data for row in projected.rows(resource, found, GIVEN, kept(table))]
+    assert found == before
+    return made
+
+
+def columns(name: str, *wanted: str) -> list[tuple[Any, ...]]:
+    """These columns of the table's rows."""
+    return [tuple(row[column] for column in wanted) for row in rows(name)]
