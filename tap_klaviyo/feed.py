@@ -7,6 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property, partial
+from itertools import islice
 from typing import Any
 
 from klaviyo_client import protocol
@@ -62,6 +63,7 @@ class Account:
         collections: every collection there is, by name.
         reread: names of the collections that are read whole although they have a bookmark.
         event_metrics: the metrics whose events are wanted, as ``metrics.chosen`` takes them; empty for all.
+        glance: read only the first resource of each collection, to see whether it can be read.
         denied: told of columns that the key may not read; they are null then.
     """
 
@@ -71,6 +73,7 @@ class Account:
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
+    glance: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
 
@@ -96,6 +99,8 @@ class Account:
             if collection.name in self._looked_up:
                 seen += [{"id": resource["id"], "attributes": resource.get("attributes")} for resource in page.data]
             yield Batch(rows, edge.after_page(_times(collection, page)))
+            if self.glance and page.data:
+                return
         yield Batch({}, edge.at_end())
         # Only a whole pass that came to its end knows every resource.
         if since is None or collection.name in self.reread:
@@ -109,7 +114,10 @@ class Account:
         if name not in self._resources:
             fetch = self._fetcher(self.collections[name])
             parts = self._slices(self.collections[name], None)
-            self._resources[name] = [resource for part in parts for page in fetch(part) for resource in page.data]
+            pages = (page for part in parts for page in fetch(part))
+            # Empty passes say nothing; a glance needs one resource to go on with.
+            found = (resource for page in pages for resource in page.data)
+            self._resources[name] = list(islice(found, 1) if self.glance else found)
         return self._resources[name]
 
     # What to ask for ------------------------------------------------------------------------------------------------
@@ -150,6 +158,8 @@ class Account:
         shared = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
         if collection.bookmark in op.sort and collection.name not in self.reread:
             shared["sort"] = str(collection.bookmark)
+        if self.glance and "page[size]" in shared:
+            shared["page[size]"] = "1"
         return partial(self._pages, collection.name, collection.operation, shared, collection.parent)
 
     def _detail_pages(self, detail: Detail, part: Slice) -> Iterator[Page]:

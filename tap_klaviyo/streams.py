@@ -78,7 +78,7 @@ class TableStream(Stream):
         try:
             for batch in self._tap.account.read(self.table.collection, since):
                 for sibling in siblings:
-                    for row in batch.rows.get(sibling.name, ()):
+                    for row in batch.rows.get(sibling.name, ())[: self.ABORT_AT_RECORD_COUNT]:
                         sibling._write_record_message(row)
                 yield from batch.rows.get(self.name, ())
                 if batch.edge is not None:

@@ -153,8 +153,13 @@ class TapKlaviyo(Tap):
             collections=COLLECTIONS,
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
+            glance=self._is_test,
             denied=self.skip,
         )
+
+    @property
+    def _is_test(self) -> bool:
+        return any(stream.ABORT_AT_RECORD_COUNT is not None for stream in self.streams.values())
 
     def _selected(self) -> list[TableStream]:
         streams = self.streams.values()

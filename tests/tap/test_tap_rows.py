@@ -126,7 +126,7 @@ def test_suppressions() -> None:
     ]
     assert columns("profile_email_list_suppressions", "list_id", *wanted) == [
         ("ABC123", "01PROFILE0000000000000CYD", "UNSUBSCRIBE", "2025-04-01T00:00:00+00:00"),
-        ("DEF456", "01PROFILE0000000000000CYD", "UNSUBSCRIBE", "2025-04-01T22:00:00+00:00"),
+        ("DEF456", "01PROFILE0000000000000CYD", "USER_SUPPRESSED", "2025-04-01T22:00:00+00:00"),
     ]
 
 
