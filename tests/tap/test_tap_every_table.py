@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from support.second_path import KEYS, collection
+from support.second_path import KEYS
 from support.second_values import values
 from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
 
