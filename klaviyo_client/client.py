@@ -20,6 +20,8 @@ from klaviyo_client.transport import Broken, Request, RequestsTransport, Respons
 
 T = TypeVar("T")
 logger = logging.getLogger(__name__)
+# Of our own: a thread that waits must not move the random numbers of the program that it runs in.
+_RANDOM = random.Random()
 
 DEFAULT_API_URL = "https://a.klaviyo.com"
 _REDIRECTS = (301, 302, 303, 307, 308)
@@ -193,7 +195,7 @@ class KlaviyoClient:
         fault = yield 0.0
         pause = 0.5
         while True:
-            seconds = pause * random.uniform(0.75, 1.25) if fault.retry_after is None else float(fault.retry_after)
+            seconds = pause * _RANDOM.uniform(0.75, 1.25) if fault.retry_after is None else float(fault.retry_after)
             logger.warning("%s; trying again in %.1f s", fault, seconds)
             # A 429 that names a time has already closed the budget for that long.
             if fault.retry_after is None or not isinstance(fault, errors.Throttled):

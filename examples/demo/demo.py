@@ -30,7 +30,6 @@ from klaviyo_sandbox import serve
 ROOT = Path(__file__).resolve().parents[2]
 WORK = ROOT / ".demo"
 AUDIENCE = Path(__file__).with_name("audience.sql")
-TABLES = ("profiles", "events", "lists", "list_profiles", "segments", "segment_profiles", "metrics")
 LIST = "VIP customers"
 KEY = "pk_sandbox"
 
@@ -153,17 +152,20 @@ def members(api_url: str) -> list[dict[str, Any]] | None:
 
 
 def count_rows(connection: psycopg.Connection) -> list[tuple[str, int]]:
-    return [
+    """Every table that landed, the largest first."""
+    tables = connection.execute("select tablename from pg_tables where schemaname = 'klaviyo'").fetchall()
+    counts = [
         (name, connection.execute(f"select count(*) from klaviyo.{name}").fetchone()[0])  # noqa: S608 - our own names
-        for name in TABLES
+        for (name,) in tables
     ]
+    return sorted(counts, key=lambda entry: (-entry[1], entry[0]))
 
 
 def extract(meltano: Meltano, connection: psycopg.Connection) -> None:
     say("3. Klaviyo -> PostgreSQL: `meltano run extract`")
     seconds = meltano.run("run", "extract", log="extract.log")
     rows = count_rows(connection)
-    say(f"   {sum(count for _, count in rows):,} rows in {seconds:.0f} s:")
+    say(f"   {sum(count for _, count in rows):,} rows in {len(rows)} tables, {seconds:.0f} s:")
     table(("table", "rows"), rows)
 
 
