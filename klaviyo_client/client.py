@@ -15,7 +15,7 @@ import msgspec
 from klaviyo_client import errors, protocol
 from klaviyo_client.limits import Budgets, Clock
 from klaviyo_client.operations import Operation, operation, pinned_revision
-from klaviyo_client.protocol import Page
+from klaviyo_client.protocol import Page, RawPage
 from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
 
 T = TypeVar("T")
@@ -130,13 +130,11 @@ class KlaviyoClient:
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
         """The first page of a collection."""
         op = operation(name)
-        return self._page(op, self.api_url + protocol.path_of(op, path or {}), query or {})
+        return self._page(op, self.api_url + protocol.path_of(op, path or {}), query or {}, protocol.decode_page)
 
     def next_page(self, name: str, url: str) -> Page:
         """The page that a ``next`` link leads to. It repeats the query of the page that it came with."""
-        op = operation(name)
-        bare, _, query = protocol.same_origin(url, self.api_url).partition("?")
-        return self._page(op, bare, dict(parse_qsl(query, keep_blank_values=True)))
+        return self._page(operation(name), *self._asked_again(url), protocol.decode_page)
 
     def pages(
         self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
@@ -148,14 +146,73 @@ class KlaviyoClient:
             page = self.next_page(name, page.next)
             yield page
 
-    def _page(self, op: Operation, url: str, query: Mapping[str, str]) -> Page:
-        def decode(response: Response) -> Page:
+    def turn(self, name: str, query: Mapping[str, str]) -> None:
+        """Wait until the budget has room for such a request, and take it; the request is then ``paid``."""
+        op = operation(name)
+        self._budgets.of(op.id, op.rates(query)).acquire()
+
+    def raw_page(
+        self,
+        name: str,
+        *,
+        path: Mapping[str, str],
+        query: Mapping[str, str],
+        link: str | None = None,
+        paid: bool = False,
+    ) -> RawPage:
+        """The page that a ``next`` link leads to, or the first one, only outlined: little work for a thread.
+
+        Args:
+            name: Klaviyo's operation id.
+            path: values for the path's parameters.
+            query: the query string's parameters.
+            link: where the page is; None for the first.
+            paid: whether ``turn`` was waited for.
+        """
+        op = operation(name)
+        if link is None:
+            url = self.api_url + protocol.path_of(op, path)
+        else:
+            url, query = self._asked_again(link)
+        return self._page(op, url, query, protocol.outline, paid=paid)
+
+    def decoded(self, name: str, page: RawPage) -> Page:
+        """The whole of a page of this operation that was only outlined.
+
+        Raises:
+            BadDocument: what the outline did not show is broken.
+        """
+        try:
+            return protocol.decode_page(page.body, self.api_url)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise errors.BadDocument(f"{name}: the answer is no JSON:API document", operation=name) from error
+
+    def _asked_again(self, url: str) -> tuple[str, Mapping[str, str]]:
+        bare, _, query = protocol.same_origin(url, self.api_url).partition("?")
+        return bare, dict(parse_qsl(query, keep_blank_values=True))
+
+    def _page(
+        self,
+        op: Operation,
+        url: str,
+        query: Mapping[str, str],
+        read: Callable[[bytes, str], T],
+        *,
+        paid: bool = False,
+    ) -> T:
+        owed = not paid
+
+        def attempt() -> T:
+            nonlocal owed
+            response = self._attempt(op, url, query, None, owed=owed)
             try:
-                return protocol.decode_page(response.body, self.api_url)
+                return read(response.body, self.api_url)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise errors.BadDocument(f"{op.id}: the answer is no JSON:API document", operation=op.id) from error
+            finally:
+                owed = True
 
-        return self._retrying(lambda: decode(self._attempt(op, url, query, None)), repeatable=True)
+        return self._retrying(attempt, repeatable=True)
 
     def _retrying(self, attempt: Callable[[], T], *, repeatable: bool) -> T:
         """The one retry place."""
@@ -171,10 +228,13 @@ class KlaviyoClient:
         result: T = attempts(attempt)()
         return result
 
-    def _attempt(self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None) -> Response:
+    def _attempt(
+        self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, *, owed: bool = True
+    ) -> Response:
         """One request within the budget; its answer, or the error that the status stands for."""
         budget = self._budgets.of(op.id, op.rates(query))
-        budget.acquire()
+        if owed:
+            budget.acquire()
         response = self._exchange(op, url, query, body)
         if rates := protocol.announced_rates(response.headers):
             budget.announced(*rates)

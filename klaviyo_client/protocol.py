@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote, urljoin, urlsplit
 
 import msgspec
@@ -172,6 +172,85 @@ def utc_text(moment: datetime) -> str:
 # Answers ------------------------------------------------------------------------------------------------------------
 
 
+class _Linkage(TypedDict, total=False):
+    data: Any
+
+
+class _Resource(TypedDict, total=False):
+    type: str
+    id: str
+    attributes: Any
+    relationships: dict[str, _Linkage]
+
+
+class _Links(TypedDict, total=False):
+    next: str | None
+
+
+class _Document(TypedDict):
+    data: list[_Resource] | _Resource | None
+    included: NotRequired[list[_Resource] | None]
+    links: NotRequired[_Links | None]
+
+
+class _Outline(msgspec.Struct):
+    data: list[msgspec.Raw]
+    links: _Links | None = None
+
+
+class _OutlineOfOne(msgspec.Struct):
+    data: dict[str, msgspec.Raw] | None
+
+
+# Links of resources, a third of a page, are of no use to anybody here: what is not named is skipped, not decoded.
+_DOCUMENT = msgspec.json.Decoder(_Document)
+_OUTLINE = msgspec.json.Decoder(_Outline)
+_OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
+
+
+@dataclass(frozen=True)
+class RawPage:
+    """A page as it came, of which only the outline was looked at: fifty of them in memory are as small as can be.
+
+    Attributes:
+        body: the document.
+        next: the absolute URL of the next page, or None.
+        size: how many primary resources it holds.
+    """
+
+    body: bytes
+    next: str | None
+    size: int
+    _ends: tuple[msgspec.Raw, ...] = ()
+
+    def ends(self) -> tuple[Any, ...]:
+        """The first and the last resource, decoded; none of an empty page."""
+        return tuple(decode_json(bytes(end)) for end in self._ends)
+
+
+def outline(body: bytes, api_url: str) -> RawPage:
+    """A document with ``data`` as a page that is not decoded yet.
+
+    Raises:
+        ValueError: the body is no such document, or broke off.
+        UntrustedOrigin: the next page would be elsewhere.
+    """
+    try:
+        found = _OUTLINE.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        try:
+            return RawPage(body, None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError("the document has no data") from error
+    following = (found.links or {}).get("next")
+    return RawPage(
+        body=body,
+        next=same_origin(following, api_url) if following else None,
+        size=len(found.data),
+        _ends=(found.data[0], found.data[-1]) if found.data else (),
+    )
+
+
 def decode_json(body: bytes) -> Any:
     """The body's JSON value.
 
@@ -195,9 +274,7 @@ def decode_page(body: bytes, api_url: str) -> Page:
         ValueError: the body is no such document.
         UntrustedOrigin: the next page would be elsewhere.
     """
-    document = decode_json(body)
-    if not isinstance(document, dict) or "data" not in document:
-        raise ValueError("the document has no data")
+    document = _document(body)
     data = document["data"]
     rows = data if isinstance(data, list) else [] if data is None else [data]
     following = (document.get("links") or {}).get("next")
@@ -206,6 +283,17 @@ def decode_page(body: bytes, api_url: str) -> Page:
         included={(entry["type"], entry["id"]): entry for entry in document.get("included") or ()},
         next=same_origin(following, api_url) if following else None,
     )
+
+
+def _document(body: bytes) -> Mapping[str, Any]:
+    try:
+        return _DOCUMENT.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        # Unusual, perhaps broken: the patient decoder tells.
+        document = decode_json(body)
+    if not isinstance(document, dict) or "data" not in document:
+        raise ValueError("the document has no data")
+    return document
 
 
 def retry_after(response_headers: Mapping[str, str], cap: int) -> int | None:

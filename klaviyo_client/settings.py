@@ -96,10 +96,11 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: Any, schema: Mapping[str, Any]) -> Any:
-    if not isinstance(value, str) or schema.get("type") != "number":
+    kind = {"number": float, "integer": int}.get(schema.get("type", ""))
+    if not isinstance(value, str) or kind is None:
         return value
     try:
-        return float(value)
+        return kind(value)
     except ValueError:
         return value
 

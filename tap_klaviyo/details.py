@@ -3,84 +3,66 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from klaviyo_client.errors import NotAllowed
 from klaviyo_client.protocol import Page
-from tap_klaviyo import reader
-from tap_klaviyo.model import Detail, Slice
-from tap_klaviyo.paths import Source, follow, parse_source
-from tap_klaviyo.projection import Projection
+from tap_klaviyo.model import Detail
+from tap_klaviyo.shaping import Wanted
 
-# What an order is attributed to was mostly read shortly before it. About 200 bytes each.
+# What an order is attributed to was mostly read shortly before it. About 300 bytes each.
 MEMORY = 100_000
 
 
 class Details:
-    """The details of one collection's tables.
+    """The details of one collection's tables, as ``shaping.Knowledge``.
 
     Args:
-        projections: the row functions of these tables.
-        fetch: detail, slice -> the pages of the detail's operation for the owner that the slice names.
+        details: what they are, by name.
+        fetch: detail, owners -> the pages of the detail's operation for these owners.
         denied: told of a detail that the key may not read; its columns are null then.
     """
 
     def __init__(
         self,
-        projections: Mapping[str, Projection],
-        fetch: Callable[[Detail, Slice], Iterator[Page]],
+        details: Mapping[str, Detail],
+        fetch: Callable[[Detail, Iterable[str]], Iterator[Page]],
         denied: Callable[[Detail, NotAllowed], None],
     ) -> None:
+        self._details = details
         self._fetch = fetch
         self._denied = denied
-        self._readers = [(projection, detail) for projection in projections.values() for detail in projection.details]
-        self._details = {detail.name: detail for _, detail in self._readers}
-        self._kept: dict[str, OrderedDict[str, Any]] = {name: OrderedDict() for name in self._details}
+        self._kept: dict[str, OrderedDict[str, Any]] = {name: OrderedDict() for name in details}
         self._closed: set[str] = set()
 
-    def of(self, page: Page, given: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
-        """Name of the detail -> its values by id, for every row of the page; None for what Klaviyo does not have."""
-        for detail in self._details.values():
-            if detail.seen is not None:
-                self._remember(detail, detail.keep(page))
-        for detail in self._details.values():
-            owners = self._unknown(detail, page, given)
-            self._ask(detail, list(owners))
-            self._remember(detail, {match: None for matches in owners.values() for match in matches}, over=False)
-        return self._kept
-
-    def _unknown(self, detail: Detail, page: Page, given: Mapping[str, Any]) -> dict[str, set[str]]:
-        """Whom to ask -> the ids whose values are not known yet."""
-        kept = self._kept[detail.name]
-        owner, match = parse_source(detail.owner), parse_source(detail.match)
-        found: dict[str, set[str]] = {}
-        for projection, own in self._readers:
-            for resource in page.data if own is detail else ():
-                for roots in projection.roots_before(detail, resource, page, given):
-                    name, wanted = (_text(source, roots, page) for source in (owner, match))
-                    if name and wanted and wanted not in kept:
-                        found.setdefault(name, set()).add(wanted)
-        return found
-
-    def _ask(self, detail: Detail, owners: list[str]) -> None:
-        if detail.name in self._closed:
-            return
-        slices = [Slice({"id": owner}, parent={"id": owner}) for owner in owners]
-        try:
-            for _, page in reader.read(slices, lambda part: self._fetch(detail, part)):
-                self._remember(detail, detail.keep(page))
-        except NotAllowed as error:
-            self._closed.add(detail.name)
-            self._denied(detail, error)
-
-    def _remember(self, detail: Detail, values: Mapping[str, Any], *, over: bool = True) -> None:
-        kept = self._kept[detail.name]
-        kept.update(values if over else {name: value for name, value in values.items() if name not in kept})
+    def see(self, detail: str, values: Mapping[str, Any]) -> None:
+        """Remember what a page of the collection itself says; nobody need be asked for that later."""
+        kept = self._kept[detail]
+        kept.update(values)
         while len(kept) > MEMORY:
             kept.popitem(last=False)
 
+    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
+        """The wanted values by id; None for what Klaviyo does not have."""
+        kept = self._kept[detail]
+        found = {wish: kept[wish] for wishes in wanted.values() for wish in wishes if wish in kept}
+        missing = {owner: left for owner, wishes in wanted.items() if (left := set(wishes) - found.keys())}
+        if missing:
+            asked = {**dict.fromkeys(set().union(*missing.values())), **self._ask(detail, missing)}
+            self.see(detail, asked)
+            found |= asked
+        return found
 
-def _text(source: Source, roots: Mapping[str, Any], page: Page) -> str | None:
-    value = follow(source, roots, page)
-    return value if isinstance(value, str) else None
+    def _ask(self, detail: str, owners: Iterable[str]) -> Mapping[str, Any]:
+        found: dict[str, Any] = {}
+        if detail in self._closed:
+            return found
+        description = self._details[detail]
+        try:
+            for page in self._fetch(description, owners):
+                found |= description.keep(page)
+        except NotAllowed as error:
+            self._closed.add(detail)
+            self._denied(description, error)
+        return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property, partial
 from itertools import islice
@@ -14,29 +14,22 @@ from klaviyo_client import protocol
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from klaviyo_client.operations import operation
-from klaviyo_client.protocol import Page
+from klaviyo_client.protocol import Page, RawPage
 from tap_klaviyo import metrics, reader, selection
 from tap_klaviyo.details import Details
-from tap_klaviyo.model import Collection, Detail, Resource, Slice, Table
+from tap_klaviyo.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.model import Collection, Detail, Resource, Slice
 from tap_klaviyo.paths import OWN, Source, sources
-from tap_klaviyo.projection import Projection
-from tap_klaviyo.roots import ACCOUNT, PARENT, PASS, led_to, requirements
-from tap_klaviyo.slices import Edge, plan
+from tap_klaviyo.roots import ACCOUNT, PARENT, led_to, requirements
+from tap_klaviyo.shaping import Selected, Shaper
+from tap_klaviyo.slices import SETTLE, TICK, Edge, can_be_cut, conditions, plan, text_of
 from tap_klaviyo.values import Unfit, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
 # The collection that holds the account itself, and nothing else.
 THE_ACCOUNT = "accounts"
-
-
-@dataclass(frozen=True)
-class Selected:
-    """A table that is wanted, with its schema file and the columns that are wanted of it."""
-
-    table: Table
-    schema: Mapping[str, Any]
-    columns: tuple[str, ...]
+NOTHING = RawPage(b'{"data":[]}', None, 0)
 
 
 @dataclass(frozen=True)
@@ -46,10 +39,12 @@ class Batch:
     Attributes:
         rows: the rows of each table, in the page's order.
         edge: the bookmark that holds once these rows are written, None when the page is no edge.
+        ended: whether a slice ends with it.
     """
 
     rows: Mapping[str, Sequence[dict[str, Any]]]
     edge: str | None
+    ended: bool = False
 
 
 @dataclass
@@ -63,6 +58,7 @@ class Account:
         collections: every collection there is, by name.
         reread: names of the collections that are read whole although they have a bookmark.
         event_metrics: the metrics whose events are wanted, as ``metrics.chosen`` takes them; empty for all.
+        concurrency: how many answers to wait for at once.
         glance: read only the first resource of each collection, to see whether it can be read.
         denied: told of columns that the key may not read; they are null then.
     """
@@ -73,48 +69,47 @@ class Account:
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
+    concurrency: int = 8
     glance: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
 
-    def read(self, collection: Collection, since: datetime | None) -> Iterator[Batch]:
+    def read(self, collection: Collection, starts: Mapping[str, datetime | None]) -> Iterator[Batch]:
         """Read the collection once for all of its selected tables.
 
-        ``since`` is the oldest bookmark among them; None reads everything.
+        Args:
+            collection: what to read.
+            starts: the bookmark that each of these tables starts at; None where it starts at the beginning. The read
+                starts at the oldest of them, and what is older than a table's own is left out of that table.
         """
-        wanted = self._wanted(collection)
-        projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in wanted}
-        details = Details(projections, self._detail_pages, partial(self._detail_denied, wanted))
+        whole = collection.name in self.reread or None in starts.values()
+        since = None if whole else min(start for start in starts.values() if start)
+        shaper = Shaper(collection, self._wanted(collection, starts), self._account(collection))
+        details = Details(shaper.details, self._detail_pages, partial(self._detail_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
-        given: dict[str, Any] = {ACCOUNT: self._account(wanted)}
         seen: list[Resource] = []
-        for part, page in reader.read(slices, self._fetcher(collection)):
-            given.update({PARENT: part.parent, PASS: part.constants})
-            kept = details.of(page, given)
-            rows = {
-                name: [row for resource in page.data for row in projection.rows(resource, page, given, kept)]
-                for name, projection in projections.items()
-            }
+        for taken in self._pages(collection, slices):
+            cut = None if taken.cut is None else text_of(taken.cut)
+            shaped = shaper.shape(self.client.decoded(collection.operation, taken.page), taken.slice, cut, details)
             if collection.name in self._looked_up:
-                seen += [{"id": resource["id"], "attributes": resource.get("attributes")} for resource in page.data]
-            yield Batch(rows, edge.after_page(_times(collection, page)))
-            if self.glance and page.data:
+                seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
+            yield Batch(shaped.rows, edge.after_page(shaped.times), taken.ended)
+            if self.glance and shaped.resources:
                 return
-        yield Batch({}, edge.at_end())
+        yield Batch({}, edge.at_end(), ended=True)
         # Only a whole pass that came to its end knows every resource.
-        if since is None or collection.name in self.reread:
+        if since is None:
             self._resources[collection.name] = seen
-        for name, projection in projections.items():
-            for line in projection.complaints():
-                logger.warning("%s%s", name, line)
+        for line in shaper.complaints():
+            logger.warning("%s", line)
 
     def resources(self, name: str) -> list[Resource]:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
         if name not in self._resources:
-            fetch = self._fetcher(self.collections[name])
-            parts = self._slices(self.collections[name], None)
-            pages = (page for part in parts for page in fetch(part))
+            collection = self.collections[name]
+            taken = self._pages(collection, self._slices(collection))
+            pages = (self.client.decoded(collection.operation, one.page) for one in taken)
             # Empty passes say nothing; a glance needs one resource to go on with.
             found = (resource for page in pages for resource in page.data)
             self._resources[name] = list(islice(found, 1) if self.glance else found)
@@ -122,14 +117,21 @@ class Account:
 
     # What to ask for ------------------------------------------------------------------------------------------------
 
-    def _wanted(self, collection: Collection) -> list[Selected]:
-        return [entry for entry in self.selected if entry.table.collection == collection]
+    def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[Selected]:
+        """The collection's tables; those that are ahead of others say so, unless it is read whole on purpose."""
+        wanted = [entry for entry in self.selected if entry.table.collection == collection]
+        if collection.name in self.reread:
+            return wanted
+        return [
+            replace(entry, since=None if start is None else text_of(start - TICK))
+            for entry in wanted
+            for start in (starts.get(entry.table.name),)
+        ]
 
-    def _slices(self, collection: Collection, since: datetime | None) -> list[Slice]:
+    def _slices(self, collection: Collection, since: datetime | None = None) -> list[Slice]:
         return plan(
             collection,
-            operation(collection.operation),
-            since=None if collection.name in self.reread else since,
+            since=since,
             now=self.now,
             parents=self.resources(collection.parent) if collection.parent else (),
             narrowed=self._narrowed(collection),
@@ -152,33 +154,51 @@ class Account:
         found = {entry.table.collection.parent for entry in self.selected if entry.table.collection.parent}
         return found | ({metrics.COLLECTION} if self.event_metrics else set())
 
-    def _fetcher(self, collection: Collection) -> Callable[[Slice], Iterator[Page]]:
-        """What reads one slice of the collection; the query that all slices share is worked out once."""
+    def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Iterator[Taken]:
+        """The pages of these slices; none of a slice, with a warning, when its parent is gone meanwhile."""
         op = operation(collection.operation)
-        shared = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
+        query = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
+        ordered = collection.name not in self.reread and can_be_cut(collection, op)
         if collection.bookmark in op.sort and collection.name not in self.reread:
-            shared["sort"] = str(collection.bookmark)
-        if self.glance and "page[size]" in shared:
-            shared["page[size]"] = "1"
-        return partial(self._pages, collection.name, collection.operation, shared, collection.parent)
+            query["sort"] = str(collection.bookmark)
+        if self.glance and "page[size]" in query:
+            query["page[size]"] = "1"
 
-    def _detail_pages(self, detail: Detail, part: Slice) -> Iterator[Page]:
+        def ask(part: Part) -> RawPage:
+            found = conditions(part.slice, collection, op)
+            asked = {**query, "filter": protocol.all_of(found)} if found else query
+            return self._ask(collection.name, op.id, asked, collection.parent, part)
+
+        frontier = Frontier(
+            slices, page_size=op.page_size or 0, end=self.now - SETTLE if ordered and not self.glance else None
+        )
+        return reader.read(
+            frontier,
+            ask,
+            workers=1 if self.glance else self.concurrency,
+            turn=lambda: self.client.turn(op.id, query),
+            times=partial(_times, collection.bookmark) if ordered else reader.no_times,
+        )
+
+    def _detail_pages(self, detail: Detail, owners: Iterable[str]) -> Iterator[Page]:
         size = operation(detail.operation).page_size
         query = {**detail.query, **({"page[size]": str(size)} if size else {})}
-        return self._pages(detail.operation, detail.operation, query, detail.owners, part)
+        pages = reader.read(
+            Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
+            lambda part: self._ask(detail.operation, detail.operation, query, detail.owners, part),
+            workers=self.concurrency,
+            turn=lambda: self.client.turn(detail.operation, query),
+        )
+        return (self.client.decoded(detail.operation, taken.page) for taken in pages)
 
-    def _pages(
-        self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Slice
-    ) -> Iterator[Page]:
-        """The slice's pages; none, with a warning, when its parent is gone meanwhile."""
-        if part.conditions:
-            query = {**query, "filter": protocol.all_of(part.conditions)}
+    def _ask(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:
-            yield from self.client.pages(operation_id, path=part.path, query=query)
+            return self.client.raw_page(operation_id, path=part.slice.path, query=query, link=part.link, paid=True)
         except NotFound:
-            if part.parent is None:
+            if part.slice.parent is None:
                 raise
-            logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, part.parent["id"])
+            logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, part.slice.parent["id"])
+            return NOTHING
 
     def _needs(self, collection: Collection) -> list[Source]:
         """What the selected columns need of the collection, and what others ask of it."""
@@ -194,15 +214,16 @@ class Account:
     def _known(self, collection: Collection) -> list[Source]:
         return [
             source
-            for entry in self._wanted(collection)
+            for entry in self.selected
+            if entry.table.collection == collection
             for source in requirements(entry.table, sources(entry.schema, entry.schema["properties"]).values())
         ]
 
     # What may be missing --------------------------------------------------------------------------------------------
 
-    def _account(self, wanted: Sequence[Selected]) -> Resource | None:
+    def _account(self, collection: Collection) -> Resource | None:
         """The account itself, asked for only when a column reads it."""
-        readers = _columns_that_read(wanted, ACCOUNT)
+        readers = self._columns_that_read(collection, ACCOUNT)
         if not readers:
             return None
         try:
@@ -212,24 +233,26 @@ class Account:
             self.denied(readers, error)
             return None
 
-    def _detail_denied(self, wanted: Sequence[Selected], detail: Detail, error: NotAllowed) -> None:
-        self.denied(_columns_that_read(wanted, detail.name), error)
+    def _detail_denied(self, collection: Collection, detail: Detail, error: NotAllowed) -> None:
+        self.denied(self._columns_that_read(collection, detail.name), error)
+
+    def _columns_that_read(self, collection: Collection, root: str) -> list[str]:
+        """``table.column`` for every selected column that a root, or one made of it, leads to."""
+        return [
+            f"{entry.table.name}.{column}"
+            for entry in self.selected
+            if entry.table.collection == collection
+            for column, source in sources(entry.schema, entry.columns).items()
+            if root in led_to(entry.table, source)
+        ]
 
 
-def _columns_that_read(wanted: Iterable[Selected], root: str) -> list[str]:
-    """``table.column`` for every selected column that a root, or one made of it, leads to."""
-    return [
-        f"{entry.table.name}.{column}"
-        for entry in wanted
-        for column, source in sources(entry.schema, entry.columns).items()
-        if root in led_to(entry.table, source)
-    ]
+def _times(bookmark: str | None, page: RawPage) -> Times:
+    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.ends()))
 
 
-def _times(collection: Collection, page: Page) -> Iterator[str | None]:
-    """The bookmark of each resource of the page."""
-    for resource in page.data if collection.bookmark else ():
-        try:
-            yield as_datetime((resource.get("attributes") or {}).get(collection.bookmark))
-        except Unfit:
-            yield None
+def _moment(attributes: Any, bookmark: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(as_datetime((attributes or {}).get(bookmark)))
+    except (Unfit, AttributeError):
+        return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from klaviyo_client.protocol import Page
@@ -106,15 +107,20 @@ class Slice:
 
     Attributes:
         path: values for the path's parameters.
-        conditions: filter conditions, all of which hold.
+        conditions: filter conditions, all of which hold, besides those of the window.
+        start, stop: it holds what has its bookmark from start on and before stop; None where it is open.
         parent: the resource that the slice hangs on.
         constants: the filter values of its pass.
+        inner: another slice ends where this one starts.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
     conditions: tuple[str, ...] = ()
+    start: datetime | None = None
+    stop: datetime | None = None
     parent: Resource | None = None
     constants: Mapping[str, str | bool] = field(default_factory=dict)
+    inner: bool = False
 
 
 def each(name: str, *needs: str, make: Callable[..., Iterable[Any]] | None = None) -> Root:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -61,14 +61,39 @@ def follow(source: Source, roots: Mapping[str, Any], page: Page) -> Any:
 
     A to-many relationship gives the list of what was included of it.
     """
-    value = roots.get(OWN if source.relationship else source.root)
-    if source.relationship is not None:
-        value = related(value, source.relationship, page) if value is not None else None
-    for token in source.tokens:
-        if not isinstance(value, dict):
-            return None
-        value = value.get(token)
-    return value
+    return follower(source)(roots, page)
+
+
+@cache
+def follower(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
+    """``follow`` for one source, with what can be known of it worked out beforehand: it is called for every row."""
+    start, relationship, tokens = source.root, source.relationship, source.tokens
+    if relationship is not None:
+        start = OWN
+
+    def at_the_root(roots: Mapping[str, Any], _: Page) -> Any:
+        return roots.get(start)
+
+    def below(roots: Mapping[str, Any], _: Page) -> Any:
+        value = roots.get(start)
+        for token in tokens:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(token)
+        return value
+
+    def through(roots: Mapping[str, Any], page: Page) -> Any:
+        value = roots.get(start)
+        value = related(value, str(relationship), page) if value is not None else None
+        for token in tokens:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(token)
+        return value
+
+    if relationship is not None:
+        return through
+    return below if tokens else at_the_root
 
 
 def related(resource: Resource, relationship: str, page: Page) -> Any:
@@ -76,10 +101,12 @@ def related(resource: Resource, relationship: str, page: Page) -> Any:
 
     None when nothing was sent; a resource that is linked but not included is left out.
     """
-    linkage = ((resource.get("relationships") or {}).get(relationship) or {}).get("data")
-    if isinstance(linkage, list):
-        found = (page.included.get((entry["type"], entry["id"])) for entry in linkage)
-        return [resource for resource in found if resource is not None]
-    if not isinstance(linkage, dict):
+    relationships = resource.get("relationships")
+    found = relationships.get(relationship) if relationships else None
+    linkage = found.get("data") if found else None
+    if isinstance(linkage, dict):
+        return page.included.get((linkage["type"], linkage["id"]))
+    if not isinstance(linkage, list):
         return None
-    return page.included.get((linkage["type"], linkage["id"]))
+    others = (page.included.get((entry["type"], entry["id"])) for entry in linkage)
+    return [other for other in others if other is not None]

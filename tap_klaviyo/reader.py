@@ -2,85 +2,154 @@
 
 from __future__ import annotations
 
-import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterator
 
-from klaviyo_client.protocol import Page
-from tap_klaviyo.model import Slice
+from klaviyo_client.protocol import RawPage
+from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 
-WORKERS = 8
-# Pages that wait per slice: enough to fetch one while another is written, few enough to bound memory.
-DEPTH = 2
-
-_DONE = object()
+# Bytes of pages that may wait to be handed out, whatever the volume; a page of events has two million.
+MEMORY = 80_000_000
+# Where pages are small, so many for each thread.
+DEPTH = 4
 
 
-@dataclass
-class _Job:
-    slice: Slice
-    pages: queue.Queue[Any] = field(default_factory=lambda: queue.Queue(DEPTH))
+def no_turns() -> None:
+    """For pages that nobody counts."""
+
+
+def no_times(page: RawPage) -> Times:  # noqa: ARG001
+    """For pages without an order."""
+    return Times()
 
 
 def read(
-    slices: Iterable[Slice], fetch: Callable[[Slice], Iterator[Page]], *, workers: int = WORKERS
-) -> Iterator[tuple[Slice, Page]]:
-    """Every page of every slice; a slice's pages never come before those of an earlier slice.
+    frontier: Frontier,
+    fetch: Callable[[Part], RawPage],
+    *,
+    workers: int,
+    turn: Callable[[], None] = no_turns,
+    times: Callable[[RawPage], Times] = no_times,
+) -> Iterator[Taken]:
+    """Every page, in the frontier's order.
 
     An error in a slice is raised when its turn comes, after the good pages before it.
+
+    Args:
+        frontier: what to read.
+        fetch: gets the next page of a part; called by the threads.
+        workers: how many threads may wait for answers at once.
+        turn: waits until one more request may be sent. What to ask for is chosen after that, by what is known then.
+        times: a page's first and last bookmark.
     """
-    tasks: queue.Queue[_Job | None] = queue.Queue()
-    stop = threading.Event()
-    waiting: deque[_Job] = deque()
-    remaining = iter(slices)
-
-    def hand_out() -> None:
-        for part in remaining:
-            job = _Job(part)
-            waiting.append(job)
-            tasks.put(job)
-            return
-
-    for _ in range(workers):
-        hand_out()
-    for _ in range(len(waiting)):
-        # Daemons: a thread that waits for a budget must not keep a process alive that wants to end.
-        threading.Thread(target=_work, args=(tasks, fetch, stop), daemon=True).start()
+    reading = _Reading(frontier, fetch, workers, turn, times)
     try:
-        while waiting:
-            job = waiting.popleft()
-            while (item := job.pages.get()) is not _DONE:
-                if isinstance(item, BaseException):
-                    raise item
-                yield job.slice, item
-            hand_out()
+        yield from reading.pages()
     finally:
-        stop.set()
-        for _ in range(workers):
-            tasks.put(None)
+        reading.stop()
 
 
-def _work(tasks: queue.Queue[_Job | None], fetch: Callable[[Slice], Iterator[Page]], stop: threading.Event) -> None:
-    while not stop.is_set() and (job := tasks.get()) is not None:
-        try:
-            for page in fetch(job.slice):
-                if not _put(job, page, stop):
+class _Reading:
+    def __init__(
+        self,
+        frontier: Frontier,
+        fetch: Callable[[Part], RawPage],
+        workers: int,
+        turn: Callable[[], None],
+        times: Callable[[RawPage], Times],
+    ) -> None:
+        self._frontier = frontier
+        self._fetch = fetch
+        self._turn = turn
+        self._times = times
+        self._workers = workers
+        self._threads = 0
+        self._asking = 0
+        self._held = self._held_bytes = 0
+        self._seen = self._seen_bytes = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+        # Whoever is inside waits for the budget and takes what is most urgent then; the others wait behind.
+        self._door = threading.Lock()
+
+    def pages(self) -> Iterator[Taken]:
+        while (taken := self._wait_for_page()) is not None:
+            yield taken
+
+    def stop(self) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify_all()
+
+    def _wait_for_page(self) -> Taken | None:
+        with self._changed:
+            while not self._frontier.done:
+                taken = self._frontier.pop()
+                if taken is not None:
+                    self._held -= 1
+                    self._held_bytes -= len(taken.page.body)
+                    self._changed.notify_all()
+                    return taken
+                self._staff()
+                self._changed.wait()
+        return None
+
+    def _staff(self) -> None:
+        """One thread more, where there is work for it."""
+        if self._threads < self._workers and self._frontier.has_work(room=self._has_room()):
+            self._threads += 1
+            # Daemons: a thread that waits for a budget must not keep a process alive that wants to end.
+            threading.Thread(target=self._work, daemon=True).start()
+
+    def _has_room(self) -> bool:
+        ahead = self._held + self._asking
+        mean = self._seen_bytes / self._seen if self._seen else 0
+        return ahead < DEPTH * self._workers and self._held_bytes + self._asking * mean < MEMORY
+
+    def _work(self) -> None:
+        while True:
+            with self._door:
+                if not self._wait_for_work():
                     return
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            _put(job, error, stop)
-        else:
-            _put(job, _DONE, stop)
+                self._turn()
+                with self._changed:
+                    part = None if self._stopped else self._frontier.take(room=self._has_room())
+                    if part is None:
+                        continue
+                    self._asking += 1
+                    self._staff()
+            try:
+                page = self._fetch(part)
+                times = self._times(page)
+            except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+                self._note(part, error)
+            else:
+                self._note(part, page, times)
 
+    def _wait_for_work(self) -> bool:
+        with self._changed:
+            while not self._stopped and not self._frontier.has_work(room=self._has_room()):
+                self._changed.wait()
+            return not self._stopped
 
-def _put(job: _Job, item: Any, stop: threading.Event) -> bool:
-    """Hand over one item, waiting for room; False when nobody wants it any more."""
-    while not stop.is_set():
-        try:
-            job.pages.put(item, timeout=0.2)
-        except queue.Full:
-            continue
-        return True
-    return False
+    def _note(self, part: Part, answer: RawPage | BaseException, times: Times | None = None) -> None:
+        with self._changed:
+            self._asking -= 1
+            if isinstance(answer, BaseException):
+                self._frontier.failed(part, answer)
+            else:
+                self._held += 1
+                self._held_bytes += len(answer.body)
+                self._seen += 1
+                self._seen_bytes += len(answer.body)
+                self._frontier.pages_per_slice = self._affordable()
+                self._frontier.answered(part, answer, times or Times())
+            self._changed.notify_all()
+
+    def _affordable(self) -> int:
+        """Pages of a slice: the more the fewer half-empty ones, but those that are read ahead wait in memory.
+
+        Of the slices that are being read, each holds half of its pages on average.
+        """
+        pages = min(MEMORY * self._seen / max(1, self._seen_bytes), DEPTH * self._workers)
+        return max(2, min(40, int(2 * pages / (self._asking + 1))))

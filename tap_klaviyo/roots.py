@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from klaviyo_client.protocol import Page
 from tap_klaviyo.model import Detail, Resource, Root, Table
-from tap_klaviyo.paths import INCLUDED, OWN, Source, follow, parse_source
+from tap_klaviyo.paths import INCLUDED, OWN, Source, follower, parse_source
 
 # Known before any page is read: the slice's parent, its pass, and the account itself.
 PARENT, PASS, ACCOUNT = "parent", "pass", "account"
 GIVEN = frozenset((PARENT, PASS, ACCOUNT))
+
+LookUp = Callable[[Detail, Sequence[Mapping[str, Any]], Page], Mapping[str, Any]]
 
 
 def needs_of(root: Root | Detail) -> tuple[Source, ...]:
@@ -76,36 +79,64 @@ def led_to(table: Table, source: Source) -> set[str]:
     return found
 
 
+def known_to_nobody(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:  # noqa: ARG001
+    """The look-up of those who look nothing up."""
+    return {}
+
+
 def expand(
     roots: Iterable[Root | Detail],
-    resource: Resource,
+    resources: Iterable[Resource],
     page: Page,
     given: Mapping[str, Any],
-    kept: Mapping[str, Mapping[str, Any]],
-) -> Iterator[dict[str, Any]]:
-    """The roots' values, once for each row that the resource gives.
+    look_up: LookUp,
+) -> list[dict[str, Any]]:
+    """The roots' values, once for each row that the resources give, in their order.
 
-    ``given`` holds the values of ``parent``, ``pass`` and ``account``, ``kept`` those of each detail by id.
+    A root is null where all that it is made of is null, and nobody is asked what to make of that.
+
+    Args:
+        roots: what to evaluate, each after what it needs.
+        resources: the page's resources, or some of them.
+        page: where they come from.
+        given: the values of ``parent``, ``pass`` and ``account``.
+        look_up: a detail, the values so far of every row -> the detail's values by id.
     """
-    rows: list[dict[str, Any]] = [{**given, OWN: resource}]
+    rows: list[dict[str, Any]] = [{**given, OWN: resource} for resource in resources]
     for root in roots:
+        name = root.name
         if isinstance(root, Detail):
-            match = parse_source(root.match)
-            known = kept.get(root.name, {})
+            match = follower(parse_source(root.match))
+            known = look_up(root, rows, page)
             for row in rows:
-                row[root.name] = known.get(follow(match, row, page))
+                row[name] = known.get(match(row, page))
             continue
+        made = _maker(root)
         if root.each:
-            rows = [{**row, root.name: value} for row in rows for value in _elements(_made(root, row, page))]
+            rows = [{**row, name: value} for row in rows for value in _elements(made(row, page))]
         else:
             for row in rows:
-                row[root.name] = _made(root, row, page)
-    yield from rows
+                row[name] = made(row, page)
+    return rows
 
 
-def _made(root: Root, row: Mapping[str, Any], page: Page) -> Any:
-    values = [follow(need, row, page) for need in needs_of(root)]
-    return root.make(*values) if root.make else values[0]
+@cache
+def _maker(root: Root) -> Callable[[Mapping[str, Any], Page], Any]:
+    needs, make = [follower(need) for need in needs_of(root)], root.make
+    first = needs[0]
+    if make is None:
+        return first
+    if len(needs) == 1:
+        return lambda row, page: None if (value := first(row, page)) is None else make(value)
+
+    def made(row: Mapping[str, Any], page: Page) -> Any:
+        values = [need(row, page) for need in needs]
+        for value in values:
+            if value is not None:
+                return make(*values)
+        return None
+
+    return made
 
 
 def _elements(value: Any) -> Iterable[Any]:

@@ -15,10 +15,12 @@ TICK = timedelta(seconds=1)
 # Klaviyo answers 400 to a bound in its future, and is still writing down the last seconds.
 SETTLE = timedelta(seconds=10)
 
+_LOWER = frozenset(("greater-or-equal", "greater-than"))
+_UPPER = frozenset(("less-than", "less-or-equal"))
+
 
 def plan(
     collection: Collection,
-    operation: Operation,
     *,
     since: datetime | None,
     now: datetime,
@@ -27,20 +29,19 @@ def plan(
 ) -> list[Slice]:
     """The slices that hold every row of the collection at or after ``since``, pass by pass.
 
-    The last slice has no upper bound: a row that is changed while we read, or dated in the future, is not lost.
+    They have no upper bound: a row that is changed while we read, or dated in the future, is not lost.
 
     Args:
         collection: what is read.
-        operation: what the specification says of it.
         since: the bookmark; None reads everything.
         now: when the run began.
         parents: the resources that the slices hang on, where they do.
         narrowed: conditions of the user's own; one slice for each set of them.
     """
-    bound = lower_bound(collection, operation, since, now)
+    start = None if since is None else min(since, now - SETTLE)
     hangers = [Slice({"id": parent["id"]}, parent=parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(hanger, conditions=(*_of_pass(constants), *own, *bound), constants=constants)
+        replace(hanger, conditions=(*_of_pass(constants), *own), start=start, constants=constants)
         for constants in collection.passes
         for own in narrowed
         for hanger in hangers
@@ -51,17 +52,60 @@ def _of_pass(constants: Mapping[str, str | bool]) -> tuple[str, ...]:
     return tuple(protocol.condition("equals", name, value) for name, value in constants.items())
 
 
-def lower_bound(collection: Collection, operation: Operation, since: datetime | None, now: datetime) -> tuple[str, ...]:
-    """The condition for "at or after ``since``", empty when everything is to be read."""
-    if since is None or collection.bookmark is None:
-        return ()
-    since = min(since, now - SETTLE)
+def can_be_cut(collection: Collection, operation: Operation) -> bool:
+    """Whether parts of the collection's time can be asked for, in the order of time."""
+    if collection.bookmark is None or collection.bookmark not in operation.sort:
+        return False
     operators = operation.operators(collection.bookmark)
-    if "greater-or-equal" in operators:
-        return (protocol.condition("greater-or-equal", collection.bookmark, since),)
-    if "greater-than" in operators:
-        return (protocol.condition("greater-than", collection.bookmark, since - TICK),)
-    return ()
+    return bool(operators & _LOWER and operators & _UPPER)
+
+
+def conditions(part: Slice, collection: Collection, operation: Operation) -> tuple[str, ...]:
+    """Every filter condition of a slice: its own, and those of its window as the operation's operators can say it.
+
+    What they cannot say, they say too widely: ``owned`` leaves out the rest.
+    """
+    name = collection.bookmark
+    if name is None:
+        return part.conditions
+    operators = operation.operators(name)
+    found = list(part.conditions)
+    if part.start is not None and operators & _LOWER:
+        inclusive = "greater-or-equal" in operators
+        found.append(
+            protocol.condition("greater-or-equal", name, part.start)
+            if inclusive
+            else protocol.condition("greater-than", name, part.start - TICK)
+        )
+    if part.stop is not None:
+        found.append(protocol.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
+    return tuple(found)
+
+
+def owned(part: Slice, times: Sequence[str | None], cut: str | None = None) -> range:
+    """Which resources of a page of the slice are its own; the others come with the slice before or after.
+
+    Args:
+        part: the slice.
+        times: the bookmark of each resource (RFC 3339 in UTC), None where it has none.
+        cut: from this moment on the slice was given up, and what follows belongs to others.
+    """
+    first, last = 0, len(times)
+    if part.inner and part.start is not None:
+        start = text_of(part.start)
+        while first < last and (found := times[first]) is not None and found < start:
+            first += 1
+    stops = [bound for bound in (cut, None if part.stop is None else text_of(part.stop)) if bound is not None]
+    if stops:
+        stop = min(stops)
+        while last > first and (found := times[last - 1]) is not None and found >= stop:
+            last -= 1
+    return range(first, last)
+
+
+def text_of(moment: datetime) -> str:
+    """RFC 3339 in UTC, as bookmarks are compared."""
+    return moment.astimezone(UTC).isoformat()
 
 
 class Edge:

@@ -24,6 +24,16 @@ def converter(column: Mapping[str, Any]) -> Convert:
     return _CONVERTERS[kind]
 
 
+def as_it_is(column: Mapping[str, Any]) -> type | None:
+    """The type of values that ``converter`` leaves as they are, whatever they are; None where there is none.
+
+    ``float`` is none: infinity is one.
+    """
+    types = column["type"] if isinstance(column["type"], list) else [column["type"]]
+    kind = next(name for name in types if name != "null")
+    return None if column.get("format") == "date-time" else _AS_THEY_ARE.get(kind)
+
+
 def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
@@ -79,6 +89,9 @@ def as_datetime(value: Any) -> str:
     """RFC 3339 in UTC, as ``2026-01-31T12:00:00+00:00``; texts of this form sort as their moments do."""
     try:
         moment = datetime.fromisoformat(value)
+        # What Klaviyo mostly sends is of this form already; the places tell it from 2026-W05-6T..., which is as long.
+        if len(value) == 25 and value[19:] == "+00:00" and value[7::3] == "-T::+:":
+            return str(value)
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=UTC)
         return moment.astimezone(UTC).isoformat()
@@ -86,6 +99,7 @@ def as_datetime(value: Any) -> str:
         raise Unfit from error
 
 
+_AS_THEY_ARE: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
 _CONVERTERS: Mapping[str, Convert] = {
     "string": as_text,
     "number": as_number,

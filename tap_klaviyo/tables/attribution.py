@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from klaviyo_client.protocol import Page
 from tap_klaviyo.model import Resource
@@ -34,24 +34,45 @@ def first(attributions: Any, legacy: Any) -> dict[str, Any] | None:
     return next(iter(every(attributions, legacy)), None)
 
 
-def sent(page: Page) -> Mapping[str, Any]:
-    """Of each event that is about a message: when it was sent ("send_ts", epoch seconds), "channel", "group_ids"."""
+class Sent(NamedTuple):
+    """What an event about a message says of it, as it says it: most are never asked for more."""
+
+    cohort: Any
+    internal: Any
+    metric: Resource | None
+    group_ids: Any
+
+
+def sent(page: Page) -> Mapping[str, Sent]:
+    """Of each event that is about a message, what it says of that."""
     found = {}
     for event in page.data:
         properties = (event.get("attributes") or {}).get("event_properties")
-        if not isinstance(properties, dict) or not ("$group_ids" in properties or "$message" in properties):
-            continue
-        found[event["id"]] = {
-            "send_ts": _send_ts(properties),
-            "channel": _channel(related(event, "metric", page)),
-            "group_ids": distinct(properties.get("$group_ids")),
-        }
+        if isinstance(properties, dict) and ("$group_ids" in properties or "$message" in properties):
+            found[event["id"]] = Sent(
+                properties.get("$_cohort$message_send_cohort"),
+                properties.get("$internal"),
+                related(event, "metric", page),
+                properties.get("$group_ids"),
+            )
     return found
 
 
-def origin(attribution: Any, attributed: Any) -> dict[str, Any]:
-    """What is known of the message: from the attributed event, or from the old object."""
-    return {**(attributed or {}), **{name: value for name, value in (attribution or {}).items() if value is not None}}
+def origin(attribution: Any, attributed: Sent | None) -> dict[str, Any]:
+    """When the message was sent ("send_ts", epoch seconds), "channel" and "group_ids".
+
+    From the attributed event, or from the old object.
+    """
+    said = (
+        {}
+        if attributed is None
+        else {
+            "send_ts": _send_ts(attributed),
+            "channel": _channel(attributed.metric),
+            "group_ids": distinct(attributed.group_ids),
+        }
+    )
+    return {**said, **{name: value for name, value in (attribution or {}).items() if value is not None}}
 
 
 def _of_resource(resource: Resource) -> dict[str, Any]:
@@ -86,13 +107,12 @@ def _linked(resource: Resource, name: str) -> str | None:
     return linkage.get("id") if isinstance(linkage, dict) else None
 
 
-def _send_ts(properties: Mapping[str, Any]) -> int | None:
+def _send_ts(event: Sent) -> int | None:
     """The epoch part of ``<epoch>:<message id>``, or the time that the sender noted."""
-    cohort = re.match(r"(\d{1,12}):", str(properties.get("$_cohort$message_send_cohort") or ""))
+    cohort = re.match(r"(\d{1,12}):", str(event.cohort or ""))
     if cohort:
         return int(cohort[1])
-    internal = properties.get("$internal")
-    noted = internal.get("send_timestamp") if isinstance(internal, dict) else None
+    noted = event.internal.get("send_timestamp") if isinstance(event.internal, dict) else None
     return noted if isinstance(noted, int) else None
 
 

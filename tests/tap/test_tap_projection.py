@@ -92,7 +92,7 @@ def test_unfit_values_are_counted() -> None:
     }
     projected = Projection(Table("t", COLLECTIONS["lists"], ("id",)), schema, ("id", "n"))
     values = (1, "2", 3.0, 3.5, "x", True, None, [], float("inf"))
-    made = [projected.rows({"id": "A", "attributes": {"n": value}}, Page([]))[0]["n"] for value in values]
+    made = [projected.rows([{"id": "A", "attributes": {"n": value}}], Page([]))[0]["n"] for value in values]
     assert made == [1, 2, 3, None, None, None, None, None, None]
     assert list(projected.complaints()) == [".n: 5 values did not fit the column's type and became null"]
 

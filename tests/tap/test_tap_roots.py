@@ -13,7 +13,7 @@ from klaviyo_client.protocol import Page
 from tap_klaviyo.model import Collection, Detail, Root, Table, each
 from tap_klaviyo.paths import parse_source
 from tap_klaviyo.projection import Projection
-from tap_klaviyo.roots import expand, led_to, needed
+from tap_klaviyo.roots import expand, known_to_nobody, led_to, needed
 
 COLLECTION = Collection("things", "get_lists", "list")
 DETAIL = Detail("more", "get_list", owners="thing", owner="/id", match="/id", keep=lambda _: {})
@@ -42,7 +42,8 @@ def rows(parts: Any, *columns: str, kept: Any = None) -> list[dict[str, Any]]:
     """What the table makes of one thing with these parts."""
     page = Page([{"id": "T", "attributes": {"parts": parts}}])
     before = copy.deepcopy(page)
-    made = Projection(TABLE, SCHEMA, columns or tuple(SCHEMA["properties"])).rows(page.data[0], page, {}, kept)
+    projection = Projection(TABLE, SCHEMA, columns or tuple(SCHEMA["properties"]))
+    made = projection.rows(page.data, page, {}, lambda detail, _rows, _page: (kept or {}).get(detail.name, {}))
     assert page == before
     return made
 
@@ -72,8 +73,16 @@ def test_rows_without_a_key_are_left_out_and_counted() -> None:
     """They could be neither inserted nor found again; somebody is told."""
     projection = Projection(TABLE, SCHEMA, ("thing_id", "part"))
     page = Page([{"id": "T", "attributes": {"parts": ["a", None]}}])
-    assert [row["part"] for row in projection.rows(page.data[0], page)] == ["a"]
+    assert [row["part"] for row in projection.rows(page.data, page)] == ["a"]
     assert list(projection.complaints()) == [": 1 rows were left out because a column of their key was null"]
+
+
+def test_nothing_is_made_of_nothing() -> None:
+    """A root all of whose needs are null is null, and its function is not asked."""
+    roots = (Root("sum", ("/attributes/a", "/attributes/b"), lambda a, b: (a or 0) + (b or 0)),)
+    resources = [{"id": "T", "attributes": attributes} for attributes in ({}, {"a": None}, {"b": 2}, {"a": 1, "b": 2})]
+    rows = expand(roots, resources, Page(resources), {}, known_to_nobody)
+    assert [row["sum"] for row in rows] == [None, None, 2, 3]
 
 
 def test_only_roots_that_are_read_are_made() -> None:
@@ -105,5 +114,5 @@ def test_included_resources_multiply_what_they_hold() -> None:
     }
     included = {("box", name): {"id": name, "attributes": {"parts": [name, name * 2]}} for name in ("1", "2")}
     page = Page([resource], included)
-    found = [(values["box"]["id"], values["part"]) for values in expand(roots, resource, page, {}, {})]
+    found = [(values["box"]["id"], values["part"]) for values in expand(roots, [resource], page, {}, known_to_nobody)]
     assert found == [("1", "1"), ("1", "11"), ("2", "2"), ("2", "22")]
