@@ -31,6 +31,10 @@ class Response:
     body: bytes
 
 
+# Larger than a page: it is read in one go.
+_PIECE = 1 << 22
+
+
 class Broken(Exception):
     """No answer. ``perhaps_done`` says whether the request may have reached the server."""
 
@@ -69,7 +73,7 @@ class _Session(requests.Session):
 class RequestsTransport:
     """Connections of one account, shared by every thread."""
 
-    def __init__(self, api_key: str, *, timeout: float, pool_size: int = 32) -> None:
+    def __init__(self, api_key: str, *, timeout: float, pool_size: int = 256) -> None:
         self._timeout = timeout
         self._session = _Session()
         self._session.auth = _Key(api_key)
@@ -79,7 +83,7 @@ class RequestsTransport:
 
     def send(self, request: Request) -> Response:
         try:
-            answer = self._session.request(
+            with self._session.request(
                 request.method,
                 request.url,
                 params=request.query,
@@ -87,7 +91,10 @@ class RequestsTransport:
                 data=request.body,
                 timeout=self._timeout,
                 allow_redirects=False,
-            )
+                stream=True,
+            ) as answer:
+                # `content` would take a page of two megabytes in two hundred small pieces.
+                body = b"".join(answer.iter_content(_PIECE))
         except requests.ConnectTimeout as error:
             raise Broken(f"no connection within {self._timeout:g} s", perhaps_done=False) from error
         except requests.Timeout as error:
@@ -99,7 +106,7 @@ class RequestsTransport:
         return Response(
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},
-            body=answer.content,
+            body=body,
         )
 
 

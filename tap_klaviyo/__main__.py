@@ -5,10 +5,12 @@ from __future__ import annotations
 import sys
 
 from klaviyo_client.command import run
+from tap_klaviyo import memory
 from tap_klaviyo.tap import TapKlaviyo
 
 
 def main() -> None:
+    memory.prepare()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import islice
 from typing import Any
@@ -13,15 +14,18 @@ from typing import Any
 from klaviyo_client import protocol
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
-from klaviyo_client.operations import operation
+from klaviyo_client.operations import Operation, operation
 from klaviyo_client.protocol import Page, RawPage
-from tap_klaviyo import metrics, reader, selection
+from tap_klaviyo import metrics, selection
 from tap_klaviyo.details import Details
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.lanes import Lanes, Order
+from tap_klaviyo.lines import Lines, record_lines
 from tap_klaviyo.model import Collection, Detail, Resource, Slice
 from tap_klaviyo.paths import OWN, Source, sources
+from tap_klaviyo.reader import Reading, no_times
 from tap_klaviyo.roots import ACCOUNT, PARENT, led_to, requirements
-from tap_klaviyo.shaping import Selected, Shaper
+from tap_klaviyo.shaping import Selected, Shaped, Shaper
 from tap_klaviyo.slices import SETTLE, TICK, Edge, can_be_cut, conditions, plan, text_of
 from tap_klaviyo.values import Unfit, as_datetime
 
@@ -29,6 +33,9 @@ logger = logging.getLogger("tap-klaviyo")
 
 # The collection that holds the account itself, and nothing else.
 THE_ACCOUNT = "accounts"
+# Processes take half a second to start: not for a nightly handful.
+PAGES_BEFORE_LANES = 20
+ROWS_OF_ONE_CORE = 20_000
 NOTHING = RawPage(b'{"data":[]}', None, 0)
 
 
@@ -37,13 +44,15 @@ class Batch:
     """What one page gives.
 
     Attributes:
+        edge: the bookmark that holds once all of it is written, None when the page is no edge.
         rows: the rows of each table, in the page's order.
-        edge: the bookmark that holds once these rows are written, None when the page is no edge.
+        lines: the same as lines of RECORD messages, in place of the rows, where these are wanted.
         ended: whether a slice ends with it.
     """
 
-    rows: Mapping[str, Sequence[dict[str, Any]]]
     edge: str | None
+    rows: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    lines: Mapping[str, Lines] = field(default_factory=dict)
     ended: bool = False
 
 
@@ -59,6 +68,7 @@ class Account:
         reread: names of the collections that are read whole although they have a bookmark.
         event_metrics: the metrics whose events are wanted, as ``metrics.chosen`` takes them; empty for all.
         concurrency: how many answers to wait for at once.
+        lanes: processes that shape the pages of a collection that one core cannot keep up with; 0 for none.
         glance: read only the first resource of each collection, to see whether it can be read.
         denied: told of columns that the key may not read; they are null then.
     """
@@ -70,49 +80,62 @@ class Account:
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
     concurrency: int = 8
+    lanes: int = 0
     glance: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
 
-    def read(self, collection: Collection, starts: Mapping[str, datetime | None]) -> Iterator[Batch]:
+    def read(
+        self, collection: Collection, starts: Mapping[str, datetime | None], *, as_lines: bool = False
+    ) -> Iterator[Batch]:
         """Read the collection once for all of its selected tables.
 
         Args:
             collection: what to read.
             starts: the bookmark that each of these tables starts at; None where it starts at the beginning. The read
                 starts at the oldest of them, and what is older than a table's own is left out of that table.
+            as_lines: whether the rows are wanted as lines of RECORD messages.
         """
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
-        shaper = Shaper(collection, self._wanted(collection, starts), self._account(collection))
+        order = Order(collection, self._wanted(collection, starts), self._account(collection), self.client.api_url)
+        shaper = order.shaper()
         details = Details(shaper.details, self._detail_pages, partial(self._detail_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
-        for taken in self._pages(collection, slices):
-            cut = None if taken.cut is None else text_of(taken.cut)
-            shaped = shaper.shape(self.client.decoded(collection.operation, taken.page), taken.slice, cut, details)
-            if collection.name in self._looked_up:
-                seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
-            yield Batch(shaped.rows, edge.after_page(shaped.times), taken.ended)
-            if self.glance and shaped.resources:
-                return
-        yield Batch({}, edge.at_end(), ended=True)
+        in_lanes = as_lines and self.lanes > 0 and _is_fast(operation(collection.operation))
+        with contextlib.closing(self._pages(collection, slices)) as pages:
+            for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
+                shaped = self._shaped(collection, shaper, taken, details)
+                if collection.name in self._looked_up:
+                    seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
+                yield _batch(shaped, edge.after_page(shaped.times), taken, as_lines=as_lines)
+                if self.glance and shaped.resources:
+                    return
+            for taken, made in Lanes(order, details, self.lanes).shape(pages) if in_lanes else ():
+                shaper.add(made.faults)
+                yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended)
+        yield Batch(edge.at_end(), ended=True)
         # Only a whole pass that came to its end knows every resource.
         if since is None:
             self._resources[collection.name] = seen
         for line in shaper.complaints():
             logger.warning("%s", line)
 
+    def _shaped(self, collection: Collection, shaper: Shaper, taken: Taken, details: Details) -> Shaped:
+        cut = None if taken.cut is None else text_of(taken.cut)
+        return shaper.shape(self.client.decoded(collection.operation, taken.page), taken.slice, cut, details)
+
     def resources(self, name: str) -> list[Resource]:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
         if name not in self._resources:
             collection = self.collections[name]
-            taken = self._pages(collection, self._slices(collection))
-            pages = (self.client.decoded(collection.operation, one.page) for one in taken)
-            # Empty passes say nothing; a glance needs one resource to go on with.
-            found = (resource for page in pages for resource in page.data)
-            self._resources[name] = list(islice(found, 1) if self.glance else found)
+            with contextlib.closing(self._pages(collection, self._slices(collection))) as reading:
+                pages = (self.client.decoded(collection.operation, taken.page) for taken in reading)
+                # Empty passes say nothing; a glance needs one resource to go on with.
+                found = (resource for page in pages for resource in page.data)
+                self._resources[name] = list(islice(found, 1) if self.glance else found)
         return self._resources[name]
 
     # What to ask for ------------------------------------------------------------------------------------------------
@@ -154,7 +177,7 @@ class Account:
         found = {entry.table.collection.parent for entry in self.selected if entry.table.collection.parent}
         return found | ({metrics.COLLECTION} if self.event_metrics else set())
 
-    def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Iterator[Taken]:
+    def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Reading:
         """The pages of these slices; none of a slice, with a warning, when its parent is gone meanwhile."""
         op = operation(collection.operation)
         query = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
@@ -172,24 +195,27 @@ class Account:
         frontier = Frontier(
             slices, page_size=op.page_size or 0, end=self.now - SETTLE if ordered and not self.glance else None
         )
-        return reader.read(
+        return Reading(
             frontier,
             ask,
             workers=1 if self.glance else self.concurrency,
             turn=lambda: self.client.turn(op.id, query),
-            times=partial(_times, collection.bookmark) if ordered else reader.no_times,
+            rate=op.rates(query)[1] / 60,
+            times=partial(_times, collection.bookmark) if ordered else no_times,
         )
 
     def _detail_pages(self, detail: Detail, owners: Iterable[str]) -> Iterator[Page]:
         size = operation(detail.operation).page_size
         query = {**detail.query, **({"page[size]": str(size)} if size else {})}
-        pages = reader.read(
+        reading = Reading(
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
             lambda part: self._ask(detail.operation, detail.operation, query, detail.owners, part),
             workers=self.concurrency,
             turn=lambda: self.client.turn(detail.operation, query),
         )
-        return (self.client.decoded(detail.operation, taken.page) for taken in pages)
+        with contextlib.closing(reading):
+            for taken in reading:
+                yield self.client.decoded(detail.operation, taken.page)
 
     def _ask(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:
@@ -245,6 +271,19 @@ class Account:
             for column, source in sources(entry.schema, entry.columns).items()
             if root in led_to(entry.table, source)
         ]
+
+
+def _batch(shaped: Shaped, edge: str | None, taken: Taken, *, as_lines: bool) -> Batch:
+    if not as_lines:
+        return Batch(edge, rows=shaped.rows, ended=taken.ended)
+    now = datetime.now(UTC)
+    lines = {name: record_lines(name, rows, now) for name, rows in shaped.rows.items()}
+    return Batch(edge, lines=lines, ended=taken.ended)
+
+
+def _is_fast(op: Operation) -> bool:
+    """Whether Klaviyo gives more rows a second than one core shapes."""
+    return op.steady * (op.page_size or 0) / 60 > ROWS_OF_ONE_CORE
 
 
 def _times(bookmark: str | None, page: RawPage) -> Times:

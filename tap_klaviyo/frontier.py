@@ -63,6 +63,7 @@ class Part:
     link: str | None = None
     is_gap: bool = False
     is_tail: bool = False
+    left: float = 1.0  # how many pages are expected of it yet
     origin: Part | None = None
     density: float = 0.0  # of a gap: rows a second
     trust: int = _TRUST  # of a gap: how many of its slices may be under way
@@ -91,23 +92,25 @@ class Frontier:
         self._rest: Iterator[Slice] = iter(slices)
         self._parts: list[Part] = []
         self._page_size = page_size
-        self._end = end
+        # Slices begin and end with whole seconds, so that none is shorter than one.
+        self._end = None if end is None else end.replace(microsecond=0)
         self.pages_per_slice = 4
         self._pull()
 
     # Asking -----------------------------------------------------------------------------------------------------------
 
-    def has_work(self, *, room: bool) -> bool:
+    def has_work(self, room: float) -> bool:
         """Whether ``take`` would give something."""
-        return self._next(room=room) is not None
+        return self._next(room) is not None
 
-    def take(self, *, room: bool) -> Part | None:
+    def take(self, room: float) -> Part | None:
         """The part to ask for a page, oldest first; None when there is nothing to ask for just now.
 
         Args:
-            room: whether more pages may be held; without it only the part whose turn it is goes on.
+            room: how many pages may lie between the one whose turn it is and what is asked for. Without any, only the
+                part whose turn it is goes on, when none of its pages waits.
         """
-        at = self._next(room=room)
+        at = self._next(room)
         if at is None:
             return None
         part = self._parts[at]
@@ -118,14 +121,18 @@ class Frontier:
         part.busy = True
         return part
 
-    def _next(self, *, room: bool) -> int | None:
+    def _next(self, room: float) -> int | None:
+        ahead = 0.0
         for at, part in enumerate(self._parts):
-            if part.error is not None or (at > 0 and not room):
+            # What is next in turn must go on; but not while its own pages wait, or it would be held whole.
+            if part.error is not None or (ahead >= room and (at > 0 or part.pages)):
                 return None
             waits = part.under_way >= part.trust if part.is_gap else part.busy or part.ended
             # What is changed while we read moves to the tail, so that is read when all else is.
             if not waits and not (part.is_tail and at > 0):
                 return at
+            # Of a part that nobody comes to for long, the pages would only take the place of those before it.
+            ahead += len(part.pages) + part.left
         return None
 
     def _pull(self) -> None:
@@ -141,15 +148,25 @@ class Frontier:
         if start is None or stop is None:
             raise AssertionError("a gap has two ends")
         seconds = self.pages_per_slice * self._page_size / gap.density
+        left = (stop - start).total_seconds()
         gap.under_way += 1
-        if seconds * _WORTH >= (stop - start).total_seconds():
-            part = self._parts[at] = Part(gap.slice, origin=gap)
+        # Nothing must be left that is no second long: Klaviyo answers 400 to an empty window.
+        if seconds * _WORTH >= left or left < 2:
+            part = self._parts[at] = Part(gap.slice, origin=gap, left=gap.left)
             return part
         middle = start + max(1, int(seconds)) * SECOND
-        part = Part(replace(gap.slice, stop=middle), origin=gap)
+        part = Part(replace(gap.slice, stop=middle), origin=gap, left=self.pages_per_slice)
         gap.slice = replace(gap.slice, start=middle, inner=True)
+        gap.left = self._expected(gap)
         self._parts.insert(at, part)
         return part
+
+    def _expected(self, gap: Part) -> float:
+        """Pages that a gap holds, if its density holds."""
+        start, stop = gap.slice.start, gap.slice.stop
+        if start is None or stop is None:
+            return 1.0
+        return max(1.0, gap.density * (stop - start).total_seconds() / max(1, self._page_size))
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
@@ -159,6 +176,7 @@ class Frontier:
         part.pages.append(page)
         part.link = page.next
         part.ended = page.next is None
+        part.left = 0.0 if part.ended else max(1.0, part.left - 1)
         if part.origin is not None and not part.begun:
             self._learn(part.origin, part.slice, page, times)
         part.begun = True
@@ -181,6 +199,7 @@ class Frontier:
             gap.density = max(seen, gap.density / _DOWN)
         else:
             gap.density = min(seen, gap.density * _UP)
+        gap.left = self._expected(gap)
         if page.next is not None:
             gap.trust += 1
         elif page.size * 2 < self._page_size:
@@ -198,10 +217,12 @@ class Frontier:
         density = page.size / (times.last - times.first).total_seconds()
         if density * (stop - cut).total_seconds() < _WORTH * self.pages_per_slice * self._page_size:
             return
-        part.ended, part.cut = True, cut
+        part.ended, part.cut, part.left = True, cut, 0.0
         at = self._parts.index(part)
         rest = replace(part.slice, start=cut, stop=stop, inner=True)
-        self._parts.insert(at + 1, Part(rest, is_gap=True, density=density))
+        gap = Part(rest, is_gap=True, density=density)
+        gap.left = self._expected(gap)
+        self._parts.insert(at + 1, gap)
         if part.slice.stop is None:
             tail = replace(part.slice, start=stop, stop=None, inner=True)
             self._parts.insert(at + 2, Part(tail, is_tail=True))
@@ -211,7 +232,6 @@ class Frontier:
     @property
     def done(self) -> bool:
         """Whether everything was handed out."""
-        self._drop_ended()
         return not self._parts
 
     def pop(self) -> Taken | None:
@@ -220,7 +240,6 @@ class Frontier:
         Raises:
             BaseException: what ``failed`` was told of the part whose turn it is.
         """
-        self._drop_ended()
         if not self._parts:
             return None
         part = self._parts[0]
@@ -230,6 +249,7 @@ class Frontier:
             return None
         page = part.pages.popleft()
         ended = part.ended and not part.pages
+        self._drop_ended()
         return Taken(part.slice, page, part.cut if ended else None, ended)
 
     def _drop_ended(self) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,15 @@ import msgspec
 _ENCODER = msgspec.json.Encoder()
 
 
-def record_lines(stream: str, rows: Iterable[Mapping[str, Any]], extracted: datetime) -> bytes:
+@dataclass(frozen=True)
+class Lines:
+    """Whole lines of messages, and how many they are."""
+
+    data: bytes
+    count: int
+
+
+def record_lines(stream: str, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> Lines:
     """What the SDK's writer makes of these rows one by one, each line with its end.
 
     Args:
@@ -20,6 +29,5 @@ def record_lines(stream: str, rows: Iterable[Mapping[str, Any]], extracted: date
         extracted: when they were read, in UTC.
     """
     moment = extracted.isoformat()
-    return _ENCODER.encode_lines(
-        [{"type": "RECORD", "stream": stream, "record": row, "time_extracted": moment} for row in rows]
-    )
+    messages = [{"type": "RECORD", "stream": stream, "record": row, "time_extracted": moment} for row in rows]
+    return Lines(_ENCODER.encode_lines(messages), len(messages))

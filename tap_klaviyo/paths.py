@@ -83,8 +83,7 @@ def follower(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
         return value
 
     def through(roots: Mapping[str, Any], page: Page) -> Any:
-        value = roots.get(start)
-        value = related(value, str(relationship), page) if value is not None else None
+        value = related(roots[start], str(relationship), page)
         for token in tokens:
             if not isinstance(value, dict):
                 return None

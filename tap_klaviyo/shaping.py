@@ -16,6 +16,8 @@ from tap_klaviyo.values import Unfit, as_datetime
 
 # Owner -> the ids to find among what it has.
 Wanted = Mapping[str, Sequence[str]]
+# Table -> how many values of each column did not fit, how many rows had no key.
+Faults = Mapping[str, tuple[Mapping[str, int], int]]
 
 
 class Knowledge(Protocol):
@@ -97,6 +99,22 @@ class Shaper:
             chosen = self._chosen(name, page.data, times, own)
             rows[name] = projection.rows(chosen, page, given, look_up) if chosen else []
         return Shaped(rows, times[own.start : own.stop], page.data[own.start : own.stop])
+
+    def faults(self) -> Faults:
+        """What was found wrong since this was asked last."""
+        found = {}
+        for name, projection in self._projections.items():
+            if projection.unfit or projection.keyless:
+                found[name] = dict(projection.unfit), projection.keyless
+                projection.unfit.clear()
+                projection.keyless = 0
+        return found
+
+    def add(self, faults: Faults) -> None:
+        """Count what another shaper of the same tables found wrong."""
+        for name, (unfit, keyless) in faults.items():
+            self._projections[name].unfit.update(unfit)
+            self._projections[name].keyless += keyless
 
     def complaints(self) -> Iterator[str]:
         """What a user should be told of the values that were met, table by table."""

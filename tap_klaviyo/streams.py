@@ -16,7 +16,7 @@ from singer_sdk.streams import Stream
 from klaviyo_client.errors import NotAllowed, SettingsError
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Batch
-from tap_klaviyo.lines import record_lines
+from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Table
 from tap_klaviyo.projection import emitted
 
@@ -88,9 +88,10 @@ class TableStream(Stream):
             yield from batch.rows.get(self.name, ())
             self._note(tables, batch)
 
-    def _batches(self, tables: Sequence[TableStream]) -> Iterator[Batch]:
+    def _batches(self, tables: Sequence[TableStream], *, as_lines: bool = False) -> Iterator[Batch]:
+        starts = {table.name: table.since for table in tables}
         try:
-            yield from self._tap.account.read(self.table.collection, {table.name: table.since for table in tables})
+            yield from self._tap.account.read(self.table.collection, starts, as_lines=as_lines)
         except NotAllowed as error:
             self._tap.skip([table.name for table in tables], error)
 
@@ -130,10 +131,10 @@ class TableStream(Stream):
             if self.selected and tables[0] is self:
                 for sibling in tables[1:]:
                     sibling._write_schema_message()
-                for batch in self._batches(tables):
+                for batch in self._batches(tables, as_lines=True):
                     for table in tables:
-                        table._write_rows(batch.rows.get(table.name, ()))
-                    counter.increment(len(batch.rows.get(self.name, ())))
+                        table._write_lines(batch.lines.get(table.name))
+                    counter.increment(batch.lines[self.name].count if self.name in batch.lines else 0)
                     self._note(tables, batch)
             else:
                 counter.increment(self.written)
@@ -148,10 +149,10 @@ class TableStream(Stream):
         )
         return plain and self.ABORT_AT_RECORD_COUNT is None
 
-    def _write_rows(self, rows: Sequence[Record]) -> None:
-        if rows:
-            self._tap.write_lines(record_lines(self.name, rows, datetime.now(UTC)))
-            self.written += len(rows)
+    def _write_lines(self, lines: Lines | None) -> None:
+        if lines:
+            self._tap.write_lines(lines.data)
+            self.written += lines.count
             self.state_manager.is_flushed = False
 
     # What the SDK would do otherwise ----------------------------------------------------------------------------------

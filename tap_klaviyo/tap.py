@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 import json
+import os
 import signal
 import sys
 import time
@@ -36,6 +37,7 @@ REREAD = [name for name, found in COLLECTIONS.items() if found.reread]
 LOOKBACK = {"events": 7}
 # The largest budget, 3,500 requests a minute, at a second for each.
 CONCURRENCY = 64
+MOST_PROCESSES = 4
 # Where slices are long, a STATE is written in the middle of them.
 STATE_SECONDS = 2.0
 SETTINGS: dict[str, Any] = {
@@ -95,6 +97,16 @@ SETTINGS: dict[str, Any] = {
             "description": (
                 "How many answers of Klaviyo to wait for at once. The default spends the whole budget for events when "
                 "Klaviyo takes a second to answer; what is not needed is not used."
+            ),
+        },
+        "processes": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 32,
+            "title": "Processes",
+            "description": (
+                "Processes that make rows of events, of which Klaviyo gives more than one core can take; they start "
+                "when there is much to read. By default one for each core, at most 4; 0 does it all in one process."
             ),
         },
         "strict": {
@@ -194,6 +206,7 @@ class TapKlaviyo(Tap):
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
             concurrency=self.config.get("concurrency", CONCURRENCY),
+            lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
             glance=self._is_test,
             denied=self.skip,
         )
