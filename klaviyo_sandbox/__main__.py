@@ -10,6 +10,13 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+_AT_SCALE = """\
+at scale:
+  klaviyo-sandbox --procedural --profiles 1_000_000 --events 100_000_000
+    starts in about a second and stores nothing: every row follows from its number and the seed. Two years of events
+    with days and nights, quiet weeks, and seconds that hundreds of them share; lists and segments to match; the rest
+    of the account is the small seeded one. Writes are refused.
+"""
 _MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install 'singer-klaviyo[sandbox]'"
 
 
@@ -18,6 +25,13 @@ def _count(text: str) -> int:
     if number < 0:
         raise ValueError(text)
     return number
+
+
+def _limit(text: str) -> tuple[int, int]:
+    burst, steady = map(int, text.split(":"))
+    if min(burst, steady) < 1:
+        raise ValueError(text)
+    return burst, steady
 
 
 def _seconds(text: str) -> float:
@@ -29,17 +43,34 @@ def _seconds(text: str) -> float:
 
 def parser() -> argparse.ArgumentParser:
     """The options, with what they default to."""
-    options = argparse.ArgumentParser(prog="klaviyo-sandbox", description=__doc__)
+    options = argparse.ArgumentParser(
+        prog="klaviyo-sandbox",
+        description=__doc__,
+        epilog=_AT_SCALE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     options.add_argument("--port", type=_count, default=8765, help="0 takes any free port (default: %(default)s)")
     options.add_argument("--seed", type=int, default=1, help="the same seed gives the same account")
     options.add_argument("--profiles", type=_count, default=2000, help="profiles in the account (default: %(default)s)")
     options.add_argument("--events", type=_count, default=20_000, help="events in the account (default: %(default)s)")
+    options.add_argument(
+        "--procedural",
+        action="store_true",
+        help="make rows when they are asked for: an account of any size, at once, for reading only",
+    )
     options.add_argument("--key", help="the one private key that opens the account (default: any that begins with pk_)")
     options.add_argument(
         "--scopes", help='what the key may do, such as "profiles:read lists:read" (default: everything)'
     )
     options.add_argument("--no-limits", action="store_true", help="do not enforce Klaviyo's rate limits")
+    options.add_argument(
+        "--include-limit",
+        type=_limit,
+        metavar="BURST:STEADY",
+        help="requests a second and a minute that may include or ask for additional fields, such as 10:150 "
+        "(Klaviyo has such a limit and does not say which; default: none)",
+    )
     options.add_argument("--latency", type=_seconds, default=0.0, help="seconds to wait before each answer")
     return options
 
@@ -52,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Gives 2 when it cannot start."""
     options = parser().parse_args(arguments)
     try:
+        from klaviyo_sandbox.quotas import Budget
         from klaviyo_sandbox.server import PortTaken, serve
     except ModuleNotFoundError as missing:
         if str(missing.name).partition(".")[0] not in ("starlette", "uvicorn"):
@@ -71,6 +103,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scopes=options.scopes,
             limits=not options.no_limits,
             latency=options.latency,
+            procedural=options.procedural,
+            include_limit=Budget(*options.include_limit) if options.include_limit else None,
         ) as sandbox:
             # The account stays until the end: looking it over for garbage makes pages several times slower.
             gc.freeze()

@@ -58,16 +58,9 @@ _SEGMENTS = (
 def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
     """The account that belongs to a seed. Without profiles it has no events."""
 
-    # Each part draws from its own numbers, so more events do not change the profiles.
-    def numbers(part: str) -> random.Random:
-        return random.Random(f"{seed} {part}")
-
-    store = Store(clock)
-    store.accounts = Table([_account(numbers("account"))])
+    store, numbers = Store(clock), numbers_of(seed)
     rows = profiles(numbers("profiles"), profile_count, START, END)
-    store.metrics = Table(metrics(numbers("metrics"), START))
-    _fill_groups(store, numbers, rows)
-    mailings = _fill_messaging(store, numbers)
+    mailings = furnish(store, numbers, rows)
     last_seen: dict[str, str] = {}
     if rows:
         known = list(store.metrics.rows.values())
@@ -80,6 +73,19 @@ def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], f
         row = with_consents(consents, row, list_ids, END)
         store.put_profile({**row, "last_event_date": last_seen.get(row["id"])})
     return store
+
+
+def numbers_of(seed: int) -> Callable[[str], random.Random]:
+    """Each part draws from its own numbers, so more events do not change the profiles."""
+    return lambda part: random.Random(f"{seed} {part}")
+
+
+def furnish(store: Store, numbers: Callable[[str], random.Random], rows: Sequence[Row]) -> Mailings:
+    """Fill in all but profiles (``rows``) and events; what was sent."""
+    store.accounts = Table([_account(numbers("account"))])
+    store.metrics = Table(metrics(numbers("metrics"), START))
+    _fill_groups(store, numbers, rows)
+    return _fill_messaging(store, numbers)
 
 
 def _fill_groups(store: Store, numbers: Callable[[str], random.Random], rows: Sequence[Row]) -> None:

@@ -21,10 +21,10 @@ _ROWS = "/data/attributes/profiles/data"
 
 @dataclass(frozen=True)
 class Answer:
-    """What a write is answered with; ``document`` is None where the answer has no body."""
+    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body."""
 
     status: int
-    document: dict[str, Any] | None = None
+    document: dict[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
 

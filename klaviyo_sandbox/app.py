@@ -19,6 +19,7 @@ from starlette.routing import Route
 from klaviyo_sandbox import actions, collections, errors, facts, jobs
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.facts import Operation
+from klaviyo_sandbox.moulds import compact
 from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.store import Store
 
@@ -72,6 +73,8 @@ class Sandbox:
         quotas: None switches the limits off.
         latency: seconds to wait before each answer.
         observer: called with every finished exchange, in the thread that serves.
+        include_limit: a budget that requests which include or ask for additional fields share, as Klaviyo has one that
+            it tells nobody about: no header speaks of it.
     """
 
     def __init__(
@@ -81,12 +84,14 @@ class Sandbox:
         quotas: Quotas | None,
         latency: float = 0.0,
         observer: Callable[[Exchange], object] | None = None,
+        include_limit: Budget | None = None,
     ) -> None:
         self._store = store
         self._access = access
         self._quotas = quotas
         self._latency = latency
         self._observer = observer
+        self._include_limit = include_limit
         self._facts = facts.load()
         self.requests: deque[Asked] = deque(maxlen=100_000)
         self.app = Starlette(
@@ -166,7 +171,9 @@ class Sandbox:
         if self._quotas is None:
             return {}
         name, budget = budget_of(operation, query)
-        verdict = self._quotas.spend(name, budget)
+        asks_more = "include" in query or any(parameter.startswith("additional-fields[") for parameter in query)
+        shared = [("include", self._include_limit)] if self._include_limit and asks_more else []
+        verdict = self._quotas.spend(name, budget, *shared)
         if verdict.retry_after:
             raise errors.throttled(verdict.retry_after)
         return {
@@ -197,6 +204,8 @@ class Sandbox:
             jobs.settle(self._store)
             if request.operation.body is None:
                 return actions.Answer(200, collections.read(self._store, request))
+            if self._store.read_only:
+                raise errors.read_only()
             request = replace(request, body=_decoded(headers, body))
             actions.check_body(request, self._facts.schemas)
             return actions.write(self._store, request)
@@ -255,7 +264,7 @@ def _response(answer: actions.Answer, headers: Mapping[str, str]) -> Response:
     sent = dict(answer.headers) if answer.status == 429 else {**headers, **answer.headers}
     if answer.document is None:
         return Response(status_code=answer.status, headers=sent)
-    content = json.dumps(answer.document, ensure_ascii=False, separators=(",", ":")).encode()
+    content = answer.document if isinstance(answer.document, bytes) else compact(answer.document)
     return Response(content, answer.status, sent, MEDIA_TYPE)
 
 

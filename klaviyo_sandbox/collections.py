@@ -73,8 +73,8 @@ def check_query(request: Request) -> None:
             raise invalid_parameter(f"'{name}' is required for this resource.", name)
 
 
-def read(store: Store, request: Request) -> dict[str, Any]:
-    """The document that answers a read.
+def read(store: Store, request: Request) -> dict[str, Any] | bytes:
+    """The document that answers a read, or its JSON.
 
     Raises:
         Refusal: 400 for a filter, cursor or page size that is not allowed; 404 for what is not there.
@@ -98,7 +98,7 @@ def _related_one(store: Store, request: Request, spec: Read, table: Table) -> di
     return documents(store, request).one(spec.kind, row, request.path)
 
 
-def _collection(store: Store, request: Request, spec: Read, table: Table) -> dict[str, Any]:
+def _collection(store: Store, request: Request, spec: Read, table: Table) -> dict[str, Any] | bytes:
     query = request.query
     same_as = spec.same_as
     clauses = [_in_stored_terms(clause, same_as) for clause in _clauses(store, request, spec)]
@@ -116,7 +116,10 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
     )
     paged = "page[cursor]" in request.operation.parameters
     before, after = (found.before, found.after) if paged else (None, None)
-    return documents(store, request).many(spec.kind, found.rows, request.path, before, after)
+    made = documents(store, request)
+    if store.printer is not None and store.printer.can_print(made, found.rows):
+        return store.printer.page(made, spec.kind, found.rows, request.path, before, after)
+    return made.many(spec.kind, found.rows, request.path, before, after)
 
 
 def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:

@@ -73,49 +73,68 @@ class Documents:
         self._query = query
         self._related = related
         self._find = find
-        self._include = frozenset(split(query.get("include", "")))
+        self.include = frozenset(split(query.get("include", "")))
         self._shown: dict[tuple[str, tuple[str, ...]], list[tuple[str, Tree]]] = {}
 
     def one(self, kind: str, row: Row | None, path: str) -> dict[str, Any]:
         """A document with one resource, or with null."""
-        document: dict[str, Any] = {"data": None if row is None else self._primary(kind, row)}
-        if self._include and row is not None:
+        document: dict[str, Any] = {"data": None if row is None else self.primary(kind, row)}
+        if self.include and row is not None:
             document["included"] = self._included(kind, [row])
-        document["links"] = {"self": self._url(path, self._query)}
+        document["links"] = self.links(path)
         return document
 
     def many(
         self, kind: str, rows: Sequence[Row], path: str, before: str | None = None, after: str | None = None
     ) -> dict[str, Any]:
         """A document with a page of resources; ``before`` and ``after`` are cursors of the pages beside it."""
-        document: dict[str, Any] = {"data": [self._primary(kind, row) for row in rows]}
-        if self._include:
+        document: dict[str, Any] = {"data": [self.primary(kind, row) for row in rows]}
+        if self.include:
             document["included"] = self._included(kind, rows)
+        document["links"] = self.links(path, before, after)
+        return document
+
+    def links(self, path: str, before: str | None = None, after: str | None = None) -> dict[str, str]:
+        """The links of a page."""
         links = {"self": self._url(path, self._query)}
         for name, cursor in (("next", after), ("prev", before)):
             if cursor is not None:
                 links[name] = self._url(path, {**self._query, "page[cursor]": cursor})
-        document["links"] = links
-        return document
+        return links
+
+    @property
+    def shape(self) -> tuple[Any, ...]:
+        """All that decides how a resource looks: documents of the same shape show a row alike."""
+        asked = {name: value for name, value in self._query.items() if "fields[" in name or name == "include"}
+        return self._operation.id, self._base, *sorted(asked.items())
+
+    def of(self, related: Callable[[str, Row, str], Sequence[Identity]]) -> Documents:
+        """The same, with other relations between the rows."""
+        return Documents(self._operation, self._base, self._query, related, self._find)
+
+    def other(self, kind: str, row: Row) -> dict[str, Any]:
+        """An included resource."""
+        return self._resource(kind, row, self._operation.included[kind], frozenset())
 
     def _url(self, path: str, query: Mapping[str, str]) -> str:
         return f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
 
-    def _primary(self, kind: str, row: Row) -> dict[str, Any]:
+    def primary(self, kind: str, row: Row) -> dict[str, Any]:
+        """A resource of ``data``."""
         if self._operation.data is None:
             raise ValueError(f"{self._operation.id} answers with no resources")
-        return self._resource(kind, row, self._operation.data, self._include)
+        return self._resource(kind, row, self._operation.data, self.include)
 
     def _included(self, kind: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
         wanted: dict[Identity, None] = {}
         for row in rows:
-            for name in sorted(self._include):
+            for name in sorted(self.include):
                 wanted.update(dict.fromkeys(self._related(kind, row, name)))
         resources = []
         for other_kind, other_id in wanted:
             other = self._find(other_kind, other_id)
             if other is not None:
-                resources.append(self._resource(other_kind, other, self._operation.included[other_kind], frozenset()))
+                resources.append(self.other(other_kind, other))
         return resources
 
     def _resource(self, kind: str, row: Row, shape: ResourceShape, include: frozenset[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import base64
 import binascii
 import bisect
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from klaviyo_sandbox.errors import invalid_parameter
@@ -84,11 +84,12 @@ def page(
         start = max(start, bisect.bisect_right(keys, cursor.position))
     elif cursor is not None:
         stop = min(stop, bisect.bisect_left(keys, cursor.position))
-    found: list[tuple[SortKey, Row]] = []
+    table.check_scan(others)
+    found: list[tuple[int, Row]] = []
     for at in range(start, stop) if ascending else range(stop - 1, start - 1, -1):
-        row = view(table.rows[keys[at][1]])
+        row = view(table.placed(order.field, at))
         if all(holds(row, clause) for clause in others):
-            found.append((keys[at], row))
+            found.append((at, row))
             # One more than asked for tells that there is another page.
             if len(found) > size:
                 break
@@ -98,12 +99,12 @@ def page(
         found.reverse()
     return Page(
         [row for _, row in found],
-        Cursor("prev", found[0][0]).text() if found and cursor and (more or not backwards) else None,
-        Cursor("next", found[-1][0]).text() if found and (more or backwards) else None,
+        Cursor("prev", keys[found[0][0]]).text() if found and cursor and (more or not backwards) else None,
+        Cursor("next", keys[found[-1][0]]).text() if found and (more or backwards) else None,
     )
 
 
-def _window(keys: list[SortKey], bounds: Iterable[Clause]) -> tuple[int, int]:
+def _window(keys: Sequence[SortKey], bounds: Iterable[Clause]) -> tuple[int, int]:
     """First and last-plus-one place that the bounds on the sorted field leave."""
     start, stop = 0, len(keys)
     for bound in bounds:

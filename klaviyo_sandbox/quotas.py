@@ -51,17 +51,24 @@ class Quotas:
         self._lock = threading.Lock()
         self._spent: dict[tuple[Hashable, int], tuple[int, int]] = {}
 
-    def spend(self, key: Hashable, budget: Budget) -> Verdict:
-        """Take one request from the budget of ``key``, if every window has one left."""
+    def spend(self, key: Hashable, budget: Budget, *more: tuple[Hashable, Budget]) -> Verdict:
+        """Take one request from the budget of ``key``, and of every other one, if all their windows have one left.
+
+        What the verdict says of the present second is about ``key``.
+        """
         now = self._clock()
         with self._lock:
-            used = [(limit, seconds, self._used(key, seconds, now)) for limit, seconds in budget.windows()]
-            waits = [_until_next(now, seconds) for limit, seconds, count in used if count >= limit]
+            used = [
+                (name, limit, seconds, self._used(name, seconds, now))
+                for name, bounds in ((key, budget), *more)
+                for limit, seconds in bounds.windows()
+            ]
+            waits = [_until_next(now, seconds) for _, limit, seconds, count in used if count >= limit]
             if waits:
                 return Verdict(max(1, math.ceil(max(waits))), 0, 0)
-            for _, seconds, count in used:
-                self._spent[key, seconds] = (_window(now, seconds), count + 1)
-        return Verdict(0, budget.burst - used[0][2] - 1, int(_until_next(now, SECOND)))
+            for name, _, seconds, count in used:
+                self._spent[name, seconds] = (_window(now, seconds), count + 1)
+        return Verdict(0, budget.burst - used[0][3] - 1, int(_until_next(now, SECOND)))
 
     def _used(self, key: Hashable, seconds: int, now: float) -> int:
         window, count = self._spent.get((key, seconds), (-1, 0))

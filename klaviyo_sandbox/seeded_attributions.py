@@ -44,17 +44,18 @@ def attribute(
     for number, (event, before) in enumerate(led[legacy:]):
         if rng.random() < _ATTRIBUTED:
             owed = before if number % 3 == 0 else before[-1:]
-            attributions[event["id"]] = tuple(_attribution(event, touch) for touch in reversed(owed))
+            attributions[event["id"]] = tuple(
+                attribution(event["id"], touch.event["id"], touch.mailing) for touch in reversed(owed)
+            )
     return attributions
 
 
-def _attribution(event: Row, touch: Touch) -> Row:
-    """That an event is owed to another: Klaviyo gives these nothing but relationships."""
-    mailing = touch.mailing
+def attribution(event_id: str, touch_id: str, mailing: Mailing) -> Row:
+    """That an event is owed to another, about a mailing: Klaviyo gives these nothing but relationships."""
     row: dict[str, Any] = {
-        "id": f"{event['id']}:{touch.event['id']}",
-        "event": ("event", event["id"]),
-        "attributed-event": ("event", touch.event["id"]),
+        "id": f"{event_id}:{touch_id}",
+        "event": ("event", event_id),
+        "attributed-event": ("event", touch_id),
     }
     if mailing.flow_id is None:
         row["campaign"] = ("campaign", mailing.campaign_id)

@@ -51,10 +51,11 @@ def profiles(rng: random.Random, count: int, start: datetime, end: datetime) -> 
     # The last weeks saw imports that touched many profiles in one second.
     imports = [end - timedelta(seconds=rng.randrange(3600, 86_400 * 40)) for _ in range(4)]
     created = sorted(rng.randrange(span) for _ in range(count))
-    return [_profile(rng, number, start + timedelta(seconds=at), end, imports) for number, at in enumerate(created)]
+    return [profile(rng, number, start + timedelta(seconds=at), end, imports) for number, at in enumerate(created)]
 
 
-def _profile(rng: random.Random, number: int, created: datetime, end: datetime, imports: Sequence[datetime]) -> Row:
+def profile(rng: random.Random, number: int, created: datetime, end: datetime, imports: Sequence[datetime]) -> Row:
+    """The profile with this number, made at ``created``; ``imports`` are when many were touched in one second."""
     updated = created + timedelta(seconds=int(rng.random() ** 0.5 * (end - created).total_seconds() * 0.999))
     imported = rng.choice(imports)
     if rng.random() < 0.12 and imported >= created:

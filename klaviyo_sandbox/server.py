@@ -13,7 +13,8 @@ import uvicorn
 
 from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Asked, Exchange, Sandbox, parse_scopes
-from klaviyo_sandbox.quotas import Quotas
+from klaviyo_sandbox.procedural_account import build_procedural
+from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.store import Store
 
 _STARTUP_SECONDS = 30
@@ -60,6 +61,8 @@ def serve(
     job_seconds: float = 0.2,
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
+    procedural: bool = False,
+    include_limit: Budget | None = None,
 ) -> Iterator[RunningSandbox]:
     """Serve a seeded account until the block ends.
 
@@ -76,6 +79,10 @@ def serve(
         job_seconds: how long a bulk import job takes.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread.
+        procedural: work rows out when they are asked for instead of making them first: an account of any size, for
+            reading only, and another one than the seed gives otherwise.
+        include_limit: a budget that requests with ``include`` or ``additional-fields`` share beside their own; no
+            header tells of it.
 
     Raises:
         PortTaken: the port cannot be listened on.
@@ -84,9 +91,10 @@ def serve(
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     listener = _listen(host, port)
     with contextlib.closing(listener):
-        store = build(seed, profiles, events, clock)
+        store = (build_procedural if procedural else build)(seed, profiles, events, clock)
         store.job_seconds = job_seconds
-        sandbox = Sandbox(store, Access(key, granted), Quotas(clock) if limits else None, latency, observer)
+        quotas = Quotas(clock) if limits else None
+        sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
         with _running(sandbox, listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from klaviyo_sandbox.filters import moment
+from klaviyo_sandbox.filters import Clause, moment
+
+if TYPE_CHECKING:
+    from klaviyo_sandbox.printing import Printer
 
 Row = Mapping[str, Any]
 SortKey = tuple[str, str]
@@ -34,7 +37,8 @@ class Table:
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self.rows: dict[str, Row] = {row["id"]: row for row in rows}
+        self._held: dict[str, Row] = {row["id"]: row for row in rows}
+        self.rows: Mapping[str, Row] = self._held
         self._orders: dict[str, list[SortKey]] = {}
 
     def __len__(self) -> int:
@@ -49,23 +53,34 @@ class Table:
     def put(self, row: Row) -> None:
         """Add a row, or replace the one of the same id."""
         self.drop(row["id"])
-        self.rows[row["id"]] = row
+        self._held[row["id"]] = row
         for field, order in self._orders.items():
             bisect.insort(order, sort_key(row, field))
 
     def drop(self, row_id: str) -> None:
         """Remove a row; none of that id is no error."""
-        row = self.rows.pop(row_id, None)
+        row = self._held.pop(row_id, None)
         if row is None:
             return
         for field, order in self._orders.items():
             del order[bisect.bisect_left(order, sort_key(row, field))]
 
-    def ordered(self, field: str) -> list[SortKey]:
+    def ordered(self, field: str) -> Sequence[SortKey]:
         """(value, id) of every row, ascending; rows without a value come first, with "" in its place."""
         if field not in self._orders:
             self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
         return self._orders[field]
+
+    def placed(self, field: str, place: int) -> Row:
+        """The row at a place of ``ordered(field)``."""
+        return self.rows[self.ordered(field)[place][1]]
+
+    def check_scan(self, clauses: Collection[Clause]) -> None:
+        """Refuse conditions that rows cannot be looked through for; here there are none.
+
+        Raises:
+            Refusal: 400 that names the field.
+        """
 
 
 def sort_key(row: Row, field: str) -> SortKey:
@@ -77,6 +92,8 @@ class Store:
 
     Attributes:
         job_seconds: how long a bulk import job takes from now on.
+        read_only: whether every write is refused.
+        printer: what turns pages into bytes quickly, where there is such a thing.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
             ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
@@ -91,6 +108,8 @@ class Store:
         self.lock = threading.RLock()
         self.clock = clock
         self.job_seconds = 0.2
+        self.read_only = False
+        self.printer: Printer | None = None
         self.accounts = Table()
         self.profiles = Table()
         self.lists = Table()
@@ -108,7 +127,7 @@ class Store:
         self.jobs = Table()
         self.list_members: dict[str, Table] = {}
         self.segment_members: dict[str, Table] = {}
-        self.attributions: dict[str, tuple[Row, ...]] = {}
+        self.attributions: Mapping[str, tuple[Row, ...]] = {}
         self.identifiers: dict[str, dict[str, str]] = {name: {} for name in IDENTIFIERS}
 
     def now(self) -> datetime:
