@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import bisect
+import itertools
 import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -85,14 +86,14 @@ def page(
     elif cursor is not None:
         stop = min(stop, bisect.bisect_left(keys, cursor.position))
     table.check_scan(others)
-    found: list[tuple[int, Row]] = []
-    for at in range(start, stop) if ascending else range(stop - 1, start - 1, -1):
-        row = view(table.placed(order.field, at))
-        if all(holds(row, clause) for clause in others):
-            found.append((at, row))
-            # One more than asked for tells that there is another page.
-            if len(found) > size:
-                break
+    places = range(start, stop) if ascending else range(stop - 1, start - 1, -1)
+    rows = map(view, table.placed(order.field, places))
+    # Most pages leave nothing out, and then there is nothing to ask of a row.
+    kept: Iterable[tuple[int, Row]] = zip(places, rows, strict=True)
+    if others:
+        kept = (pair for pair in kept if all(holds(pair[1], clause) for clause in others))
+    # One more than asked for tells that there is another page.
+    found = list(itertools.islice(kept, size + 1))
     more = len(found) > size
     found = found[:size]
     if backwards:

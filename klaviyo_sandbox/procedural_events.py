@@ -1,7 +1,7 @@
 """A hundred million events, drawn a few hundred at a time from moulds.
 
 What is each event's own: its id, second, UUID, profile, mould and what it is attributed to. The moulds (which metric, which
-message, which properties) are drawn anew for every month, 128 of them; 512 neighbours belong to at most 128 people.
+message, which properties) are drawn anew for every month, 128 of them; 2,048 neighbours belong to at most 256 people.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ NAMES = ("id", "at", "when", "uuid", "profile", "sent", "first", "second")
 TOUCHES = NAMES[6:]
 
 _CHUNK = 512
-_PEOPLE = 128
+# So many chunks are about the same people.
+_CROWDED, _PEOPLE = 4, 256
 _MOULDS = 128
 _ERA = 30 * 86_400
 # Chunks that are kept: pages of a dozen concurrent windows overlap them.
@@ -34,6 +35,8 @@ _KEPT = 48
 _SEND_LAG = 900
 _ATTRIBUTION_WINDOW = 5 * 86_400
 _ATTRIBUTED = 0.6
+# A random UUID (version 4).
+_UUID = b"xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx"
 
 
 class EventMould(Mould):
@@ -55,16 +58,6 @@ class EventCast(Cast):
         super().__init__(mould, values)
         self.person = person
         self.touches = touches
-
-
-class _Chunk:
-    """Neighbouring events, worked out together because that is many times cheaper."""
-
-    def __init__(self, moulds: Sequence[EventMould], people: Sequence[Cast], values: Sequence[Values]) -> None:
-        self.moulds = moulds
-        self.people = people
-        self.values = values
-        self.touches: dict[int, list[tuple[str, Mailing]]] = {}
 
 
 class ProceduralEvents:
@@ -97,7 +90,8 @@ class ProceduralEvents:
         self._profiles = profiles
         self._metric_ids = metric_ids
         self._mailings = mailings
-        self._chunk: Callable[[int], _Chunk] = functools.lru_cache(maxsize=_KEPT)(self._draw)
+        self._chunk: Callable[[int], Sequence[EventCast]] = functools.lru_cache(maxsize=_KEPT)(self._draw)
+        self._crowd: Callable[[int], Sequence[Cast]] = functools.lru_cache(maxsize=_KEPT)(self._draw_crowd)
         self._era: Callable[[int], Sequence[EventMould]] = functools.cache(self._draw_era)
 
     def id(self, number: int) -> str:
@@ -110,10 +104,7 @@ class ProceduralEvents:
     def cast(self, number: int) -> EventCast:
         """The event as a row."""
         part, place = divmod(number, _CHUNK)
-        chunk = self._chunk(part)
-        return EventCast(
-            chunk.moulds[place], chunk.values[place], chunk.people[place], chunk.touches.get(place, ())
-        )
+        return self._chunk(part)[place]
 
     def table(self) -> VirtualTable:
         by_time = Order(lambda number: (text_of(self._timeline.at(number)), self.id(number)), lambda place: place)
@@ -125,25 +116,30 @@ class ProceduralEvents:
         """What events are attributed to, by their id."""
         return _Attributions(self)
 
-    def _draw(self, part: int) -> _Chunk:
+    def _draw(self, part: int) -> Sequence[EventCast]:
+        """Neighbouring events, worked out together because that is many times cheaper."""
         rng = random.Random(f"{self._seed} {part}")
         first = part * _CHUNK
         size = min(_CHUNK, self._count - first)
-        seconds = [self._timeline.at(number) for number in range(first, first + size)]
-        known = max(1, self._profiles.known(seconds[0]))
-        crowd = [self._profiles.cast(rng.randrange(known)) for _ in range(min(_PEOPLE, known))]
-        people = rng.choices(crowd, k=size)
+        seconds = self._timeline.between(first, first + size)
+        people = rng.choices(self._crowd(part // _CROWDED), k=size)
         moulds = rng.choices(self._era(seconds[0] // _ERA), k=size)
         ids = [self.id(number) for number in range(first, first + size)]
-        chunk = _Chunk(moulds, people, [])
         touched = _touched(rng, moulds, people, seconds)
-        chunk.touches = {place: [(ids[at], _mailing(moulds[at])) for at in before] for place, before in touched.items()}
-        uuids, whens = _uuids(rng, size), _whens(seconds)
-        chunk.values = [
-            (ids[at].encode(), b"%d" % second, whens[second], uuids[at], people[at].values[0], b"%d" % (second - _SEND_LAG))
-            for at, second in enumerate(seconds)
-        ]
-        return chunk
+        touches = {place: [(ids[at], _mailing(moulds[at])) for at in before] for place, before in touched.items()}
+        times = {second: _times(second) for second in dict.fromkeys(seconds)}
+        found = []
+        for place, (own, second, uuid, person) in enumerate(zip(ids, seconds, _uuids(rng, size), people, strict=True)):
+            at, when, sent = times[second]
+            values = (own.encode(), at, when, uuid, person.values[0], sent)
+            found.append(EventCast(moulds[place], values, person, touches.get(place, ())))
+        return found
+
+    def _draw_crowd(self, number: int) -> Sequence[Cast]:
+        """Whose events are in so many chunks."""
+        rng = random.Random(f"{self._seed} crowd {number}")
+        known = max(1, self._profiles.known(self._timeline.at(number * _CROWDED * _CHUNK)))
+        return [self._profiles.cast(rng.randrange(known)) for _ in range(min(_PEOPLE, known))]
 
     def _draw_era(self, era: int) -> Sequence[EventMould]:
         """The moulds of a month: one of every kind of event, and more of the kinds that happen often."""
@@ -212,12 +208,14 @@ def _touched(
 
 
 def _uuids(rng: random.Random, count: int) -> list[bytes]:
-    digits = rng.randbytes(16 * count).hex().encode()
-    return [
-        b"%b-%b-4%b-a%b-%b" % (digits[at : at + 8], digits[at + 8 : at + 12], digits[at + 13 : at + 16], digits[at + 17 : at + 20], digits[at + 20 : at + 32])
-        for at in range(0, 32 * count, 32)
-    ]
+    digits = rng.randbytes(15 * count).hex().encode()
+    written = bytearray(_UUID * count)
+    # Column by column: all first digits, then all second ones ...
+    for number, column in enumerate(at for at, character in enumerate(_UUID) if character == ord("x")):
+        written[column :: len(_UUID)] = digits[number::30]
+    return [bytes(written[at : at + len(_UUID)]) for at in range(0, len(written), len(_UUID))]
 
 
-def _whens(seconds: Sequence[int]) -> dict[int, bytes]:
-    return {second: text_of(second).encode() for second in dict.fromkeys(seconds)}
+def _times(second: int) -> tuple[bytes, bytes, bytes]:
+    """The values "at", "when" and "sent"."""
+    return b"%d" % second, text_of(second).encode(), b"%d" % (second - _SEND_LAG)

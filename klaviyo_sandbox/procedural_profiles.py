@@ -29,7 +29,13 @@ _BLOCK = 41 * 86_400
 
 def text_of(second: int) -> str:
     """A second since 1970 as rows hold it."""
-    return moment(datetime.fromtimestamp(second, UTC))
+    minute, rest = divmod(second, 60)
+    return f"{_minute(minute)}{rest:02d}+00:00"
+
+
+@functools.lru_cache(maxsize=8192)
+def _minute(minute: int) -> str:
+    return moment(datetime.fromtimestamp(minute * 60, UTC)).removesuffix("00+00:00")
 
 
 class ProceduralProfiles:

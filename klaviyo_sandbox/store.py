@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import bisect
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -71,9 +71,10 @@ class Table:
             self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
         return self._orders[field]
 
-    def placed(self, field: str, place: int) -> Row:
-        """The row at a place of ``ordered(field)``."""
-        return self.rows[self.ordered(field)[place][1]]
+    def placed(self, field: str, places: Iterable[int]) -> Iterator[Row]:
+        """The rows at places of ``ordered(field)``, one by one."""
+        keys = self.ordered(field)
+        return (self.rows[keys[place][1]] for place in places)
 
     def check_scan(self, clauses: Collection[Clause]) -> None:
         """Refuse conditions that rows cannot be looked through for; here there are none.

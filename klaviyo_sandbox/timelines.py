@@ -48,6 +48,20 @@ class Timeline:
                 place = middle
         return self._start + hour * _HOUR + _HOUR * place // held
 
+    def between(self, first: int, last: int) -> list[int]:
+        """The seconds of the ranks from ``first`` on and before ``last``."""
+        found: list[int] = []
+        while first < last:
+            hour = bisect.bisect_right(self._firsts, first) - 1
+            low, high = self._firsts[hour], self._firsts[hour + 1]
+            held, start, stop = high - low, self._start + hour * _HOUR, min(high, last)
+            if self._rushes[hour]:
+                found += map(self.at, range(first, stop))
+            else:
+                found += [start + _HOUR * place // held for place in range(first - low, stop - low)]
+            first = stop
+        return found
+
     def before(self, second: int) -> int:
         """How many ranks are earlier than a second."""
         return bisect.bisect_left(range(self._count), second, key=self.at)

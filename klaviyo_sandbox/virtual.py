@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -53,8 +53,8 @@ class VirtualTable(Table):
     def ordered(self, field: str) -> Sequence[SortKey]:
         return _Keys(len(self), self._order(field).key)
 
-    def placed(self, field: str, place: int) -> Row:
-        return self._row(self._order(field).number(place))
+    def placed(self, field: str, places: Iterable[int]) -> Iterator[Row]:
+        return map(self._row, map(self._order(field).number, places))
 
     def check_scan(self, clauses: Collection[Clause]) -> None:
         for clause in clauses:
