@@ -57,7 +57,6 @@ _SEGMENTS = (
 
 def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
     """The account that belongs to a seed. Without profiles it has no events."""
-
     store, numbers = Store(clock), numbers_of(seed)
     rows = profiles(numbers("profiles"), profile_count, START, END)
     mailings = furnish(store, numbers, rows)

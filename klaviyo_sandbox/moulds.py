@@ -69,20 +69,20 @@ class Mould:
 class Cast(Mapping[str, Any]):
     """One row of a mould, made out only when something else than what is fixed is asked for."""
 
-    __slots__ = ("_members", "mould", "values")
+    __slots__ = ("_members", "mould", "own")
 
     def __init__(self, mould: Mould, values: Values) -> None:
         self.mould = mould
-        self.values = values
+        self.own = values
         self._members: dict[str, Any] | None = None
 
     def __getitem__(self, name: str) -> Any:
         if name in self.mould.fixed:
             return self.mould.fixed[name]
         if name == "id":
-            return self.values[0].decode()
+            return self.own[0].decode()
         if self._members is None:
-            self._members = self.mould.members(self.values)
+            self._members = self.mould.members(self.own)
         return self._members[name]
 
     def __iter__(self) -> Iterator[str]:

@@ -75,7 +75,7 @@ class _Sheet:
         stencil = self._known.get((row.mould, len(touches)))
         if stencil is None:
             stencil = self._known[row.mould, len(touches)] = self._stencil(kind, row.mould, len(touches))
-        return stencil.fill((*row.values, *(touch[0].encode() for touch in touches)) if touches else row.values)
+        return stencil.fill((*row.own, *(touch[0].encode() for touch in touches)) if touches else row.own)
 
     def included(self, rows: Sequence[EventCast]) -> list[bytes]:
         """Each included resource once, in the order in which the rows name them."""
@@ -83,11 +83,11 @@ class _Sheet:
         for row in rows:
             if self._attributions and row.touches:
                 for touch_id, mailing in row.touches:
-                    made[row.values[0], touch_id] = self._attribution(row.values[0], touch_id, mailing)
+                    made[row.own[0], touch_id] = self._attribution(row.own[0], touch_id, mailing)
             if self._metric and row.mould.fixed["metric_id"] not in made:
                 made[row.mould.fixed["metric_id"]] = self._metric_of(row.mould)
-            if self._profile and row.person.values[0] not in made:
-                made[row.person.values[0]] = self._person(row.person)
+            if self._profile and row.person.own[0] not in made:
+                made[row.person.own[0]] = self._person(row.person)
         return list(made.values())
 
     def _attribution(self, event_id: bytes, touch_id: str, mailing: Mailing) -> bytes:
@@ -113,7 +113,7 @@ class _Sheet:
         if stencil is None:
             stencil = Stencil(self._documents.other("profile", person.mould.row), person.mould.names)
             self._known[person.mould, "included"] = stencil
-        return stencil.fill(person.values)
+        return stencil.fill(person.own)
 
     def _stencil(self, kind: str, mould: Mould, touches: int) -> Stencil:
         names = NAMES if isinstance(mould, EventMould) else mould.names

@@ -1,7 +1,7 @@
 """A hundred million events, drawn a few hundred at a time from moulds.
 
-What is each event's own: its id, second, UUID, profile, mould and what it is attributed to. The moulds (which metric, which
-message, which properties) are drawn anew for every month, 128 of them; 2,048 neighbours belong to at most 256 people.
+An event's own are its id, second, UUID, profile, mould and what it is attributed to. The moulds (which metric, which
+message, which properties) are 128 for every month of the account; 2,048 neighbours belong to at most 256 people.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ class ProceduralEvents:
         found = []
         for place, (own, second, uuid, person) in enumerate(zip(ids, seconds, _uuids(rng, size), people, strict=True)):
             at, when, sent = times[second]
-            values = (own.encode(), at, when, uuid, person.values[0], sent)
+            values = (own.encode(), at, when, uuid, person.own[0], sent)
             found.append(EventCast(moulds[place], values, person, touches.get(place, ())))
         return found
 
@@ -196,7 +196,7 @@ def _touched(
     before: dict[bytes, list[int]] = {}
     found: dict[int, list[int]] = {}
     for place, mould in enumerate(moulds):
-        person = people[place].values[0]
+        person = people[place].own[0]
         if mould.is_touch:
             before.setdefault(person, []).append(place)
         elif mould.is_conversion and person in before and rng.random() < _ATTRIBUTED:

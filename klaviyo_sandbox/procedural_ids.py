@@ -1,5 +1,4 @@
-"""Ids that can be worked out from a row's number and read back, and that sort as the numbers do. All look random at
-their end only."""
+"""Ids that can be worked out from a row's number and read back, and that sort as the numbers do."""
 
 from __future__ import annotations
 
@@ -36,7 +35,7 @@ def event_number(text: str, salt: int) -> int | None:
 
 
 def profile_id(number: int, second: int, salt: int) -> str:
-    """26 characters as a ULID has them: the second, the number (40 bits), and 40 bits that follow from it and the salt."""
+    """26 characters as a ULID has them: the second, its number (40 bits), and 40 bits made of that and the salt."""
     tail = (number * 0x9E3779B97F4A7C15 + salt) & 0xFFFFFFFFFF
     value = second * 1000 << 80 | number << 40 | tail
     return "".join([_CROCKFORD_PAIRS[value >> shift & 1023] for shift in range(120, -1, -10)])

@@ -48,9 +48,7 @@ class ProceduralProfiles:
         list_ids: lists that some are suppressed from.
     """
 
-    def __init__(
-        self, rng: random.Random, count: int, start: datetime, end: datetime, list_ids: Sequence[str]
-    ) -> None:
+    def __init__(self, rng: random.Random, count: int, start: datetime, end: datetime, list_ids: Sequence[str]) -> None:
         self._salt = rng.getrandbits(40)
         first, last = int(start.timestamp()), int(end.timestamp()) - _LAG
         self._created = Timeline(rng, first, (last - first) // 3600, count)

@@ -44,10 +44,10 @@ class VirtualTable(Table):
         self._virtual_orders = orders
         self._scanned = scanned
 
-    def put(self, row: Row) -> None:
+    def put(self, row: Row) -> None:  # noqa: ARG002 - a table's signature
         raise TypeError("a virtual table cannot be changed")
 
-    def drop(self, row_id: str) -> None:
+    def drop(self, row_id: str) -> None:  # noqa: ARG002 - a table's signature
         raise TypeError("a virtual table cannot be changed")
 
     def ordered(self, field: str) -> Sequence[SortKey]:

@@ -50,7 +50,9 @@ def test_a_port_that_is_taken_is_one_line():
     assert "cannot listen on 127.0.0.1 port" in done.stderr
 
 
-@pytest.mark.parametrize("arguments", [["--scopes", "profiles:all"], ["--port", "99999"], ["--profiles", "-1"]])
+@pytest.mark.parametrize(
+    "arguments", [["--scopes", "profiles:all"], ["--port", "99999"], ["--profiles", "-1"], ["--include-limit", "0:5"]]
+)
 def test_bad_options_are_told_without_a_traceback(arguments):
     """An unknown scope, an impossible port or number ends the command with 2 and a reason."""
     done = run(*SMALL, *arguments)

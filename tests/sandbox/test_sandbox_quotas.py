@@ -108,6 +108,17 @@ def test_answers_tell_the_budget_and_a_refusal_only_when_to_return(make_sandbox)
     caller.close()
 
 
+def test_what_includes_may_have_a_budget_that_nobody_is_told_of(make_sandbox):
+    """Requests that include or ask for additional fields share a budget beside their own, and no header tells of it."""
+    caller = Caller(make_sandbox(clock=Clock(600.0), include_limit=Budget(2, 10)).url)
+    first = caller.get("events", include="metric")
+    assert first.headers["RateLimit-Limit"] == "350, 350;w=1, 3500;w=60"
+    assert caller.get("profiles", additional_fields__profile="subscriptions").status_code == 200
+    assert caller.get("events", include="metric").status_code == 429
+    assert caller.get("events").headers["RateLimit-Remaining"] == "348"
+    caller.close()
+
+
 def test_limits_can_be_switched_off(make_sandbox):
     """Without limits nothing is refused and nothing is said of budgets."""
     caller = Caller(make_sandbox(limits=False).url)
