@@ -1,11 +1,12 @@
 # make demo   see the product work, from nothing
 # make test   run every test
 # make lint   style and types
+# make bench  how fast the tap reads; BENCH_ARGS=--quick for a minute of it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format clean
+.PHONY: demo test lint bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py
@@ -17,6 +18,9 @@ lint: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+bench: $(VENV)/installed-test
+	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)
 
 format: $(VENV)/installed-lint
 	$(BIN)/ruff check --fix .

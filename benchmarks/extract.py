@@ -1,0 +1,172 @@
+"""How fast does tap-klaviyo read? ``make bench``, or ``python benchmarks/extract.py --quick``.
+
+Every run is a process of its own against a sandbox of its own, with Klaviyo's limits, an account too large to be read
+to its end, and a fixed number of seconds. Beside the tap stand a bare downloader (what the sandbox can serve) and the
+SDK's own REST stream. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+from measure import Measured, run, sandbox
+from subjects import KEY, SUBJECTS, Subject
+
+HERE = Path(__file__).parent
+TAP = [sys.executable, "-m", "tap_klaviyo"]
+THREADS = 8
+HEADER = (
+    *("collection", "latency", "reader", "concurrency", "rows", "seconds", "rows/s", "of steady", "of allowed"),
+    *("x SDK", "memory MB", "CPU s", "sandbox CPU s"),
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One line of the table. ``concurrency`` None is the reader's own default."""
+
+    collection: str
+    latency: float
+    reader: str
+    concurrency: int | None
+    seconds: float
+
+
+def plan(asked: argparse.Namespace) -> Iterator[Run]:
+    """The runs, those that are compared next to each other."""
+    for collection in asked.collections:
+        for latency in asked.latencies:
+            for reader, concurrency in (("sdk", 1), ("bare", 1), ("bare", THREADS), ("tap", 1), ("tap", None)):
+                yield Run(collection, latency, reader, concurrency, asked.seconds)
+        if asked.sustained:
+            yield Run(collection, 0.4, "tap", None, asked.sustained)
+
+
+def command(line: Run, url: str, workspace: Path, settings: frozenset[str]) -> list[str]:
+    """What runs the reader, with its files in the workspace."""
+    if line.reader != "tap":
+        return [sys.executable, str(HERE / "peers.py"), line.reader, line.collection, url, str(line.concurrency or 1)]
+    config: dict[str, object] = {"api_key": KEY, "api_url": url}
+    if line.concurrency is not None:
+        config["concurrency"] = line.concurrency
+    (workspace / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k in settings}))
+    files = [f"--{name}={workspace / name}.json" for name in ("config", "catalog")]
+    return [*TAP, *files]
+
+
+def write_catalog(workspace: Path, subject: Subject) -> None:
+    """The tap's own catalog with one stream selected, whole."""
+    config = workspace / "discover.json"
+    config.write_text(json.dumps({"api_key": KEY}))
+    done = subprocess.run([*TAP, f"--config={config}", "--discover"], capture_output=True, check=True)
+    catalog = json.loads(done.stdout)
+    for stream in catalog["streams"]:
+        for entry in stream["metadata"]:
+            entry["metadata"]["selected"] = stream["tap_stream_id"] == subject.stream
+    (workspace / "catalog.json").write_text(json.dumps(catalog))
+
+
+def tap_settings() -> frozenset[str]:
+    """The names of the tap's settings: not every version can be told its concurrency."""
+    done = subprocess.run([*TAP, "--about", "--format=json"], capture_output=True, check=True)
+    return frozenset(json.loads(done.stdout)["settings"]["properties"])
+
+
+def cells(line: Run, found: Measured, sdk: float | None) -> list[str]:
+    """One line of the table."""
+    subject = SUBJECTS[line.collection]
+    return [
+        line.collection,
+        f"{line.latency:g}",
+        line.reader,
+        "default" if line.concurrency is None else str(line.concurrency),
+        f"{found.rows:,}",
+        f"{found.seconds:.1f}",
+        f"{found.rate:,.0f}",
+        f"{found.rate / subject.steady():.0%}",
+        f"{found.rows / subject.allowed(found.seconds):.0%}",
+        "" if sdk is None else f"{found.rate / sdk:.1f}" if sdk else "-",
+        f"{found.memory:.0f}",
+        f"{found.cpu:.1f}",
+        f"{found.server_cpu:.1f}",
+    ]
+
+
+def measured(line: Run, asked: argparse.Namespace, workspace: Path, settings: frozenset[str]) -> Measured:
+    """Carry out one run."""
+    with (
+        sandbox(events=asked.events, profiles=asked.profiles, latency=line.latency, limits=not asked.no_limits) as (
+            url,
+            server,
+        ),
+        (workspace / "log").open("wb") as log,
+    ):
+        try:
+            return run(command(line, url, workspace, settings), server, line.seconds, log)
+        except RuntimeError as problem:
+            raise SystemExit(f"{problem}\n{(workspace / 'log').read_text()[-2000:]}") from problem
+
+
+def parser() -> argparse.ArgumentParser:
+    """The options, with what they default to."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--quick", action="store_true", help="one latency, four seconds of each run: a minute in all")
+    options.add_argument("--collections", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    options.add_argument("--latencies", nargs="+", type=float, default=[0.0, 0.4, 1.5])
+    options.add_argument("--seconds", type=float, default=10.0, help="of each run (default: %(default)s)")
+    options.add_argument(
+        "--sustained",
+        type=float,
+        default=125.0,
+        help="seconds of one more run of the tap for each collection, long enough to outlast a minute's budget",
+    )
+    options.add_argument("--events", type=int, default=100_000_000, help="in the account (default: %(default)s)")
+    options.add_argument("--profiles", type=int, default=2_000_000, help="in the account (default: %(default)s)")
+    options.add_argument("--no-limits", action="store_true", help="do not enforce Klaviyo's rate limits")
+    return options
+
+
+def main() -> None:
+    """Print the table, line by line as it is measured."""
+    asked = parser().parse_args()
+    if asked.quick:
+        asked.latencies, asked.seconds, asked.sustained = [0.4], 4.0, 0.0
+    settings = tap_settings()
+    if "concurrency" not in settings:
+        print("this tap has no setting `concurrency`: both of its lines are measured alike", file=sys.stderr)
+    print(
+        f"{psutil.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}; "
+        f"{asked.events:,} events, {asked.profiles:,} profiles; "
+        f"limits {'off' if asked.no_limits else 'as in the specification'}.\n"
+    )
+    print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}", flush=True)
+    floors: dict[tuple[str, float], float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        workspace, ready = Path(folder), ""
+        for line in plan(asked):
+            if line.collection != ready:
+                write_catalog(workspace, SUBJECTS[line.collection])
+                ready = line.collection
+            found = measured(line, asked, workspace, settings)
+            if line.reader == "sdk":
+                floors[line.collection, line.latency] = found.rate
+            values = cells(line, found, floors.get((line.collection, line.latency)))
+            print(f"| {' | '.join(values)} |", flush=True)
+    print(
+        "\n*Of steady*: rows/s over page size x the minute's limit / 60; a run of under a minute can spend a whole "
+        "minute's budget and exceed it. *Of allowed*: rows over what Klaviyo allows in just that time, the burst and the budget "
+        "of every minute begun. Seconds count from the start of the process. CPU and memory include children."
+    )
+
+
+if __name__ == "__main__":
+    main()

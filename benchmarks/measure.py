@@ -1,0 +1,116 @@
+"""Runs a reader against a sandbox for some seconds, and counts: lines, bytes, processor time, memory."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import IO
+
+import psutil
+
+_BLOCK = 1 << 20
+_SAMPLE_SECONDS = 0.1
+_MEGABYTE = 1e6
+
+
+@dataclass
+class Counter:
+    """Lines and bytes of a stream that nobody looks into."""
+
+    lines: int = 0
+    size: int = 0
+
+    def drain(self, stream: IO[bytes]) -> None:
+        while block := stream.read1(_BLOCK):  # type: ignore[attr-defined]
+            self.lines += block.count(b"\n")
+            self.size += len(block)
+
+
+@dataclass
+class Usage:
+    """Processor seconds and peak memory (megabytes) of a process and its children, as last seen alive."""
+
+    process: psutil.Process
+    cpu: float = 0.0
+    peak: float = 0.0
+    _ended: dict[int, float] = field(default_factory=dict)
+
+    def sample(self) -> None:
+        memory = 0.0
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in (self.process, *self.process.children(recursive=True)):
+                with contextlib.suppress(psutil.NoSuchProcess), process.oneshot():
+                    times = process.cpu_times()
+                    self._ended[process.pid] = times.user + times.system
+                    memory += process.memory_info().rss / _MEGABYTE
+        self.cpu = sum(self._ended.values())
+        self.peak = max(self.peak, memory)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one run came to. ``rows`` are lines of output: of a tap's, a few in a thousand are STATE and SCHEMA."""
+
+    rows: int
+    size: int
+    seconds: float
+    memory: float
+    cpu: float
+    server_cpu: float
+    finished: bool
+
+    @property
+    def rate(self) -> float:
+        return self.rows / self.seconds
+
+
+@contextlib.contextmanager
+def sandbox(*, events: int, profiles: int, latency: float, limits: bool) -> Iterator[tuple[str, psutil.Process]]:
+    """A procedural account in a process of its own: its address, and the process."""
+    command = [sys.executable, "-m", "klaviyo_sandbox", "--procedural", "--port", "0"]
+    command += ["--events", str(events), "--profiles", str(profiles), "--latency", str(latency)]
+    with subprocess.Popen(
+        [*command, *([] if limits else ["--no-limits"])], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            line = process.stdout.readline() if process.stdout else ""
+            if not line:
+                raise RuntimeError("the sandbox did not start")
+            yield line.split()[4], psutil.Process(process.pid)
+        finally:
+            process.terminate()
+
+
+def run(command: Sequence[str], server: psutil.Process, seconds: float, log: IO[bytes]) -> Measured:
+    """Run a reader until it ends or the seconds are over, from the start of its process on.
+
+    Raises:
+        RuntimeError: it failed; its log says why.
+    """
+    counter, before = Counter(), Usage(server)
+    before.sample()
+    began = time.monotonic()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
+        assert process.stdout is not None  # noqa: S101 - a pipe was asked for
+        thread = threading.Thread(target=counter.drain, args=(process.stdout,))
+        thread.start()
+        usage = Usage(psutil.Process(process.pid))
+        while process.poll() is None and time.monotonic() - began < seconds:
+            usage.sample()
+            time.sleep(_SAMPLE_SECONDS)
+        finished, took = process.poll() is not None, time.monotonic() - began
+        rows, size = counter.lines, counter.size
+        after = Usage(server)
+        after.sample()
+        process.kill()
+        thread.join()
+    if finished:
+        rows, size = counter.lines, counter.size
+    if finished and process.returncode:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
+    return Measured(rows, size, took, usage.peak, usage.cpu, after.cpu - before.cpu, finished)
