@@ -211,7 +211,11 @@ class SdkTap(Tap):
             subject = SUBJECTS["list members"]
             schema = _schema(("list_id", "joined_group_at", *_PERSON))
 
-        wanted = {"events": [Events], "profiles": [Profiles], "list members": [Lists, Members]}
+        wanted: dict[str, list[type[KlaviyoStream]]] = {
+            "events": [Events],
+            "profiles": [Profiles],
+            "list members": [Lists, Members],
+        }
         return [stream(self) for stream in wanted[self.config["only"]]]
 
 
