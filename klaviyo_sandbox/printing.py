@@ -6,7 +6,6 @@ values; so a printed page is what the ordinary way would have given (a test comp
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,7 +30,6 @@ class Printer:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._shapes: dict[Shape, dict[tuple[object, object], Stencil]] = {}
-        self._lock = threading.Lock()
 
     def can_print(self, documents: Documents, rows: Sequence[Row]) -> bool:
         """Are these rows cast, and is nothing included that only the ordinary way knows?"""
@@ -51,13 +49,12 @@ class Printer:
         return b"".join(parts)
 
     def _known(self, shape: Shape) -> dict[tuple[object, object], Stencil]:
-        with self._lock:
-            if shape not in self._shapes and len(self._shapes) >= _MOST_SHAPES:
-                self._shapes.clear()
-            known = self._shapes.setdefault(shape, {})
-            if len(known) > _MOST_STENCILS:
-                known.clear()
-            return known
+        if shape not in self._shapes and len(self._shapes) >= _MOST_SHAPES:
+            self._shapes.clear()
+        known = self._shapes.setdefault(shape, {})
+        if len(known) > _MOST_STENCILS:
+            known.clear()
+        return known
 
 
 class _Sheet:

@@ -1,6 +1,8 @@
 """An account of any size that is there at once: its profiles, events and memberships follow from the seed and a number.
 
-Everything else (campaigns, flows, tags, metrics ...) is that of the seeded account. It is for reading.
+Everything else (campaigns, flows, tags, metrics ...) is that of the seeded account. It is for reading. Rows are found
+by id, by the fields that they can be sorted by, and events by ``metric_id``; any other search is a 400, for it takes
+a look at every row.
 """
 
 from __future__ import annotations
