@@ -61,7 +61,7 @@ def plan(asked: argparse.Namespace) -> Iterator[Run]:
 def command(line: Run, url: str, workspace: Path, settings: frozenset[str]) -> list[str]:
     """What runs the reader, with its files in the workspace."""
     if line.reader != "tap":
-        return [sys.executable, str(HERE / "peers.py"), line.reader, line.collection, url, str(line.concurrency or 1)]
+        return [sys.executable, str(HERE / f"{line.reader}.py"), line.collection, url, str(line.concurrency)]
     config: dict[str, object] = {"api_key": KEY, "api_url": url}
     if line.concurrency is not None:
         config["concurrency"] = line.concurrency

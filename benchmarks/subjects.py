@@ -10,6 +10,7 @@ from pathlib import Path
 
 OPERATIONS = Path(__file__).parents[1] / "klaviyo_client" / "operations.json"
 KEY = "pk_benchmark"
+HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
 
 
 @dataclass(frozen=True)
