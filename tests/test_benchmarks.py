@@ -11,7 +11,7 @@ SMALL = ("--collections=profiles", "--latencies=0", "--seconds=3", "--sustained=
 
 
 def test_the_benchmark_prints_a_table():
-    """Every reader reads all of a small account, and has a line of a Markdown table."""
+    """Every reader starts, reads from a small account, and has a line of a Markdown table."""
     command = [sys.executable, str(ROOT / "benchmarks" / "extract.py"), *SMALL]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=ROOT)
     heads, _, *lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
