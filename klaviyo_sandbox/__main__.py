@@ -72,6 +72,13 @@ def parser() -> argparse.ArgumentParser:
         "(Klaviyo has such a limit and does not say which; default: none)",
     )
     options.add_argument("--latency", type=_seconds, default=0.0, help="seconds to wait before each answer")
+    options.add_argument(
+        "--faults",
+        default="",
+        metavar="RATES",
+        help='how often requests meet a fault, such as "429=0.02,storm=5,503=0.01,reset=0.005,truncate=0.001,'
+        'stall=0.001,stall_seconds=10,seed=1" (default: never)',
+    )
     return options
 
 
@@ -105,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             latency=options.latency,
             procedural=options.procedural,
             include_limit=Budget(*options.include_limit) if options.include_limit else None,
+            faults=options.faults,
         ) as sandbox:
             # The account stays until the end: looking it over for garbage makes pages several times slower.
             gc.freeze()

@@ -19,6 +19,7 @@ from starlette.routing import Route
 from klaviyo_sandbox import actions, collections, errors, facts, jobs
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.facts import Operation
+from klaviyo_sandbox.faults import MARK
 from klaviyo_sandbox.moulds import compact
 from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.store import Store
@@ -48,12 +49,13 @@ class Exchange:
 
 @dataclass(frozen=True)
 class Asked:
-    """What was asked of the sandbox, and the status it answered with."""
+    """What was asked of the sandbox, the status it answered with (0: none), and the fault that came between, if any."""
 
     method: str
     path: str
     query: Mapping[str, str]
     status: int
+    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -72,7 +74,7 @@ class Sandbox:
         access: the key and scopes to hold requests to.
         quotas: None switches the limits off.
         latency: seconds to wait before each answer.
-        observer: called with every finished exchange, in the thread that serves.
+        observer: called with every finished exchange, in the thread that serves; not with those that meet a fault.
         include_limit: a budget that requests which include or ask for additional fields share, as Klaviyo has one that
             it tells nobody about: no header speaks of it.
     """
@@ -132,8 +134,9 @@ class Sandbox:
     def _note(
         self, web: WebRequest, path: str, query: Mapping[str, str], operation: Operation | None, response: Response
     ) -> None:
-        self.requests.append(Asked(web.method, path, query, response.status_code))
-        if self._observer is not None:
+        fault = web.scope.get(MARK)
+        self.requests.append(Asked(web.method, path, query, response.status_code, fault))
+        if self._observer is not None and fault is None:
             self._observer(
                 Exchange(
                     operation.id if operation else None,

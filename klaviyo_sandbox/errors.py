@@ -113,6 +113,11 @@ def throttled(seconds: int) -> Refusal:
     return Refusal([problem], {"Retry-After": str(seconds)})
 
 
+def unavailable() -> Refusal:
+    detail = "The service is temporarily unavailable."
+    return Refusal([Problem(503, "service_unavailable", "Service unavailable.", detail, {"pointer": "/data"})])
+
+
 def broken() -> Refusal:
     detail = "The sandbox failed to answer; its log says why."
     return Refusal([Problem(500, "error", "A server error occurred.", detail, {"pointer": "/data"})])

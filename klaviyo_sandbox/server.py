@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import uvicorn
 
+from klaviyo_sandbox import faults as faulty
 from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Asked, Exchange, Sandbox, parse_scopes
 from klaviyo_sandbox.procedural_account import build_procedural
@@ -59,6 +60,7 @@ def serve(
     limits: bool = True,
     latency: float = 0.0,
     job_seconds: float = 0.2,
+    faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
     procedural: bool = False,
@@ -77,8 +79,9 @@ def serve(
         limits: whether Klaviyo's rate limits hold.
         latency: seconds before each answer.
         job_seconds: how long a bulk import job takes.
+        faults: how often requests meet which fault, as ``faults.parse`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
-        observer: called with every finished exchange, in the serving thread.
+        observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
         procedural: work rows out when they are asked for instead of making them first: an account of any size, for
             reading only, and another one than the seed gives otherwise.
         include_limit: a budget that requests with ``include`` or ``additional-fields`` share beside their own; no
@@ -86,8 +89,9 @@ def serve(
 
     Raises:
         PortTaken: the port cannot be listened on.
-        ValueError: a scope is unknown.
+        ValueError: a scope is unknown, or ``faults`` cannot be read.
     """
+    wanted = faulty.parse(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     listener = _listen(host, port)
     with contextlib.closing(listener):
@@ -95,7 +99,10 @@ def serve(
         store.job_seconds = job_seconds
         quotas = Quotas(clock) if limits else None
         sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
-        with _running(sandbox, listener):
+        app: faulty.App = sandbox.app
+        if wanted.rates:
+            app = faulty.Faulty(app, wanted, seed, lambda *asked: sandbox.requests.append(Asked(*asked)))
+        with _running(app, listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")
 
@@ -116,9 +123,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _running(sandbox: Sandbox, listener: socket.socket) -> Iterator[None]:
+def _running(app: faulty.App, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
-        sandbox.app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
+        app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="klaviyo-sandbox", daemon=True)

@@ -51,7 +51,14 @@ def test_a_port_that_is_taken_is_one_line():
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--scopes", "profiles:all"], ["--port", "99999"], ["--profiles", "-1"], ["--include-limit", "0:5"]]
+    "arguments",
+    [
+        ["--scopes", "profiles:all"],
+        ["--port", "99999"],
+        ["--profiles", "-1"],
+        ["--include-limit", "0:5"],
+        ["--faults", "418=1"],
+    ],
 )
 def test_bad_options_are_told_without_a_traceback(arguments):
     """An unknown scope, an impossible port or number ends the command with 2 and a reason."""
@@ -80,3 +87,15 @@ def test_without_its_extra_it_says_what_to_install():
     )
     assert done.returncode == 2
     assert done.stderr == "klaviyo-sandbox needs starlette and uvicorn: pip install 'singer-klaviyo[sandbox]'\n"
+
+
+def test_faults_are_asked_for_by_option():
+    """`--faults` makes requests fail, and a text that cannot be read is one line."""
+    with start("--port", "0", *SMALL, "--faults", "503=1") as process:
+        url = process.stdout.readline().split()[4]
+        assert requests.get(f"{url}/api/profiles", timeout=10).status_code == 503
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    refused = run(*SMALL, "--port", "0", "--faults", "503=2")
+    assert refused.returncode == 2
+    assert refused.stderr == "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2'\n"

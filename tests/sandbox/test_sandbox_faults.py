@@ -1,0 +1,188 @@
+"""Faults on request, as a plain client meets them over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections import Counter
+
+import pytest
+import requests
+from support.calls import KEY, REVISION, Caller
+
+from klaviyo_sandbox import serve
+from klaviyo_sandbox.faults import Dice, Faults, parse
+
+PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com"}}}
+
+
+@pytest.fixture
+def met(make_sandbox):
+    """Starts a small account with faults, and calls it."""
+    callers = []
+
+    def make(text, **arguments):
+        sandbox = make_sandbox(profiles=20, events=50, limits=False, faults=text, **arguments)
+        callers.append(Caller(sandbox.url))
+        return sandbox, callers[-1]
+
+    yield make
+    for caller in callers:
+        caller.close()
+
+
+def outcome(caller, path="profiles"):
+    """Status, or the name of what `requests` raises."""
+    try:
+        return caller.get(path).status_code
+    except requests.RequestException as error:
+        return type(error).__name__
+
+
+def test_a_429_says_when_to_come_back(met):
+    """In the shape of the account's own, with Retry-After."""
+    _, caller = met("429=1")
+    answer = caller.get("profiles")
+    assert answer.status_code == 429
+    assert answer.headers["Retry-After"] in ("1", "2")
+    assert answer.headers["Content-Type"] == "application/vnd.api+json"
+    assert answer.json()["errors"][0]["code"] == "throttled"
+
+
+def test_a_storm_turns_several_requests_away(met):
+    """`storm=4` makes runs of at least four 429s, with calm between them."""
+    _, caller = met("429=0.05,storm=4,seed=3")
+    statuses = "".join("x" if outcome(caller, "metrics") == 429 else "." for _ in range(150))
+    runs = [len(run) for run in statuses.strip("x").split(".") if run]
+    assert runs
+    assert min(runs) >= 4
+    assert statuses.count(".") > 50
+
+
+def test_a_503_comes_from_the_account_or_from_a_proxy(met):
+    """As JSON or HTML, with or without Retry-After, on connections that stay usable."""
+    _, caller = met("503=1")
+    seen = set()
+    for _ in range(40):
+        answer = caller.post("profile-import", PROFILE)
+        assert answer.status_code == 503
+        html = answer.headers["Content-Type"] == "text/html"
+        assert "503" in answer.text if html else answer.json()["errors"][0]["status"] == 503
+        seen.add((html, answer.headers.get("Retry-After")))
+    assert seen == {(html, after) for html in (True, False) for after in (None, "1")}
+
+
+def test_a_reset_comes_before_any_answer(met):
+    """The connection is aborted, and the next one is served or aborted in its turn."""
+    sandbox, caller = met("reset=0.5")
+    seen = Counter(outcome(caller) for _ in range(30))
+    assert seen.keys() == {200, "ConnectionError"}
+    assert Counter(asked.fault for asked in sandbox.requests) == {None: seen[200], "reset": seen["ConnectionError"]}
+
+
+def test_a_reset_is_a_reset(met):
+    """RST, which is another error than a connection that was closed in peace."""
+    _, caller = met("reset=1")
+    with pytest.raises(requests.ConnectionError, match="reset by peer"):
+        caller.get("profiles")
+
+
+def test_a_truncated_answer_announces_more_than_it_sends(met):
+    """Headers and Content-Length are those of the whole body; `requests` takes it for broken off."""
+    _, caller = met("truncate=1")
+    for _ in range(10):
+        answer = caller.session.get(f"{caller.url}/api/profiles", stream=True)
+        length = int(answer.headers["Content-Length"])
+        with pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead"):
+            assert len(answer.content) == length
+
+
+def test_a_stalled_answer_comes_late_and_whole(met):
+    """After `stall_seconds`, and nothing is missing."""
+    _, caller = met("stall=1,stall_seconds=0.4")
+    before = time.monotonic()
+    answer = caller.get("profiles")
+    assert time.monotonic() - before >= 0.4
+    assert len(answer.json()["data"]) == 20
+
+
+@pytest.mark.parametrize("kind", ["503", "reset", "truncate"])
+def test_a_write_may_be_done_although_its_answer_is_lost(met, kind):
+    """Some of the writes that fail were carried out, some were not; `requests` of the sandbox tells which."""
+    sandbox, caller = met(f"{kind}=1")
+    for number in range(12):
+        body = {"data": {"type": "profile", "attributes": {"email": f"person{number}@example.com"}}}
+        try:
+            assert caller.post("profile-import", body).status_code == 503
+        except requests.RequestException:
+            assert kind != "503"
+    emails = {row["email"] for row in sandbox.store.profiles.rows.values()}
+    done = [f"person{number}@example.com" in emails for number in range(12)]
+    assert [asked.status in (200, 201) for asked in sandbox.requests] == done
+    assert {asked.fault for asked in sandbox.requests} == {kind}
+    assert set(done) == {True, False}
+
+
+def test_the_same_seed_gives_the_same_faults():
+    """Order, kinds and details: of the account's seed, or of one that the text gives."""
+    faults = parse("429=0.1,storm=2,503=0.1,reset=0.1,stall=0.1,truncate=0.1")
+
+    def thrown(seed, given=faults):
+        dice = Dice(given, seed)
+        return [dice.throw() for _ in range(300)]
+
+    assert thrown(1) == thrown(1)
+    assert thrown(1) != thrown(2)
+    assert {fault.kind for fault in thrown(1) if fault} == {"429", "503", "reset", "stall", "truncate"}
+    own = Faults(faults.rates, seed=5)
+    assert thrown(1, own) == thrown(2, own)
+
+
+def test_a_failure_can_be_replayed(met):
+    """Two accounts of one seed answer one row of requests alike."""
+    text = "429=0.2,503=0.2,reset=0.1,truncate=0.1"
+    first, second = ([outcome(caller) for _ in range(40)] for caller in (met(text)[1], met(text)[1]))
+    assert first == second
+    assert len(set(first)) == 5
+
+
+def test_a_faulty_answer_is_no_exchange():
+    """Who checks what the account answers is not shown what a fault made of it."""
+    seen = []
+    with serve(profiles=20, events=0, limits=False, faults="503=0.3,truncate=0.3", observer=seen.append) as sandbox:
+        headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
+        for _ in range(30):
+            with contextlib.suppress(requests.RequestException):
+                requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=10)
+        assert {exchange.status for exchange in seen} == {200}
+        assert len(seen) == sum(asked.fault is None for asked in sandbox.requests) < 30
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("503", "503 must be a number from 0 to 1, not ''"),
+        ("503=often", "503 must be a number from 0 to 1, not 'often'"),
+        ("reset=1.5", "reset must be a number from 0 to 1, not '1.5'"),
+        ("reset=-0.1", "reset must be a number from 0 to 1"),
+        ("truncate=nan", "truncate must be a number from 0 to 1"),
+        ("429=0.6,503=0.6", "the rates add up to more than 1"),
+        ("429=0.1,429=0.2", "429 is given twice"),
+        ("418=0.1", "unknown name '418' (known: 429, 503, reset, stall, truncate, storm, stall_seconds, seed)"),
+        ("429=0.1,storm=0", "storm must be a whole number from 1 on, not '0'"),
+        ("429=0.1,storm=1.5", "storm must be a whole number"),
+        ("stall=0.1,stall_seconds=inf", "stall_seconds must be a number from 0 on, not 'inf'"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(text, reason):
+    """With one line that says what is wrong."""
+    with pytest.raises(ValueError, match=r"^faults: ") as refused:
+        parse(text)
+    assert reason in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_no_text_is_no_fault():
+    """And spaces do not matter."""
+    assert parse("") == Faults()
+    assert parse(" 429 = 0.5 , storm=2") == Faults({"429": 0.5}, storm=2)
