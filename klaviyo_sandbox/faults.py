@@ -161,12 +161,12 @@ class Faulty:
             await self._app(scope, receive, send)
             return
         scope[MARK] = fault.kind
+        # A request is read to its end first: the connection is to stay usable, or its client may go meanwhile.
+        body = await _body(receive)
         if fault.kind == "stall":
             await asyncio.sleep(self._stall_seconds)
-            await self._app(scope, receive, send)
+            await self._app(scope, _again(body), send)
             return
-        # A request is read to its end first, or the connection could not be used again.
-        body = await _body(receive)
         answer = await self._answer(scope, body, fault)
         if fault.kind in ("429", "503"):
             await _send(answer, send, answer.body)
@@ -211,17 +211,23 @@ async def _body(receive: Receive) -> bytes:
     return b"".join(parts)
 
 
-async def _served(app: App, scope: Message, body: bytes) -> _Answer:
-    """What the account answers, kept here."""
-    sent: list[Message] = []
+def _again(body: bytes) -> Receive:
+    """A request's body, as the account is to receive it."""
 
     async def receive() -> Message:
         return {"type": "http.request", "body": body, "more_body": False}
 
+    return receive
+
+
+async def _served(app: App, scope: Message, body: bytes) -> _Answer:
+    """What the account answers, kept here."""
+    sent: list[Message] = []
+
     async def send(message: Message) -> None:
         sent.append(message)
 
-    await app(scope, receive, send)
+    await app(scope, _again(body), send)
     return _Answer(sent[0]["status"], list(sent[0]["headers"]), b"".join(part.get("body", b"") for part in sent[1:]))
 
 
