@@ -1,18 +1,23 @@
 # make demo   see the product work, from nothing
 # make test   run every test
+# make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
 # make bench  how fast the tap reads; BENCH_ARGS=--quick for a minute of it
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint bench format clean
+.PHONY: demo test soak lint bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py
 
 test: $(VENV)/installed-test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+soak: $(VENV)/installed-test
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
+	  CHAOS_SEED=$$seed CHAOS_KILLS=$${KILLS:-1000} $(BIN)/python -m pytest -s tests/tap/test_tap_chaos.py $(PYTEST_ARGS)
 
 lint: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/ruff check .
