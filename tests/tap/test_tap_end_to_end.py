@@ -284,10 +284,11 @@ def test_a_list_that_is_deleted_while_the_tap_runs_is_skipped(
     assert set(keys(run, "list_profiles")) == others
 
 
+@pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_the_run_with_a_state_to_go_on_from(
-    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, ending: signal.Signals
 ) -> None:
-    """SIGTERM gives a non-zero exit code; what the next run reads, with what was written, is the whole table."""
+    """SIGTERM and Ctrl-C: exit code 128 + n; what was written and what the next run reads are the whole table."""
     sandbox = make_sandbox(profiles=400, events=0, limits=False, latency=0.25)
     catalog: dict[str, Any] = select(discovered(), {"profiles": None})
     stopped = run_tap_until(
@@ -295,10 +296,11 @@ def test_a_signal_ends_the_run_with_a_state_to_go_on_from(
         config(sandbox),
         catalog,
         lambda message: message["type"] == "STATE",
-        lambda process: process.send_signal(signal.SIGTERM),
+        lambda process: process.send_signal(ending),
     )
 
-    assert stopped.code == 128 + signal.SIGTERM
+    assert stopped.code == 128 + ending
+    assert f"stopped by {ending.name}" in stopped.said("WARNING")[-1]
     assert "Traceback" not in stopped.errors
     assert 0 < len(stopped.rows("profiles")) < 400
     rest_of_it = run_tap(tmp_path, config(sandbox), catalog=catalog, state=stopped.state)
