@@ -142,7 +142,6 @@ class Kill:
 class Outcome:
     """What became of a trial: kills, requests that met a fault, and what is lost, a line for each table."""
 
-    seed: int
     kills: int
     faults: int
     missing: list[str]
@@ -183,7 +182,7 @@ def trial(seed: int, folder: Path, *, broken: str = "", kills: int = MOST_KILLS)
         restless.calm = True
         assert _run(command, folder, target, Kill())
         faults = sum(asked.fault is not None for asked in sandbox.requests)
-        return Outcome(seed, killed, faults, target.missing(sandbox.store))
+        return Outcome(killed, faults, target.missing(sandbox.store))
 
 
 def _kill(rng: random.Random, rows: int) -> Kill:
