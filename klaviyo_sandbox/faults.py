@@ -240,7 +240,8 @@ async def _break(send: Any, receive: Receive, *, reset: bool) -> None:
     """Close the connection: at once, unread (RST), or after what was sent is out (FIN)."""
     # ASGI has no word for this; uvicorn's `send` is a method of what holds the connection.
     transport = send.__self__.transport
-    if reset:
+    # A client that is gone already has taken its socket along.
+    if reset and not transport.is_closing():
         transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         transport.abort()
     else:

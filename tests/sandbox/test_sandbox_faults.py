@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import socket
 import time
 from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.faults import Dice, Faults, parse
+from klaviyo_sandbox.faults import Dice, Faults, Faulty, parse
 
 PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com"}}}
 
@@ -85,6 +88,35 @@ def test_a_reset_is_a_reset(met):
     _, caller = met("reset=1")
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
         caller.get("profiles")
+
+
+@pytest.mark.parametrize("kind", ["reset", "truncate"])
+def test_a_client_that_is_gone_already_is_no_trouble(kind):
+    """Nothing is left to break then, and the sandbox has nothing to say about it."""
+    closed = socket.create_server(("127.0.0.1", 0))
+    closed.close()
+
+    class Gone:
+        """As uvicorn's own, once the client hung up."""
+
+        transport = SimpleNamespace(
+            is_closing=lambda: True, abort=lambda: None, close=lambda: None, get_extra_info=lambda _: closed
+        )
+
+        async def send(self, message):
+            pass
+
+    messages = iter([{"type": "http.request", "body": b""}, {"type": "http.disconnect"}])
+
+    async def receive():
+        return next(messages)
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
+    asyncio.run(Faulty(app, parse(f"{kind}=1"), 1, lambda *asked: None)(scope, receive, Gone().send))
 
 
 def test_a_truncated_answer_announces_more_than_it_sends(met):
