@@ -124,7 +124,8 @@ class Frontier:
     def _next(self, room: float) -> int | None:
         ahead = 0.0
         for at, part in enumerate(self._parts):
-            # What is next in turn must go on; but not while its own pages wait, or it would be held whole.
+            # What is next in turn must go on; but not while too many of its own pages wait, or it would be held whole.
+            ahead += len(part.pages)
             if part.error is not None or (ahead >= room and (at > 0 or part.pages)):
                 return None
             waits = part.under_way >= part.trust if part.is_gap else part.busy or part.ended
@@ -132,7 +133,7 @@ class Frontier:
             if not waits and not (part.is_tail and at > 0):
                 return at
             # Of a part that nobody comes to for long, the pages would only take the place of those before it.
-            ahead += len(part.pages) + part.left
+            ahead += part.left
         return None
 
     def _pull(self) -> None:

@@ -28,6 +28,5 @@ def record_lines(stream: str, rows: Sequence[Mapping[str, Any]], extracted: date
         rows: JSON values only, conformed to the stream's schema.
         extracted: when they were read, in UTC.
     """
-    moment = extracted.isoformat()
-    messages = [{"type": "RECORD", "stream": stream, "record": row, "time_extracted": moment} for row in rows]
+    messages = [{"type": "RECORD", "stream": stream, "record": row, "time_extracted": extracted} for row in rows]
     return Lines(_ENCODER.encode_lines(messages), len(messages))

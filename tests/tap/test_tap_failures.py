@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.protocol import Page
+from klaviyo_client.protocol import RawPage, outline
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import schemas
-from tap_klaviyo.feed import Account, Selected
+from tap_klaviyo.feed import Account
+from tap_klaviyo.shaping import Selected
 from tap_klaviyo.tables import TABLES
 
 EVENTS = {"metrics", "events", "event_group_ids", "event_attribution_group_ids"}
@@ -190,13 +192,14 @@ def test_a_stream_map_that_fails_on_a_value_does_not_quote_it(
 class Vanished(KlaviyoClient):
     """An account in which one list is deleted after it was listed."""
 
-    def pages(self, name: str, *, path: Any = None, query: Any = None) -> Iterator[Page]:
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, paid: bool = False) -> RawPage:
         if name == "get_lists":
-            yield Page([{"id": "GONE", "attributes": {"name": "a"}}, {"id": "HERE", "attributes": {"name": "b"}}])
+            found = [{"id": "GONE", "attributes": {"name": "a"}}, {"id": "HERE", "attributes": {"name": "b"}}]
         elif path["id"] == "GONE":
             raise errors.NotFound("gone", status=404, operation=name)
         else:
-            yield Page([{"id": "P", "attributes": {"joined_group_at": "2026-01-01T00:00:00Z"}}])
+            found = [{"id": "P", "attributes": {"joined_group_at": "2026-01-01T00:00:00Z"}}]
+        return outline(json.dumps({"data": found}).encode(), self.api_url)
 
 
 def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
@@ -211,7 +214,8 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
         selected=[Selected(table, schema, tuple(schema["properties"]))],
         collections={entry.collection.name: entry.collection for entry in TABLES},
     )
-    rows = [row for batch in account.read(table.collection, None) for row in batch.rows.get(table.name, ())]
+    batches = account.read(table.collection, {table.name: None})
+    rows = [row for batch in batches for row in batch.rows.get(table.name, ())]
     assert [(row["list_id"], row["list_name"], row["profile_id"]) for row in rows] == [("HERE", "b", "P")]
     assert [record.getMessage() for record in caplog.records] == [
         "list_profiles: lists GONE is gone since it was listed, skipped"

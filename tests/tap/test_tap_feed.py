@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+import json
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
-from klaviyo_client import errors
+from klaviyo_client import errors, protocol
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.protocol import Page
+from klaviyo_client.protocol import Page, RawPage
 from tap_klaviyo import details, schemas
-from tap_klaviyo.feed import Account, Selected
+from tap_klaviyo.feed import Account
+from tap_klaviyo.shaping import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -27,9 +29,15 @@ class Scripted(KlaviyoClient):
         self._answers = answers
         self.asked: list[tuple[str, str | None]] = []
 
-    def pages(self, name: str, *, path: Any = None, query: Any = None) -> Iterator[Page]:
+    def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
         self.asked.append((name, (path or {}).get("id")))
-        yield self._answers[name]({**(query or {}), **(path or {})})
+        return self._answers[name]({**(query or {}), **(path or {})})
+
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, paid: bool = False) -> RawPage:
+        assert paid
+        found = self.page(name, path=path, query=query)
+        body = json.dumps({"data": found.data, "included": list(found.included.values())}).encode()
+        return protocol.outline(body, self.api_url)
 
 
 def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any) -> Account:
@@ -41,8 +49,14 @@ def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None 
     return Account(client, NOW, selected, COLLECTIONS, **options)
 
 
+def starts(run: Account, name: str, **since: datetime) -> dict[str, datetime | None]:
+    """Where each selected table of this one's collection starts: at the beginning, unless told otherwise."""
+    siblings = [entry.table for entry in run.selected if entry.table.collection == BY_NAME[name].collection]
+    return {table.name: since.get(table.name) for table in siblings}
+
+
 def rows(run: Account, name: str) -> list[dict[str, Any]]:
-    batches = run.read(BY_NAME[name].collection, None)
+    batches = run.read(BY_NAME[name].collection, starts(run, name))
     return [row for batch in batches for row in batch.rows.get(name, ())]
 
 
@@ -63,6 +77,7 @@ def page_of(*events: dict[str, Any]) -> Page:
     links = [entry for found in events for entry in found["relationships"].get("attributions", {}).get("data", ())]
     included = {
         ("attribution", link["id"]): {
+            **link,
             "id": link["id"],
             "relationships": {"attributed-event": {"data": {"type": "event", "id": link["id"].partition("-")[2]}}},
         }
@@ -192,7 +207,7 @@ def test_the_account_is_asked_for_once_and_may_be_hidden() -> None:
     }
     client = Scripted(answers)
     run = account(client, "member_lists", "stg_member_lists")
-    batch = next(run.read(COLLECTIONS["list_profiles"], None))
+    batch = next(run.read(COLLECTIONS["list_profiles"], starts(run, "list_profiles")))
     assert [row["_account_id"] for row in batch.rows["stg_member_lists"]] == ["ACC"]
     assert [len(row["key"]) for row in batch.rows["member_lists"]] == [32]
     assert [name for name, _ in client.asked].count("get_accounts") == 1
@@ -244,7 +259,7 @@ def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     for reread in ((), ("flows",)):
         run = account(Scripted({"get_flows": flows}), "flows", reread=reread)
-        edges = [batch.edge for batch in run.read(COLLECTIONS["flows"], since)]
+        edges = [batch.edge for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
         assert edges == [None, None, "2026-02-01T00:00:00+00:00"]
     bounded = [
         f"and(equals(archived,{value}),greater-or-equal(updated,2026-01-01T00:00:00Z))" for value in ("false", "true")
@@ -262,6 +277,79 @@ def test_members_are_read_of_every_list_whatever_changed() -> None:
         }
     )
     run = account(client, "lists", "list_profiles", columns=("list_id",), reread=())
-    list(run.read(COLLECTIONS["lists"], datetime(2026, 2, 1, tzinfo=UTC)))
-    list(run.read(COLLECTIONS["list_profiles"], None))
+    list(run.read(COLLECTIONS["lists"], {"lists": datetime(2026, 2, 1, tzinfo=UTC)}))
+    list(run.read(COLLECTIONS["list_profiles"], starts(run, "list_profiles")))
     assert [owner for name, owner in client.asked if name == "get_profiles_for_list"] == ["A", "B"]
+
+
+def events_at(*times: datetime) -> Page:
+    return page_of(
+        *(
+            {**found, "attributes": {**found["attributes"], "datetime": protocol.utc_text(time)}}
+            for time in times
+            for found in (event(protocol.utc_text(time), **sent("G")),)
+        )
+    )
+
+
+def test_a_table_that_is_ahead_gets_nothing_older_than_its_own_start() -> None:
+    """A sibling that is new gets all; the one that is ahead is not sent its history again, but for one tick."""
+    ahead = datetime(2026, 3, 1, tzinfo=UTC)
+    tick = timedelta(seconds=1)
+    times = [datetime(2020, 1, 1, tzinfo=UTC), ahead - 2 * tick, ahead - tick, ahead, ahead + tick]
+    filters: list[str | None] = []
+
+    def events(query: Mapping[str, str]) -> Page:
+        filters.append(query.get("filter"))
+        return events_at(*times)
+
+    client = Scripted({"get_events": events})
+    run = account(client, "events", "event_group_ids")
+    found: dict[str, list[str]] = {"events": [], "event_group_ids": []}
+    for batch in run.read(COLLECTIONS["events"], starts(run, "events", events=ahead)):
+        for table, made in batch.rows.items():
+            found[table] += [row["event_datetime"] for row in made]
+    assert filters == [None]
+    assert found["event_group_ids"] == [time.isoformat() for time in times]
+    assert found["events"] == [time.isoformat() for time in times[2:]]
+
+
+def test_a_read_starts_at_the_oldest_bookmark_and_each_table_at_its_own() -> None:
+    """Klaviyo is asked once, for what the table that is furthest behind lacks."""
+    behind, ahead = datetime(2026, 2, 1, tzinfo=UTC), datetime(2026, 3, 1, tzinfo=UTC)
+    filters: list[str | None] = []
+
+    def events(query: Mapping[str, str]) -> Page:
+        filters.append(query.get("filter"))
+        return events_at(behind, ahead)
+
+    run = account(Scripted({"get_events": events}), "events", "event_group_ids")
+    begin = starts(run, "events", events=behind, event_group_ids=ahead)
+    batches = list(run.read(COLLECTIONS["events"], begin))
+    assert filters == ["greater-or-equal(datetime,2026-02-01T00:00:00Z)"]
+    assert {table: len(made) for table, made in batches[0].rows.items()} == {"events": 2, "event_group_ids": 1}
+    # The edge is the collection's: what the page held up to there is written to every table that wanted it.
+    assert [batch.edge for batch in batches] == [ahead.isoformat()] * 2
+
+
+def test_what_is_read_again_goes_to_every_table_whole() -> None:
+    """A tag that was added moves no bookmark: whoever is ahead gets old rows, too."""
+
+    def flows(query: Mapping[str, str]) -> Page:
+        assert "greater" not in query["filter"]
+        flow = {
+            "type": "flow",
+            "id": query["filter"],
+            "attributes": {"updated": "2020-01-01T00:00:00Z"},
+            "relationships": {"tags": {"data": [{"type": "tag", "id": "T"}]}},
+        }
+        return Page([flow])
+
+    run = account(Scripted({"get_flows": flows}), "flows", "flow_tags", reread=("flows",))
+    begin = starts(run, "flows", flows=datetime(2026, 1, 1, tzinfo=UTC))
+    batches = list(run.read(COLLECTIONS["flows"], begin))
+    assert [{table: len(made) for table, made in batch.rows.items()} for batch in batches] == [
+        {"flows": 1, "flow_tags": 1},
+        {"flows": 1, "flow_tags": 1},
+        {},
+    ]

@@ -4,120 +4,356 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
 
 import pytest
+from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
 
-from klaviyo_client.protocol import Page
+from klaviyo_client.protocol import RawPage
+from tap_klaviyo import reader
+from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reader import DEPTH, read
+from tap_klaviyo.reader import DEPTH
+from tap_klaviyo.slices import conditions
 
 SLICES = [Slice({"id": str(number)}) for number in range(12)]
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-def pages(part: Slice, count: int = 3) -> Iterator[Page]:
-    for number in range(count):
-        yield Page([{"id": f"{part.path['id']}.{number}"}])
+def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Callable[[Part], RawPage]:
+    """Fetches pages of an owner, which are called owner.number; each of so many bytes at least."""
+
+    def fetch(part: Part) -> RawPage:
+        owner, number = part.slice.path["id"], int(part.link or 0)
+        following = str(number + 1) if number + 1 < counts(owner) else None
+        return RawPage(f"{owner}.{number}".ljust(size).encode(), following, 1)
+
+    return fetch
+
+
+def names(taken: Iterable[Taken]) -> list[str]:
+    return [page.page.body.decode().strip() for page in taken]
+
+
+def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
+    return [f"{owner}.{number}" for owner in range(owners) for number in range(counts(str(owner)))]
+
+
+def wait_until(reached: Callable[[], bool], seconds: float = 5) -> bool:
+    deadline = time.monotonic() + seconds
+    while not reached() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    return reached()
+
+
+@pytest.fixture(autouse=True)
+def nobody_stays() -> Iterator[None]:
+    """However a read ends, its threads end with it and ask Klaviyo for nothing more."""
+    before = set(threading.enumerate())
+    yield
+    assert wait_until(lambda: not set(threading.enumerate()) - before)
 
 
 def test_pages_come_in_order_whatever_the_threads_do() -> None:
     """Early slices are slow here, and still come first."""
+    fetch = pages()
 
-    def fetch(part: Slice) -> Iterator[Page]:
-        for page in pages(part):
-            time.sleep(0.002 * (12 - int(part.path["id"])))
-            yield page
+    def slow(part: Part) -> RawPage:
+        time.sleep(0.002 * (12 - int(part.slice.path["id"])))
+        return fetch(part)
 
-    found = [page.data[0]["id"] for _, page in read(SLICES, fetch, workers=4)]
-    assert found == [f"{slice_}.{page}" for slice_ in range(12) for page in range(3)]
+    taken = list(reader.Reading(Frontier(SLICES), slow, workers=4))
+    assert names(taken) == expected()
+    assert [one.ended for one in taken] == [False, False, True] * 12
 
 
 def test_an_error_comes_after_the_good_pages_before_it() -> None:
     """What was read is handed out; nothing of a later slice is."""
+    fetch = pages()
 
-    def fetch(part: Slice) -> Iterator[Page]:
-        yield from pages(part)
-        if part.path["id"] == "2":
+    def broken(part: Part) -> RawPage:
+        if (part.slice.path["id"], part.link) == ("2", "2"):
             raise RuntimeError("broken")
+        return fetch(part)
 
-    seen: list[str] = []
-
-    def consume() -> None:
-        for _, page in read(SLICES, fetch, workers=4):
-            seen.append(page.data[0]["id"])
-
+    seen: list[Taken] = []
     with pytest.raises(RuntimeError, match="broken"):
-        consume()
-    assert seen == [f"{slice_}.{page}" for slice_ in range(3) for page in range(3)]
+        seen.extend(reader.Reading(Frontier(SLICES), broken, workers=4))
+    # `extend` keeps what came before the error.
+    assert names(seen) == expected()[:8]
 
 
 def test_closing_early_stops_the_threads() -> None:
     """Whoever reads one row leaves nobody behind who goes on asking Klaviyo."""
+    asked: list[Part] = []
+    fetch = pages(lambda _: 1000)
+
+    def noted(part: Part) -> RawPage:
+        asked.append(part)
+        return fetch(part)
+
     before = set(threading.enumerate())
-    reading = read(SLICES, lambda part: pages(part, 1000), workers=4)
+    reading = reader.Reading(Frontier(SLICES), noted, workers=4)
     next(reading)
     reading.close()
-    deadline = time.monotonic() + 5
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) - before == set()
+    assert wait_until(lambda: not set(threading.enumerate()) - before)
+    count = len(asked)
+    time.sleep(0.05)
+    assert len(asked) == count
 
 
 def test_no_more_is_read_ahead_than_can_wait() -> None:
     """When stdout is slow, memory holds a few pages per thread, whatever the volume."""
-    fetched = []
+    fetched: list[RawPage] = []
+    fetch = pages(lambda _: 1000)
 
-    def fetch(part: Slice) -> Iterator[Page]:
-        for page in pages(part, 1000):
-            fetched.append(page)
-            yield page
+    def noted(part: Part) -> RawPage:
+        fetched.append(fetch(part))
+        return fetched[-1]
 
-    reading = read(SLICES, fetch, workers=3)
+    reading = reader.Reading(Frontier(SLICES), noted, workers=3)
     next(reading)
-    time.sleep(0.3)
+    wait_until(lambda: len(fetched) > 3 * DEPTH)
+    time.sleep(0.1)
     reading.close()
-    assert len(fetched) <= 3 * (DEPTH + 1) + 1
+    # One page is in the reader's hands; the head part may ask for one more when there is no room.
+    assert 3 * DEPTH <= len(fetched) <= 3 * DEPTH + 2
+
+
+def watched(fetch: Callable[[Part], RawPage], weigh: Callable[[RawPage], int]) -> tuple[Callable[[Part], RawPage], Any]:
+    """The fetch, and a function that takes pages from a slow reader and gives the most that waited at once."""
+    lock = threading.Lock()
+    waiting = most = 0
+
+    def noted(part: Part) -> RawPage:
+        nonlocal waiting, most
+        page = fetch(part)
+        with lock:
+            waiting += weigh(page)
+            most = max(most, waiting)
+        return page
+
+    def slowly(reading: Iterable[Taken]) -> tuple[list[str], int]:
+        nonlocal waiting
+        seen = []
+        for taken in reading:
+            time.sleep(0.003)
+            seen.append(taken)
+            with lock:
+                waiting -= weigh(taken.page)
+        return names(seen), most
+
+    return noted, slowly
 
 
 def test_the_bound_holds_while_slices_end_and_begin() -> None:
-    """A thread that is done takes the next slice only when a slice was handed out: from first page to last."""
-    lock = threading.Lock()
-    fetched = taken = 0
-    ahead = []
+    """From first page to last, however many pages a slice has."""
 
-    def fetch(part: Slice) -> Iterator[Page]:
-        nonlocal fetched
-        for page in pages(part, 1 + 3 * int(part.path["id"]) % 8):
-            with lock:
-                fetched += 1
-                ahead.append(fetched - taken)
-            yield page
+    def counts(owner: str) -> int:
+        return 1 + 3 * int(owner) % 8
 
-    for _ in read(SLICES, fetch, workers=3):
-        time.sleep(0.005)
-        with lock:
-            taken += 1
-    assert fetched == taken == sum(1 + 3 * number % 8 for number in range(12))
-    assert max(ahead) <= 3 * (DEPTH + 1) + 1  # the one is the page in the reader's hands
+    fetch, slowly = watched(pages(counts), lambda _: 1)
+    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=3))
+    assert seen == expected(counts)
+    assert most <= 3 * DEPTH + 2
+
+
+def test_bytes_bound_what_waits_where_pages_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dozen pages are read ahead by count, but no more of them than fit."""
+    monkeypatch.setattr(reader, "MEMORY", 50_000)
+    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.body))
+    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4))
+    assert seen == expected(lambda _: 5)
+    # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
+    assert most <= 50_000 + 6 * 10_000
+    assert most >= 40_000
+
+
+def test_a_page_larger_than_the_memory_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Back-pressure is no deadlock: what is next in turn is always asked for."""
+    monkeypatch.setattr(reader, "MEMORY", 10)
+    assert names(reader.Reading(Frontier(SLICES), pages(size=1000), workers=4)) == expected()
 
 
 def test_a_first_error_is_raised_although_later_slices_are_good() -> None:
     """And stops the threads, too."""
-    before = set(threading.enumerate())
+    fetch = pages(lambda _: 1000)
 
-    def fetch(part: Slice) -> Iterator[Page]:
-        if part.path["id"] == "0":
+    def broken(part: Part) -> RawPage:
+        if part.slice.path["id"] == "0":
             raise RuntimeError("broken")
-        yield from pages(part, 1000)
+        return fetch(part)
 
     with pytest.raises(RuntimeError, match="broken"):
-        next(read(SLICES, fetch, workers=4))
-    deadline = time.monotonic() + 5
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) - before == set()
+        next(reader.Reading(Frontier(SLICES), broken, workers=4))
 
 
 def test_nothing_to_read_is_read() -> None:
     """No slices, no pages, no threads."""
-    assert list(read([], pages)) == []
+    before = threading.active_count()
+    assert list(reader.Reading(Frontier([]), pages(), workers=4)) == []
+    assert threading.active_count() == before
+
+
+def test_one_worker_is_one_thread() -> None:
+    """And no more threads are begun than there is work for."""
+    threads = set()
+    fetch = pages()
+
+    def noted(part: Part) -> RawPage:
+        threads.add(threading.get_ident())
+        return fetch(part)
+
+    assert names(reader.Reading(Frontier(SLICES), noted, workers=1)) == expected()
+    assert len(threads) == 1
+    threads.clear()
+    assert names(reader.Reading(Frontier(SLICES[:1]), noted, workers=8)) == expected(owners=1)
+    assert len(threads) == 1
+
+
+def test_every_worker_waits_for_an_answer() -> None:
+    """All of them at once, where there is work for all."""
+    everyone = threading.Barrier(4, timeout=5)
+    fetch = pages(lambda _: 1)
+
+    def together(part: Part) -> RawPage:
+        everyone.wait()
+        return fetch(part)
+
+    assert names(reader.Reading(Frontier(SLICES), together, workers=4)) == expected(lambda _: 1)
+
+
+def test_a_turn_is_waited_for_once_for_each_request() -> None:
+    """One at a time, each before its request: no budget is spent on what is not asked."""
+    lock = threading.Lock()
+    turns = asked = inside = 0
+    fetch = pages()
+
+    def turn() -> None:
+        nonlocal turns, inside
+        with lock:
+            inside += 1
+            assert inside == 1
+        time.sleep(0.001)
+        with lock:
+            inside -= 1
+            turns += 1
+
+    def noted(part: Part) -> RawPage:
+        nonlocal asked
+        with lock:
+            asked += 1
+            assert asked <= turns
+        return fetch(part)
+
+    assert names(reader.Reading(Frontier(SLICES), noted, workers=4, turn=turn)) == expected()
+    assert turns == asked == 36
+
+
+def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is larger than thought may come while one waits for the budget; the turn is for the next."""
+    monkeypatch.setattr(reader, "MEMORY", 1000)
+    turns: list[int] = []
+    asked: list[str] = []
+    third, may_come = threading.Event(), threading.Event()
+    fetch = pages(lambda _: 1, size=5000)
+
+    def turn() -> None:
+        turns.append(len(asked))
+        if len(turns) == 3:
+            third.set()
+            time.sleep(0.05)
+            threading.Timer(0.05, may_come.set).start()
+
+    def noted(part: Part) -> RawPage:
+        owner = part.slice.path["id"]
+        asked.append(owner)
+        # The first is slow, the second comes and fills the memory, the third had its turn meanwhile.
+        if owner in ("0", "1"):
+            assert (may_come if owner == "0" else third).wait(5)
+        return fetch(part)
+
+    assert names(reader.Reading(Frontier(SLICES[:4]), noted, workers=3, turn=turn)) == expected(lambda _: 1, owners=4)
+    assert len(turns) == len(asked) == 4
+
+
+def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
+    """By what is known then: here the first page has shown meanwhile where the next slice begins."""
+    answered = threading.Event()
+    asked: list[Slice] = []
+    turns = 0
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        # The second turn comes when the first answer is known: then there is a gap, and the second slice is not next.
+        if turns == 2:
+            assert answered.wait(5)
+            time.sleep(0.05)
+
+    def fetch(part: Part) -> RawPage:
+        asked.append(part.slice)
+        if len(asked) == 1:
+            answered.set()
+            return RawPage(b"", "more", 10)
+        return RawPage(b"", None, 0)
+
+    def times(page: RawPage) -> Times:
+        return Times(NOON, NOON + timedelta(seconds=10)) if page.size else Times()
+
+    frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
+    list(reader.Reading(frontier, fetch, workers=2, turn=turn, times=times))
+    assert [part.path["id"] for part in asked[:2]] == ["a", "a"]
+    assert asked[1].start == NOON + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("fails", ["turn", "times"])
+def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
+    """Nobody waits for ever for a thread that is gone."""
+
+    def broken(*_: object) -> Any:
+        raise ZeroDivisionError
+
+    found: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            options: dict[str, Any] = {fails: broken}
+            list(reader.Reading(Frontier(SLICES), pages(), workers=2, **options))
+        except ZeroDivisionError as error:
+            found.append(error)
+
+    main = threading.Thread(target=run, daemon=True)
+    main.start()
+    main.join(5)
+    assert found
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_a_slow_reader_gets_everything(workers: int) -> None:
+    """What is cut, what comes last, and the next owners, which are read ahead: nobody waits for ever."""
+    lock = threading.Lock()
+    owners = [
+        Server(KINDS["events"], account((NOON - at * SECOND for at in range(60)), str(owner)), page_size=4, clock=NOON)
+        for owner in range(6)
+    ]
+    model = Reading(owners[0], NOON, Random(1), others=owners[1:])
+
+    def fetch(part: Part) -> RawPage:
+        kind = KINDS["events"]
+        with lock:
+            filters = conditions(part.slice, kind.collection, kind.operation)
+            return owners[int(part.slice.path["id"])].get(filters, part.link)
+
+    def run() -> None:
+        for taken in reader.Reading(model.frontier, fetch, workers=workers, times=times_of):
+            model.own(taken)
+            time.sleep(0.002)
+
+    main = threading.Thread(target=run, daemon=True)
+    main.start()
+    main.join(10)
+    assert len(model.handed) == 6 * 60

@@ -3,23 +3,32 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.operations import operation
-from tap_klaviyo.slices import SETTLE, Edge, lower_bound, plan
+from tap_klaviyo.model import Slice
+from tap_klaviyo.slices import SETTLE, Edge, can_be_cut, conditions, owned, plan, text_of
 from tap_klaviyo.tables import TABLES
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COLLECTIONS = {table.collection.name: table.collection for table in TABLES}
 
 
-def bound(name: str, since: datetime | None, now: datetime = NOW) -> tuple[str, ...]:
+def asked(name: str, part: Slice) -> tuple[str, ...]:
     collection = COLLECTIONS[name]
-    return lower_bound(collection, operation(collection.operation), since, now)
+    return conditions(part, collection, operation(collection.operation))
+
+
+def bound(name: str, since: datetime | None, now: datetime = NOW) -> tuple[str, ...]:
+    """What a run asks for that starts at this bookmark."""
+    slices = plan(COLLECTIONS[name], since=since, now=now, parents=[{"id": "A"}])
+    return asked(name, replace(slices[0], conditions=()))
 
 
 def test_each_operator_set_has_its_bound() -> None:
@@ -35,44 +44,124 @@ def test_each_operator_set_has_its_bound() -> None:
     assert bound("events", None) == ()
 
 
+def test_each_operator_set_has_its_window() -> None:
+    """A slice between two moments: what cannot be said exactly is said too widely; the slice's own come first."""
+    part = Slice(conditions=("own",), start=datetime(2026, 1, 1, tzinfo=UTC), stop=datetime(2026, 2, 1, tzinfo=UTC))
+    assert asked("events", part) == (
+        "own",
+        "greater-or-equal(datetime,2026-01-01T00:00:00Z)",
+        "less-than(datetime,2026-02-01T00:00:00Z)",
+    )
+    assert asked("profiles", part) == (
+        "own",
+        "greater-than(updated,2025-12-31T23:59:59Z)",
+        "less-than(updated,2026-02-01T00:00:00Z)",
+    )
+    op = operation("get_events")
+    inclusive = replace(op, filters={"datetime": {"single": ["greater-or-equal", "less-or-equal"]}})
+    assert conditions(part, COLLECTIONS["events"], inclusive) == (
+        "own",
+        "greater-or-equal(datetime,2026-01-01T00:00:00Z)",
+        "less-or-equal(datetime,2026-02-01T00:00:00Z)",
+    )
+    assert asked("metrics", part) == ("own",)
+
+
 @pytest.mark.parametrize("name", ["events", "profiles"])
 def test_no_bound_is_in_the_future(name: str) -> None:
     """Klaviyo answers 400 to such a bound, as to one of the last seconds."""
     assert bound(name, NOW + timedelta(days=400)) == bound(name, NOW - SETTLE)
 
 
+def test_what_has_an_order_of_time_and_both_ends_can_be_cut() -> None:
+    """Lists and segments have no upper end, metrics and tags no time at all."""
+    cut = {name for name, found in COLLECTIONS.items() if can_be_cut(found, operation(found.operation))}
+    assert cut == {"events", "profiles", "list_profiles", "segment_profiles", "campaigns", "flows"}
+    assert {"lists", "segments", "metrics", "tags"} <= COLLECTIONS.keys() - cut
+    events, op = COLLECTIONS["events"], operation("get_events")
+    assert not can_be_cut(events, replace(op, sort=()))
+    assert not can_be_cut(events, replace(op, filters={"datetime": {"single": ["less-than"]}}))
+
+
 def test_a_collection_of_parents_has_a_slice_for_each() -> None:
     """The parent goes with the slice; without parents there is nothing to read."""
     collection = COLLECTIONS["list_profiles"]
-    op = operation(collection.operation)
-    parents = [{"id": "A"}, {"id": "B"}]
-    slices = plan(collection, op, since=None, now=NOW, parents=parents)
+    slices = plan(collection, since=None, now=NOW, parents=[{"id": "A"}, {"id": "B"}])
     assert [(part.path, part.parent) for part in slices] == [({"id": "A"}, {"id": "A"}), ({"id": "B"}, {"id": "B"})]
-    assert plan(collection, op, since=None, now=NOW) == []
+    assert plan(collection, since=None, now=NOW) == []
 
 
 def test_a_collection_with_passes_has_a_slice_for_each() -> None:
     """Campaigns by channel and archive, which the slice remembers, each from the bookmark on."""
-    collection = COLLECTIONS["campaigns"]
-    slices = plan(collection, operation(collection.operation), since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
+    slices = plan(COLLECTIONS["campaigns"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
     assert [(part.constants["messages.channel"], part.constants["archived"]) for part in slices] == [
         (channel, archived) for channel in ("email", "sms", "mobile_push") for archived in (False, True)
     ]
-    assert slices[1].conditions == (
+    assert asked("campaigns", slices[1]) == (
         'equals(messages.channel,"email")',
         "equals(archived,true)",
         "greater-or-equal(updated_at,2026-01-01T00:00:00Z)",
     )
 
 
+def test_a_plan_is_open_towards_the_future() -> None:
+    """What is changed while we read, or dated ahead, is not lost; and nothing ends where the first slice starts."""
+    for name in ("events", "campaigns"):
+        for part in plan(COLLECTIONS[name], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW):
+            assert (part.start, part.stop, part.inner) == (datetime(2026, 1, 1, tzinfo=UTC), None, False)
+
+
 def test_conditions_of_the_user_stand_beside_the_bound() -> None:
     """One slice for each set of them."""
-    collection = COLLECTIONS["events"]
     narrowed = [('equals(metric_id,["A"])',), ('equals(metric_id,["B"])',)]
-    op = operation(collection.operation)
-    slices = plan(collection, op, since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW, narrowed=narrowed)
+    slices = plan(COLLECTIONS["events"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW, narrowed=narrowed)
     bound_ = "greater-or-equal(datetime,2026-01-01T00:00:00Z)"
-    assert [part.conditions for part in slices] == [(*own, bound_) for own in narrowed]
+    assert [asked("events", part) for part in slices] == [(*own, bound_) for own in narrowed]
+
+
+# What a page of a slice holds of its neighbours -----------------------------------------------------------------------
+
+
+def moments(*seconds: float | None) -> list[str | None]:
+    return [None if second is None else text_of(NOW + timedelta(seconds=second)) for second in seconds]
+
+
+def test_a_slice_owns_what_is_between_its_ends() -> None:
+    """Its start, not its stop; rows without a time belong to whoever read them."""
+    part = Slice(start=NOW, stop=NOW + timedelta(seconds=10), inner=True)
+    assert owned(part, moments(-1, -0.5, 0, 0.5, 9.999999, 10, 10.5)) == range(2, 5)
+    assert owned(part, moments(-1, -0.5)) == range(2, 2)
+    assert len(owned(part, moments(10, 11))) == 0
+    assert owned(part, moments(None, -1, 10, None)) == range(4)
+    assert owned(part, []) == range(0)
+
+
+def test_the_first_slice_keeps_the_rows_of_the_tick_before_it() -> None:
+    """Nobody else reads them, and `>` cannot leave them out."""
+    assert owned(Slice(start=NOW), moments(-0.5, 0, 1)) == range(3)
+
+
+def test_a_slice_that_was_given_up_owns_what_is_before_the_cut() -> None:
+    """Whichever comes first, the cut or its end; an open one has the cut only."""
+    cut = text_of(NOW + timedelta(seconds=5))
+    times = moments(4, 4.999999, 5, 5.000001, 7)
+    assert owned(Slice(), times, cut) == range(2)
+    assert owned(Slice(stop=NOW + timedelta(seconds=7)), times, cut) == range(2)
+    assert owned(Slice(stop=NOW + timedelta(seconds=4)), times, cut) == range(0)
+
+
+@given(st.lists(st.integers(-8, 8), max_size=20).map(sorted), st.lists(st.integers(-5, 5), unique=True, max_size=5))
+def test_neighbours_share_no_row_and_lose_none(halves: list[int], ends: list[int]) -> None:
+    """Whatever of their neighbours' rows their pages hold."""
+    times = moments(*(half / 2 for half in halves))
+    bounds = [None, *(NOW + timedelta(seconds=end) for end in sorted(ends)), None]
+    found = []
+    for start, stop in pairwise(bounds):
+        found += owned(Slice(start=start, stop=stop, inner=start is not None), times)
+    assert found == list(range(len(times)))
+
+
+# Bookmarks -----------------------------------------------------------------------------------------------------------
 
 
 # Few moments, so that rows of one moment fall on both sides of a page's end; some lie ahead of now.
@@ -88,10 +177,10 @@ ROWS = st.lists(
 
 def read_again(name: str, since: datetime | None, rows: list[datetime]) -> set[int]:
     """Positions of the rows that Klaviyo would send for the lower bound that a run an hour later plans."""
-    conditions = bound(name, since, NOW + timedelta(hours=1))
-    if not conditions:
+    found_conditions = bound(name, since, NOW + timedelta(hours=1))
+    if not found_conditions:
         return set(range(len(rows)))
-    (condition,) = conditions
+    (condition,) = found_conditions
     found = re.fullmatch(r"(greater-than|greater-or-equal)\(\w+,(.+)\)", condition)
     assert found
     exclusive, edge = found[1] == "greater-than", datetime.fromisoformat(found[2])
@@ -152,3 +241,10 @@ def test_without_rows_there_is_no_edge() -> None:
     edge = Edge(now=NOW, ordered=True)
     assert edge.after_page([None]) is None
     assert edge.at_end() is None
+
+
+def test_a_read_in_several_passes_has_its_edge_at_the_end() -> None:
+    """What one pass has reached says nothing of the next."""
+    edge = Edge(now=NOW, ordered=False)
+    assert edge.after_page([(NOW - timedelta(days=1)).isoformat()]) is None
+    assert edge.at_end() == (NOW - timedelta(days=1)).isoformat()

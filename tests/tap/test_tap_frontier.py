@@ -1,0 +1,276 @@
+"""Slices are cut as the density shows; whatever the account, and whenever answers come, no row is lost."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from frontier_support import KINDS, SECOND, Reading, Server, account, answer
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tap_klaviyo.frontier import Frontier, Part, Times
+from tap_klaviyo.model import Slice
+from tap_klaviyo.slices import SETTLE, TICK, Edge, text_of
+
+NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+# Moments before now: the future, the last seconds, a few seconds, a day, ten years.
+AGES = st.one_of(
+    st.integers(-60, 30),
+    st.integers(-5, 20),
+    st.integers(100, 106),
+    st.integers(0, 86_400),
+    st.integers(0, 320_000_000),
+)
+MICROSECONDS = st.sampled_from((0, 0, 1, 400_000, 500_000, 999_999))
+MOMENTS = st.builds(lambda age, us: NOON - age * SECOND + timedelta(microseconds=us), AGES, MICROSECONDS)
+# Some moments have many rows.
+TIMES = st.lists(st.tuples(MOMENTS, st.sampled_from((1, 1, 1, 2, 9))), min_size=1, max_size=40).map(
+    lambda found: [moment for moment, count in found for _ in range(count)]
+)
+NOWS = st.sampled_from((NOON, NOON + timedelta(microseconds=400_000)))
+SINCE = st.none() | MOMENTS
+CHANCE = st.integers(0, 2**32).map(random.Random)
+PAGES_PER_SLICE = st.none() | st.integers(1, 5)
+BRIEF = settings(max_examples=150, deadline=None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@BRIEF
+@given(
+    times=TIMES,
+    now=NOWS,
+    since=SINCE,
+    size=st.integers(1, 6),
+    pages_per_slice=PAGES_PER_SLICE,
+    eager=st.booleans(),
+    chance=CHANCE,
+)
+def test_every_row_comes_once_and_in_order(
+    kind: str,
+    times: list[datetime],
+    now: datetime,
+    since: datetime | None,
+    size: int,
+    pages_per_slice: int | None,
+    eager: bool,
+    chance: random.Random,
+) -> None:
+    """From the bookmark on, for each set of operators, and nothing is asked that Klaviyo refuses."""
+    server = Server(KINDS[kind], account(times), page_size=size, clock=now, eager=eager)
+    reading = Reading(server, now, chance, since, pages_per_slice, workers=chance.randint(1, 8)).run()
+    handed = reading.handed
+    assert [time for time, _ in handed] == sorted(time for time, _ in handed)
+    start = None if since is None else min(since, now - SETTLE)
+    found = Counter(name for _, name in handed)
+    wanted = {name for name, time in server.rows.items() if start is None or time >= start}
+    assert wanted <= found.keys()
+    assert set(found.values()) <= {1}
+    # Beyond what was wanted, `>` brings the rows of one tick.
+    assert start is None or all(time > start - TICK for time, _ in handed)
+
+
+@pytest.mark.parametrize("now", [NOON, NOON + timedelta(microseconds=400_000)])
+@pytest.mark.parametrize("seconds", [0, 1, 2, 3])
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_window_is_shorter_than_a_second(kind: str, seconds: int, now: datetime) -> None:
+    """However many rows the last seconds of the settled past hold: Klaviyo answers 400 to an empty window."""
+    end = NOON - SETTLE
+    burst = [end - seconds * SECOND + timedelta(microseconds=us) for us in range(-1, 60)]
+    server = Server(KINDS[kind], account(burst), page_size=2, clock=now)
+    for seed in range(10):
+        reading = Reading(server, now, random.Random(seed), pages_per_slice=1).run()
+        assert len(reading.handed) == len(burst)
+
+
+@BRIEF
+@given(times=TIMES, others=TIMES, since=SINCE, size=st.integers(1, 6), chance=CHANCE)
+def test_each_slice_comes_whole_before_the_next(
+    times: list[datetime], others: list[datetime], since: datetime | None, size: int, chance: random.Random
+) -> None:
+    """Passes and parents are cut alike, and one's future comes before the next one's past."""
+    first, second = (
+        Server(KINDS["events"], account(found, prefix), page_size=size, clock=NOON)
+        for prefix, found in (("a", times), ("b", others))
+    )
+    reading = Reading(first, NOON, chance, since, None, others=[second]).run()
+    start = NOON - SETTLE if since is None else min(since, NOON - SETTLE)
+    for server, prefix in ((first, "a"), (second, "b")):
+        wanted = sorted((time, name) for name, time in server.rows.items() if since is None or time >= start)
+        assert [row for row in reading.handed if row[1].startswith(prefix)] == wanted
+    owners = [name[0] for _, name in reading.handed]
+    assert owners == sorted(owners)
+
+
+@BRIEF
+@given(times=TIMES, since=SINCE, size=st.integers(1, 3), chance=CHANCE)
+def test_an_error_comes_after_the_good_pages_before_it(
+    times: list[datetime], since: datetime | None, size: int, chance: random.Random
+) -> None:
+    """And nothing comes after it: what was handed out is a completed prefix."""
+    server = Server(KINDS["events"], account(times), page_size=size, clock=NOON)
+    reading = Reading(server, NOON, chance, since, None, broken=0.15)
+    try:
+        reading.run()
+        raised = False
+    except ConnectionError:
+        raised = True
+        assert not reading.frontier._parts[0].pages
+    assert raised == (reading.failures > 0)
+    start = None if since is None else min(since, NOON - SETTLE)
+    wanted = sorted((time, name) for name, time in server.rows.items() if start is None or time >= start)
+    assert reading.handed == wanted[: len(reading.handed)]
+    assert raised or reading.handed == wanted
+
+
+@BRIEF
+@given(times=TIMES, size=st.integers(1, 6), chance=CHANCE)
+def test_without_room_it_goes_on_with_what_is_next_in_turn(
+    times: list[datetime], size: int, chance: random.Random
+) -> None:
+    """One answer at a time is waited for, and the end is reached."""
+    server = Server(KINDS["events"], account(times), page_size=size, clock=NOON)
+    reading = Reading(server, NOON, chance, pages_per_slice=None, roomy=0).run()
+    assert len(reading.handed) == len(times)
+    assert reading.most_asked == 1
+
+
+@pytest.mark.parametrize("kind", ["events", "profiles"])
+@BRIEF
+@given(times=TIMES, now=NOWS, since=SINCE, size=st.integers(1, 6), stop=st.integers(0, 60), chance=CHANCE)
+def test_what_changes_while_it_is_read_is_not_lost(
+    kind: str,
+    times: list[datetime],
+    now: datetime,
+    since: datetime | None,
+    size: int,
+    stop: int,
+    chance: random.Random,
+) -> None:
+    """Whether the run ends or is killed at any page: it has written a row as it is now, or the next run does."""
+    server = Server(KINDS[kind], account(times), page_size=size, clock=now)
+    reading = Reading(server, now, chance, since, None, restless=0.3)
+    edge = Edge(now=now, ordered=True)
+    bookmark = None
+    for at, rows in enumerate(reading.pages()):
+        if at == stop:
+            break
+        bookmark = edge.after_page(text_of(time) for time, _ in rows) or bookmark
+    else:
+        bookmark = edge.at_end()
+    written = set(reading.handed)
+    server.clock += 60 * SECOND
+    again = Reading(server, server.clock, chance, datetime.fromisoformat(bookmark) if bookmark else since).run()
+    wanted = {(time, name) for name, time in server.rows.items() if since is None or time >= since}
+    assert wanted <= written | set(again.handed)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_moves_out_of_a_slice_is_found_by_the_tail(kind: str) -> None:
+    """A row that is changed before it was read comes in the same run, since the tail is read last."""
+    server = Server(KINDS[kind], account(NOON - DAY + at * 60 * SECOND for at in range(60)), page_size=2, clock=NOON)
+    reading = Reading(server, NOON, random.Random(1), pages_per_slice=2)
+    pages = reading.pages()
+    next(pages)
+    server.clock += SECOND
+    server.touch("000050")
+    assert [row for rows in pages for row in rows][-1] == (server.clock, "000050")
+
+
+# How slices are chosen -----------------------------------------------------------------------------------------------
+
+
+def test_a_density_must_show_itself_before_many_slices_rely_on_it() -> None:
+    """Two slices of a gap at first, one more for each that was as full as it was thought to be."""
+    frontier = Frontier([Slice()], page_size=10, end=NOON)
+    first = frontier.take(math.inf)
+    assert first
+    began = NOON - DAY
+    frontier.answered(first, answer([(began, str(at)) for at in range(10)], "more"), Times(began, began + 60 * SECOND))
+    under_way = list(all_work(frontier))
+    assert [part.slice.start for part in under_way] == [began + 60 * SECOND, began + 300 * SECOND]
+    start = under_way[0].slice.start
+    assert start
+    frontier.answered(under_way[0], answer([(start, "x")] * 10, "more"), Times(start, start + 60 * SECOND))
+    assert len(list(all_work(frontier))) == 3  # its own next page, and two slices
+
+
+def all_work(frontier: Frontier) -> Iterator[Part]:
+    while (part := frontier.take(math.inf)) is not None:
+        yield part
+
+
+def test_slices_are_not_asked_for_before_their_time() -> None:
+    """A million owners are not listed in memory."""
+    pulled = 0
+
+    def slices() -> Iterator[Slice]:
+        nonlocal pulled
+        for pulled in range(1, 1000):
+            yield Slice({"id": str(pulled)})
+
+    frontier = Frontier(slices())
+    for _ in range(5):
+        frontier.take(math.inf)
+    assert pulled == 6
+
+
+def test_nothing_is_read_of_nothing() -> None:
+    """No slices, no work, and it is done."""
+    frontier = Frontier([])
+    assert frontier.done
+    assert frontier.take(math.inf) is None
+    assert frontier.pop() is None
+
+
+# What it costs -------------------------------------------------------------------------------------------------------
+
+
+def calls(times: list[datetime], size: int, *, pages_per_slice: int = 4, workers: int = 8) -> int:
+    """How many pages are asked for to read these events, whose rows must all come."""
+    server = Server(KINDS["events"], account(times), page_size=size, clock=NOON)
+    chance = random.Random(7)
+    reading = Reading(server, NOON, chance, pages_per_slice=pages_per_slice, workers=workers, roomy=1).run()
+    assert len(reading.handed) == len(times)
+    return server.calls
+
+
+def test_sparse_years_cost_a_handful_of_calls() -> None:
+    """Ten years with ten rows are not looked through week by week."""
+    years = [NOON - at * 365 * DAY for at in range(1, 11)]
+    assert calls(years, 1000) == 1
+    assert calls(years, 4) <= 5
+
+
+@pytest.mark.parametrize(("pages_per_slice", "even"), [(2, True), (4, True), (8, False), (40, False)])
+def test_an_even_density_costs_little_more_than_its_pages(pages_per_slice: int, *, even: bool) -> None:
+    """200 pages cost 230 calls at most: each slice ends with a page that may be half empty."""
+    chance = random.Random(3)
+    year = 365 * 86_400
+    ages = [at * year / 20_000 if even else chance.random() * year for at in range(1, 20_001)]
+    times = [NOON - SETTLE - age * SECOND for age in ages]
+    for workers in (4, 32):
+        assert calls(times, 100, pages_per_slice=pages_per_slice, workers=workers) <= 230
+
+
+def test_a_dense_second_is_read_by_its_cursor() -> None:
+    """It cannot be cut; five pages are five calls, alone or amid a day of others."""
+    second = [NOON - DAY] * 5000
+    assert calls(second, 1000) == 5
+    around = [NOON - DAY + at * 60 * SECOND for at in range(-1000, 1000)]
+    assert calls([*second, *around], 1000) <= 10
+
+
+@pytest.mark.parametrize("burst", [NOON - timedelta(hours=1), NOON - 9 * DAY])
+def test_a_burst_after_a_quiet_month_wastes_less_than_half_of_its_pages(burst: datetime) -> None:
+    """A density from before it, and one of it when it is over, are believed for a few slices only."""
+    quiet = [burst - 30 * DAY + at * 7 * 3600 * SECOND for at in range(100)]
+    dense = [burst + at * SECOND / 1000 * 120 for at in range(5000)]  # fifty pages in ten minutes
+    for workers in (4, 64):
+        assert calls(quiet + dense, 100, pages_per_slice=2, workers=workers) < 75
