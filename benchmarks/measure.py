@@ -62,7 +62,6 @@ class Measured:
     memory: float
     cpu: float
     server_cpu: float
-    finished: bool
 
     @property
     def rate(self) -> float:
@@ -113,4 +112,4 @@ def run(command: Sequence[str], server: psutil.Process, seconds: float, log: IO[
         rows, size = counter.lines, counter.size
     if finished and process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
-    return Measured(rows, size, took, usage.peak, usage.cpu, after.cpu - before.cpu, finished)
+    return Measured(rows, size, took, usage.peak, usage.cpu, after.cpu - before.cpu)

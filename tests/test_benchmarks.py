@@ -17,6 +17,6 @@ def test_the_benchmark_prints_a_table():
     heads, _, *lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
     table = [dict(zip(heads, line, strict=True)) for line in lines]
     assert [(line["reader"], line["concurrency"]) for line in table] == [
-        *(("sdk", "1"), ("bare", "1"), ("bare", "8"), ("tap", "1"), ("tap", "default"))
+        *(("sdk", "1"), ("bare", "1"), ("bare", "96"), ("tap", "1"), ("tap", "default"))
     ]
     assert {line["collection"] for line in table} == {"profiles"}
