@@ -99,21 +99,23 @@ class TableStream(Stream):
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""
         if batch.edge is None:
             return
-        for table in tables:
-            table.publish(batch.edge)
+        moved = [table.publish(batch.edge) for table in tables]
+        if any(moved):
+            # The leader writes for all, also when it is ahead itself.
+            self.state_manager.is_flushed = False
         if batch.ended or self._tap.is_time_for_state():
             self._write_state_message()
 
-    def publish(self, edge: str) -> None:
-        """Move the bookmark to this edge, never back."""
+    def publish(self, edge: str) -> bool:
+        """Move the bookmark to this edge, never back; whether it moved."""
         if self.replication_method == REPLICATION_FULL_TABLE or not self.replication_key:
-            return
+            return False
         state = self.get_context_state(None)
         before = state.get("replication_key_value")
         if before and moment("bookmark", before) >= moment("bookmark", edge):
-            return
+            return False
         state.update(replication_key=self.replication_key, replication_key_value=edge)
-        self.state_manager.is_flushed = False
+        return True
 
     # The short way ----------------------------------------------------------------------------------------------------
 
@@ -150,7 +152,7 @@ class TableStream(Stream):
         return plain and self.ABORT_AT_RECORD_COUNT is None
 
     def _write_lines(self, lines: Lines | None) -> None:
-        if lines:
+        if lines is not None and lines.count:
             self._tap.write_lines(lines.data)
             self.written += lines.count
             self.state_manager.is_flushed = False

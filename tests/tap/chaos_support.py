@@ -21,13 +21,12 @@ from tap_support import config, discovered, select
 
 from klaviyo_sandbox import Exchange, RunningSandbox, changes, jobs, serve
 from klaviyo_sandbox.store import Store
-from tap_klaviyo.tap import SETTINGS
 
 # Few columns: what is lost is rows.
 WANTED: dict[str, set[str] | None] = {"profiles": {"email"}, "events": {"subject"}, "list_profiles": {"email"}}
 FAULTS = "429=0.02,storm=3,503=0.03,reset=0.03,truncate=0.03,stall=0.02,stall_seconds=0.15"
 # How late an event may come and still be read: as far as the tap looks back, or while its second settles.
-LATE = timedelta(days=6) if "lookback" in SETTINGS["properties"] else timedelta(seconds=8)
+LATE = timedelta(days=6)
 MOST_KILLS = 5
 
 # The tap as its users run it, but for waits of a fiftieth (before anything of ours is loaded) and a STATE wherever one
@@ -48,8 +47,8 @@ EARLY = """
 from dataclasses import replace
 from tap_klaviyo.feed import Account
 read = Account.read
-def read_early(*arguments):
-    batches = read(*arguments)
+def read_early(*arguments, **options):
+    batches = read(*arguments, **options)
     last = next(batches)
     for batch in batches:
         yield replace(last, edge=batch.edge)

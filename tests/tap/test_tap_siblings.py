@@ -79,6 +79,16 @@ def test_a_newly_selected_table_starts_at_its_own_beginning(read: Callable[..., 
     assert 0 < len(run.rows("places")) < 150
 
 
+def test_a_leader_that_is_ahead_writes_the_bookmarks_of_its_siblings(
+    read: Callable[..., tuple[Run, list[str]]],
+) -> None:
+    """As they move, not only at the end: a kill must not send a new table back to its beginning."""
+    run, _ = read(profiles="2099-01-01T00:00:00+00:00")
+    assert run.rows("profiles") == []
+    kinds = [message["type"] for message in run.messages if message.get("stream") != "profiles"]
+    assert "RECORD" in kinds[kinds.index("STATE") :]
+
+
 def test_every_state_is_safe_for_both_tables(read: Callable[..., tuple[Run, list[str]]]) -> None:
     """When a STATE is written, every row of either table up to its bookmark was written before it."""
     run, _ = read()
