@@ -146,7 +146,7 @@ class Account:
         if collection.name in self.reread:
             return wanted
         return [
-            replace(entry, since=None if start is None else text_of(start - TICK))
+            replace(entry, since=None if start is None else text_of(min(start, self.now - SETTLE) - TICK))
             for entry in wanted
             for start in (starts.get(entry.table.name),)
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
+from operator import itemgetter
 from typing import Any
 
 from klaviyo_client.protocol import Page
@@ -35,12 +36,14 @@ class Projection:
     """
 
     def __init__(self, table: Table, schema: Mapping[str, Any], columns: Iterable[str]) -> None:
-        self._table = table
         columns = tuple(columns)
         self.unfit: Counter[str] = Counter()
         self.keyless = 0
         self._roots = needed(table, sources(schema, columns).values())
         self._row = compile_rows(schema, columns, self.unfit)
+        key = [name for name in table.key if name in columns]
+        self._compound = len(key) > 1
+        self._key_of = itemgetter(*key) if key else None
 
     @property
     def details(self) -> tuple[Detail, ...]:
@@ -58,15 +61,18 @@ class Projection:
 
         ``given`` and ``look_up`` are as ``roots.expand`` takes them.
         """
-        rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-        for values in expand(self._roots, resources, page, given or {}, look_up):
-            row = self._row(values, page)
-            key = tuple([row.get(name) for name in self._table.key])
-            if None in key:
+        made, found = self._row, expand(self._roots, resources, page, given or {}, look_up)
+        rows = [made(values, page) for values in found]
+        if self._key_of is None:
+            return rows
+        by_key: dict[Any, dict[str, Any]] = {}
+        for row in rows:
+            key = self._key_of(row)
+            if key is None or (self._compound and None in key):
                 self.keyless += 1
             else:
-                rows[key] = row
-        return list(rows.values())
+                by_key[key] = row
+        return list(by_key.values())
 
     def complaints(self) -> Iterator[str]:
         """What a user should be told of the values that were met, each to be read after the table's name."""
