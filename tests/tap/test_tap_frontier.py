@@ -201,6 +201,38 @@ def test_a_density_must_show_itself_before_many_slices_rely_on_it() -> None:
     assert len(list(all_work(frontier))) == 3  # its own next page, and two slices
 
 
+@pytest.mark.parametrize(("seconds", "expected"), [(60, 240), (1, 120), (3600, 8 * 240)])
+def test_densities_are_believed_down_at_once_and_up_slowly(seconds: int, expected: int) -> None:
+    """A denser slice halves the next one at most; a sparser one makes it up to eight times as wide."""
+    frontier = Frontier([Slice()], page_size=10, end=NOON)
+    first = frontier.take(math.inf)
+    assert first
+    began = NOON - DAY
+    frontier.answered(first, answer([(began, str(at)) for at in range(10)], "more"), Times(began, began + 60 * SECOND))
+    part = frontier.take(math.inf)
+    assert part
+    start = part.slice.start
+    assert start
+    frontier.answered(part, answer([(start, "x")] * 10, "more"), Times(start, start + seconds * SECOND))
+    following = list(all_work(frontier))[-1].slice
+    assert following.start
+    assert following.stop
+    assert (following.stop - following.start).total_seconds() == expected
+
+
+def test_a_density_of_nearly_nothing_stays_within_the_calendar() -> None:
+    """A slice of so many pages would end after the year 9999; then it is what is left."""
+    frontier = Frontier([Slice()], page_size=10, end=NOON)
+    first = frontier.take(math.inf)
+    assert first
+    began = NOON - 20_000 * DAY
+    frontier.answered(first, answer([(began, str(at)) for at in range(10)], "more"), Times(began, began + 100 * DAY))
+    frontier.pages_per_slice = 10**9
+    following = frontier.take(math.inf)
+    assert following
+    assert following.slice.stop == NOON
+
+
 def all_work(frontier: Frontier) -> Iterator[Part]:
     while (part := frontier.take(math.inf)) is not None:
         yield part
