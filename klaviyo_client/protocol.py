@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, NotRequired, TypedDict
 from urllib.parse import quote, urljoin, urlsplit
 
+import lz4.block
 import msgspec
 
 from klaviyo_client import errors
@@ -210,22 +211,36 @@ _OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
 
 @dataclass(frozen=True)
 class RawPage:
-    """A page as it came, of which only the outline was looked at: fifty of them in memory are as small as can be.
+    """A page that waits for its turn, of which only the outline was looked at.
 
     Attributes:
-        body: the document.
+        packed: the document, compressed: hundreds of pages may wait, of two million bytes each.
         next: the absolute URL of the next page, or None.
         size: how many primary resources it holds.
+        ends: the first and the last of them; none of an empty page.
     """
 
-    body: bytes
+    packed: bytes
     next: str | None
     size: int
-    _ends: tuple[msgspec.Raw, ...] = ()
+    ends: tuple[Any, ...] = ()
 
-    def ends(self) -> tuple[Any, ...]:
-        """The first and the last resource, decoded; none of an empty page."""
-        return tuple(decode_json(bytes(end)) for end in self._ends)
+    @property
+    def body(self) -> bytes:
+        """The document as it came."""
+        return unpack(self.packed)
+
+
+def pack(body: bytes) -> bytes:
+    """A document compressed to a sixth, in a millisecond for a page."""
+    packed: bytes = lz4.block.compress(body)
+    return packed
+
+
+def unpack(packed: bytes) -> bytes:
+    """What was packed."""
+    body: bytes = lz4.block.decompress(packed)
+    return body
 
 
 def outline(body: bytes, api_url: str) -> RawPage:
@@ -239,15 +254,15 @@ def outline(body: bytes, api_url: str) -> RawPage:
         found = _OUTLINE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return RawPage(body, None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
+            return RawPage(pack(body), None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("the document has no data") from error
     following = (found.links or {}).get("next")
     return RawPage(
-        body=body,
+        packed=pack(body),
         next=same_origin(following, api_url) if following else None,
         size=len(found.data),
-        _ends=(found.data[0], found.data[-1]) if found.data else (),
+        ends=tuple(decode_json(bytes(end)) for end in (found.data[0], found.data[-1])) if found.data else (),
     )
 
 

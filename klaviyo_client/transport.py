@@ -9,6 +9,7 @@ from typing import Protocol
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError
 
 
 @dataclass(frozen=True)
@@ -29,10 +30,6 @@ class Response:
     status: int
     headers: Mapping[str, str]
     body: bytes
-
-
-# Larger than a page: it is read in one go.
-_PIECE = 1 << 22
 
 
 class Broken(Exception):
@@ -93,15 +90,15 @@ class RequestsTransport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                # `content` would take a page of two megabytes in two hundred small pieces.
-                body = b"".join(answer.iter_content(_PIECE))
+                # In one go: `content` takes a page of two megabytes in two hundred pieces, and copies them.
+                body = answer.raw.read(decode_content=True)
         except requests.ConnectTimeout as error:
             raise Broken(f"no connection within {self._timeout:g} s", perhaps_done=False) from error
         except requests.Timeout as error:
             raise Broken(f"no answer within {self._timeout:g} s", perhaps_done=True) from error
         except requests.ConnectionError as error:
             raise Broken(*_reason(error)[:1], perhaps_done=_reason(error)[1]) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, HTTPError) as error:
             raise Broken(f"the answer broke off ({type(error).__name__})", perhaps_done=True) from error
         return Response(
             status=answer.status_code,

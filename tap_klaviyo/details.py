@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -11,7 +10,7 @@ from klaviyo_client.protocol import Page
 from tap_klaviyo.model import Detail
 from tap_klaviyo.shaping import Wanted
 
-# What an order is attributed to was mostly read shortly before it. About 300 bytes each.
+# What an order is attributed to was mostly read shortly before it. About 300 bytes each; at least half of it is kept.
 MEMORY = 100_000
 
 
@@ -33,20 +32,23 @@ class Details:
         self._details = details
         self._fetch = fetch
         self._denied = denied
-        self._kept: dict[str, OrderedDict[str, Any]] = {name: OrderedDict() for name in details}
+        # Younger and older half of what is remembered: when the younger is full, it takes the older's place.
+        self._young: dict[str, dict[str, Any]] = {name: {} for name in details}
+        self._old: dict[str, dict[str, Any]] = {name: {} for name in details}
         self._closed: set[str] = set()
 
     def see(self, detail: str, values: Mapping[str, Any]) -> None:
         """Remember what a page of the collection itself says; nobody need be asked for that later."""
-        kept = self._kept[detail]
-        kept.update(values)
-        while len(kept) > MEMORY:
-            kept.popitem(last=False)
+        young = self._young[detail]
+        young.update(values)
+        if len(young) >= MEMORY // 2:
+            self._old[detail], self._young[detail] = young, {}
 
     def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
         """The wanted values by id; None for what Klaviyo does not have."""
-        kept = self._kept[detail]
-        found = {wish: kept[wish] for wishes in wanted.values() for wish in wishes if wish in kept}
+        found: dict[str, Any] = {}
+        for half in (self._old[detail], self._young[detail]):
+            found |= {wish: half[wish] for wishes in wanted.values() for wish in wishes if wish in half}
         missing = {owner: left for owner, wishes in wanted.items() if (left := set(wishes) - found.keys())}
         if missing:
             asked = {**dict.fromkeys(set().union(*missing.values())), **self._ask(detail, missing)}

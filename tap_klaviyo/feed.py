@@ -36,7 +36,7 @@ THE_ACCOUNT = "accounts"
 # Processes take half a second to start: not for a nightly handful.
 PAGES_BEFORE_LANES = 20
 ROWS_OF_ONE_CORE = 20_000
-NOTHING = RawPage(b'{"data":[]}', None, 0)
+NOTHING = RawPage(protocol.pack(b'{"data":[]}'), None, 0)
 
 
 @dataclass(frozen=True)
@@ -287,7 +287,7 @@ def _is_fast(op: Operation) -> bool:
 
 
 def _times(bookmark: str | None, page: RawPage) -> Times:
-    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.ends()))
+    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.ends))
 
 
 def _moment(attributes: Any, bookmark: str | None) -> datetime | None:

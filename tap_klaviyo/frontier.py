@@ -22,7 +22,7 @@ _WORTH = 1.5
 # Too wide a slice costs a little time, too narrow a one costs calls: densities are believed down at once, up slowly.
 _UP, _DOWN = 2.0, 8.0
 # Slices of a gap that may be under way before any of them has shown that its density still holds.
-_TRUST = 2
+_TRUST = 3
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,8 @@ class Frontier:
         """The part to ask for a page, oldest first; None when there is nothing to ask for just now.
 
         Args:
-            room: how many pages may lie between the one whose turn it is and what is asked for. Without any, only the
-                part whose turn it is goes on, when none of its pages waits.
+            room: how many more pages may be held; a part is asked only when there is some left beside what those
+                before it will need. Without any, only the part whose turn it is goes on, when none of its pages waits.
         """
         at = self._next(room)
         if at is None:
@@ -122,18 +122,17 @@ class Frontier:
         return part
 
     def _next(self, room: float) -> int | None:
-        ahead = 0.0
+        owed = 0.0
         for at, part in enumerate(self._parts):
-            # What is next in turn must go on; but not while too many of its own pages wait, or it would be held whole.
-            ahead += len(part.pages)
-            if part.error is not None or (ahead >= room and (at > 0 or part.pages)):
+            # What is next in turn must go on; but not while its own pages wait, or it would be held whole.
+            if part.error is not None or (owed >= room and (at > 0 or part.pages)):
                 return None
             waits = part.under_way >= part.trust if part.is_gap else part.busy or part.ended
             # What is changed while we read moves to the tail, so that is read when all else is.
             if not waits and not (part.is_tail and at > 0):
                 return at
-            # Of a part that nobody comes to for long, the pages would only take the place of those before it.
-            ahead += part.left
+            # Room is kept for the pages that are still to come before what is asked for.
+            owed += part.left - part.busy
         return None
 
     def _pull(self) -> None:
@@ -152,10 +151,11 @@ class Frontier:
         left = (stop - start).total_seconds()
         gap.under_way += 1
         # Nothing must be left that is no second long: Klaviyo answers 400 to an empty window.
-        if seconds * _WORTH >= left or left < 2:
+        whole_seconds = max(1, int(min(seconds, left)))
+        if seconds * _WORTH >= left or whole_seconds >= left:
             part = self._parts[at] = Part(gap.slice, origin=gap, left=gap.left)
             return part
-        middle = start + max(1, int(seconds)) * SECOND
+        middle = start + whole_seconds * SECOND
         part = Part(replace(gap.slice, stop=middle), origin=gap, left=self.pages_per_slice)
         gap.slice = replace(gap.slice, start=middle, inner=True)
         gap.left = self._expected(gap)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from klaviyo_client.protocol import decode_page
+from klaviyo_client.protocol import decode_page, unpack
 from tap_klaviyo import memory, schemas
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
 from tap_klaviyo.lines import record_lines
@@ -30,7 +30,7 @@ def work(source: IO[bytes], sink: IO[bytes]) -> None:
     while True:
         try:
             job: Job = receive(source)
-            shaped = shaper.shape(decode_page(job.body, order.api_url), job.slice, job.cut, knowledge)
+            shaped = shaper.shape(decode_page(unpack(job.packed), order.api_url), job.slice, job.cut, knowledge)
             send(sink, Question(knowledge.told()))
             now = datetime.now(UTC)
             lines = {name: record_lines(name, rows, now) for name, rows in shaped.rows.items()}

@@ -61,9 +61,9 @@ class ByNames:
 
 @dataclass(frozen=True)
 class Job:
-    """A page to shape; ``cut`` is as ``slices.owned`` takes it."""
+    """A packed page to shape; ``cut`` is as ``slices.owned`` takes it."""
 
-    body: bytes
+    packed: bytes
     slice: Slice
     cut: str | None
 
@@ -199,7 +199,7 @@ class Lanes:
 
     def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: Taken) -> Made:
         cut = None if taken.cut is None else text_of(taken.cut)
-        send(process.stdin, Job(taken.page.body, taken.slice, cut))
+        send(process.stdin, Job(taken.page.packed, taken.slice, cut))
         while True:
             answer = receive(process.stdout)
             if isinstance(answer, Made):

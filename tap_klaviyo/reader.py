@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterator
 from klaviyo_client.protocol import RawPage
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 
-# Bytes of pages that may wait to be handed out, whatever the volume; a page of events has two million.
-MEMORY = 100_000_000
+# Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
+MEMORY = 45_000_000
 # Where pages are small, so many for each thread.
 DEPTH = 8
 # A slice is read page after page; longer ones would save next to nothing.
@@ -95,7 +95,7 @@ class Reading:
                 taken = self._frontier.pop()
                 if taken is not None:
                     self._held -= 1
-                    self._held_bytes -= len(taken.page.body)
+                    self._held_bytes -= len(taken.page.packed)
                     self._changed.notify_all()
                     return taken
                 self._staff()
@@ -110,16 +110,10 @@ class Reading:
             threading.Thread(target=self._work, daemon=True).start()
 
     def _room(self) -> float:
-        """How many pages may lie ahead; none while memory is full."""
+        """How many more pages may be held, those that are being fetched taken as held."""
         mean = self._seen_bytes / self._seen if self._seen else 0.0
-        if self._held_bytes + self._asking * mean >= MEMORY:
-            return 0.0
-        return self._room_when_empty()
-
-    def _room_when_empty(self) -> float:
-        # Half of what lies ahead is still to be fetched, on average.
-        pages = 2 * MEMORY * self._seen / self._seen_bytes if self._seen_bytes else DEPTH
-        return min(pages, DEPTH * self._workers)
+        free = DEPTH * self._workers - self._held - self._asking
+        return min(free, (MEMORY - self._held_bytes) / mean - self._asking) if mean else free
 
     def _work(self) -> None:
         try:
@@ -174,9 +168,9 @@ class Reading:
                 self._frontier.failed(part, answer)
             else:
                 self._held += 1
-                self._held_bytes += len(answer.body)
+                self._held_bytes += len(answer.packed)
                 self._seen += 1
-                self._seen_bytes += len(answer.body)
+                self._seen_bytes += len(answer.packed)
                 self._latency += (seconds - self._latency) / min(self._seen, 10)
                 self._frontier.pages_per_slice = self._affordable()
                 self._frontier.answered(part, answer, times or Times())
@@ -184,5 +178,7 @@ class Reading:
 
     def _affordable(self) -> int:
         """Pages of a slice: the more, the fewer half-empty ones; but every slice that is read has all of its ahead."""
-        needed = min(self._workers, 2 + self._rate * self._latency)
-        return max(2, min(MOST_PAGES, int(self._room_when_empty() / needed)))
+        room = min(DEPTH * self._workers, MEMORY * self._seen / max(1, self._seen_bytes))
+        # And some more than would do if all were as dense as it was thought to be.
+        needed = min(self._workers, 1.5 * (2 + self._rate * self._latency))
+        return max(2, min(MOST_PAGES, int(room / needed)))
