@@ -10,7 +10,8 @@ from tap_klaviyo.tap import TapKlaviyo
 
 
 def main() -> None:
-    memory.prepare()
+    memory.quiet_collector()
+    memory.small_heaps()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

@@ -22,7 +22,7 @@ _WORTH = 1.5
 # Too wide a slice costs a little time, too narrow a one costs calls: densities are believed down at once, up slowly.
 _UP, _DOWN = 2.0, 8.0
 # Slices of a gap that may be under way before any of them has shown that its density still holds.
-_TRUST = 3
+_TRUST = 2
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ def work(source: IO[bytes], sink: IO[bytes]) -> None:
 
 
 if __name__ == "__main__":
-    memory.prepare()
+    memory.quiet_collector()
     # Whoever started it decides when it ends: a Ctrl-C is theirs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work(sys.stdin.buffer, sys.stdout.buffer)

@@ -14,6 +14,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.protocol import Page, RawPage
 from tap_klaviyo import details, schemas
 from tap_klaviyo.feed import Account
+from tap_klaviyo.model import Detail
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
@@ -126,18 +127,26 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A history of any length fits into memory; what was forgotten is asked for."""
-    monkeypatch.setattr(details, "MEMORY", 2)
-    client = Scripted(
-        {
-            "get_events": lambda _: page_of(
-                *(event(name, **sent(name)) for name in ("a", "b", "c")), event("order", "a"), event("late", "c")
-            ),
-            "get_event": lambda asked: Page([event(asked["id"], **sent("again"))]),
-        }
-    )
-    found = rows(account(client, "event_attribution_group_ids"), "event_attribution_group_ids")
-    assert [(row["event_id"], row["group_id"]) for row in found] == [("order", "again"), ("late", "c")]
+    """A history of any length fits into memory; at least half of the bound is known, what was forgotten is asked for."""
+    monkeypatch.setattr(details, "MEMORY", 4)
+    asked: list[str] = []
+
+    def fetch(_: Detail, owners: Iterable[str]) -> Iterator[Page]:
+        for owner in owners:
+            asked.append(owner)
+            yield Page([{"id": owner}])
+
+    keep = Detail("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
+    kept = details.Details({"sent": keep}, fetch, lambda *_: None)
+    for name in "abcdefg":
+        kept.see("sent", {name: "seen"})
+    assert kept.known("sent", {name: [name] for name in "adfg"}) == {
+        "a": "asked",
+        "d": "asked",
+        "f": "seen",
+        "g": "seen",
+    }
+    assert asked == ["a", "d"]
 
 
 def test_no_call_for_columns_that_need_none() -> None:

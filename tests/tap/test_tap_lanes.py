@@ -16,7 +16,7 @@ import psutil
 import pytest
 from tap_support import config, discovered, select
 
-from klaviyo_client.protocol import RawPage
+from klaviyo_client.protocol import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import feed, lanes, schemas
 from tap_klaviyo.frontier import Taken
@@ -57,7 +57,7 @@ def page(number: int, count: int = 3) -> Taken:
     ]
     owed = {"attributed-event": {"data": {"type": "event", "id": f"{number - 1}.{count - 1}"}}}
     included = [{"type": "attribution", "id": f"A{number}", "relationships": owed}]
-    return Taken(Slice(), RawPage(json.dumps({"data": events, "included": included}).encode(), None, count))
+    return Taken(Slice(), RawPage(pack(json.dumps({"data": events, "included": included}).encode()), None, count))
 
 
 class Noted:
@@ -118,7 +118,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
     assert good_before(pages(), RuntimeError, "no more") == 2
 
-    broken = Taken(Slice(), RawPage(b'{"data":[{"relationships":5}]}', None, 1))
+    broken = Taken(Slice(), RawPage(pack(b'{"data":[{"relationships":5}]}'), None, 1))
     assert good_before([page(0), broken, page(2)], Broken, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
@@ -152,7 +152,7 @@ def test_faults_are_counted_here() -> None:
     """What does not fit is told by whoever met it, once."""
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
-    taken = Taken(Slice(), RawPage(json.dumps(wrong).encode(), None, 3))
+    taken = Taken(Slice(), RawPage(pack(json.dumps(wrong).encode()), None, 3))
     made = list(Lanes(order("events"), Noted(), 1).shape(iter([taken, page(1)])))
     assert [one.faults for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
 

@@ -35,7 +35,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
 
 
 def names(taken: Iterable[Taken]) -> list[str]:
-    return [page.page.body.decode().strip() for page in taken]
+    return [page.page.packed.decode().strip() for page in taken]
 
 
 def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
@@ -164,7 +164,7 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
 def test_bytes_bound_what_waits_where_pages_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
     monkeypatch.setattr(reader, "MEMORY", 50_000)
-    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.body))
+    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.packed))
     seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4))
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
