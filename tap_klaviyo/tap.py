@@ -78,7 +78,7 @@ SETTINGS: dict[str, Any] = {
             "properties": {
                 name: {"type": "number", "minimum": 0}
                 for name, found in COLLECTIONS.items()
-                if found.bookmark and not found.reread
+                if found.bookmark
             },
             "additionalProperties": False,
             "default": LOOKBACK,

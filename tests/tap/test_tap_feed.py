@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -127,7 +127,7 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A history of any length fits into memory; at least half of the bound is known, what was forgotten is asked for."""
+    """A history of any length fits into memory; the younger half at least is known, and the rest asked for again."""
     monkeypatch.setattr(details, "MEMORY", 4)
     asked: list[str] = []
 

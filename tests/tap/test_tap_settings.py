@@ -118,7 +118,6 @@ def test_the_default_concurrency_spends_the_largest_budget() -> None:
         ({"lookback": {"events": "7 days"}}, "lookback.events is wrong: type must be number"),
         # What has no bookmark, or is read whole in every run, has nothing to look back from.
         ({"lookback": {"metrics": 1}}, "lookback is wrong: additionalProperties must be False"),
-        ({"lookback": {"campaigns": 1}}, "lookback is wrong: additionalProperties must be False"),
     ],
 )
 def test_wrong_numbers_are_refused(settings: dict[str, Any], said: str) -> None:
