@@ -9,9 +9,9 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from types import FrameType
 from typing import IO, Any, ClassVar
 
@@ -20,6 +20,7 @@ from singer_sdk import Stream, Tap
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.singerlib import Message
 
 from klaviyo_client import settings
 from klaviyo_client.command import Incomplete
@@ -76,9 +77,7 @@ SETTINGS: dict[str, Any] = {
         "lookback": {
             "type": "object",
             "properties": {
-                name: {"type": "number", "minimum": 0}
-                for name, found in COLLECTIONS.items()
-                if found.bookmark
+                name: {"type": "number", "minimum": 0} for name, found in COLLECTIONS.items() if found.bookmark
             },
             "additionalProperties": False,
             "default": LOOKBACK,
@@ -123,12 +122,42 @@ SETTINGS: dict[str, Any] = {
 }
 
 
+class WholeWriter(MsgSpecWriter):
+    """Writes whole messages: whoever is told to stop meanwhile stops after them.
+
+    Attributes:
+        writing: whether one is being written.
+        afterwards: what to do when it is.
+    """
+
+    writing = False
+    afterwards: Callable[[], None] | None = None
+
+    def write_message(self, message: Message) -> None:
+        self.write_lines(self.format_message(message))
+
+    def write_lines(self, lines: bytes | bytearray) -> None:
+        """Write lines of messages, each with its end."""
+        self.writing = True
+        try:
+            written = sys.stdout.buffer.write(lines)
+            while written < len(lines):
+                # Without a buffer (PYTHONUNBUFFERED) a signal ends a write in the middle.
+                written += sys.stdout.buffer.write(lines[written:])
+            sys.stdout.flush()
+        finally:
+            self.writing = False
+        then, self.afterwards = self.afterwards, None
+        if then is not None:
+            then()
+
+
 class TapKlaviyo(Tap):
     """Reads a Klaviyo account: profiles, events, lists, segments, their members, and metrics."""
 
     name = "tap-klaviyo"
     package_name = "singer-klaviyo"
-    message_writer_class = MsgSpecWriter
+    message_writer_class = WholeWriter
     # Without BATCH: its files would be announced after the STATE that vouches for their rows.
     capabilities: ClassVar[list[CapabilitiesEnum]] = [
         capability for capability in Tap.capabilities if capability is not PluginCapabilities.BATCH
@@ -190,8 +219,14 @@ class TapKlaviyo(Tap):
 
     def write_lines(self, lines: bytes) -> None:
         """Write whole lines of messages, as the message writer writes its own."""
-        sys.stdout.buffer.write(lines)
-        sys.stdout.flush()
+        self._writer.write_lines(lines)
+
+    @property
+    def _writer(self) -> WholeWriter:
+        writer = self.message_writer
+        if not isinstance(writer, WholeWriter):
+            raise TypeError("messages are written by another writer")
+        return writer
 
     # One run ----------------------------------------------------------------------------------------------------------
 
@@ -260,6 +295,12 @@ class TapKlaviyo(Tap):
             raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:
+        # A STATE in the middle of a line would spoil both; a second signal is for those who cannot wait for the target.
+        if self._writer.writing and self._writer.afterwards is None:
+            self._writer.afterwards = partial(self._handle_termination, signum, frame)
+            return
+        if self._writer.writing:
+            sys.exit(128 + signum)
         # The SDK exits with 0, which an orchestrator takes for a whole run.
         try:
             super()._handle_termination(signum, frame)

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -307,3 +308,31 @@ def test_a_signal_ends_the_run_with_a_state_to_go_on_from(
     assert {*keys(stopped, "profiles"), *keys(rest_of_it, "profiles")} == {
         (key,) for key in sandbox.store.profiles.rows
     }
+
+
+def test_a_signal_breaks_no_line(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """Told to stop while a slow target keeps it waiting in the middle of a page, the tap ends after that page."""
+    sandbox = make_sandbox(profiles=300, events=3000, limits=False)
+    (tmp_path / "config.json").write_text(json.dumps(config(sandbox)))
+    (tmp_path / "catalog.json").write_text(json.dumps(select(discovered(), {"events": None})))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        bufsize=0,
+    )
+    assert process.stdout is not None
+    schema = process.stdout.readline()
+    # A page is a million bytes and more, the pipe takes sixty thousand.
+    begun = process.stdout.read(10)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    rest, errors = process.communicate(timeout=30)
+
+    assert process.returncode == 128 + signal.SIGTERM
+    assert b"Traceback" not in errors
+    messages = [json.loads(line) for line in (schema + begun + rest).splitlines()]
+    assert [message["type"] for message in messages[:2]] == ["SCHEMA", "RECORD"]
+    assert messages[-1]["type"] == "STATE"
+    assert 0 < sum(message["type"] == "RECORD" for message in messages) < 3000
