@@ -15,7 +15,7 @@ import msgspec
 from klaviyo_client import errors, protocol
 from klaviyo_client.limits import Budgets, Clock
 from klaviyo_client.operations import Operation, operation, pinned_revision
-from klaviyo_client.protocol import Page, RawPage
+from klaviyo_client.pages import Page, RawPage, decode_page, outline
 from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
 
 T = TypeVar("T")
@@ -130,11 +130,11 @@ class KlaviyoClient:
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
         """The first page of a collection."""
         op = operation(name)
-        return self._page(op, self.api_url + protocol.path_of(op, path or {}), query or {}, protocol.decode_page)
+        return self._page(op, self.api_url + protocol.path_of(op, path or {}), query or {}, decode_page)
 
     def next_page(self, name: str, url: str) -> Page:
         """The page that a ``next`` link leads to. It repeats the query of the page that it came with."""
-        return self._page(operation(name), *self._asked_again(url), protocol.decode_page)
+        return self._page(operation(name), *self._asked_again(url), decode_page)
 
     def pages(
         self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
@@ -174,7 +174,7 @@ class KlaviyoClient:
             url = self.api_url + protocol.path_of(op, path)
         else:
             url, query = self._asked_again(link)
-        return self._page(op, url, query, protocol.outline, paid=paid)
+        return self._page(op, url, query, outline, paid=paid)
 
     def decoded(self, name: str, page: RawPage) -> Page:
         """The whole of a page of this operation that was only outlined.
@@ -183,7 +183,7 @@ class KlaviyoClient:
             BadDocument: what the outline did not show is broken.
         """
         try:
-            return protocol.decode_page(page.body, self.api_url)
+            return decode_page(page.body, self.api_url)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise errors.BadDocument(f"{name}: the answer is no JSON:API document", operation=name) from error
 

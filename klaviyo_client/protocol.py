@@ -6,12 +6,10 @@ import ipaddress
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
-import lz4.block
 import msgspec
 
 from klaviyo_client import errors
@@ -32,21 +30,6 @@ _ADVICE: Mapping[int, str] = {
     401: "Klaviyo does not accept the api_key: check that it is a private key (it begins with pk_) and was not revoked",
     410: "Klaviyo no longer serves this revision: update singer-klaviyo, or set revision to one that is served",
 }
-
-
-@dataclass(frozen=True)
-class Page:
-    """One decoded response document. Read-only: several tables are made from the same page.
-
-    Attributes:
-        data: the primary resources (a single resource comes as a list of one).
-        included: related resources by (type, id).
-        next: the absolute URL of the next page, or None.
-    """
-
-    data: Sequence[Mapping[str, Any]]
-    included: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    next: str | None = None
 
 
 def headers(revision: str, user_agent: str, *, with_body: bool) -> dict[str, str]:
@@ -173,99 +156,6 @@ def utc_text(moment: datetime) -> str:
 # Answers ------------------------------------------------------------------------------------------------------------
 
 
-class _Linkage(TypedDict, total=False):
-    data: Any
-
-
-class _Resource(TypedDict, total=False):
-    type: str
-    id: str
-    attributes: Any
-    relationships: dict[str, _Linkage]
-
-
-class _Links(TypedDict, total=False):
-    next: str | None
-
-
-class _Document(TypedDict):
-    data: list[_Resource] | _Resource | None
-    included: NotRequired[list[_Resource] | None]
-    links: NotRequired[_Links | None]
-
-
-class _Outline(msgspec.Struct):
-    data: list[msgspec.Raw]
-    links: _Links | None = None
-
-
-class _OutlineOfOne(msgspec.Struct):
-    data: dict[str, msgspec.Raw] | None
-
-
-# Links of resources, a third of a page, are of no use to anybody here: what is not named is skipped, not decoded.
-_DOCUMENT = msgspec.json.Decoder(_Document)
-_OUTLINE = msgspec.json.Decoder(_Outline)
-_OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
-
-
-@dataclass(frozen=True)
-class RawPage:
-    """A page that waits for its turn, of which only the outline was looked at.
-
-    Attributes:
-        packed: the document, compressed: hundreds of pages may wait, of two million bytes each.
-        next: the absolute URL of the next page, or None.
-        size: how many primary resources it holds.
-        ends: the first and the last of them; none of an empty page.
-    """
-
-    packed: bytes
-    next: str | None
-    size: int
-    ends: tuple[Any, ...] = ()
-
-    @property
-    def body(self) -> bytes:
-        """The document as it came."""
-        return unpack(self.packed)
-
-
-def pack(body: bytes) -> bytes:
-    """A document compressed to a sixth, in a millisecond for a page."""
-    packed: bytes = lz4.block.compress(body)
-    return packed
-
-
-def unpack(packed: bytes) -> bytes:
-    """What was packed."""
-    body: bytes = lz4.block.decompress(packed)
-    return body
-
-
-def outline(body: bytes, api_url: str) -> RawPage:
-    """A document with ``data`` as a page that is not decoded yet.
-
-    Raises:
-        ValueError: the body is no such document, or broke off.
-        UntrustedOrigin: the next page would be elsewhere.
-    """
-    try:
-        found = _OUTLINE.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        try:
-            return RawPage(pack(body), None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError("the document has no data") from error
-    following = (found.links or {}).get("next")
-    return RawPage(
-        packed=pack(body),
-        next=same_origin(following, api_url) if following else None,
-        size=len(found.data),
-        ends=tuple(decode_json(bytes(end)) for end in (found.data[0], found.data[-1])) if found.data else (),
-    )
-
-
 def decode_json(body: bytes) -> Any:
     """The body's JSON value.
 
@@ -280,35 +170,6 @@ def decode_json(body: bytes) -> Any:
         # Half of a surrogate pair and 1e400 are legal for most writers of JSON; a custom property may hold them.
         value = json.loads(body.decode("utf-8", "replace"))
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-
-
-def decode_page(body: bytes, api_url: str) -> Page:
-    """A document with ``data`` as a page.
-
-    Raises:
-        ValueError: the body is no such document.
-        UntrustedOrigin: the next page would be elsewhere.
-    """
-    document = _document(body)
-    data = document["data"]
-    rows = data if isinstance(data, list) else [] if data is None else [data]
-    following = (document.get("links") or {}).get("next")
-    return Page(
-        data=rows,
-        included={(entry["type"], entry["id"]): entry for entry in document.get("included") or ()},
-        next=same_origin(following, api_url) if following else None,
-    )
-
-
-def _document(body: bytes) -> Mapping[str, Any]:
-    try:
-        return _DOCUMENT.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Unusual, perhaps broken: the patient decoder tells.
-        document = decode_json(body)
-    if not isinstance(document, dict) or "data" not in document:
-        raise ValueError("the document has no data")
-    return document
 
 
 def retry_after(response_headers: Mapping[str, str], cap: int) -> int | None:

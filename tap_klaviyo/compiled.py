@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from klaviyo_client.protocol import Page
+from klaviyo_client.pages import Page
 from tap_klaviyo.paths import Source, follower, sources
 from tap_klaviyo.values import Convert, Unfit, as_it_is, converter
 

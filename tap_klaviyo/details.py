@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from klaviyo_client.errors import NotAllowed
-from klaviyo_client.protocol import Page
+from klaviyo_client.pages import Page
 from tap_klaviyo.model import Detail
 from tap_klaviyo.shaping import Wanted
 

@@ -11,11 +11,11 @@ from functools import cached_property, partial
 from itertools import islice
 from typing import Any
 
-from klaviyo_client import protocol
+from klaviyo_client import pages, protocol
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from klaviyo_client.operations import Operation, operation
-from klaviyo_client.protocol import Page, RawPage
+from klaviyo_client.pages import Page, RawPage
 from tap_klaviyo import metrics, selection
 from tap_klaviyo.details import Details
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
@@ -36,7 +36,7 @@ THE_ACCOUNT = "accounts"
 # Processes take half a second to start: not for a nightly handful.
 PAGES_BEFORE_LANES = 20
 ROWS_OF_ONE_CORE = 20_000
-NOTHING = RawPage(protocol.pack(b'{"data":[]}'), None, 0)
+NOTHING = RawPage(pages.pack(b'{"data":[]}'), None, 0)
 
 
 @dataclass(frozen=True)

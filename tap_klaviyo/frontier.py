@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from klaviyo_client.protocol import RawPage
+from klaviyo_client.pages import RawPage
 from tap_klaviyo.model import Slice
 
 SECOND = timedelta(seconds=1)

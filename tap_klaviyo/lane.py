@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from klaviyo_client.protocol import decode_page, unpack
+from klaviyo_client.pages import decode_page, unpack
 from tap_klaviyo import memory, schemas
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
 from tap_klaviyo.lines import record_lines

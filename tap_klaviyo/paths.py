@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from klaviyo_client.protocol import Page
+from klaviyo_client.pages import Page
 from tap_klaviyo.model import Resource
 
 PATH = "x-klaviyo-path"

@@ -6,15 +6,15 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
-from klaviyo_client.protocol import RawPage
+from klaviyo_client.pages import RawPage
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
 MEMORY = 45_000_000
 # Where pages are small, so many for each thread.
 DEPTH = 8
-# A slice is read page after page; longer ones would save next to nothing.
-MOST_PAGES = 40
+# A slice is read page after page: longer ones would waste a few calls less, and be long in coming.
+MOST_PAGES = 12
 
 
 def no_turns() -> None:

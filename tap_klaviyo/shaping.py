@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from klaviyo_client.protocol import Page
+from klaviyo_client.pages import Page
 from tap_klaviyo.model import Collection, Detail, Resource, Slice, Table
 from tap_klaviyo.paths import follower, parse_source
 from tap_klaviyo.projection import Projection

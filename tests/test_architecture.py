@@ -33,8 +33,11 @@ ONLY_IN = {
     "uvicorn": {"klaviyo_sandbox/server.py"},
 }
 PURE = {
-    "klaviyo_client": ("errors", "privacy", "protocol"),
-    "tap_klaviyo": ("metrics", "model", "paths", "projection", "roots", "selection", "slices", "values"),
+    "klaviyo_client": ("errors", "pages", "privacy", "protocol"),
+    "tap_klaviyo": (
+        *("compiled", "frontier", "lines", "metrics", "model", "paths", "projection"),
+        *("roots", "selection", "shaping", "slices", "values"),
+    ),
     "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "routes"),
     "klaviyo_sandbox": ("documents", "errors", "filters", "shapes"),
 }

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from klaviyo_client.operations import pinned_revision
+from tap_klaviyo.options import SETTINGS as TAP
 from tap_klaviyo.tables import TABLES
-from tap_klaviyo.tap import SETTINGS as TAP
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.options import SETTINGS as TARGET
 

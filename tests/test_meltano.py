@@ -122,7 +122,7 @@ def test_settings_of_meltano_are_the_plugins_own(demo: Any) -> None:
     """Every setting of both plugins is in meltano.yml with kind, label and description, and no other is."""
     import yaml
 
-    from tap_klaviyo.tap import SETTINGS as TAP
+    from tap_klaviyo.options import SETTINGS as TAP
     from target_klaviyo.options import SETTINGS as TARGET
 
     plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]

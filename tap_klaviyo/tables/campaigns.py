@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 from klaviyo_client.operations import operation
-from klaviyo_client.protocol import Page
+from klaviyo_client.pages import Page
 from tap_klaviyo.model import Collection, Detail, Root, Table, each
 from tap_klaviyo.tables.shapes import distinct, numbered, where
 

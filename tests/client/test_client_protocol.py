@@ -9,6 +9,7 @@ import pytest
 
 from klaviyo_client import errors, protocol
 from klaviyo_client.operations import operation
+from klaviyo_client.pages import decode_page
 
 
 def test_headers_ask_for_one_revision_and_no_other() -> None:
@@ -89,7 +90,7 @@ def test_a_next_link_to_another_origin_is_refused(link: str) -> None:
     """Scheme, host and port must all be the same, and no two readers of the address may see two hosts."""
     body = json.dumps({"data": [], "links": {"next": link}}).encode()
     with pytest.raises(errors.UntrustedOrigin):
-        protocol.decode_page(body, "https://a.klaviyo.com")
+        decode_page(body, "https://a.klaviyo.com")
 
 
 @pytest.mark.parametrize(
@@ -98,25 +99,25 @@ def test_a_next_link_to_another_origin_is_refused(link: str) -> None:
 def test_a_next_link_at_home_is_kept(link: str) -> None:
     """The default port and the case of the host make no difference."""
     body = json.dumps({"data": [], "links": {"next": link}}).encode()
-    assert protocol.decode_page(body, "https://a.klaviyo.com").next == link
+    assert decode_page(body, "https://a.klaviyo.com").next == link
 
 
 @pytest.mark.parametrize("body", [b"[]", b"7", b"null", b"{}", b'{"errors":[]}'])
 def test_what_is_no_page_is_not_taken_for_an_empty_one(body: bytes) -> None:
     """An answer without `data` must not end a read as though everything had been read."""
     with pytest.raises(ValueError, match="no data"):
-        protocol.decode_page(body, "https://a.klaviyo.com")
+        decode_page(body, "https://a.klaviyo.com")
 
 
 def test_pages_of_every_form_are_decoded() -> None:
     """A list, one resource, none; `next` may be null or absent; included resources are found by type and id."""
     included = {"type": "metric", "id": "M", "attributes": {"name": "x"}}
     body = json.dumps({"data": [{"id": "1"}], "included": [included], "links": {"next": None}}).encode()
-    page = protocol.decode_page(body, "https://a.klaviyo.com")
+    page = decode_page(body, "https://a.klaviyo.com")
     assert page.included["metric", "M"] == included
     assert page.next is None
-    assert protocol.decode_page(b'{"data":{"id":"1"}}', "https://a.klaviyo.com").data == [{"id": "1"}]
-    assert protocol.decode_page(b'{"data":null}', "https://a.klaviyo.com").data == []
+    assert decode_page(b'{"data":{"id":"1"}}', "https://a.klaviyo.com").data == [{"id": "1"}]
+    assert decode_page(b'{"data":null}', "https://a.klaviyo.com").data == []
 
 
 def test_json_that_others_write_is_decoded() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_client.operations import Operation, operation
-from klaviyo_client.protocol import RawPage
+from klaviyo_client.pages import RawPage
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Collection
 from tap_klaviyo.slices import SETTLE, conditions, owned, plan, text_of

@@ -15,7 +15,7 @@ from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.protocol import RawPage, outline
+from klaviyo_client.pages import RawPage, outline
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account

@@ -11,7 +11,7 @@ import pytest
 
 from klaviyo_client import errors, protocol
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.protocol import Page, RawPage
+from klaviyo_client.pages import Page, RawPage, outline
 from tap_klaviyo import details, schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Detail
@@ -38,7 +38,7 @@ class Scripted(KlaviyoClient):
         assert paid
         found = self.page(name, path=path, query=query)
         body = json.dumps({"data": found.data, "included": list(found.included.values())}).encode()
-        return protocol.outline(body, self.api_url)
+        return outline(body, self.api_url)
 
 
 def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any) -> Account:

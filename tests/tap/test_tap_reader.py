@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
 
-from klaviyo_client.protocol import RawPage
+from klaviyo_client.pages import RawPage
 from tap_klaviyo import reader
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Slice

@@ -1,0 +1,96 @@
+"""The tap's settings, as JSON Schema, and what they default to."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from klaviyo_client import settings
+from tap_klaviyo.tables import COLLECTIONS
+
+REREAD = [name for name, found in COLLECTIONS.items() if found.reread]
+# Klaviyo's events are consistent in the end, and that can be days later.
+LOOKBACK = {"events": 7}
+# The largest budget, 3,500 requests a minute, at a second for each.
+CONCURRENCY = 64
+MOST_PROCESSES = 4
+# Where slices are long, a STATE is written in the middle of them.
+STATE_SECONDS = 2.0
+SETTINGS: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        **settings.CONNECTION,
+        "start_date": {
+            "type": "string",
+            "format": "date-time",
+            "title": "Start date",
+            "description": (
+                "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. "
+                "By default everything. Tables without a bookmark, and what reread names, are read whole."
+            ),
+        },
+        "event_metrics": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "title": "Event metrics",
+            "description": (
+                "The metrics whose events are read: names in any case, ids, or the preset engagement (messages "
+                "received, opened, clicked, bounced, marked as spam; subscriptions begun and ended). A name with SMS "
+                "stands for the one with Text Message, too. By default all."
+            ),
+        },
+        "reread": {
+            "type": "array",
+            "items": {"type": "string", "enum": [name for name, found in COLLECTIONS.items() if found.bookmark]},
+            "default": REREAD,
+            "title": "Read again",
+            "description": (
+                "Collections that are read whole in every run although they have a bookmark, because a tag added or an "
+                "action edited moves none."
+            ),
+        },
+        "lookback": {
+            "type": "object",
+            "properties": {
+                name: {"type": "number", "minimum": 0} for name, found in COLLECTIONS.items() if found.bookmark
+            },
+            "additionalProperties": False,
+            "default": LOOKBACK,
+            "title": "Lookback",
+            "description": (
+                "Days before its bookmark from which a collection is read again in every run, because Klaviyo writes "
+                "some of it down late. Never before start_date. By default 7 for events, and 0 for the others."
+            ),
+        },
+        "concurrency": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 256,
+            "default": CONCURRENCY,
+            "title": "Concurrency",
+            "description": (
+                "How many answers of Klaviyo to wait for at once. The default spends the whole budget for events when "
+                "Klaviyo takes a second to answer; what is not needed is not used."
+            ),
+        },
+        "processes": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 32,
+            "title": "Processes",
+            "description": (
+                "Processes that make rows of events, of which Klaviyo gives more than one core can take; they start "
+                "when there is much to read. By default one for each core, at most 4; 0 does it all in one process."
+            ),
+        },
+        "strict": {
+            "type": "boolean",
+            "default": False,
+            "title": "Strict",
+            "description": (
+                "Stop at the first scope that the key lacks, with exit code 2. Otherwise what needs it is left out, "
+                "the rest is read, and the run ends with exit code 1."
+            ),
+        },
+    },
+    "required": ["api_key"],
+}
