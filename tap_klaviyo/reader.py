@@ -61,6 +61,7 @@ class Reading:
         self._held = self._held_bytes = 0
         self._seen = self._seen_bytes = 0
         self._latency = 0.0
+        self._most_ahead = DEPTH * workers
         self._stopped = False
         self._broken: BaseException | None = None
         self._changed = threading.Condition()
@@ -112,7 +113,7 @@ class Reading:
     def _room(self) -> float:
         """How many more pages may be held, those that are being fetched taken as held."""
         mean = self._seen_bytes / self._seen if self._seen else 0.0
-        free = DEPTH * self._workers - self._held - self._asking
+        free = self._most_ahead - self._held - self._asking
         return min(free, (MEMORY - self._held_bytes) / mean - self._asking) if mean else free
 
     def _work(self) -> None:
@@ -172,13 +173,16 @@ class Reading:
                 self._seen += 1
                 self._seen_bytes += len(answer.packed)
                 self._latency += (seconds - self._latency) / min(self._seen, 10)
-                self._frontier.pages_per_slice = self._affordable()
+                self._adapt()
                 self._frontier.answered(part, answer, times or Times())
             self._changed.notify_all()
 
-    def _affordable(self) -> int:
-        """Pages of a slice: the more, the fewer half-empty ones; but every slice that is read has all of its ahead."""
+    def _adapt(self) -> None:
+        """Fit slices, and what is read ahead, to what Klaviyo has shown."""
         room = min(DEPTH * self._workers, MEMORY * self._seen / max(1, self._seen_bytes))
-        # And some more than would do if all were as dense as it was thought to be.
+        # Slices to read at once, some more than would do if all were as dense as it was thought to be. Each has all of
+        # its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first of them come.
         needed = min(self._workers, 1.5 * (2 + self._rate * self._latency))
-        return max(2, min(MOST_PAGES, int(room / needed)))
+        pages = max(2, min(MOST_PAGES, int(room / needed)))
+        self._frontier.pages_per_slice = pages
+        self._most_ahead = min(DEPTH * self._workers, max(DEPTH, round(2 * needed * pages)))
