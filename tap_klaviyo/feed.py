@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Se
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 from klaviyo_client import pages, protocol
@@ -113,9 +113,11 @@ class Account:
                 yield _batch(shaped, edge.after_page(shaped.times), taken, as_lines=as_lines)
                 if self.glance and shaped.resources:
                     return
-            for taken, made in Lanes(order, details, self.lanes).shape(pages) if in_lanes else ():
-                shaper.add(made.faults)
-                yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended)
+            # What is left is much, when there is anything left: only then are processes started.
+            for first in islice(pages, 1):
+                for taken, made in Lanes(order, details, self.lanes).shape(chain((first,), pages)):
+                    shaper.add(made.faults)
+                    yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended)
         yield Batch(edge.at_end(), ended=True)
         # Only a whole pass that came to its end knows every resource.
         if since is None:

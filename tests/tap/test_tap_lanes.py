@@ -160,7 +160,7 @@ def test_faults_are_counted_here() -> None:
 def test_with_and_without_processes_the_messages_are_the_same(
     make_sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows, their order and the states that hold after them, details and all."""
+    """Rows, their order and the states that hold after them, details and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
     monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
@@ -180,7 +180,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
         return found
 
     alone = run(0)
+    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1000)
+    assert run(2) == alone
     assert started == []
+    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
     assert run(2) == alone
     assert len(started) == 2
     assert len(alone["events"]) == 4000
