@@ -63,7 +63,8 @@ def command(line: Run, url: str, workspace: Path, settings: frozenset[str]) -> l
     """What runs the reader, with its files in the workspace."""
     if line.reader != "tap":
         return [sys.executable, str(HERE / f"{line.reader}.py"), line.collection, url, str(line.concurrency)]
-    config: dict[str, object] = {"api_key": KEY, "api_url": url}
+    # All of the budget, which is what the shares in the table are shares of.
+    config: dict[str, object] = {"api_key": KEY, "api_url": url, "rate_limit_share": 1.0}
     if line.concurrency is not None:
         config["concurrency"] = line.concurrency
     (workspace / "config.json").write_text(json.dumps({k: v for k, v in config.items() if k in settings}))

@@ -14,7 +14,7 @@ MEMORY = 45_000_000
 # Where pages are small, so many for each thread.
 DEPTH = 8
 # A slice is read page after page: longer ones would waste a few calls less, and be long in coming.
-MOST_PAGES = 12
+MOST_PAGES = 20
 
 
 def no_turns() -> None:
@@ -185,4 +185,4 @@ class Reading:
         needed = min(self._workers, 1.5 * (2 + self._rate * self._latency))
         pages = max(2, min(MOST_PAGES, int(room / needed)))
         self._frontier.pages_per_slice = pages
-        self._most_ahead = min(DEPTH * self._workers, max(DEPTH, round(2 * needed * pages)))
+        self._most_ahead = min(DEPTH * self._workers, max(DEPTH, round(needed * pages)))
