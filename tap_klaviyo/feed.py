@@ -20,7 +20,7 @@ from tap_klaviyo import metrics, selection
 from tap_klaviyo.details import Details
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.lanes import Lanes, Order
-from tap_klaviyo.lines import Lines, record_lines
+from tap_klaviyo.lines import Lines, lines_of
 from tap_klaviyo.model import Collection, Detail, Resource, Slice
 from tap_klaviyo.paths import OWN, Source, sources
 from tap_klaviyo.reader import Reading, no_times
@@ -278,9 +278,7 @@ class Account:
 def _batch(shaped: Shaped, edge: str | None, taken: Taken, *, as_lines: bool) -> Batch:
     if not as_lines:
         return Batch(edge, rows=shaped.rows, ended=taken.ended)
-    now = datetime.now(UTC)
-    lines = {name: record_lines(name, rows, now) for name, rows in shaped.rows.items()}
-    return Batch(edge, lines=lines, ended=taken.ended)
+    return Batch(edge, lines=lines_of(shaped.rows, datetime.now(UTC)), ended=taken.ended)
 
 
 def _is_fast(op: Operation) -> bool:

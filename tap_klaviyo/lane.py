@@ -12,7 +12,7 @@ from typing import IO
 from klaviyo_client.pages import decode_page, unpack
 from tap_klaviyo import memory, schemas
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
-from tap_klaviyo.lines import record_lines
+from tap_klaviyo.lines import lines_of
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
@@ -32,8 +32,7 @@ def work(source: IO[bytes], sink: IO[bytes]) -> None:
             job: Job = receive(source)
             shaped = shaper.shape(decode_page(unpack(job.packed), order.api_url), job.slice, job.cut, knowledge)
             send(sink, Question(knowledge.told()))
-            now = datetime.now(UTC)
-            lines = {name: record_lines(name, rows, now) for name, rows in shaped.rows.items()}
+            lines = lines_of(shaped.rows, datetime.now(UTC))
             send(sink, Made(lines, tuple(shaped.times), shaper.faults()))
         except (EOFError, OSError):
             return  # whoever started it has ended

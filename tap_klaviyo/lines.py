@@ -30,3 +30,8 @@ def record_lines(stream: str, rows: Sequence[Mapping[str, Any]], extracted: date
     """
     messages = [{"type": "RECORD", "stream": stream, "record": row, "time_extracted": extracted} for row in rows]
     return Lines(_ENCODER.encode_lines(messages), len(messages))
+
+
+def lines_of(tables: Mapping[str, Sequence[Mapping[str, Any]]], extracted: datetime) -> dict[str, Lines]:
+    """The lines of each table's rows."""
+    return {name: record_lines(name, rows, extracted) for name, rows in tables.items()}
