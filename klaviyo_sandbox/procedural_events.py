@@ -30,8 +30,8 @@ _CHUNK = 512
 _CROWDED, _PEOPLE = 4, 256
 _MOULDS = 128
 _ERA = 30 * 86_400
-# Chunks that are kept: pages of a dozen concurrent windows overlap them.
-_KEPT = 48
+# Chunks that are kept, and crowds: the pages of a hundred concurrent windows overlap in them. About 40 MB.
+_KEPT = 192
 _SEND_LAG = 900
 _ATTRIBUTION_WINDOW = 5 * 86_400
 _ATTRIBUTED = 0.6

@@ -18,11 +18,11 @@ from tap_klaviyo.model import Slice
 
 SECOND = timedelta(seconds=1)
 # A part is given up only when what is left of it is worth more than the page that may be half empty at its end.
-_WORTH = 1.5
+_WORTH = 1.3
 # Too wide a slice costs a little time, too narrow a one costs calls: densities are believed down at once, up slowly.
-_UP, _DOWN = 2.0, 8.0
+_UP, _DOWN = 4.0, 8.0
 # Slices of a gap that may be under way before any of them has shown that its density still holds.
-_TRUST = 2
+_TRUST = 4
 
 
 @dataclass(frozen=True)
@@ -216,7 +216,8 @@ class Frontier:
         if not began < cut < stop:
             return  # a dense second, or the last of the part
         density = page.size / (times.last - times.first).total_seconds()
-        if density * (stop - cut).total_seconds() < _WORTH * self.pages_per_slice * self._page_size:
+        part.left = max(1.0, density * (stop - cut).total_seconds() / max(1, self._page_size))
+        if part.left < _WORTH * self.pages_per_slice:
             return
         part.ended, part.cut, part.left = True, cut, 0.0
         at = self._parts.index(part)

@@ -53,10 +53,10 @@ class WholeWriter(MsgSpecWriter):
         """Write lines of messages, each with its end."""
         self.writing = True
         try:
-            written = sys.stdout.buffer.write(lines)
-            while written < len(lines):
+            left = memoryview(lines)
+            while left:
                 # Without a buffer (PYTHONUNBUFFERED) a signal ends a write in the middle.
-                written += sys.stdout.buffer.write(lines[written:])
+                left = left[sys.stdout.buffer.write(left) :]
             sys.stdout.flush()
         finally:
             self.writing = False
