@@ -13,8 +13,8 @@ from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 MEMORY = 45_000_000
 # Where pages are small, so many for each thread.
 DEPTH = 8
-# A slice is read page after page: longer ones would waste a few calls less, and be long in coming.
-MOST_PAGES = 20
+# A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
+MOST_PAGES = 40
 
 
 def no_turns() -> None:
