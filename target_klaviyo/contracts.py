@@ -49,8 +49,14 @@ def folder() -> Traversable:
 
 @cache
 def load(action: str) -> Contract:
-    """The contract of an action."""
+    """The contract of an action.
+
+    ``x-extends`` names another contract: what that one says holds here too, unless it is said differently.
+    """
     schema = json.loads((folder() / f"{action}.json").read_text("utf-8"))
+    if "x-extends" in schema:
+        base = load(schema["x-extends"]).schema
+        schema = {**base, **schema, "properties": {**base["properties"], **schema["properties"]}}
     return Contract(schema, Draft202012Validator(schema))
 
 

@@ -53,6 +53,7 @@ class Mapper:
         named: column -> field, for columns that carry a field's name.
         ignored: columns that are never sent.
         keeps_unknown: whether unknown columns become custom properties.
+        keeps_nulls: whether a null is a value: that of a field which is to be cleared.
         kinds: field -> its JSON types.
     """
 
@@ -60,10 +61,11 @@ class Mapper:
     named: Mapping[str, Target]
     ignored: re.Pattern[str]
     keeps_unknown: bool
+    keeps_nulls: bool
     kinds: Mapping[Target, frozenset[str]]
 
     def fields(self, record: Record) -> dict[str, Any]:
-        """The record's fields, nested as in the contract. Nulls are left out.
+        """The record's fields, nested as in the contract. Nulls are left out, unless they are kept.
 
         Raises:
             Unfit: a value has no JSON form.
@@ -79,14 +81,14 @@ class Mapper:
 
     def _put_column(self, found: dict[str, Any], column: str, value: Any) -> None:
         target = self.named.get(column)
-        if value is None or self._is_ignored(column) or target in self.mapped:
+        if (value is None and not self.keeps_nulls) or self._is_ignored(column) or target in self.mapped:
             return
         if isinstance(value, Mapping) and target == (_OPEN,):
             for name, entry in value.items():
                 self._put_property(found, name, entry)
         elif target is not None and (isinstance(value, Mapping) or "object" not in self.kinds[target]):
             self._put(found, target, value)
-        elif self.keeps_unknown:
+        elif self.keeps_unknown and not (value is None and target is not None):
             self._put(found, (_OPEN, column), value)
 
     def _put_property(self, found: dict[str, Any], name: str, value: Any) -> None:
@@ -97,7 +99,7 @@ class Mapper:
 
     def _put(self, found: dict[str, Any], target: Target, value: Any) -> None:
         """Set a field unless it is set already: what is mapped goes first and stays."""
-        if value is None:
+        if value is None and not self.keeps_nulls:
             return
         kinds = self.kinds.get(target, frozenset())
         if isinstance(value, Mapping) and "object" in kinds:
@@ -115,13 +117,14 @@ class Mapper:
         return self.ignored.match(column) is not None
 
 
-def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool) -> Mapper:
+def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool, keeps_nulls: bool = False) -> Mapper:
     """A mapper for a contract.
 
     Args:
         schema: the contract.
         mapping: the option of that name: field -> path, or ``{"value": constant}``.
         keeps_unknown: whether unknown columns become custom properties.
+        keeps_nulls: whether a null is a value.
 
     Raises:
         ValueError: naming the entry of the mapping that cannot be.
@@ -132,6 +135,7 @@ def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool)
         named=_names(schema),
         ignored=re.compile("|".join(translate(name) for name in ("_sdc_*", *schema.get("x-ignored-columns", ())))),
         keeps_unknown=keeps_unknown,
+        keeps_nulls=keeps_nulls,
         kinds=kinds,
     )
 

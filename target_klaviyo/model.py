@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from target_klaviyo.delivery import Session
 
 Record = Mapping[str, Any]
+Options = Mapping[str, Any]
+Terms = tuple[Any, ...]
 
 
 class Kind(StrEnum):
@@ -58,12 +61,21 @@ class Unfit(Exception):
         return Outcome(Kind.REJECTED, code=self.code, pointer=self.pointer, reason=self.reason)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Origin:
-    """A record as it came, before stream maps: what the rejects file repeats."""
+    """A record as it came, before stream maps: what the rejects file repeats; and what is known of its fate.
+
+    Attributes:
+        action: what is to be done with it; empty until that is known.
+        left: how many of its parts have no outcome yet.
+        outcome: the worst outcome of its parts so far.
+    """
 
     stream: str
     record: Record
+    action: str = ""
+    left: int = 1
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True)
@@ -87,17 +99,22 @@ class ListRef:
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """A record that is ready to be sent.
+    """A record, or a part of one, that is ready to be sent.
 
     Attributes:
-        payload: the profile as a JSON:API resource.
+        payload: what is sent of it, as its action makes it: mostly the profile as a JSON:API resource.
         body: the payload's JSON, in bytes.
+        list: the list that it is about.
+        terms: what else all rows of one request must have in common, as its action says.
+        then: what is to be done with the record when this was taken: an action, and the row for it.
     """
 
     origin: Origin
     payload: Record
     body: bytes
     list: ListRef | None = None
+    terms: Terms = ()
+    then: tuple[Action, Row] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,33 +130,66 @@ Settled = tuple[Unit, Outcome]
 
 
 @dataclass(frozen=True)
+class Context:
+    """What an action knows beside the record's fields.
+
+    Attributes:
+        options: its options, as the ``streams`` entry has them or by default.
+        now: the time, in UTC.
+    """
+
+    options: Options
+    now: datetime
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the things that are to be done with a record: an action's name, and the fields for it."""
+
+    action: str
+    fields: Record
+
+
+@dataclass(frozen=True)
 class Action:
     """One thing that the target can do. A new one is one declaration and one entry in the catalogue.
+
+    An action sends rows itself (``resource`` and ``deliver``), or is made of others (``parts``).
 
     Attributes:
         name: what the ``streams`` setting calls it; also the name of its contract in ``schemas/target/``.
         summary: one sentence for the documentation.
-        streams: incoming streams that take this action by their name alone.
         operation: the Klaviyo operation whose limits bound a batch.
-        resource: the contract's fields -> the resource to send.
-        deliver: sends rows, yields every row's unit with its outcome.
-        options: its own options in a ``streams`` entry -> description.
+        resource: the contract's fields -> what is sent of them.
+        deliver: sends rows, yields every row's unit with its outcome; called in a thread.
+        parts: the contract's fields -> what is to be done, one after the other.
+        terms: the contract's fields -> what all rows of one request must have in common.
+        person: what ``resource`` made -> the profile in it, as a resource.
+        streams: incoming streams that take this action by their name alone.
+        options: its own options in a ``streams`` entry: name -> JSON Schema, with description and default.
+        check: told of the options; raises ValueError with what is wrong, beginning with the option's name.
         needs_list: a record must say, or the option ``list`` must say, which list.
+        max_rows: rows to send at once, where that is not what one request may hold.
     """
 
     name: str
     summary: str
-    streams: tuple[str, ...]
     operation: str
-    resource: Callable[[Record], dict[str, Any]]
-    deliver: Callable[[Session, Sequence[Row]], Iterable[Settled]]
-    options: Mapping[str, str] = field(default_factory=dict)
+    resource: Callable[[Record, Context], Record] | None = None
+    deliver: Callable[[Session, Sequence[Row]], Iterable[Settled]] | None = None
+    parts: Callable[[Record, Context], Iterable[Part]] | None = None
+    terms: Callable[[Record, Context], Terms] = lambda _fields, _context: ()
+    person: Callable[[Record], Record] = lambda payload: payload
+    streams: tuple[str, ...] = ()
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    check: Callable[[Options], None] | None = None
     needs_list: bool = False
+    max_rows: int | None = None
 
     @property
     def max_items(self) -> int:
-        """Items that one request may hold."""
-        return operation(self.operation).max_items or 1
+        """Rows that are sent at once."""
+        return self.max_rows or operation(self.operation).max_items or 1
 
     @property
     def max_bytes(self) -> int | None:

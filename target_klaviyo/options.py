@@ -40,6 +40,34 @@ SETTINGS: dict[str, Any] = {
                 "Where rejected records go, with the reason, as Singer messages that can be piped in again after a fix."
             ),
         },
+        "on_reject": {
+            "type": "string",
+            "enum": ["skip", "fail"],
+            "default": "skip",
+            "title": "When a record is rejected",
+            "description": (
+                "skip: put it on file and go on. fail: stop at the first, settle what is under way, exit with 1."
+            ),
+        },
+        "max_rejects": {
+            "type": ["integer", "string"],
+            "title": "Rejected records that the run bears",
+            "description": (
+                "A number such as 100: the run stops when more are rejected. A percentage such as 5%: judged at the "
+                "end. The exit code is 1 then. By default any number is borne."
+            ),
+        },
+        "concurrency": {
+            "type": "integer",
+            "minimum": 1,
+            "maximum": 64,
+            "default": 8,
+            "title": "Batches at once",
+            "description": (
+                "Batches of one stream that may be under way at once. Each is held in memory until Klaviyo has said "
+                "what became of it."
+            ),
+        },
         "job_timeout": {
             "type": "number",
             "exclusiveMinimum": 0,

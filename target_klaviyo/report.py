@@ -6,28 +6,74 @@ import copy
 import json
 import logging
 import os
+import re
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from klaviyo_client.command import Incomplete
+from klaviyo_client.errors import SettingsError
 from target_klaviyo.incoming import UNREADABLE
 from target_klaviyo.model import Kind, Origin, Outcome
 
 logger = logging.getLogger("target-klaviyo")
 
 
+class TooManyRejects(Incomplete):
+    """More records were rejected than the settings allow."""
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How many records may be rejected before the run fails.
+
+    Attributes:
+        count: this many; None for any number.
+        share: this part of all records, in [0, 1]; judged when input has ended.
+    """
+
+    count: int | None = None
+    share: float | None = None
+
+    @classmethod
+    def of(cls, max_rejects: str | int | None, on_reject: str = "skip") -> Tolerance:
+        """What the settings allow: a count such as ``100``, or a percentage such as ``5%``.
+
+        Raises:
+            SettingsError: it is neither.
+        """
+        if on_reject == "fail":
+            return cls(count=0)
+        if max_rejects is None:
+            return cls()
+        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", str(max_rejects))
+        if not found or (found[2] and float(found[1]) > 100) or (not found[2] and not found[1].isdigit()):
+            raise SettingsError("max_rejects must be a number of records such as 100, or a percentage such as 5%")
+        return cls(share=float(found[1]) / 100) if found[2] else cls(count=int(found[1]))
+
+    def exceeded(self, rejected: int, total: int, *, ended: bool) -> bool:
+        """Whether these are too many."""
+        if self.count is not None and rejected > self.count:
+            return True
+        return ended and self.share is not None and rejected > self.share * total
+
+
 class Report:
     """One run's outcomes.
 
     Args:
+        tolerance: how many rejected records the run bears.
         path: where rejected records go. The file is made with the first of them, readable by its owner only; one from
             an earlier run moves to ``<path>.1``, so that it can be replayed while this run writes its own.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, tolerance: Tolerance | None = None) -> None:
         self._path = path
+        self._tolerance = tolerance or Tolerance()
+        self._total = self._rejected = 0
         self._file: TextIO | None = None
         self._lock = threading.RLock()
         self._counts: dict[tuple[str, str], Counter[Kind]] = {}
@@ -83,7 +129,21 @@ class Report:
                 self._file.close()
                 self._file = None
 
+    def check(self, *, ended: bool = False) -> None:
+        """Fail when too many records were rejected.
+
+        Raises:
+            TooManyRejects: they were.
+        """
+        if self._rejected and self._tolerance.exceeded(self._rejected, self._total, ended=ended):
+            raise TooManyRejects(
+                f"{self._rejected:,} of {self._total:,} records were rejected, more than on_reject and max_rejects "
+                f"allow; they are in {self._path}"
+            )
+
     def _count(self, stream: str, action: str, outcome: Outcome) -> None:
+        self._total += 1
+        self._rejected += outcome.kind is Kind.REJECTED
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
         if outcome.code is None or (stream, outcome.code) in self._said:
             return

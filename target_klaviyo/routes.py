@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
+
+import jsonschema_rs
 
 from klaviyo_client.errors import SettingsError
 from target_klaviyo import contracts, mapping
@@ -14,8 +17,9 @@ from target_klaviyo.batching import encoded
 from target_klaviyo.contracts import Contract
 from target_klaviyo.identity import identified
 from target_klaviyo.mapping import Mapper
-from target_klaviyo.model import Action, ListRef, Origin, Record, Row, Unfit
+from target_klaviyo.model import Action, Context, ListRef, Options, Origin, Record, Row, Unfit
 
+# What every action's entry may say.
 _COMMON = ("action", "mapping", "unknown_columns")
 _UNKNOWN_COLUMNS = ("properties", "drop")
 
@@ -25,20 +29,22 @@ class Route:
     """What happens to the records of one stream.
 
     Attributes:
+        options: the action's options, as the settings have them or by default.
         list: the list that the settings name, for records that name none.
-        create_list: whether a list that a record names by an unknown name is made.
         region: ISO 3166 alpha-2 of phone numbers without a country code.
+        now: the time, in UTC.
     """
 
     action: Action
     contract: Contract
     mapper: Mapper
+    options: Options
     list: ListRef | None
-    create_list: bool
     region: str | None
+    now: Callable[[], datetime]
 
-    def row(self, origin: Origin, record: Record) -> Row:
-        """The record, ready to be sent.
+    def row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
+        """What is to be done with the record, ready to be sent; ``origin`` is told how many outcomes to wait for.
 
         ``record`` is what the stream maps made of the origin's record.
 
@@ -47,29 +53,55 @@ class Route:
         """
         fields = identified(self.mapper.fields(record), self.region)
         self.contract.check(fields)
-        payload = self.action.resource(fields)
+        context = Context(self.options, self.now())
+        if self.action.parts is None:
+            return self.action, self._made(self.action, origin, fields, context)
+        parts = [(ACTIONS[part.action], part.fields) for part in self.action.parts(fields, context)]
+        if not parts:
+            raise Unfit("nothing_to_do", "the record says nothing that could be sent")
+        following: tuple[Action, Row] | None = None
+        for action, its_fields in reversed(parts):
+            own = {**defaults(action), **{name: self.options[name] for name in action.options if name in self.options}}
+            row = self._made(action, origin, its_fields, replace(context, options=own))
+            following = action, replace(row, then=following)
+        origin.left = len(parts)
+        assert following is not None  # noqa: S101 - there is at least one part
+        return following
+
+    def _made(self, action: Action, origin: Origin, fields: Record, context: Context) -> Row:
+        if action.resource is None:
+            raise TypeError(f"the action {action.name} is made of others")
+        payload = action.resource(fields, context)
         body = encoded(payload)
-        limit = self.action.max_item_bytes
+        limit = action.max_item_bytes
         if limit is not None and len(body) > limit:
             raise Unfit("too_large", f"the record is {len(body):,} bytes as JSON; Klaviyo takes {limit:,}")
-        return Row(origin, payload, body, self._list(fields))
+        return Row(origin, payload, body, self._list(action, fields), action.terms(fields, context))
 
-    def _list(self, fields: Record) -> ListRef | None:
+    def _list(self, action: Action, fields: Record) -> ListRef | None:
         if "list_id" in fields or "list_name" in fields:
-            return ListRef(fields.get("list_id"), fields.get("list_name"), create=self.create_list)
-        if self.list is None and self.action.needs_list:
+            create = bool(self.options.get("create_list"))
+            return ListRef(fields.get("list_id"), fields.get("list_name"), create=create)
+        if self.list is None and action.needs_list:
             raise Unfit("no_list", "the record has no list_id or list_name, and its stream has no option list")
-        return self.list
+        return self.list if "list" in action.options else None
 
 
-def routes(streams: Mapping[str, Any], region: str | None) -> dict[str, Route]:
+def defaults(action: Action) -> dict[str, Any]:
+    """What an action's options are where nothing is said."""
+    return {name: schema["default"] for name, schema in action.options.items() if "default" in schema}
+
+
+def routes(
+    streams: Mapping[str, Any], region: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+) -> dict[str, Route]:
     """The route of every stream that the settings name, and of those that take an action by their name.
 
     Raises:
         SettingsError: naming the stream and the key that is wrong.
     """
     named = {stream: {"action": action.name} for action in ACTIONS.values() for stream in action.streams}
-    return {stream: _route(stream, {**named.get(stream, {}), **_entry(stream, entry)}, region)
+    return {stream: _route(stream, {**named.get(stream, {}), **_entry(stream, entry)}, region, now)
             for stream, entry in {**named, **streams}.items()}  # fmt: skip
 
 
@@ -104,24 +136,48 @@ def _entry(stream: str, entry: Any) -> Mapping[str, Any]:
     return entry
 
 
-def _route(stream: str, entry: Mapping[str, Any], region: str | None) -> Route:
+def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Callable[[], datetime]) -> Route:
     action = _action(stream, entry)
     for key in entry:
         if key not in (*_COMMON, *action.options):
             raise SettingsError(f"streams.{stream}.{key} is unknown{_meant(key, (*_COMMON, *action.options))}")
+    options = {
+        **defaults(action),
+        **{name: _option(stream, entry, action, name) for name in action.options if name in entry},
+    }
     unknown = _choice(stream, entry, "unknown_columns", _UNKNOWN_COLUMNS)
-    create = entry.get("create_list", False)
-    if not isinstance(create, bool):
-        raise SettingsError(f"streams.{stream}.create_list must be true or false")
     contract = contracts.load(action.name)
     wanted = entry.get("mapping") or {}
     if not isinstance(wanted, Mapping):
         raise SettingsError(f"streams.{stream}.mapping must be an object: Klaviyo's field -> column")
     try:
-        mapper = mapping.compiled(contract.schema, wanted, keeps_unknown=unknown == "properties")
+        mapper = mapping.compiled(
+            contract.schema,
+            wanted,
+            keeps_unknown=unknown == "properties",
+            keeps_nulls=options.get("nulls") == "clear",
+        )
+        if action.check is not None:
+            action.check(options)
     except ValueError as error:
         raise SettingsError(f"streams.{stream}.{error}") from error
-    return Route(action, contract, mapper, _list(stream, entry, create=create), create, region)
+    return Route(action, contract, mapper, options, _list(options), region, now)
+
+
+def _option(stream: str, entry: Mapping[str, Any], action: Action, name: str) -> Any:
+    schema, value = action.options[name], entry[name]
+    if not jsonschema_rs.is_valid(dict(schema), value):
+        raise SettingsError(f"streams.{stream}.{name} must be {expected(schema)}")
+    return value.strip() if isinstance(value, str) else value
+
+
+def expected(schema: Mapping[str, Any]) -> str:
+    """What an option's schema asks for, in words."""
+    if "enum" in schema:
+        return f"one of {', '.join(map(str, schema['enum']))}"
+    if schema["type"] == "array":
+        return f"a list, each entry {expected(schema['items'])}"
+    return {"boolean": "true or false", "string": "a text that is not empty"}.get(schema["type"], f"a {schema['type']}")
 
 
 def _action(stream: str, entry: Mapping[str, Any]) -> Action:
@@ -137,13 +193,11 @@ def _choice(stream: str, entry: Mapping[str, Any], key: str, choices: tuple[str,
     return str(value)
 
 
-def _list(stream: str, entry: Mapping[str, Any], *, create: bool) -> ListRef | None:
-    value = entry.get("list")
-    if value is None:
+def _list(options: Options) -> ListRef | None:
+    name = options.get("list")
+    if name is None:
         return None
-    if not isinstance(value, str) or not value.strip():
-        raise SettingsError(f"streams.{stream}.list must be the name or the id of a list")
-    return ListRef(id=value.strip(), name=value.strip(), create=create, configured=True)
+    return ListRef(id=name, name=name, create=bool(options.get("create_list")), configured=True)
 
 
 def _meant(key: str, known: tuple[str, ...]) -> str:

@@ -7,7 +7,9 @@ import logging
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from functools import cached_property
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any, ClassVar
@@ -21,11 +23,14 @@ from klaviyo_client import settings
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import KlaviyoError, SettingsError
 from target_klaviyo.delivery import Session
+from target_klaviyo.despatch import Despatch, Stopped
 from target_klaviyo.identity import checked_region
 from target_klaviyo.incoming import UNREADABLE, message
-from target_klaviyo.model import Origin, Unfit
+from target_klaviyo.ledger import Ledger
+from target_klaviyo.lines import lines
+from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
-from target_klaviyo.report import Report
+from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import KlaviyoSink
 
@@ -48,10 +53,20 @@ _BREACHES: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "m
 
 
 class LineReader(GenericSingerReader[str]):
-    """Reads Singer messages; a line that is none is handed to ``reject`` and the rest goes on."""
+    """Reads Singer messages; a line that is none is handed to ``reject`` and the rest goes on.
+
+    Attributes:
+        reject: told of such a line, and why it is none.
+        idle: called now and then while no line comes.
+        landing: what reading is done inside of: it sees to what is under way when reading breaks off.
+        stopped: whether no more lines are wanted.
+    """
 
     default_input = sys.stdin
     reject: Callable[[str | bytes, Unfit], None]
+    idle: Callable[[], None]
+    landing: Callable[[], AbstractContextManager[None]]
+    stopped = False
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
         return message(line, {*SingerMessageType, UNREADABLE})
@@ -60,19 +75,21 @@ class LineReader(GenericSingerReader[str]):
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         stats: Counter[str] = Counter()
-        source = file_input or sys.stdin
-        # Bytes where there are some: a line that is not UTF-8 is then one bad line, and not the end.
-        for line in getattr(source, "buffer", source):
-            if not line.strip():
-                continue
-            try:
-                found = message(line, {*callbacks, UNREADABLE})
-            except Unfit as unfit:
-                self.reject(line, unfit)
-                continue
-            stats[found["type"]] += 1
-            if callback := callbacks.get(found["type"]):
-                callback(found)
+        types = frozenset((*callbacks, UNREADABLE))
+        with self.landing():
+            for line in lines(file_input or sys.stdin, self.idle):
+                if self.stopped:
+                    raise Stopped
+                if not line.strip():
+                    continue
+                try:
+                    found = message(line, types)
+                except Unfit as unfit:
+                    self.reject(line, unfit)
+                    continue
+                stats[found["type"]] += 1
+                if callback := callbacks.get(found["type"]):
+                    callback(found)
         if stats[UNREADABLE]:
             logger.warning("%d lines that an earlier run could not read were skipped", stats[UNREADABLE])
         return stats
@@ -97,13 +114,23 @@ class TargetKlaviyo(Target):
             super().__init__(message_reader=reader, **options)
         except (ValueError, MappingError) as error:
             raise settings.unreadable(error) from error
-        # One after the other: two streams may be about the same person, and the later one must come later.
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         self.session = Session(settings.connect(self.config, self.name), job_timeout=self.config["job_timeout"])
-        self.report = Report(Path(self.config["rejects_path"]))
-        self._released: dict[str, Any] | None = None
-        reader.reject = self._reject_line
+        tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
+        self.report = Report(Path(self.config["rejects_path"]), tolerance)
+        self._ledger = Ledger()
+        self._signal = 0
+        self._released: Mapping[str, Any] | None = None
+        self._reader = reader
+        reader.reject, reader.idle, reader.landing = self._reject_line, self._look_after, self._landing
+
+    @cached_property
+    def despatch(self) -> Despatch:
+        """Where records are sent from."""
+        return Despatch(
+            self.session, self._settle, width=self.config["concurrency"], max_rows=self.config.get("batch_size_rows")
+        )
 
     # Settings ---------------------------------------------------------------------------------------------------------
 
@@ -138,24 +165,25 @@ class TargetKlaviyo(Target):
         if not isinstance(stream, str) or not isinstance(properties, dict):
             raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
         self.report.schema(message_dict)
+        before = set(map(id, self._sinks_active.values()))
         try:
             super()._process_schema_message(message_dict)
         except MappingError as error:
             raise SettingsError(f"the setting stream_maps does not fit the stream {stream}: {error}") from error
-        # A changed SCHEMA makes a new sink. What waits in the old one is older, and must not arrive later.
-        for sink in self._sinks_to_clear:
-            self.drain_one(sink)
+        if before and not before.issuperset(map(id, self._sinks_active.values())):
+            # Another stream begins, or this one anew. What came before may be about the same people, and must not
+            # arrive later.
+            self.despatch.flush()
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        origin = Origin(message_dict["stream"], message_dict["record"])
-        if origin.stream not in self.mapper.stream_maps:
-            unfit = Unfit("no_schema", "a record came before the SCHEMA of its stream")
-            self._breach(origin, unfit)
-            self.report.add(origin, "", unfit.outcome)
+        stream, record = message_dict["stream"], message_dict["record"]
+        if stream not in self.mapper.stream_maps:
+            self._refuse(Origin(stream, record), Unfit("no_schema", "a record came before the SCHEMA of its stream"))
             return
-        for stream_map in self.mapper.stream_maps[origin.stream]:
-            self._take(origin, stream_map)
-        self._handle_max_record_age()
+        for stream_map in self.mapper.stream_maps[stream]:
+            self._take(Origin(stream, record), stream_map)
+        self._release_state()
+        self.report.check()
 
     def _take(self, origin: Origin, stream_map: Any) -> None:
         try:
@@ -163,25 +191,30 @@ class TargetKlaviyo(Target):
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
-            unfit = Unfit("stream_map", f"a stream map failed ({type(error).__name__})")
-            self.report.add(origin, "", unfit.outcome)
+            self._refuse(origin, Unfit("stream_map", f"a stream map failed ({type(error).__name__})"))
             return
         if record is None:
             return
         sink = self.get_sink(stream_map.stream_alias, record=record)
         assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
+        self._ledger.arrived(origin)
         try:
             sink.take(origin, record)
         except Unfit as unfit:
-            self._breach(origin, unfit)
-            sink.reject(origin, unfit)
-        if sink.is_full:
-            self.drain_one(sink)
-            self._release_state()
+            self._refuse(origin, unfit)
 
-    def _breach(self, origin: Origin, unfit: Unfit) -> None:
+    def _refuse(self, origin: Origin, unfit: Unfit) -> None:
+        """Put a record that cannot be sent on file."""
         if self.config.get("strict_protocol") and unfit.code in _BREACHES:
             raise _BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
+        origin.left = 0
+        self.report.add(origin, origin.action, unfit.outcome)
+
+    def _settle(self, row: Row, outcome: Outcome) -> None:
+        """A part of a record has its outcome."""
+        origin = row.origin
+        if self._ledger.settle(origin, outcome) and origin.outcome is not None:
+            self.report.add(origin, origin.action, origin.outcome)
 
     def _reject_line(self, line: str | bytes, unfit: Unfit) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
@@ -197,28 +230,66 @@ class TargetKlaviyo(Target):
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         super()._process_state_message(message_dict)
+        self._ledger.state(message_dict["value"])
         if time.time() - self._last_full_drain_at > STATE_SECONDS:
-            self.drain_all()
-        else:
-            self._release_state()
+            self.despatch.hurry()
+            self._reset_max_record_age()
+        self._look_after()
+
+    def _look_after(self) -> None:
+        """Take in what came back meanwhile."""
+        self.despatch.poll()
+        self._release_state()
+        self.report.check()
 
     def _release_state(self) -> None:
-        """Write the latest STATE, if nothing that came before it still waits."""
-        if not any(sink.current_size for sink in (*self._sinks_active.values(), *self._sinks_to_clear)):
-            self.drain_all()
+        """Write the latest STATE before which everything has its outcome."""
+        state = self._ledger.due()
+        if state is not None:
+            self._write_state_message(state)
 
-    def _write_state_message(self, state: dict[str, Any]) -> None:
+    def _write_state_message(self, state: Mapping[str, Any]) -> None:
         if state != self._released:
             self.report.secure()
-            super()._write_state_message(state)
+            super()._write_state_message(dict(state))
             self._released = state
+
+    # The end ----------------------------------------------------------------------------------------------------------
 
     def process_endofpipe(self) -> None:
         """Send what waits, write the last STATE, and say what became of everything."""
-        super().process_endofpipe()
+        with self._landing():
+            self.despatch.flush()
+            self._release_state()
+            super().process_endofpipe()
+            self.report.check(ended=True)
+            self.report.close()
+
+    @contextmanager
+    def _landing(self) -> Iterator[None]:
+        try:
+            yield
+        except Stopped:
+            self._land()
+            sys.exit(128 + self._signal)
+        except BaseException:
+            self._land()
+            raise
+
+    def _land(self) -> None:
+        """Send nothing more; settle what is under way, and write the STATE that is true then."""
+        self.despatch.land()
+        self._release_state()
+        left = self._ledger.left
+        if left:
+            logger.warning("%d records were not sent; they come again, as no STATE vouches for them", left)
         self.report.close()
 
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the same
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.
-        self.logger.warning("stopped by signal %d; the last STATE is true, what came after it will come again", signum)
-        sys.exit(128 + signum)
+        if self._signal:
+            sys.exit(128 + signum)  # asked twice
+        self._signal = signum
+        self.logger.warning("stopped by signal %d; settling what is under way", signum)
+        self._reader.stopped = True
+        self.despatch.stop()

@@ -5,18 +5,26 @@ from __future__ import annotations
 from typing import Any
 
 from target_klaviyo.jobs import IMPORT, deliver
-from target_klaviyo.model import Action, Record
+from target_klaviyo.model import Action, Context, Record
 
 _PATCHES = ("append", "unappend", "unset")
 _ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)
 
-LIST_OPTIONS = {
-    "list": "The list to add the people to, by its name or Klaviyo's id.",
-    "create_list": "Whether to make the list when the account has none of that name (false).",
+LIST_OPTIONS: dict[str, dict[str, Any]] = {
+    "list": {
+        "type": "string",
+        "pattern": "\\S",
+        "description": "The list to add the people to, by its name or Klaviyo's id.",
+    },
+    "create_list": {
+        "type": "boolean",
+        "default": False,
+        "description": "Whether to make the list when the account has none of that name.",
+    },
 }
 
 
-def resource(fields: Record) -> dict[str, Any]:
+def resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     """The profile as Klaviyo's JSON:API resource."""
     made: dict[str, Any] = {"type": "profile"}
     if "id" in fields:

@@ -325,9 +325,9 @@ def test_about_and_version_need_no_key(target: Command) -> None:
     assert "target-klaviyo v" in target(arguments=("--version",)).stdout
 
 
-def test_a_signal_stops_without_vouching(target: Command, account: RunningSandbox, tmp_path: Path) -> None:
-    """SIGTERM ends the run with a code that is no success, and without a state for what was not sent."""
-    account.store.job_seconds = 30
+def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSandbox, tmp_path: Path) -> None:
+    """SIGTERM ends the run with a code that is no success, and with the state that is true: the job is waited for."""
+    account.store.job_seconds = 2
     (tmp_path / "config.json").write_text(json.dumps(target.config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     with subprocess.Popen(
@@ -345,7 +345,7 @@ def test_a_signal_stops_without_vouching(target: Command, account: RunningSandbo
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=20)
     assert process.returncode == 143
-    assert out == ""
+    assert [json.loads(line) for line in out.splitlines()] == [ONE[-1]["value"]]
 
 
 def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch: pytest.MonkeyPatch) -> None:

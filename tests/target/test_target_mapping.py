@@ -11,7 +11,7 @@ import pytest
 
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions.profiles import resource
-from target_klaviyo.model import Unfit
+from target_klaviyo.model import Context, Unfit
 
 
 def fields(record: dict[str, Any], wanted: dict[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
@@ -126,7 +126,8 @@ def test_a_record_is_not_edited() -> None:
 
 def test_patches_go_beside_the_attributes() -> None:
     """Klaviyo takes list changes in `meta`, and its id outside the attributes."""
-    made = resource({"id": "01", "email": "ada@example.com", "append": {"tags": "vip"}, "list_id": "L"})
+    fields = {"id": "01", "email": "ada@example.com", "append": {"tags": "vip"}, "list_id": "L"}
+    made = resource(fields, Context({}, datetime(2026, 1, 1, tzinfo=UTC)))
     assert made == {
         "type": "profile",
         "id": "01",

@@ -14,6 +14,8 @@ from target_support import records, respond, schema_of, scripted_session
 from klaviyo_client.errors import Unavailable
 from klaviyo_client.transport import Request, Response
 from target_klaviyo import target as module
+from target_klaviyo.despatch import Despatch
+from target_klaviyo.model import Action, Row
 from target_klaviyo.target import TargetKlaviyo
 
 STREAMS = {"other": {"action": "upsert_profile"}}
@@ -59,9 +61,12 @@ def numbered(count: int) -> list[dict[str, Any]]:
 
 
 def test_a_state_comes_out_with_every_full_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """States do not wait for the end of input, and do not cut batches short."""
-    run(numbered(5), tmp_path)
-    assert states(capsys) == [0, 1, 2, 3, 4]
+    """States do not wait for the end of input and do not cut batches short; a later one may stand for an earlier."""
+    run(numbered(40), tmp_path)
+    found = states(capsys)
+    assert found == sorted(set(found))
+    assert found[-1] == 39
+    assert len(found) > 1
 
 
 def test_a_state_waits_while_another_stream_has_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,8 +106,17 @@ def test_after_some_time_a_state_no_longer_waits_for_a_full_batch(
 ) -> None:
     """With a slow tap at most STATE_SECONDS are repeated after a crash."""
     monkeypatch.setattr(module, "STATE_SECONDS", -1.0)
+    sizes: list[int] = []
+    send = Despatch._send
+
+    def spy(self: Despatch, queue: Any, lane: Any) -> None:
+        sizes.append(len(lane.rows))
+        send(self, queue, lane)
+
+    monkeypatch.setattr(Despatch, "_send", spy)
     run(numbered(3), tmp_path, batch=1000)
-    assert states(capsys) == [0, 1, 2]
+    assert sizes == [1, 1, 1]
+    assert states(capsys)[-1] == 2
 
 
 def test_rows_from_before_a_changed_schema_are_sent_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,22 +130,42 @@ def test_rows_from_before_a_changed_schema_are_sent_first(tmp_path: Path, monkey
         wider,
         *records("profiles", [{"email": "new1@example.com"}, {"email": "new2@example.com"}]),
     ]
-    deliver = module.KlaviyoSink.process_batch
+    put = Despatch.put
 
-    def spy(self: module.KlaviyoSink, context: dict[str, Any]) -> None:
-        sent.extend(row.payload["attributes"]["email"] for row in self._rows)
-        deliver(self, context)
+    def spy(self: Despatch, stream: str, action: Action, row: Row) -> None:
+        sent.append(row.payload["attributes"]["email"])
+        put(self, stream, action, row)
 
-    monkeypatch.setattr(module.KlaviyoSink, "process_batch", spy)
+    flush = Despatch.flush
+
+    def flushing(self: Despatch) -> None:
+        flush(self)
+        sent.append("settled")
+
+    monkeypatch.setattr(Despatch, "put", spy)
+    monkeypatch.setattr(Despatch, "flush", flushing)
     run(messages, tmp_path)
-    assert sent == ["old@example.com", "new1@example.com", "new2@example.com"]
+    assert sent[:4] == ["old@example.com", "settled", "new1@example.com", "new2@example.com"]
 
 
-def test_a_signal_writes_no_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """What is being sent at that moment has no outcome yet, so nothing may vouch for it; the exit is not a success."""
-    made = run([schema_of("profiles")], tmp_path)
-    made._latest_state = {"at": 9}
+def test_a_signal_vouches_for_nothing_that_was_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """After a signal nothing more is sent, no state speaks for what waited, and the exit is not a success."""
+    made = run([], tmp_path)
+    made._process_schema_message(schema_of("profiles"))
+    for message in records("profiles", [person(0)]):
+        made._process_record_message(message)
+    made._process_state_message(state(9))
+    made._handle_termination(15, None)
     with pytest.raises(SystemExit) as caught:
-        made._handle_termination(15, None)
+        made.process_endofpipe()
     assert caught.value.code == 143
     assert states(capsys) == []
+
+
+def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
+    """Whoever asks twice does not want to wait for what is under way."""
+    made = run([], tmp_path)
+    made._handle_termination(2, None)
+    with pytest.raises(SystemExit) as caught:
+        made._handle_termination(2, None)
+    assert caught.value.code == 130
