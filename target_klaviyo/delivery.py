@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klaviyo_client.client import KlaviyoClient, Reply
-from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge
+from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo import outcomes
 from target_klaviyo.lists import Lists
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
@@ -57,8 +57,25 @@ def is_about_rows(refused: Refused) -> bool:
     return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
 
 
-def attempt(units: Sequence[Unit], send: Callable[[Sequence[Unit]], Reply]) -> Attempt:
+Blamed = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
+OneByOne = Callable[[Sequence[Unit]], list[Settled]]
+
+
+def attempt(
+    units: Sequence[Unit],
+    send: Callable[[Sequence[Unit]], Reply],
+    *,
+    blamed: Blamed = outcomes.blamed,
+    one_by_one: OneByOne | None = None,
+) -> Attempt:
     """Send the units in as few requests as Klaviyo lets us.
+
+    Args:
+        units: what to send.
+        send: sends some of them in one request.
+        blamed: a refusal, the units of its request -> position of each that is to blame, and its outcome.
+        one_by_one: sends units where a request was refused and none is to blame, or its answer was lost. Without it
+            the first are bisected, and the second end the run.
 
     Raises:
         Refused: the refusal is not about the rows, or nothing is ever taken.
@@ -75,21 +92,28 @@ def attempt(units: Sequence[Unit], send: Callable[[Sequence[Unit]], Reply]) -> A
             refusals += 1
             if not is_about_rows(refused) or (refusals >= _HOPELESS and not done.taken):
                 raise
-            rejected, again = _judged(part, refused)
+            rejected, again = _judged(part, refused, blamed)
             done.settled += rejected
-            waiting += reversed(again)
+            if one_by_one is not None and not rejected and not isinstance(refused, TooLarge):
+                done.settled += one_by_one(part)
+            else:
+                waiting += reversed(again)
+        except Unavailable as fault:
+            if one_by_one is None or not fault.perhaps_done:
+                raise
+            done.settled += one_by_one(part)
     return done
 
 
-def _judged(part: list[Unit], refused: Refused) -> tuple[list[Settled], list[list[Unit]]]:
+def _judged(part: list[Unit], refused: Refused, blamed: Blamed) -> tuple[list[Settled], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
     if outcomes.blames_list(refused) or refused.status == 404:
         return _all(part, outcomes.refusal(refused)), []
-    blamed = outcomes.blamed(refused, len(part))
-    if blamed and not isinstance(refused, TooLarge):
-        rest = [unit for index, unit in enumerate(part) if index not in blamed]
-        return [(part[index], outcome) for index, outcome in blamed.items()], [rest] if rest else []
+    found = blamed(refused, part)
+    if found and not isinstance(refused, TooLarge):
+        rest = [unit for index, unit in enumerate(part) if index not in found]
+        return [(part[index], outcome) for index, outcome in found.items()], [rest] if rest else []
     if len(part) == 1:
         return _all(part, outcomes.refusal(refused)), []
     middle = len(part) // 2

@@ -63,7 +63,7 @@ def _one(session: Session, unit: Unit) -> Outcome:
         if not is_about_rows(refused):
             raise
         return outcomes.refusal(refused)
-    return outcomes.delivery(reply, unit, alone=True)
+    return outcomes.delivery(reply, unit.payload, alone=True)
 
 
 def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, Queue
 from typing import IO, Any
 
@@ -52,7 +52,7 @@ def _pieces(source: Any) -> Iterator[Sequence[str | bytes]]:
     return ([line] for line in source) if buffer is None else _blocks(buffer)
 
 
-def _blocks(buffer: Any) -> Iterable[Sequence[bytes]]:
+def _blocks(buffer: Any) -> Iterator[Sequence[bytes]]:
     rest = b""
     while block := buffer.read1(_PIECE):
         *whole, rest = (rest + block).split(b"\n")

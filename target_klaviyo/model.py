@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,7 @@ class Kind(StrEnum):
     DELIVERED = "delivered"
     ACCEPTED = "accepted"  # Klaviyo took it and tells nothing more
     REJECTED = "rejected"
+    LEFT_OUT = "left out"  # as an option of its stream says
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,16 @@ class Unfit(Exception):
     The reason never quotes values: it goes to the log. The record itself goes to the rejects file.
     """
 
-    def __init__(self, code: str, reason: str, *, pointer: str | None = None) -> None:
+    def __init__(self, code: str, reason: str, *, pointer: str | None = None, kind: Kind = Kind.REJECTED) -> None:
         super().__init__(reason)
+        self.kind = kind
         self.code = code
         self.reason = reason
         self.pointer = pointer
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(Kind.REJECTED, code=self.code, pointer=self.pointer, reason=self.reason)
+        return Outcome(self.kind, code=self.code, pointer=self.pointer, reason=self.reason)
 
 
 @dataclass(eq=False)
@@ -168,6 +170,9 @@ class Action:
         streams: incoming streams that take this action by their name alone.
         options: its own options in a ``streams`` entry: name -> JSON Schema, with description and default.
         check: told of the options; raises ValueError with what is wrong, beginning with the option's name.
+        fitted: columns of a stream -> what its entry says where the user's says nothing: for streams of the tap.
+        copied_from: an operation that finds something by its id, and the tap's column that holds the id: when the
+            account has it, the records come from this very account.
         needs_list: a record must say, or the option ``list`` must say, which list.
         max_rows: rows to send at once, where that is not what one request may hold.
     """
@@ -183,6 +188,8 @@ class Action:
     streams: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     check: Callable[[Options], None] | None = None
+    fitted: Callable[[Collection[str]], Mapping[str, Any]] = lambda _columns: {}
+    copied_from: tuple[str, str] | None = None
     needs_list: bool = False
     max_rows: int | None = None
 

@@ -10,7 +10,7 @@ from typing import Any
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import ApiError, Refused
 from target_klaviyo.identity import handles
-from target_klaviyo.model import Kind, Outcome, Settled, Unit
+from target_klaviyo.model import Kind, Outcome, Record, Settled, Unit
 
 _ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
 _LIST = re.compile(r"/relationships/lists?(?:/|$)")
@@ -22,12 +22,12 @@ def row_index(pointer: str | None) -> int | None:
     return int(found[1]) if found else None
 
 
-def blamed(refused: Refused, size: int) -> dict[int, Outcome]:
-    """Position -> rejection, for the rows of a request that the refusal points at."""
+def blamed(refused: Refused, units: Sequence[Unit]) -> dict[int, Outcome]:
+    """Position -> rejection, for the units of a request that the refusal points at."""
     found: dict[int, Outcome] = {}
     for error in refused.errors:
         index = row_index(error.pointer)
-        if index is not None and index < size:
+        if index is not None and index < len(units):
             found.setdefault(index, rejection(error, refused.status))
     return found
 
@@ -53,13 +53,13 @@ def refusal(refused: Refused) -> Outcome:
     return Outcome(Kind.REJECTED, refused.status, str(refused.status), None, str(refused))
 
 
-def delivery(reply: Reply, unit: Unit, *, alone: bool) -> Outcome:
-    """The outcome of a unit that Klaviyo took; it may say in a header that it dropped a field.
+def delivery(reply: Reply, profile: Record, *, alone: bool) -> Outcome:
+    """The outcome of a profile that Klaviyo took; it may say in a header that it dropped a field.
 
     Unless the unit was alone in its request, the header may be about another one.
     """
     dropped = reply.partial_failure
-    if dropped and dropped in unit.payload["attributes"]:
+    if dropped and dropped in profile["attributes"]:
         reason = f"Klaviyo took the record but {'dropped' if alone else 'may have dropped'} its {dropped}"
         return Outcome(Kind.DELIVERED, reply.status, "partial_failure", f"/data/attributes/{dropped}", reason)
     return Outcome(Kind.DELIVERED, reply.status)
@@ -101,7 +101,14 @@ def of_job(units: Sequence[Unit], reply: Reply, failed: int, errors: Sequence[Ma
         Kind.ACCEPTED, reply.status, "unattributed", None, f"{lost} rows of this job failed, and Klaviyo names none"
     )
     settled = [
-        (unit, rejected[index] if index in rejected else note if lost else delivery(reply, unit, alone=len(units) == 1))
+        (
+            unit,
+            rejected[index]
+            if index in rejected
+            else note
+            if lost
+            else delivery(reply, unit.payload, alone=len(units) == 1),
+        )
         for index, unit in enumerate(units)
     ]
     return Verdicts(settled, lost)

@@ -187,4 +187,5 @@ def _why(outcome: Outcome) -> dict[str, Any]:
 
 
 def _counted(counts: Counter[Kind]) -> str:
-    return ", ".join(f"{counts[kind]} {kind}" for kind in Kind)
+    shown = [kind for kind in Kind if counts[kind] or kind is not Kind.LEFT_OUT]
+    return ", ".join(f"{counts[kind]} {kind}" for kind in shown)

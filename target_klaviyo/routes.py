@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -33,6 +33,7 @@ class Route:
         list: the list that the settings name, for records that name none.
         region: ISO 3166 alpha-2 of phone numbers without a country code.
         now: the time, in UTC.
+        entry: what the settings say of the stream.
     """
 
     action: Action
@@ -42,6 +43,7 @@ class Route:
     list: ListRef | None
     region: str | None
     now: Callable[[], datetime]
+    entry: Mapping[str, Any]
 
     def row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
         """What is to be done with the record, ready to be sent; ``origin`` is told how many outcomes to wait for.
@@ -105,6 +107,12 @@ def routes(
             for stream, entry in {**named, **streams}.items()}  # fmt: skip
 
 
+def fitted(stream: str, route: Route, columns: Collection[str]) -> Route:
+    """The route for a stream of these columns: the tap's own are known by them."""
+    found = route.action.fitted(columns)
+    return _route(stream, {**found, **route.entry}, route.region, route.now) if found else route
+
+
 def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str]:
     """What the settings expect of a stream and its SCHEMA does not have: warnings.
 
@@ -161,7 +169,7 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
             action.check(options)
     except ValueError as error:
         raise SettingsError(f"streams.{stream}.{error}") from error
-    return Route(action, contract, mapper, options, _list(options), region, now)
+    return Route(action, contract, mapper, options, _list(options), region, now, entry)
 
 
 def _option(stream: str, entry: Mapping[str, Any], action: Action, name: str) -> Any:

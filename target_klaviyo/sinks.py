@@ -28,7 +28,7 @@ class KlaviyoSink(Sink):
         super().__init__(target, stream_name, schema, key_properties)
         if stream_name not in target.routes:
             raise routes.unmapped(stream_name)
-        self.route = target.routes[stream_name]
+        self.route = routes.fitted(stream_name, target.routes[stream_name], self.original_schema["properties"].keys())
         self._despatch = target.despatch
         self._incoming = incoming(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)

@@ -24,7 +24,7 @@ LIST_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
+def resource(fields: Record, context: Context | None = None) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     """The profile as Klaviyo's JSON:API resource."""
     made: dict[str, Any] = {"type": "profile"}
     if "id" in fields:

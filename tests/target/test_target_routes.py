@@ -15,7 +15,7 @@ from target_klaviyo.routes import check_columns, routes, unmapped
 @pytest.mark.parametrize(
     ("entry", "said"),
     [
-        ({"action": "upsert"}, r"streams\.vip\.action must be one of upsert_profile, list_members"),
+        ({"action": "upsert"}, r"streams\.vip\.action must be one of upsert_profile, "),
         ({}, r"streams\.vip\.action is missing"),
         ("upsert_profile", r"streams\.vip must be an object"),
         ({"action": "upsert_profile", "maping": {}}, r"streams\.vip\.maping is unknown: did you mean mapping"),
