@@ -169,6 +169,7 @@ class Action:
         person: what ``resource`` made -> the profile in it, as a resource.
         streams: incoming streams that take this action by their name alone.
         options: its own options in a ``streams`` entry: name -> JSON Schema, with description and default.
+        unpacked: a record -> the same with its columns under the names of the contract, for shapes of old.
         check: told of the options; raises ValueError with what is wrong, beginning with the option's name.
         fitted: columns of a stream -> what its entry says where the user's says nothing: for streams of the tap.
         copied_from: an operation that finds something by its id, and the tap's column that holds the id: when the
@@ -187,6 +188,7 @@ class Action:
     person: Callable[[Record], Record] = lambda payload: payload
     streams: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    unpacked: Callable[[Record], Record] = lambda record: record
     check: Callable[[Options], None] | None = None
     fitted: Callable[[Collection[str]], Mapping[str, Any]] = lambda _columns: {}
     copied_from: tuple[str, str] | None = None

@@ -53,7 +53,7 @@ class Route:
         Raises:
             Unfit: it cannot be sent.
         """
-        fields = identified(self.mapper.fields(record), self.region)
+        fields = identified(self.mapper.fields(self.action.unpacked(record)), self.region)
         self.contract.check(fields)
         context = Context(self.options, self.now())
         if self.action.parts is None:

@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from target_klaviyo.actions.events import TRACK_EVENT
+from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
+from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
 from target_klaviyo.model import Action
 
-ACTIONS: dict[str, Action] = {action.name: action for action in (UPSERT_PROFILE, TRACK_EVENT, LIST_MEMBERS)}
+ACTIONS: dict[str, Action] = {
+    action.name: action
+    for action in (
+        UPSERT_PROFILE,
+        TRACK_EVENT,
+        ORDER_COMPLETED,
+        LIST_MEMBERS,
+        IDENTIFY,
+        TRACK,
+        UPDATE_PROFILE,
+    )
+}

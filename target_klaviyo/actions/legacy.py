@@ -1,0 +1,186 @@
+"""What older connectors sent: Track and Identify, and the forms of klaviyoConnect. Made of the other actions.
+
+The names are those of Klaviyo's Track and Identify API, retired on 2024-06-30: `$email`, `$event_id`,
+`customer_properties` and so on.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from target_klaviyo import tracking
+from target_klaviyo.actions import events
+from target_klaviyo.actions.profiles import LIST_OPTIONS
+from target_klaviyo.jobs import IMPORT
+from target_klaviyo.model import Action, Context, Part, Record, Unfit
+
+_IDENTIFIERS = ("id", "email", "phone_number", "external_id")
+# `customer_properties` whose name is a field of the profile; all others become custom properties of it.
+_OF_PROFILE = ("first_name", "last_name", "organization", "locale", "title", "image")
+_OF_LOCATION = (
+    *("address1", "address2", "city", "region", "zip", "country", "timezone", "latitude", "longitude", "ip"),
+)
+_WHO = {"$email": "$email", "email": "$email", "$phone_number": "$phone_number", "phone_number": "$phone_number",
+        "$id": "$id", "id": "$id", "external_id": "$id", "$anonymous": "$anonymous"}  # fmt: skip
+# What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
+_CHANNELS = {"email": "email", "sms": "sms"}
+_IN_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
+_NO = (False, 0, "0", "", "false", "no", "off")
+
+_CREATE = {"create_list": LIST_OPTIONS["create_list"]}
+_CONSENT = {
+    "consent": {
+        "type": "string",
+        "enum": ["ignore", "subscribe"],
+        "default": "ignore",
+        "description": "Whether $consent subscribes people: subscribe takes email and sms from it.",
+    }
+}
+
+
+# Track ----------------------------------------------------------------------------------------------------------------
+
+
+def unpacked_track(record: Record) -> dict[str, Any]:
+    """A Track call as columns of track_event: `customer_properties` are of the person."""
+    made = {name: value for name, value in record.items() if name not in ("customer_properties", "token")}
+    said = record.get("customer_properties")
+    if isinstance(said, Mapping):
+        properties: dict[str, Any] = {}
+        for name, value in said.items():
+            bare = name.removeprefix("$")
+            if name in _WHO:
+                made.setdefault(_WHO[name], value)
+            elif bare in _OF_PROFILE:
+                made.setdefault(f"profile_{bare}", value)
+            elif bare in _OF_LOCATION:
+                made.setdefault(f"profile_location_{bare}", value)
+            elif not name.startswith("$"):
+                properties[name] = value
+        if properties:
+            made["profile_properties"] = properties
+    return made
+
+
+def track(fields: Record, context: Context) -> dict[str, Any]:
+    """The event; `$event_id` is its name where there is no other (Daasity), and its unique id beside one.
+
+    Raises:
+        Unfit: it has no name, or Klaviyo would not take it.
+    """
+    made = {name: value for name, value in fields.items() if name != "event_id"}
+    own = fields.get("event_id")
+    if "metric" not in made:
+        if own is None:
+            raise Unfit("no_metric", "the record has no event, metric_name or $event_id to name the event by")
+        made["metric"] = own
+    elif own is not None:
+        made.setdefault("unique_id", own)
+    return events.resource(made, context)
+
+
+TRACK = Action(
+    name="track",
+    summary="Track, as Klaviyo's retired API had it: an event under the names of that API.",
+    operation=tracking.BULK,
+    resource=track,
+    deliver=tracking.deliver,
+    person=tracking.person,
+    unpacked=unpacked_track,
+    options={"backfill": events.OPTIONS["backfill"]},
+)
+
+
+# Identify -------------------------------------------------------------------------------------------------------------
+
+
+def identify(fields: Record, context: Context) -> Iterator[Part]:
+    """The profile, its lists, and its consent where the option says so."""
+    lists = fields.get("lists", ())
+    yield from _profile(fields, lists)
+    channels = [_CHANNELS[name] for name in map(str.lower, fields.get("consent", ())) if name in _CHANNELS]
+    if channels and context.options["consent"] == "subscribe":
+        yield from _subscriptions(fields, lists, channels)
+
+
+def _profile(fields: Record, lists: Any) -> Iterator[Part]:
+    """An import with a list does what one without does; several lists take one each."""
+    person = {name: value for name, value in fields.items() if name not in _NOT_OF_PROFILE}
+    if not lists:
+        yield Part("upsert_profile", person)
+    for name in lists:
+        yield Part("list_members", {**person, "list_id": name, "list_name": name})
+
+
+def _subscriptions(fields: Record, lists: Any, channels: list[str]) -> Iterator[Part]:
+    known = {name: fields[name] for name in ("email", "phone_number", "custom_source") if name in fields}
+    for name in lists or (None,):
+        of_list = {} if name is None else {"list_id": name, "list_name": name}
+        yield Part("subscribe", {**known, **of_list, "channels": channels})
+
+
+_NOT_OF_PROFILE = ("lists", "consent", "custom_source", "confirm_opt_in", "event")
+
+IDENTIFY = Action(
+    name="identify",
+    summary="Identify, as Klaviyo's retired API had it: a profile under the names of that API, its lists, its consent.",
+    operation=IMPORT,
+    parts=identify,
+    options={**_CREATE, **_CONSENT},
+)
+
+
+# klaviyoConnect -------------------------------------------------------------------------------------------------------
+
+
+def unpacked_form(record: Record) -> dict[str, Any]:
+    """A form's fields (`event[name]`, `lists[]`, `extra[colour]`) as objects and lists."""
+    made: dict[str, Any] = {}
+    for name, value in record.items():
+        found = _IN_BRACKETS.fullmatch(name)
+        if not found:
+            made[name] = value
+        elif found[2]:
+            held = made.setdefault(found[1], {})
+            made[found[1]] = {**(held if isinstance(held, Mapping) else {}), found[2]: value}
+        else:
+            made[found[1]] = value
+    return made
+
+
+def update_profile(fields: Record, context: Context) -> Iterator[Part]:  # noqa: ARG001 - every action's signature
+    """The profile, its lists, and an event: what a form of klaviyoConnect sent at once.
+
+    Raises:
+        Unfit: the event has no name.
+    """
+    lists = fields.get("lists", ())
+    yield from _profile(fields, lists)
+    if lists and "confirm_opt_in" in fields and fields["confirm_opt_in"] not in _NO:
+        yield from _subscriptions(fields, lists, ["email"])
+    if "event" in fields:
+        yield Part("track_event", _event(fields))
+
+
+def _event(fields: Record) -> dict[str, Any]:
+    said = fields["event"]
+    if not isinstance(said.get("name"), str) or not said["name"].strip():
+        raise Unfit("no_metric", "event has no name", pointer="/event/name")
+    names = {"name": "metric", "event_id": "unique_id", "value": "value", "value_currency": "value_currency"}
+    made = {names[name]: value for name, value in said.items() if name in names}
+    extra = said.get("extra")
+    if isinstance(extra, Mapping):
+        made["properties"] = dict(extra)
+    return {**{name: fields[name] for name in _IDENTIFIERS if name in fields}, **made}
+
+
+UPDATE_PROFILE = Action(
+    name="update_profile",
+    summary="What a form of klaviyoConnect sent at once: a profile, lists to join, and an event.",
+    operation=IMPORT,
+    parts=update_profile,
+    unpacked=unpacked_form,
+    options={**_CREATE, "backfill": events.OPTIONS["backfill"]},
+)

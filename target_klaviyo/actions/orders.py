@@ -1,0 +1,133 @@
+"""Orders: the order itself as one event, then one for each of its lines; refunds and cancellations.
+
+All ids follow from the order's, so that a second run repeats nothing (other tools draw them at random, or from the
+clock, and count every order twice after a retry).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from target_klaviyo import tracking
+from target_klaviyo.actions.events import OPTIONS, event, person
+from target_klaviyo.model import Action, Context, Record, Unfit
+
+# What a line may be known by, the most telling first.
+_LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
+_METRICS = {"refunded": "refund_metric", "cancelled": "cancel_metric"}
+_SHARED = ("time", "value_currency", "backfill")
+
+
+def resource(fields: Record, context: Context) -> dict[str, Any]:
+    """{"profile": who ordered, "events": [the order, its lines]}.
+
+    Raises:
+        Unfit: Klaviyo would not take one of the events.
+    """
+    kind = fields.get("status", "completed")
+    made = [order(fields, context)] if kind == "completed" else [change(fields, context, kind)]
+    if kind == "completed":
+        made += lines(fields, context)
+    return {"profile": person(fields), "events": made}
+
+
+def order(fields: Record, context: Context) -> dict[str, Any]:
+    """The event of the order as a whole."""
+    properties = {**fields.get("properties", {}), "order_id": fields["order_id"]}
+    if "products" in fields:
+        properties["products"] = fields["products"]
+    return event({
+        **_shared(fields),
+        "metric": fields.get("metric") or context.options["metric"],
+        "unique_id": fields.get("unique_id") or fields["order_id"],
+        "properties": properties,
+        **({"value": fields["value"]} if "value" in fields else {}),
+    }, context)  # fmt: skip
+
+
+def change(fields: Record, context: Context, kind: str) -> dict[str, Any]:
+    """The event of a refund or a cancellation: an order may have several, so each has an id of its own."""
+    properties = {
+        **fields.get("properties", {}),
+        "order_id": fields["order_id"],
+        "$original_order_identifier": fields["order_id"],
+    }
+    if "products" in fields:
+        properties["products"] = fields["products"]
+    own = fields.get("unique_id") or fields.get("change_id")
+    made = {
+        **_shared(fields),
+        "metric": fields.get("metric") or context.options[_METRICS[kind]],
+        "properties": properties,
+        **({"value": fields["value"]} if "value" in fields else {}),
+    }
+    if own is None and "time" not in fields:
+        raise Unfit("no_unique_id", f"a {kind} order needs change_id, unique_id or time, to tell it from the next one")
+    return event({**made, "unique_id": f"{fields['order_id']}:{kind}:{own}"} if own else made, context)
+
+
+def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
+    """One event for each line of the order, with the order's properties and its own."""
+    above = {**fields.get("properties", {}), "order_id": fields["order_id"]}
+    seen: Counter[str] = Counter()
+    for line in fields.get("products", ()):
+        key = _line_id(line)
+        seen[key] += 1
+        value = _value(line)
+        yield event({
+            **_shared(fields),
+            "metric": context.options["product_metric"],
+            "unique_id": f"{fields['order_id']}:{key}:{seen[key]}",
+            "properties": {**above, **line},
+            **({"value": value} if value is not None else {}),
+        }, context)  # fmt: skip
+
+
+def _shared(fields: Record) -> dict[str, Any]:
+    return {name: fields[name] for name in _SHARED if name in fields}
+
+
+def _line_id(line: Mapping[str, Any]) -> str:
+    return next((str(line[name]) for name in _LINE_IDS if line.get(name) not in (None, "")), "line")
+
+
+def _value(line: Mapping[str, Any]) -> float | None:
+    """What a line comes to: its own value, or price by quantity."""
+    numbers = {name: _number(line.get(name)) for name in ("value", "price", "quantity")}
+    if numbers["value"] is not None:
+        return numbers["value"]
+    if numbers["price"] is None:
+        return None
+    return round(numbers["price"] * (1 if numbers["quantity"] is None else numbers["quantity"]), 6)
+
+
+def _number(value: Any) -> float | None:
+    try:
+        return None if value is None or isinstance(value, bool) else float(value)
+    except (TypeError, ValueError):
+        return None
+
+
+def _name(text: str, default: str) -> dict[str, Any]:
+    return {"type": "string", "pattern": "\\S", "default": default, "description": f"Name of the event for {text}."}
+
+
+ORDER_OPTIONS: dict[str, dict[str, Any]] = {
+    "metric": _name("an order", "Placed Order"),
+    "product_metric": _name("each line of an order", "Ordered Product"),
+    "refund_metric": _name("a refund", "Refunded Order"),
+    "cancel_metric": _name("a cancellation", "Cancelled Order"),
+    "backfill": OPTIONS["backfill"],
+}
+ORDER_COMPLETED = Action(
+    name="order_completed",
+    summary="Record an order: one event for it and one for each of its lines; or a refund, or a cancellation.",
+    streams=("orders",),
+    operation=tracking.BULK,
+    resource=resource,
+    deliver=tracking.deliver,
+    person=tracking.person,
+    options=ORDER_OPTIONS,
+)
