@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from fnmatch import translate
@@ -20,6 +20,9 @@ from target_klaviyo.model import Record, Unfit
 Schema = Mapping[str, Any]
 Target = tuple[str, ...]
 _OPEN = "properties"
+_ODD: Target = ()
+# Columns that are remembered; a record may bring new ones.
+_MOST_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Mapper:
     keeps_unknown: bool
     keeps_nulls: bool
     kinds: Mapping[Target, frozenset[str]]
+    _places: dict[str, Target | None] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
         """The record's fields, nested as in the contract. Nulls are left out, unless they are kept.
@@ -73,15 +77,37 @@ class Mapper:
         found: dict[str, Any] = {}
         for target, source in self.mapped.items():
             self._put(found, target, source.of(record))
-        used = {name for source in self.mapped.values() for name in (source.path, source.column)}
+        places = self._places
         for column, value in record.items():
-            if column not in used:
+            if column not in places:
+                if len(places) > _MOST_COLUMNS:
+                    places.clear()
+                places[column] = self._place(column)
+            place = places[column]
+            if place is None:
+                continue
+            # Most values are texts and stay as they are: nothing has to be asked about them again.
+            if type(value) is not str or place == _ODD:
                 self._put_column(found, column, value)
+            elif len(place) == 1:
+                found.setdefault(place[0], value)
+            else:
+                found.setdefault(place[0], {}).setdefault(place[1], value)
         return found
+
+    def _place(self, column: str) -> Target | None:
+        """Where a text in this column goes; None where it goes nowhere, _ODD where that takes a closer look."""
+        target = self.named.get(column)
+        sources = self.mapped.values()
+        if self._is_ignored(column) or target in self.mapped or any(column in (s.path, s.column) for s in sources):
+            return None
+        if target is None:
+            return (_OPEN, column) if self.keeps_unknown and _OPEN not in {name for name, *_ in self.mapped} else _ODD
+        return target if len(target) == 1 and self.kinds[target] == {"string"} else _ODD
 
     def _put_column(self, found: dict[str, Any], column: str, value: Any) -> None:
         target = self.named.get(column)
-        if (value is None and not self.keeps_nulls) or self._is_ignored(column) or target in self.mapped:
+        if value is None and not self.keeps_nulls:
             return
         if isinstance(value, Mapping) and target == (_OPEN,):
             for name, entry in value.items():

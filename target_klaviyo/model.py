@@ -172,8 +172,8 @@ class Action:
         unpacked: a record -> the same with its columns under the names of the contract, for shapes of old.
         check: told of the options; raises ValueError with what is wrong, beginning with the option's name.
         fitted: columns of a stream -> what its entry says where the user's says nothing: for streams of the tap.
-        copied_from: an operation that finds something by its id, and the tap's column that holds the id: when the
-            account has it, the records come from this very account.
+        copied_from: a stream of the tap, an operation that finds something by its id, and the column that holds the
+            id: when the account has it, the stream comes from this very account.
         needs_list: a record must say, or the option ``list`` must say, which list.
         max_rows: rows to send at once, where that is not what one request may hold.
     """
@@ -191,7 +191,7 @@ class Action:
     unpacked: Callable[[Record], Record] = lambda record: record
     check: Callable[[Options], None] | None = None
     fitted: Callable[[Collection[str]], Mapping[str, Any]] = lambda _columns: {}
-    copied_from: tuple[str, str] | None = None
+    copied_from: tuple[str, str, str] | None = None
     needs_list: bool = False
     max_rows: int | None = None
 

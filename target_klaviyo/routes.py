@@ -34,6 +34,7 @@ class Route:
         region: ISO 3166 alpha-2 of phone numbers without a country code.
         now: the time, in UTC.
         entry: what the settings say of the stream.
+        is_named: whether the stream has its action by its name alone.
     """
 
     action: Action
@@ -44,6 +45,12 @@ class Route:
     region: str | None
     now: Callable[[], datetime]
     entry: Mapping[str, Any]
+    is_named: bool = False
+
+    def copied_from(self, stream: str) -> tuple[str, str] | None:
+        """The operation and the column that tell whether a stream of the tap comes from this very account."""
+        found = self.action.copied_from
+        return found[1:] if found is not None and self.is_named and found[0] == stream else None
 
     def row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
         """What is to be done with the record, ready to be sent; ``origin`` is told how many outcomes to wait for.
@@ -103,14 +110,20 @@ def routes(
         SettingsError: naming the stream and the key that is wrong.
     """
     named = {stream: {"action": action.name} for action in ACTIONS.values() for stream in action.streams}
-    return {stream: _route(stream, {**named.get(stream, {}), **_entry(stream, entry)}, region, now)
-            for stream, entry in {**named, **streams}.items()}  # fmt: skip
+    made = {}
+    for stream, entry in {**named, **streams}.items():
+        route = _route(stream, {**named.get(stream, {}), **_entry(stream, entry)}, region, now)
+        made[stream] = replace(route, is_named="action" not in streams.get(stream, {}))
+    return made
 
 
 def fitted(stream: str, route: Route, columns: Collection[str]) -> Route:
     """The route for a stream of these columns: the tap's own are known by them."""
     found = route.action.fitted(columns)
-    return _route(stream, {**found, **route.entry}, route.region, route.now) if found else route
+    if not found:
+        return route
+    made = _route(stream, {**found, **route.entry}, route.region, route.now)
+    return replace(made, is_named=route.is_named)
 
 
 def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str]:

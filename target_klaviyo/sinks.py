@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from singer_sdk.sinks import Sink
 
+from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from target_klaviyo import routes
 from target_klaviyo.incoming import incoming
 from target_klaviyo.model import Origin, Record, Unfit
@@ -30,9 +31,11 @@ class KlaviyoSink(Sink):
             raise routes.unmapped(stream_name)
         self.route = routes.fitted(stream_name, target.routes[stream_name], self.original_schema["properties"].keys())
         self._despatch = target.despatch
+        self._session = target.session
         self._incoming = incoming(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)
         )
+        self._suspect = self.route.copied_from(stream_name)
         for warning in routes.check_columns(stream_name, self.route, self.original_schema["properties"]):
             self.logger.warning(warning)
 
@@ -56,6 +59,8 @@ class KlaviyoSink(Sink):
             Unfit: it cannot be sent.
         """
         origin.action = self.route.action.name
+        if self._suspect is not None:
+            self._check_account(*self._suspect, record)
         try:
             self._incoming.check(record)
             action, row = self.route.row(origin, record)
@@ -64,6 +69,29 @@ class KlaviyoSink(Sink):
         self.tally_record_read()
         self.record_counter_metric.increment()
         self._despatch.put(self.stream_name, action, row)
+
+    def _check_account(self, operation: str, column: str, record: Record) -> None:
+        """Refuse to copy an account into itself, by the first record that names something of the one it comes from.
+
+        Raises:
+            SettingsError: the account has it.
+        """
+        value = record.get(column)
+        if not isinstance(value, str) or not value.isalnum():
+            return
+        self._suspect = None
+        try:
+            self._session.client.call(operation, path={"id": value})
+        except NotFound:
+            return
+        except NotAllowed:
+            self.logger.warning("%s: the key may not read what would tell whether this copies an account into itself",
+                                self.stream_name)  # fmt: skip
+            return
+        raise SettingsError(
+            f"the stream {self.stream_name} was read from the account that it is to be sent to. If that is "
+            f'meant, say so: "streams": {{"{self.stream_name}": {{"action": "{self.route.action.name}"}}}}'
+        )
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         """The SDK's way in, for a record without an origin."""

@@ -140,5 +140,5 @@ TRACK_EVENT = Action(
     person=tracking.person,
     options=OPTIONS,
     fitted=fitted,
-    copied_from=("get_metric", "metric_data_id"),
+    copied_from=("events", "get_metric", "metric_data_id"),
 )

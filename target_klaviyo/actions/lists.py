@@ -9,7 +9,8 @@ from target_klaviyo.model import Action
 LIST_MEMBERS = Action(
     name="list_members",
     summary="Add people to a list; those who do not exist are created.",
-    streams=("list_members",),
+    streams=("list_members", "list_profiles"),
+    copied_from=("list_profiles", "get_list", "list_id"),
     operation=IMPORT,
     resource=resource,
     deliver=deliver,

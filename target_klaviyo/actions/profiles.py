@@ -39,6 +39,7 @@ UPSERT_PROFILE = Action(
     name="upsert_profile",
     summary="Create people, or update them where they exist; optionally add them to a list.",
     streams=("profiles",),
+    copied_from=("profiles", "get_profile", "profile_id"),
     operation=IMPORT,
     resource=resource,
     deliver=deliver,
