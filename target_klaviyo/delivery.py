@@ -10,6 +10,7 @@ from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetir
 from target_klaviyo import outcomes
 from target_klaviyo.lists import Lists
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
+from target_klaviyo.watch import Watch
 
 # Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
 _ABOUT_ROWS = (400, 404, 409, 422)
@@ -29,9 +30,11 @@ class Session:
     client: KlaviyoClient
     job_timeout: float
     lists: Lists = field(init=False)
+    watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", Lists(self.client))
+        object.__setattr__(self, "watch", Watch(self.client, self.job_timeout))
 
 
 @dataclass

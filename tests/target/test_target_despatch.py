@@ -1,0 +1,197 @@
+"""Rows on their way: order, limits, outcomes, and what an error leaves behind."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from target_support import respond, scripted_session
+
+from target_klaviyo.batching import encoded
+from target_klaviyo.delivery import Session
+from target_klaviyo.despatch import Despatch, Stopped
+from target_klaviyo.ledger import Ledger
+from target_klaviyo.model import Action, Kind, Origin, Outcome, Row, Settled, Unit
+
+DELIVERED, REJECTED = Outcome(Kind.DELIVERED, 200), Outcome(Kind.REJECTED, 400)
+
+
+@dataclass
+class Post:
+    """An action that takes its time, refuses those who are named so, and remembers what it sent."""
+
+    batches: list[list[Row]] = field(default_factory=list)
+    under_way: list[int] = field(default_factory=list)
+    seconds: float = 0.0
+    fails_at: str = ""
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    active: int = 0
+
+    def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+        with self.lock:
+            self.batches.append(list(rows))
+            self.active += 1
+            self.under_way.append(self.active)
+        time.sleep(random.random() * self.seconds)
+        for row in rows:
+            name = row.payload["attributes"]["email"]
+            if name == self.fails_at:
+                raise RuntimeError("broken")
+            yield Unit((row,), row.payload, row.body), REJECTED if name.startswith("bad") else DELIVERED
+        with self.lock:
+            self.active -= 1
+
+    def action(self, name: str = "post", max_rows: int = 5) -> Action:
+        return Action(name, "", "bulk_import_profiles", deliver=self.deliver, max_rows=max_rows)
+
+
+def row(number: int, email: str, **more: str) -> Row:
+    payload = {"type": "profile", "attributes": {"email": email, **more}}
+    return Row(Origin("s", {"number": number, "email": email}), payload, encoded(payload))
+
+
+def despatch(settled: list[tuple[Row, Outcome]], **options: Any) -> Despatch:
+    session, _ = scripted_session(lambda _: respond(200))
+    return Despatch(session, lambda one, outcome: settled.append((one, outcome)), **{"width": 3, **options})
+
+
+PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(f"p{n}@x.io" for n in range(20))]))
+
+
+@settings(max_examples=60, deadline=None)
+@given(people=PEOPLE, width=st.integers(1, 4), size=st.integers(1, 6))
+def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], width: int, size: int) -> None:
+    """Whatever comes: one outcome each, batches within their limit, somebody's rows in the order in which they came."""
+    post, settled = Post(seconds=0.002), list[tuple[Row, Outcome]]()
+    sender, action = despatch(settled, width=width), post.action(max_rows=size)
+    for number, email in enumerate(people):
+        sender.put("s", action, row(number, email))
+    sender.flush()
+    assert sorted(one.origin.record["number"] for one, _ in settled) == list(range(len(people)))
+    assert all(len(batch) <= size for batch in post.batches)
+    assert max(post.under_way, default=0) <= width
+    sent = [one for batch in post.batches for one in batch]
+    for email in set(people):
+        numbers = [one.origin.record["number"] for one in sent if one.origin.record["email"] == email]
+        assert numbers == sorted(numbers)
+    assert all((outcome is REJECTED) == one.origin.record["email"].startswith("bad") for one, outcome in settled)
+
+
+def test_somebody_known_by_two_names_is_waited_for() -> None:
+    """Rows of one person in two lanes are both sent before a row that belongs to both."""
+    post, settled = Post(seconds=0.01), list[tuple[Row, Outcome]]()
+    sender, action = despatch(settled), post.action(max_rows=2)
+    for number, (email, phone) in enumerate([("a@x.io", "1"), ("z@x.io", "9"), ("b@x.io", "2"), ("a@x.io", "2")]):
+        sender.put("s", action, row(number, email, phone_number=phone))
+    sender.flush()
+    order = [one.origin.record["number"] for batch in post.batches for one in batch]
+    assert order.index(3) == 3
+
+
+def test_batches_overlap() -> None:
+    """While one batch is under way the next is sent."""
+    post, settled = Post(seconds=0.05), list[tuple[Row, Outcome]]()
+    sender, action = despatch(settled), post.action(max_rows=1)
+    for number in range(9):
+        sender.put("s", action, row(number, f"p{number}@x.io"))
+    sender.flush()
+    assert max(post.under_way) == 3
+
+
+def test_what_follows_is_sent_after_what_came_first_and_not_after_a_refusal() -> None:
+    """A record that needs two requests gets the second when the first was taken, and one outcome for both otherwise."""
+    first, second, settled = Post(), Post(), list[tuple[Row, Outcome]]()
+    sender = despatch(settled)
+    for number, email in enumerate(["good@x.io", "bad@x.io"]):
+        one = row(number, email)
+        one.origin.left = 2
+        then = (second.action("second"), replace(one))
+        sender.put("s", first.action("first"), replace(one, then=then))
+    sender.flush()
+    assert [one.origin.record["email"] for batch in second.batches for one in batch] == ["good@x.io"]
+    kinds = [(one.origin.record["email"], outcome.kind) for one, outcome in settled]
+    assert sorted(kinds) == [("bad@x.io", "rejected")] * 2 + [("good@x.io", "delivered")] * 2
+
+
+def test_an_error_is_raised_where_rows_are_put_and_the_others_still_land() -> None:
+    """What breaks in a thread ends the run, but not before everything under way has its outcome."""
+    post, settled = Post(seconds=0.02, fails_at="p0@x.io"), list[tuple[Row, Outcome]]()
+    sender, action = despatch(settled), post.action(max_rows=1)
+
+    def put() -> None:
+        for number in range(50):
+            sender.put("s", action, row(number, f"p{number}@x.io"))
+            time.sleep(0.002)
+
+    with pytest.raises(RuntimeError, match="broken"):
+        put()
+    sender.land()
+    assert {one.origin.record["number"] for one, _ in settled} == {
+        one.origin.record["number"] for batch in post.batches for one in batch
+    } - {0}
+
+
+def test_after_a_stop_nothing_more_is_sent() -> None:
+    """What waits stays; what is under way has its outcome."""
+    post, settled = Post(), list[tuple[Row, Outcome]]()
+    sender, action = despatch(settled), post.action(max_rows=2)
+    for number in range(3):
+        sender.put("s", action, row(number, f"p{number}@x.io"))
+    sender.stop()
+    with pytest.raises(Stopped):
+        sender.flush()
+    sender.land()
+    assert [one.origin.record["number"] for one, _ in settled] == [0, 1]
+
+
+Moves = st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 30)), max_size=60)
+
+
+@given(moves=Moves)
+def test_a_state_is_due_when_everything_before_it_is_settled(moves: list[str | int]) -> None:
+    """In whatever order outcomes come, a state never speaks for a record that has none, and the last one comes out."""
+    ledger, came, open_, due = Ledger(), 0, list[tuple[int, Origin]](), list[int]()
+
+    def look() -> None:
+        state = ledger.due()
+        if state is not None:
+            due.append(state["at"])
+            assert all(number >= state["at"] for number, _ in open_)
+
+    for move in moves:
+        if move == "record":
+            origin = Origin("s", {}, left=2)
+            ledger.arrived(origin)
+            open_.append((came, origin))
+            came += 1
+        elif move == "state":
+            ledger.state({"at": came})
+        elif open_:
+            place = int(move) % len(open_)
+            if ledger.settle(open_[place][1], DELIVERED):
+                del open_[place]
+        look()
+    for _, origin in open_:
+        while not ledger.settle(origin, DELIVERED):
+            pass
+    open_.clear()
+    ledger.state({"at": came})
+    look()
+    assert due == sorted(due)
+    assert due[-1] == came
+
+
+def test_the_worst_outcome_of_its_parts_is_the_records() -> None:
+    """Delivered and accepted is accepted; with a refusal it is refused."""
+    origin = Origin("s", {}, left=3)
+    Ledger.settle(origin, DELIVERED)
+    Ledger.settle(origin, REJECTED)
+    assert Ledger.settle(origin, Outcome(Kind.ACCEPTED, 202))
+    assert origin.outcome is REJECTED
