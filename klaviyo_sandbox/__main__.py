@@ -79,7 +79,27 @@ def parser() -> argparse.ArgumentParser:
         help='how often requests meet a fault, such as "429=0.02,storm=5,503=0.01,reset=0.005,truncate=0.001,'
         'stall=0.001,stall_seconds=10,seed=1" (default: never)',
     )
+    _add_write_options(options)
     return options
+
+
+def _add_write_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument(
+        "--repeats",
+        choices=("request", "history"),
+        default="request",
+        help="where a unique_id in a bulk request of events must not be again: Klaviyo refuses a repetition and does "
+        "not say how far it looks (default: %(default)s)",
+    )
+    options.add_argument(
+        "--job-end",
+        choices=("complete", "cancelled", "never"),
+        default="complete",
+        help="how import and suppression jobs end; never leaves them queued (default: %(default)s)",
+    )
+    options.add_argument(
+        "--job-seconds", type=_seconds, default=0.2, help="how long such a job takes (default: %(default)s)"
+    )
 
 
 def _leave(_signum: int, _frame: FrameType | None) -> None:
@@ -113,6 +133,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             procedural=options.procedural,
             include_limit=Budget(*options.include_limit) if options.include_limit else None,
             faults=options.faults,
+            repeats=options.repeats,
+            job_end=options.job_end,
+            job_seconds=options.job_seconds,
         ) as sandbox:
             # The account stays until the end: looking it over for garbage makes pages several times slower.
             gc.freeze()

@@ -16,7 +16,7 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from klaviyo_sandbox import actions, collections, errors, facts, jobs
+from klaviyo_sandbox import actions, bodies, collections, errors, facts, jobs
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.facts import Operation
 from klaviyo_sandbox.faults import MARK
@@ -126,7 +126,7 @@ class Sandbox:
             request = Request(operation, base, path, params, query, body_bytes=len(body))
             answer = self._answer(request, web.headers, body)
         except errors.Refusal as refusal:
-            answer = actions.Answer(refusal.status, refusal.document(), refusal.headers)
+            answer = bodies.Answer(refusal.status, refusal.document(), refusal.headers)
         response = _response(answer, headers)
         self._note(web, path, query, operation, response)
         return response
@@ -201,16 +201,16 @@ class Sandbox:
         if missing:
             raise errors.forbidden(missing)
 
-    def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> actions.Answer:
+    def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> bodies.Answer:
         collections.check_query(request)
         with self._store.lock:
             jobs.settle(self._store)
             if request.operation.body is None:
-                return actions.Answer(200, collections.read(self._store, request))
+                return bodies.Answer(200, collections.read(self._store, request))
             if self._store.read_only:
                 raise errors.read_only()
             request = replace(request, body=_decoded(headers, body))
-            actions.check_body(request, self._facts.schemas)
+            bodies.check_body(request, self._facts.schemas)
             return actions.write(self._store, request)
 
 
@@ -262,7 +262,7 @@ def _finite(text: str) -> float:
     return number
 
 
-def _response(answer: actions.Answer, headers: Mapping[str, str]) -> Response:
+def _response(answer: bodies.Answer, headers: Mapping[str, str]) -> Response:
     # A 429 says when to come back, and nothing else of the budget.
     sent = dict(answer.headers) if answer.status == 429 else {**headers, **answer.headers}
     if answer.document is None:
@@ -272,4 +272,4 @@ def _response(answer: actions.Answer, headers: Mapping[str, str]) -> Response:
 
 
 async def _broken(_web: WebRequest, _exception: Exception) -> Response:
-    return _response(actions.Answer(500, errors.broken().document()), {})
+    return _response(bodies.Answer(500, errors.broken().document()), {})

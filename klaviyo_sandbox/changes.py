@@ -39,5 +39,5 @@ def add_event(
         "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "event_properties": dict(properties or {}),
     }
-    store.events.put(row)
+    store.put_event(row)
     return row

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from klaviyo_sandbox.store import IDENTIFIERS, Store
+from klaviyo_sandbox.store import ANONYMOUS, IDENTIFIERS, Store
 
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
@@ -30,10 +30,40 @@ def is_phone(text: str) -> bool:
 def names_someone(profile: Mapping[str, Any]) -> bool:
     """Does a profile resource ({"id"?, "attributes"}) carry any identifier?"""
     attributes = profile["attributes"]
-    return bool(profile.get("id") or attributes.get("_kx") or any(attributes.get(name) for name in IDENTIFIERS))
+    return bool(profile.get("id") or any(attributes.get(name) for name in (*IDENTIFIERS, ANONYMOUS, "_kx")))
 
 
 def holders(store: Store, attributes: Mapping[str, Any]) -> list[str]:
-    """Ids of the profiles that the identifiers belong to now, each once, in the order of ``IDENTIFIERS``."""
-    found = (store.identified_by(name, attributes[name]) for name in IDENTIFIERS if attributes.get(name))
-    return list(dict.fromkeys(profile_id for profile_id in found if profile_id is not None))
+    """Ids of the profiles that the identifiers belong to now, each once, in the order of ``IDENTIFIERS``.
+
+    An anonymous id only counts when nothing else says who it is.
+    """
+    for names in (IDENTIFIERS, (ANONYMOUS,)):
+        found = (store.identified_by(name, attributes[name]) for name in names if attributes.get(name))
+        known = list(dict.fromkeys(profile_id for profile_id in found if profile_id is not None))
+        if known:
+            return known
+    return []
+
+
+class People:
+    """Who in one request is the same person, whether the account knows them yet or not."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._tokens: dict[tuple[str, str], str] = {}
+
+    def token(self, profile: Mapping[str, Any]) -> str:
+        """The id of a profile that is known, otherwise something of its own that the same identifiers lead to again."""
+        attributes = profile["attributes"]
+        names = [
+            (name, attributes[name].lower() if name == "email" else attributes[name])
+            for name in (*IDENTIFIERS, ANONYMOUS)
+            if attributes.get(name)
+        ]
+        known = [profile["id"]] if profile.get("id") else holders(self._store, attributes)
+        found = next(iter(known), None) or next((self._tokens[name] for name in names if name in self._tokens), None)
+        token = found or repr(names)
+        for name in names:
+            self._tokens.setdefault(name, token)
+        return token

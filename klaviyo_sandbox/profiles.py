@@ -10,7 +10,7 @@ from typing import Any
 from klaviyo_sandbox.errors import Refusal, duplicate_profile, not_found
 from klaviyo_sandbox.identity import holders
 from klaviyo_sandbox.ids import ulid
-from klaviyo_sandbox.store import Row, Store
+from klaviyo_sandbox.store import IDENTIFIERS, Row, Store
 
 # Merged member by member when they are written; every other attribute is replaced.
 _MERGED = ("location", "properties")
@@ -43,6 +43,21 @@ def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> W
     row["updated"] = store.second()
     store.put_profile(row)
     return Written(row, created=old is None)
+
+
+def settled(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile without identifiers that belong to somebody else than the first who is meant.
+
+    An upsert of it meets no conflict: what accepts first and works later has nobody to tell of one.
+    """
+    attributes = profile["attributes"]
+    owner = profile.get("id") or next(iter(holders(store, attributes)), None)
+    strange = {
+        name
+        for name in IDENTIFIERS
+        if attributes.get(name) and store.identified_by(name, attributes[name]) not in (None, owner)
+    }
+    return {**profile, "attributes": {name: value for name, value in attributes.items() if name not in strange}}
 
 
 def without_nulls(value: Any) -> Any:

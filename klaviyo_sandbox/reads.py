@@ -100,6 +100,10 @@ def _defined_flow(store: Store, row: Row) -> Row:
     return {**row, "definition": definition}
 
 
+def _jobs(kind: str) -> Read:
+    return Read(kind, _all(kind), view=jobs.view, same_as={"created": "created_at"})
+
+
 _list_members = _members("list", lambda store: store.list_members)
 _segment_members = _members("segment", lambda store: store.segment_members)
 _list_profiles = Read("profile", _list_members, view=_member)
@@ -156,7 +160,11 @@ READS: Mapping[str, Read] = {
     "get_tags_for_tag_group": Read("tag", _of("tag-group", "tags")),
     "get_templates": Read("template", _all("template")),
     "get_template": Read("template"),
-    "get_bulk_import_profiles_jobs": Read(jobs.KIND, _all(jobs.KIND), view=jobs.view),
-    "get_bulk_import_profiles_job": Read(jobs.KIND, id_parameter="job_id", view=jobs.view),
+    "get_bulk_import_profiles_jobs": Read(jobs.IMPORT, _all(jobs.IMPORT), view=jobs.view),
+    "get_bulk_import_profiles_job": Read(jobs.IMPORT, id_parameter="job_id", view=jobs.view),
+    "get_bulk_suppress_profiles_jobs": _jobs(jobs.SUPPRESS),
+    "get_bulk_suppress_profiles_job": Read(jobs.SUPPRESS, id_parameter="job_id", view=jobs.view),
+    "get_bulk_unsuppress_profiles_jobs": _jobs(jobs.UNSUPPRESS),
+    "get_bulk_unsuppress_profiles_job": Read(jobs.UNSUPPRESS, id_parameter="job_id", view=jobs.view),
     "get_errors_for_bulk_import_profiles_job": Read("import-error", jobs.errors_of),
 }

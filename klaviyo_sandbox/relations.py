@@ -28,7 +28,9 @@ _TABLES: Mapping[str, Callable[[Store], Table]] = {
     "flow": lambda store: store.flows,
     "flow-action": lambda store: store.flow_actions,
     "flow-message": lambda store: store.flow_messages,
-    jobs.KIND: lambda store: store.jobs,
+    jobs.IMPORT: lambda store: store.jobs,
+    jobs.SUPPRESS: lambda store: store.suppress_jobs,
+    jobs.UNSUPPRESS: lambda store: store.unsuppress_jobs,
 }
 # What goes with its owner: (type of the owner, member that holds its id).
 _OWNERS = {
@@ -117,7 +119,9 @@ _RELATIONS: Mapping[tuple[str, str], Related] = {
     ],
     ("profile", "lists"): _groups("list"),
     ("profile", "segments"): _groups("segment"),
-    (jobs.KIND, "lists"): _held("list", "list_ids"),
+    (jobs.IMPORT, "lists"): _held("list", "list_ids"),
+    **{(kind, "lists"): _held("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    **{(kind, "segments"): _held("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
     ("list", "flow-triggers"): _triggered("list"),
     ("segment", "flow-triggers"): _triggered("segment"),
     ("metric", "flow-triggers"): _triggered("metric"),

@@ -7,7 +7,7 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import uvicorn
 
@@ -16,7 +16,7 @@ from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Asked, Exchange, Sandbox, parse_scopes
 from klaviyo_sandbox.procedural_account import build_procedural
 from klaviyo_sandbox.quotas import Budget, Quotas
-from klaviyo_sandbox.store import Store
+from klaviyo_sandbox.store import ENDS, REPEATS, Store
 
 _STARTUP_SECONDS = 30
 
@@ -60,6 +60,8 @@ def serve(
     limits: bool = True,
     latency: float = 0.0,
     job_seconds: float = 0.2,
+    job_end: str = "complete",
+    repeats: str = "request",
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
@@ -78,7 +80,10 @@ def serve(
         scopes: the scopes that are granted, as a list or in one string; None grants all.
         limits: whether Klaviyo's rate limits hold.
         latency: seconds before each answer.
-        job_seconds: how long a bulk import job takes.
+        job_seconds: how long a job takes.
+        job_end: how jobs end: "complete", "cancelled" (nothing is done), or "never" (they stay queued).
+        repeats: whether a ``unique_id`` in a bulk request of events is a repetition, and fails it, when it is in the
+            same "request" only, or anywhere in the account's "history".
         faults: how often requests meet which fault, as ``faults.parse`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
@@ -89,14 +94,16 @@ def serve(
 
     Raises:
         PortTaken: the port cannot be listened on.
-        ValueError: a scope is unknown, or ``faults`` cannot be read.
+        ValueError: a scope is unknown, ``faults`` cannot be read, or another argument is none of its values.
     """
+    _check_choice("job_end", job_end, ENDS)
+    _check_choice("repeats", repeats, REPEATS)
     wanted = faulty.parse(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     listener = _listen(host, port)
     with contextlib.closing(listener):
         store = (build_procedural if procedural else build)(seed, profiles, events, clock)
-        store.job_seconds = job_seconds
+        store.job_seconds, store.job_end, store.repeats = job_seconds, job_end, repeats
         quotas = Quotas(clock) if limits else None
         sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
         app: faulty.App = sandbox.app
@@ -105,6 +112,11 @@ def serve(
         with _running(app, listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")
+
+
+def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise ValueError(f"{name} must be one of {', '.join(choices)}, not '{value}'")
 
 
 def _listen(host: str, port: int) -> socket.socket:

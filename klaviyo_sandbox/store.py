@@ -17,6 +17,14 @@ Row = Mapping[str, Any]
 SortKey = tuple[str, str]
 
 IDENTIFIERS = ("email", "phone_number", "external_id")
+# Only events name somebody by it, and it is never shown.
+ANONYMOUS = "anonymous_id"
+
+# What ``Store.job_end`` and ``Store.repeats`` may be; the first is the default.
+ENDS = ("complete", "cancelled", "never")
+REPEATS = ("request", "history")
+
+EventKey = tuple[str, str, str]
 
 
 def values_at(row: Row, path: str) -> list[Any]:
@@ -92,23 +100,36 @@ class Store:
     """One account. Hold ``lock`` while reading more than one thing, or changing anything.
 
     Attributes:
-        job_seconds: how long a bulk import job takes from now on.
+        job_seconds: how long a job takes from now on.
+        job_end: how jobs that come from now on end: "complete", "cancelled" (nothing is done), or "never" (they stay
+            queued).
+        repeats: which events a ``unique_id`` in a bulk request must not repeat: those of the same "request", or all
+            "history".
+        default_opt_in: the opt-in process of new lists, and of consent that comes without a list.
+        age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody's.
+        sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
         read_only: whether every write is refused.
         printer: what turns pages into bytes quickly, where there is such a thing.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
             ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
             ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
-        jobs: bulk import jobs, in the form that ``jobs.py`` keeps them.
+        jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
+        pending_consents: (list id or "", e-mail address) -> the row that waits for its double opt-in.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
-        identifiers: "email", "phone_number" or "external_id" -> value -> profile id.
+        identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.lock = threading.RLock()
         self.clock = clock
         self.job_seconds = 0.2
+        self.job_end = "complete"
+        self.repeats = "request"
+        self.default_opt_in = "single_opt_in"
+        self.age_gate = 0
+        self.sms_prefixes: tuple[str, ...] = ("+",)
         self.read_only = False
         self.printer: Printer | None = None
         self.accounts = Table()
@@ -126,10 +147,14 @@ class Store:
         self.flow_actions = Table()
         self.flow_messages = Table()
         self.jobs = Table()
+        self.suppress_jobs = Table()
+        self.unsuppress_jobs = Table()
+        self.pending_consents: dict[tuple[str, str], Row] = {}
         self.list_members: dict[str, Table] = {}
         self.segment_members: dict[str, Table] = {}
         self.attributions: Mapping[str, tuple[Row, ...]] = {}
-        self.identifiers: dict[str, dict[str, str]] = {name: {} for name in IDENTIFIERS}
+        self.identifiers: dict[str, dict[str, str]] = {name: {} for name in (*IDENTIFIERS, ANONYMOUS)}
+        self._event_keys: dict[EventKey, str] | None = None
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC)
@@ -140,18 +165,52 @@ class Store:
 
     def put_profile(self, row: Row) -> None:
         """Add or replace a profile, and let it be found by what it is now identified by."""
-        old = self.profiles.get(row["id"])
-        if old is not None:
-            for name, value in _identities(old):
-                if self.identifiers[name].get(value) == row["id"]:
-                    del self.identifiers[name][value]
+        self._forget(row["id"])
         self.profiles.put(row)
         for name, value in _identities(row):
             self.identifiers[name][value] = row["id"]
 
+    def drop_profile(self, profile_id: str) -> None:
+        """Remove a profile from the account and from every list and segment; its events stay."""
+        self._forget(profile_id)
+        self.profiles.drop(profile_id)
+        for members in (*self.list_members.values(), *self.segment_members.values()):
+            members.drop(profile_id)
+
+    def _forget(self, profile_id: str) -> None:
+        for name, value in _identities(self.profiles.get(profile_id) or {}):
+            if self.identifiers[name].get(value) == profile_id:
+                del self.identifiers[name][value]
+
+    def matching(self, name: str, value: str) -> list[str]:
+        """Ids of all profiles that have this ``id`` or identifier, also those that another one has taken it from."""
+        if name == "id":
+            return [value] if value in self.profiles else []
+        wanted = (name, _folded(name, value))
+        return [row["id"] for row in self.profiles.rows.values() if wanted in _identities(row)]
+
     def identified_by(self, name: str, value: str) -> str | None:
         """Id of the profile that has this identifier; e-mail addresses are compared without case."""
         return self.identifiers[name].get(_folded(name, value))
+
+    def join(self, list_id: str, profile_id: str) -> None:
+        """Put a profile on a list; one that is on it keeps its place."""
+        members = self.list_members[list_id]
+        if profile_id not in members:
+            members.put({"id": profile_id, "joined_group_at": self.second()})
+
+    def put_event(self, row: Row) -> None:
+        """Add an event, and let it be found by what it must not repeat."""
+        self.events.put(row)
+        if self._event_keys is not None:
+            self._event_keys.setdefault(event_key(row), row["id"])
+
+    def has_event(self, key: EventKey) -> bool:
+        """Is there an event of this profile and metric with this unique id?"""
+        if self._event_keys is None:
+            # Most accounts are only read: this is made when the first event is written.
+            self._event_keys = {event_key(row): row["id"] for row in self.events.rows.values()}
+        return key in self._event_keys
 
     def groups_of(self, kind: str, profile_id: str) -> list[str]:
         """Ids of the lists or segments (``kind``) that a profile is in."""
@@ -159,10 +218,16 @@ class Store:
         return [group_id for group_id, table in members.items() if profile_id in table]
 
 
+def event_key(row: Row) -> EventKey:
+    """What no two events have in common: profile, metric and unique id, or the second where there is none."""
+    unique_id = row.get("unique_id") or (row["event_properties"] or {}).get("$event_id") or row["timestamp"]
+    return row["profile_id"], row["metric_id"], str(unique_id)
+
+
 def _folded(name: str, value: str) -> str:
     return value.lower() if name == "email" else value
 
 
 def _identities(row: Row) -> list[tuple[str, str]]:
-    pairs = [(name, _folded(name, row[name])) for name in IDENTIFIERS if row.get(name)]
+    pairs = [(name, _folded(name, row[name])) for name in (*IDENTIFIERS, ANONYMOUS) if row.get(name)]
     return pairs + [("email", address.lower()) for address in row.get("other_emails", ())]

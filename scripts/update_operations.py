@@ -40,6 +40,8 @@ MAX_ITEMS = (
     r"Email address per request limit: ([\d,]+)",
 )
 MAX_BYTES = r"maximum allowed payload size is (\d+)(KB|MB)"
+# The body's own prose says it where the operation's does not.
+MAX_EVENT_BYTES = r"size of the event payload must not exceed (\d+) (KB|MB)"
 MAX_ITEM_BYTES = r"maximum allowed payload size per-\w+ is (\d+)(KB|MB)"
 REDUCED = r"Rate limits when using the `([^`=]+)=([^`]+)` parameter[^:]*:<br>Burst: `(\d+)/s`<br>Steady: `(\d+)/m`"
 
@@ -88,7 +90,19 @@ def spelled(value: str, allowed: list[str]) -> str:
     return next((choice for choice in allowed if choice in (value, f"{value}s")), value)
 
 
-def prose_limits(operation: dict[str, Any]) -> dict[str, Any]:
+def body_prose(spec: dict[str, Any], operation: dict[str, Any]) -> str:
+    """All that the document says of the request body, as JSON text."""
+    schemas: dict[str, Any] = spec["components"]["schemas"]
+    reached: dict[str, str] = {}
+    waiting = set(references(operation.get("requestBody", {})))
+    while waiting:
+        name = waiting.pop()
+        reached[name] = json.dumps(schemas[name])
+        waiting |= set(references(schemas[name])) - reached.keys()
+    return "".join(reached.values())
+
+
+def prose_limits(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
     description, parameters = operation.get("description", ""), parameters_of(operation)
     facts: dict[str, Any] = {}
     if found := first_match(MAX_ITEMS, description):
@@ -96,6 +110,8 @@ def prose_limits(operation: dict[str, Any]) -> dict[str, Any]:
     for key, pattern in (("max_bytes", MAX_BYTES), ("max_item_bytes", MAX_ITEM_BYTES)):
         if found := re.search(pattern, description):
             facts[key] = int(found[1]) * UNITS[found[2]]
+    if found := re.search(MAX_EVENT_BYTES, body_prose(spec, operation)):
+        facts.setdefault("max_bytes", int(found[1]) * UNITS[found[2]])
     reduced = [
         {
             "parameter": name,
@@ -110,7 +126,7 @@ def prose_limits(operation: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def client_facts(path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
+def client_facts(spec: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     """What the client needs to know of one operation."""
     parameters = parameters_of(operation)
     facts: dict[str, Any] = {
@@ -134,7 +150,7 @@ def client_facts(path: str, method: str, operation: dict[str, Any]) -> dict[str,
     for key in ("fields", "additional-fields"):
         if found := by_type(parameters, key):
             facts[key.replace("-", "_")] = found
-    facts.update(prose_limits(operation))
+    facts.update(prose_limits(spec, operation))
     return facts
 
 
@@ -195,7 +211,7 @@ def sandbox_facts(spec: dict[str, Any], path: str, method: str, operation: dict[
     }
     if "requestBody" in operation:
         facts["body"] = body_shape(operation["requestBody"])
-    facts.update(prose_limits(operation))
+    facts.update(prose_limits(spec, operation))
     return facts
 
 
@@ -239,7 +255,7 @@ def build(spec: dict[str, Any], served_names: list[str]) -> dict[Path, str]:
         OPERATIONS: one_line_each(
             {
                 "revision": revision,
-                "operations": {name: client_facts(*found[name]) for name in sorted(found)},
+                "operations": {name: client_facts(spec, *found[name]) for name in sorted(found)},
             }
         ),
         FACTS: one_line_each({"revision": revision, "operations": served, "schemas": closure(spec, served)}),
