@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from klaviyo_sandbox import writes_events, writes_lists, writes_profiles
+from klaviyo_sandbox import writes_consents, writes_events, writes_lists, writes_profiles, writes_suppressions
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.store import Store
@@ -30,4 +30,8 @@ WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
     "remove_profiles_from_list": writes_lists.remove_members,
     "create_event": writes_events.create,
     "bulk_create_events": writes_events.create_many,
+    "bulk_subscribe_profiles": writes_consents.subscribe,
+    "bulk_unsubscribe_profiles": writes_consents.unsubscribe,
+    "bulk_suppress_profiles": writes_suppressions.suppress,
+    "bulk_unsuppress_profiles": writes_suppressions.unsuppress,
 }

@@ -1,0 +1,60 @@
+"""Jobs that do not end well."""
+
+from __future__ import annotations
+
+import pytest
+from support.calls import Caller
+from test_sandbox_bulk_import import JOBS, job
+from test_sandbox_suppressions import SUPPRESS
+from test_sandbox_suppressions import job as suppression
+
+from klaviyo_sandbox import serve
+
+
+def test_a_cancelled_job_did_nothing(make_sandbox):
+    """It ends at its time with no counts, no import errors and nothing written, of either kind."""
+    now = [1_800_000_000.0]
+    sandbox = make_sandbox(limits=False, job_seconds=8, job_end="cancelled", clock=lambda: now[0])
+    caller = Caller(sandbox.url)
+    paths = [
+        f"{path}/{caller.post(path, body).json()['data']['id']}"
+        for path, body in (
+            (JOBS, job([{"email": "a@example.com"}])),
+            (SUPPRESS, suppression(SUPPRESS, ["a@example.com"])),
+        )
+    ]
+    seen = []
+    for moment in (1, 3, 9):
+        now[0] = 1_800_000_000.0 + moment
+        seen.append([caller.get(path).json()["data"]["attributes"]["status"] for path in paths])
+    assert seen == [["queued"] * 2, ["processing"] * 2, ["cancelled"] * 2]
+    done = caller.get(paths[0]).json()["data"]["attributes"]
+    assert (done["completed_count"], done["failed_count"], done["completed_at"]) == (0, 0, None)
+    assert caller.get(f"{paths[0]}/import-errors").json()["data"] == []
+    assert sandbox.store.identified_by("email", "a@example.com") is None
+    assert [row["id"] for row in caller.get(SUPPRESS, filter='equals(status,"cancelled")').json()["data"]] == [
+        paths[1].partition("/")[2]
+    ]
+    caller.close()
+
+
+def test_a_job_may_never_begin(make_sandbox):
+    """It stays queued however long one waits; jobs that come after the attribute is set back are done."""
+    now = [1_800_000_000.0]
+    sandbox = make_sandbox(limits=False, job_end="never", clock=lambda: now[0])
+    caller = Caller(sandbox.url)
+    job_id = caller.post(JOBS, job([{"email": "a@example.com"}])).json()["data"]["id"]
+    sandbox.store.job_end = "complete"
+    other_id = caller.post(JOBS, job([{"email": "b@example.com"}])).json()["data"]["id"]
+    now[0] += 10**8
+    shown = [caller.get(f"{JOBS}/{one}").json()["data"]["attributes"] for one in (job_id, other_id)]
+    assert [(one["status"], one["started_at"] is None) for one in shown] == [("queued", True), ("complete", False)]
+    assert sandbox.store.identified_by("email", "a@example.com") is None
+    caller.close()
+
+
+@pytest.mark.parametrize("wrong", [{"job_end": "failed"}, {"repeats": "always"}])
+def test_unknown_ways_are_refused(wrong):
+    """A mistyped argument is told at once."""
+    with pytest.raises(ValueError, match="must be one of"), serve(profiles=1, events=0, **wrong):
+        pass
