@@ -62,7 +62,17 @@ def test_traps_of_the_specification_are_in_the_facts() -> None:
     assert operation("get_metrics").operators("updated") == frozenset()
     bulk = operation("bulk_import_profiles")
     assert (bulk.max_items, bulk.max_bytes, bulk.max_item_bytes) == (10_000, 5_000_000, 100_000)
-    assert operation("add_profiles_to_list").max_items == 1000
+    items = {
+        "add_profiles_to_list": 1000,
+        "remove_profiles_from_list": 1000,
+        "bulk_create_events": 1000,
+        "bulk_subscribe_profiles": 1000,
+        "bulk_unsubscribe_profiles": 100,
+        "bulk_suppress_profiles": 100,
+        "bulk_unsuppress_profiles": 100,
+    }
+    assert {name: operation(name).max_items for name in items} == items
+    assert {operation(name).max_bytes for name in ("create_event", "bulk_create_events")} == {5_000_000}
     assert operation("create_list").daily == 150
 
 

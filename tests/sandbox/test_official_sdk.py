@@ -5,18 +5,9 @@ from __future__ import annotations
 import time
 
 import pytest
-import urllib3
-from klaviyo_api import KlaviyoAPI
 from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
-from support.calls import KEY, cursor_of
-
-
-def official(sandbox):
-    """The SDK, pointed at a sandbox, with its second hidden layer of retries off."""
-    api = KlaviyoAPI(KEY, max_delay=1, max_retries=1, test_host=sandbox.url)
-    manager = api.api_client.rest_client.pool_manager
-    manager.connection_pool_kw["retries"] = urllib3.Retry(0, respect_retry_after_header=False, raise_on_status=False)
-    return api, manager
+from support.calls import cursor_of
+from support.official import official, plain
 
 
 @pytest.fixture(scope="module")
@@ -33,10 +24,6 @@ def writers(make_sandbox):
     api, manager = official(sandbox)
     yield api, sandbox
     manager.clear()
-
-
-def plain(document):
-    return document if isinstance(document, dict) else document.to_dict()
 
 
 def pages(read, **arguments):

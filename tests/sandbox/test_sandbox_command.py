@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 import requests
-from support.calls import KEY, REVISION
+from support.calls import KEY, REVISION, Caller
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox"]
 SMALL = ["--profiles", "20", "--events", "30"]
@@ -58,6 +58,9 @@ def test_a_port_that_is_taken_is_one_line():
         ["--profiles", "-1"],
         ["--include-limit", "0:5"],
         ["--faults", "418=1"],
+        ["--repeats", "always"],
+        ["--job-end", "failed"],
+        ["--job-seconds", "-1"],
     ],
 )
 def test_bad_options_are_told_without_a_traceback(arguments):
@@ -99,3 +102,25 @@ def test_faults_are_asked_for_by_option():
     refused = run(*SMALL, "--port", "0", "--faults", "503=2")
     assert refused.returncode == 2
     assert refused.stderr == "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2'\n"
+
+
+def test_how_jobs_end_and_what_is_a_repetition_are_options():
+    """`--job-end`, `--job-seconds` and `--repeats` reach the account."""
+    arguments = ["--job-end", "cancelled", "--job-seconds", "0", "--repeats", "history"]
+    with start("--port", "0", *SMALL, *arguments) as process:
+        caller = Caller(process.stdout.readline().split()[4])
+        rows = {"profiles": {"data": [{"type": "profile", "attributes": {"email": "a@example.com"}}]}}
+        job = {"data": {"type": "profile-bulk-import-job", "attributes": rows}}
+        job_id = caller.post("profile-bulk-import-jobs", job).json()["data"]["id"]
+        attributes = caller.get(f"profile-bulk-import-jobs/{job_id}").json()["data"]["attributes"]
+        assert attributes["status"] == "cancelled"
+        metric = {"data": {"type": "metric", "attributes": {"name": "Tried On"}}}
+        event = {"type": "event", "attributes": {"properties": {}, "metric": metric, "unique_id": "1"}}
+        entry = {"profile": {"data": rows["profiles"]["data"][0]}, "events": {"data": [event]}}
+        entries = {"events-bulk-create": {"data": [{"type": "event-bulk-create", "attributes": entry}]}}
+        body = {"data": {"type": "event-bulk-create-job", "attributes": entries}}
+        answers = [caller.post("event-bulk-create-jobs", body).status_code for _ in range(2)]
+        assert answers == [202, 400]
+        caller.close()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)

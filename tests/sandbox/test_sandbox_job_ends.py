@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import pytest
 from support.calls import Caller
-from test_sandbox_bulk_import import JOBS, job
-from test_sandbox_suppressions import SUPPRESS
-from test_sandbox_suppressions import job as suppression
 
 from klaviyo_sandbox import serve
+
+JOBS, SUPPRESS = "profile-bulk-import-jobs", "profile-suppression-bulk-create-jobs"
+
+
+def job(path, email):
+    profiles = [{"type": "profile", "attributes": {"email": email}}]
+    return {"data": {"type": path.removesuffix("s"), "attributes": {"profiles": {"data": profiles}}}}
 
 
 def test_a_cancelled_job_did_nothing(make_sandbox):
@@ -17,11 +21,7 @@ def test_a_cancelled_job_did_nothing(make_sandbox):
     sandbox = make_sandbox(limits=False, job_seconds=8, job_end="cancelled", clock=lambda: now[0])
     caller = Caller(sandbox.url)
     paths = [
-        f"{path}/{caller.post(path, body).json()['data']['id']}"
-        for path, body in (
-            (JOBS, job([{"email": "a@example.com"}])),
-            (SUPPRESS, suppression(SUPPRESS, ["a@example.com"])),
-        )
+        f"{path}/{caller.post(path, job(path, 'a@example.com')).json()['data']['id']}" for path in (JOBS, SUPPRESS)
     ]
     seen = []
     for moment in (1, 3, 9):
@@ -43,9 +43,9 @@ def test_a_job_may_never_begin(make_sandbox):
     now = [1_800_000_000.0]
     sandbox = make_sandbox(limits=False, job_end="never", clock=lambda: now[0])
     caller = Caller(sandbox.url)
-    job_id = caller.post(JOBS, job([{"email": "a@example.com"}])).json()["data"]["id"]
+    job_id = caller.post(JOBS, job(JOBS, "a@example.com")).json()["data"]["id"]
     sandbox.store.job_end = "complete"
-    other_id = caller.post(JOBS, job([{"email": "b@example.com"}])).json()["data"]["id"]
+    other_id = caller.post(JOBS, job(JOBS, "b@example.com")).json()["data"]["id"]
     now[0] += 10**8
     shown = [caller.get(f"{JOBS}/{one}").json()["data"]["attributes"] for one in (job_id, other_id)]
     assert [(one["status"], one["started_at"] is None) for one in shown] == [("queued", True), ("complete", False)]
