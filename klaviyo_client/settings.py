@@ -96,7 +96,9 @@ def _plain(value: Any) -> Any:
 
 
 def _number(value: Any, schema: Mapping[str, Any]) -> Any:
-    kind = {"number": float, "integer": int}.get(schema.get("type", ""))
+    kinds = {"number": float, "integer": int}
+    name = schema.get("type")
+    kind = kinds.get(name) if isinstance(name, str) else None
     if not isinstance(value, str) or kind is None:
         return value
     try:
