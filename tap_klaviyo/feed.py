@@ -21,8 +21,8 @@ from tap_klaviyo.details import Details
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.lanes import Lanes, Order
 from tap_klaviyo.lines import Lines, lines_of
-from tap_klaviyo.model import Collection, Detail, Resource, Slice
-from tap_klaviyo.paths import OWN, Source, sources
+from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
+from tap_klaviyo.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.reader import Reading, no_times
 from tap_klaviyo.roots import ACCOUNT, PARENT, led_to, requirements
 from tap_klaviyo.shaping import Selected, Shaped, Shaper
@@ -67,6 +67,7 @@ class Account:
         collections: every collection there is, by name.
         reread: names of the collections that are read whole although they have a bookmark.
         event_metrics: the metrics whose events are wanted, as ``metrics.chosen`` takes them; empty for all.
+        without: collection -> what of it no table is to have.
         concurrency: how many answers to wait for at once.
         lanes: processes that shape the pages of a collection that one core cannot keep up with; 0 for none.
         glance: read only the first resource of each collection, to see whether it can be read.
@@ -79,6 +80,7 @@ class Account:
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
+    without: Mapping[str, Mark] = field(default_factory=dict)
     concurrency: int = 8
     lanes: int = 0
     glance: bool = False
@@ -98,7 +100,13 @@ class Account:
         """
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
-        order = Order(collection, self._wanted(collection, starts), self._account(collection), self.client.api_url)
+        order = Order(
+            collection,
+            self._wanted(collection, starts),
+            self._account(collection),
+            self.client.api_url,
+            self.without.get(collection.name),
+        )
         shaper = order.shaper()
         details = Details(shaper.details, self._detail_pages, partial(self._detail_denied, collection))
         slices = self._slices(collection, since)
@@ -231,6 +239,8 @@ class Account:
     def _needs(self, collection: Collection) -> list[Source]:
         """What the selected columns need of the collection, and what others ask of it."""
         needs = list(metrics.NEEDS) if collection.name == metrics.COLLECTION and self.event_metrics else []
+        if mark := self.without.get(collection.name):
+            needs.append(parse_source(mark.path))
         for entry in self.selected:
             found = requirements(entry.table, sources(entry.schema, entry.columns).values())
             if entry.table.collection == collection:

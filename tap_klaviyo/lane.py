@@ -20,7 +20,7 @@ from tap_klaviyo.tables import COLLECTIONS, TABLES
 def _found(names: ByNames) -> Order:
     by_name = {table.name: table for table in TABLES}
     tables = [Selected(by_name[name], schemas.load(name), columns, since) for name, columns, since in names.tables]
-    return Order(COLLECTIONS[names.collection], tables, names.account, names.api_url)
+    return Order(COLLECTIONS[names.collection], tables, names.account, names.api_url, names.without)
 
 
 def work(source: IO[bytes], sink: IO[bytes]) -> None:

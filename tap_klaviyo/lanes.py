@@ -18,7 +18,7 @@ from typing import IO, Any
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.frontier import Taken
 from tap_klaviyo.lines import Lines
-from tap_klaviyo.model import Collection, Resource, Slice
+from tap_klaviyo.model import Collection, Mark, Resource, Slice
 from tap_klaviyo.shaping import Faults, Knowledge, Selected, Shaper
 from tap_klaviyo.slices import text_of
 
@@ -32,21 +32,23 @@ class Order:
         tables: its tables that are wanted.
         account: the account itself, for columns that read it.
         api_url: where the pages come from.
+        without: what no table is to have.
     """
 
     collection: Collection
     tables: Sequence[Selected]
     account: Resource | None
     api_url: str
+    without: Mark | None = None
 
     def shaper(self) -> Shaper:
         """Makes the rows."""
-        return Shaper(self.collection, self.tables, self.account)
+        return Shaper(self.collection, self.tables, self.account, self.without)
 
     def by_names(self) -> ByNames:
         """The order in names, which fit through a pipe; tables hold functions, which do not."""
         tables = tuple((entry.table.name, entry.columns, entry.since) for entry in self.tables)
-        return ByNames(self.collection.name, tables, self.account, self.api_url)
+        return ByNames(self.collection.name, tables, self.account, self.api_url, self.without)
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ class ByNames:
     tables: tuple[tuple[str, tuple[str, ...], str | None], ...]
     account: Resource | None
     api_url: str
+    without: Mark | None
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,14 @@ class Collection:
 
 
 @dataclass(frozen=True)
+class Mark:
+    """What tells resources of a collection from its others: their value at a path is this one."""
+
+    path: str
+    value: str
+
+
+@dataclass(frozen=True)
 class Root:
     """A value that columns' paths can start from, besides ``own``, ``included``, ``parent``, ``pass`` and ``account``.
 

@@ -38,6 +38,15 @@ SETTINGS: dict[str, Any] = {
                 "stands for the one with Text Message, too. By default all."
             ),
         },
+        "exclude_pushed_events": {
+            "type": "boolean",
+            "default": False,
+            "title": "Without pushed events",
+            "description": (
+                "Leave out the events that target-klaviyo recorded, so that what came out of a warehouse does not come "
+                "back into it."
+            ),
+        },
         "reread": {
             "type": "array",
             "items": {"type": "string", "enum": [name for name, found in COLLECTIONS.items() if found.bookmark]},

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from klaviyo_client.pages import Page
-from tap_klaviyo.model import Collection, Detail, Resource, Slice, Table
-from tap_klaviyo.paths import follower, parse_source
+from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
+from tap_klaviyo.paths import OWN, follower, parse_source
 from tap_klaviyo.projection import Projection
 from tap_klaviyo.roots import ACCOUNT, PARENT, PASS
 from tap_klaviyo.slices import owned
@@ -69,11 +69,19 @@ class Shaper:
         collection: what the pages are of.
         tables: its tables that are wanted.
         account: the account itself, for columns that read it.
+        without: what no table is to have; it still counts among a page's times and resources.
     """
 
-    def __init__(self, collection: Collection, tables: Sequence[Selected], account: Resource | None = None) -> None:
+    def __init__(
+        self,
+        collection: Collection,
+        tables: Sequence[Selected],
+        account: Resource | None = None,
+        without: Mark | None = None,
+    ) -> None:
         self._bookmark = collection.bookmark
         self._account = account
+        self._without = without
         self._since = {entry.table.name: entry.since for entry in tables}
         self._projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
 
@@ -94,11 +102,16 @@ class Shaper:
             return knowledge.known(detail.name, wanted(detail, rows, page))
 
         given = {PARENT: part.parent, PASS: part.constants, ACCOUNT: self._account}
+        taken, times = page.data[own.start : own.stop], times[own.start : own.stop]
+        kept, their_times = taken, times
+        if self._without is not None:
+            places = _unmarked(taken, self._without, page)
+            kept, their_times = [taken[at] for at in places], [times[at] for at in places]
         rows = {}
         for name, projection in self._projections.items():
-            chosen = self._chosen(name, page.data, times, own)
+            chosen = self._chosen(name, kept, their_times)
             rows[name] = projection.rows(chosen, page, given, look_up) if chosen else []
-        return Shaped(rows, times[own.start : own.stop], page.data[own.start : own.stop])
+        return Shaped(rows, times, taken)
 
     def faults(self) -> Faults:
         """What was found wrong since this was asked last."""
@@ -122,14 +135,12 @@ class Shaper:
             for line in projection.complaints():
                 yield f"{name}{line}"
 
-    def _chosen(
-        self, table: str, resources: Sequence[Resource], times: Sequence[str | None], own: range
-    ) -> Sequence[Resource]:
+    def _chosen(self, table: str, kept: Sequence[Resource], times: Sequence[str | None]) -> Sequence[Resource]:
         """What of a page a table is to have: a sibling that is behind has not to be waited for with old rows."""
         since = self._since[table]
         if since is None:
-            return resources[own.start : own.stop]
-        return [resources[at] for at in own if (found := times[at]) is None or found >= since]
+            return kept
+        return [found for found, time in zip(kept, times, strict=True) if time is None or time >= since]
 
     def _time(self, resource: Resource) -> str | None:
         if self._bookmark is None:
@@ -138,6 +149,12 @@ class Shaper:
             return as_datetime((resource.get("attributes") or {}).get(self._bookmark))
         except Unfit:
             return None
+
+
+def _unmarked(resources: Sequence[Resource], mark: Mark, page: Page) -> list[int]:
+    """The places of the resources that do not bear the mark."""
+    value = follower(parse_source(mark.path))
+    return [at for at, resource in enumerate(resources) if value({OWN: resource}, page) != mark.value]
 
 
 def wanted(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> dict[str, list[str]]:

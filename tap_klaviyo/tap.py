@@ -33,6 +33,7 @@ from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, S
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, TABLES
+from tap_klaviyo.tables.events import EVENTS, PUSHED
 
 
 class WholeWriter(MsgSpecWriter):
@@ -153,6 +154,7 @@ class TapKlaviyo(Tap):
             collections=COLLECTIONS,
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
+            without={EVENTS.name: PUSHED} if self.config.get("exclude_pushed_events") else {},
             concurrency=self.config.get("concurrency", CONCURRENCY),
             lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
             glance=self._is_test,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_klaviyo.model import Collection, Detail, Root, Table, each
+from tap_klaviyo.model import Collection, Detail, Mark, Root, Table, each
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.shapes import distinct, numbered
 
@@ -10,6 +10,8 @@ METRICS = Collection("metrics", "get_metrics", "metric")
 EVENTS = Collection("events", "get_events", "event", bookmark="datetime")
 
 _PROPERTIES = "/attributes/event_properties"
+# What target-klaviyo writes into every event that it records; a test holds both to the same words.
+PUSHED = Mark(f"{_PROPERTIES}/pushed_by", "target-klaviyo")
 _ATTRIBUTIONS = ("included:attributions#", f"{_PROPERTIES}/$attribution")
 _SENT = Detail(
     "sent",
