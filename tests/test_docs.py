@@ -44,6 +44,16 @@ def test_the_page_of_tables_is_made_of_the_schemas() -> None:
     assert all(f"\n## {table.name}\n" in page for table in TABLES)
 
 
+def test_the_page_of_actions_is_made_of_the_catalogue() -> None:
+    """`python scripts/update_actions.py` brings it up to date; it shows the example of each action that has one."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "update_actions.py", "--check"], check=False)
+    assert done.returncode == 0, "docs/actions.md differs from the actions and their contracts"
+    page = (ROOT / "docs" / "actions.md").read_text()
+    for action in ACTIONS:
+        assert f"\n## {action}\n" in page
+        assert (f"](../examples/{action}.jsonl)" in page) is (ROOT / "examples" / f"{action}.jsonl").exists()
+
+
 def test_every_action_is_in_the_readme() -> None:
     """Each action and the streams that take it by name."""
     expected = {action.name: ", ".join(f"`{stream}`" for stream in action.streams) for action in ACTIONS.values()}

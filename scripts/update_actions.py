@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Write docs/actions.md from the catalogue of actions, their contracts and the facts about Klaviyo's operations.
+
+python scripts/update_actions.py            # write the page
+python scripts/update_actions.py --check    # write nothing, fail when it differs
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGE = ROOT / "docs" / "actions.md"
+sys.path.insert(0, str(ROOT))
+
+from klaviyo_client.operations import Operation, operation  # noqa: E402 - the checkout's own packages
+from tap_klaviyo import schemas  # noqa: E402
+from tap_klaviyo.tables import TABLES  # noqa: E402
+from target_klaviyo import contracts  # noqa: E402
+from target_klaviyo.actions import ACTIONS  # noqa: E402
+from target_klaviyo.model import Action  # noqa: E402
+
+Schema = Mapping[str, Any]
+
+INTRODUCTION = """\
+# Actions
+
+<!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/operations.json. -->
+
+An action is something that `target-klaviyo` does with a record. Some streams take an action by their name alone; for
+any other the setting `streams` names it, with its options. Two options are every action's: `mapping` says where a field
+comes from (field -> column, path into one, or `{"value": a constant}`), and `unknown_columns` whether columns that are
+no field become custom properties (`properties`, the default) or are left out (`drop`).
+
+**Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
+A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads
+them; `_sdc_*` always are among them. **At once**: what one request holds at most.
+
+| Action | Does | Stream that takes it by name |
+|---|---|---|
+"""
+
+# How an action's options lead to calls beside its own.
+LIST_CALLS = {"list": ("get_lists", "to find the list"), "create_list": ("create_list", "to make one")}
+
+
+def section(action: Action) -> Iterator[str]:
+    """What a user has to know of an action."""
+    contract = contracts.load(action.name).schema
+    op = operation(action.operation)
+    yield f"\n## {action.name}\n\n{action.summary}\n\n"
+    yield f"- Stream: {_quoted(action.streams) or 'any that the setting `streams` gives this action'}\n"
+    if action.parts is not None:
+        yield "- Made of other actions, which are done with a record one after the other, each within its own limits\n"
+    yield f"- Operation: `{op.method} {op.path}` ({_rates(op)}), {_scopes(op)}\n"
+    yield from (f"- {line}\n" for line in other_calls(action))
+    if action.parts is None:
+        yield f"- At once: {size(action)}\n"
+    yield from (f"- {line}\n" for line in demands(action, contract))
+    yield from (f"- {line}\n" for line in fitted(action))
+    if (ROOT / example(action)).exists():
+        yield f"- Example: [{example(action)}](../{example(action)})\n"
+    if action.options:
+        yield "\n| Option | Type | Default | What it does |\n|---|---|---|---|\n"
+        yield from (_line(*cells) for cells in options(action))
+    yield f"\n{contract['description']}\n\n"
+    yield "| Field | Type | Columns | What it is |\n|---|---|---|---|\n"
+    yield from (_line(*cells) for cells in fields(contract["properties"]))
+
+
+def example(action: Action) -> str:
+    """The file of records to try the action with, where there is one."""
+    return f"examples/{action.name}.jsonl"
+
+
+def size(action: Action) -> str:
+    """What is sent at once, at most."""
+    rows = f"{action.max_items:,} rows" if action.max_items > 1 else "1 row"
+    whole = f", {action.max_bytes:,} bytes" if action.max_bytes else ""
+    each = f", {action.max_item_bytes:,} bytes for each row" if action.max_item_bytes else ""
+    return rows + whole + each
+
+
+def other_calls(action: Action) -> Iterator[str]:
+    """Calls beside the action's own, and what they need."""
+    for name, purpose in (
+        (f"get_{action.operation}_job", "to follow its jobs"),
+        (f"get_errors_for_{action.operation}_job", "to read their errors"),
+    ):
+        if name in _called():
+            yield _besides(name, purpose)
+    for option, (name, purpose) in LIST_CALLS.items():
+        if option in action.options:
+            yield _besides(name, purpose)
+
+
+def _besides(name: str, purpose: str) -> str:
+    op = operation(name)
+    return f"Besides: `{op.method} {op.path}` {purpose}, {_scopes(op)}"
+
+
+@cache
+def _called() -> frozenset[str]:
+    """The operations that the target names: that Klaviyo has jobs to follow does not say that they are followed."""
+    texts = [path.read_text("utf-8") for path in (ROOT / "target_klaviyo").rglob("*.py")]
+    names = (f"get_{kind}{action.operation}_job" for action in ACTIONS.values() for kind in ("", "errors_for_"))
+    return frozenset(name for name in names if any(f'"{name}"' in text for text in texts))
+
+
+def demands(action: Action, contract: Schema) -> Iterator[str]:
+    """What a record must have, and what is never sent of it."""
+    if found := needs(contract):
+        yield f"Needs: {'; '.join(found)}"
+    if action.needs_list:
+        yield "Needs a list: the record's own, or the option `list`"
+    if ignored := contract.get("x-ignored-columns"):
+        yield f"Never sent: {_quoted(ignored)}"
+
+
+def needs(schema: Schema) -> list[str]:
+    """The fields that a schema requires, in words."""
+    found = [f"`{name}`" for name in schema.get("required", ())]
+    for part in schema.get("allOf", ()):
+        found += needs(part)
+    for rule, words in (("anyOf", "one or more of"), ("oneOf", "exactly one of")):
+        choices = [" with ".join(needs(choice)) for choice in schema.get(rule, ())]
+        if choices and all(choices):
+            found.append(f"{words} {', '.join(choices)}" if len(choices) > 1 else choices[0])
+    for name, others in schema.get("dependentRequired", {}).items():
+        found.append(f"{_quoted(others)} beside `{name}`")
+    return found
+
+
+def fitted(action: Action) -> Iterator[str]:
+    """What is meant by streams that the tap wrote."""
+    for table in TABLES:
+        if found := action.fitted(frozenset(schemas.load(table.name)["properties"])):
+            meant = ", ".join(f"`{name}: {_json(value)}`" for name, value in found.items())
+            yield f"A stream with the columns of tap-klaviyo's `{table.name}`: {meant}, unless its entry says otherwise"
+
+
+def options(action: Action) -> Iterator[tuple[str, ...]]:
+    """Name, type, default and description of each option."""
+    for name, schema in action.options.items():
+        default = f"`{_json(schema['default'])}`" if "default" in schema else ""
+        yield f"`{name}`", kind_of(schema), default, schema["description"]
+
+
+def fields(properties: Schema, above: tuple[str, ...] = (), *, by_name: bool = True) -> Iterator[tuple[str, ...]]:
+    """Name, type, columns and description of each field, those inside of others after these."""
+    for name, entry in properties.items():
+        path = (*above, name)
+        reached = by_name and entry.get("x-by-name", True)
+        columns = _quoted(("_".join(path), *entry.get("x-names", ()))) if reached else "by mapping"
+        yield f"`{'.'.join(path)}`", kind_of(entry), columns, entry.get("description", "")
+        yield from fields(entry.get("properties", {}), path, by_name=reached)
+        elements = entry.get("items", {}).get("properties", {})
+        for cells in fields(elements, (*above, f"{name}[]")):
+            yield *cells[:2], "in each element", cells[3]
+
+
+def kind_of(schema: Schema) -> str:
+    """A schema's type, in words."""
+    if "enum" in schema:
+        return " or ".join(f"`{value}`" for value in schema["enum"])
+    kinds = schema.get("type", "any")
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    words = [f"list of {kind_of(schema['items'])}" if kind == "array" and "items" in schema else kind for kind in kinds]
+    return " or ".join(words)
+
+
+def _rates(op: Operation) -> str:
+    daily = f", {op.daily} a day" if op.daily else ""
+    return f"{op.burst} a second, {op.steady} a minute{daily}"
+
+
+def _scopes(op: Operation) -> str:
+    return f"scope {' and '.join(f'`{scope}`' for scope in op.scopes)}" if op.scopes else "no scope"
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _json(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
+
+
+def page() -> str:
+    parts = [INTRODUCTION]
+    parts += [
+        _line(f"[{action.name}](#{action.name})", action.summary, _quoted(action.streams))
+        for action in ACTIONS.values()
+    ]
+    for action in ACTIONS.values():
+        parts += section(action)
+    return "".join(parts)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when the page differs")
+    if parser.parse_args().check:
+        return int(not PAGE.exists() or PAGE.read_text("utf-8") != page())
+    PAGE.write_text(page(), "utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""What the script for docs/actions.md makes of actions and contracts that are not in the catalogue yet."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from target_klaviyo import contracts
+from target_klaviyo.actions import ACTIONS
+from target_klaviyo.model import Action
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "update_actions.py"
+
+
+@pytest.fixture(scope="module")
+def script() -> Any:
+    spec = importlib.util.spec_from_file_location("update_actions", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def section(script: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Action], str]:
+    """The section of an action whose contract is that of upsert_profile."""
+    contract = contracts.load("upsert_profile")
+    monkeypatch.setattr(contracts, "load", lambda _name: contract)
+    return lambda action: "".join(script.section(action))
+
+
+def test_an_action_made_of_others(section: Callable[[Action], str]) -> None:
+    """It sends nothing itself, so no size of a request is said; no stream takes it by name, no option is its own."""
+    text = section(Action("order", "Several things.", "create_event", parts=lambda _fields, _context: ()))
+
+    assert "- Made of other actions" in text
+    assert "- Stream: any that the setting `streams` gives" in text
+    assert "- Operation: `POST /api/events` (350 a second, 3500 a minute), scope `events:write`" in text
+    assert "At once" not in text
+    assert "| Option |" not in text
+    assert "Besides" not in text
+
+
+def test_an_action_of_single_requests(section: Callable[[Action], str]) -> None:
+    """What Klaviyo takes one by one is said to be so; what the action bounds itself goes before Klaviyo's maximum."""
+    one = Action("one", "One.", "create_or_update_profile")
+    assert "- At once: 1 row, 100,000 bytes\n" in section(one)
+    assert "- At once: 50 rows, 5,000,000 bytes, 100,000 bytes for each row\n" in section(
+        Action("some", "Some.", "bulk_import_profiles", max_rows=50)
+    )
+
+
+def test_jobs_are_besides_only_where_the_target_follows_them(script: Any) -> None:
+    """Klaviyo has jobs for suppressions, too; an option `list` costs calls of its own."""
+    plain = replace(ACTIONS["upsert_profile"], options={})
+    assert [line.split("`")[1] for line in script.other_calls(plain)] == [
+        "GET /api/profile-bulk-import-jobs/{job_id}",
+        "GET /api/profile-bulk-import-jobs/{id}/import-errors",
+    ]
+    listed = Action("listed", "To a list.", "create_event", options={"list": {}, "create_list": {}})
+    assert [line.split("`")[1] for line in script.other_calls(listed)] == ["GET /api/lists", "POST /api/lists"]
+
+
+def test_an_example_is_linked_when_it_is_there(
+    script: Any, section: Callable[[Action], str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Only then."""
+    action = Action("one", "One.", "create_event")
+    assert "Example" not in section(action)
+    (tmp_path / "examples").mkdir()
+    (tmp_path / "examples" / "one.jsonl").touch()
+    monkeypatch.setattr(script, "ROOT", tmp_path)
+    assert "- Example: [examples/one.jsonl](../examples/one.jsonl)\n" in section(action)
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [
+        ({}, []),
+        ({"required": ["metric"], "anyOf": [{"required": ["a"]}, {"required": ["b", "c"]}]},
+         ["`metric`", "one or more of `a`, `b` with `c`"]),
+        ({"oneOf": [{"required": ["a"]}, {"required": ["b"]}]}, ["exactly one of `a`, `b`"]),
+        ({"allOf": [{"required": ["a"]}, {"anyOf": [{"required": ["b"]}]}]}, ["`a`", "`b`"]),
+        ({"dependentRequired": {"a": ["b", "c"]}}, ["`b`, `c` beside `a`"]),
+        # A choice that demands no field leaves everything open.
+        ({"anyOf": [{"required": ["a"]}, {"properties": {}}]}, []),
+    ],
+)  # fmt: skip
+def test_what_a_record_needs_in_words(script: Any, schema: dict[str, Any], words: list[str]) -> None:
+    """Required fields, choices among them, and those that others bring about."""
+    assert script.needs(schema) == words
+
+
+def test_fields_and_the_columns_that_reach_them(script: Any) -> None:
+    """Nested ones by flat names, some by mapping only with all that is below, elements of a list by themselves."""
+    properties = {
+        "email": {"type": "string", "x-names": ["$email"], "description": "E-mail."},
+        "place": {"type": ["object", "null"], "properties": {"city": {"type": "string", "x-names": ["$city"]}}},
+        "hidden": {"type": "object", "x-by-name": False, "properties": {"kind": {"enum": ["a", "b"]}}},
+        "items": {"type": "array", "items": {"type": "object", "properties": {"sku": {"type": "string"}}}},
+    }
+    assert list(script.fields(properties)) == [
+        ("`email`", "string", "`email`, `$email`", "E-mail."),
+        ("`place`", "object or null", "`place`", ""),
+        ("`place.city`", "string", "`place_city`, `$city`", ""),
+        ("`hidden`", "object", "by mapping", ""),
+        ("`hidden.kind`", "`a` or `b`", "by mapping", ""),
+        ("`items`", "list of object", "`items`", ""),
+        ("`items[].sku`", "string", "in each element", ""),
+    ]
