@@ -40,7 +40,7 @@ no field become custom properties (`properties`, the default) or are left out (`
 
 **Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
 A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads
-them; `_sdc_*` always are among them. **At once**: what one request holds at most.
+them; `_sdc_*` always are among them. **At once**: what is taken together at most; bytes are those of one request.
 
 | Action | Does | Stream that takes it by name |
 |---|---|---|
@@ -81,7 +81,10 @@ def example(action: Action) -> str:
 
 def size(action: Action) -> str:
     """What is sent at once, at most."""
-    rows = f"{action.max_items:,} rows" if action.max_items > 1 else "1 row"
+    request = min(operation(action.operation).max_items or 1, action.max_items)
+    rows = "1 row" if action.max_items == 1 else f"{action.max_items:,} rows"
+    if request < action.max_items:
+        rows += f" in requests of {request:,}"
     whole = f", {action.max_bytes:,} bytes" if action.max_bytes else ""
     each = f", {action.max_item_bytes:,} bytes for each row" if action.max_item_bytes else ""
     return rows + whole + each

@@ -54,6 +54,7 @@ def test_an_action_of_single_requests(section: Callable[[Action], str]) -> None:
     assert "- At once: 50 rows, 5,000,000 bytes, 100,000 bytes for each row\n" in section(
         Action("some", "Some.", "bulk_import_profiles", max_rows=50)
     )
+    assert "- At once: 500 rows in requests of 1, 100,000 bytes\n" in section(replace(one, max_rows=500))
 
 
 def test_jobs_are_besides_only_where_the_target_follows_them(script: Any) -> None:
