@@ -9,13 +9,13 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.client import Reply
-from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import Refused
 from klaviyo_client.operations import operation
 from target_klaviyo import outcomes
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, attempt, by_list, is_about_rows
 from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.waiting import ended
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -23,8 +23,6 @@ IMPORT = "bulk_import_profiles"
 # Klaviyo asks not to import small numbers in bulk, and so many single requests (75 a second) take less time than
 # a job, its first poll and its answer.
 FEW = 20
-_FIRST_WAIT = 0.25
-_LONGEST_WAIT = 15.0
 
 
 def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
@@ -95,7 +93,7 @@ def _is_repeatable(units: Sequence[Unit]) -> bool:
 def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
     """Wait for the job and read what became of its rows."""
     job_id = reply.document["data"]["id"]
-    job = _ended(session, job_id)
+    job = ended(session, "get_bulk_import_profiles_job", job_id, "import job")
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
         for unit in units:
@@ -114,25 +112,6 @@ def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator
             len(units),
         )
     yield from verdicts.settled
-
-
-def _ended(session: Session, job_id: str) -> Mapping[str, Any]:
-    """The job's attributes once it is complete or cancelled."""
-    clock = session.client.clock
-    deadline = clock.monotonic() + session.job_timeout
-    pause = _FIRST_WAIT
-    while True:
-        document = session.client.call("get_bulk_import_profiles_job", path={"job_id": job_id}).document
-        job: Mapping[str, Any] = document["data"]["attributes"]
-        if job["status"] in ("complete", "cancelled"):
-            return job
-        if clock.monotonic() + pause > deadline:
-            raise Incomplete(
-                f"import job {job_id} is still {job['status']} after {session.job_timeout:g} s (job_timeout); "
-                "run again, which repeats nothing that was done"
-            )
-        clock.sleep(pause)
-        pause = min(pause * 2, _LONGEST_WAIT)
 
 
 def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
