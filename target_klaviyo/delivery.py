@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from klaviyo_client.client import KlaviyoClient, Reply
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge
 from target_klaviyo import outcomes
 from target_klaviyo.lists import Lists
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
+
+T = TypeVar("T")
+Blame = Callable[[Refused, Sequence[Unit]], dict[int, Outcome]]
 
 # Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
 _ABOUT_ROWS = (400, 404, 409, 422)
@@ -35,7 +39,7 @@ class Session:
 
 
 @dataclass
-class Attempt:
+class Attempt(Generic[T]):
     """What became of the units of one request, and of those that it was cut into.
 
     Attributes:
@@ -43,7 +47,7 @@ class Attempt:
         settled: the units that it refused.
     """
 
-    taken: list[tuple[list[Unit], Reply]] = field(default_factory=list)
+    taken: list[tuple[list[Unit], T]] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
 
 
@@ -57,14 +61,29 @@ def is_about_rows(refused: Refused) -> bool:
     return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
 
 
-def attempt(units: Sequence[Unit], send: Callable[[Sequence[Unit]], Reply]) -> Attempt:
+def alone(row: Row) -> Unit:
+    """The row as an item of its own."""
+    return Unit((row,), row.payload, row.body)
+
+
+def pointed_at(refused: Refused, part: Sequence[Unit]) -> dict[int, Outcome]:
+    """Position -> rejection, for the units that the refusal points at."""
+    return outcomes.blamed(refused, len(part))
+
+
+def attempt(units: Sequence[Unit], send: Callable[[Sequence[Unit]], T], blame: Blame = pointed_at) -> Attempt[T]:
     """Send the units in as few requests as Klaviyo lets us.
+
+    Args:
+        units: at least one.
+        send: sends some of them at once.
+        blame: which of them a refusal names, by their position.
 
     Raises:
         Refused: the refusal is not about the rows, or nothing is ever taken.
         Unavailable: Klaviyo cannot be reached.
     """
-    done = Attempt()
+    done: Attempt[T] = Attempt()
     waiting = [list(units)]
     refusals = 0
     while waiting:
@@ -75,18 +94,18 @@ def attempt(units: Sequence[Unit], send: Callable[[Sequence[Unit]], Reply]) -> A
             refusals += 1
             if not is_about_rows(refused) or (refusals >= _HOPELESS and not done.taken):
                 raise
-            rejected, again = _judged(part, refused)
+            rejected, again = _judged(part, refused, blame)
             done.settled += rejected
             waiting += reversed(again)
     return done
 
 
-def _judged(part: list[Unit], refused: Refused) -> tuple[list[Settled], list[list[Unit]]]:
+def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[Settled], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
     if outcomes.blames_list(refused) or refused.status == 404:
         return _all(part, outcomes.refusal(refused)), []
-    blamed = outcomes.blamed(refused, len(part))
+    blamed = blame(refused, part)
     if blamed and not isinstance(refused, TooLarge):
         rest = [unit for index, unit in enumerate(part) if index not in blamed]
         return [(part[index], outcome) for index, outcome in blamed.items()], [rest] if rest else []
@@ -115,5 +134,5 @@ def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | Non
         try:
             found.append((None if ref is None else session.lists.id_of(ref), members))
         except Unfit as unfit:
-            lost += _all([Unit((row,), row.payload, row.body) for row in members], unfit.outcome)
+            lost += _all([alone(row) for row in members], unfit.outcome)
     return found, lost
