@@ -37,7 +37,7 @@ def test_everybody_is_removed_in_requests_of_a_thousand() -> None:
     assert {outcome.kind for outcome in settled(session, "list_members", rows)} == {Kind.DELIVERED}
     ids = [removed(request) for request in writes(wire)]
     assert [len(part) for part in ids] == [1000, 1000, 50]
-    assert sorted(sum(ids, [])) == sorted(account.profiles)
+    assert sorted(key for part in ids for key in part) == sorted(account.profiles)
 
 
 def test_a_person_of_two_records_is_removed_once() -> None:
@@ -98,7 +98,9 @@ def test_a_list_that_vanished_rejects_its_own_rows_only() -> None:
 
     account = People(crowd(2), {"LIST01": set(), "GONE01": set()}, write)
     session, _ = scripted_session(account)
-    found = ({**person, "list_id": name} for person, name in zip(account.profiles.values(), account.members))
+    found = (
+        {**person, "list_id": name} for person, name in zip(account.profiles.values(), account.members, strict=True)
+    )
     kinds = [outcome.kind for outcome in settled(session, "list_members", rows_of(REMOVE, *found))]
     assert kinds == [Kind.DELIVERED, Kind.REJECTED]
 
