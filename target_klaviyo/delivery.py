@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge
 from target_klaviyo import outcomes
-from target_klaviyo.lists import Lists
+from target_klaviyo.lists import Leavers, Lists
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
 
 T = TypeVar("T")
@@ -33,6 +33,7 @@ class Session:
     client: KlaviyoClient
     job_timeout: float
     lists: Lists = field(init=False)
+    leavers: Leavers = field(init=False, default_factory=Leavers)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", Lists(self.client))
