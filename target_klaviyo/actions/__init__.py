@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 from target_klaviyo.actions.consents import SUBSCRIBE, UNSUBSCRIBE
+from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
+from target_klaviyo.actions.suppressions import SUPPRESS, UNSUPPRESS
 from target_klaviyo.model import Action
 
-ACTIONS: dict[str, Action] = {action.name: action for action in (UPSERT_PROFILE, LIST_MEMBERS, SUBSCRIBE, UNSUBSCRIBE)}
+ACTIONS: dict[str, Action] = {
+    action.name: action
+    for action in (
+        UPSERT_PROFILE,
+        LIST_MEMBERS,
+        SUBSCRIBE,
+        UNSUBSCRIBE,
+        SUPPRESS,
+        UNSUPPRESS,
+        DELETE_PROFILE,
+    )
+}
