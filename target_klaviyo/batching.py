@@ -90,11 +90,17 @@ class _Wave:
 
 
 def merged(earlier: Record, later: Record) -> dict[str, Any]:
-    """What two upserts of one profile come to: later values win; location and custom properties are merged by name."""
+    """What two writes about one profile come to: later values win.
+
+    Location and custom properties are merged by name, subscriptions by channel and kind.
+    """
     made = {**earlier, **later}
     attributes = {**earlier["attributes"], **later["attributes"]}
     for name in ("location", "properties"):
         if name in earlier["attributes"] and name in later["attributes"]:
             attributes[name] = {**earlier["attributes"][name], **later["attributes"][name]}
+    if "subscriptions" in earlier["attributes"] and "subscriptions" in later["attributes"]:
+        before, after = earlier["attributes"]["subscriptions"], later["attributes"]["subscriptions"]
+        attributes["subscriptions"] = {name: {**before.get(name, {}), **after.get(name, {})} for name in before | after}
     made["attributes"] = attributes
     return made

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from klaviyo_client.client import KlaviyoClient, Reply
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo import outcomes
-from target_klaviyo.lists import Lists
+from target_klaviyo.lists import Leavers, Lists
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
 from target_klaviyo.watch import Watch
+
+T = TypeVar("T")
+Blame = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
 
 # Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
 _ABOUT_ROWS = (400, 404, 409, 422)
@@ -31,6 +35,7 @@ class Session:
     job_timeout: float
     lists: Lists = field(init=False)
     watch: Watch = field(init=False)
+    leavers: Leavers = field(init=False, default_factory=Leavers)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", Lists(self.client))
@@ -38,7 +43,7 @@ class Session:
 
 
 @dataclass
-class Attempt:
+class Attempt(Generic[T]):
     """What became of the units of one request, and of those that it was cut into.
 
     Attributes:
@@ -46,7 +51,7 @@ class Attempt:
         settled: the units that it refused.
     """
 
-    taken: list[tuple[list[Unit], Reply]] = field(default_factory=list)
+    taken: list[tuple[list[Unit], T]] = field(default_factory=list)
     settled: list[Settled] = field(default_factory=list)
 
 
@@ -60,23 +65,27 @@ def is_about_rows(refused: Refused) -> bool:
     return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
 
 
-Blamed = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
 OneByOne = Callable[[Sequence[Unit]], list[Settled]]
+
+
+def alone(row: Row) -> Unit:
+    """The row as an item of its own."""
+    return Unit((row,), row.payload, row.body)
 
 
 def attempt(
     units: Sequence[Unit],
-    send: Callable[[Sequence[Unit]], Reply],
+    send: Callable[[Sequence[Unit]], T],
     *,
-    blamed: Blamed = outcomes.blamed,
+    blame: Blame = outcomes.blamed,
     one_by_one: OneByOne | None = None,
-) -> Attempt:
+) -> Attempt[T]:
     """Send the units in as few requests as Klaviyo lets us.
 
     Args:
-        units: what to send.
-        send: sends some of them in one request.
-        blamed: a refusal, the units of its request -> position of each that is to blame, and its outcome.
+        units: at least one.
+        send: sends some of them at once.
+        blame: which of them a refusal names, by their position, and what becomes of each.
         one_by_one: sends units where a request was refused and none is to blame, or its answer was lost. Without it
             the first are bisected, and the second end the run.
 
@@ -84,7 +93,7 @@ def attempt(
         Refused: the refusal is not about the rows, or nothing is ever taken.
         Unavailable: Klaviyo cannot be reached.
     """
-    done = Attempt()
+    done: Attempt[T] = Attempt()
     waiting = [list(units)]
     refusals = 0
     while waiting:
@@ -95,7 +104,7 @@ def attempt(
             refusals += 1
             if not is_about_rows(refused) or (refusals >= _HOPELESS and not done.taken):
                 raise
-            rejected, again = _judged(part, refused, blamed)
+            rejected, again = _judged(part, refused, blame)
             done.settled += rejected
             if one_by_one is not None and not rejected and not isinstance(refused, TooLarge):
                 done.settled += one_by_one(part)
@@ -108,15 +117,15 @@ def attempt(
     return done
 
 
-def _judged(part: list[Unit], refused: Refused, blamed: Blamed) -> tuple[list[Settled], list[list[Unit]]]:
+def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[Settled], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
     if outcomes.blames_list(refused) or refused.status == 404:
         return _all(part, outcomes.refusal(refused)), []
-    found = blamed(refused, part)
-    if found and not isinstance(refused, TooLarge):
-        rest = [unit for index, unit in enumerate(part) if index not in found]
-        return [(part[index], outcome) for index, outcome in found.items()], [rest] if rest else []
+    blamed = blame(refused, part)
+    if blamed and not isinstance(refused, TooLarge):
+        rest = [unit for index, unit in enumerate(part) if index not in blamed]
+        return [(part[index], outcome) for index, outcome in blamed.items()], [rest] if rest else []
     if len(part) == 1:
         return _all(part, outcomes.refusal(refused)), []
     middle = len(part) // 2
@@ -142,5 +151,5 @@ def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | Non
         try:
             found.append((None if ref is None else session.lists.id_of(ref), members))
         except Unfit as unfit:
-            lost += _all([Unit((row,), row.payload, row.body) for row in members], unfit.outcome)
+            lost += _all([alone(row) for row in members], unfit.outcome)
     return found, lost

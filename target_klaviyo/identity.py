@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import phonenumbers
@@ -99,19 +99,24 @@ def checked_region(text: str | None) -> str | None:
     return region
 
 
-def identified(fields: Record, region: str | None = None) -> dict[str, Any]:
-    """The fields with their identifiers in the form that Klaviyo takes; blank ones are left out.
+def identified(fields: Record, region: str | None = None, takes: Collection[str] = IDENTIFIERS) -> dict[str, Any]:
+    """The fields with their identifiers in the form that Klaviyo takes; blank ones and nulls are left out.
+
+    Args:
+        fields: as the mapping made them.
+        region: ISO 3166 alpha-2 of phone numbers without a country code.
+        takes: the identifiers that would do, for the reason.
 
     Raises:
         Unfit: an identifier is wrong, or there is none.
     """
     made = dict(fields)
     for name in IDENTIFIERS:
-        value = made.get(name)
-        if isinstance(value, str) and not value.strip():
-            del made[name]
+        value = made.get(name, "")
+        if value is None or (isinstance(value, str) and not value.strip()):
+            made.pop(name, None)
     if not any(name in made for name in IDENTIFIERS):
-        raise Unfit("no_identifier", "the record has no email, phone_number, external_id or (mapped) id")
+        raise Unfit("no_identifier", f"the record has no {_listed(takes)}")
     for name in ("id", "external_id"):
         if isinstance(made.get(name), str):
             made[name] = made[name].strip()
@@ -120,6 +125,12 @@ def identified(fields: Record, region: str | None = None) -> dict[str, Any]:
     if isinstance(made.get("phone_number"), str):
         made["phone_number"] = phone_number(made["phone_number"], region)
     return made
+
+
+def _listed(names: Collection[str]) -> str:
+    ordered = [name for name in (*IDENTIFIERS[1:], "id") if name in names]
+    *most, last = ["(mapped) id" if name == "id" else name for name in ordered]
+    return f"{', '.join(most)} or {last}" if most else last
 
 
 def handles(resource: Record) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -11,9 +11,9 @@ import msgspec
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
 from klaviyo_client.operations import operation
-from target_klaviyo import outcomes
+from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
-from target_klaviyo.delivery import Session, attempt, by_list, is_about_rows
+from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows
 from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
 
 logger = logging.getLogger("target-klaviyo")
@@ -22,6 +22,9 @@ IMPORT = "bulk_import_profiles"
 # Klaviyo asks not to import small numbers in bulk, and so many single requests (75 a second) take less time than
 # a job, its first poll and its answer.
 FEW = 20
+# What a row's terms may ask for.
+UPDATE_ONLY = "update_only"
+CLEAR = "clear"
 
 
 def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
@@ -34,6 +37,8 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
         Incomplete: a job did not end in time.
     """
     limits = operation(IMPORT)
+    rows, strangers = _wanted(session, rows)
+    yield from strangers
     groups, lost = by_list(session, rows)
     yield from lost
     for list_id, members in groups:
@@ -41,10 +46,26 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
             yield from _upserted(session, units, list_id)
 
 
+def _wanted(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[Settled]]:
+    """(rows to send, those that may only update somebody and are about nobody)."""
+    asked = [row for row in rows if UPDATE_ONLY in row.terms]
+    if not asked:
+        return rows, []
+    answer = people.found(session, asked)
+    unknown = [row for row in asked if row not in answer.ids]
+    nobody = Outcome(Kind.REJECTED, 200, "not_found", None, "nobody has these identifiers, and update_only is set")
+    settled = [(alone(row), answer.refused.get(row, nobody)) for row in unknown]
+    return [row for row in rows if UPDATE_ONLY not in row.terms or row in answer.ids], settled
+
+
 def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+    clearing = {unit: None for unit in units if CLEAR in unit.rows[0].terms and _has_null(unit.payload["attributes"])}
+    if clearing:
+        yield from _cleared(session, clearing, list_id)
+        units = [unit for unit in units if unit not in clearing]
     if list_id is None and len(units) <= FEW:
         for unit in units:
-            yield unit, _one(session, unit)
+            yield unit, _one(session, unit)[0]
         return
     limits = operation(IMPORT)
     envelope = len(_import_body([], list_id))
@@ -52,15 +73,39 @@ def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> I
         yield from _imported(session, chunk, list_id)
 
 
-def _one(session: Session, unit: Unit) -> Outcome:
+def _has_null(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_null(entry) for entry in value.values())
+    return value is None or (isinstance(value, list) and any(_has_null(entry) for entry in value))
+
+
+def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> Iterator[Settled]:
+    """One by one, because a bulk import clears nothing; then on the list, all at once."""
+    upserted: dict[Row, tuple[str, Outcome]] = {}
+    for unit in units:
+        outcome, reply = _one(session, unit)
+        if list_id is None or reply is None:
+            yield unit, outcome
+        else:
+            upserted.update(dict.fromkeys(unit.rows, (reply.document["data"]["id"], outcome)))
+    if list_id is None:
+        return
+    ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
+    for unit, outcome in membership.changed(session, membership.ADD, list_id, ids):
+        for row in unit.rows:
+            yield alone(row), outcome if outcome.kind is Kind.REJECTED else upserted[row][1]
+
+
+def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
+    """(what became of it, Klaviyo's answer if it was taken)."""
     body = b'{"data":' + unit.body + b"}"
     try:
         reply = session.client.call("create_or_update_profile", body=body, repeatable=_is_repeatable([unit]))
     except Refused as refused:
         if not is_about_rows(refused):
             raise
-        return outcomes.refusal(refused)
-    return outcomes.delivery(reply, unit.payload, alone=True)
+        return outcomes.refusal(refused), None
+    return outcomes.delivery(reply, unit.payload, alone=True), reply
 
 
 def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:

@@ -1,14 +1,17 @@
-"""Finds a list by id or name, or makes it, once per run."""
+"""Finds a list by id or name, or makes it, once per run; remembers who leaves one."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError
 from klaviyo_client.protocol import condition
 from target_klaviyo.model import ListRef, Unfit
+
+Member = tuple[str, str]
 
 
 class Lists:
@@ -78,3 +81,26 @@ class Lists:
         # Not repeatable: after a lost answer a second list of that name could be made.
         body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
         return str(self._client.call("create_list", body=body).document["data"]["id"])
+
+
+class Leavers:
+    """Who is being unsubscribed from a list, by (list id, profile id), and from which channels. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._left: dict[Member, frozenset[str]] = {}
+
+    def claim(self, members: Collection[Member], channels: frozenset[str]) -> frozenset[str] | None:
+        """Take note of them and return None; or return the channels when one of them is leaving already."""
+        with self._lock:
+            for member in members:
+                if member in self._left:
+                    return self._left[member]
+            self._left.update(dict.fromkeys(members, channels))
+            return None
+
+    def release(self, members: Collection[Member]) -> None:
+        """They do not leave after all: Klaviyo refused it."""
+        with self._lock:
+            for member in members:
+                del self._left[member]

@@ -15,7 +15,7 @@ from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.batching import encoded
 from target_klaviyo.contracts import Contract
-from target_klaviyo.identity import identified
+from target_klaviyo.identity import IDENTIFIERS, identified
 from target_klaviyo.mapping import Mapper
 from target_klaviyo.model import Action, Context, ListRef, Options, Origin, Record, Row, Unfit
 
@@ -60,8 +60,10 @@ class Route:
         Raises:
             Unfit: it cannot be sent.
         """
-        fields = identified(self.mapper.fields(self.action.unpacked(record)), self.region)
-        self.contract.check(fields)
+        taken = [name for name in IDENTIFIERS if name in self.contract.fields]
+        found = self.mapper.fields(self.action.unpacked(record))
+        fields = identified(found, self.region, taken or IDENTIFIERS)
+        self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         context = Context(self.options, self.now())
         if self.action.parts is None:
             return self.action, self._made(self.action, origin, fields, context)
@@ -151,6 +153,15 @@ def unmapped(stream: str) -> SettingsError:
     )
 
 
+def _without_nulls(fields: Record) -> dict[str, Any]:
+    """What the contract speaks of: a null is no value, but asks to clear one."""
+    return {
+        name: _without_nulls(value) if isinstance(value, Mapping) else value
+        for name, value in fields.items()
+        if value is not None
+    }
+
+
 def _entry(stream: str, entry: Any) -> Mapping[str, Any]:
     if not isinstance(entry, Mapping):
         raise SettingsError(f'streams.{stream} must be an object such as {{"action": "upsert_profile"}}')
@@ -168,6 +179,9 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
     }
     unknown = _choice(stream, entry, "unknown_columns", _UNKNOWN_COLUMNS)
     contract = contracts.load(action.name)
+    open_ended = "properties" in contract.fields
+    if "unknown_columns" in entry and unknown == "properties" and not open_ended:
+        raise SettingsError(f"streams.{stream}.unknown_columns must be drop: {action.name} takes no custom properties")
     wanted = entry.get("mapping") or {}
     if not isinstance(wanted, Mapping):
         raise SettingsError(f"streams.{stream}.mapping must be an object: Klaviyo's field -> column")
@@ -175,7 +189,7 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
         mapper = mapping.compiled(
             contract.schema,
             wanted,
-            keeps_unknown=unknown == "properties",
+            keeps_unknown=unknown == "properties" and open_ended,
             keeps_nulls=options.get("nulls") == "clear",
         )
         if action.check is not None:

@@ -134,7 +134,7 @@ def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
                 found.setdefault(at, outcomes.rejection(error, refused.status))
         return found
 
-    done: Attempt = attempt(units, send, blamed=blamed, one_by_one=lambda part: _one_by_one(session, part))
+    done: Attempt[Reply] = attempt(units, send, blame=blamed, one_by_one=lambda part: _one_by_one(session, part))
     yield from done.settled
     for part, reply in done.taken:
         for unit in part:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from target_klaviyo.actions.consents import SUBSCRIBE, UNSUBSCRIBE
+from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
 from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
 from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
+from target_klaviyo.actions.suppressions import SUPPRESS, UNSUPPRESS
 from target_klaviyo.model import Action
 
 ACTIONS: dict[str, Action] = {
@@ -16,6 +19,11 @@ ACTIONS: dict[str, Action] = {
         TRACK_EVENT,
         ORDER_COMPLETED,
         LIST_MEMBERS,
+        SUBSCRIBE,
+        UNSUBSCRIBE,
+        SUPPRESS,
+        UNSUPPRESS,
+        DELETE_PROFILE,
         IDENTIFY,
         TRACK,
         UPDATE_PROFILE,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from target_klaviyo.jobs import IMPORT, deliver
-from target_klaviyo.model import Action, Context, Record
+from target_klaviyo.jobs import CLEAR, IMPORT, UPDATE_ONLY, deliver
+from target_klaviyo.model import Action, Context, Record, Terms
 
 _PATCHES = ("append", "unappend", "unset")
 _ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)
+_OBJECTS = ("location", "properties")
 
 LIST_OPTIONS: dict[str, dict[str, Any]] = {
     "list": {
@@ -29,10 +30,20 @@ def resource(fields: Record, context: Context | None = None) -> dict[str, Any]: 
     made: dict[str, Any] = {"type": "profile"}
     if "id" in fields:
         made["id"] = fields["id"]
-    made["attributes"] = {name: value for name, value in fields.items() if name not in _ENVELOPE}
-    if patch := {name: fields[name] for name in _PATCHES if name in fields}:
+    # A field can be null, which clears it; a whole object of fields cannot.
+    made["attributes"] = {
+        name: value
+        for name, value in fields.items()
+        if name not in _ENVELOPE and not (value is None and name in _OBJECTS)
+    }
+    if patch := {name: fields[name] for name in _PATCHES if fields.get(name) is not None}:
         made["meta"] = {"patch_properties": patch}
     return made
+
+
+def _terms(_fields: Record, context: Context) -> Terms:
+    wishes = {UPDATE_ONLY: context.options["update_only"], CLEAR: context.options["nulls"] == "clear"}
+    return tuple(name for name, wished in wishes.items() if wished)
 
 
 UPSERT_PROFILE = Action(
@@ -42,6 +53,23 @@ UPSERT_PROFILE = Action(
     copied_from=("profiles", "get_profile", "profile_id"),
     operation=IMPORT,
     resource=resource,
+    terms=_terms,
     deliver=deliver,
-    options=LIST_OPTIONS,
+    options={
+        **LIST_OPTIONS,
+        "update_only": {
+            "type": "boolean",
+            "default": False,
+            "description": "Whether people who do not exist are rejected instead of created.",
+        },
+        "nulls": {
+            "type": "string",
+            "enum": ["skip", "clear"],
+            "default": "skip",
+            "description": (
+                "skip: a null leaves the field as it is. clear: a null empties it; such records are sent one by one, "
+                "because Klaviyo's bulk import empties nothing. Identifiers are never emptied."
+            ),
+        },
+    },
 )

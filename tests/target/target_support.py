@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 from klaviyo_client.client import KlaviyoClient, Patience
 from klaviyo_client.limits import Clock
 from klaviyo_client.transport import Request, Response
+from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery import Session
+from target_klaviyo.model import Origin, Outcome, Row
+from target_klaviyo.routes import routes
 
 KEY = "pk_0123456789abcdef"
 
@@ -148,3 +154,79 @@ def refused(status: int, *pointers: str | None) -> Response:
         for pointer in pointers
     ]
     return respond(status, {"errors": errors})
+
+
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
+
+
+def rows_of(entry: Mapping[str, Any], *found: Mapping[str, Any]) -> list[Row]:
+    """The rows that a `streams` entry makes of records."""
+    route = routes({"s": entry}, None, lambda: NOW)["s"]
+    return [route.row(Origin("s", record), record)[1] for record in found]
+
+
+def settled(session: Session, action: str, rows: Sequence[Row]) -> list[Outcome]:
+    """Every row's one outcome, in the rows' order."""
+    deliver = ACTIONS[action].deliver
+    assert deliver is not None
+    found: dict[Row, Outcome] = {}
+    for unit, outcome in deliver(session, rows):
+        for row in unit.rows:
+            assert row not in found
+            found[row] = outcome
+    return [found[row] for row in rows]
+
+
+@dataclass
+class People:
+    """A wire on which an account has some profiles and lists; everything but reading them is another function's.
+
+    Attributes:
+        profiles: id -> attributes.
+        members: list id -> ids of profiles.
+        size: profiles on a page at most.
+    """
+
+    profiles: dict[str, dict[str, Any]]
+    members: dict[str, set[str]] = field(default_factory=dict)
+    write: Wire = lambda _: respond(204)
+    size: int = 100
+
+    def __call__(self, request: Request) -> Response:
+        path = request.url.removeprefix("https://a.klaviyo.com/api/").split("/")
+        if request.method != "GET":
+            return self.write(request)
+        match path:
+            case ["profiles"]:
+                return self._page(request, set(self.profiles))
+            case ["lists", list_id, "profiles"] if list_id in self.members:
+                return self._page(request, self.members[list_id])
+            case ["lists", list_id] if list_id in self.members:
+                return respond(200, {"data": {"type": "list", "id": list_id, "attributes": {"name": "x"}}})
+            case ["lists"]:
+                return respond(200, {"data": []})
+        return refused(404, None)
+
+    def _page(self, request: Request, among: set[str]) -> Response:
+        asked = re.fullmatch(r"any\((\w+),(\[.*\])\)", request.query["filter"])
+        assert asked
+        name, values = asked[1], json.loads(asked[2])
+        assert len(values) <= 100
+        found = [
+            {"type": "profile", "id": key, "attributes": self.profiles[key]}
+            for key in sorted(among)
+            if (key if name == "id" else self.profiles[key].get(name)) in values
+        ]
+        assert request.query["fields[profile]"] == "email,phone_number,external_id"
+        start = int(request.query.get("page[cursor]", 0))
+        end = start + min(self.size, int(request.query["page[size]"]))
+        more = request.url + "?" + urlencode({**request.query, "page[cursor]": end}) if end < len(found) else None
+        return respond(200, {"data": found[start:end], "links": {"next": more}})
+
+
+def body_of(request: Request) -> Any:
+    return json.loads(request.body or b"")
+
+
+def writes(wire: Scripted) -> list[Request]:
+    return [request for request in wire.asked if request.method != "GET"]

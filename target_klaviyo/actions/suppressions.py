@@ -1,0 +1,29 @@
+"""Suppression: keep e-mail from people, or let it reach them again. Only ever done by the action's name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from target_klaviyo import suppressions
+from target_klaviyo.model import Action, Context, Record
+
+
+def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
+    return {"type": "profile", "attributes": {"email": fields["email"]}}
+
+
+SUPPRESS = Action(
+    name="suppress",
+    summary="Keep all marketing e-mail from people, by their e-mail address, whatever they consented to.",
+    operation=suppressions.SUPPRESS,
+    resource=_resource,
+    deliver=suppressions.suppress,
+)
+
+UNSUPPRESS = Action(
+    name="unsuppress",
+    summary="Lift suppressions that somebody made, by e-mail address; unsubscriptions and bounces stay.",
+    operation=suppressions.UNSUPPRESS,
+    resource=_resource,
+    deliver=suppressions.unsuppress,
+)

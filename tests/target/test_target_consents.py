@@ -1,0 +1,312 @@
+"""Subscribing and unsubscribing: what is sent, who is kept from it, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
+
+from klaviyo_client.errors import SettingsError, Unavailable
+from klaviyo_client.transport import Broken, Request, Response
+from target_klaviyo.model import Kind, Outcome, Unfit
+
+SUBSCRIBE = {"action": "subscribe"}
+UNSUBSCRIBE = {"action": "unsubscribe"}
+OFF_LIST = {**UNSUBSCRIBE, "list": "LIST01"}
+YES = {"consent": "SUBSCRIBED"}
+NO = {"consent": "UNSUBSCRIBED"}
+ADA = {"email": "ada@x.org", "phone_number": "+14155550100"}
+
+
+def accepted(_: Request) -> Response:
+    return respond(202)
+
+
+def resource(entry: dict[str, Any], record: dict[str, Any]) -> Any:
+    [row] = rows_of(entry, record)
+    return row.payload
+
+
+def unfit(entry: dict[str, Any], record: dict[str, Any]) -> Unfit:
+    with pytest.raises(Unfit) as caught:
+        rows_of(entry, record)
+    return caught.value
+
+
+def emails(request: Request) -> list[str]:
+    return [profile["attributes"]["email"] for profile in body_of(request)["data"]["attributes"]["profiles"]["data"]]
+
+
+def test_the_body_of_a_subscription_is_klaviyos() -> None:
+    """Source, history and list belong to the request; channels and times to the person."""
+    session, wire = scripted_session(People({}, {"LIST01": set()}, accepted))
+    entry = {
+        **SUBSCRIBE,
+        "channels": ["email", "sms", "sms_transactional"],
+        "list": "LIST01",
+        "custom_source": "shop",
+        "historical_import": True,
+    }
+    record = {**ADA, "consented_at": "2020-01-01T02:00:00+02:00", "age_gated_date_of_birth": "1990-12-10T00:00:00"}
+    assert settled(session, "subscribe", rows_of(entry, record)) == [Outcome(Kind.ACCEPTED, 202)]
+    [request] = writes(wire)
+    assert request.url.endswith("/api/profile-subscription-bulk-create-jobs")
+    consent = {**YES, "consented_at": "2020-01-01T00:00:00Z"}
+    assert body_of(request) == {
+        "data": {
+            "type": "profile-subscription-bulk-create-job",
+            "attributes": {
+                "custom_source": "shop",
+                "historical_import": True,
+                "profiles": {
+                    "data": [
+                        {
+                            "type": "profile",
+                            "attributes": {
+                                **ADA,
+                                "age_gated_date_of_birth": "1990-12-10",
+                                "subscriptions": {
+                                    "email": {"marketing": consent},
+                                    "sms": {"marketing": consent, "transactional": consent},
+                                },
+                            },
+                        }
+                    ]
+                },
+            },
+            "relationships": {"list": {"data": {"type": "list", "id": "LIST01"}}},
+        }
+    }
+
+
+def test_the_body_of_an_unsubscription_is_klaviyos() -> None:
+    """Without a list it is global, and nothing is read before."""
+    session, wire = scripted_session(accepted)
+    entry = {**UNSUBSCRIBE, "channels": ["email", "email_open_tracking", "whatsapp_conversational"]}
+    assert settled(session, "unsubscribe", rows_of(entry, ADA)) == [Outcome(Kind.ACCEPTED, 202)]
+    [request] = wire.asked
+    assert request.url.endswith("/api/profile-subscription-bulk-delete-jobs")
+    subscriptions = {"email": {"marketing": NO, "open_tracking": NO}, "whatsapp": {"conversational": NO}}
+    assert body_of(request) == {
+        "data": {
+            "type": "profile-subscription-bulk-delete-job",
+            "attributes": {
+                "profiles": {"data": [{"type": "profile", "attributes": {**ADA, "subscriptions": subscriptions}}]}
+            },
+        }
+    }
+
+
+def test_a_phone_number_alone_is_no_consent_to_sms() -> None:
+    """By default e-mail only; the number is not even sent, for it would be written to the profile."""
+    assert resource(SUBSCRIBE, {**ADA, "first_name": "Ada"}) == {
+        "type": "profile",
+        "attributes": {"email": "ada@x.org", "subscriptions": {"email": {"marketing": YES}}},
+    }
+
+
+def test_a_records_own_channels_and_id_are_taken() -> None:
+    """A text stands for a list of one; the id only by mapping."""
+    assert resource({**SUBSCRIBE, "mapping": {"id": "kid"}}, {**ADA, "kid": "A", "channels": "whatsapp"}) == {
+        "type": "profile",
+        "id": "A",
+        "attributes": {"phone_number": ADA["phone_number"], "subscriptions": {"whatsapp": {"marketing": YES}}},
+    }
+    assert unfit(SUBSCRIBE, {**ADA, "channels": ["fax"]}).code == "invalid_field"
+    assert unfit(SUBSCRIBE, {**ADA, "channels": []}).code == "invalid_field"
+
+
+@pytest.mark.parametrize("entry", [SUBSCRIBE, UNSUBSCRIBE])
+def test_a_channel_without_its_identifier_is_a_rejection(entry: dict[str, Any]) -> None:
+    """Others send what is left of the record, and nobody hears that there was no consent."""
+    assert unfit({**entry, "channels": ["email", "sms"]}, {"email": "ada@x.org"}).code == "no_phone_number"
+    assert unfit(entry, {"phone_number": "+14155550100"}).code == "no_email"
+    assert unfit(entry, {"external_id": "7"}).code == "no_identifier"
+    assert "external_id" not in unfit(entry, {"external_id": "7"}).reason
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [
+        ("2020-01-01", "2020-01-01T00:00:00Z"),
+        ("2020-01-01 00:00:00.5", "2020-01-01T00:00:00.500000Z"),
+        (1577836800, "2020-01-01T00:00:00Z"),
+        ("1577836800", "2020-01-01T00:00:00Z"),
+        (20200101, "2020-01-01T00:00:00Z"),
+        ("yesterday", "invalid_field"),
+        (1577836800000, "invalid_field"),
+        (True, "invalid_field"),
+        ("2026-11-01T00:00:00Z", "invalid_field"),
+        (None, "no_consented_at"),
+    ],
+)
+def test_historical_consent_was_given_in_the_past(value: Any, sent: str) -> None:
+    """A time in any usual form; what is none, or is not past, is rejected before Klaviyo refuses the request."""
+    entry = {**SUBSCRIBE, "historical_import": True, "channels": ["email", "email_open_tracking"]}
+    record = {"email": "ada@x.org", "consented_at": value}
+    if sent.startswith("2"):
+        subscriptions = resource(entry, record)["attributes"]["subscriptions"]
+        assert subscriptions == {"email": {"marketing": {**YES, "consented_at": sent}, "open_tracking": YES}}
+    else:
+        assert unfit(entry, record).code == sent
+
+
+def test_a_time_of_consent_without_historical_import_is_a_rejection() -> None:
+    """Klaviyo would refuse the whole request for it."""
+    assert unfit(SUBSCRIBE, {**ADA, "consented_at": "2020-01-01"}).code == "not_historical"
+
+
+def test_each_source_and_list_has_its_own_requests() -> None:
+    """What holds for a request must hold for all of its rows; a thousand rows are one request."""
+    session, wire = scripted_session(People({}, {"LIST01": set(), "LIST02": set()}, accepted))
+    found = [
+        {"email": f"p{i}@x.org", "list_id": f"LIST0{1 + i % 2}", "custom_source": "ab"[i % 4 // 2]} for i in range(8)
+    ]
+    many = [{"email": f"m{i}@x.org"} for i in range(1500)]
+    outcomes = settled(session, "subscribe", rows_of(SUBSCRIBE, *found, *many))
+    assert {outcome.kind for outcome in outcomes} == {Kind.ACCEPTED}
+    said = [
+        (
+            document["attributes"].get("custom_source"),
+            document.get("relationships", {}).get("list", {}).get("data", {}).get("id"),
+            len(document["attributes"]["profiles"]["data"]),
+        )
+        for document in (body_of(request)["data"] for request in writes(wire))
+    ]
+    assert said == [
+        ("a", "LIST01", 2),
+        ("b", "LIST01", 2),
+        ("a", "LIST02", 2),
+        ("b", "LIST02", 2),
+        (None, None, 1000),
+        (None, None, 500),
+    ]
+
+
+def test_two_records_of_one_person_are_one_with_all_their_channels() -> None:
+    """Neither wins over the other: consent to e-mail does not take back that to SMS."""
+    session, wire = scripted_session(accepted)
+    rows = rows_of(
+        SUBSCRIBE, {**ADA, "channels": ["email", "sms"]}, {**ADA, "channels": ["email", "sms_transactional"]}
+    )
+    assert len(settled(session, "subscribe", rows)) == 2
+    [request] = wire.asked
+    [profile] = body_of(request)["data"]["attributes"]["profiles"]["data"]
+    assert profile["attributes"]["subscriptions"] == {
+        "email": {"marketing": YES},
+        "sms": {"marketing": YES, "transactional": YES},
+    }
+
+
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
+def test_rows_that_a_400_points_at_are_dropped_and_the_rest_goes_again(action: str) -> None:
+    """One age gate does not keep the others from what they asked for."""
+
+    def wire(request: Request) -> Response:
+        at = [index for index, email in enumerate(emails(request)) if email in ("p3@x.org", "p7@x.org")]
+        pointers = (f"/data/attributes/profiles/data/{i}/attributes/age_gated_date_of_birth" for i in at)
+        return refused(400, *pointers) if at else respond(202)
+
+    session, asked = scripted_session(wire)
+    rows = rows_of({"action": action}, *({"email": f"p{i}@x.org"} for i in range(10)))
+    outcomes = settled(session, action, rows)
+    assert [index for index, outcome in enumerate(outcomes) if outcome.kind is Kind.REJECTED] == [3, 7]
+    assert [len(emails(request)) for request in asked.asked] == [10, 8]
+
+
+def test_a_dropped_phone_number_is_said_and_still_only_accepted() -> None:
+    """Klaviyo answers 202 and says in a header that it kept the rest only."""
+    session, _ = scripted_session(lambda _: respond(202, x_klaviyo_partial_failure="phone_number"))
+    [outcome] = settled(session, "subscribe", rows_of({**SUBSCRIBE, "channels": ["email", "sms"]}, ADA))
+    assert (outcome.kind, outcome.code) == (Kind.ACCEPTED, "partial_failure")
+    assert "dropped its phone_number" in (outcome.reason or "")
+
+
+def lost_once(answer: Callable[[Request], Response]) -> Callable[[Request], Response]:
+    lost: list[Request] = []
+
+    def wire(request: Request) -> Response:
+        if request.method != "GET" and not lost:
+            lost.append(request)
+            raise Broken("no answer", perhaps_done=True)
+        return answer(request)
+
+    return wire
+
+
+def test_a_lost_answer_is_asked_for_again_unless_it_was_about_leaving_a_list() -> None:
+    """The first request may have taken the person off the list; the second would unsubscribe them everywhere."""
+    for action in ("subscribe", "unsubscribe"):
+        session, _ = scripted_session(lost_once(accepted))
+        assert settled(session, action, rows_of({"action": action}, ADA)) == [Outcome(Kind.ACCEPTED, 202)]
+    account = People({"A": ADA}, {"LIST01": {"A"}}, accepted)
+    for entry in (OFF_LIST, {**OFF_LIST, "global_unless_member": True}):
+        session, wire = scripted_session(lost_once(account))
+        with pytest.raises(Unavailable):
+            settled(session, "unsubscribe", rows_of(entry, ADA))
+        assert len(writes(wire)) == 1
+
+
+def test_only_members_are_unsubscribed_from_a_list() -> None:
+    """Klaviyo would unsubscribe the others everywhere; of 250 people the 150 on the list are found, page by page."""
+    profiles = {f"ID{i:03}": {"email": f"P{i}@x.org"} for i in range(250)}
+    session, wire = scripted_session(People(profiles, {"LIST01": set(list(profiles)[:150])}, accepted, size=40))
+    outcomes = settled(session, "unsubscribe", rows_of(OFF_LIST, *({"email": f"P{i}@x.org"} for i in range(250))))
+    assert {outcome.kind for outcome in outcomes[:150]} == {Kind.ACCEPTED}
+    assert {(outcome.kind, outcome.code) for outcome in outcomes[150:]} == {(Kind.REJECTED, "not_on_list")}
+    assert [emails(request) for request in writes(wire)] == [
+        [f"P{i}@x.org" for i in range(100)],
+        [f"P{i}@x.org" for i in range(100, 150)],
+    ]
+    assert body_of(writes(wire)[0])["data"]["relationships"] == {"list": {"data": {"type": "list", "id": "LIST01"}}}
+
+
+def test_every_identifier_that_is_sent_must_be_on_the_list() -> None:
+    """The e-mail address may be one person's and the phone number another's, who never joined."""
+    account = People(
+        {"A": {"email": ADA["email"]}, "B": {"phone_number": ADA["phone_number"]}}, {"LIST01": {"A"}}, accepted
+    )
+    session, wire = scripted_session(account)
+    [outcome] = settled(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["email", "sms"]}, ADA))
+    assert (outcome.code, outcome.pointer) == ("not_on_list", "/phone_number")
+    assert not writes(wire)
+
+
+def test_global_unless_member_asks_nobody() -> None:
+    """Whoever wants Klaviyo's way gets it, by name."""
+    session, wire = scripted_session(People({}, {"LIST01": set()}, accepted))
+    rows = rows_of({**OFF_LIST, "global_unless_member": True}, ADA)
+    assert settled(session, "unsubscribe", rows) == [Outcome(Kind.ACCEPTED, 202)]
+    assert not [request for request in wire.asked if request.url.endswith("/profiles")]
+
+
+def test_nobody_leaves_a_list_twice() -> None:
+    """After the first request the person may be gone; Klaviyo's own list may not show it yet."""
+    account = People({"A": ADA}, {"LIST01": {"A"}}, accepted)
+    session, wire = scripted_session(account)
+    [first] = settled(session, "unsubscribe", rows_of(OFF_LIST, ADA))
+    [again] = settled(session, "unsubscribe", rows_of(OFF_LIST, ADA))
+    [more] = settled(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["sms"]}, ADA))
+    assert [(outcome.kind, outcome.code) for outcome in (first, again, more)] == [
+        (Kind.ACCEPTED, None),
+        (Kind.ACCEPTED, "repeated"),
+        (Kind.REJECTED, "not_on_list"),
+    ]
+    assert len(writes(wire)) == 1
+
+
+def test_whoever_klaviyo_refused_to_unsubscribe_may_be_sent_again() -> None:
+    """Nothing was done, so nothing is repeated."""
+    answers = iter([refused(400, "/data/attributes/profiles/data/0/attributes/email"), respond(202)])
+    session, _ = scripted_session(People({"A": ADA}, {"LIST01": {"A"}}, lambda _: next(answers)))
+    kinds = [settled(session, "unsubscribe", rows_of(OFF_LIST, ADA))[0].kind for _ in range(2)]
+    assert kinds == [Kind.REJECTED, Kind.ACCEPTED]
+
+
+def test_consent_takes_no_custom_properties() -> None:
+    """Other columns are left out, and asking to keep them is a mistake in the settings."""
+    with pytest.raises(SettingsError, match=r"streams\.s\.unknown_columns must be drop"):
+        rows_of({**SUBSCRIBE, "unknown_columns": "properties"}, ADA)
+    assert resource(SUBSCRIBE, {**ADA, "properties": {"a": 1}}) == resource(SUBSCRIBE, ADA)
