@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_client.errors import SettingsError, Unavailable
@@ -310,3 +313,51 @@ def test_consent_takes_no_custom_properties() -> None:
     with pytest.raises(SettingsError, match=r"streams\.s\.unknown_columns must be drop"):
         rows_of({**SUBSCRIBE, "unknown_columns": "properties"}, ADA)
     assert resource(SUBSCRIBE, {**ADA, "properties": {"a": 1}}) == resource(SUBSCRIBE, ADA)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(
+        st.fixed_dictionaries(
+            {"list_id": st.sampled_from(["LIST01", "LIST02"])},
+            optional={
+                "email": st.sampled_from([f"p{i}@x.org" for i in range(4)] + ["P1@x.org", "q@x.org"]),
+                "phone_number": st.sampled_from([f"+1415555010{i}" for i in range(5)]),
+                "channels": st.sets(st.sampled_from(["email", "sms", "whatsapp"]), min_size=1).map(sorted),
+            },
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    st.sets(st.sampled_from("0123"), max_size=3),
+    st.sets(st.sampled_from(["p2@x.org", "+14155550103"])),
+)
+def test_nobody_is_ever_unsubscribed_everywhere(found: list[dict[str, Any]], on: set[str], bad: set[str]) -> None:
+    """Whatever comes in: each sent identifier is on its list, nobody is sent twice, and every row has one outcome."""
+    profiles = {str(i): {"email": f"p{i}@x.org", "phone_number": f"+1415555010{i}"} for i in range(4)}
+    gone: list[tuple[str, str]] = []
+
+    def write(request: Request) -> Response:
+        data = body_of(request)["data"]
+        sent = [profile["attributes"] for profile in data["attributes"]["profiles"]["data"]]
+        at = [i for i, attributes in enumerate(sent) if bad & {str(value) for value in attributes.values()}]
+        if at:
+            return refused(400, *(f"/data/attributes/profiles/data/{i}" for i in at[:1]))
+        list_id = data["relationships"]["list"]["data"]["id"]
+        for attributes in sent:
+            names = [str(attributes[name]).lower() for name in ("email", "phone_number") if name in attributes]
+            people = {key for key, profile in profiles.items() if set(names) & set(profile.values())}
+            assert len(names) >= 1
+            assert people <= on
+            assert all(any(name in profiles[key].values() for key in on) for name in names)
+            gone.extend((list_id, key) for key in people)
+        return respond(202)
+
+    session, _ = scripted_session(People(profiles, {"LIST01": on, "LIST02": on}, write))
+    rows = []
+    for record in found:
+        with suppress(Unfit):
+            rows += rows_of(UNSUBSCRIBE, record)
+    outcomes = settled(session, "unsubscribe", rows)
+    assert len(gone) == len(set(gone))
+    assert all(outcome.kind in (Kind.ACCEPTED, Kind.REJECTED) for outcome in outcomes)
