@@ -63,36 +63,49 @@ def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
         raise Refusal([invalid("At least one profile is required.", pointer)])
 
 
-def profile_problem(resource: Mapping[str, Any], pointer: str, *, is_named: bool = False) -> Problem | None:
-    """The first thing wrong with what identifies a profile, whose attributes ``pointer`` points to.
-
-    With ``is_named`` something else than the usual identifiers says who it is.
-    """
+def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None:
+    """The first thing wrong with what identifies a profile, whose attributes ``pointer`` points to."""
     attributes = resource["attributes"]
-    if not (is_named or identity.names_someone(resource)):
+    if not identity.names_someone(resource):
         return invalid(identity.NOBODY, pointer)
     if attributes.get("email") and not identity.is_email(attributes["email"]):
         return invalid(identity.BAD_EMAIL, f"{pointer}/email")
     if attributes.get("phone_number") and not identity.is_phone(attributes["phone_number"]):
         return invalid(identity.BAD_PHONE, f"{pointer}/phone_number")
+    # The profile of a single event has ``meta`` among its attributes, every other beside them.
+    place = pointer if "meta" in attributes else pointer.removesuffix("/attributes")
+    meta = attributes.get("meta") or resource.get("meta") or {}
+    for operation, change in (meta.get("patch_identifiers") or {}).items():
+        if not _is_email_patch(change):
+            detail = f"{operation} takes one e-mail address or several, as email."
+            return invalid(detail, f"{place}/meta/patch_identifiers/{operation}")
     return None
 
 
-def without_bad_phone(
-    resource: Mapping[str, Any], pointer: str, *, is_named: bool = False
-) -> tuple[Mapping[str, Any], Mapping[str, str]]:
+def _is_email_patch(change: Mapping[str, Any]) -> bool:
+    given = change.get("email", [])
+    addresses = given if isinstance(given, list) else [given]
+    return change.keys() <= {"email"} and all(
+        isinstance(address, str) and identity.is_email(address) for address in addresses
+    )
+
+
+def without_bad_phone(resource: Mapping[str, Any], pointer: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
     """The profile without a phone number that is none, and the header that says that it was dropped.
 
     Raises:
         Refusal: 400 for anything else, and when nothing but the phone number says who it is.
     """
-    problem = profile_problem(resource, pointer, is_named=is_named)
+    problem = profile_problem(resource, pointer)
     if problem is None:
         return resource, {}
     attributes = {name: value for name, value in resource["attributes"].items() if name != "phone_number"}
     rest = {**resource, "attributes": attributes}
-    if problem.source["pointer"] != f"{pointer}/phone_number" or not (is_named or identity.names_someone(rest)):
+    if problem.source["pointer"] != f"{pointer}/phone_number" or not identity.names_someone(rest):
         raise Refusal([problem])
+    other = profile_problem(rest, pointer)
+    if other is not None:
+        raise Refusal([other])
     return rest, PHONE_DROPPED
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from klaviyo_sandbox.errors import Problem, invalid
 from klaviyo_sandbox.filters import parse_datetime
 from klaviyo_sandbox.store import Store
 
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # The identifier that a channel needs.
 NEEDS = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
@@ -71,8 +73,8 @@ def _date_fault(consent: Wanted, historical: bool, now: datetime) -> str | None:
     if not historical:
         return "consented_at is only allowed when historical_import is true."
     try:
-        since = parse_datetime(consent.since)
-    except ValueError:
+        since = parse_datetime(consent.since).astimezone(UTC)
+    except (ValueError, OverflowError):
         return f"'{consent.since}' is not a date and time of ISO 8601."
     return None if since < now else "consented_at must be in the past."
 
@@ -84,14 +86,11 @@ def _text_message_problems(
     place = f"{pointer}/attributes/age_gated_date_of_birth"
     text = attributes.get("age_gated_date_of_birth")
     today = store.now().date()
-    born = None
-    if text is not None:
-        try:
-            born = date.fromisoformat(text)
-        except ValueError:
-            yield invalid(f"'{text}' is not a date.", place)
-        if born is not None and born > today:
-            yield invalid("A date of birth must be in the past.", place)
+    born = _day(text) if text else None
+    if text is not None and born is None:
+        yield invalid(f"'{text}' is not a date.", place)
+    if born is not None and born > today:
+        yield invalid("A date of birth must be in the past.", place)
     if not texted:
         return
     if store.age_gate and born is None:
@@ -101,6 +100,13 @@ def _text_message_problems(
     number = attributes.get("phone_number") or known.get("phone_number") or ""
     if number and not number.startswith(store.sms_prefixes):
         yield invalid("The account has no sending number for this region.", f"{pointer}/attributes/phone_number")
+
+
+def _day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def _age(born: date, today: date) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from klaviyo_sandbox.errors import Refusal, duplicate_profile, not_found
 from klaviyo_sandbox.identity import holders
 from klaviyo_sandbox.ids import ulid
-from klaviyo_sandbox.store import IDENTIFIERS, Row, Store
+from klaviyo_sandbox.store import ANONYMOUS, IDENTIFIERS, Row, Store
 
 # Merged member by member when they are written; every other attribute is replaced.
 _MERGED = ("location", "properties")
@@ -40,6 +40,9 @@ def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> W
     old = _target(store, profile.get("id"), attributes)
     base = old or _blank(store)
     row = _patched({**base, **_merged(base, attributes)}, profile.get("meta") or {})
+    for address in row["other_emails"]:
+        if store.identified_by("email", address) not in (None, row["id"]):
+            raise Refusal([duplicate_profile(str(store.identified_by("email", address)))])
     row["updated"] = store.second()
     store.put_profile(row)
     return Written(row, created=old is None)
@@ -54,10 +57,15 @@ def settled(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:
     owner = profile.get("id") or next(iter(holders(store, attributes)), None)
     strange = {
         name
-        for name in IDENTIFIERS
+        for name in (*IDENTIFIERS, ANONYMOUS)
         if attributes.get(name) and store.identified_by(name, attributes[name]) not in (None, owner)
     }
-    return {**profile, "attributes": {name: value for name, value in attributes.items() if name not in strange}}
+    kept = {name: value for name, value in attributes.items() if name not in strange}
+    meta = dict(profile.get("meta") or {})
+    more = _as_list(((meta.get("patch_identifiers") or {}).get("append") or {}).get("email"))
+    if any(store.identified_by("email", address) not in (None, owner) for address in more):
+        meta["patch_identifiers"] = None
+    return {**profile, "attributes": kept, "meta": meta}
 
 
 def without_nulls(value: Any) -> Any:

@@ -105,8 +105,8 @@ class Store:
             queued).
         repeats: which events a ``unique_id`` in a bulk request must not repeat: those of the same "request", or all
             "history".
-        default_opt_in: the opt-in process of new lists, and of consent that comes without a list.
-        age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody's.
+        default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
+        age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
         read_only: whether every write is refused.
         printer: what turns pages into bytes quickly, where there is such a thing.

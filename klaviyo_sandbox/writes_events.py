@@ -43,11 +43,10 @@ class _Entry:
 def create(store: Store, request: Request) -> Answer:
     attributes = request.body["data"]["attributes"]
     pointer = "/data/attributes"
-    profile = attributes["profile"]["data"]
+    profile, headers = without_bad_phone(attributes["profile"]["data"], f"{pointer}/profile/data/attributes")
     # Here, and only here, ``meta`` is among the attributes.
     own = {name: value for name, value in profile["attributes"].items() if name != "meta"}
     profile = {**profile, "attributes": own, "meta": profile["attributes"].get("meta")}
-    profile, headers = without_bad_phone(profile, f"{pointer}/profile/data/attributes")
     entry = _Entry(pointer, profile, {pointer: attributes})
     problems = list(_problems(store, entry))
     if problems:

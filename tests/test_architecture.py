@@ -39,7 +39,7 @@ PURE = {
         *("roots", "selection", "shaping", "slices", "values"),
     ),
     "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "routes"),
-    "klaviyo_sandbox": ("documents", "errors", "filters", "shapes"),
+    "klaviyo_sandbox": ("consents", "documents", "errors", "event_rules", "filters", "shapes"),
 }
 IMPURE = {
     *("asyncio", "concurrent", "multiprocessing", "queue", "subprocess", "threading"),

@@ -210,6 +210,7 @@ def test_a_historical_import_needs_no_confirmation(call, give, shown):
         (True, None),
         (True, (datetime.now(UTC) + timedelta(days=1)).isoformat()),
         (True, "long ago"),
+        (True, "0001-01-01T00:00:00+14:00"),
     ],
 )
 def test_when_consent_may_have_a_time(give, shown, historical, since):
@@ -231,6 +232,8 @@ def test_when_consent_may_have_a_time(give, shown, historical, since):
         ({"id": "01NOBODY", **EMAIL}, "/id"),
         ({**EMAIL, "subscriptions": {}}, "/attributes/subscriptions"),
         ({**EMAIL, "age_gated_date_of_birth": "1990-02-30"}, "/attributes/age_gated_date_of_birth"),
+        ({**EMAIL, "age_gated_date_of_birth": "1990-W01-1"}, "/attributes/age_gated_date_of_birth"),
+        ({**EMAIL, "age_gated_date_of_birth": ""}, "/attributes/age_gated_date_of_birth"),
         ({**EMAIL, "age_gated_date_of_birth": "2999-01-01"}, "/attributes/age_gated_date_of_birth"),
         (
             {**EMAIL, "subscriptions": said("UNSUBSCRIBED", "email")},

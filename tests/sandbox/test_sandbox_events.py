@@ -214,6 +214,16 @@ def test_whose_an_event_is_must_be_said(call, who, pointer):
     assert problem(refused)[2] == {"pointer": f"{ENTRIES}/1/attributes{place}"}
 
 
+def test_a_patch_is_pointed_at_where_it_stands(call):
+    """`meta` is among the attributes of a single event's profile, and beside them in bulk."""
+    meta = {"patch_identifiers": {"append": {"email": "bad"}}}
+    place = "/profile/data/attributes/meta/patch_identifiers/append"
+    assert problem(call.post("events", event({**WHO, "meta": meta})))[2] == {"pointer": f"/data/attributes{place}"}
+    refused = call.post(BULK, bulk(entry(attributes(), meta=meta)))
+    place = "/profile/data/meta/patch_identifiers/append"
+    assert problem(refused)[2] == {"pointer": f"{ENTRIES}/0/attributes{place}"}
+
+
 def test_a_bad_phone_number_is_dropped_from_an_event(call, writing):
     """Beside a sound identifier it is left out with a header that says so; in bulk it refuses the request."""
     who = {**WHO, "phone_number": "12"}

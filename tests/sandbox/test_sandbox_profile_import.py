@@ -124,6 +124,23 @@ def test_second_addresses_can_be_patched(call):
     assert upsert(call, {"email": "second@example.com"}).status_code == 201
 
 
+@pytest.mark.parametrize("address", [5, "bad", ["b@example.com", None]])
+def test_second_addresses_must_be_sound(call, address):
+    """What is no address is pointed at, also beside a phone number that is dropped."""
+    for identifiers in ({"email": "a@example.com"}, {"email": "a@example.com", "phone_number": "12"}):
+        answer = upsert(call, identifiers, meta={"patch_identifiers": {"append": {"email": address}}})
+        assert problem(answer) == (400, "invalid", {"pointer": "/data/meta/patch_identifiers/append"})
+
+
+def test_second_addresses_of_somebody_else_are_a_conflict(call):
+    """An address that another profile has stays with that one."""
+    other = upsert(call, {"email": "b@example.com"}).json()["data"]["id"]
+    patch = {"append": {"email": "B@example.com"}}
+    answer = upsert(call, {"email": "a@example.com"}, meta={"patch_identifiers": patch})
+    assert problem(answer)[:2] == (409, "duplicate_profile")
+    assert answer.json()["errors"][0]["meta"] == {"duplicate_profile_id": other}
+
+
 @pytest.mark.parametrize(
     ("sent", "pointer"),
     [
