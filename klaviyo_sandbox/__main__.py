@@ -92,6 +92,13 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
         "not say how far it looks (default: %(default)s)",
     )
     options.add_argument(
+        "--pointers",
+        choices=("all", "first", "none"),
+        default="all",
+        help="whether a 400 names all that is wrong with what is written, the first of it, or nothing "
+        "(default: %(default)s)",
+    )
+    options.add_argument(
         "--job-end",
         choices=("complete", "cancelled", "never"),
         default="complete",
@@ -134,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             include_limit=Budget(*options.include_limit) if options.include_limit else None,
             faults=options.faults,
             repeats=options.repeats,
+            pointers=options.pointers,
             job_end=options.job_end,
             job_seconds=options.job_seconds,
         ) as sandbox:

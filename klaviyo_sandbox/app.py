@@ -210,8 +210,11 @@ class Sandbox:
             if self._store.read_only:
                 raise errors.read_only()
             request = replace(request, body=_decoded(headers, body))
-            bodies.check_body(request, self._facts.schemas)
-            return actions.write(self._store, request)
+            try:
+                bodies.check_body(request, self._facts.schemas)
+                return actions.write(self._store, request)
+            except errors.Refusal as refusal:
+                raise bodies.told(refusal, self._store.pointers) from None
 
 
 def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budget]:

@@ -41,6 +41,14 @@ def check_body(request: Request, schemas: Mapping[str, Schema]) -> None:
         raise Refusal(_first_of_each_row(invalid(detail, pointer or "/data") for pointer, detail in found))
 
 
+def told(refusal: Refusal, pointers: str) -> Refusal:
+    """The refusal with as many of its problems as ``Store.pointers`` lets out."""
+    if refusal.status != 400 or pointers == "all":
+        return refusal
+    first = refusal.problems[0]
+    return Refusal([first if pointers == "first" else invalid("Invalid input.", "/data")], refusal.headers)
+
+
 def check_count(request: Request, count: int, pointer: str) -> None:
     """Refuse more items than the operation takes.
 

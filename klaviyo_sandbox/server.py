@@ -16,7 +16,7 @@ from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Asked, Exchange, Sandbox, parse_scopes
 from klaviyo_sandbox.procedural_account import build_procedural
 from klaviyo_sandbox.quotas import Budget, Quotas
-from klaviyo_sandbox.store import ENDS, REPEATS, Store
+from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Store
 
 _STARTUP_SECONDS = 30
 
@@ -62,6 +62,7 @@ def serve(
     job_seconds: float = 0.2,
     job_end: str = "complete",
     repeats: str = "request",
+    pointers: str = "all",
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
@@ -84,6 +85,7 @@ def serve(
         job_end: how jobs end: "complete", "cancelled" (nothing is done), or "never" (they stay queued).
         repeats: whether a ``unique_id`` in a bulk request of events is a repetition, and fails it, when it is in the
             same "request" only, or anywhere in the account's "history".
+        pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
         faults: how often requests meet which fault, as ``faults.parse`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
@@ -98,12 +100,14 @@ def serve(
     """
     _check_choice("job_end", job_end, ENDS)
     _check_choice("repeats", repeats, REPEATS)
+    _check_choice("pointers", pointers, POINTERS)
     wanted = faulty.parse(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     listener = _listen(host, port)
     with contextlib.closing(listener):
         store = (build_procedural if procedural else build)(seed, profiles, events, clock)
-        store.job_seconds, store.job_end, store.repeats = job_seconds, job_end, repeats
+        store.job_seconds, store.job_end = job_seconds, job_end
+        store.repeats, store.pointers = repeats, pointers
         quotas = Quotas(clock) if limits else None
         sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
         app: faulty.App = sandbox.app

@@ -20,9 +20,10 @@ IDENTIFIERS = ("email", "phone_number", "external_id")
 # Only events name somebody by it, and it is never shown.
 ANONYMOUS = "anonymous_id"
 
-# What ``Store.job_end`` and ``Store.repeats`` may be; the first is the default.
+# What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
 ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
+POINTERS = ("all", "first", "none")
 
 EventKey = tuple[str, str, str]
 
@@ -105,6 +106,8 @@ class Store:
             queued).
         repeats: which events a ``unique_id`` in a bulk request must not repeat: those of the same "request", or all
             "history".
+        pointers: what a 400 says of the body of a write: "all" that is wrong, the "first" of it, or "none": that
+            something is, and not where.
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
@@ -127,6 +130,7 @@ class Store:
         self.job_seconds = 0.2
         self.job_end = "complete"
         self.repeats = "request"
+        self.pointers = "all"
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0
         self.sms_prefixes: tuple[str, ...] = ("+",)

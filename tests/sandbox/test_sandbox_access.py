@@ -5,6 +5,7 @@ import requests
 from support.calls import KEY, REVISION, Caller, problem
 
 from klaviyo_sandbox import serve
+from klaviyo_sandbox.facts import load
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 
@@ -36,6 +37,18 @@ def test_scopes_narrow_what_is_answered(make_sandbox):
     refused = get(sandbox, "segments")
     assert problem(refused)[:2] == (403, "permission_denied")
     assert "segments:read" in refused.json()["errors"][0]["detail"]
+
+
+def test_every_write_wants_its_scopes(make_sandbox):
+    """Without them the answer is a 403 that names them, before the body is looked at."""
+    caller = Caller(make_sandbox(limits=False, scopes="accounts:read").url)
+    writes = [operation for operation in load().operations.values() if operation.body]
+    assert len(writes) > 10
+    for operation in writes:
+        answer = caller.send(operation.method, operation.path.removeprefix("/api/"), {})
+        assert answer.status_code == 403
+        assert ", ".join(operation.scopes) in answer.json()["errors"][0]["detail"]
+    caller.close()
 
 
 def test_an_unknown_scope_is_refused_at_the_start():

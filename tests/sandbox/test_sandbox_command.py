@@ -60,6 +60,7 @@ def test_a_port_that_is_taken_is_one_line():
         ["--faults", "418=1"],
         ["--repeats", "always"],
         ["--job-end", "failed"],
+        ["--pointers", "some"],
         ["--job-seconds", "-1"],
     ],
 )

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
 from support.calls import Caller
-
-from klaviyo_sandbox import serve
 
 JOBS, SUPPRESS = "profile-bulk-import-jobs", "profile-suppression-bulk-create-jobs"
 
@@ -51,10 +48,3 @@ def test_a_job_may_never_begin(make_sandbox):
     assert [(one["status"], one["started_at"] is None) for one in shown] == [("queued", True), ("complete", False)]
     assert sandbox.store.identified_by("email", "a@example.com") is None
     caller.close()
-
-
-@pytest.mark.parametrize("wrong", [{"job_end": "failed"}, {"repeats": "always"}])
-def test_unknown_ways_are_refused(wrong):
-    """A mistyped argument is told at once."""
-    with pytest.raises(ValueError, match="must be one of"), serve(profiles=1, events=0, **wrong):
-        pass
