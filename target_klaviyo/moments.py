@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,8 +11,9 @@ from target_klaviyo.model import Unfit
 # The time of an event, as the specification of create_event has it: after 1990, up to one year ahead.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=365)
-# Unix seconds have ten digits since 2001, and thirteen where they count thousandths.
-_THOUSANDTHS = 100_000_000_000
+# Seconds since 1970, of 1973 and later; thousandths where there are thirteen digits. 20260131 is a day.
+_UNIX = re.compile(r"([0-9]{9,13})(?:\.[0-9]+)?")
+_DIGITS_OF_THOUSANDTHS = 13
 
 
 def moment(value: Any, field: str) -> datetime:
@@ -20,15 +22,12 @@ def moment(value: Any, field: str) -> datetime:
     Raises:
         Unfit: it is neither.
     """
+    text = str(value).strip()
     try:
-        number = float(value) if not isinstance(value, bool) else None
-    except (TypeError, ValueError):
-        number = None
-    try:
-        if number is not None:
-            seconds = number / 1000 if abs(number) >= _THOUSANDTHS else number
-            return datetime.fromtimestamp(int(seconds), UTC)
-        found = datetime.fromisoformat(str(value).strip())
+        if unix := _UNIX.fullmatch(text):
+            seconds = int(unix[1])
+            return datetime.fromtimestamp(seconds // 1000 if len(unix[1]) == _DIGITS_OF_THOUSANDTHS else seconds, UTC)
+        found = datetime.fromisoformat(text)
         aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found
         return aware.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError, OSError) as error:

@@ -7,13 +7,13 @@ from typing import Any
 from klaviyo_client import settings
 
 _STREAMS = """\
-What to do with each incoming stream: its name -> {"action": "upsert_profile" or "list_members", ...}. \
-The streams profiles and list_members take their action by name; any other must be named here. \
+What to do with each incoming stream: its name -> {"action": ..., ...}. docs/actions.md has the actions, their options \
+and their fields. The streams profiles, events, orders, list_members and list_profiles take their action by name; any \
+other must be named here. \
 "mapping": Klaviyo's field -> column, path into one, or {"value": constant}; fields that it leaves out are taken from \
 columns of their name. \
 "unknown_columns": "properties" (they become custom properties) or "drop". \
-"list": name or id of the list to add people to. \
-"create_list": true makes a list that is missing."""
+All other keys are options of the action, such as "list" and "create_list"."""
 
 SETTINGS: dict[str, Any] = {
     "type": "object",

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from klaviyo_client.protocol import utc_text
 from target_klaviyo import consents
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.model import Action, Context, Record, Terms, Unfit
+from target_klaviyo.moments import moment
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
 _KINDS = {
@@ -23,7 +23,6 @@ _KINDS = {
     "whatsapp_conversational": ("whatsapp", "conversational"),
 }
 _SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
-_SECONDS = re.compile(r"[0-9]{9,12}(?:\.[0-9]+)?")
 _NEEDS = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
 
@@ -75,24 +74,10 @@ def _consented_at(fields: Record, context: Context) -> datetime | None:
         raise Unfit("no_consented_at", "historical_import needs the field consented_at", pointer=place)
     if not historical:
         return None
-    try:
-        moment = _moment(fields["consented_at"])
-    except (ValueError, OverflowError, OSError) as error:
-        raise Unfit(
-            "invalid_field", "consented_at is neither an ISO 8601 time nor seconds since 1970", pointer=place
-        ) from error
-    if moment >= context.now:
-        raise Unfit("invalid_field", "consented_at is not in the past", pointer=place)
-    return moment
-
-
-def _moment(value: str | float) -> datetime:
-    """Text without an offset is taken for UTC; 20260131 is a day, as a number too, and not so many seconds."""
-    text = str(value).strip()
-    if _SECONDS.fullmatch(text):
-        return datetime.fromtimestamp(float(text), UTC)
-    moment = datetime.fromisoformat(text)
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    when = moment(fields["consented_at"], "consented_at")
+    if when >= context.now:
+        raise Unfit("invalid_time", "consented_at is not in the past", pointer=place)
+    return when
 
 
 def _subscribed_terms(fields: Record, context: Context) -> Terms:
