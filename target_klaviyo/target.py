@@ -36,8 +36,8 @@ from target_klaviyo.sinks import KlaviyoSink
 
 logger = logging.getLogger("target-klaviyo")
 
-# A STATE that comes while rows wait is kept until their batch is full, so that batches stay large; but not for longer
-# than this: so much is at most repeated after a crash.
+# Rows wait until their batch is full, and the STATE behind them with them, so that batches stay large; but not for
+# longer than this: so much is at most repeated after a crash.
 STATE_SECONDS = 30.0
 
 
@@ -96,7 +96,7 @@ class LineReader(GenericSingerReader[str]):
 
 
 class TargetKlaviyo(Target):
-    """Pushes records to Klaviyo: profiles, and people onto lists. One outcome for every record."""
+    """Pushes records to Klaviyo: profiles, events, orders, lists, consent. One outcome for every record."""
 
     name = "target-klaviyo"
     package_name = "singer-klaviyo"
@@ -231,13 +231,13 @@ class TargetKlaviyo(Target):
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         super()._process_state_message(message_dict)
         self._ledger.state(message_dict["value"])
-        if time.time() - self._last_full_drain_at > STATE_SECONDS:
-            self.despatch.hurry()
-            self._reset_max_record_age()
         self._look_after()
 
     def _look_after(self) -> None:
-        """Take in what came back meanwhile."""
+        """Take in what came back meanwhile, and let nothing wait for too long."""
+        if time.time() - self._last_full_drain_at > STATE_SECONDS:
+            self.despatch.hurry()
+            self._reset_max_record_age()
         self.despatch.poll()
         self._release_state()
         self.report.check()
