@@ -13,7 +13,7 @@ from klaviyo_sandbox.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.facts import Schema
 from klaviyo_sandbox.shapes import faults
 
-# What a profile is sent for: Klaviyo says so when it dropped a phone number that is none.
+# Klaviyo says so when it took the rest of a profile and dropped a phone number that is none.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
 
