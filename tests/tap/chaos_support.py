@@ -19,7 +19,7 @@ from typing import IO, Any
 from support.second_path import KEYS
 from tap_support import config, discovered, select
 
-from klaviyo_sandbox import Exchange, RunningSandbox, changes, jobs, serve
+from klaviyo_sandbox import Exchange, RunningSandbox, changes, serve
 from klaviyo_sandbox.store import Store
 
 # Few columns: what is lost is rows.
@@ -85,7 +85,7 @@ class Restless:
         if what == "profile":
             changes.touch_profile(store, person, first_name=str(rng.random()))
         elif what == "member":
-            jobs.join(store, rng.choice(list(store.lists.rows)), person)
+            store.join(rng.choice(list(store.lists.rows)), person)
         else:
             away = rng.random() * (-LATE if what == "late event" else timedelta(days=30))
             changes.add_event(store, rng, person, rng.choice(list(store.metrics.rows)), now + away)
