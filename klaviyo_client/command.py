@@ -1,6 +1,6 @@
 """Runs a plugin's command line so that every failure is one line that says what to do, without secrets.
 
-Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key must change.
+Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key must change, 3 a cap on removals stopped them.
 """
 
 from __future__ import annotations
@@ -19,12 +19,17 @@ from klaviyo_client.privacy import mask
 
 FAILED = 1
 MUST_CHANGE = 2
+CAPPED = 3
 
 logger = logging.getLogger("singer-klaviyo")
 
 
 class Incomplete(KlaviyoError):
     """The run ended in order, but something was left out; the message says what and why."""
+
+
+class CapExceeded(Incomplete):
+    """More would be removed than a cap allows, so nothing is."""
 
 
 class MaskingFilter(logging.Filter):
@@ -55,6 +60,8 @@ def run(command: Callable[[], click.Command]) -> int:
         return _say(error, MUST_CHANGE, error.format_message())
     except (SettingsError, InvalidKey, NotAllowed, RevisionRetired) as error:
         return _say(error, MUST_CHANGE)
+    except CapExceeded as error:
+        return _say(error, CAPPED)
     except KlaviyoError as error:
         return _say(error, FAILED)
     except BrokenPipeError:

@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo import outcomes
-from target_klaviyo.lists import Leavers, Lists
+from target_klaviyo.lists import Leavers, Lists, Manifests
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
 from target_klaviyo.watch import Watch
 
@@ -36,6 +36,7 @@ class Session:
     lists: Lists = field(init=False)
     watch: Watch = field(init=False)
     leavers: Leavers = field(init=False, default_factory=Leavers)
+    manifests: Manifests = field(init=False, default_factory=Manifests)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", Lists(self.client))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -143,7 +143,14 @@ class Mapper:
         return self.ignored.match(column) is not None
 
 
-def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool, keeps_nulls: bool = False) -> Mapper:
+def compiled(
+    schema: Schema,
+    mapping: Mapping[str, Any],
+    *,
+    keeps_unknown: bool,
+    keeps_nulls: bool = False,
+    ignored: Iterable[str] = (),
+) -> Mapper:
     """A mapper for a contract.
 
     Args:
@@ -151,15 +158,17 @@ def compiled(schema: Schema, mapping: Mapping[str, Any], *, keeps_unknown: bool,
         mapping: the option of that name: field -> path, or ``{"value": constant}``.
         keeps_unknown: whether unknown columns become custom properties.
         keeps_nulls: whether a null is a value.
+        ignored: columns that are never sent, beside those of the contract.
 
     Raises:
         ValueError: naming the entry of the mapping that cannot be.
     """
     kinds = _kinds(schema)
+    exact = [rf"(?:{re.escape(name)})\Z" for name in ignored]
     return Mapper(
         mapped={_target(name, kinds): _source(name, entry) for name, entry in _flat(mapping, kinds)},
         named=_names(schema),
-        ignored=re.compile("|".join(translate(name) for name in ("_sdc_*", *schema.get("x-ignored-columns", ())))),
+        ignored=re.compile("|".join((*map(translate, ("_sdc_*", *schema.get("x-ignored-columns", ()))), *exact))),
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
         kinds=kinds,

@@ -71,6 +71,7 @@ class Origin:
         action: what is to be done with it; empty until that is known.
         left: how many of its parts have no outcome yet.
         outcome: the worst outcome of its parts so far.
+        version: the version of its table, where the tap gives one.
     """
 
     stream: str
@@ -78,6 +79,7 @@ class Origin:
     action: str = ""
     left: int = 1
     outcome: Outcome | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -138,10 +140,12 @@ class Context:
     Attributes:
         options: its options, as the ``streams`` entry has them or by default.
         now: the time, in UTC.
+        is_deleted: whether the record's source marks it as deleted.
     """
 
     options: Options
     now: datetime
+    is_deleted: bool = False
 
 
 @dataclass(frozen=True)
@@ -174,6 +178,9 @@ class Action:
         fitted: columns of a stream -> what its entry says where the user's says nothing: for streams of the tap.
         copied_from: a stream of the tap, an operation that finds something by its id, and the column that holds the
             id: when the account has it, the stream comes from this very account.
+        is_about_people: whether a record must name somebody.
+        takes_deleted: whether a record that its source marks as deleted (``_sdc_deleted_at``) means something to it;
+            otherwise such a record is left out.
         needs_list: a record must say, or the option ``list`` must say, which list.
         max_rows: rows to send at once, where that is not what one request may hold.
     """
@@ -192,6 +199,8 @@ class Action:
     check: Callable[[Options], None] | None = None
     fitted: Callable[[Collection[str]], Mapping[str, Any]] = lambda _columns: {}
     copied_from: tuple[str, str, str] | None = None
+    is_about_people: bool = True
+    takes_deleted: bool = False
     needs_list: bool = False
     max_rows: int | None = None
 

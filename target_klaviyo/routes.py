@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,12 +14,14 @@ import jsonschema_rs
 from klaviyo_client.errors import SettingsError
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.batching import encoded
 from target_klaviyo.contracts import Contract
-from target_klaviyo.identity import IDENTIFIERS, identified
+from target_klaviyo.identity import IDENTIFIERS, identified, phone_number
 from target_klaviyo.mapping import Mapper
-from target_klaviyo.model import Action, Context, ListRef, Options, Origin, Record, Row, Unfit
+from target_klaviyo.model import Action, Context, Kind, ListRef, Options, Origin, Record, Row, Unfit
 
+_DELETED = "_sdc_deleted_at"
 # What every action's entry may say.
 _COMMON = ("action", "mapping", "unknown_columns")
 _UNKNOWN_COLUMNS = ("properties", "drop")
@@ -60,11 +63,16 @@ class Route:
         Raises:
             Unfit: it cannot be sent.
         """
+        is_deleted = any(source.get(_DELETED) is not None for source in (record, origin.record))
+        if is_deleted and (self.is_mirror or not self.action.takes_deleted):
+            raise Unfit(
+                "deleted_in_source", "records that their source marks as deleted are left out", kind=Kind.LEFT_OUT
+            )
         taken = [name for name in IDENTIFIERS if name in self.contract.fields]
         found = self.mapper.fields(self.action.unpacked(record))
-        fields = identified(found, self.region, taken or IDENTIFIERS)
+        fields = identified(found, self.region, taken or IDENTIFIERS) if self.action.is_about_people else found
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
-        context = Context(self.options, self.now())
+        context = Context(self.options, self.now(), is_deleted)
         if self.action.parts is None:
             return self.action, self._made(self.action, origin, fields, context)
         parts = [(ACTIONS[part.action], part.fields) for part in self.action.parts(fields, context)]
@@ -78,6 +86,22 @@ class Route:
         origin.left = len(parts)
         assert following is not None  # noqa: S101 - there is at least one part
         return following
+
+    @property
+    def is_mirror(self) -> bool:
+        """Whether a list is to equal the stream."""
+        return self.options.get("mode") == MIRROR
+
+    def who(self, record: Record) -> dict[str, Any]:
+        """What identifies the person of a record that cannot be sent, as far as it can be read."""
+        with contextlib.suppress(Unfit, ValueError, RecursionError, OverflowError):
+            fields = self.mapper.fields(self.action.unpacked(record))
+            found = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
+            with contextlib.suppress(Unfit):
+                if "phone_number" in found:
+                    found["phone_number"] = phone_number(found["phone_number"], self.region)
+            return found
+        return {}
 
     def _made(self, action: Action, origin: Origin, fields: Record, context: Context) -> Row:
         if action.resource is None:
@@ -191,6 +215,7 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
             wanted,
             keeps_unknown=unknown == "properties" and open_ended,
             keeps_nulls=options.get("nulls") == "clear",
+            ignored=tuple(filter(None, [options.get("size_field")])),
         )
         if action.check is not None:
             action.check(options)

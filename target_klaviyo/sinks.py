@@ -10,7 +10,7 @@ from singer_sdk.sinks import Sink
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from target_klaviyo import routes
 from target_klaviyo.incoming import incoming
-from target_klaviyo.model import Origin, Record, Unfit
+from target_klaviyo.model import Action, Kind, Origin, Record, Row, Unfit
 
 if TYPE_CHECKING:
     from target_klaviyo.target import TargetKlaviyo
@@ -35,6 +35,10 @@ class KlaviyoSink(Sink):
         self._incoming = incoming(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)
         )
+        self._mirrors = target.mirrors
+        if self.route.is_mirror and self.route.list is not None:
+            # Also when no record comes: the list's members are read from now on.
+            self._mirrors.begin(stream_name, self.route.list, self.route.options)
         self._suspect = self.route.copied_from(stream_name)
         for warning in routes.check_columns(stream_name, self.route, self.original_schema["properties"]):
             self.logger.warning(warning)
@@ -62,13 +66,24 @@ class KlaviyoSink(Sink):
         if self._suspect is not None:
             self._check_account(*self._suspect, record)
         try:
-            self._incoming.check(record)
-            action, row = self.route.row(origin, record)
-        except (OverflowError, RecursionError, ValueError) as error:
-            raise Unfit("unusable_value", f"a value is too large or nested too deeply ({error})") from error
+            action, row = self._row(origin, record)
+        except Unfit as unfit:
+            if self.route.is_mirror and unfit.kind is Kind.REJECTED and self.route.list is not None:
+                # Refused or not, they are in the audience: who is on the list already must not be taken off for it.
+                self._mirrors.saw(origin, self.route.list, self.route.options, self.route.who(record))
+            raise
+        if self.route.is_mirror and row.list is not None:
+            self._mirrors.saw(origin, row.list, self.route.options, row.payload)
         self.tally_record_read()
         self.record_counter_metric.increment()
         self._despatch.put(self.stream_name, action, row)
+
+    def _row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
+        try:
+            self._incoming.check(record)
+            return self.route.row(origin, record)
+        except (OverflowError, RecursionError, ValueError) as error:
+            raise Unfit("unusable_value", f"a value is too large or nested too deeply ({error})") from error
 
     def _check_account(self, operation: str, column: str, record: Record) -> None:
         """Refuse to copy an account into itself, by the first record that names something of the one it comes from.

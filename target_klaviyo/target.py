@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
@@ -28,6 +29,7 @@ from target_klaviyo.identity import checked_region
 from target_klaviyo.incoming import UNREADABLE, message
 from target_klaviyo.ledger import Ledger
 from target_klaviyo.lines import lines
+from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.report import Report, Tolerance
@@ -132,6 +134,11 @@ class TargetKlaviyo(Target):
             self.session, self._settle, width=self.config["concurrency"], max_rows=self.config.get("batch_size_rows")
         )
 
+    @cached_property
+    def mirrors(self) -> Mirrors:
+        """Lists that are to equal streams."""
+        return Mirrors(self.session, datetime.now(UTC))
+
     # Settings ---------------------------------------------------------------------------------------------------------
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -181,7 +188,7 @@ class TargetKlaviyo(Target):
             self._refuse(Origin(stream, record), Unfit("no_schema", "a record came before the SCHEMA of its stream"))
             return
         for stream_map in self.mapper.stream_maps[stream]:
-            self._take(Origin(stream, record), stream_map)
+            self._take(Origin(stream, record, version=message_dict.get("version")), stream_map)
         self._release_state()
         self.report.check()
 
@@ -223,8 +230,9 @@ class TargetKlaviyo(Target):
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")
 
-    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the same
-        self.logger.debug("ACTIVATE_VERSION says nothing to Klaviyo")
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        for stream_map in self.mapper.stream_maps.get(message_dict.get("stream", ""), ()):
+            self.mirrors.version_is_over(stream_map.stream_alias, message_dict.get("version"))
 
     # State ------------------------------------------------------------------------------------------------------------
 
@@ -263,6 +271,7 @@ class TargetKlaviyo(Target):
             self._release_state()
             super().process_endofpipe()
             self.report.check(ended=True)
+            self.mirrors.finish()
             self.report.close()
 
     @contextmanager

@@ -7,6 +7,7 @@ from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
 from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
+from target_klaviyo.actions.manifests import AUDIENCE_MANIFEST
 from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
 from target_klaviyo.actions.suppressions import SUPPRESS, UNSUPPRESS
@@ -27,5 +28,6 @@ ACTIONS: dict[str, Action] = {
         IDENTIFY,
         TRACK,
         UPDATE_PROFILE,
+        AUDIENCE_MANIFEST,
     )
 }

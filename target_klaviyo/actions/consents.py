@@ -130,6 +130,7 @@ UNSUBSCRIBE = Action(
     resource=_unsubscribed,
     terms=_unsubscribed_terms,
     deliver=consents.unsubscribe,
+    takes_deleted=True,
     options={
         "channels": _channels(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},

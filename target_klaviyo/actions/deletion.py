@@ -31,6 +31,7 @@ DELETE_PROFILE = Action(
     operation=deletion.DELETE,
     resource=_resource,
     deliver=deletion.deliver,
+    takes_deleted=True,
     check=_check,
     options={
         "allow_deletion": {

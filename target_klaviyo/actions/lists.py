@@ -7,21 +7,27 @@ from typing import Any
 
 from target_klaviyo import jobs, membership
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
+from target_klaviyo.audience import Cap
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import IDENTIFIERS
 from target_klaviyo.model import Action, Context, Options, Record, Row, Settled, Terms
 
-_REMOVE = "remove"
+_REMOVE, MIRROR = "remove", "mirror"
+_OF_MIRROR = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
+
+
+def _removes(context: Context) -> bool:
+    return context.is_deleted or context.options["mode"] == _REMOVE
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:
-    if context.options["mode"] == _REMOVE:
+    if _removes(context):
         fields = {name: fields[name] for name in IDENTIFIERS if name in fields}
     return resource(fields, context)
 
 
 def _terms(_fields: Record, context: Context) -> Terms:
-    return (_REMOVE,) if context.options["mode"] == _REMOVE else ()
+    return (_REMOVE,) if _removes(context) else ()
 
 
 def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
@@ -33,12 +39,20 @@ def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
 
 def _check(options: Options) -> None:
     if options["mode"] == _REMOVE and options["create_list"]:
-        raise ValueError("create_list is for mode: add; nobody can be removed from a list that is just made")
+        raise ValueError("create_list is not for mode: remove; nobody can be removed from a list that is just made")
+    if options["mode"] != MIRROR:
+        wrong = [name for name in _OF_MIRROR if options.get(name) not in (None, False)]
+        if wrong:
+            raise ValueError(f"{wrong[0]} is for mode: mirror only")
+        return
+    if not options["owns_list"]:
+        raise ValueError("owns_list must be true for mode: mirror, which also removes people whom forms have added")
+    Cap.of(options.get("max_removals"))
 
 
 LIST_MEMBERS = Action(
     name="list_members",
-    summary="Add people to a list, and create those who do not exist; or remove people from it.",
+    summary="Add people to a list, creating those who do not exist; remove them; or make the list equal the stream.",
     streams=("list_members", "list_profiles"),
     copied_from=("list_profiles", "get_list", "list_id"),
     operation=jobs.IMPORT,
@@ -51,10 +65,44 @@ LIST_MEMBERS = Action(
         "list": {**LIST_OPTIONS["list"], "description": "The list, by its name or Klaviyo's id."},
         "mode": {
             "type": "string",
-            "enum": ["add", _REMOVE],
+            "enum": ["add", _REMOVE, MIRROR],
             "default": "add",
-            "description": "add: put the people on the list. remove: take them off it; they stay subscribed.",
+            "description": (
+                "add: put the people on the list. remove: take them off it; they stay subscribed. mirror: put them on "
+                "it, and when input has ended take off who was on it before and did not come."
+            ),
+        },
+        "owns_list": {
+            "type": "boolean",
+            "default": False,
+            "description": "Must be true to mirror: whoever a form or a person has put on the list is taken off, too.",
+        },
+        "size_field": {
+            "type": "string",
+            "pattern": "\\S",
+            "description": (
+                "For a mirror: the column that holds the audience's size on every record, such as count(*) over (). "
+                "Nobody is removed unless as many different people came."
+            ),
+        },
+        "assume_complete": {
+            "type": "boolean",
+            "default": False,
+            "description": "For a mirror: take whatever comes for the whole audience. For sources that cannot say.",
+        },
+        "max_removals": {
+            "type": ["integer", "string"],
+            "description": (
+                "For a mirror: a number such as 500, a percentage of the list such as 5%, or both (500, 5%), of which "
+                "the smaller counts; by default 1000, 10%. Above it nobody is removed, and the exit code is 3."
+            ),
+        },
+        "allow_empty": {
+            "type": "boolean",
+            "default": False,
+            "description": "For a mirror: let audience_manifest empty the list by saying 0, within max_removals.",
         },
     },
+    takes_deleted=True,
     needs_list=True,
 )

@@ -18,6 +18,7 @@ SUPPRESS = Action(
     operation=suppressions.SUPPRESS,
     resource=_resource,
     deliver=suppressions.suppress,
+    takes_deleted=True,
 )
 
 UNSUPPRESS = Action(
@@ -26,4 +27,5 @@ UNSUPPRESS = Action(
     operation=suppressions.UNSUPPRESS,
     resource=_resource,
     deliver=suppressions.unsuppress,
+    takes_deleted=True,
 )

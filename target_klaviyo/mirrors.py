@@ -1,0 +1,198 @@
+"""Lists that are made to equal streams: who was on them, who came, and in the end who leaves."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from klaviyo_client.command import CapExceeded, Incomplete
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.operations import operation
+from klaviyo_client.protocol import condition
+from target_klaviyo import membership
+from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide
+from target_klaviyo.delivery import Session
+from target_klaviyo.identity import handles
+from target_klaviyo.model import Kind, ListRef, Options, Origin, Record, Row
+
+logger = logging.getLogger("target-klaviyo")
+
+_MEMBERS = "get_profiles_for_list"
+# Klaviyo refuses bounds within the last seconds, and whoever joins while we run is nobody's to remove.
+_SETTLE = timedelta(seconds=10)
+
+
+@dataclass
+class Mirror:
+    """One list that is to equal what one stream says of it.
+
+    Attributes:
+        stream: the stream.
+        name: the list, for people.
+        list_id: Klaviyo's id of it.
+        feed: what the stream has shown.
+        members: profile id -> handles of those who were on it when the run began; None until they are read.
+    """
+
+    stream: str
+    name: str
+    list_id: str
+    options: Options
+    feed: Feed = field(default_factory=Feed)
+    members: dict[str, tuple[Handle, ...]] | None = None
+    error: BaseException | None = None
+    _thread: threading.Thread | None = None
+
+    def begin(self, session: Session, now: datetime) -> None:
+        """Read who is on the list, in a thread, while records come."""
+        self._thread = threading.Thread(target=self._read, args=(session, now - _SETTLE), daemon=True)
+        self._thread.start()
+
+    def _read(self, session: Session, until: datetime) -> None:
+        query = {
+            "filter": condition("less-than", "joined_group_at", until),
+            "sort": "joined_group_at",
+            "fields[profile]": "email,phone_number,external_id",
+            "page[size]": str(operation(_MEMBERS).page_size),
+        }
+        try:
+            self.members = {
+                profile["id"]: tuple(handles(profile).items())
+                for page in session.client.pages(_MEMBERS, path={"id": self.list_id}, query=query)
+                for profile in page.data
+            }
+        except BaseException as error:  # noqa: BLE001 - raised in the main thread by whoever needs the members
+            self.error = error
+
+    def decide(self, manifest: int | None) -> Decision:
+        """What is to be done about those who are gone, once input has ended.
+
+        Raises:
+            Exception: what kept the members from being read.
+        """
+        if self._thread is not None:
+            self._thread.join()
+        if self.error is not None:
+            raise self.error
+        return decide(
+            self.feed,
+            self.members or {},
+            Cap.of(self.options.get("max_removals")),
+            manifest=manifest,
+            assumed=self.options["assume_complete"],
+            allow_empty=self.options["allow_empty"],
+        )
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of one mirror: for the report."""
+
+    mirror: Mirror
+    decision: Decision
+    removed: int = 0
+
+
+class Mirrors:
+    """Every mirror of a run. Used by the main thread only.
+
+    Args:
+        session: what the actions share.
+        now: when the run began.
+    """
+
+    def __init__(self, session: Session, now: datetime) -> None:
+        self._session = session
+        self._now = now
+        self._mirrors: dict[tuple[str, str], Mirror] = {}
+        self.findings: list[Finding] = []
+
+    def begin(self, stream: str, ref: ListRef, options: Options) -> Mirror:
+        """The mirror of a list that a stream names; its members are read from now on.
+
+        Raises:
+            SettingsError: another stream mirrors the list, or it cannot be found.
+            Unfit: a record names a list that cannot be found.
+        """
+        list_id = self._session.lists.id_of(ref)
+        found = self._mirrors.get((stream, list_id))
+        if found is not None:
+            return found
+        if any(other == list_id for _, other in self._mirrors):
+            raise SettingsError(f"streams.{stream}.mode: another stream mirrors the list {str(ref)!r} already")
+        made = self._mirrors[stream, list_id] = Mirror(stream, str(ref), list_id, options)
+        made.begin(self._session, self._now)
+        return made
+
+    def saw(self, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
+        """A record came; ``person`` is a profile resource, or what names somebody in a record that is refused."""
+        mirror = self.begin(origin.stream, ref, options)
+        mirror.feed.saw(tuple(handles(person).items()), _size(origin.record, options), origin.version)
+
+    def version_is_over(self, stream: str, version: int | None) -> None:
+        """An ACTIVATE_VERSION of the stream came."""
+        for (name, _), mirror in self._mirrors.items():
+            if name == stream:
+                mirror.feed.version_is_over(version)
+
+    def finish(self) -> None:
+        """Input has ended and everything has its outcome: remove who is gone, where that may be done.
+
+        Raises:
+            CapExceeded: more would be removed than a cap allows; that list is left as it is.
+            Incomplete: a feed is not known to be whole, or Klaviyo refused a removal.
+        """
+        problems: list[str] = []
+        manifests = self._session.manifests
+        decisions = [(mirror, mirror.decide(manifests.of(mirror.list_id, mirror.name))) for mirror in self]
+        # One list over its cap is a sign that something is wrong: then nobody is removed from any.
+        capped = any(decision.verdict is Verdict.OVER_CAP for _, decision in decisions)
+        for mirror, decision in decisions:
+            removed = 0 if capped or decision.verdict is not Verdict.REMOVE else self._remove(mirror, decision.leaving)
+            self.findings.append(Finding(mirror, decision, removed))
+            logger.info("%s", _told(mirror, decision, removed))
+            if decision.reason:
+                left = f"{len(decision.leaving):,} people stay on the list"
+                problems.append(f"{mirror.stream}: nobody is removed from {mirror.name!r} ({decision.reason}); {left}")
+            elif capped and decision.leaving:
+                problems.append(f"{mirror.stream}: nobody is removed from {mirror.name!r} either")
+            elif removed < len(decision.leaving):
+                problems.append(f"{mirror.stream}: Klaviyo refused {len(decision.leaving) - removed:,} removals")
+        if problems:
+            raise (CapExceeded if capped else Incomplete)("; ".join(problems))
+
+    def _remove(self, mirror: Mirror, ids: Collection[str]) -> int:
+        rows = {_leaver(mirror.stream, profile_id): profile_id for profile_id in ids}
+        settled = membership.changed(self._session, membership.REMOVE, mirror.list_id, rows)
+        return sum(len(unit.rows) for unit, outcome in settled if outcome.kind is not Kind.REJECTED)
+
+    def __iter__(self) -> Iterator[Mirror]:
+        return iter(self._mirrors.values())
+
+
+def _leaver(stream: str, profile_id: str) -> Row:
+    payload = {"type": "profile", "id": profile_id}
+    return Row(Origin(stream, {"id": profile_id}), payload, b"")
+
+
+def _size(record: Record, options: Options) -> int | None:
+    """What a record says of the audience's size; what is no number agrees with nothing."""
+    name = options.get("size_field")
+    if name is None:
+        return None
+    try:
+        return int(record[name])
+    except (KeyError, TypeError, ValueError):
+        return -1
+
+
+def _told(mirror: Mirror, decision: Decision, removed: int) -> str:
+    members = len(mirror.members or {})
+    return (
+        f"{mirror.stream}: {mirror.feed.distinct:,} people for the list {mirror.name!r}, which had {members:,}: "
+        f"{decision.verdict}, {removed:,} of {len(decision.leaving):,} removed"
+    )

@@ -1,0 +1,324 @@
+"""A list that is made to equal a stream, in the sandbox's account."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from target_support import KEY, Command, Run, records
+
+from klaviyo_sandbox import RunningSandbox
+
+TEXT = {"type": ["string", "null"]}
+COLUMNS = {
+    **dict.fromkeys(("email", "phone_number", "external_id", "first_name", "_sdc_deleted_at", "list_name"), TEXT),
+    "size": {"type": ["integer", "null"]},
+}
+MIRROR = {"action": "list_members", "mode": "mirror", "list": "VIP", "create_list": True, "owns_list": True,
+          "size_field": "size", "max_removals": "100%"}  # fmt: skip
+STATE = {"type": "STATE", "value": {"at": 1}}
+
+
+def schema(stream: str = "vips", **more: Any) -> dict[str, Any]:
+    properties = {**COLUMNS, **more}
+    return {"type": "SCHEMA", "stream": stream, "key_properties": [],
+            "schema": {"type": "object", "properties": properties}}  # fmt: skip
+
+
+def people(numbers: Iterable[int], size: int | None = None, **more: Any) -> list[dict[str, Any]]:
+    made = [{"email": f"p{number}@example.com", **more} for number in numbers]
+    return [{**one, "size": len(made) if size is None else size} for one in made]
+
+
+def feed(rows: Iterable[Mapping[str, Any]], stream: str = "vips") -> list[dict[str, Any]]:
+    return [schema(stream), *records(stream, rows), STATE]
+
+
+def on_list(account: RunningSandbox, name: str = "VIP") -> set[str]:
+    store = account.store
+    (list_id,) = [row["id"] for row in store.lists.rows.values() if row["name"] == name]
+    found = [store.profiles.rows[member] for member in store.list_members[list_id].rows]
+    return {row.get("email") or row.get("phone_number") for row in found}
+
+
+def numbered(*numbers: int) -> set[str]:
+    return {f"p{number}@example.com" for number in numbers}
+
+
+def deletes(account: RunningSandbox) -> int:
+    return sum(1 for asked in account.requests if asked.method == "DELETE")
+
+
+class Pusher:
+    """Mirrors an audience to the list VIP, whose members have been on it for a while."""
+
+    def __init__(self, target: Command, account: RunningSandbox) -> None:
+        self._target = target
+        self._account = account
+
+    def __call__(self, rows: Iterable[Mapping[str, Any]], **entry: Any) -> Run:
+        done = self._target(feed(rows), streams={"vips": {**MIRROR, **entry}})
+        self.settle()
+        return done
+
+    def settle(self) -> None:
+        """Time goes by: who joined in the last seconds before a run is nobody's to remove."""
+        for members in self._account.store.list_members.values():
+            for row in list(members.rows.values()):
+                members.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
+
+
+@pytest.fixture
+def push(target: Command, account: RunningSandbox) -> Pusher:
+    return Pusher(target, account)
+
+
+def test_the_list_follows_the_stream(push: Pusher, account: RunningSandbox) -> None:
+    """From nothing it grows, shrinks, and swaps its people."""
+    for numbers in ([1, 2, 3], [1, 2, 3, 4], [2, 4], [7, 8, 9]):
+        done = push(people(numbers))
+        assert done.code == 0, done.stderr
+        assert on_list(account) == numbered(*numbers)
+        assert done.states == [{"at": 1}]
+    assert all("size" not in row["properties"] for row in account.store.profiles.rows.values())
+
+
+def test_leaving_is_neither_unsubscribing_nor_deletion(push: Pusher, account: RunningSandbox) -> None:
+    """Who leaves an audience is a profile as before."""
+    push(people([1, 2]))
+    before = {row["email"]: row["subscriptions"] for row in account.store.profiles.rows.values() if row.get("email")}
+    push(people([1]))
+    after = {row["email"]: row["subscriptions"] for row in account.store.profiles.rows.values() if row.get("email")}
+    assert after == before
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (people([1, 2], size=3), "2 people came, and 3 were to come"),
+        ([*people([1], size=2), *people([2], size=3)], "do not agree"),
+        ([*people([1], size=2), {"email": "p2@example.com", "size": None}], "do not agree"),
+        ([*people([1, 2], size=3), *people([2], size=3)], "1 more records were about people seen before"),
+    ],
+)
+def test_half_a_feed_adds_and_removes_nobody(
+    push: Pusher, account: RunningSandbox, rows: list[dict[str, Any]], said: str
+) -> None:
+    """The additions stand, the removals do not happen, and the run says why and fails."""
+    push(people([1, 5, 6, 7]))
+    done = push(rows)
+    assert done.code == 1
+    assert said in done.stderr
+    assert on_list(account) == numbered(1, 2, 5, 6, 7)
+    assert deletes(account) == 0
+
+
+def test_without_any_proof_nobody_is_removed(push: Pusher, account: RunningSandbox) -> None:
+    """End of input is no proof: a tap that crashed ends, too. The user may vouch for the source."""
+    push(people([1, 2]))
+    done = push_without_size(push, [1])
+    assert done.code == 1
+    assert "size_field" in done.stderr
+    assert on_list(account) == numbered(1, 2)
+    assert push_without_size(push, [1], assume_complete=True).code == 0
+    assert on_list(account) == numbered(1)
+
+
+def push_without_size(push: Pusher, numbers: Iterable[int], **entry: Any) -> Run:
+    streams = {"vips": {name: value for name, value in MIRROR.items() if name != "size_field"} | entry}
+    done = push._target(feed(people(numbers)), streams=streams)
+    push.settle()
+    return done
+
+
+def test_a_version_that_ended_after_its_records_is_proof(push: Pusher, account: RunningSandbox) -> None:
+    """An ACTIVATE_VERSION before the first record says nothing; one behind the last one does."""
+    streams = {"vips": {name: value for name, value in MIRROR.items() if name != "size_field"}}
+    over = {"type": "ACTIVATE_VERSION", "stream": "vips", "version": 7}
+    rows = [{**line, "version": 7} for line in records("vips", people([1]))]
+    push(people([1, 2]))
+    for lines, code, left in (
+        ([schema(), over, *rows], 1, {1, 2}),
+        ([schema(), *rows, over, *rows], 1, {1, 2}),
+        ([schema(), *rows, over], 0, {1}),
+    ):
+        done = push._target(lines, streams=streams)
+        assert done.code == code, done.stderr
+        assert on_list(account) == numbered(*left)
+
+
+def test_a_manifest_says_how_many_come(push: Pusher, target: Command, account: RunningSandbox) -> None:
+    """A control stream beside the audience, before it or after it."""
+    streams = {"vips": {name: value for name, value in MIRROR.items() if name != "size_field"}}
+    properties = {"list": TEXT, "expected_count": {"type": "integer"}, "run_id": TEXT}
+    control = [
+        {"type": "SCHEMA", "stream": "audience_manifest", "key_properties": [],
+         "schema": {"type": "object", "properties": properties}},
+        *records("audience_manifest", [{"list": "VIP", "expected_count": 2, "run_id": "r1"}]),
+    ]  # fmt: skip
+    push(people([1, 2, 3]))
+    assert target([*control, *feed(people([1, 2]))], streams=streams).code == 0
+    assert on_list(account) == numbered(1, 2)
+    done = target([*feed(people([1])), *control], streams=streams)
+    assert done.code == 1
+    assert on_list(account) == numbered(1, 2)
+
+
+def test_only_a_manifest_can_empty_a_list(push: Pusher, target: Command, account: RunningSandbox) -> None:
+    """An empty stream is mostly a broken one: it takes a manifest that says 0, and the option allow_empty."""
+    properties = {"list": TEXT, "expected_count": {"type": "integer"}}
+    manifest = [
+        {"type": "SCHEMA", "stream": "audience_manifest", "key_properties": [],
+         "schema": {"type": "object", "properties": properties}},
+        *records("audience_manifest", [{"list": "VIP", "expected_count": 0}]),
+    ]  # fmt: skip
+    push(people([1, 2]))
+    tries = [([], {}), (manifest, {}), ([], {"allow_empty": True, "assume_complete": True})]
+    for control, entry in tries:
+        done = target([*control, schema(), STATE], streams={"vips": {**MIRROR, **entry}})
+        assert done.code == 1, done.stderr
+        assert "nobody came" in done.stderr
+        assert on_list(account) == numbered(1, 2)
+    assert target([*manifest, schema(), STATE], streams={"vips": {**MIRROR, "allow_empty": True}}).code == 0
+    assert on_list(account) == set()
+
+
+@pytest.mark.parametrize(("cap", "code"), [(None, 3), (2, 3), ("50%", 3), ("3, 90%", 0), (3, 0)])
+def test_a_cap_stops_before_the_first_removal(
+    push: Pusher, account: RunningSandbox, cap: str | int | None, code: int
+) -> None:
+    """Above it there is not one DELETE, and the exit code is 3; by default it is a tenth of the list."""
+    push(people([1, 2, 3, 4, 5]))
+    entry = {"max_removals": cap} if cap is not None else {}
+    streams = {"vips": {**{name: value for name, value in MIRROR.items() if name != "max_removals"}, **entry}}
+    done = push._target(feed(people([1, 2])), streams=streams)
+    assert done.code == code, done.stderr
+    assert on_list(account) == (numbered(1, 2) if code == 0 else numbered(1, 2, 3, 4, 5))
+    assert (deletes(account) > 0) == (code == 0)
+
+
+def test_additions_do_not_widen_the_cap(push: Pusher, account: RunningSandbox) -> None:
+    """The cap is a part of those who were on the list before: a wrong audience that is large takes nobody off."""
+    push(people(range(10)))
+    done = push(people(range(100, 300)), max_removals="10%")
+    assert done.code == 3
+    assert numbered(*range(10)) <= on_list(account)
+
+
+def test_people_are_known_by_any_of_their_names(push: Pusher, account: RunningSandbox) -> None:
+    """By phone only, or by their own id with a new address: they stay."""
+    first = [
+        {"phone_number": "+12025550123", "size": 2},
+        {"email": "old@example.com", "external_id": "c1", "size": 2},
+    ]
+    push(first)
+    done = push([first[0], {"email": "new@example.com", "external_id": "c1", "size": 2}])
+    assert done.code == 0, done.stderr
+    assert on_list(account) == {"+12025550123", "new@example.com"}
+
+
+def test_who_is_refused_is_not_taken_off(push: Pusher, account: RunningSandbox) -> None:
+    """A record with a bad phone number is rejected, but its person is in the audience all the same."""
+    push(people([1, 2, 3]))
+    rows = [*people([1], size=2), {"email": "p2@example.com", "phone_number": "123", "size": 2}]
+    done = push(rows)
+    assert done.code == 0, done.stderr
+    assert [line["code"] for line in done.rejected] == ["invalid_phone"]
+    assert on_list(account) == numbered(1, 2)
+
+
+def test_a_record_of_nobody_leaves_the_list_alone(push: Pusher, account: RunningSandbox) -> None:
+    """Whoever it was about might be on the list."""
+    push(people([1, 2, 3]))
+    done = push([*people([1], size=2), {"first_name": "Ada", "size": 2}])
+    assert done.code == 1
+    assert "do not say whom" in done.stderr
+    assert on_list(account) == numbered(1, 2, 3)
+
+
+def test_a_deleted_record_leaves(push: Pusher, target: Command, account: RunningSandbox) -> None:
+    """`_sdc_deleted_at` means gone: out of the audience in a mirror, off the list in mode add, never an addition."""
+    push(people([1, 2]))
+    gone = {"email": "p2@example.com", "_sdc_deleted_at": "2026-01-01T00:00:00Z", "size": 1}
+    assert push([*people([1]), gone]).code == 0
+    assert on_list(account) == numbered(1)
+    streams = {"vips": {"action": "list_members", "list": "VIP"}}
+    assert target(feed([{"email": "p1@example.com", "_sdc_deleted_at": "2026-01-01"}]), streams=streams).code == 0
+    assert on_list(account) == set()
+
+
+def test_a_changed_schema_keeps_who_was_seen(target: Command, push: Pusher, account: RunningSandbox) -> None:
+    """The SDK makes a new sink; the audience is one."""
+    push(people([1, 2, 3]))
+    lines = [
+        schema(), *records("vips", people([1], size=2)),
+        schema(plan=TEXT), *records("vips", people([2], size=2, plan="pro")),
+    ]  # fmt: skip
+    assert target(lines, streams={"vips": MIRROR}).code == 0
+    assert on_list(account) == numbered(1, 2)
+
+
+def test_two_audiences_go_to_two_lists(target: Command, account: RunningSandbox) -> None:
+    """Each list has its own people; one over its cap keeps all removals from happening."""
+    streams = {"vips": MIRROR, "news": {**MIRROR, "list": "News", "max_removals": 0}}
+    settle = Pusher(target, account).settle
+    both = lambda a, b: [*feed(people(a)), *feed(people(b), "news")]  # noqa: E731
+    assert target(both([1, 2], [2, 3]), streams=streams).code == 0
+    assert (on_list(account), on_list(account, "News")) == (numbered(1, 2), numbered(2, 3))
+    settle()
+    assert target(both([1], [3]), streams=streams).code == 3
+    assert (on_list(account), on_list(account, "News")) == (numbered(1, 2), numbered(2, 3))
+
+
+@pytest.mark.parametrize(
+    ("streams", "said"),
+    [
+        ({"vips": {**MIRROR, "owns_list": False}}, "owns_list must be true"),
+        ({"vips": {"action": "list_members", "list": "VIP", "size_field": "size"}}, "size_field is for mode: mirror"),
+        ({"vips": {**MIRROR, "max_removals": "many"}}, "max_removals must be"),
+        ({"vips": MIRROR, "news": MIRROR}, "another stream mirrors the list"),
+    ],
+)
+def test_a_mirror_must_be_meant(target: Command, streams: dict[str, Any], said: str) -> None:
+    """Settings that could take people off a list by mistake stop the run before it begins."""
+    done = target([*feed(people([1])), *feed(people([1]), "news")], streams=streams)
+    assert done.code == 2
+    assert said in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_feed_that_is_cut_off_removes_nobody(
+    push: Pusher, account: RunningSandbox, tmp_path: Path, number: signal.Signals
+) -> None:
+    """Neither a signal nor a kill in the middle is an end of the audience."""
+    push(people([1, 2, 3]))
+    config = {"api_key": KEY, "api_url": account.url, "streams": {"vips": {**MIRROR, "assume_complete": True}}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stdin is not None
+        process.stdin.write("".join(json.dumps(line) + "\n" for line in feed(people([1]))))
+        process.stdin.flush()
+        time.sleep(1.5)
+        process.send_signal(number)
+        process.communicate(timeout=30)
+    assert process.returncode != 0
+    assert on_list(account) == numbered(1, 2, 3)
+
+
+def test_fifty_thousand_members(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """A large list is read page by page while its audience comes, and only who is gone leaves."""
+    account = make_sandbox(profiles=5, events=0, limits=False, job_seconds=0.02)
+    push = Pusher(Command(tmp_path, {"api_key": KEY, "api_url": account.url}), account)
+    assert push(people(range(50_000))).code == 0
+    done = push(people(range(1_500, 50_000)), max_removals="2000")
+    assert done.code == 0, done.stderr
+    assert len(on_list(account)) == 48_500
+    assert "p1499@example.com" not in on_list(account)
