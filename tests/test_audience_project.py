@@ -1,0 +1,102 @@
+"""The example project: audiences through SQL alone, from a real PostgreSQL to the account."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from klaviyo_sandbox.server import RunningSandbox
+
+ROOT = Path(__file__).parents[1]
+PROJECT = ROOT / "examples" / "audience"
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    """The demo as a module: its Meltano and its PostgreSQL serve here, too."""
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "demo" / "demo.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return make_sandbox(profiles=5, events=0, limits=False, job_seconds=0.05)
+
+
+@pytest.fixture
+def database(demo: Any) -> Iterator[psycopg.Connection]:
+    with demo.postgres() as uri, psycopg.connect(uri, autocommit=True) as connection:
+        connection.execute((PROJECT / "audiences.sql").read_text())
+        yield connection
+
+
+@pytest.fixture
+def meltano(demo: Any, account: RunningSandbox, database: psycopg.Connection, tmp_path: Path) -> Iterator[Any]:
+    """Meltano in a copy of the project, in which the checkout is where it is."""
+    project = tmp_path / "audience"
+    shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns(".meltano", "output"))
+    file = project / "meltano.yml"
+    file.write_text(file.read_text().replace("${MELTANO_PROJECT_ROOT}/../..", str(ROOT)))
+    before = demo.WORK, demo.ROOT
+    demo.WORK, demo.ROOT = tmp_path, tmp_path
+    runner = demo.Meltano(account.url, demo_uri(database))
+    runner.environment["MELTANO_PROJECT_ROOT"] = str(project)
+    runner.environment["MELTANO_ENVIRONMENT"] = "production"
+    runner.run("install", log="install.log")
+    yield runner
+    demo.WORK, demo.ROOT = before
+
+
+def demo_uri(connection: psycopg.Connection) -> str:
+    return f"postgresql://postgres:@/postgres?host={connection.info.host}"
+
+
+def on_list(account: RunningSandbox, name: str) -> set[str]:
+    store = account.store
+    (list_id,) = [row["id"] for row in store.lists.rows.values() if row["name"] == name]
+    return {str(store.profiles.rows[member]["external_id"]) for member in store.list_members[list_id].rows}
+
+
+def settle(account: RunningSandbox) -> None:
+    """Time goes by: who joined in the last seconds before a run is nobody's to remove."""
+    for members in account.store.list_members.values():
+        for row in list(members.rows.values()):
+            members.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
+
+
+def test_two_lists_follow_two_views_and_a_cap_stops_them(
+    demo: Any, account: RunningSandbox, database: psycopg.Connection, meltano: Any
+) -> None:
+    """The README's promises, one after the other: everybody, who leaves, and a view that went wrong."""
+    columns = "customer_number, email, first_name, orders, last_order_on"
+    with database.cursor() as cursor:
+        cursor.executemany(
+            f"insert into shop.customers ({columns}) values (%s, %s, 'Ada', %s, %s)",
+            [(f"c{n}", f"c{n}@example.com", 3 + n % 3, "2020-01-01" if n % 2 else "2999-01-01") for n in range(40)],
+        )
+    meltano.run("run", "push-audiences", log="first.log")
+    everybody = {f"c{n}" for n in range(40)}
+    assert on_list(account, "VIP customers") == everybody
+    assert on_list(account, "Sleeping customers") == {f"c{n}" for n in range(1, 40, 2)}
+    ada = next(row for row in account.store.profiles.rows.values() if row.get("external_id") == "c1")
+    assert ada["properties"]["vip_orders"] == 4
+    settle(account)
+    database.execute("update shop.customers set orders = 0 where customer_number in ('c0', 'c1', 'c2')")
+    meltano.run("run", "push-audiences", log="second.log")
+    assert on_list(account, "VIP customers") == everybody - {"c0", "c1", "c2"}
+    assert "c1" in on_list(account, "Sleeping customers")
+    settle(account)
+    database.execute("update shop.customers set orders = 0 where customer_number <> 'c9'")
+    with pytest.raises(demo.Stopped, match="max_removals allows"):
+        meltano.run("run", "push-audiences", log="third.log")
+    assert on_list(account, "VIP customers") == everybody - {"c0", "c1", "c2"}
