@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 from klaviyo_client.client import KlaviyoClient, Patience
 from klaviyo_client.limits import Clock
 from klaviyo_client.transport import Request, Response
+from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery import Session
 from target_klaviyo.model import Origin, Outcome, Row
@@ -230,3 +231,28 @@ def body_of(request: Request) -> Any:
 
 def writes(wire: Scripted) -> list[Request]:
     return [request for request in wire.asked if request.method != "GET"]
+
+
+# When something was last written down, which may well move.
+WRITTEN = ("updated", "last_updated", "consent_timestamp", "timestamp")
+
+
+def held(account: RunningSandbox) -> dict[str, Any]:
+    """The account's state, without the times at which it was last written."""
+    store = account.store
+    with store.lock:
+        tables = {name: getattr(store, name) for name in ("profiles", "lists", "metrics")}
+        found: dict[str, Any] = {name: [undated(row) for row in table.rows.values()] for name, table in tables.items()}
+        found["events"] = list(store.events.rows.values())
+        found["members"] = {key: list(table.rows.values()) for key, table in store.list_members.items()}
+        found = {name: sorted(rows, key=str) if isinstance(rows, list) else rows for name, rows in found.items()}
+    copied: dict[str, Any] = json.loads(json.dumps(found))
+    return copied
+
+
+def undated(value: Any) -> Any:
+    if isinstance(value, list):
+        return [undated(entry) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    return {name: undated(entry) for name, entry in value.items() if name not in WRITTEN}
