@@ -176,6 +176,8 @@ class Action:
             id: when the account has it, the stream comes from this very account.
         needs_list: a record must say, or the option ``list`` must say, which list.
         max_rows: rows to send at once, where that is not what one request may hold.
+        lanes: batches that may be under way for each that the setting ``concurrency`` allows: more than one where
+            they are so small that its number would not spend the budget.
     """
 
     name: str
@@ -194,6 +196,7 @@ class Action:
     copied_from: tuple[str, str, str] | None = None
     needs_list: bool = False
     max_rows: int | None = None
+    lanes: int = 1
 
     @property
     def max_items(self) -> int:

@@ -145,6 +145,7 @@ UNSUBSCRIBE = Action(
     resource=_unsubscribed,
     terms=_unsubscribed_terms,
     deliver=consents.unsubscribe,
+    lanes=4,  # requests hold a hundred people, and may each need two questions first
     options={
         "channels": _channels(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},
