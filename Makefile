@@ -2,7 +2,7 @@
 # make test   run every test
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
-# make bench  how fast the tap reads; BENCH_ARGS=--quick for a minute of it
+# make bench  how fast the tap reads and the target pushes; BENCH_ARGS=--quick for a minute of each
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,6 +26,7 @@ lint: $(VENV)/installed-lint $(VENV)/installed-test
 
 bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/load.py $(BENCH_ARGS)
 
 format: $(VENV)/installed-lint
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""Runs a reader against a sandbox for some seconds, and counts: lines, bytes, processor time, memory."""
+"""Runs a process against a sandbox for some seconds, and counts: lines, bytes, processor time, memory."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO
 
 import psutil
@@ -69,13 +70,14 @@ class Measured:
 
 
 @contextlib.contextmanager
-def sandbox(*, events: int, profiles: int, latency: float, limits: bool) -> Iterator[tuple[str, psutil.Process]]:
-    """A procedural account in a process of its own: its address, and the process."""
-    command = [sys.executable, "-m", "klaviyo_sandbox", "--procedural", "--port", "0"]
+def sandbox(
+    *, events: int, profiles: int, latency: float, limits: bool, procedural: bool = True
+) -> Iterator[tuple[str, psutil.Process]]:
+    """An account in a process of its own: its address, and the process."""
+    command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0"]
     command += ["--events", str(events), "--profiles", str(profiles), "--latency", str(latency)]
-    with subprocess.Popen(
-        [*command, *([] if limits else ["--no-limits"])], stdout=subprocess.PIPE, text=True
-    ) as process:
+    command += [*(["--procedural"] if procedural else []), *([] if limits else ["--no-limits"])]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             line = process.stdout.readline() if process.stdout else ""
             if not line:
@@ -86,8 +88,24 @@ def sandbox(*, events: int, profiles: int, latency: float, limits: bool) -> Iter
             process.kill()
 
 
-def run(command: Sequence[str], server: psutil.Process, seconds: float, log: IO[bytes]) -> Measured:
-    """Run a reader until it ends or the seconds are over, from the start of its process on.
+def run(
+    command: Sequence[str],
+    server: psutil.Process,
+    seconds: float,
+    log: IO[bytes],
+    *,
+    source: Path | None = None,
+    gently: bool = False,
+) -> Measured:
+    """Run a process until it ends or the seconds are over, from its start on.
+
+    Args:
+        command: what to run.
+        server: the sandbox that it talks to.
+        seconds: how long it may run.
+        log: where its errors go.
+        source: what it reads.
+        gently: ask it to stop when the seconds are over, and wait until it has; otherwise it is killed.
 
     Raises:
         RuntimeError: it failed; its log says why.
@@ -95,15 +113,20 @@ def run(command: Sequence[str], server: psutil.Process, seconds: float, log: IO[
     counter, before = Counter(), Usage(server)
     before.sample()
     began = time.monotonic()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log) as process:
+    with (
+        contextlib.nullcontext() if source is None else source.open("rb") as lines,
+        subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, stderr=log) as process,
+    ):
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         thread = threading.Thread(target=counter.drain, args=(process.stdout,))
         thread.start()
         usage = Usage(psutil.Process(process.pid))
-        while process.poll() is None and time.monotonic() - began < seconds:
-            usage.sample()
-            time.sleep(_SAMPLE_SECONDS)
-        finished, took = process.poll() is not None, time.monotonic() - began
+        _sampled(process, usage, began + seconds)
+        finished = process.poll() is not None
+        if gently and not finished:
+            process.terminate()
+            _sampled(process, usage, float("inf"))
+        took = time.monotonic() - began
         rows, size = counter.lines, counter.size
         after = Usage(server)
         after.sample()
@@ -114,3 +137,10 @@ def run(command: Sequence[str], server: psutil.Process, seconds: float, log: IO[
     if finished and process.returncode:
         raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}")
     return Measured(rows, size, took, usage.peak, usage.cpu, after.cpu - before.cpu)
+
+
+def _sampled(process: subprocess.Popen[bytes], usage: Usage, until: float) -> None:
+    """Look at what it uses until it has ended or it is late."""
+    while process.poll() is None and time.monotonic() < until:
+        usage.sample()
+        time.sleep(_SAMPLE_SECONDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +15,7 @@ from klaviyo_sandbox.filters import Clause, moment, parse
 from klaviyo_sandbox.paging import Order, page, read_cursor
 from klaviyo_sandbox.reads import READS, Params, Read, unknown
 from klaviyo_sandbox.relations import find, related
-from klaviyo_sandbox.store import Store, Table, values_at
+from klaviyo_sandbox.store import IDENTIFIERS, Store, Table, values_at
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
@@ -106,7 +106,7 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
     field = sort.removeprefix("-")
     order = Order(same_as.get(field, field), descending=sort.startswith("-"))
     found = page(
-        table,
+        _narrowed(store, spec, table, clauses),
         order,
         clauses,
         lambda row, clause: clause.holds(values_at(row, _stored_field(clause.field))),
@@ -120,6 +120,18 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
     if store.printer is not None and store.printer.can_print(made, found.rows):
         return store.printer.page(made, spec.kind, found.rows, request.path, before, after)
     return made.many(spec.kind, found.rows, request.path, before, after)
+
+
+def _narrowed(store: Store, spec: Read, table: Table, clauses: Sequence[Clause]) -> Table:
+    """The rows that can be meant, where the filter says which people: the account is not looked through for them."""
+    if spec.kind != "profile" or type(store.profiles) is not Table or type(table) is not Table:
+        return table
+    for clause in clauses:
+        if clause.field in ("id", *IDENTIFIERS) and clause.operator in ("equals", "any"):
+            values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
+            named = values if clause.field == "id" else store.profiles.having(clause.field, values)
+            return Table(table.rows[row_id] for row_id in dict.fromkeys(named) if row_id in table)
+    return table
 
 
 def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:

@@ -42,6 +42,8 @@ def values_at(row: Row, path: str) -> list[Any]:
 class Table:
     """Rows by id, and for every order asked for so far a sorted list of (value, id), kept as rows come and go.
 
+    So are the ids of rows by the value of every field that they were looked for by.
+
     Rows are never changed in place: a change puts a new row, so a reader may hold on to the old one.
     """
 
@@ -49,6 +51,7 @@ class Table:
         self._held: dict[str, Row] = {row["id"]: row for row in rows}
         self.rows: Mapping[str, Row] = self._held
         self._orders: dict[str, list[SortKey]] = {}
+        self._holders: dict[str, dict[Any, dict[str, None]]] = {}
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -65,6 +68,9 @@ class Table:
         self._held[row["id"]] = row
         for field, order in self._orders.items():
             bisect.insort(order, sort_key(row, field))
+        for field, holders in self._holders.items():
+            for value in values_at(row, field):
+                holders.setdefault(value, {})[row["id"]] = None
 
     def drop(self, row_id: str) -> None:
         """Remove a row; none of that id is no error."""
@@ -73,6 +79,22 @@ class Table:
             return
         for field, order in self._orders.items():
             del order[bisect.bisect_left(order, sort_key(row, field))]
+        for field, holders in self._holders.items():
+            for value in values_at(row, field):
+                holders[value].pop(row_id, None)
+                if not holders[value]:
+                    del holders[value]
+
+    def having(self, field: str, values: Iterable[Any]) -> Iterator[str]:
+        """Ids of the rows whose field has one of the values, each once for every value."""
+        if field not in self._holders:
+            made: dict[Any, dict[str, None]] = {}
+            for row in self.rows.values():
+                for value in values_at(row, field):
+                    made.setdefault(value, {})[row["id"]] = None
+            self._holders[field] = made
+        holders = self._holders[field]
+        return (row_id for value in values for row_id in holders.get(value, ()))
 
     def ordered(self, field: str) -> Sequence[SortKey]:
         """(value, id) of every row, ascending; rows without a value come first, with "" in its place."""

@@ -11,7 +11,7 @@ from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetir
 from target_klaviyo import outcomes
 from target_klaviyo.lists import Leavers, Lists, Manifests
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
-from target_klaviyo.watch import Watch
+from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
 
 T = TypeVar("T")
 Blame = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
@@ -34,13 +34,14 @@ class Session:
     client: KlaviyoClient
     job_timeout: float
     lists: Lists = field(init=False)
-    watch: Watch = field(init=False)
+    watches: Mapping[Jobs, Watch] = field(init=False)
     leavers: Leavers = field(init=False, default_factory=Leavers)
     manifests: Manifests = field(init=False, default_factory=Manifests)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", Lists(self.client))
-        object.__setattr__(self, "watch", Watch(self.client, self.job_timeout))
+        kinds = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS)
+        object.__setattr__(self, "watches", {jobs: Watch(self.client, self.job_timeout, jobs) for jobs in kinds})
 
 
 @dataclass

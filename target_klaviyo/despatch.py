@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 
 from klaviyo_client.command import Incomplete
 from target_klaviyo.delivery import Session
@@ -99,7 +99,7 @@ class Despatch:
     Args:
         session: what the actions share.
         settle: told of every row that has its outcome.
-        width: batches of one queue that may be under way at once.
+        width: batches of one queue that may be under way at once, times its action's lanes.
         max_rows: rows to send at once at most, where the user wants fewer than Klaviyo takes.
     """
 
@@ -129,11 +129,8 @@ class Despatch:
         Raises:
             Exception: what kept a batch from its outcomes.
         """
-        while True:
-            try:
-                self._take(self._answers.get_nowait())
-            except Empty:
-                break
+        while not self._answers.empty():  # nobody else takes from it
+            self._take(self._answers.get_nowait())
         self._go_on()
         if self._error is not None:
             raise self._error
@@ -188,7 +185,7 @@ class Despatch:
         key = (stream, action.name)
         if key not in self._queues:
             limit = min(action.max_items, self._max_rows or action.max_items)
-            self._queues[key] = Queue(action, stream, limit, self._width)
+            self._queues[key] = Queue(action, stream, limit, self._width * action.lanes)
         return self._queues[key]
 
     def _clear(self, queue: Queue, lanes: Sequence[_Lane]) -> None:

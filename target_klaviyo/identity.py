@@ -133,13 +133,17 @@ def _listed(names: Collection[str]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
+# A dict is recognised at once where it is named, and not by asking what a Mapping is.
+_MAPPINGS = (dict, Mapping)
+
+
 def handles(resource: Record) -> dict[str, str]:
     """The identifiers of a profile resource in a form that can be compared, the strongest first.
 
     Takes Klaviyo's resource, or bare attributes: import errors repeat either.
     """
     attributes = resource.get("attributes")
-    source: Mapping[str, Any] = attributes if isinstance(attributes, Mapping) else resource
+    source: Mapping[str, Any] = attributes if isinstance(attributes, _MAPPINGS) else resource
     found = {name: resource.get("id") if name == "id" else source.get(name) for name in IDENTIFIERS}
     return {name: _comparable(name, str(value)) for name, value in found.items() if value}
 

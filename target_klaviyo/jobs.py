@@ -15,6 +15,7 @@ from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows
 from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.watch import IMPORTS
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -137,7 +138,7 @@ def _is_repeatable(units: Sequence[Unit]) -> bool:
 def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
     """Wait for the job and read what became of its rows."""
     job_id = reply.document["data"]["id"]
-    job = session.watch.ended(job_id)
+    job = session.watches[IMPORTS].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
         for unit in units:

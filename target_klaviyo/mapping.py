@@ -86,8 +86,8 @@ class Mapper:
             place = places[column]
             if place is None:
                 continue
-            # Most values are texts and stay as they are: nothing has to be asked about them again.
-            if type(value) is not str or place == _ODD:
+            # Most values are texts or numbers and stay as they are: nothing has to be asked about them again.
+            if place == _ODD or not (type(value) is str or (len(place) > 1 and _is_plain_number(value))):
                 self._put_column(found, column, value)
             elif len(place) == 1:
                 found.setdefault(place[0], value)
@@ -128,7 +128,7 @@ class Mapper:
         if value is None and not self.keeps_nulls:
             return
         kinds = self.kinds.get(target, frozenset())
-        if isinstance(value, Mapping) and "object" in kinds:
+        if "object" in kinds and isinstance(value, Mapping):
             for name, entry in value.items():
                 if (*target, name) in self.kinds or target[0] != "location":
                     self._put(found, (*target, name), entry)
@@ -206,6 +206,11 @@ def plain(value: Any, place: Target = ()) -> Any:
             return [plain(entry, place) for entry in value]
         case _:
             return str(value)
+
+
+def _is_plain_number(value: Any) -> bool:
+    kind = type(value)
+    return kind is int or kind is bool or (kind is float and math.isfinite(value))
 
 
 def _number(value: Decimal) -> float | int:

@@ -183,6 +183,8 @@ class Action:
             otherwise such a record is left out.
         needs_list: a record must say, or the option ``list`` must say, which list.
         max_rows: rows to send at once, where that is not what one request may hold.
+        lanes: batches that may be under way for each that the setting ``concurrency`` allows: more than one where
+            they are so small that its number would not spend the budget.
     """
 
     name: str
@@ -203,6 +205,7 @@ class Action:
     takes_deleted: bool = False
     needs_list: bool = False
     max_rows: int | None = None
+    lanes: int = 1
 
     @property
     def max_items(self) -> int:

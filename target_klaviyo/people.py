@@ -12,13 +12,16 @@ from urllib.parse import quote
 
 from klaviyo_client.operations import operation
 from klaviyo_client.protocol import condition
-from target_klaviyo.delivery import Session, alone, attempt
+from target_klaviyo.delivery import Attempt, Session, alone, attempt
 from target_klaviyo.identity import IDENTIFIERS, handles
 from target_klaviyo.model import Outcome, Row, Unit
+from target_klaviyo.overlap import overlapped
 
 # Klaviyo's bound of a filter's list, and a bound of the address that holds it: many servers take 8,000 bytes.
 _VALUES = 100
 _URL_BYTES = 6000
+# Questions of one batch at once. One after another, a batch of ten thousand people would take a minute.
+_AT_ONCE = 8
 
 
 @dataclass(frozen=True)
@@ -65,8 +68,11 @@ def looked_up(session: Session, name: str, rows: Iterable[Row], list_id: str | N
     """
     answer = Found()
     with_it = [row for row in rows if name in handles(row.payload)]
-    for part in _parts(name, with_it):
-        done = attempt([alone(row) for row in part], lambda units: _asked(session, name, units, list_id))
+
+    def ask(part: Sequence[Row]) -> Attempt[dict[str, str]]:
+        return attempt([alone(row) for row in part], lambda units: _asked(session, name, units, list_id))
+
+    for done in overlapped(ask, list(_parts(name, with_it)), at_once=_AT_ONCE):
         for unit, outcome in done.settled:
             answer.refused.update(dict.fromkeys(unit.rows, outcome))
         for units, ids in done.taken:

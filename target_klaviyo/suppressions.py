@@ -11,13 +11,13 @@ from klaviyo_client.operations import operation
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, attempt
 from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
-from target_klaviyo.waiting import ended
+from target_klaviyo.watch import SUPPRESSIONS, UNSUPPRESSIONS
 
 SUPPRESS = "bulk_suppress_profiles"
 UNSUPPRESS = "bulk_unsuppress_profiles"
 
 _TYPES = {SUPPRESS: "profile-suppression-bulk-create-job", UNSUPPRESS: "profile-suppression-bulk-delete-job"}
-_JOBS = {SUPPRESS: "get_bulk_suppress_profiles_job", UNSUPPRESS: "get_bulk_unsuppress_profiles_job"}
+_JOBS = {SUPPRESS: SUPPRESSIONS, UNSUPPRESS: UNSUPPRESSIONS}
 
 
 def suppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
@@ -65,7 +65,7 @@ def _body(name: str, units: Sequence[Unit]) -> bytes:
 def _outcome(session: Session, name: str, reply: Reply) -> Outcome:
     """What the job came to, for all of its people alike."""
     job_id = reply.document["data"]["id"]
-    job = ended(session, _JOBS[name], job_id, "suppression job")
+    job = session.watches[_JOBS[name]].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"
         return Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)

@@ -1,35 +1,60 @@
-"""Waits for import jobs, many at once, with as few questions as for one. Thread-safe."""
+"""Waits for Klaviyo's jobs, many at once, with as few questions as for one. Thread-safe."""
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.operations import operation
 
-ONE, MANY = "get_bulk_import_profiles_job", "get_bulk_import_profiles_jobs"
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
-# Klaviyo answers 150 questions a minute: with many jobs under way, one answer about all of them is shared this long.
+# There may be no more questions than jobs: with many under way, one answer about all of them is shared this long.
 _FRESH_SECONDS = 0.5
 _ENDED = ("complete", "cancelled")
 
 Job = Mapping[str, Any]
 
 
+@dataclass(frozen=True)
+class Jobs:
+    """A kind of jobs.
+
+    Attributes:
+        one, many: Klaviyo's operations that read one of them, and a page of them.
+        youngest: how to sort them, those that came last first.
+        name: what to call one, for people.
+    """
+
+    one: str
+    many: str
+    youngest: str
+    name: str
+
+
+IMPORTS = Jobs("get_bulk_import_profiles_job", "get_bulk_import_profiles_jobs", "-created_at", "import job")
+SUPPRESSIONS = Jobs("get_bulk_suppress_profiles_job", "get_bulk_suppress_profiles_jobs", "-created", "suppression job")
+UNSUPPRESSIONS = Jobs(
+    "get_bulk_unsuppress_profiles_job", "get_bulk_unsuppress_profiles_jobs", "-created", "suppression job"
+)
+
+
 class Watch:
-    """The import jobs of a run.
+    """The jobs of one kind in a run.
 
     Args:
         client: the account.
         timeout: seconds to wait for one job.
+        jobs: their kind.
     """
 
-    def __init__(self, client: KlaviyoClient, timeout: float) -> None:
+    def __init__(self, client: KlaviyoClient, timeout: float, jobs: Jobs) -> None:
         self._client = client
+        self._jobs = jobs
         self._timeout = timeout
         self._lock = threading.Lock()
         self._asking = threading.Lock()
@@ -64,7 +89,7 @@ class Watch:
                 return job
             if clock.monotonic() + pause > deadline:
                 raise Incomplete(
-                    f"import job {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
+                    f"{self._jobs.name} {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
                     "run again, which repeats nothing that was done"
                 )
             clock.sleep(pause)
@@ -82,10 +107,12 @@ class Watch:
                     self._known_at = self._client.clock.monotonic()
                 if job_id in self._known:
                     return self._known[job_id]
-        found: Job = self._client.call(ONE, path={"job_id": job_id}).document["data"]["attributes"]
+        found: Job = self._client.call(self._jobs.one, path={"job_id": job_id}).document["data"]["attributes"]
         return found
 
     def _latest(self) -> dict[str, Job]:
         """The youngest jobs of the account, ours among them unless many others came since."""
-        query = {"sort": "-created_at", "page[size]": str(operation(MANY).page_size)}
-        return {job["id"]: job["attributes"] for job in self._client.page(MANY, query=query).data}
+        query = {"sort": self._jobs.youngest}
+        if size := operation(self._jobs.many).page_size:
+            query["page[size]"] = str(size)
+        return {job["id"]: job["attributes"] for job in self._client.page(self._jobs.many, query=query).data}

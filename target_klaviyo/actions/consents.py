@@ -131,6 +131,7 @@ UNSUBSCRIBE = Action(
     terms=_unsubscribed_terms,
     deliver=consents.unsubscribe,
     takes_deleted=True,
+    lanes=4,  # requests hold a hundred people, and may each need two questions first
     options={
         "channels": _channels(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},

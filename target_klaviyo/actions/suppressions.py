@@ -7,6 +7,9 @@ from typing import Any
 from target_klaviyo import suppressions
 from target_klaviyo.model import Action, Context, Record
 
+# Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
+_LANES = 8
+
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     return {"type": "profile", "attributes": {"email": fields["email"]}}
@@ -19,6 +22,7 @@ SUPPRESS = Action(
     resource=_resource,
     deliver=suppressions.suppress,
     takes_deleted=True,
+    lanes=_LANES,
 )
 
 UNSUPPRESS = Action(
@@ -28,4 +32,5 @@ UNSUPPRESS = Action(
     resource=_resource,
     deliver=suppressions.unsuppress,
     takes_deleted=True,
+    lanes=_LANES,
 )

@@ -195,3 +195,18 @@ def test_the_worst_outcome_of_its_parts_is_the_records() -> None:
     Ledger.settle(origin, REJECTED)
     assert Ledger.settle(origin, Outcome(Kind.ACCEPTED, 202))
     assert origin.outcome is REJECTED
+
+
+def test_an_action_of_small_batches_may_have_more_of_them_under_way() -> None:
+    """Its lanes multiply what the user allows; nobody's rows are in two of them."""
+    post = Post(seconds=0.05)
+    settled: list[tuple[Row, Outcome]] = []
+    sender = despatch(settled, width=2)
+    action = replace(post.action(max_rows=1), lanes=3)
+    for number in range(30):
+        sender.put("s", action, row(number, f"p{number % 20}@x.org"))
+    sender.flush()
+    assert len(settled) == 30
+    assert 2 < max(post.under_way) <= 6
+    order = [origin.payload["attributes"]["email"] for origin, _ in settled]
+    assert sorted(order) == sorted(f"p{number % 20}@x.org" for number in range(30))
