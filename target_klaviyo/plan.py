@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import msgspec
@@ -152,7 +153,7 @@ class Plan:
             found = self._lists.setdefault(holds.list_id, _List()).changes.setdefault(change, _People())
             found.count += holds.items
             if room := PEOPLE - len(found.names):
-                found.names += list(people)[:room]
+                found.names += islice(people, room)
 
     def list_seen(self, list_id: str, name: str, *, made: bool = False) -> None:
         """A list's name came by; ``made``: there is no such list yet."""
@@ -275,8 +276,8 @@ def _shown(action: Action, row: Row) -> dict[str, Any]:
     following: tuple[Action, Row] | None = (action, row)
     while following is not None:
         its_action, its_row = following
-        payload = msgspec.to_builtins(its_row.payload)
         its_list = None if its_row.list is None else str(its_row.list)
+        payload = msgspec.json.decode(its_row.body)
         steps.append({"action": its_action.name, "list": its_list, "payload": payload})
         following = its_row.then
     return {"becomes": None if outcome is None else _word(outcome), "steps": steps}
