@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from importlib import metadata
 from typing import Any
@@ -62,13 +62,20 @@ def version() -> str:
     return metadata.version("singer-klaviyo")
 
 
-def connect(config: Mapping[str, Any], plugin: str) -> KlaviyoClient:
+def connect(
+    config: Mapping[str, Any], plugin: str, made: Callable[..., KlaviyoClient] = KlaviyoClient
+) -> KlaviyoClient:
     """The client that these settings describe.
+
+    Args:
+        config: the settings.
+        plugin: whose they are.
+        made: makes the client.
 
     Raises:
         SettingsError: a setting cannot be used.
     """
-    return KlaviyoClient(
+    return made(
         api_key=config.get("api_key", ""),
         api_url=config.get("api_url") or DEFAULT_API_URL,
         revision=config.get("revision"),

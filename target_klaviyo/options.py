@@ -31,6 +31,22 @@ SETTINGS: dict[str, Any] = {
             "title": "Region of phone numbers",
             "description": "Country (ISO 3166, two letters) of phone numbers that have no country code.",
         },
+        "dry_run": {
+            "type": "boolean",
+            "default": False,
+            "title": "Rehearse only",
+            "description": (
+                "Read what is needed, send nothing, and say what would be sent: in the log, and whole in plan_path. "
+                "No STATE is written, and the rejects file is left alone."
+            ),
+        },
+        "plan_path": {
+            "type": "string",
+            "minLength": 1,
+            "default": "target-klaviyo-plan.json",
+            "title": "Plan",
+            "description": "Where a rehearsal (dry_run) writes what would be sent. It names people: keep it private.",
+        },
         "rejects_path": {
             "type": "string",
             "minLength": 1,

@@ -21,6 +21,7 @@ from singer_sdk.exceptions import MappingError, MissingKeyPropertiesError, Recor
 from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
 from klaviyo_client import settings
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import KlaviyoError, SettingsError
 from target_klaviyo.delivery import Session
@@ -32,6 +33,8 @@ from target_klaviyo.lines import lines
 from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
+from target_klaviyo.plan import Plan
+from target_klaviyo.rehearsal import Rehearsal
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import KlaviyoSink
@@ -118,9 +121,16 @@ class TargetKlaviyo(Target):
             raise settings.unreadable(error) from error
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
-        self.session = Session(settings.connect(self.config, self.name), job_timeout=self.config["job_timeout"])
         tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
         self.report = Report(Path(self.config["rejects_path"]), tolerance)
+        self._rehearsal: Rehearsal | None = None
+        if self.config["dry_run"]:
+            self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
+            self.report = self._rehearsal.report(Path(self.config["plan_path"]), tolerance)
+        client = settings.connect(
+            self.config, self.name, KlaviyoClient if self._rehearsal is None else self._rehearsal.client
+        )
+        self.session = Session(client, job_timeout=self.config["job_timeout"])
         self._ledger = Ledger()
         self._signal = 0
         self._released: Mapping[str, Any] | None = None
@@ -130,7 +140,8 @@ class TargetKlaviyo(Target):
     @cached_property
     def despatch(self) -> Despatch:
         """Where records are sent from."""
-        return Despatch(
+        made = Despatch if self._rehearsal is None else self._rehearsal.despatch
+        return made(
             self.session, self._settle, width=self.config["concurrency"], max_rows=self.config.get("batch_size_rows")
         )
 
@@ -257,6 +268,8 @@ class TargetKlaviyo(Target):
             self._write_state_message(state)
 
     def _write_state_message(self, state: Mapping[str, Any]) -> None:
+        if self._rehearsal is not None:  # nothing was done that a STATE could vouch for
+            return
         if state != self._released:
             self.report.secure()
             super()._write_state_message(dict(state))

@@ -76,6 +76,7 @@ class Meltano:
             "TARGET_KLAVIYO_API_URL": api_url,
             "TARGET_KLAVIYO_API_KEY": KEY,
             "TARGET_KLAVIYO_REJECTS_PATH": str(WORK / "rejects.jsonl"),
+            "TARGET_KLAVIYO_PLAN_PATH": str(WORK / "plan.json"),
             "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres:@/postgres?host={quote(socket)}",
             # This one insists on a host, a user and a password; the socket wins.
             "TAP_POSTGRES_SQLALCHEMY_URL": (
@@ -179,9 +180,30 @@ def build(connection: psycopg.Connection) -> int:
     return len(rows)
 
 
+def rehearse(meltano: Meltano, api_url: str) -> None:
+    before = members(api_url)
+    say("5. The push, rehearsed: the same job with TARGET_KLAVIYO_DRY_RUN=true reads the account and sends nothing")
+    meltano.environment["TARGET_KLAVIYO_DRY_RUN"] = "true"
+    seconds = meltano.run("run", "push-audience", log="rehearsal.log")
+    del meltano.environment["TARGET_KLAVIYO_DRY_RUN"]
+    path = WORK / "plan.json"
+    plan = json.loads(path.read_text())
+    say(f"   {seconds:.0f} s; the plan is in {path.relative_to(ROOT)}, with every person and every rejected record:")
+    found = [(part["action"], part["would_be_sent"], part["would_be_rejected"]) for part in plan["streams"]]
+    table(("action", "would be sent", "would be rejected"), found)
+    lists = [
+        (f"{its['name']!r}{' (would be made)' if its['would_be_made'] else ''}", its["additions"]["count"])
+        for its in plan["lists"]
+    ]
+    table(("list", "would be added"), lists)
+    table(("request", "times"), [(entry["operation"], entry["requests"]) for entry in plan["requests"]])
+    if members(api_url) != before:
+        raise Stopped("the rehearsal changed the account")
+
+
 def push(meltano: Meltano, api_url: str, size: int) -> None:
     before = members(api_url)
-    say(f"5. PostgreSQL -> Klaviyo: `meltano run push-audience` puts them on the list {LIST!r}")
+    say(f"6. PostgreSQL -> Klaviyo: `meltano run push-audience` puts them on the list {LIST!r}")
     seconds = meltano.run("run", "push-audience", log="push-audience.log")
     after = members(api_url)
     rejects = WORK / "rejects.jsonl"
@@ -240,7 +262,9 @@ def demo(profiles: int, events: int) -> None:
         seconds = meltano.run("install", log="install.log")
         say(f"   done in {seconds:.0f} s.\n")
         extract(meltano, connection)
-        push(meltano, sandbox.url, build(connection))
+        size = build(connection)
+        rehearse(meltano, sandbox.url)
+        push(meltano, sandbox.url, size)
     say(f"All of it took {time.monotonic() - begun:.0f} s. Nothing is left running; the logs are in .demo/.\n")
     say(BY_HAND)
 

@@ -1,0 +1,292 @@
+"""What a run would do: counted, with the first rows, the people of each list, and the requests. Thread-safe."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import msgspec
+
+from klaviyo_client.operations import operation
+from target_klaviyo.model import Action, Kind, Outcome, Row
+
+# How much of each kind is shown; the rest is counted.
+ROWS, PEOPLE, REJECTED = 20, 10_000, 1_000
+# People whom the log names of each, masked.
+_LOGGED = 3
+
+# Operation -> what it does with the people of a list.
+_CHANGES = {
+    "bulk_import_profiles": "additions",
+    "add_profiles_to_list": "additions",
+    "remove_profiles_from_list": "removals",
+    "bulk_subscribe_profiles": "subscriptions",
+    "bulk_unsubscribe_profiles": "unsubscriptions",
+}
+_NAMES = ("email", "phone_number", "external_id", "anonymous_id")
+
+_SENT, _NOTHING, _REJECTED, _LEFT_OUT = "would_be_sent", "nothing_to_send", "would_be_rejected", "left_out"
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What one request holds.
+
+    Attributes:
+        items: how many profiles or events.
+        people: the profiles, as JSON:API resources.
+        list_id: the list that they are put on, taken off, or consent to.
+    """
+
+    items: int
+    people: Sequence[Mapping[str, Any]]
+    list_id: str | None = None
+
+
+def sent(path: Mapping[str, str], document: Mapping[str, Any]) -> Sent:
+    """What a request's body holds, whichever operation it is for.
+
+    >>> sent({"id": "Xy"}, {"data": [{"type": "profile", "id": "01"}]})
+    Sent(items=1, people=[{'type': 'profile', 'id': '01'}], list_id='Xy')
+    """
+    data = document["data"]
+    if isinstance(data, list):
+        return Sent(len(data), data, path.get("id"))
+    attributes, related = data.get("attributes", {}), data.get("relationships", {})
+    if "events-bulk-create" in attributes:
+        entries = attributes["events-bulk-create"]["data"]
+        return Sent(sum(len(entry["attributes"]["events"]["data"]) for entry in entries), [])
+    lists = (related.get("lists") or {}).get("data") or [(related.get("list") or {}).get("data")]
+    list_id = lists[0]["id"] if lists[0] else None
+    if "profiles" in attributes:
+        return Sent(len(attributes["profiles"]["data"]), attributes["profiles"]["data"], list_id)
+    return Sent(1, [data] if data["type"] == "profile" else [], list_id)
+
+
+def name_of(person: Mapping[str, Any]) -> str | None:
+    """What a profile is known by to people: its strongest identifier that is not Klaviyo's own id."""
+    attributes = person.get("attributes") or {}
+    return next((str(attributes[name]) for name in _NAMES if attributes.get(name)), None)
+
+
+@dataclass
+class _Stream:
+    counts: Counter[str] = field(default_factory=Counter)
+    rows: list[tuple[Action, Row]] = field(default_factory=list)
+
+
+@dataclass
+class _People:
+    count: int = 0
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def document(self) -> dict[str, Any]:
+        return {"count": self.count, "identifiers": self.names, "not_shown": self.count - len(self.names)}
+
+
+@dataclass
+class _List:
+    made: bool = False
+    changes: dict[str, _People] = field(default_factory=dict)
+
+
+class Plan:
+    """What a run would do.
+
+    Args:
+        share: the part of the account's limits that may be spent.
+    """
+
+    def __init__(self, share: float) -> None:
+        self._share = share
+        self._lock = threading.Lock()
+        self._streams: dict[tuple[str, str], _Stream] = {}
+        self._lists: dict[str, _List] = {}
+        self._list_names: dict[str, str] = {}
+        self._requests: Counter[str] = Counter()
+        self._items: Counter[str] = Counter()
+        self._reads: Counter[str] = Counter()
+        self._rejected: list[Mapping[str, Any]] = []
+        self._not_shown = 0
+
+    # What happens ---------------------------------------------------------------------------------------------------
+
+    def came(self, stream: str, action: Action, row: Row) -> None:
+        """A row is about to wait for its batch."""
+        with self._lock:
+            rows = self._stream(stream, row.origin.action).rows
+            if len(rows) < ROWS:
+                rows.append((action, row))
+
+    def settled(self, stream: str, action: str, outcome: Outcome) -> None:
+        """A record has its outcome."""
+        with self._lock:
+            self._stream(stream, action).counts[_word(outcome)] += 1
+
+    def rejected(self, document: Mapping[str, Any]) -> None:
+        """A record would be rejected: the record and why."""
+        with self._lock:
+            if len(self._rejected) < REJECTED:
+                self._rejected.append(document)
+            else:
+                self._not_shown += 1
+
+    def read(self, name: str) -> None:
+        """Klaviyo was asked something."""
+        with self._lock:
+            self._reads[name] += 1
+
+    def request(self, name: str, holds: Sent, people: Iterable[str]) -> None:
+        """A request would be sent. ``people`` are the names of those whom it holds."""
+        with self._lock:
+            self._requests[name] += 1
+            self._items[name] += holds.items
+            change = _CHANGES.get(name)
+            if change is None or holds.list_id is None:
+                return
+            found = self._lists.setdefault(holds.list_id, _List()).changes.setdefault(change, _People())
+            found.count += holds.items
+            if room := PEOPLE - len(found.names):
+                found.names += islice(people, room)
+
+    def list_seen(self, list_id: str, name: str, *, made: bool = False) -> None:
+        """A list's name came by; ``made``: there is no such list yet."""
+        with self._lock:
+            self._list_names[list_id] = name
+            if made:
+                self._lists.setdefault(list_id, _List()).made = True
+
+    # What it comes to -----------------------------------------------------------------------------------------------
+
+    def document(self, *, complete: bool) -> dict[str, Any]:
+        """The plan as JSON; ``complete``: whether all of the input was seen."""
+        with self._lock:
+            return {
+                "complete": complete,
+                "sent": 0,
+                "streams": [
+                    {
+                        "stream": stream,
+                        "action": action or None,
+                        "records": found.counts.total(),
+                        **{word: found.counts[word] for word in (_SENT, _NOTHING, _REJECTED, _LEFT_OUT)},
+                        "first_rows": [_shown(first, row) for first, row in found.rows],
+                    }
+                    for (stream, action), found in self._streams.items()
+                ],
+                "lists": [
+                    {
+                        "id": None if found.made else list_id,
+                        "name": self._list_names.get(list_id),
+                        "would_be_made": found.made,
+                        **{change: people.document for change, people in found.changes.items()},
+                    }
+                    for list_id, found in self._lists.items()
+                ],
+                "requests": [self._cost(name, self._requests) for name in self._requests],
+                "reads": [self._cost(name, self._reads) for name in self._reads],
+                "minutes": self._minutes,
+                "rejected": self._rejected,
+                "rejected_not_shown": self._not_shown,
+            }
+
+    def lines(self) -> list[str]:
+        """The plan for people, but for the last line. Not masked."""
+        with self._lock:
+            found = [
+                f"{stream}{f' ({action})' if action else ''}: {said(part.counts)}"
+                f"{_first([name for _, row in part.rows if (name := _person(row))])}"
+                for (stream, action), part in self._streams.items()
+            ]
+            for list_id, its in self._lists.items():
+                who = f"list {self._list_names.get(list_id, list_id)!r}"
+                who += " (would be made)" if its.made else f" ({list_id})"
+                found += [f"{who}: {p.count:,} {change}{_first(p.names)}" for change, p in its.changes.items()]
+            for name, count in self._requests.items():
+                op, items = operation(name), self._items[name]
+                limits = f"Klaviyo takes {op.burst:,} a second and {op.steady:,} a minute"
+                found.append(f"{name}: {count:,} requests with {items:,} items ({limits})")
+            reads = f"{self._reads.total():,} reads were made"
+            return [*found, f"{reads}; under the account's limits all of it takes {self._minutes:,g} minutes or more"]
+
+    def total(self) -> str:
+        """What would become of all records, in words."""
+        with self._lock:
+            return said(sum((part.counts for part in self._streams.values()), Counter[str]()))
+
+    def _stream(self, stream: str, action: str) -> _Stream:
+        return self._streams.setdefault((stream, action), _Stream())
+
+    def _cost(self, name: str, requests: Mapping[str, int]) -> dict[str, Any]:
+        op = operation(name)
+        return {
+            "operation": name,
+            "requests": requests[name],
+            **({"items": self._items[name]} if name in self._items else {}),
+            "per_second": op.burst,
+            "per_minute": op.steady,
+            **({"per_day": op.daily} if op.daily else {}),
+            "minutes": self._minutes_of(name, requests[name]),
+            "scopes": list(op.scopes),
+        }
+
+    def _minutes_of(self, name: str, requests: int) -> float:
+        return math.ceil(100 * requests / (operation(name).steady * self._share)) / 100
+
+    @property
+    def _minutes(self) -> float:
+        # Each operation has a budget of its own, and they are spent side by side.
+        everything = (self._requests + self._reads).items()
+        return max((self._minutes_of(name, count) for name, count in everything), default=0.0)
+
+
+def said(counts: Mapping[str, int]) -> str:
+    """Counts of what would become of records, in words.
+
+    >>> said({"would_be_sent": 1200, "would_be_rejected": 3})
+    '1,200 would be sent, 3 would be rejected'
+    """
+    seldom = [f"{counts.get(word, 0):,} {text}" for word, text in _SELDOM.items() if counts.get(word)]
+    return ", ".join(
+        [f"{counts.get(_SENT, 0):,} would be sent", f"{counts.get(_REJECTED, 0):,} would be rejected", *seldom]
+    )
+
+
+_SELDOM = {_NOTHING: "would need nothing", _LEFT_OUT: "would be left out"}
+
+
+def _word(outcome: Outcome) -> str:
+    if outcome.kind is Kind.REJECTED:
+        return _REJECTED
+    if outcome.kind is Kind.LEFT_OUT:
+        return _LEFT_OUT
+    # No answer of a rehearsal has a code: this one is ours, for somebody of whom nothing need be sent.
+    return _SENT if outcome.code is None else _NOTHING
+
+
+def _shown(action: Action, row: Row) -> dict[str, Any]:
+    outcome = row.origin.outcome
+    steps = []
+    following: tuple[Action, Row] | None = (action, row)
+    while following is not None:
+        its_action, its_row = following
+        its_list = None if its_row.list is None else str(its_row.list)
+        payload = msgspec.json.decode(its_row.body)
+        steps.append({"action": its_action.name, "list": its_list, "payload": payload})
+        following = its_row.then
+    return {"becomes": None if outcome is None else _word(outcome), "steps": steps}
+
+
+def _person(row: Row) -> str | None:
+    profile = row.payload.get("profile", row.payload)
+    return name_of(profile) or profile.get("id")
+
+
+def _first(names: Sequence[str]) -> str:
+    return f"; first: {', '.join(names[:_LOGGED])}" if names else ""

@@ -1,0 +1,259 @@
+"""A rehearsal: everything runs as in a push, Klaviyo is only read, and what would be sent becomes a plan.
+
+The delivery code is the same. Its client answers by itself whatever is no GET, and what follows from such an answer: a
+job that was never begun is complete, a list that was never made is empty. Beneath it the wire refuses all but GET.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import tempfile
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from klaviyo_client.client import KlaviyoClient, Reply
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.operations import operation
+from klaviyo_client.pages import Page
+from klaviyo_client.privacy import mask
+from klaviyo_client.transport import Request, Response, Transport
+from target_klaviyo import watch
+from target_klaviyo.despatch import Despatch
+from target_klaviyo.model import Action, Origin, Outcome, Row
+from target_klaviyo.plan import Plan, name_of, sent
+from target_klaviyo.report import Report, Tolerance
+
+logger = logging.getLogger("target-klaviyo")
+
+# How the ids begin that Klaviyo never gave. Its own have no hyphen there.
+_MADE_UP = "rehearsal-"
+# People whose names are kept, so that whoever is removed by Klaviyo's id has one in the plan.
+_KNOWN = 200_000
+
+
+class WouldSend(RuntimeError):
+    """A rehearsal was about to send something: a fault in this program, and nothing was sent."""
+
+
+@dataclass(frozen=True)
+class ReadOnly:
+    """A wire that lets nothing but GET through."""
+
+    transport: Transport
+
+    def send(self, request: Request) -> Response:
+        """Send a GET.
+
+        Raises:
+            WouldSend: it is none.
+        """
+        if request.method != "GET":
+            raise WouldSend(f"{request.method} in a rehearsal")
+        return self.transport.send(request)
+
+
+@dataclass
+class RehearsingClient(KlaviyoClient):
+    """A client that reads, and answers everything else itself.
+
+    Args:
+        plan: told of what is read and what would be sent.
+    """
+
+    plan: Plan = field(kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._transport = ReadOnly(self._transport)
+        self._numbers = itertools.count(1)
+        self._made_lists: dict[str, str] = {}
+        self._people: dict[str, str] = {}
+        self._lock = threading.Lock()
+
+    def call(
+        self,
+        name: str,
+        *,
+        path: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | bytes | None = None,
+        repeatable: bool = False,
+    ) -> Reply:
+        if operation(name).method != "GET":
+            return self._imagined(name, path or {}, msgspec.json.decode(body) if isinstance(body, bytes) else body)
+        if made_up := _made_up(path):
+            attributes = {"status": "complete", "name": self._made_lists.get(made_up)}
+            return Reply(200, {}, {"data": {"id": made_up, "attributes": attributes}})
+        reply = super().call(name, path=path, query=query, body=body, repeatable=repeatable)
+        self.plan.read(name)
+        if isinstance(reply.document, dict):
+            self._remember(reply.document.get("data"))
+        return reply
+
+    def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
+        # The account's import jobs are only ever asked for to find ours among them.
+        if name == watch.MANY or _made_up(path):
+            return Page(())
+        page = self._noted(name, super().page(name, path=path, query=query))
+        return Page((*page.data, *self._lists_to_be()), page.included, page.next) if name == "get_lists" else page
+
+    def next_page(self, name: str, url: str) -> Page:
+        return self._noted(name, super().next_page(name, url))
+
+    def _noted(self, name: str, page: Page) -> Page:
+        self.plan.read(name)
+        for entry in page.data:
+            self._remember(entry)
+        return page
+
+    def _remember(self, resource: Any) -> None:
+        """Keep what lists and people are called."""
+        if not isinstance(resource, Mapping):
+            return
+        kind, its_id = resource.get("type"), str(resource.get("id"))
+        if kind == "list" and (name := (resource.get("attributes") or {}).get("name")):
+            self.plan.list_seen(its_id, name)
+        elif kind == "profile" and (name := name_of(resource)):
+            with self._lock:
+                self._people.pop(its_id, None)
+                self._people[its_id] = name
+                if len(self._people) > _KNOWN:
+                    del self._people[next(iter(self._people))]
+
+    def _lists_to_be(self) -> list[Mapping[str, Any]]:
+        """Lists that would be there by now: one that was to be made already is not made twice."""
+        with self._lock:
+            made = list(self._made_lists.items())
+        return [{"type": "list", "id": its_id, "attributes": {"name": name}} for its_id, name in made]
+
+    def _imagined(self, name: str, path: Mapping[str, str], body: Mapping[str, Any] | None) -> Reply:
+        """What Klaviyo would answer, with an id where it gives one."""
+        made_up = f"{_MADE_UP}{next(self._numbers)}"
+        document = body or {"data": []}
+        holds = sent(path, document)
+        for person in holds.people:
+            if len(holds.people) == 1 and "id" not in person:
+                self._remember({**person, "id": made_up})
+        if name == "create_list":
+            called = document["data"]["attributes"]["name"]
+            self.plan.list_seen(made_up, called, made=True)
+            with self._lock:
+                self._made_lists[made_up] = called
+        self.plan.request(name, holds, (self._name(person) for person in holds.people))
+        return Reply(202, {}, {"data": {"id": made_up, "attributes": {}}})
+
+    def _name(self, person: Mapping[str, Any]) -> str:
+        named = name_of(person)
+        if named is not None:
+            return named
+        with self._lock:
+            return self._people.get(str(person.get("id")), str(person.get("id")))
+
+
+def _made_up(path: Mapping[str, str] | None) -> str | None:
+    """The id in a path that Klaviyo never gave."""
+    return next((value for value in (path or {}).values() if value.startswith(_MADE_UP)), None)
+
+
+class RehearsingDespatch(Despatch):
+    """Despatch that tells a plan which rows come."""
+
+    plan: Plan
+
+    def put(self, stream: str, action: Action, row: Row) -> None:
+        self.plan.came(stream, action, row)
+        super().put(stream, action, row)
+
+
+class RehearsalReport(Report):
+    """The report of a run that sends nothing: it ends with the plan, and leaves the rejects of real runs alone.
+
+    Args:
+        plan: what would be done.
+        path: where the plan goes, readable by its owner only; it replaces an earlier one.
+        tolerance: how many rejected records the run bears.
+    """
+
+    def __init__(self, plan: Plan, path: Path, tolerance: Tolerance) -> None:
+        super().__init__(path, tolerance)
+        self._plan = plan
+        self._complete = False
+
+    def add(self, origin: Origin, action: str, outcome: Outcome) -> None:
+        self._plan.settled(origin.stream, action, outcome)
+        super().add(origin, action, outcome)
+
+    def add_line(self, line: str, outcome: Outcome) -> None:
+        self._plan.settled("unreadable lines", "", outcome)
+        super().add_line(line, outcome)
+
+    def check(self, *, ended: bool = False) -> None:
+        self._complete = self._complete or ended
+        super().check(ended=ended)
+
+    def close(self) -> None:
+        """Log the plan, and write it.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
+        for line in self._plan.lines():
+            logger.info("%s", mask(line))
+        document = self._plan.document(complete=self._complete)
+        try:
+            _write(self._path, document)
+        except OSError as error:
+            raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
+        wrong = document["rejected"] or not self._complete
+        early = "" if self._complete else " (it ended early: this is not all)"
+        logger.log(
+            logging.WARNING if wrong else logging.INFO,
+            "rehearsal%s: %s; nothing was sent (see %s)",
+            early,
+            self._plan.total(),
+            self._path,
+        )
+
+    def _write(self, document: Mapping[str, Any]) -> None:
+        if document["type"] != "SCHEMA":
+            self._plan.rejected(document)
+
+
+def _write(path: Path, document: Mapping[str, Any]) -> None:
+    """Put a file in its place at once: it is the old one or the new one, and never readable by others."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner only
+    try:
+        with os.fdopen(number, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=2, ensure_ascii=False, default=str)
+            file.write("\n")
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """The parts of a target that are other ones in a rehearsal."""
+
+    plan: Plan
+
+    def client(self, **options: Any) -> RehearsingClient:
+        return RehearsingClient(**options, plan=self.plan)
+
+    def despatch(self, *arguments: Any, **options: Any) -> RehearsingDespatch:
+        made = RehearsingDespatch(*arguments, **options)
+        made.plan = self.plan
+        return made
+
+    def report(self, path: Path, tolerance: Tolerance) -> RehearsalReport:
+        return RehearsalReport(self.plan, path, tolerance)
