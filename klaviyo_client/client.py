@@ -13,7 +13,7 @@ import backoff
 import msgspec
 
 from klaviyo_client import errors, protocol
-from klaviyo_client.limits import Budgets, Clock
+from klaviyo_client.limits import Budgets, Clock, Spent
 from klaviyo_client.operations import Operation, operation, pinned_revision
 from klaviyo_client.pages import Page, RawPage, decode_page, outline
 from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
@@ -145,6 +145,10 @@ class KlaviyoClient:
         while page.next:
             page = self.next_page(name, page.next)
             yield page
+
+    def spent(self) -> Mapping[str, Spent]:
+        """The requests that were sent, by operation."""
+        return self._budgets.spent()
 
     def turn(self, name: str, query: Mapping[str, str]) -> None:
         """Wait until the budget has room for such a request, and take it; the request is then ``paid``."""

@@ -57,7 +57,7 @@ def run(command: Callable[[], click.Command]) -> int:
     except click.exceptions.Abort:
         return FAILED
     except click.ClickException as error:
-        return _say(error, MUST_CHANGE, error.format_message())
+        return _say(error, MUST_CHANGE)
     except (SettingsError, InvalidKey, NotAllowed, RevisionRetired) as error:
         return _say(error, MUST_CHANGE)
     except CapExceeded as error:
@@ -69,11 +69,21 @@ def run(command: Callable[[], click.Command]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log
+        return _say(error, FAILED)
+
+
+def explained(error: BaseException) -> str:
+    """One line about what went wrong, without secrets."""
+    if isinstance(error, click.ClickException):
+        message = error.format_message()
+    elif isinstance(error, KlaviyoError):
+        message = str(error)
+    else:
         # Its text may quote a value, such as a name in a stream map, that no mask knows for personal data.
-        frame = traceback.extract_tb(error.__traceback__)[-1]
-        place = f"{Path(frame.filename).name}:{frame.lineno}"
-        message = f"unexpected {type(error).__name__} in {place} (set LOGLEVEL=DEBUG for the traceback)"
-        return _say(error, FAILED, message)
+        frames = traceback.extract_tb(error.__traceback__)
+        place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+        message = f"unexpected {type(error).__name__}{place} (set LOGLEVEL=DEBUG for the traceback)"
+    return mask(" ".join(message.split()))
 
 
 def _mask_logs() -> None:
@@ -82,7 +92,7 @@ def _mask_logs() -> None:
         handler.addFilter(masking)
 
 
-def _say(error: Exception, code: int, message: str | None = None) -> int:
+def _say(error: Exception, code: int) -> int:
     logger.debug("The traceback follows.", exc_info=error)
-    logger.critical("%s", mask(" ".join((message or str(error)).split())))
+    logger.critical("%s", explained(error))
     return code

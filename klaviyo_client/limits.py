@@ -26,6 +26,19 @@ class Clock:
     sleep: Callable[[float], None] = time.sleep
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What was spent of one operation's budget.
+
+    Attributes:
+        requests: how many were sent, repetitions included.
+        per_minute: how many the account allows.
+    """
+
+    requests: int
+    per_minute: int
+
+
 @dataclass
 class _Window:
     seconds: float
@@ -53,6 +66,12 @@ class Budget:
         self._resume = 0.0
         self._ease = 1.0
         self._eased = 0.0
+        self._requests = 0
+
+    @property
+    def spent(self) -> Spent:
+        with self._lock:
+            return Spent(self._requests, self._windows[-1].limit)
 
     def acquire(self) -> float:
         """Wait until one more request may be sent; returns the seconds waited."""
@@ -65,6 +84,7 @@ class Budget:
             for window in self._windows:
                 window.taken.append(moment)
             self._last = moment
+            self._requests += 1
         if moment > now:
             self._clock.sleep(moment - now)
         return moment - now
@@ -108,3 +128,16 @@ class Budgets:
             if key not in self._made:
                 self._made[key] = Budget(*rates, share=self._share, clock=self._clock)
             return self._made[key]
+
+    def spent(self) -> dict[str, Spent]:
+        """What was spent, by operation. Of an operation with several budgets, the strictest one's limit is told."""
+        found: dict[str, Spent] = {}
+        with self._lock:
+            made = list(self._made.items())
+        for (operation, *_), budget in made:
+            spent, before = budget.spent, found.get(operation)
+            if before is not None:
+                spent = Spent(before.requests + spent.requests, min(before.per_minute, spent.per_minute))
+            if spent.requests:
+                found[operation] = spent
+        return found

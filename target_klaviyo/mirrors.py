@@ -24,6 +24,8 @@ logger = logging.getLogger("target-klaviyo")
 _MEMBERS = "get_profiles_for_list"
 # Klaviyo refuses bounds within the last seconds, and whoever joins while we run is nobody's to remove.
 _SETTLE = timedelta(seconds=10)
+# Of those who leave, so many stand in the report.
+_SHOWN = 10_000
 
 
 @dataclass
@@ -95,6 +97,18 @@ class Finding:
     mirror: Mirror
     decision: Decision
     removed: int = 0
+
+    def told(self) -> tuple[str, list[str], list[str], list[list[str]]]:
+        """A section of the report: title, notes, columns, and a row for each who leaves or would leave."""
+        members, gone = self.mirror.members or {}, self.decision.leaving
+        notes = [_told(self.mirror, self.decision, self.removed)]
+        if self.decision.reason:
+            notes.append(f"Nobody was removed: {self.decision.reason}.")
+        if len(gone) > _SHOWN:
+            notes.append(f"{len(gone) - _SHOWN:,} more are not shown.")
+        names = ("email", "phone_number", "external_id")
+        rows = [[profile, *(dict(members[profile]).get(name, "") for name in names)] for profile in gone[:_SHOWN]]
+        return f"Gone from the audience of {self.mirror.name}", notes, ["profile", *names], rows
 
 
 class Mirrors:

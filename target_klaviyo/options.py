@@ -56,6 +56,16 @@ SETTINGS: dict[str, Any] = {
                 "Where rejected records go, with the reason, as Singer messages that can be piped in again after a fix."
             ),
         },
+        "report_path": {
+            "type": "string",
+            "pattern": r"\.json$",
+            "title": "Run report",
+            "description": (
+                "Where a report on the run goes when it ends, however it ends: a JSON document, with a readable page "
+                "of the same name in .html beside it. It repeats rejected records, and only its owner may read it. "
+                "By default none is written."
+            ),
+        },
         "on_reject": {
             "type": "string",
             "enum": ["skip", "fail"],

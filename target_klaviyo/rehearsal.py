@@ -9,10 +9,8 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import os
-import tempfile
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,20 +19,23 @@ import msgspec
 
 from klaviyo_client.client import KlaviyoClient, Reply
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.limits import Spent
 from klaviyo_client.operations import operation
 from klaviyo_client.pages import Page
 from klaviyo_client.privacy import mask
 from klaviyo_client.transport import Request, Response, Transport
-from target_klaviyo import watch
+from target_klaviyo import private, watch
 from target_klaviyo.despatch import Despatch
 from target_klaviyo.model import Action, Origin, Outcome, Row
 from target_klaviyo.plan import Plan, name_of, sent
 from target_klaviyo.report import Report, Tolerance
+from target_klaviyo.summary import Ending
 
 logger = logging.getLogger("target-klaviyo")
 
 # How the ids begin that Klaviyo never gave. Its own have no hyphen there.
 _MADE_UP = "rehearsal-"
+_JOBS = frozenset(jobs.many for jobs in (watch.IMPORTS, watch.SUPPRESSIONS, watch.UNSUPPRESSIONS))
 # People whose names are kept, so that whoever is removed by Klaviyo's id has one in the plan.
 _KNOWN = 200_000
 
@@ -99,8 +100,8 @@ class RehearsingClient(KlaviyoClient):
         return reply
 
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
-        # The account's import jobs are only ever asked for to find ours among them.
-        if name == watch.MANY or _made_up(path):
+        # The account's jobs are only ever asked for to find ours among them.
+        if name in _JOBS or _made_up(path):
             return Page(())
         page = self._noted(name, super().page(name, path=path, query=query))
         return Page((*page.data, *self._lists_to_be()), page.included, page.next) if name == "get_lists" else page
@@ -186,6 +187,7 @@ class RehearsalReport(Report):
         super().__init__(path, tolerance)
         self._plan = plan
         self._complete = False
+        self._sections: list[dict[str, Any]] = []
 
     def add(self, origin: Origin, action: str, outcome: Outcome) -> None:
         self._plan.settled(origin.stream, action, outcome)
@@ -195,21 +197,42 @@ class RehearsalReport(Report):
         self._plan.settled("unreadable lines", "", outcome)
         super().add_line(line, outcome)
 
+    def section(
+        self,
+        title: str,
+        *,
+        notes: Iterable[str] = (),
+        columns: Iterable[str] = (),
+        rows: Iterable[Iterable[Any]] = (),
+    ) -> None:
+        """Add a part that something else of the target tells."""
+        table = {"columns": list(columns), "rows": [list(row) for row in rows]}
+        self._sections.append({"title": title, "notes": list(notes), "table": table})
+
     def check(self, *, ended: bool = False) -> None:
         self._complete = self._complete or ended
         super().check(ended=ended)
 
-    def close(self) -> None:
-        """Log the plan, and write it.
+    def close(
+        self,
+        ending: Ending | None = None,  # noqa: ARG002 - the report's signature
+        *,
+        not_sent: int = 0,  # noqa: ARG002 - the same
+        spent: Mapping[str, Spent] | None = None,  # noqa: ARG002 - the same
+    ) -> None:
+        """Log the plan, and write it. Once: a second call does nothing.
 
         Raises:
             SettingsError: it cannot be written.
         """
+        if self._closed:
+            return
+        self._closed = True
         for line in self._plan.lines():
             logger.info("%s", mask(line))
-        document = self._plan.document(complete=self._complete)
+        document = {**self._plan.document(complete=self._complete), "sections": self._sections}
         try:
-            _write(self._path, document)
+            private.write(self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
         except OSError as error:
             raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
         wrong = document["rejected"] or not self._complete
@@ -225,20 +248,6 @@ class RehearsalReport(Report):
     def _write(self, document: Mapping[str, Any]) -> None:
         if document["type"] != "SCHEMA":
             self._plan.rejected(document)
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    """Put a file in its place at once: it is the old one or the new one, and never readable by others."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # readable by its owner only
-    try:
-        with os.fdopen(number, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=2, ensure_ascii=False, default=str)
-            file.write("\n")
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,17 @@ import os
 import re
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.limits import Spent
 from target_klaviyo.incoming import UNREADABLE
 from target_klaviyo.model import Kind, Origin, Outcome
+from target_klaviyo.summary import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -68,10 +70,22 @@ class Report:
         tolerance: how many rejected records the run bears.
         path: where rejected records go. The file is made with the first of them, readable by its owner only; one from
             an earlier run moves to ``<path>.1``, so that it can be replayed while this run writes its own.
+        summary: the run as a document, where one is asked for.
+
+    Attributes:
+        records: how many came so far.
+
+    Raises:
+        SettingsError: the document would overwrite the rejected records.
     """
 
-    def __init__(self, path: Path, tolerance: Tolerance | None = None) -> None:
+    def __init__(self, path: Path, tolerance: Tolerance | None = None, summary: Summary | None = None) -> None:
+        self.records = 0
         self._path = path
+        self._summary = summary
+        if summary is not None and path.resolve() in (summary.path.resolve(), summary.page.resolve()):
+            raise SettingsError("report_path and rejects_path must not name the same file")
+        self._closed = False
         self._tolerance = tolerance or Tolerance()
         self._total = self._rejected = 0
         self._file: TextIO | None = None
@@ -89,7 +103,7 @@ class Report:
     def add(self, origin: Origin, action: str, outcome: Outcome) -> None:
         """Count a record's outcome; a rejected record goes to the file."""
         with self._lock:
-            self._count(origin.stream, action, outcome)
+            self._count(origin.stream, action, outcome, origin.record)
             if outcome.kind is Kind.REJECTED:
                 self._write_schema(origin.stream)
                 self._write(
@@ -105,8 +119,27 @@ class Report:
     def add_line(self, line: str, outcome: Outcome) -> None:
         """Count a line that is no Singer message; it goes to the file in a form that a replay skips."""
         with self._lock:
-            self._count("unreadable lines", "", outcome)
+            self._count("unreadable lines", "", outcome, line)
             self._write({"type": UNREADABLE, "line": line, **_why(outcome)})
+
+    def section(
+        self,
+        title: str,
+        *,
+        notes: Iterable[str] = (),
+        columns: Iterable[str] = (),
+        rows: Iterable[Iterable[Any]] = (),
+    ) -> None:
+        """Add a part to the run's document, and to its page: notes, then a table. Plain data only."""
+        with self._lock:
+            if self._summary is not None:
+                self._summary.section(title, notes, columns, rows)
+
+    @property
+    def counted(self) -> str:
+        """What became of all records so far, in words."""
+        with self._lock:
+            return _counted(self._total_counts())
 
     def secure(self) -> None:
         """Make sure that what was rejected so far survives a crash: a STATE is about to vouch for it."""
@@ -115,19 +148,38 @@ class Report:
                 self._file.flush()
                 os.fsync(self._file.fileno())
 
-    def close(self) -> None:
-        """Log the counts per stream, then the total."""
+    def close(
+        self, ending: Ending | None = None, *, not_sent: int = 0, spent: Mapping[str, Spent] | None = None
+    ) -> None:
+        """Write the run's document, then log the counts per stream and the total. Once: a second call does nothing.
+
+        Args:
+            ending: how the run ended.
+            not_sent: records that have no outcome.
+            spent: the requests that were sent, by operation.
+
+        Raises:
+            Incomplete: the run was done, but its document cannot be written.
+        """
+        ending = ending or Ending()
         self.secure()
         with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            document, fault = self._document(ending, not_sent, spent or {})
             for (stream, action), counts in self._counts.items():
                 logger.info("%s%s: %s", stream, f" ({action})" if action else "", _counted(counts))
-            total = sum(self._counts.values(), Counter[Kind]())
+            total = self._total_counts()
             rejected = total[Kind.REJECTED]
             where = f" (see {self._path})" if rejected else ""
-            logger.log(logging.WARNING if rejected else logging.INFO, "done: %s%s", _counted(total), where)
+            level = logging.WARNING if rejected else logging.INFO
+            logger.log(level, "done: %s%s%s", _counted(total), where, f"; report: {document}" if document else "")
             if self._file is not None:
                 self._file.close()
                 self._file = None
+        if fault is not None and ending.how == "done":
+            raise Incomplete(fault)
 
     def check(self, *, ended: bool = False) -> None:
         """Fail when too many records were rejected.
@@ -141,10 +193,29 @@ class Report:
                 f"allow; they are in {self._path}"
             )
 
-    def _count(self, stream: str, action: str, outcome: Outcome) -> None:
+    def _document(self, ending: Ending, not_sent: int, spent: Mapping[str, Spent]) -> tuple[Path | None, str | None]:
+        """Where the run's document is now, or why it is not."""
+        if self._summary is None:
+            return None, None
+        try:
+            self._summary.write(
+                self._summary.document(ending, self._counts, records=self.records, not_sent=not_sent, spent=spent)
+            )
+        except OSError as error:
+            fault = f"the run's report cannot be written: {error}"
+            logger.error("%s", fault)  # noqa: TRY400 - the traceback tells users nothing
+            return None, fault
+        return self._summary.path, None
+
+    def _total_counts(self) -> Counter[Kind]:
+        return sum(self._counts.values(), Counter[Kind]())
+
+    def _count(self, stream: str, action: str, outcome: Outcome, record: Any) -> None:
         self._total += 1
         self._rejected += outcome.kind is Kind.REJECTED
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
+        if self._summary is not None:
+            self._summary.add(stream, action, outcome, record)
         if outcome.code is None or (stream, outcome.code) in self._said:
             return
         self._said.add((stream, outcome.code))

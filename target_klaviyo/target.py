@@ -34,10 +34,12 @@ from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.plan import Plan
+from target_klaviyo.progress import Progress
 from target_klaviyo.rehearsal import Rehearsal
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import KlaviyoSink
+from target_klaviyo.summary import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -122,8 +124,9 @@ class TargetKlaviyo(Target):
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
-        self.report = Report(Path(self.config["rejects_path"]), tolerance)
         self._rehearsal: Rehearsal | None = None
+        path = self.config.get("report_path")
+        self.report = Report(Path(self.config["rejects_path"]), tolerance, Summary(Path(path)) if path else None)
         if self.config["dry_run"]:
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
             self.report = self._rehearsal.report(Path(self.config["plan_path"]), tolerance)
@@ -131,6 +134,7 @@ class TargetKlaviyo(Target):
             self.config, self.name, KlaviyoClient if self._rehearsal is None else self._rehearsal.client
         )
         self.session = Session(client, job_timeout=self.config["job_timeout"])
+        self._progress = Progress(lambda: self.report.records, lambda: self.report.counted)
         self._ledger = Ledger()
         self._signal = 0
         self._released: Mapping[str, Any] | None = None
@@ -195,6 +199,7 @@ class TargetKlaviyo(Target):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
+        self.report.records += 1
         if stream not in self.mapper.stream_maps:
             self._refuse(Origin(stream, record), Unfit("no_schema", "a record came before the SCHEMA of its stream"))
             return
@@ -284,28 +289,39 @@ class TargetKlaviyo(Target):
             self._release_state()
             super().process_endofpipe()
             self.report.check(ended=True)
+            self._finish_mirrors()
+            self.report.close(spent=self.session.client.spent())
+
+    def _finish_mirrors(self) -> None:
+        try:
             self.mirrors.finish()
-            self.report.close()
+        finally:
+            for finding in self.mirrors.findings:
+                title, notes, columns, rows = finding.told()
+                self.report.section(title, notes=notes, columns=columns, rows=rows)
 
     @contextmanager
     def _landing(self) -> Iterator[None]:
         try:
-            yield
-        except Stopped:
-            self._land()
+            with self._progress:
+                yield
+        except Stopped as stopped:
+            self._land(Ending.by(stopped, self._signal))
             sys.exit(128 + self._signal)
-        except BaseException:
-            self._land()
+        except BaseException as error:
+            self._land(Ending.by(error, self._signal))
             raise
 
-    def _land(self) -> None:
+    def _land(self, ending: Ending) -> None:
         """Send nothing more; settle what is under way, and write the STATE that is true then."""
-        self.despatch.land()
-        self._release_state()
-        left = self._ledger.left
-        if left:
-            logger.warning("%d records were not sent; they come again, as no STATE vouches for them", left)
-        self.report.close()
+        try:
+            self.despatch.land()
+            self._release_state()
+        finally:
+            left = self._ledger.left
+            if left:
+                logger.warning("%d records were not sent; they come again, as no STATE vouches for them", left)
+            self.report.close(ending, not_sent=left, spent=self.session.client.spent())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

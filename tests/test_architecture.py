@@ -38,7 +38,7 @@ PURE = {
         *("compiled", "frontier", "lines", "metrics", "model", "paths", "projection"),
         *("roots", "selection", "shaping", "slices", "values"),
     ),
-    "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "routes"),
+    "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "page", "routes"),
     "klaviyo_sandbox": ("consents", "documents", "errors", "event_rules", "filters", "shapes"),
 }
 IMPURE = {
