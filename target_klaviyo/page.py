@@ -44,21 +44,25 @@ p { margin: .35rem 0; }
 .totals dt { order: 2; font-weight: 600; }
 .totals dd { margin: 0; font-size: 1.6rem; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .totals dd.soft { order: 3; font-size: .85rem; line-height: 1.35; }
-.totals .bad dd { color: var(--bad); }
+.totals .bad dd:not(.soft) { color: var(--bad); }
 .bars { list-style: none; margin: 0; padding: .3rem 1rem .8rem; }
 .bars li { padding: .6rem 0 .2rem; }
-.bars .head { display: flex; justify-content: space-between; gap: 1rem; font-weight: 600; }
+.bars .head { display: flex; justify-content: space-between; align-items: baseline; gap: 1rem;
+  font-weight: 600; }
 .bars .count { white-space: nowrap; font-variant-numeric: tabular-nums; }
 .track { height: .6rem; border-radius: .3rem; background: var(--line); margin: .25rem 0; }
 .bar { height: 100%; min-width: .3rem; border-radius: .3rem; background: var(--bar); }
 .calm .bar { background: var(--calm); }
 table { width: 100%; border-collapse: collapse; }
-th, td { text-align: left; vertical-align: top; padding: .5rem 1rem; border-bottom: 1px solid var(--line); }
+th, td { text-align: left; vertical-align: top; padding: .5rem .7rem; border-bottom: 1px solid var(--line); }
 tr:last-child td { border-bottom: 0; }
-th { font-size: .85rem; color: var(--soft); font-weight: 600; overflow-wrap: normal; }
+th { font-size: .85rem; color: var(--soft); font-weight: 600; min-width: 4.5rem; }
+th:first-child, td:first-child { padding-left: 1rem; }
+th:last-child, td:last-child { padding-right: 1rem; }
 .number { text-align: right; font-variant-numeric: tabular-nums; }
 details { margin: 0 0 .5rem; }
 summary { padding: .55rem .9rem; cursor: pointer; }
+summary code { margin-right: .35rem; font-weight: 600; }
 summary .soft { display: block; font-size: .9rem; }
 details > div { padding: 0 .9rem .7rem; }
 pre { margin: .4rem 0 0; padding: .7rem; background: var(--back); border-radius: .35rem; white-space: pre-wrap;
@@ -69,10 +73,11 @@ code { font: .9em ui-monospace, monospace; }
   thead { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); }
   tr { padding: .5rem 1rem; border-bottom: 1px solid var(--line); }
   tr:last-child { border-bottom: 0; }
-  td, .number { display: flex; justify-content: space-between; gap: 1rem; border: 0; padding: .1rem 0;
-    text-align: right; }
+  td, .number, td:first-child, td:last-child { display: flex; justify-content: space-between; gap: 1rem; border: 0;
+    padding: .1rem 0; text-align: right; }
   td::before { content: attr(data-label); color: var(--soft); flex: none; max-width: 45%; text-align: left; }
   td > span { min-width: 0; }
+  td:has(> span:empty) { display: none; }
 }
 @media print { details { break-inside: avoid; } }
 """
@@ -87,9 +92,9 @@ def page(document: Mapping[str, Any]) -> str:
             _totals(document),
             _why(document["reasons"]),
             _streams(document["streams"]),
-            _rejected(document),
             *(_section(section) for section in document["sections"]),
             _requests(document["requests"]),
+            _rejected(document),
         )
     )
     return f"""<!DOCTYPE html>

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_client.limits import STEADY_SECONDS, Budget, Budgets, Clock
+from klaviyo_client.limits import STEADY_SECONDS, Budget, Budgets, Clock, Spent
 
 
 class FakeTime:
@@ -202,3 +202,15 @@ def test_each_operation_has_one_budget_for_each_of_its_limits() -> None:
     assert budgets.of("get_profiles", (75, 750)) is budgets.of("get_profiles", (75, 750))
     assert budgets.of("get_profiles", (75, 750)) is not budgets.of("get_profiles", (10, 150))
     assert budgets.of("get_profiles", (75, 750)) is not budgets.of("get_profile", (75, 750))
+
+
+def test_what_was_spent_is_told_by_operation() -> None:
+    """Variants of an operation are one, with the strictest limit; what the server announced wins."""
+    budgets = Budgets(1.0, FakeTime().clock)
+    budgets.of("unused", (1, 1))
+    for _ in range(3):
+        budgets.of("get_profiles", (75, 700)).acquire()
+    budgets.of("get_profiles", (10, 150)).acquire()
+    budgets.of("create_event", (350, 3500)).acquire()
+    budgets.of("create_event", (350, 3500)).announced(10, 60)
+    assert budgets.spent() == {"get_profiles": Spent(4, 150), "create_event": Spent(1, 60)}

@@ -1,0 +1,79 @@
+"""How far a run is."""
+
+from __future__ import annotations
+
+import json
+import logging
+import subprocess
+import sys
+import time
+
+import pytest
+from target_support import Command, Time, records, schema_of
+
+from klaviyo_sandbox import RunningSandbox
+from target_klaviyo.progress import Progress
+
+
+def test_a_line_tells_what_came_and_how_fast(caplog: pytest.LogCaptureFixture) -> None:
+    """The records a second are those since the line before."""
+    clock = Time()
+    came = iter([30_000, 36_000, 36_000])
+    progress = Progress(lambda: next(came), lambda: "5 delivered", clock=clock.clock.monotonic)
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            clock.sleep(30)
+            progress.say()
+        progress.say()
+    assert caplog.messages == [
+        "30,000 records taken in, 1,000 a second; 5 delivered",
+        "36,000 records taken in, 200 a second; 5 delivered",
+        "36,000 records taken in, 0 a second; 5 delivered",
+    ]
+
+
+def test_it_speaks_while_it_is_entered(caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Now and then, whatever else is waited for, and never afterwards; it can be entered again."""
+    monkeypatch.setattr(Progress, "SECONDS", 0.01)
+    progress = Progress(lambda: 1, lambda: "none")
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            before = len(caplog.messages)
+            deadline = time.monotonic() + 5
+            with progress:
+                while len(caplog.messages) < before + 2 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+            said = len(caplog.messages)
+            assert said >= before + 2
+            time.sleep(0.05)
+            assert len(caplog.messages) == said
+
+
+def test_a_short_run_says_nothing_of_it(target: Command) -> None:
+    """Nobody needs to know how far something is that is over."""
+    run = target([schema_of("profiles"), *records("profiles", [{"email": "a@example.com"}])])
+    assert run.code == 0
+    assert "taken in" not in run.stderr
+
+
+def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, account: RunningSandbox) -> None:
+    """While a job is waited for, input has ended and nothing else happens; no address is in the line."""
+    account.store.job_seconds = 1
+    (target.folder / "config.json").write_text(json.dumps(target.config))
+    code = (
+        "from target_klaviyo.progress import Progress; Progress.SECONDS = 0.1\n"
+        "from target_klaviyo.__main__ import main; main()"
+    )
+    people = [{"email": f"p{index}@example.com"} for index in range(40)]
+    done = subprocess.run(
+        [sys.executable, "-c", code, "--config", "config.json"],
+        input="".join(json.dumps(line) + "\n" for line in [schema_of("profiles"), *records("profiles", people)]),
+        capture_output=True,
+        text=True,
+        cwd=target.folder,
+        timeout=60,
+        check=True,
+    )
+    lines = [line for line in done.stderr.splitlines() if "taken in" in line]
+    assert any("40 records taken in, 0 a second; 0 delivered, 0 accepted, 0 rejected" in line for line in lines)
+    assert "@" not in "".join(lines)

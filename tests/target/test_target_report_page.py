@@ -1,0 +1,123 @@
+"""The run report's page in a browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html import unescape
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from klaviyo_client.limits import Spent
+from target_klaviyo.model import Kind, Origin, Outcome
+from target_klaviyo.report import Report
+from target_klaviyo.summary import Ending, Summary
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
+
+# The browser makes no window as narrow as a phone; a frame can be, and its layout is that of such a window.
+FRAME = """<!DOCTYPE html><meta charset="utf-8">
+<iframe id="frame" style="border:0" width="{width}" height="800" src="{name}"></iframe>
+<pre id="found"></pre><script>
+document.getElementById("frame").onload = (event) => {{
+  const page = event.target.contentDocument;
+  const all = (query) => [...page.querySelectorAll(query)];
+  all("details").forEach((entry) => {{ entry.open = true; }});
+  const inner = event.target.contentWindow;
+  document.getElementById("found").textContent = JSON.stringify({{
+    width: page.documentElement.clientWidth,
+    scrollWidth: page.documentElement.scrollWidth,
+    totals: Object.fromEntries(all("[id^=total-]").map((entry) => [entry.id.slice(6), entry.textContent])),
+    records: all("details.row pre").map((entry) => entry.textContent),
+    bars: all(".bar").map((entry) => entry.getBoundingClientRect().width),
+    cut: all("main *:not(thead *)").filter((entry) => entry.getBoundingClientRect().right > inner.innerWidth).length,
+    scripts: all("script, img").length,
+    back: inner.getComputedStyle(page.body).backgroundColor,
+  }});
+}};
+</script>
+"""
+NASTY = """</pre><script>console.error("run")</script><img src=x onerror='console.error("it\\'s")'>"""
+
+
+def look(page: Path, width: int, *, dark: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """What a browser makes of a page in a frame of that width, and what its console says."""
+    frame = page.with_name("frame.html")
+    frame.write_text(FRAME.format(width=width, name=page.name))
+    assert CHROMIUM is not None
+    command = [
+        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
+        *("--allow-file-access-from-files", "--enable-logging=stderr", "--disable-dev-shm-usage"),
+        f"--blink-settings=preferredColorScheme={0 if dark else 1}",
+        *(f"--user-data-dir={page.parent / 'browser'}", "--virtual-time-budget=2000", "--window-size=1400,900"),
+        *("--dump-dom", frame.as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    found = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stdout + done.stderr
+    return json.loads(unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    """The document of a run that has everything, long and nasty values too."""
+    path = tmp_path / "run.json"
+    made = Report(tmp_path / "rejects.jsonl", None, Summary(path))
+    made.records = 1_300
+    for _ in range(1_200):
+        made.add(Origin("profiles", {}), "upsert_profile", Outcome(Kind.DELIVERED, 201))
+    long = "a_name_that_is_as_long_as_somebody_may_want_it_and_has_no_place_to_break" * 2
+    reasons = [("invalid", 60, "No."), (long, 30, long), (NASTY, 10, NASTY)]
+    for code, count, reason in reasons:
+        for _ in range(count):
+            outcome = Outcome(Kind.REJECTED, 400, code, f"/data/{long}", reason)
+            made.add(Origin(long, {"text": NASTY, long: long}), long, outcome)
+    made.section("Removed", notes=[long], columns=["Profile", long, *"abcdefgh"], rows=[[long, NASTY, *range(8)]] * 3)
+    made.close(Ending("failed", reason=f"because of {NASTY}"), not_sent=7, spent={long: Spent(12, 150)})
+    return path
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+def test_it_fits_and_tells_what_the_document_tells(report: Path, width: int) -> None:
+    """No sideways scroll, nothing cut off, no word on the console, and the document's numbers and records."""
+    document = json.loads(report.read_text())
+
+    found, console = look(report.with_suffix(".html"), width)
+
+    assert console == []
+    assert found["width"] == width
+    assert found["scrollWidth"] <= width
+    assert found["cut"] == 0
+    assert found["scripts"] == 0
+    shown = {name: int(text.replace(",", "")) for name, text in found["totals"].items()}
+    expected = {**document["totals"], "records": document["records"], "not_sent": document["not_sent"]}
+    assert shown == {name: count for name, count in expected.items() if name != "left_out"}
+    assert [json.loads(text) for text in found["records"]] == [row["record"] for row in document["rejected"]]
+    first, *others = found["bars"]
+    assert others == [pytest.approx(first / 2, rel=0.02), pytest.approx(first / 6, rel=0.02)]
+
+
+def test_it_is_dark_where_the_reader_wants_it(report: Path) -> None:
+    """The colours follow the reader's choice."""
+    light, _ = look(report.with_suffix(".html"), 390)
+    dark, _ = look(report.with_suffix(".html"), 390, dark=True)
+    assert light["back"] == "rgb(246, 247, 249)"
+    assert dark["back"] == "rgb(15, 18, 22)"
+
+
+def test_a_page_that_is_broken_would_be_found(tmp_path: Path) -> None:
+    """The check sees what it is there to see: a script that runs, a console that complains, a line that is too wide."""
+    page = tmp_path / "run.html"
+    page.write_text(f'<!DOCTYPE html><body><main><p style="width:900px">x</p></main><pre>{NASTY}')
+    found, console = look(page, 390)
+    assert any("run" in line for line in console)
+    assert found["scrollWidth"] > 390
+    assert found["cut"]
+    assert found["scripts"] == 2

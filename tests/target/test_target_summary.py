@@ -1,0 +1,315 @@
+"""The run's report: a document and a page, however the run ends."""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from target_support import Command, Run, records, schema_of
+
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.limits import Spent
+from klaviyo_sandbox import RunningSandbox
+from target_klaviyo import summary as module
+from target_klaviyo.model import Kind, Origin, Outcome
+from target_klaviyo.page import page
+from target_klaviyo.report import Report
+from target_klaviyo.summary import Ending, Summary
+
+NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
+YES = Outcome(Kind.DELIVERED, 201)
+NASTY = """</pre><script>alert("it's")</script><img src=x onerror='alert(1)'>"""
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "deep" / "report.json"
+
+
+def report_at(path: Path, seconds: float = 90) -> Report:
+    times = iter([datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=seconds)])
+    return Report(path.with_name("rejects.jsonl"), None, Summary(path, now=lambda: next(times)))
+
+
+def found(path: Path) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads(path.read_text())
+    return document
+
+
+def totals_of(text: str) -> dict[str, int]:
+    tiles = re.findall(r'id="total-(\w+)">([\d,]+)<', text)
+    return {name: int(count.replace(",", "")) for name, count in tiles}
+
+
+def test_the_document_tells_the_run(path: Path) -> None:
+    """Times, counts in all and per stream and action, reasons, rejected records, requests."""
+    report = report_at(path)
+    report.records = 4
+    for outcome in (YES, NO, NO):
+        report.add(Origin("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
+    report.add_line('{"broken', Outcome(Kind.REJECTED, code="not_json", reason="no JSON"))
+    report.close(spent={"bulk_import_profiles": Spent(3, 150)})
+
+    document = found(path)
+
+    assert document["plugin"] == "target-klaviyo"
+    assert (document["started"], document["ended"]) == ("2026-11-01T00:00:00+00:00", "2026-11-01T00:01:30+00:00")
+    assert (document["seconds"], document["ending"], document["records"]) == (90, "done", 4)
+    assert document["totals"] == {"delivered": 1, "accepted": 0, "rejected": 3, "left_out": 0}
+    assert document["streams"] == [
+        {"stream": "people", "action": "upsert_profile", "delivered": 1, "accepted": 0, "rejected": 2, "left_out": 0},
+        {"stream": "unreadable lines", "action": None, "delivered": 0, "accepted": 0, "rejected": 1, "left_out": 0},
+    ]
+    assert document["reasons"][0] == {
+        "outcome": "rejected",
+        "code": "invalid",
+        "count": 2,
+        "sample": "<email> is not valid.",
+    }
+    why = {"code": "invalid", "pointer": "/data", "reason": NO.reason, "record": {"email": "ada@example.com"}}
+    assert document["rejected"][0] == {"stream": "people", "action": "upsert_profile", **why}
+    assert document["rejected"][2]["record"] == '{"broken'
+    assert document["requests"] == [
+        {"operation": "bulk_import_profiles", "requests": 3, "per_minute": 150, "share": 0.0133}
+    ]
+
+
+def test_document_and_page_are_whole_and_private(path: Path) -> None:
+    """Both replace what stood there, their owner alone reads them, and nothing half-written is left."""
+    path.parent.mkdir()
+    path.write_text("an earlier one that is open to all")
+    report = report_at(path)
+    report.add(Origin("s", {"name": "\ud800"}), "", YES)
+    report.add(Origin("s", {"name": "\ud800"}), "", NO)
+    report.close()
+
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["rejects.jsonl", "report.html", "report.json"]
+    for made in (path, path.with_suffix(".html")):
+        assert stat.S_IMODE(made.stat().st_mode) == 0o600
+    assert r"\ud800" in path.with_suffix(".html").read_text()
+
+
+def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the disk is full, what stood there stands there still, and no piece of the new one."""
+    path.parent.mkdir()
+    path.write_text("earlier")
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    report = report_at(path)
+    report.add(Origin("s", {}), "", YES)
+    with pytest.raises(Exception, match="the run's report cannot be written"):
+        report.close()
+
+    assert path.read_text() == "earlier"
+    assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
+
+
+def test_rejected_records_are_kept_while_there_is_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand at most, and not more than memory bears; the document says how many are missing, and counts all."""
+    report = report_at(path)
+    for index in range(1_003):
+        report.add(Origin("s", {"id": index}), "", NO)
+    report.close()
+    assert len(found(path)["rejected"]) == 1_000
+    assert found(path)["rejected_not_shown"] == 3
+    assert found(path)["totals"]["rejected"] == 1_003
+    assert "3 more are only in the rejects file" in path.with_suffix(".html").read_text()
+
+    monkeypatch.setattr(module, "MAX_SIZE", 500)
+    report = report_at(path)
+    for _ in range(9):
+        report.add(Origin("s", {"text": "x" * 100}), "", NO)
+    report.close()
+    assert (len(found(path)["rejected"]), found(path)["rejected_not_shown"]) == (4, 5)
+
+
+def test_the_report_must_not_overwrite_the_rejects_file(path: Path) -> None:
+    """Two settings that name one file are a mistake."""
+    with pytest.raises(SettingsError, match="rejects_path"):
+        Report(path, None, Summary(path))
+    with pytest.raises(SettingsError, match="rejects_path"):
+        Report(path.with_suffix(".html"), None, Summary(path))
+
+
+def test_sections_of_others_are_in_both(path: Path) -> None:
+    """What another part of the target has to tell is a title, notes and a table."""
+    report = report_at(path)
+    report.section(
+        "Removed from VIP", notes=["2 people left."], columns=["Profile", "Times"], rows=[["01A", 2], ["01B", 1]]
+    )
+    report.section("A plan", notes=["Nothing was sent."])
+    report.close()
+
+    assert found(path)["sections"] == [
+        {
+            "title": "Removed from VIP",
+            "notes": ["2 people left."],
+            "table": {"columns": ["Profile", "Times"], "rows": [["01A", 2], ["01B", 1]]},
+        },
+        {"title": "A plan", "notes": ["Nothing was sent."], "table": {"columns": [], "rows": []}},
+    ]
+    text = path.with_suffix(".html").read_text()
+    assert text.index("Removed from VIP") < text.index("01B") < text.index("A plan")
+
+
+def test_sections_without_a_report_are_no_burden(tmp_path: Path) -> None:
+    """Whoever tells something need not know whether anybody listens."""
+    report = Report(tmp_path / "rejects.jsonl")
+    report.section("A plan", notes=["Nothing was sent."])
+    report.close()
+    assert list(tmp_path.iterdir()) == []
+
+
+def strings(document: Any) -> Iterator[str]:
+    match document:
+        case dict():
+            for name, value in document.items():
+                yield name
+                yield from strings(value)
+        case list():
+            for value in document:
+                yield from strings(value)
+        case str():
+            yield document
+
+
+def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
+    """Tags and quotes in streams, codes, reasons, records and sections stay what they are: text."""
+    report = report_at(path)
+    bad = Outcome(Kind.REJECTED, 400, NASTY, NASTY, NASTY)
+    report.add(Origin(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
+    report.add_line(NASTY, bad)
+    report.section(NASTY, notes=[NASTY], columns=[NASTY], rows=[[NASTY], [{NASTY: NASTY}]])
+    report.close(Ending("failed", reason=NASTY), spent={NASTY: Spent(1, 1)})
+
+    text = path.with_suffix(".html").read_text()
+
+    assert sum(NASTY in value for value in strings(found(path))) > 15
+    assert "<script" not in text
+    assert "<img" not in text
+    assert text.count("</pre>") == 2
+    assert text.count(html.escape(NASTY, quote=True)) > 15
+    inside = re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
+    assert all(
+        re.fullmatch(r"""<[!/]?[\w-]+(?: [\w-]+(?:="[^"<>]*")?)*>""", tag) for tag in re.findall(r"<[^>]*>", inside)
+    )
+
+
+def test_the_page_needs_nothing_from_elsewhere(path: Path) -> None:
+    """No address, script or import is in it, and a policy says that none may be."""
+    report = report_at(path)
+    report.close()
+    text = path.with_suffix(".html").read_text()
+    assert not re.search(r"https?:|url\(|@import|\bsrc=|<script|<link", text)
+    assert "default-src 'none'" in text
+    assert text == page(found(path))
+
+
+# However it ends
+
+
+def ended(run: Run) -> dict[str, Any]:
+    """The document of a run, which its page agrees with."""
+    document = found(run.folder / "out" / "run.json")
+    shown = totals_of((run.folder / "out" / "run.html").read_text())
+    expected = {"records": document["records"], "not_sent": document["not_sent"], **document["totals"]}
+    assert shown == {name: count for name, count in expected.items() if count or name not in ("left_out", "not_sent")}
+    assert "out/run.json" in run.said("INFO", "WARNING")[-1]
+    return document
+
+
+def people(*emails: str) -> list[dict[str, Any]]:
+    return [schema_of("profiles"), *records("profiles", [{"email": email} for email in emails])]
+
+
+def test_a_run_that_is_done(target: Command) -> None:
+    """Its totals are those of the log's last line, and requests are counted."""
+    run = target(people("a@example.com", "b@example.com", "nobody"), report_path="out/run.json")
+    document = ended(run)
+
+    assert (run.code, document["ending"], document["reason"], document["signal"]) == (0, "done", None, None)
+    assert document["records"] == 3
+    assert document["totals"] == {"delivered": 2, "accepted": 0, "rejected": 1, "left_out": 0}
+    last = run.said("INFO", "WARNING")[-1]
+    assert "done: 2 delivered, 0 accepted, 1 rejected" in last
+    assert [row["record"]["email"] for row in document["rejected"]] == ["nobody"]
+    assert sum(entry["requests"] for entry in document["requests"]) >= 1
+
+
+def test_no_report_unless_asked_for(target: Command) -> None:
+    """Nothing but what was there is there."""
+    run = target(people("a@example.com"))
+    assert run.code == 0
+    assert [entry.name for entry in run.folder.iterdir()] == ["config.json"]
+
+
+def test_a_run_with_too_many_rejected_records(target: Command) -> None:
+    """It failed, and says why."""
+    run = target(people("a@example.com", "nobody"), report_path="out/run.json", on_reject="fail")
+    document = ended(run)
+    assert (run.code, document["ending"], document["totals"]["rejected"]) == (1, "failed", 1)
+    assert "records were rejected" in document["reason"]
+
+
+def test_a_run_that_ends_by_an_error(target: Command) -> None:
+    """The reason is the line of the log, without personal data; what came before it is counted."""
+    messages = [*people("a@example.com"), schema_of("ada@example.com")]
+    run = target(messages, report_path="out/run.json")
+    document = ended(run)
+    assert (run.code, document["ending"], document["records"]) == (2, "failed", 1)
+    assert "<email>" in document["reason"]
+    assert document["reason"] in run.said("CRITICAL")[-1]
+
+
+def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> None:
+    """What is under way is settled first, and then told."""
+    config = {**target.config, "report_path": "out/run.json"}
+    (target.folder / "config.json").write_text(json.dumps(config))
+    command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target.folder) as run:
+        assert run.stdin is not None
+        assert run.stderr is not None
+        run.stdin.write("".join(json.dumps(line) + "\n" for line in people("a@example.com", "nobody")))
+        run.stdin.flush()
+        assert any("rejected (" in line for line in run.stderr)
+        run.send_signal(signal.SIGTERM)
+        errors = run.stderr.read()
+        run.stdin.close()
+        code = run.wait(timeout=20)
+
+    document = ended(Run(code, "", errors, target.folder))
+
+    assert (code, document["ending"], document["signal"]) == (143, "stopped", signal.SIGTERM)
+    assert document["totals"]["rejected"] == 1
+    assert document["records"] == 2
+    assert document["not_sent"] == 1
+
+
+def test_a_report_that_cannot_be_written_is_a_failure(target: Command) -> None:
+    """Who asked for a report and gets none is told by the exit code; the records are there all the same."""
+    (target.folder / "out").write_text("no folder")
+    run = target(people("a@example.com"), report_path="out/run.json")
+    assert run.code == 1
+    assert "the run's report cannot be written" in run.said("CRITICAL")[-1]
+    assert "done: 1 delivered" in run.stderr
+
+
+def test_a_report_that_is_no_json_is_a_wrong_setting(target: Command) -> None:
+    """The page needs a name of its own."""
+    run = target(people("a@example.com"), report_path="out/run.html")
+    assert run.code == 2
+    assert "report_path" in run.said("CRITICAL")[-1]
