@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -32,7 +33,7 @@ from target_klaviyo.lines import lines
 from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.plan import Plan
-from target_klaviyo.rehearsal import Rehearsal
+from target_klaviyo.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import KlaviyoSink
@@ -122,7 +123,7 @@ class TargetKlaviyo(Target):
         tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
         self.report = Report(Path(self.config["rejects_path"]), tolerance)
         self._rehearsal: Rehearsal | None = None
-        if self.config["dry_run"]:
+        if is_wanted(self.config, os.environ):
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
             self.report = self._rehearsal.report(Path(self.config["plan_path"]), tolerance)
         client = settings.connect(
