@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -78,6 +78,7 @@ def name_of(person: Mapping[str, Any]) -> str | None:
 class _Stream:
     counts: Counter[str] = field(default_factory=Counter)
     rows: list[tuple[Action, Row]] = field(default_factory=list)
+    lists: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -120,9 +121,10 @@ class Plan:
     def came(self, stream: str, action: Action, row: Row) -> None:
         """A row is about to wait for its batch."""
         with self._lock:
-            rows = self._stream(stream, row.origin.action).rows
-            if len(rows) < ROWS:
-                rows.append((action, row))
+            found = self._stream(stream, row.origin.action)
+            if len(found.rows) < ROWS:
+                found.rows.append((action, row))
+            found.lists.update({str(step.list) for _, step in _steps(action, row) if step.list is not None})
 
     def settled(self, stream: str, action: str, outcome: Outcome) -> None:
         """A record has its outcome."""
@@ -176,6 +178,7 @@ class Plan:
                         "action": action or None,
                         "records": found.counts.total(),
                         **{word: found.counts[word] for word in (_SENT, _NOTHING, _REJECTED, _LEFT_OUT)},
+                        "lists": dict(found.lists),
                         "first_rows": [_shown(first, row) for first, row in found.rows],
                     }
                     for (stream, action), found in self._streams.items()
@@ -211,8 +214,8 @@ class Plan:
             for name, count in self._requests.items():
                 op, items = operation(name), self._items[name]
                 limits = f"Klaviyo takes {op.burst:,} a second and {op.steady:,} a minute"
-                found.append(f"{name}: {count:,} requests with {items:,} items ({limits})")
-            reads = f"{self._reads.total():,} reads were made"
+                found.append(f"{name}: {_many(count, 'request')} with {_many(items, 'item')} ({limits})")
+            reads = f"Klaviyo was asked {_many(self._reads.total(), 'time')}"
             return [*found, f"{reads}; under the account's limits all of it takes {self._minutes:,g} minutes or more"]
 
     def total(self) -> str:
@@ -270,22 +273,34 @@ def _word(outcome: Outcome) -> str:
     return _SENT if outcome.code is None else _NOTHING
 
 
-def _shown(action: Action, row: Row) -> dict[str, Any]:
-    outcome = row.origin.outcome
-    steps = []
+def _steps(action: Action, row: Row) -> Iterator[tuple[Action, Row]]:
+    """What is done with a record, one after the other."""
     following: tuple[Action, Row] | None = (action, row)
     while following is not None:
-        its_action, its_row = following
-        its_list = None if its_row.list is None else str(its_row.list)
-        payload = msgspec.json.decode(its_row.body)
-        steps.append({"action": its_action.name, "list": its_list, "payload": payload})
-        following = its_row.then
+        yield following
+        following = following[1].then
+
+
+def _shown(action: Action, row: Row) -> dict[str, Any]:
+    outcome = row.origin.outcome
+    steps = [
+        {
+            "action": its_action.name,
+            "list": None if its_row.list is None else str(its_row.list),
+            "payload": msgspec.json.decode(its_row.body),
+        }
+        for its_action, its_row in _steps(action, row)
+    ]
     return {"becomes": None if outcome is None else _word(outcome), "steps": steps}
 
 
 def _person(row: Row) -> str | None:
     profile = row.payload.get("profile", row.payload)
     return name_of(profile) or profile.get("id")
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
 def _first(names: Sequence[str]) -> str:

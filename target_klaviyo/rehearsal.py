@@ -40,6 +40,25 @@ _JOBS = frozenset(jobs.many for jobs in (watch.IMPORTS, watch.SUPPRESSIONS, watc
 _KNOWN = 200_000
 
 
+_VARIABLE = "TARGET_KLAVIYO_DRY_RUN"
+_YES, _NO = ("true", "1", "yes", "on"), ("", "false", "0", "no", "off")
+
+
+def is_wanted(config: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
+    """Whether the run is a rehearsal.
+
+    Raises:
+        SettingsError: the environment asks for one and is not listened to, or cannot be understood: going on would
+            send.
+    """
+    found = environment.get(_VARIABLE, "").strip().lower()
+    if found not in (*_YES, *_NO):  # the SDK takes it for false
+        raise SettingsError(f"{_VARIABLE} must be true or false")
+    if found in _YES and not config["dry_run"]:
+        raise SettingsError(f"{_VARIABLE} asks for a rehearsal, and the config does not: add --config ENV, or unset it")
+    return bool(config["dry_run"])
+
+
 class WouldSend(RuntimeError):
     """A rehearsal was about to send something: a fault in this program, and nothing was sent."""
 
@@ -93,8 +112,8 @@ class RehearsingClient(KlaviyoClient):
         if made_up := _made_up(path):
             attributes = {"status": "complete", "name": self._made_lists.get(made_up)}
             return Reply(200, {}, {"data": {"id": made_up, "attributes": attributes}})
-        reply = super().call(name, path=path, query=query, body=body, repeatable=repeatable)
         self.plan.read(name)
+        reply = super().call(name, path=path, query=query, body=body, repeatable=repeatable)
         if isinstance(reply.document, dict):
             self._remember(reply.document.get("data"))
         return reply
@@ -103,14 +122,15 @@ class RehearsingClient(KlaviyoClient):
         # The account's jobs are only ever asked for to find ours among them.
         if name in _JOBS or _made_up(path):
             return Page(())
-        page = self._noted(name, super().page(name, path=path, query=query))
+        self.plan.read(name)
+        page = self._noted(super().page(name, path=path, query=query))
         return Page((*page.data, *self._lists_to_be()), page.included, page.next) if name == "get_lists" else page
 
     def next_page(self, name: str, url: str) -> Page:
-        return self._noted(name, super().next_page(name, url))
-
-    def _noted(self, name: str, page: Page) -> Page:
         self.plan.read(name)
+        return self._noted(super().next_page(name, url))
+
+    def _noted(self, page: Page) -> Page:
         for entry in page.data:
             self._remember(entry)
         return page

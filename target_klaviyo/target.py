@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+import os
 import sys
 import time
 from collections import Counter
@@ -35,7 +36,7 @@ from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.plan import Plan
 from target_klaviyo.progress import Progress
-from target_klaviyo.rehearsal import Rehearsal
+from target_klaviyo.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import KlaviyoSink
@@ -127,7 +128,7 @@ class TargetKlaviyo(Target):
         self._rehearsal: Rehearsal | None = None
         path = self.config.get("report_path")
         self.report = Report(Path(self.config["rejects_path"]), tolerance, Summary(Path(path)) if path else None)
-        if self.config["dry_run"]:
+        if is_wanted(self.config, os.environ):
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
             self.report = self._rehearsal.report(Path(self.config["plan_path"]), tolerance)
         client = settings.connect(

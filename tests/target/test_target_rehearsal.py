@@ -186,6 +186,8 @@ def test_the_plan_is_what_a_real_run_then_does(target: Command, account: Running
     assert sum(planned.values()) == len(writes(asked))
     reads = {entry["operation"]: entry["requests"] for entry in plan["reads"]}
     assert sent_by(asked, reads) == reads
+    polls = [entry for entry in asked if entry.method == "GET" and "-jobs" in entry.path]
+    assert sum(reads.values()) + len(polls) == len(asked) - len(writes(asked))
     if case.change is not None:
         [vip] = plan["lists"]
         change = vip[case.change]
@@ -212,7 +214,7 @@ def test_the_log_names_nobody_and_the_plan_is_its_owners(target: Command) -> Non
     said = run.stderr
     assert "vips (list_members): 1 would be sent, 1 would be rejected; first: <email>" in said
     assert "list 'VIP' (would be made): 1 additions; first: <email>" in said
-    assert "bulk_import_profiles: 1 requests with 1 items" in said
+    assert "bulk_import_profiles: 1 request with 1 item (" in said
     last = said.splitlines()[-1]
     assert last.endswith(
         "rehearsal: 1 would be sent, 1 would be rejected; nothing was sent (see target-klaviyo-plan.json)"
@@ -220,6 +222,7 @@ def test_the_log_names_nobody_and_the_plan_is_its_owners(target: Command) -> Non
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert [entry.name for entry in target.folder.iterdir() if "plan" in entry.name] == [path.name]
     [part] = plan_of(run)["streams"]
+    assert part["lists"] == {"VIP": 1}
     [row] = part["first_rows"]
     assert row["becomes"] == "would_be_sent"
     assert row["steps"] == [
@@ -277,7 +280,10 @@ def test_a_rehearsal_can_be_asked_for_by_the_environment(target: Command, accoun
     asked = ("--config", "ENV")
     run = target(messages, asked, {**names, "TARGET_KLAVIYO_DRY_RUN": "true"})
     assert (run.code, plan_of(run)["streams"][0]["would_be_sent"]) == (0, 1)
-    assert target(messages, asked, {**names, "TARGET_KLAVIYO_DRY_RUN": "perhaps"}).code == 2
+    unclear = target(messages, asked, {**names, "TARGET_KLAVIYO_DRY_RUN": "perhaps"})
+    assert (unclear.code, unclear.said("CRITICAL")[0].endswith("must be true or false")) == (2, True)
+    unheard = target(messages, None, {"TARGET_KLAVIYO_DRY_RUN": "true"})
+    assert (unheard.code, "add --config ENV" in unheard.stderr) == (2, True)
     assert writes(account.requests) == []
 
 
