@@ -41,6 +41,8 @@ no field become custom properties (`properties`, the default) or are left out (`
 **Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
 A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads
 them; `_sdc_*` always are among them. **At once**: what is taken together at most; bytes are those of one request.
+**Example**: Singer lines to pipe into the target; [examples/streams.json](../examples/streams.json) is the setting
+`streams` for all of them, and [examples/README.md](../examples/README.md) says how to try them without an account.
 
 | Action | Does | Stream that takes it by name |
 |---|---|---|
