@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from typing import Any
 
 import pytest
@@ -26,6 +27,8 @@ def test_many_jobs_under_way_are_asked_about_together(kind: Jobs) -> None:
 
     def answer(request: Request) -> Response:
         name = request.url.rpartition("/")[2]
+        if name in JOBS:
+            time.sleep(0.2)  # so that whoever comes first is not done before the others come
         return respond(200, {"data": _job(name) if name in JOBS else [_job(job_id) for job_id in JOBS], "links": {}})
 
     wire = Scripted(answer)
