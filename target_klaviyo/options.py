@@ -90,8 +90,8 @@ SETTINGS: dict[str, Any] = {
             "default": 8,
             "title": "Batches at once",
             "description": (
-                "Batches of one stream that may be under way at once. Each is held in memory until Klaviyo has said "
-                "what became of it."
+                "Batches of one stream that may be under way at once; some times as many of actions whose batches are "
+                "small. Each is held in memory until Klaviyo has said what became of it."
             ),
         },
         "job_timeout": {

@@ -100,6 +100,7 @@ SUBSCRIBE = Action(
     resource=_subscribed,
     terms=_subscribed_terms,
     deliver=consents.subscribe,
+    lanes=3,  # requests hold a thousand people, and their budget is twelve of them a second
     options={
         "channels": _channels(_SUBSCRIBABLE, "subscribed to"),
         "list": {
