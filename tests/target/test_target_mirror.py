@@ -322,3 +322,28 @@ def test_fifty_thousand_members(make_sandbox: Callable[..., RunningSandbox], tmp
     assert done.code == 0, done.stderr
     assert len(on_list(account)) == 48_500
     assert "p1499@example.com" not in on_list(account)
+
+
+def test_who_would_leave_is_in_the_report(push: Pusher, account: RunningSandbox, tmp_path: Path) -> None:
+    """Without a proof the removals are listed, with the reason, for somebody to look at."""
+    push(people([1, 5, 6]))
+    done = push._target(feed(people([1], size=9)), streams={"vips": MIRROR}, report_path=str(tmp_path / "run.json"))
+    assert done.code == 1
+    (section,) = json.loads((tmp_path / "run.json").read_text())["sections"]
+    assert any("were to come" in note for note in section["notes"])
+    column = section["table"]["columns"].index("email")
+    assert {row[column] for row in section["table"]["rows"]} == numbered(5, 6)
+    assert "p5@example.com" not in done.stderr
+
+
+def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_path: Path) -> None:
+    """The plan names who would come and who would leave, and nothing is sent."""
+    push(people([1, 2, 3]))
+    asked = len([found for found in account.requests if found.method != "GET"])
+    done = push._target(feed(people([1, 9])), streams={"vips": MIRROR}, dry_run=True)
+    assert done.code == 0, done.stderr
+    assert len([found for found in account.requests if found.method != "GET"]) == asked
+    assert on_list(account) == numbered(1, 2, 3)
+    (plan,) = json.loads((tmp_path / "target-klaviyo-plan.json").read_text())["lists"]
+    assert set(plan["removals"]["identifiers"]) == numbered(2, 3)
+    assert set(plan["additions"]["identifiers"]) == numbered(1, 9)
