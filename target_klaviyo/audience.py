@@ -89,6 +89,11 @@ class Feed:
     version_ended: bool = False
     _version: int | None = None
 
+    @property
+    def size(self) -> int | None:
+        """What the records say of the audience's size, where they agree."""
+        return next(iter(self.sizes)) if len(self.sizes) == 1 else None
+
     def saw(self, handles: Collection[Handle], size: int | None, version: int | None = None) -> None:
         """A record of somebody; ``size`` is what it says of the audience's size."""
         if not handles:

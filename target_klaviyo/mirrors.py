@@ -179,6 +179,13 @@ class Mirrors:
         if problems:
             raise (CapExceeded if capped else Incomplete)("; ".join(problems))
 
+    @property
+    def to_come(self) -> int | None:
+        """How many people the audiences that are coming still have; None when nobody said."""
+        sizes = [(mirror, mirror.feed.size) for mirror in list(self)]
+        told = [max(0, size - mirror.feed.distinct) for mirror, size in sizes if size is not None]
+        return sum(told) if told else None
+
     def _remove(self, mirror: Mirror, ids: Collection[str]) -> int:
         rows = {_leaver(mirror.stream, profile_id): profile_id for profile_id in ids}
         settled = membership.changed(self._session, membership.REMOVE, mirror.list_id, rows)

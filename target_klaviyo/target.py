@@ -135,7 +135,12 @@ class TargetKlaviyo(Target):
             self.config, self.name, KlaviyoClient if self._rehearsal is None else self._rehearsal.client
         )
         self.session = Session(client, job_timeout=self.config["job_timeout"])
-        self._progress = Progress(lambda: self.report.records, lambda: self.report.counted)
+        self._progress = Progress(
+            lambda: self.report.records,
+            lambda: self.report.counted,
+            spent=self.session.client.spent,
+            to_come=lambda: self.mirrors.to_come,
+        )
         self._ledger = Ledger()
         self._signal = 0
         self._released: Mapping[str, Any] | None = None

@@ -11,6 +11,7 @@ import time
 import pytest
 from target_support import Command, Time, records, schema_of
 
+from klaviyo_client.limits import Spent
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.progress import Progress
 
@@ -29,6 +30,28 @@ def test_a_line_tells_what_came_and_how_fast(caplog: pytest.LogCaptureFixture) -
         "30,000 records taken in, 1,000 a second; 5 delivered",
         "36,000 records taken in, 200 a second; 5 delivered",
         "36,000 records taken in, 0 a second; 5 delivered",
+    ]
+
+
+def test_a_line_tells_the_budget_and_the_time_that_is_left(caplog: pytest.LogCaptureFixture) -> None:
+    """The operation whose limit is nearest, since the line before; and an estimate where the size is known."""
+    clock = Time()
+    spent = iter([{"a": Spent(30, 150), "b": Spent(30, 750)}, {"a": Spent(30, 150), "b": Spent(330, 750)}])
+    left = iter([12_000, None])
+    progress = Progress(
+        lambda: 3_000,
+        lambda: "none",
+        spent=lambda: next(spent),
+        to_come=lambda: next(left),
+        clock=clock.clock.monotonic,
+    )
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            clock.sleep(30)
+            progress.say()
+    assert caplog.messages == [
+        "3,000 records taken in, 100 a second; none; 40% of the limit of a used; 12,000 to come, in some 2 minutes",
+        "3,000 records taken in, 0 a second; none; 80% of the limit of b used",
     ]
 
 
