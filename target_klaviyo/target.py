@@ -7,19 +7,17 @@ import logging
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import click
 from singer_sdk import Target
 from singer_sdk.exceptions import MappingError, MissingKeyPropertiesError, RecordsWithoutSchemaException
-from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
 from klaviyo_client import settings
 from klaviyo_client.client import KlaviyoClient
@@ -28,14 +26,13 @@ from klaviyo_client.errors import KlaviyoError, SettingsError
 from target_klaviyo.delivery import Session
 from target_klaviyo.despatch import Despatch, Stopped
 from target_klaviyo.identity import checked_region
-from target_klaviyo.incoming import UNREADABLE, message
 from target_klaviyo.ledger import Ledger
-from target_klaviyo.lines import lines
 from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.plan import Plan
 from target_klaviyo.progress import Progress
+from target_klaviyo.reader import LineReader
 from target_klaviyo.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
@@ -58,49 +55,6 @@ class RecordWithoutKey(Incomplete, MissingKeyPropertiesError):
 
 
 _BREACHES: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "missing_key": RecordWithoutKey}
-
-
-class LineReader(GenericSingerReader[str]):
-    """Reads Singer messages; a line that is none is handed to ``reject`` and the rest goes on.
-
-    Attributes:
-        reject: told of such a line, and why it is none.
-        idle: called now and then while no line comes.
-        landing: what reading is done inside of: it sees to what is under way when reading breaks off.
-        stopped: whether no more lines are wanted.
-    """
-
-    default_input = sys.stdin
-    reject: Callable[[str | bytes, Unfit], None]
-    idle: Callable[[], None]
-    landing: Callable[[], AbstractContextManager[None]]
-    stopped = False
-
-    def deserialize_json(self, line: str) -> dict[str, Any]:
-        return message(line, {*SingerMessageType, UNREADABLE})
-
-    def process_lines(
-        self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
-    ) -> Counter[str]:
-        stats: Counter[str] = Counter()
-        types = frozenset((*callbacks, UNREADABLE))
-        with self.landing():
-            for line in lines(file_input or sys.stdin, self.idle):
-                if self.stopped:
-                    raise Stopped
-                if not line.strip():
-                    continue
-                try:
-                    found = message(line, types)
-                except Unfit as unfit:
-                    self.reject(line, unfit)
-                    continue
-                stats[found["type"]] += 1
-                if callback := callbacks.get(found["type"]):
-                    callback(found)
-        if stats[UNREADABLE]:
-            logger.warning("%d lines that an earlier run could not read were skipped", stats[UNREADABLE])
-        return stats
 
 
 class TargetKlaviyo(Target):

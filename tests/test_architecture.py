@@ -26,6 +26,7 @@ ONLY_IN = {
         "tap_klaviyo/streams.py",
         "target_klaviyo/target.py",
         "target_klaviyo/sinks.py",
+        "target_klaviyo/reader.py",
     },
     "requests": {"klaviyo_client/transport.py"},
     "klaviyo_api": set(),
