@@ -29,13 +29,15 @@ FAULTS = "429=0.02,storm=3,503=0.03,reset=0.03,truncate=0.03,stall=0.02,stall_se
 LATE = timedelta(days=6)
 MOST_KILLS = 5
 
-# The tap as its users run it, but for waits of a fiftieth (before anything of ours is loaded) and a STATE wherever one
-# may be written.
+# The tap as its users run it, but for waits of a fiftieth (before anything of ours is loaded), the patience that goes
+# with them (a storm is not over in a fiftieth of its time), and a STATE wherever one may be written.
 SOUND = """
 import sys, time
 wait = time.sleep
 time.sleep = lambda seconds: wait(seconds / 50)
 sys.argv[0] = "tap-klaviyo"
+import klaviyo_client.client
+klaviyo_client.client.Patience.__init__.__defaults__ = (40, 600.0, 120)
 import tap_klaviyo.tap
 tap_klaviyo.tap.STATE_SECONDS = 0.0
 {broken}
