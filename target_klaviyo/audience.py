@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+
+from target_klaviyo.amounts import amount
 
 # Without a setting: a tenth of the list, and never more than this.
 _SHARE, _COUNT = 0.1, 1_000
@@ -47,13 +48,15 @@ class Cap:
         count: int | None = None
         share: float | None = None
         for part in str(text).split(","):
-            found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", part)
-            if not found or (found[2] and float(found[1]) > 100) or (not found[2] and not found[1].isdigit()):
-                raise ValueError("max_removals must be a number such as 500, a percentage such as 5%, or both: 500, 5%")
-            if found[2]:
-                share = float(found[1]) / 100
+            try:
+                found = amount(part)
+            except ValueError as error:
+                wanted = "a number such as 500, a percentage such as 5%, or both: 500, 5%"
+                raise ValueError(f"max_removals must be {wanted}") from error
+            if isinstance(found, float):
+                share = found
             else:
-                count = int(found[1])
+                count = found
         return cls(count, share)
 
     def allows(self, removals: int, members: int) -> bool:

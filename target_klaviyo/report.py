@@ -6,7 +6,6 @@ import copy
 import json
 import logging
 import os
-import re
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -17,6 +16,7 @@ from typing import Any, TextIO
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.limits import Spent
+from target_klaviyo.amounts import amount
 from target_klaviyo.incoming import UNREADABLE
 from target_klaviyo.model import Kind, Origin, Outcome
 from target_klaviyo.summary import Ending, Summary
@@ -51,10 +51,12 @@ class Tolerance:
             return cls(count=0)
         if max_rejects is None:
             return cls()
-        found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*(%?)\s*", str(max_rejects))
-        if not found or (found[2] and float(found[1]) > 100) or (not found[2] and not found[1].isdigit()):
-            raise SettingsError("max_rejects must be a number of records such as 100, or a percentage such as 5%")
-        return cls(share=float(found[1]) / 100) if found[2] else cls(count=int(found[1]))
+        try:
+            found = amount(str(max_rejects))
+        except ValueError as error:
+            wanted = "a number of records such as 100, or a percentage such as 5%"
+            raise SettingsError(f"max_rejects must be {wanted}") from error
+        return cls(share=found) if isinstance(found, float) else cls(count=found)
 
     def exceeded(self, rejected: int, total: int, *, ended: bool) -> bool:
         """Whether these are too many."""

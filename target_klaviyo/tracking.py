@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,9 +12,10 @@ from klaviyo_client.errors import Refused
 from klaviyo_client.operations import operation
 from target_klaviyo import outcomes
 from target_klaviyo.batching import encoded
-from target_klaviyo.delivery import Attempt, Session, attempt, is_about_rows
+from target_klaviyo.delivery import Attempt, Session, alone, attempt, is_about_rows
 from target_klaviyo.identity import handles
 from target_klaviyo.model import Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.overlap import overlapped
 
 BULK, SINGLE = "bulk_create_events", "create_event"
 # Single requests at once, where a bulk was refused: their budget is 350 a second.
@@ -36,7 +36,7 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
         Refused: the key, a scope or the revision is wrong.
         Unavailable: Klaviyo cannot be reached.
     """
-    units = [Unit((row,), row.payload, row.body) for row in rows]
+    units = [alone(row) for row in rows]
     limits = operation(BULK)
     for part in chunks(units, max_events=limits.max_items or 1, max_bytes=limits.max_bytes or 5_000_000):
         yield from _sent(session, part)
@@ -155,8 +155,7 @@ def _one_by_one(session: Session, units: Sequence[Unit]) -> list[Settled]:
     def send(theirs: Iterable[Unit]) -> list[Settled]:
         return [(unit, _alone(session, unit)) for unit in theirs]
 
-    with ThreadPoolExecutor(min(_WORKERS, len(people))) as pool:
-        return [settled for part in pool.map(send, people.values()) for settled in part]
+    return [settled for part in overlapped(send, list(people.values()), at_once=_WORKERS) for settled in part]
 
 
 def _alone(session: Session, unit: Unit) -> Outcome:

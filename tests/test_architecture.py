@@ -39,7 +39,10 @@ PURE = {
         *("compiled", "frontier", "lines", "metrics", "model", "paths", "projection"),
         *("roots", "selection", "shaping", "slices", "values"),
     ),
-    "target_klaviyo": ("batching", "identity", "incoming", "mapping", "model", "outcomes", "page", "routes"),
+    "target_klaviyo": (
+        *("amounts", "audience", "batching", "identity", "incoming", "ledger", "mapping", "model", "moments"),
+        *("outcomes", "page", "routes"),
+    ),
     "klaviyo_sandbox": ("consents", "documents", "errors", "event_rules", "filters", "shapes"),
 }
 IMPURE = {
