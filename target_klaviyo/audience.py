@@ -80,6 +80,7 @@ class Feed:
         distinct: how many people that were.
         repeated: how many records were about people who had come before.
         unknown: how many records named nobody.
+        lost: how many more came of which not even that is known; only a number of people tells whether they matter.
         sizes: what its records said of the audience's size.
         version_ended: whether an ACTIVATE_VERSION came after records of its version, and no record after that.
     """
@@ -88,6 +89,7 @@ class Feed:
     distinct: int = 0
     repeated: int = 0
     unknown: int = 0
+    lost: int = 0
     sizes: set[int | None] = field(default_factory=set)
     version_ended: bool = False
     _version: int | None = None
@@ -132,6 +134,8 @@ class Feed:
                 return None
             again = f"; {self.repeated:,} more records were about people seen before" if self.repeated else ""
             return f"{self.distinct:,} people came, and {expected:,} were to come{again}"
+        if self.lost:
+            return f"{self.lost:,} records or lines could not be read, or name no list"
         if assumed or self.version_ended:
             return None
         return (

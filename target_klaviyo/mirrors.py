@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -123,6 +124,7 @@ class Mirrors:
         self._session = session
         self._now = now
         self._mirrors: dict[tuple[str, str], Mirror] = {}
+        self._lost: Counter[str | None] = Counter()
         self.findings: list[Finding] = []
 
     def begin(self, stream: str, ref: ListRef, options: Options) -> Mirror:
@@ -147,6 +149,20 @@ class Mirrors:
         mirror = self.begin(origin.stream, ref, options)
         mirror.feed.saw(tuple(handles(person).items()), _size(origin.record, options), origin.version)
 
+    def refused(self, origin: Origin, ref: ListRef | None, options: Options, person: Mapping[str, Any]) -> None:
+        """A record was rejected. Its person is in the audience: who is on the list must not be taken off for it.
+
+        ``ref`` is the list that the settings name, if they do; ``person`` what names somebody in the record.
+        """
+        if ref is None:
+            self.lost(origin.stream)
+        else:
+            self.saw(origin, ref, options, person)
+
+    def lost(self, stream: str | None) -> None:
+        """Something came of which nobody knows whom it was about, or for which list; None: nor of which stream."""
+        self._lost[stream] += 1
+
     def version_is_over(self, stream: str, version: int | None) -> None:
         """An ACTIVATE_VERSION of the stream came."""
         for (name, _), mirror in self._mirrors.items():
@@ -162,6 +178,8 @@ class Mirrors:
         """
         problems: list[str] = []
         manifests = self._session.manifests
+        for mirror in self:
+            mirror.feed.lost = self._lost[None] + self._lost[mirror.stream]
         decisions = [(mirror, mirror.decide(manifests.of(mirror.list_id, mirror.name))) for mirror in self]
         # One list over its cap is a sign that something is wrong: then nobody is removed from any.
         capped = any(decision.verdict is Verdict.OVER_CAP for _, decision in decisions)

@@ -67,13 +67,12 @@ class KlaviyoSink(Sink):
             self._check_account(*self._suspect, record)
         try:
             action, row = self._row(origin, record)
+            if self.route.is_mirror and row.list is not None:
+                self._mirrors.saw(origin, row.list, self.route.options, row.payload)
         except Unfit as unfit:
-            if self.route.is_mirror and unfit.kind is Kind.REJECTED and self.route.list is not None:
-                # Refused or not, they are in the audience: who is on the list already must not be taken off for it.
-                self._mirrors.saw(origin, self.route.list, self.route.options, self.route.who(record))
+            if self.route.is_mirror and unfit.kind is Kind.REJECTED:
+                self._mirrors.refused(origin, self.route.list, self.route.options, self.route.who(record))
             raise
-        if self.route.is_mirror and row.list is not None:
-            self._mirrors.saw(origin, row.list, self.route.options, row.payload)
         self.tally_record_read()
         self.record_counter_metric.increment()
         self._despatch.put(self.stream_name, action, row)

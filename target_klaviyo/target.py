@@ -161,6 +161,7 @@ class TargetKlaviyo(Target):
         stream, record = message_dict["stream"], message_dict["record"]
         self.report.records += 1
         if stream not in self.mapper.stream_maps:
+            self.mirrors.lost(stream)
             self._refuse(Origin(stream, record), Unfit("no_schema", "a record came before the SCHEMA of its stream"))
             return
         for stream_map in self.mapper.stream_maps[stream]:
@@ -174,6 +175,7 @@ class TargetKlaviyo(Target):
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
+            self.mirrors.lost(stream_map.stream_alias)
             self._refuse(origin, Unfit("stream_map", f"a stream map failed ({type(error).__name__})"))
             return
         if record is None:
@@ -201,6 +203,7 @@ class TargetKlaviyo(Target):
 
     def _reject_line(self, line: str | bytes, unfit: Unfit) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
+        self.mirrors.lost(None)
         self.report.add_line(text.rstrip("\r\n"), unfit.outcome)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature

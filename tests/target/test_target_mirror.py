@@ -347,3 +347,26 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     (plan,) = json.loads((tmp_path / "target-klaviyo-plan.json").read_text())["lists"]
     assert set(plan["removals"]["identifiers"]) == numbered(2, 3)
     assert set(plan["additions"]["identifiers"]) == numbered(1, 9)
+
+
+@pytest.mark.parametrize("lost", ['{"type": "RECORD", "stream": "vips", "rec', "no list", "stream map"])
+def test_a_record_that_cannot_be_placed_stops_removals(push: Pusher, account: RunningSandbox, lost: str) -> None:
+    """Even where the user vouches for the source: whoever it was about may be on the list."""
+    push(people([1, 2, 3]))
+    entry = {name: value for name, value in MIRROR.items() if name not in ("size_field", "list")}
+    settings: dict[str, Any] = {"streams": {"vips": {**entry, "assume_complete": True}}}
+    rows = [{"email": "p1@example.com", "list_name": "VIP"}]
+    if lost == "stream map":
+        settings["stream_maps"] = {
+            "vips": {"email": "email", "list_name": "list_name", "size": "1 // int(external_id)"}
+        }
+        rows = [{**rows[0], "external_id": "1"}, {**rows[0], "email": "p2@example.com", "external_id": "0"}]
+    bad = {"email": "p2@example.com", "phone_number": "12", "list_name": "VIP"}
+    lines = [
+        schema(),
+        *records("vips", [*rows, *([bad] if lost == "no list" else [])]),
+        *([lost] if "{" in lost else []),
+    ]
+    done = push._target(lines, **settings)
+    assert done.code == 1, done.stderr
+    assert on_list(account) == numbered(1, 2, 3)
