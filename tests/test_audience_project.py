@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from support.demo import load
 
 from klaviyo_sandbox.server import RunningSandbox
 
@@ -20,12 +20,7 @@ PROJECT = ROOT / "examples" / "audience"
 @pytest.fixture(scope="module")
 def demo() -> Any:
     """The demo as a module: its Meltano and its PostgreSQL serve here, too."""
-    spec = importlib.util.spec_from_file_location("demo", ROOT / "examples" / "demo" / "demo.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import signal
@@ -17,23 +16,18 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+from support.demo import DEMO, load
 from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
 
 ROOT = Path(__file__).parents[1]
-DEMO = ROOT / "examples" / "demo" / "demo.py"
 
 
 @pytest.fixture(scope="module")
 def demo() -> Any:
     """The demo as a module: its Meltano and its PostgreSQL serve here, too."""
-    spec = importlib.util.spec_from_file_location("demo", DEMO)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load()
 
 
 @pytest.fixture(scope="module")

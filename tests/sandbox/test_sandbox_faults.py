@@ -14,7 +14,7 @@ import requests
 from support.calls import KEY, REVISION, Caller
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.faults import Dice, Faults, Faulty, parse
+from klaviyo_sandbox.faults import MARK, Dice, Faults, Faulty, parse
 
 PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com"}}}
 
@@ -117,6 +117,8 @@ def test_a_client_that_is_gone_already_is_no_trouble(kind):
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
     asyncio.run(Faulty(app, parse(f"{kind}=1"), 1, lambda *asked: None)(scope, receive, Gone().send))
+    assert scope[MARK] == kind
+    assert list(messages) == []  # it waited until the client was gone
 
 
 def test_a_truncated_answer_announces_more_than_it_sends(met):
