@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from klaviyo_sandbox.app import Exchange
+    from klaviyo_sandbox.records import Exchange
     from klaviyo_sandbox.server import PortTaken, RunningSandbox, serve
 
 __all__ = ["Exchange", "PortTaken", "RunningSandbox", "serve"]
@@ -23,9 +23,9 @@ __all__ = ["Exchange", "PortTaken", "RunningSandbox", "serve"]
 def __getattr__(name: str) -> Any:
     # Only who serves needs the extra; the command must be able to say that it is missing.
     if name == "Exchange":
-        from klaviyo_sandbox import app
+        from klaviyo_sandbox import records
 
-        return app.Exchange
+        return records.Exchange
     if name in __all__:
         from klaviyo_sandbox import server
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import math
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,6 +23,7 @@ from klaviyo_sandbox.facts import Operation
 from klaviyo_sandbox.faults import MARK
 from klaviyo_sandbox.moulds import compact
 from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.store import Store
 
 MEDIA_TYPE = "application/vnd.api+json"
@@ -31,31 +33,6 @@ _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
 _OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
 # Every method, so that a wrong one is answered by us and not by the framework.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
-
-
-@dataclass(frozen=True)
-class Exchange:
-    """One request and its answer. ``operation`` is None when the request met no operation."""
-
-    operation: str | None
-    method: str
-    path: str
-    query: Mapping[str, str]
-    request_headers: Mapping[str, str]
-    status: int
-    headers: Mapping[str, str]
-    body: bytes
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What was asked of the sandbox, the status it answered with (0: none), and the fault that came between, if any."""
-
-    method: str
-    path: str
-    query: Mapping[str, str]
-    status: int
-    fault: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,10 +73,20 @@ class Sandbox:
         self._include_limit = include_limit
         self._facts = facts.load()
         self.requests: deque[Asked] = deque(maxlen=100_000)
+        self.asked = 0
         self.app = Starlette(
             routes=[Route("/{path:path}", self._endpoint, methods=_METHODS)],
             exception_handlers={500: _broken},
         )
+
+    @property
+    def quotas(self) -> Quotas | None:
+        return self._quotas
+
+    def record(self, asked: Asked) -> None:
+        """Keep a request among the latest; ``asked`` counts them all."""
+        self.requests.append(asked)
+        self.asked += 1
 
     @property
     def store(self) -> Store:
@@ -109,6 +96,7 @@ class Sandbox:
         return self._store
 
     async def _endpoint(self, web: WebRequest) -> Response:
+        began = time.perf_counter()
         body = await web.body()
         if self._latency:
             await asyncio.sleep(self._latency)
@@ -128,21 +116,29 @@ class Sandbox:
         except errors.Refusal as refusal:
             answer = bodies.Answer(refusal.status, refusal.document(), refusal.headers)
         response = _response(answer, headers)
-        self._note(web, path, query, operation, response)
+        asked = Asked(
+            web.method,
+            path,
+            query,
+            response.status_code,
+            web.scope.get(MARK),
+            self._store.clock(),
+            time.perf_counter() - began,
+            operation.id if operation else None,
+            answer.items,
+        )
+        self.record(asked)
+        self._show(asked, web, response)
         return response
 
-    def _note(
-        self, web: WebRequest, path: str, query: Mapping[str, str], operation: Operation | None, response: Response
-    ) -> None:
-        fault = web.scope.get(MARK)
-        self.requests.append(Asked(web.method, path, query, response.status_code, fault))
-        if self._observer is not None and fault is None:
+    def _show(self, asked: Asked, web: WebRequest, response: Response) -> None:
+        if self._observer is not None and asked.fault is None:
             self._observer(
                 Exchange(
-                    operation.id if operation else None,
-                    web.method,
-                    path,
-                    query,
+                    asked.operation,
+                    asked.method,
+                    asked.path,
+                    asked.query,
                     dict(web.headers),
                     response.status_code,
                     dict(response.headers),
@@ -212,7 +208,7 @@ class Sandbox:
             request = replace(request, body=_decoded(headers, body))
             try:
                 bodies.check_body(request, self._facts.schemas)
-                return actions.write(self._store, request)
+                return replace(actions.write(self._store, request), items=bodies.items_of(request.body))
             except errors.Refusal as refusal:
                 raise bodies.told(refusal, self._store.pointers) from None
 

@@ -20,11 +20,28 @@ _ROW = re.compile(r".*/data/\d+(?=/|$)")
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body."""
+    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body.
+
+    ``items`` is how many rows a write brought.
+    """
 
     status: int
     document: dict[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    items: int = 0
+
+
+def items_of(body: Any) -> int:
+    """How many profiles, events or members the body of a write is about; its shape has been checked."""
+    data = body["data"]
+    if isinstance(data, list):
+        return len(data)
+    attributes = data.get("attributes") or {}
+    if "events-bulk-create" in attributes:
+        people = attributes["events-bulk-create"]["data"]
+        return sum(len(person["attributes"]["events"]["data"]) for person in people)
+    # Suppression of a whole list names nobody.
+    return len(attributes["profiles"]["data"]) if attributes.get("profiles") else 1
 
 
 def check_body(request: Request, schemas: Mapping[str, Schema]) -> None:

@@ -50,6 +50,7 @@ class Quotas:
         self._clock = clock
         self._lock = threading.Lock()
         self._spent: dict[tuple[Hashable, int], tuple[int, int]] = {}
+        self._budgets: dict[Hashable, Budget] = {}
 
     def spend(self, key: Hashable, budget: Budget, *more: tuple[Hashable, Budget]) -> Verdict:
         """Take one request from the budget of ``key``, and of every other one, if all their windows have one left.
@@ -58,6 +59,8 @@ class Quotas:
         """
         now = self._clock()
         with self._lock:
+            self._budgets[key] = budget
+            self._budgets.update(more)
             used = [
                 (name, limit, seconds, self._used(name, seconds, now))
                 for name, bounds in ((key, budget), *more)
@@ -69,6 +72,18 @@ class Quotas:
             for name, _, seconds, count in used:
                 self._spent[name, seconds] = (_window(now, seconds), count + 1)
         return Verdict(0, budget.burst - used[0][3] - 1, int(_until_next(now, SECOND)))
+
+    def usage(self) -> list[tuple[Hashable, Budget, int, int]]:
+        """(key, budget, used, used) of every budget that was ever asked, in that order.
+
+        The first number is of the latest second in which a request was let through, the second of the present minute.
+        """
+        now = self._clock()
+        with self._lock:
+            return [
+                (key, budget, self._spent.get((key, SECOND), (0, 0))[1], self._used(key, MINUTE, now))
+                for key, budget in self._budgets.items()
+            ]
 
     def _used(self, key: Hashable, seconds: int, now: float) -> int:
         window, count = self._spent.get((key, seconds), (-1, 0))

@@ -13,9 +13,11 @@ import uvicorn
 
 from klaviyo_sandbox import faults as faulty
 from klaviyo_sandbox.account import build
-from klaviyo_sandbox.app import Access, Asked, Exchange, Sandbox, parse_scopes
+from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
+from klaviyo_sandbox.page_app import Front
 from klaviyo_sandbox.procedural_account import build_procedural
 from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Store
 
 _STARTUP_SECONDS = 30
@@ -112,8 +114,8 @@ def serve(
         sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
         app: faulty.App = sandbox.app
         if wanted.rates:
-            app = faulty.Faulty(app, wanted, seed, lambda *asked: sandbox.requests.append(Asked(*asked)))
-        with _running(app, listener):
+            app = faulty.Faulty(app, wanted, seed, lambda *asked: sandbox.record(Asked(*asked, clock())))
+        with _running(Front(app, sandbox), listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")
 

@@ -18,7 +18,7 @@ from klaviyo_client.client import Patience
 from klaviyo_client.operations import operation
 from klaviyo_client.transport import Request
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.app import Asked
+from klaviyo_sandbox.records import Asked
 from klaviyo_sandbox.store import Table
 from target_klaviyo import plan as plans
 from target_klaviyo.actions import ACTIONS

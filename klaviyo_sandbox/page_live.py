@@ -1,0 +1,76 @@
+"""The latest requests, and what is used of each operation's budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+
+from klaviyo_sandbox.page_model import Badge, Cell, Meter, Table
+from klaviyo_sandbox.quotas import Quotas
+from klaviyo_sandbox.records import Asked
+
+# Requests that the strip shows, and the most that one answer to its script brings.
+SHOWN = 40
+# How far back writes are looked for; reads stand between them.
+_LOOKED_THROUGH = 5_000
+
+
+def requests(asked: Iterable[Asked]) -> Table:
+    """Requests in the order given: the latest first."""
+    columns = ("Time", "Request", "Status", "ms")
+    rows = [(_time(one), _name(one), _status(one), round(one.seconds * 1000) if one.seconds else None) for one in asked]
+    return Table("Latest requests", columns, rows, "Nothing was asked yet.", "live-requests", numeric=("ms",))
+
+
+def since(asked: Sequence[Asked], total: int, cursor: int) -> list[Asked]:
+    """Requests after the first ``cursor`` of ``total``, the latest first; as many as the strip shows at most.
+
+    A cursor beyond the total is of another sandbox, that listened here before: it is taken for 0.
+    """
+    count = total - cursor if 0 <= cursor <= total else total
+    return list(islice(reversed(asked), min(count, SHOWN)))
+
+
+def budgets(quotas: Quotas | None) -> Table:
+    """Of every operation that was asked for, what is used; the fullest first."""
+    used = quotas.usage() if quotas else []
+    used.sort(key=lambda entry: (-entry[3] / entry[1].steady, str(entry[0])))
+    rows = [
+        (
+            str(name),
+            Meter(second, budget.burst, f"{name}: requests in its latest second"),
+            Meter(minute, budget.steady, f"{name}: requests in this minute"),
+        )
+        for name, budget, second, minute in used
+    ]
+    empty = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
+    columns = ("Operation", "Latest second", "This minute")
+    return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:])
+
+
+def writes(asked: Sequence[Asked], count: int) -> Table:
+    """What was pushed lately, the latest first."""
+    found = (one for one in islice(reversed(asked), _LOOKED_THROUGH) if one.method not in ("GET", "HEAD", "OPTIONS"))
+    rows: list[Sequence[Cell]] = [
+        (_time(one), one.operation or f"{one.method} {one.path}", _status(one), one.items or None)
+        for one in islice(found, count)
+    ]
+    columns = ("Time", "Operation", "Status", "Items")
+    return Table("Pushed lately", columns, rows, "Nothing was written yet.", numeric=("Items",))
+
+
+def _name(one: Asked) -> str:
+    return f"{one.method} {one.path.removeprefix('/api')}"
+
+
+def _time(one: Asked) -> str:
+    return datetime.fromtimestamp(one.at, UTC).strftime("%H:%M:%S")
+
+
+def _status(one: Asked) -> Badge:
+    shown = " ".join(
+        filter(None, (str(one.status) if one.status else "", one.fault if one.fault != str(one.status) else ""))
+    )
+    tone = "good" if 200 <= one.status < 300 else "busy" if one.status == 429 else "bad"
+    return Badge(shown, "busy" if one.fault and tone == "good" else tone)

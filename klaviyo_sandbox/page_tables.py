@@ -1,0 +1,159 @@
+"""Tables that several pages show, gathered from the account. Hold ``store.lock`` meanwhile."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from klaviyo_sandbox import jobs, store
+from klaviyo_sandbox.page_model import Badge, Cell, Link, Table, to
+from klaviyo_sandbox.store import Row, Store
+from klaviyo_sandbox.virtual import VirtualTable
+
+# Rows of one page of a long table.
+PAGE = 50
+# A table of more rows is not looked through for a page: that takes about a second.
+_SEARCHED = 200_000
+
+_TONES = {
+    **dict.fromkeys(("complete", "Sent", "live", "SUBSCRIBED"), "good"),
+    **dict.fromkeys(("cancelled", "Cancelled", "UNSUBSCRIBED"), "bad"),
+    **dict.fromkeys(("queued", "processing", "Sending", "Scheduled", "manual"), "busy"),
+}
+_KINDS = {jobs.IMPORT: "Import", jobs.SUPPRESS: "Suppress", jobs.UNSUPPRESS: "Unsuppress"}
+
+
+def newest(table: store.Table, field: str, count: int, start: int = 0) -> list[Row]:
+    """At most ``count`` rows with the highest values of a field, without the first ``start`` of them."""
+    last = len(table) - 1 - start
+    return list(table.placed(field, range(last, max(-1, last - count), -1)))
+
+
+def is_searchable(table: store.Table) -> bool:
+    """May its rows be looked through, or are they too many, or made only when they are asked for?"""
+    return len(table) <= _SEARCHED and not isinstance(table, VirtualTable)
+
+
+def when(moment: str | None) -> str | None:
+    """A point in time (UTC) as people read it, to the second."""
+    return moment and moment[:19].replace("T", " ")
+
+
+def status(name: str) -> Badge:
+    return Badge(name, _TONES.get(name, "calm"))
+
+
+def person(account: Store, profile_id: str) -> Link | str:
+    """Whoever has an id, by the best name that there is; the id alone of who is gone."""
+    row = account.profiles.get(profile_id)
+    return profile_id if row is None else to("profiles", profile_id, known_as(row))
+
+
+def known_as(row: Row) -> str:
+    return str(row.get("email") or row.get("phone_number") or row.get("external_id") or row["id"])
+
+
+def profiles(rows: Iterable[Row], caption: str, more: Link | None = None) -> Table:
+    shown = [
+        (
+            to("profiles", row["id"], known_as(row)),
+            " ".join(filter(None, (row.get("first_name"), row.get("last_name")))),
+            when(row["updated"]),
+        )
+        for row in rows
+    ]
+    return Table(caption, ("Profile", "Name", "Updated"), shown, more=more)
+
+
+def events(account: Store, rows: Iterable[Row], caption: str, more: Link | None = None, note: str = "") -> Table:
+    shown = [
+        (
+            to("events", row["id"], when(row["datetime"])),
+            _name(account.metrics, row["metric_id"]),
+            person(account, row["profile_id"]),
+            _amount(row),
+        )
+        for row in rows
+    ]
+    return Table(caption, ("Time", "Metric", "Profile", "Value"), shown, numeric=("Value",), note=note, more=more)
+
+
+def groups(account: Store, kind: str, ids: Collection[str] | None = None) -> Table:
+    """Lists or segments (``kind``), the youngest first: all, or those of some ids."""
+    is_list = kind == "lists"
+    table, members = (account.lists, account.list_members) if is_list else (account.segments, account.segment_members)
+    rows = [
+        (to(kind, row["id"], row["name"]), len(members[row["id"]]), tags(account, row))
+        for row in newest(table, "created", len(table))
+        if ids is None or row["id"] in ids
+    ]
+    name = "List" if is_list else "Segment"
+    return Table(f"{name}s", (name, "Members", "Tags"), rows)
+
+
+def metrics(account: Store) -> Table:
+    """Metrics by name, with how many events each has where that is quickly known."""
+    counted = is_searchable(account.events)
+    rows: list[Sequence[Cell]] = []
+    for row in account.metrics.placed("name", range(len(account.metrics))):
+        count = sum(1 for _ in account.events.having("metric_id", (row["id"],))) if counted else None
+        integration = row.get("integration") or {}
+        rows.append((row["name"], integration.get("name"), count))
+    note = "" if counted else "Events are not counted by metric in an account of this size."
+    return Table("Metrics", ("Metric", "Integration", "Events"), rows, numeric=("Events",), note=note)
+
+
+def campaigns(account: Store, count: int, more: Link | None = None) -> Table:
+    rows = [
+        (
+            to("campaigns", row["id"], row["name"]),
+            status(row["status"]),
+            when(row["send_time"] or row["scheduled_at"]),
+            tags(account, row),
+        )
+        for row in newest(account.campaigns, "created_at", count)
+    ]
+    return Table("Campaigns", ("Campaign", "Status", "Send time", "Tags"), rows, more=more)
+
+
+def flows(account: Store, count: int, more: Link | None = None) -> Table:
+    rows = [
+        (to("flows", row["id"], row["name"]), status(row["status"]), row["trigger_type"], tags(account, row))
+        for row in newest(account.flows, "created", count)
+    ]
+    return Table("Flows", ("Flow", "Status", "Trigger", "Tags"), rows, more=more)
+
+
+def import_jobs(account: Store, count: int, more: Link | None = None) -> Table:
+    """The latest jobs of every kind; what is not done failed in an import and was skipped in a suppression."""
+    held = [row for kind in _KINDS for row in newest(jobs.table(account, kind), "created_at", count)]
+    held = sorted(held, key=lambda row: str(row["created_at"]), reverse=True)[:count]
+    rows = []
+    for row in held:
+        shown = jobs.view(account, row)
+        not_done = shown.get("failed_count", shown.get("skipped_count"))
+        rows.append(
+            (
+                to("jobs", row["id"], when(row["created_at"])),
+                _KINDS[row["kind"]],
+                status(shown["status"]),
+                shown["total_count"],
+                shown["completed_count"],
+                not_done,
+            )
+        )
+    columns = ("Created", "Kind", "Status", "Rows", "Done", "Failed or skipped")
+    return Table("Jobs", columns, rows, "No job was sent.", numeric=columns[3:], more=more)
+
+
+def tags(account: Store, row: Row) -> str:
+    return ", ".join(_name(account.tags, tag_id) for tag_id in row.get("tag_ids", ()) if tag_id in account.tags)
+
+
+def _name(table: store.Table, row_id: str) -> str:
+    row = table.get(row_id)
+    return row_id if row is None else str(row["name"])
+
+
+def _amount(row: Row) -> float | None:
+    value = (row["event_properties"] or {}).get("$value")
+    return value if isinstance(value, int | float) else None
