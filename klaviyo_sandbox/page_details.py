@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from klaviyo_sandbox import jobs, page_tables
 from klaviyo_sandbox.app import Sandbox
@@ -93,7 +94,6 @@ def _job(store: Store, row: Row) -> View:
         if name not in ("status", "list_ids")
     }
     facts = {
-        "Kind": row["kind"],
         "Status": status(shown["status"]),
         "Lists": [to("lists", found["id"], found["name"]) for found in into if found] or None,
         **facts,
@@ -107,7 +107,7 @@ def _job(store: Store, row: Row) -> View:
         ]
         note = f"{len(failures) - len(rows):,} more." if len(failures) > len(rows) else ""
         blocks.append(Table("Rows that failed", ("Code", "Reason", "Whose"), rows, note=note))
-    return View(f"Job of {when(row['created_at'])}", blocks, crumbs=_under("jobs"))
+    return View(f"{page_tables.KINDS[row['kind']]} of {row['total_count']:,}", blocks, crumbs=_under("jobs"))
 
 
 def campaign(store: Store, campaign_id: str) -> View | None:
@@ -212,5 +212,5 @@ def _words(name: str) -> str:
     return words if words == "sms" else words[:1].upper() + words[1:]
 
 
-def _shown(name: str, value: Cell) -> Cell:
+def _shown(name: str, value: Any) -> Cell:
     return when(value) if isinstance(value, str) and name in ("created", "updated", "last_event_date") else value

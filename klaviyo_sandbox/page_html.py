@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
-from klaviyo_sandbox.page_model import Badge, Cell, Document, Facts, Link, Meter, Pager, Table, Tiles, View
+from klaviyo_sandbox.page_model import Badge, Cell, Document, Facts, Link, Meter, Moment, Pager, Table, Tiles, View
 
 
 def page(view: View) -> str:
@@ -63,7 +63,8 @@ def _header(view: View) -> str:
     trail = "".join(f"<li>{_cell(link)}</li>" for link in view.crumbs)
     crumbs = f'<nav aria-label="Breadcrumb"><ol class="crumbs">{trail}</ol></nav>\n' if trail else ""
     subtitle = f'<p class="soft">{text(view.subtitle)}</p>\n' if view.subtitle else ""
-    return f"<header>\n{crumbs}<h1>{text(view.title)}</h1>\n{subtitle}</header>\n"
+    tiles = _tiles(view.tiles) if view.tiles else ""
+    return f"<header>\n{crumbs}<h1>{text(view.title)}</h1>\n{subtitle}{tiles}</header>\n"
 
 
 def _search(wanted: str) -> str:
@@ -109,7 +110,6 @@ def _table(table: Table) -> str:
     )
 
 
-@_block.register
 def _tiles(block: Tiles) -> str:
     tiles = "".join(
         f"<div><dt>{_cell(Link(label, href) if href else label)}</dt>"
@@ -152,6 +152,9 @@ def _cells(table: Table, row: Sequence[Cell]) -> str:
 def _cell(value: Cell) -> str:
     if isinstance(value, Link):
         return f'<a href="{text(value.href)}">{text(value.text)}</a>'
+    if isinstance(value, Moment):
+        shown = f"<time>{text(value.text)}</time>"
+        return f'<a href="{text(value.href)}">{shown}</a>' if value.href else shown
     if isinstance(value, Badge):
         return f'<span class="badge {text(value.tone)}">{text(value.text)}</span>'
     if isinstance(value, Meter):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from klaviyo_sandbox.page_model import Badge, Cell, Meter, Table
+from klaviyo_sandbox.page_model import Badge, Cell, Meter, Moment, Table
 from klaviyo_sandbox.quotas import Quotas
 from klaviyo_sandbox.records import Asked
 
@@ -45,7 +45,7 @@ def budgets(quotas: Quotas | None) -> Table:
         for name, budget, second, minute in used
     ]
     empty = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
-    columns = ("Operation", "Latest second", "This minute")
+    columns = ("Operation", "Second", "Minute")
     return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:])
 
 
@@ -64,13 +64,12 @@ def _name(one: Asked) -> str:
     return f"{one.method} {one.path.removeprefix('/api')}"
 
 
-def _time(one: Asked) -> str:
-    return datetime.fromtimestamp(one.at, UTC).strftime("%H:%M:%S")
+def _time(one: Asked) -> Moment:
+    return Moment(datetime.fromtimestamp(one.at, UTC).strftime("%H:%M:%S"))
 
 
 def _status(one: Asked) -> Badge:
-    shown = " ".join(
-        filter(None, (str(one.status) if one.status else "", one.fault if one.fault != str(one.status) else ""))
-    )
-    tone = "good" if 200 <= one.status < 300 else "busy" if one.status == 429 else "bad"
-    return Badge(shown, "busy" if one.fault and tone == "good" else tone)
+    """The status, and the fault that was made of it or came between."""
+    fault = "fault" if one.fault == str(one.status) else one.fault
+    tone = "good" if 200 <= one.status < 300 and not fault else "busy" if one.status in (200, 429) else "bad"
+    return Badge(" ".join(filter(None, (str(one.status or ""), fault))), tone)

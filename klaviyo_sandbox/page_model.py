@@ -17,6 +17,14 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """A point in time or a time of day (UTC), and where it leads, if anywhere."""
+
+    text: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
 class Badge:
     """A status. ``tone`` is "good", "bad", "busy" or "calm"."""
 
@@ -33,7 +41,7 @@ class Meter:
     label: str
 
 
-Cell = str | int | float | bool | None | Link | Badge | Meter | Sequence[Link]
+Cell = str | int | float | bool | None | Link | Moment | Badge | Meter | Sequence[Link]
 
 
 @dataclass(frozen=True)
@@ -90,7 +98,7 @@ class Pager:
     older: str | None
 
 
-Block = Table | Tiles | Facts | Document | Pager
+Block = Table | Facts | Document | Pager
 
 
 @dataclass(frozen=True)
@@ -102,6 +110,7 @@ class View:
         subtitle: a line below.
         crumbs: the pages above it.
         blocks: from top to bottom.
+        tiles: numbers above them.
         live: tables beside them that a script keeps fresh; ``cursor`` is how many requests they know of.
         search: what was searched for; None where there is nothing to search.
     """
@@ -110,6 +119,7 @@ class View:
     blocks: Sequence[Block]
     subtitle: str = ""
     crumbs: Sequence[Link] = ()
+    tiles: Tiles | None = None
     live: Sequence[Table] = ()
     cursor: int = 0
     search: str | None = None

@@ -41,11 +41,12 @@ def overview(sandbox: Sandbox) -> View:
         ]
         return View(
             account["contact_information"]["organization_name"],
-            [_totals(store), *blocks],
+            blocks,
             f"Account {account['id']}, {'for reading only, ' if store.read_only else ''}times in UTC",
+            tiles=_totals(store),
             live=(
-                page_live.requests(page_live.since(sandbox.requests, sandbox.asked, 0)),
                 page_live.budgets(sandbox.quotas),
+                page_live.requests(page_live.since(sandbox.requests, sandbox.asked, 0)),
             ),
             cursor=sandbox.asked,
             search="",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from klaviyo_sandbox import jobs, store
-from klaviyo_sandbox.page_model import Badge, Cell, Link, Table, to
+from klaviyo_sandbox.page_model import Badge, Cell, Link, Moment, Table, to
 from klaviyo_sandbox.store import Row, Store
 from klaviyo_sandbox.virtual import VirtualTable
 
@@ -19,7 +19,7 @@ _TONES = {
     **dict.fromkeys(("cancelled", "Cancelled", "UNSUBSCRIBED"), "bad"),
     **dict.fromkeys(("queued", "processing", "Sending", "Scheduled", "manual"), "busy"),
 }
-_KINDS = {jobs.IMPORT: "Import", jobs.SUPPRESS: "Suppress", jobs.UNSUPPRESS: "Unsuppress"}
+KINDS = {jobs.IMPORT: "Import", jobs.SUPPRESS: "Suppress", jobs.UNSUPPRESS: "Unsuppress"}
 
 
 def newest(table: store.Table, field: str, count: int, start: int = 0) -> list[Row]:
@@ -33,9 +33,10 @@ def is_searchable(table: store.Table) -> bool:
     return len(table) <= _SEARCHED and not isinstance(table, VirtualTable)
 
 
-def when(moment: str | None) -> str | None:
-    """A point in time (UTC) as people read it, to the second."""
-    return moment and moment[:19].replace("T", " ")
+def when(moment: str | None, kind: str = "", row_id: str = "") -> Moment | None:
+    """A point in time to the second, None where there is none; it leads to a row where one is named."""
+    href = to(kind, row_id).href if kind else ""
+    return Moment(moment[:19].replace("T", " "), href) if moment else None
 
 
 def status(name: str) -> Badge:
@@ -67,7 +68,7 @@ def profiles(rows: Iterable[Row], caption: str, more: Link | None = None) -> Tab
 def events(account: Store, rows: Iterable[Row], caption: str, more: Link | None = None, note: str = "") -> Table:
     shown = [
         (
-            to("events", row["id"], when(row["datetime"])),
+            when(row["datetime"], "events", row["id"]),
             _name(account.metrics, row["metric_id"]),
             person(account, row["profile_id"]),
             _amount(row),
@@ -125,7 +126,7 @@ def flows(account: Store, count: int, more: Link | None = None) -> Table:
 
 def import_jobs(account: Store, count: int, more: Link | None = None) -> Table:
     """The latest jobs of every kind; what is not done failed in an import and was skipped in a suppression."""
-    held = [row for kind in _KINDS for row in newest(jobs.table(account, kind), "created_at", count)]
+    held = [row for kind in KINDS for row in newest(jobs.table(account, kind), "created_at", count)]
     held = sorted(held, key=lambda row: str(row["created_at"]), reverse=True)[:count]
     rows = []
     for row in held:
@@ -133,8 +134,8 @@ def import_jobs(account: Store, count: int, more: Link | None = None) -> Table:
         not_done = shown.get("failed_count", shown.get("skipped_count"))
         rows.append(
             (
-                to("jobs", row["id"], when(row["created_at"])),
-                _KINDS[row["kind"]],
+                when(row["created_at"], "jobs", row["id"]),
+                KINDS[row["kind"]],
                 status(shown["status"]),
                 shown["total_count"],
                 shown["completed_count"],
@@ -154,6 +155,6 @@ def _name(table: store.Table, row_id: str) -> str:
     return row_id if row is None else str(row["name"])
 
 
-def _amount(row: Row) -> float | None:
+def _amount(row: Row) -> str | None:
     value = (row["event_properties"] or {}).get("$value")
-    return value if isinstance(value, int | float) else None
+    return f"{value:,.2f}" if isinstance(value, int | float) else None

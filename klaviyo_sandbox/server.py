@@ -114,7 +114,14 @@ def serve(
         sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
         app: faulty.App = sandbox.app
         if wanted.rates:
-            app = faulty.Faulty(app, wanted, seed, lambda *asked: sandbox.record(Asked(*asked, clock())))
+            app = faulty.Faulty(
+                app,
+                wanted,
+                seed,
+                lambda method, path, query, status, kind: sandbox.record(
+                    Asked(method, path, query, status, kind, clock())
+                ),
+            )
         with _running(Front(app, sandbox), listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.chromium import NEEDS_CHROMIUM, command_line
 
 from klaviyo_client.limits import Spent
 from target_klaviyo.model import Kind, Origin, Outcome
 from target_klaviyo.report import Report
 from target_klaviyo.summary import Ending, Summary
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
+pytestmark = NEEDS_CHROMIUM
 
 # The browser makes no window as narrow as a phone; a frame can be, and its layout is that of such a window.
 FRAME = """<!DOCTYPE html><meta charset="utf-8">
@@ -50,13 +48,10 @@ def look(page: Path, width: int, *, dark: bool = False) -> tuple[dict[str, Any],
     """What a browser makes of a page in a frame of that width, and what its console says."""
     frame = page.with_name("frame.html")
     frame.write_text(FRAME.format(width=width, name=page.name))
-    assert CHROMIUM is not None
     command = [
-        *(CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
-        *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--hide-scrollbars"),
-        *("--allow-file-access-from-files", "--enable-logging=stderr", "--disable-dev-shm-usage"),
+        *(*command_line(page.parent / "browser"), "--allow-file-access-from-files", "--enable-logging=stderr"),
         f"--blink-settings=preferredColorScheme={0 if dark else 1}",
-        *(f"--user-data-dir={page.parent / 'browser'}", "--virtual-time-budget=2000", "--window-size=1400,900"),
+        *("--virtual-time-budget=2000", "--window-size=1400,900"),
         *("--dump-dom", frame.as_uri()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
