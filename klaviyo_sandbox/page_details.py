@@ -118,8 +118,8 @@ def campaign(store: Store, campaign_id: str) -> View | None:
     facts: dict[str, Cell] = {
         "Id": campaign_id,
         "Status": status(row["status"]),
-        "Sent to": list(_audience(store, row["audiences"]["included"])),
-        "Not sent to": list(_audience(store, row["audiences"]["excluded"])) or None,
+        "Sent to": list(_audience(store, row, "included")),
+        "Not sent to": list(_audience(store, row, "excluded")) or None,
         "Tags": page_tables.tags(store, row),
         "Created": when(row["created_at"]),
         "Scheduled": when(row["scheduled_at"]),
@@ -173,7 +173,7 @@ def _events_of(store: Store, profile_id: str) -> Table:
     held = [store.events.rows[event_id] for event_id in store.events.having("profile_id", (profile_id,))]
     held.sort(key=lambda row: (row["datetime"], row["id"]), reverse=True)
     note = f"The latest of {len(held):,}." if len(held) > _EVENTS else ""
-    return page_tables.events(store, held[:_EVENTS], "Latest events", note=note)
+    return page_tables.events(store, held[:_EVENTS], "Latest events", note=note, of_one=True)
 
 
 def _consents(subscriptions: Mapping[str, Mapping[str, Row] | None]) -> Table:
@@ -190,8 +190,9 @@ def _consents(subscriptions: Mapping[str, Mapping[str, Row] | None]) -> Table:
     )
 
 
-def _audience(store: Store, ids: Sequence[str]) -> Iterator[Link]:
-    for group_id in ids:
+def _audience(store: Store, row: Row, side: str) -> Iterator[Link]:
+    # A draft may have no audience, or say nothing of one side of it.
+    for group_id in (row["audiences"] or {}).get(side) or ():
         for kind, table in (("lists", store.lists), ("segments", store.segments)):
             row = table.get(group_id)
             if row is not None:
@@ -209,7 +210,7 @@ def _under(kind: str) -> list[Link]:
 
 def _words(name: str) -> str:
     words = name.replace("_", " ")
-    return words if words == "sms" else words[:1].upper() + words[1:]
+    return "SMS" if words == "sms" else words[:1].upper() + words[1:]
 
 
 def _shown(name: str, value: Any) -> Cell:

@@ -45,8 +45,8 @@ def budgets(quotas: Quotas | None) -> Table:
         for name, budget, second, minute in used
     ]
     empty = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
-    columns = ("Operation", "Second", "Minute")
-    return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:])
+    columns, note = ("Operation", "Second", "Minute"), "The present minute, and the latest second that was used."
+    return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:], note=note)
 
 
 def writes(asked: Sequence[Asked], count: int) -> Table:

@@ -39,8 +39,8 @@ def when(moment: str | None, kind: str = "", row_id: str = "") -> Moment | None:
     return Moment(moment[:19].replace("T", " "), href) if moment else None
 
 
-def status(name: str) -> Badge:
-    return Badge(name, _TONES.get(name, "calm"))
+def status(name: str | None) -> Badge | None:
+    return Badge(name, _TONES.get(name, "calm")) if name else None
 
 
 def person(account: Store, profile_id: str) -> Link | str:
@@ -65,17 +65,21 @@ def profiles(rows: Iterable[Row], caption: str, more: Link | None = None) -> Tab
     return Table(caption, ("Profile", "Name", "Updated"), shown, more=more)
 
 
-def events(account: Store, rows: Iterable[Row], caption: str, more: Link | None = None, note: str = "") -> Table:
+def events(
+    account: Store, rows: Iterable[Row], caption: str, more: Link | None = None, note: str = "", *, of_one: bool = False
+) -> Table:
+    """Events in the order given; ``of_one``: all are of the profile whose page it is, which need not be said."""
     shown = [
         (
             when(row["datetime"], "events", row["id"]),
             _name(account.metrics, row["metric_id"]),
-            person(account, row["profile_id"]),
+            *(() if of_one else (person(account, row["profile_id"]),)),
             _amount(row),
         )
         for row in rows
     ]
-    return Table(caption, ("Time", "Metric", "Profile", "Value"), shown, numeric=("Value",), note=note, more=more)
+    columns = ("Time", "Metric", *(() if of_one else ("Profile",)), "Value")
+    return Table(caption, columns, shown, numeric=("Value",), note=note, more=more)
 
 
 def groups(account: Store, kind: str, ids: Collection[str] | None = None) -> Table:

@@ -3,22 +3,14 @@ from __future__ import annotations
 import time
 
 import pytest
-from support.calls import Caller, problem
+from support.calls import Caller, import_job, problem
 
 JOBS = "profile-bulk-import-jobs"
 ROWS = "/data/attributes/profiles/data"
 
 
-def job(rows, lists=()):
-    profiles = [{"type": "profile", "attributes": row} for row in rows]
-    data = {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}
-    if lists:
-        data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id} for list_id in lists]}}
-    return {"data": data}
-
-
 def finished(call, rows, lists=()):
-    accepted = call.post(JOBS, job(rows, lists))
+    accepted = call.post(JOBS, import_job(rows, lists))
     assert accepted.status_code == 202, accepted.text
     return call.get(f"{JOBS}/{accepted.json()['data']['id']}").json()["data"]
 
@@ -44,7 +36,7 @@ def test_a_job_takes_its_time(make_sandbox):
     now = [1_800_000_000.0]
     sandbox = make_sandbox(limits=False, job_seconds=8, clock=lambda: now[0])
     caller = Caller(sandbox.url)
-    accepted = caller.post(JOBS, job([{"email": "a@example.com"}])).json()["data"]
+    accepted = caller.post(JOBS, import_job([{"email": "a@example.com"}])).json()["data"]
     assert accepted["attributes"]["status"] == "queued"
     path = f"{JOBS}/{accepted['id']}"
     seen = []
@@ -62,7 +54,7 @@ def test_the_store_shows_jobs_that_are_due(make_sandbox):
     """Who looks at the store finds a job applied although nothing was asked meanwhile; times are real."""
     sandbox = make_sandbox(limits=False, job_seconds=0.05)
     caller = Caller(sandbox.url)
-    caller.post(JOBS, job([{"email": "a@example.com"}]))
+    caller.post(JOBS, import_job([{"email": "a@example.com"}]))
     caller.close()
     time.sleep(0.1)
     assert sandbox.store.identified_by("email", "A@Example.com")
@@ -77,7 +69,7 @@ def test_one_bad_row_refuses_the_whole_request(call, writing):
         {"phone_number": "12"},
         {"email": "also@example.com", "phone_number": "12"},
     ]
-    refused = call.post(JOBS, job(rows))
+    refused = call.post(JOBS, import_job(rows))
     assert refused.status_code == 400
     pointers = [error["source"]["pointer"] for error in refused.json()["errors"]]
     fields = ("/attributes/email", "/attributes", "/attributes/phone_number", "/attributes/phone_number")
@@ -89,7 +81,7 @@ def test_one_bad_row_refuses_the_whole_request(call, writing):
 def test_rows_of_another_shape_are_pointed_at_once(call):
     """Rows with several faults give one error each."""
     rows = [{"email": 5, "shoe_size": 9}, {"email": "a@example.com"}, {"email": "b@example.com", "anonymous_id": "x"}]
-    refused = call.post(JOBS, job(rows))
+    refused = call.post(JOBS, import_job(rows))
     pointers = [error["source"]["pointer"] for error in refused.json()["errors"]]
     assert pointers == [f"{ROWS}/0/attributes/email", f"{ROWS}/2/attributes/anonymous_id"]
 
@@ -97,19 +89,19 @@ def test_rows_of_another_shape_are_pointed_at_once(call):
 def test_an_unknown_list_refuses_the_request(call, writing):
     """The 400 points at the list, not at any row."""
     known = next(iter(writing.store.lists.rows))
-    refused = call.post(JOBS, job([{"email": "a@example.com"}], [known, "NOPE00"]))
+    refused = call.post(JOBS, import_job([{"email": "a@example.com"}], [known, "NOPE00"]))
     assert problem(refused) == (400, "invalid", {"pointer": "/data/relationships/lists/data/1/id"})
 
 
 def test_the_bounds_of_a_request(call):
     """Too many profiles, too large a profile or body, and no profile at all are 400s."""
     many = [{"external_id": str(number)} for number in range(10_001)]
-    assert problem(call.post(JOBS, job(many))) == (400, "invalid", {"pointer": ROWS})
-    assert problem(call.post(JOBS, job([]))) == (400, "invalid", {"pointer": ROWS})
+    assert problem(call.post(JOBS, import_job(many))) == (400, "invalid", {"pointer": ROWS})
+    assert problem(call.post(JOBS, import_job([]))) == (400, "invalid", {"pointer": ROWS})
     large = {"email": "a@example.com", "properties": {"x": "x" * 100_000}}
-    assert problem(call.post(JOBS, job([large]))) == (400, "invalid", {"pointer": f"{ROWS}/0"})
+    assert problem(call.post(JOBS, import_job([large]))) == (400, "invalid", {"pointer": f"{ROWS}/0"})
     parts = [{"external_id": str(number), "properties": {"x": "x" * 90_000}} for number in range(56)]
-    assert problem(call.post(JOBS, job(parts))) == (400, "invalid", {"pointer": "/data"})
+    assert problem(call.post(JOBS, import_job(parts))) == (400, "invalid", {"pointer": "/data"})
     assert finished(call, many[:10_000])["attributes"]["completed_count"] == 10_000
 
 
@@ -177,7 +169,7 @@ def test_rows_may_name_their_profile_by_id(call, identifier):
     profile_id = call.post("profile-import", {"data": {"type": "profile", "attributes": identifier}}).json()["data"][
         "id"
     ]
-    body = job([{"title": "Dr."}, {"title": "Mx."}])
+    body = import_job([{"title": "Dr."}, {"title": "Mx."}])
     rows = body["data"]["attributes"]["profiles"]["data"]
     rows[0]["id"], rows[1]["id"] = profile_id, "01NOBODY"
     done = call.get(f"{JOBS}/{call.post(JOBS, body).json()['data']['id']}").json()["data"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -67,3 +67,12 @@ def problem(response: requests.Response) -> tuple[int, str, dict[str, str]]:
     """(status, code, source) of the first error."""
     error = response.json()["errors"][0]
     return response.status_code, error["code"], error["source"]
+
+
+def import_job(rows: Iterable[dict[str, Any]], lists: Iterable[str] = ()) -> dict[str, Any]:
+    """The body of a bulk import of profiles with these attributes, who join the lists."""
+    profiles = [{"type": "profile", "attributes": row} for row in rows]
+    data: dict[str, Any] = {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}
+    if lists:
+        data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id} for list_id in lists]}}
+    return {"data": data}

@@ -1,0 +1,305 @@
+"""The sandbox's pages, over a socket and without a browser."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping
+from html.parser import HTMLParser
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import requests
+from hypothesis import given
+from hypothesis import strategies as st
+from support.calls import Caller, import_job
+
+from klaviyo_sandbox import bodies, page_html, page_live
+from klaviyo_sandbox.page_model import Table
+from klaviyo_sandbox.procedural_account import build_procedural
+from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.records import Asked
+
+NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""
+TABLES = ("profiles", "lists", "segments", "events", "metrics", "campaigns", "flows", "templates", "tags")
+HTML = {"Accept": "text/html"}
+
+
+class Page(HTMLParser):
+    """What a page says: its tags with their attributes, its text, and the text of what has an id."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, Mapping[str, str | None]]] = []
+        self.text = ""
+        self.named: dict[str, str] = {}
+        self._name: str | None = None
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        self._name = dict(attrs).get("id")
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+        if self._name:
+            self.named[self._name] = data
+            self._name = None
+
+    def links(self) -> set[str]:
+        return {str(attributes["href"]) for tag, attributes in self.tags if tag == "a"}
+
+
+def opened(url: str, path: str, status: int = 200) -> Page:
+    response = requests.get(url + path, headers=HTML, timeout=10)
+    assert response.status_code == status, (path, response.text)
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    return Page(response.text)
+
+
+def test_the_numbers_are_those_of_the_account(reading):
+    """Every tile says how many rows its table holds, and every list and segment how many members."""
+    page = opened(reading.url, "/")
+    store = reading.store
+    assert {name: page.named[f"total-{name}"] for name in TABLES} == {
+        name: f"{len(getattr(store, name)):,}" for name in TABLES
+    }
+    source = requests.get(reading.url, timeout=10).text
+    rows = re.findall(r'<a href="/(?:lists|segments)/(\w+)">[^<]+</a></span></td><td[^>]+><span>([\d,]+)<', source)
+    members = {**store.list_members, **store.segment_members}
+    assert dict(rows) == {group_id: f"{len(table):,}" for group_id, table in members.items()}
+
+
+def test_every_link_of_every_page_leads_somewhere(reading):
+    """All pages that can be reached by links are there, and every row that has a page is among them."""
+    seen: set[str] = set()
+    new = {"/"}
+    while new:
+        path = new.pop()
+        seen.add(path)
+        new |= {link for link in opened(reading.url, path).links() if link.startswith("/")} - seen
+    kinds = ("profiles", "lists", "segments", "events", "campaigns", "flows")
+    assert {f"/{kind}/{row_id}" for kind in kinds for row_id in getattr(reading.store, kind).rows} <= seen
+
+
+def test_what_was_pushed_is_on_the_page(writing, call):
+    """A bulk import is there as a write, a job, a member of its list and a profile; its page says whose row failed."""
+    list_id, name = next((row["id"], row["name"]) for row in writing.store.lists.rows.values())
+    for attributes in ({"email": "a@example.com"}, {"external_id": "b"}):
+        call.post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
+    clash = {"email": "a@example.com", "external_id": "b"}
+    call.post("profile-bulk-import-jobs", import_job([clash, {"email": "ada@example.com"}], [list_id]))
+    (job,) = writing.store.jobs.rows.values()
+    page = opened(writing.url, "/")
+    assert "bulk_import_profiles" in page.text
+    assert f"/jobs/{job['id']}" in page.links()
+    profile_id = writing.store.identified_by("email", "ada@example.com")
+    assert f"/profiles/{profile_id}" in page.links()
+    assert name in opened(writing.url, f"/profiles/{profile_id}").text
+    assert "ada@example.com" in opened(writing.url, f"/lists/{list_id}").text
+    details = opened(writing.url, f"/jobs/{job['id']}").text
+    assert "complete" in details
+    assert "duplicate_profile" in details
+    assert "a@example.com" in details
+
+
+def test_hostile_values_are_text(writing, call):
+    """Names, properties, metrics, lists and searches that look like HTML show as they are on every page."""
+    attributes = {"email": "evil@example.com", "first_name": NASTY, "properties": {NASTY: NASTY}}
+    created = call.post("profiles", {"data": {"type": "profile", "attributes": attributes}})
+    assert created.status_code == 201
+    profile_id = created.json()["data"]["id"]
+    made = call.post("lists", {"data": {"type": "list", "attributes": {"name": NASTY}}})
+    assert made.status_code == 201
+    event = {
+        "metric": {"data": {"type": "metric", "attributes": {"name": NASTY}}},
+        "profile": {"data": {"type": "profile", "attributes": {"email": "evil@example.com"}}},
+        "properties": {NASTY: NASTY},
+    }
+    assert call.post("events", {"data": {"type": "event", "attributes": event}}).status_code == 202
+    call.get(f"lists/{NASTY}")
+    event_id = list(writing.store.events.rows)[-1]
+    for path in ("/", f"/profiles/{profile_id}", f"/lists/{made.json()['data']['id']}", f"/events/{event_id}",
+                 f"/profiles?q={NASTY}", "/metrics", "/lists"):  # fmt: skip
+        page = opened(writing.url, path)
+        assert "console.error" in page.text or path == "/profiles"
+        assert [attributes.get("src") for tag, attributes in page.tags if tag in ("script", "img")] in (
+            [],
+            ["/sandbox/static/live.js"],
+        )
+        assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    live = requests.get(f"{writing.url}/sandbox/live", timeout=10).json()
+    assert not [tag for tag, _ in Page(live["requests"]).tags if tag in ("script", "img")]
+
+
+@given(st.text(st.characters()))
+def test_any_text_survives_as_text(value: str) -> None:
+    """What is written into a cell is read from it, whatever it is; only what UTF-8 has no bytes for is replaced."""
+    page = Page(f"<p>{page_html.text(value)}</p>")
+    expected = value.encode("utf-8", "replace").decode()
+    assert [tag for tag, _ in page.tags] == ["p"]
+    assert page.text == expected
+
+
+@pytest.mark.parametrize(
+    "path", ["/profiles/nobody", "/lists/x/y", "/jobs/1", "/templates", "/nothing", "/sandbox/static/x"]
+)
+def test_what_is_not_there_is_a_page_too(reading, path):
+    """A browser that asks for what does not exist gets a page with status 404 that leads back."""
+    assert "/" in opened(reading.url, path, 404).links()
+
+
+def test_klaviyo_answers_whoever_is_no_browser(make_sandbox):
+    """An unknown path outside of the pages is Klaviyo's own 404 to a client, and so is all below /api to a browser."""
+    url = make_sandbox().url
+    assert "errors" in requests.get(f"{url}/nothing", timeout=10).json()
+    assert "errors" in requests.get(f"{url}/api/nothing", headers=HTML, timeout=10).json()
+
+
+@pytest.mark.parametrize("path", ["/", "/profiles", "/profiles/nobody", "/sandbox/live", "/sandbox/static/page.css"])
+def test_pages_are_for_reading(reading, path):
+    """HEAD says what GET says without a body, other methods are refused, and nothing may come from elsewhere."""
+    got, head = (requests.request(method, reading.url + path, timeout=10) for method in ("GET", "HEAD"))
+    assert (head.status_code, head.content) == (got.status_code, b"")
+    assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
+    policy = got.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    refused = requests.post(reading.url + path, timeout=10)
+    assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_a_page_is_no_request_to_klaviyo(make_sandbox):
+    """Pages need no key, meet no fault, latency or limit, and neither the record nor the observer hears of them."""
+    heard: list[Any] = []
+    sandbox = make_sandbox(key="pk_own", faults="503=1", latency=30.0)
+    # The factory's own observer holds answers to the specification, which has no pages.
+    sandbox._sandbox._observer = heard.append
+    for path in ("/", "/profiles", "/events", "/sandbox/live", "/sandbox/static/live.js"):
+        assert requests.get(sandbox.url + path, timeout=10).status_code == 200
+    assert list(sandbox.requests) == heard == []
+
+
+def test_the_strip_asks_for_what_is_new(make_sandbox):
+    """After a cursor come the later requests only, with the budget as it is now; a foreign cursor brings them all."""
+    sandbox = make_sandbox(clock=lambda: 1_800_000_000.0)
+    caller = Caller(sandbox.url)
+    caller.get("lists")
+    first = _live(sandbox, 0)
+    assert first["cursor"] == 1
+    assert "GET /lists" in first["requests"]
+    assert _live(sandbox, 1) == {**first, "requests": ""}
+    caller.get("metrics")
+    caller.get("metrics")
+    second = _live(sandbox, 1)
+    assert second["requests"].count("<tr") == 2
+    assert "GET /lists" not in second["requests"]
+    meters = [attributes for tag, attributes in Page(second["budget"]).tags if tag == "meter"]
+    found = {attributes["aria-label"]: (attributes["value"], attributes["max"]) for attributes in meters}
+    assert found["get_metrics: requests in this minute"] == ("2", "150")
+    assert _live(sandbox, 99)["requests"].count("<tr") == 3
+    assert _live(sandbox, "nonsense")["requests"].count("<tr") == 3
+    caller.close()
+
+
+def _live(sandbox: Any, cursor: object) -> dict[str, Any]:
+    found: dict[str, Any] = requests.get(f"{sandbox.url}/sandbox/live?after={cursor}", timeout=10).json()
+    return found
+
+
+def test_faults_are_on_the_strip(make_sandbox):
+    """A request that met a fault is shown with it, at its time."""
+    sandbox = make_sandbox(faults="503=1")
+    Caller(sandbox.url).get("lists")
+    assert "503 fault" in _live(sandbox, 0)["requests"]
+    assert abs(sandbox.requests[-1].at - time.time()) < 60
+
+
+def test_a_record_says_what_was_asked_and_how_much_it_brought(writing, call):
+    """Operation, time and rows are kept of a request; a refused write brought none."""
+    call.get("lists")
+    call.post("profile-bulk-import-jobs", import_job([{"email": "a@example.com"}, {"email": "b@example.com"}]))
+    call.post("profile-bulk-import-jobs", import_job([{"email": 1}]))
+    kept = [(one.operation, one.status, one.items) for one in writing.requests]
+    assert kept == [("get_lists", 200, 0), ("bulk_import_profiles", 202, 2), ("bulk_import_profiles", 400, 0)]
+    assert all(0 < one.seconds < 60 for one in writing.requests)
+
+
+def test_rows_of_a_write_are_counted_by_what_it_is_about() -> None:
+    """Members, profiles and events of bulk requests; a single thing, and a job about a whole list, is one."""
+    people = [{"attributes": {"events": {"data": [{}, {}]}}}, {"attributes": {"events": {"data": [{}]}}}]
+    assert bodies.items_of({"data": [{}, {}, {}]}) == 3
+    assert bodies.items_of({"data": {"attributes": {"events-bulk-create": {"data": people}}}}) == 3
+    assert bodies.items_of({"data": {"attributes": {"profiles": {"data": [{}, {}]}}}}) == 2
+    assert bodies.items_of({"data": {"attributes": {"email": "a@example.com"}}}) == 1
+    assert bodies.items_of({"data": {"relationships": {"list": {}}}}) == 1
+
+
+def test_usage_is_of_the_present_minute_and_the_latest_second() -> None:
+    """A minute later nothing of it is used; the latest second that was used stays."""
+    now = [600.0]
+    quotas = Quotas(lambda: now[0])
+    for _ in range(3):
+        quotas.spend("get_lists", Budget(2, 10))
+    now[0] = 601.0
+    quotas.spend("get_lists", Budget(2, 10))
+    assert quotas.usage() == [("get_lists", Budget(2, 10), 1, 3)]
+    now[0] = 660.0
+    assert quotas.usage() == [("get_lists", Budget(2, 10), 1, 0)]
+
+
+@given(st.integers(0, 60), st.integers(0, 60), st.integers(0, 80))
+def test_every_request_after_a_cursor_is_shown_once(kept: int, forgotten: int, cursor: int) -> None:
+    """The strip brings what came after the cursor and is still kept, the latest first, and no more than it can show."""
+    total = kept + forgotten
+    asked = [Asked("GET", f"/api/{number}", {}, 200) for number in range(forgotten, total)]
+    first = cursor if cursor <= total else 0
+    expected = [one.path for one in reversed(asked) if int(one.path[5:]) >= first][: page_live.SHOWN]
+    assert [one.path for one in page_live.since(asked, total, cursor)] == expected
+
+
+def test_numbers_stand_at_the_right_and_words_do_not() -> None:
+    """A column of numbers is marked as such, whatever is missing from it; one of yes and no, or of text, is not."""
+    source = page_html.rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
+    looks = [attributes.get("class") for tag, attributes in Page(source).tags if tag == "td"]
+    assert looks == ["number", None, None] * 2
+    assert "1,234" in source
+
+
+@pytest.mark.parametrize("name", ["id", "email", "phone_number", "external_id"])
+def test_profiles_are_found_by_their_identifiers(reading, name):
+    """Whoever has the identifier is found, and nobody else; an address in any case."""
+    row = next(row for row in reading.store.profiles.rows.values() if row[name])
+    wanted = row[name].upper() if name == "email" else row[name]
+    assert _found(reading, wanted) == {f"/profiles/{row['id']}"}
+    assert _found(reading, f"{wanted}x") == set()
+
+
+def _found(sandbox: Any, wanted: str) -> set[str]:
+    page = opened(sandbox.url, f"/profiles?q={quote(wanted)}")
+    return {link for link in page.links() if link.startswith("/profiles/")}
+
+
+@pytest.mark.parametrize("start", ["0", "50", "100", "150", "-1", "x", "٣", "9" * 30])
+def test_a_long_table_is_read_page_by_page(reading, start):
+    """Profiles come fifty at a time, latest changed first; an address that says nonsense shows the first."""
+    at = int(start) if start in ("0", "50", "100", "150") else 0
+    page = opened(reading.url, f"/profiles?start={start}")
+    shown = re.findall(r"/profiles/(\w+)", " ".join(str(attributes.get("href")) for _, attributes in page.tags))
+    ids = [row_id for _, row_id in reversed(reading.store.profiles.ordered("updated"))]
+    assert shown == ids[at : at + 50]
+
+
+def test_a_huge_account_has_a_quick_page(make_sandbox):
+    """A hundred million events make no page slow: none looks through a table."""
+    sandbox = make_sandbox(profiles=1_000, events=100, procedural=True)
+    huge = build_procedural(1, 1_000_000, 100_000_000, time.time)
+    sandbox._sandbox._store = huge
+    began = time.monotonic()
+    assert opened(sandbox.url, "/").named["total-events"] == "100,000,000"
+    kinds = ("profiles", "events", "lists", "segments")
+    paths = [f"/{kind}/{next(iter(getattr(huge, kind).rows))}" for kind in kinds]
+    for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
+        opened(sandbox.url, path)
+    assert time.monotonic() - began < 10
