@@ -190,9 +190,9 @@ def _consents(subscriptions: Mapping[str, Mapping[str, Row] | None]) -> Table:
     )
 
 
-def _audience(store: Store, row: Row, side: str) -> Iterator[Link]:
+def _audience(store: Store, campaign_row: Row, side: str) -> Iterator[Link]:
     # A draft may have no audience, or say nothing of one side of it.
-    for group_id in (row["audiences"] or {}).get(side) or ():
+    for group_id in (campaign_row["audiences"] or {}).get(side) or ():
         for kind, table in (("lists", store.lists), ("segments", store.segments)):
             row = table.get(group_id)
             if row is not None:

@@ -44,8 +44,9 @@ def budgets(quotas: Quotas | None) -> Table:
         )
         for name, budget, second, minute in used
     ]
+    columns = ("Operation", "Second", "Minute")
     empty = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
-    columns, note = ("Operation", "Second", "Minute"), "The present minute, and the latest second that was used."
+    note = "The present minute, and the latest second that was used." if rows else ""
     return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:], note=note)
 
 

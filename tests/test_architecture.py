@@ -43,7 +43,19 @@ PURE = {
         *("amounts", "audience", "batching", "identity", "incoming", "ledger", "mapping", "model", "moments"),
         *("outcomes", "page", "routes"),
     ),
-    "klaviyo_sandbox": ("consents", "documents", "errors", "event_rules", "filters", "shapes"),
+    "klaviyo_sandbox": (
+        *(
+            "consents",
+            "documents",
+            "errors",
+            "event_rules",
+            "filters",
+            "page_html",
+            "page_live",
+            "page_model",
+            "shapes",
+        ),
+    ),
 }
 IMPURE = {
     *("asyncio", "concurrent", "multiprocessing", "queue", "subprocess", "threading"),

@@ -6,7 +6,6 @@ JSON documents, each with a zero byte behind it, on the browser's file descripto
 
 from __future__ import annotations
 
-import base64
 import fcntl
 import itertools
 import json
@@ -16,7 +15,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -54,12 +53,12 @@ class Browser:
 
     def __init__(self, requests: int, answers: int) -> None:
         self._requests, self._answers = requests, answers
+        self._session: str | None = None
         self._numbers = itertools.count(1)
         self._read = b""
         self._events: list[dict[str, Any]] = []
         self.console: list[str] = []
         target = self._call("Target.createTarget", url="about:blank")["targetId"]
-        self._session: str | None = None
         self._session = self._call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Runtime", "Log"):
             self._call(f"{domain}.enable")
@@ -87,12 +86,7 @@ class Browser:
         """Wait until an expression is true in the page."""
         self._until(lambda: bool(self.ask(expression)))
 
-    def picture(self, path: Path, *, whole: bool = True) -> None:
-        """Write what is seen, or the whole page, as a PNG."""
-        shot = self._call("Page.captureScreenshot", captureBeyondViewport=whole)
-        path.write_bytes(base64.b64decode(shot["data"]))
-
-    def _until(self, is_so: Any) -> None:
+    def _until(self, is_so: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _SECONDS
         while not is_so():
             assert time.monotonic() < deadline, f"waited {_SECONDS} s in vain; the console says {self.console}"
@@ -100,8 +94,9 @@ class Browser:
 
     def _call(self, method: str, **params: Any) -> dict[str, Any]:
         number = next(self._numbers)
-        session = getattr(self, "_session", None)
-        message = {"id": number, "method": method, "params": params, **({"sessionId": session} if session else {})}
+        message = {"id": number, "method": method, "params": params}
+        if self._session:
+            message["sessionId"] = self._session
         os.write(self._requests, json.dumps(message).encode() + b"\0")
         deadline = time.monotonic() + _SECONDS
         while time.monotonic() < deadline:
