@@ -133,6 +133,18 @@ def test_hostile_values_are_text(writing, call):
     assert not [tag for tag, _ in Page(live["requests"]).tags if tag in ("script", "img")]
 
 
+@pytest.mark.parametrize("depth", [100, 900])
+def test_a_deep_value_has_a_page(writing, call, depth):
+    """A custom property as deep as a request may bring does not break the page of its profile."""
+    value: Any = "at the bottom"
+    for _ in range(depth):
+        value = [value]
+    attributes = {"email": "deep@example.com", "properties": {"deep": value}}
+    created = call.post("profiles", {"data": {"type": "profile", "attributes": attributes}})
+    assert created.status_code == 201
+    assert "at the bottom" in opened(writing.url, f"/profiles/{created.json()['data']['id']}").text
+
+
 @given(st.text(st.characters()))
 def test_any_text_survives_as_text(value: str) -> None:
     """What is written into a cell is read from it, whatever it is; only what UTF-8 has no bytes for is replaced."""
