@@ -46,7 +46,7 @@ def budgets(quotas: Quotas | None) -> Table:
     ]
     columns = ("Operation", "Second", "Minute")
     empty = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
-    note = "The present minute, and the latest second that was used." if rows else ""
+    note = "The present minute, and the latest second that was used." if quotas else ""
     return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:], note=note)
 
 
