@@ -49,6 +49,10 @@ CONTRAST = """(() => {
 })()"""
 
 
+def noon() -> float:
+    return 1_800_000_000.0
+
+
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with browser(tmp_path_factory.mktemp("chromium")) as running:
@@ -58,7 +62,8 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox) -> RunningSandbox:
     """An account that was pushed to, long and hostile values too."""
-    sandbox = make_shared_sandbox(profiles=130, events=400, job_seconds=0.0)
+    # At a clock that stands: the budget of a minute that ends meanwhile would be a new one.
+    sandbox = make_shared_sandbox(profiles=130, events=400, job_seconds=0.0, clock=noon)
     caller = Caller(sandbox.url)
     rows = [{"email": LONG, "first_name": LONG, "last_name": NASTY, "properties": {LONG: NASTY}}]
     rows += [{"email": f"{number}@example.com", "title": NASTY} for number in range(60)]
@@ -115,7 +120,7 @@ def test_every_kind_of_page_fits(chromium, account, width):
 
 def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
     """A request made later comes to the top, once, and its operation's budget moves; a pause holds both."""
-    sandbox = make_sandbox(clock=lambda: 1_800_000_000.0)
+    sandbox = make_sandbox(clock=noon)
     caller = Caller(sandbox.url)
     chromium.show(sandbox.url, 1280)
     assert chromium.ask("document.querySelector('#live-requests').rows.length") == 0
@@ -142,9 +147,9 @@ def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
 
 def test_the_strip_outlives_the_server(chromium):
     """When the sandbox stops the page says so and stays; another one on its port is shown from its beginning."""
-    clock: dict[str, Any] = {"clock": lambda: 1_800_000_000.0, "profiles": 5, "events": 5}
+    small: dict[str, Any] = {"clock": noon, "profiles": 5, "events": 5}
     with ExitStack() as stack:
-        sandbox = stack.enter_context(serve(**clock))
+        sandbox = stack.enter_context(serve(**small))
         port = int(sandbox.url.rsplit(":", 1)[1])
         for _ in range(3):
             Caller(sandbox.url).get("lists")
@@ -152,7 +157,7 @@ def test_the_strip_outlives_the_server(chromium):
         stack.close()
         chromium.wait_for("document.querySelector('#live-state').textContent === 'The sandbox does not answer'")
         assert len(chromium.ask(REQUESTS)) == 3
-        stack.enter_context(serve(port=port, **clock))
+        stack.enter_context(serve(port=port, **small))
         Caller(sandbox.url).get("metrics")
         chromium.wait_for(f"JSON.stringify({REQUESTS}) === '[\"GET /metrics\"]'")
         assert chromium.ask("document.querySelector('#live-state').textContent") == "Live"
