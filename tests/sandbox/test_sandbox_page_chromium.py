@@ -49,7 +49,8 @@ CONTRAST = """(() => {
 })()"""
 
 
-def noon() -> float:
+def standing() -> float:
+    """A clock that stands."""
     return 1_800_000_000.0
 
 
@@ -63,7 +64,7 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 def account(make_shared_sandbox) -> RunningSandbox:
     """An account that was pushed to, long and hostile values too."""
     # At a clock that stands: the budget of a minute that ends meanwhile would be a new one.
-    sandbox = make_shared_sandbox(profiles=130, events=400, job_seconds=0.0, clock=noon)
+    sandbox = make_shared_sandbox(profiles=130, events=400, job_seconds=0.0, clock=standing)
     caller = Caller(sandbox.url)
     rows = [{"email": LONG, "first_name": LONG, "last_name": NASTY, "properties": {LONG: NASTY}}]
     rows += [{"email": f"{number}@example.com", "title": NASTY} for number in range(60)]
@@ -120,7 +121,7 @@ def test_every_kind_of_page_fits(chromium, account, width):
 
 def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
     """A request made later comes to the top, once, and its operation's budget moves; a pause holds both."""
-    sandbox = make_sandbox(clock=noon)
+    sandbox = make_sandbox(clock=standing)
     caller = Caller(sandbox.url)
     chromium.show(sandbox.url, 1280)
     assert chromium.ask("document.querySelector('#live-requests').rows.length") == 0
@@ -147,7 +148,7 @@ def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
 
 def test_the_strip_outlives_the_server(chromium):
     """When the sandbox stops the page says so and stays; another one on its port is shown from its beginning."""
-    small: dict[str, Any] = {"clock": noon, "profiles": 5, "events": 5}
+    small: dict[str, Any] = {"clock": standing, "profiles": 5, "events": 5}
     with ExitStack() as stack:
         sandbox = stack.enter_context(serve(**small))
         port = int(sandbox.url.rsplit(":", 1)[1])
