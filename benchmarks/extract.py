@@ -130,7 +130,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--quick", action="store_true", help="one latency, four seconds of each run: a minute in all")
     options.add_argument("--collections", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
-    options.add_argument("--latencies", nargs="+", type=float, default=[0.0, 0.4, 1.5])
+    options.add_argument("--latencies", nargs="*", type=float, default=[0.0, 0.4, 1.5])
     options.add_argument("--seconds", type=float, default=10.0, help="of each run (default: %(default)s)")
     options.add_argument(
         "--sustained",

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from math import sqrt
 
 from klaviyo_client.pages import RawPage
 from tap_klaviyo.model import Slice
@@ -216,6 +217,9 @@ class Frontier:
         if not began < cut < stop:
             return  # a dense second, or the last of the part
         density = page.size / (times.last - times.first).total_seconds()
+        if part.origin is not None:
+            # One page is a moment of a day with its rushes and nights; what was seen before it counts as much.
+            density = sqrt(density * part.origin.density)
         part.left = max(1.0, density * (stop - cut).total_seconds() / max(1, self._page_size))
         if part.left < _WORTH * self.pages_per_slice:
             return

@@ -5,15 +5,18 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from klaviyo_client.pages import decode_page, unpack
+from klaviyo_client.pages import decode_page, decode_pieces, unpack
 from tap_klaviyo import memory, schemas
+from tap_klaviyo.board import Board
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
-from tap_klaviyo.lines import lines_of
-from tap_klaviyo.shaping import Selected
+from tap_klaviyo.lines import Lines
+from tap_klaviyo.pieces import PIECE, shape_in_pieces
+from tap_klaviyo.shaping import Knowledge, Selected, Shaper
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 
@@ -23,17 +26,28 @@ def _found(names: ByNames) -> Order:
     return Order(COLLECTIONS[names.collection], tables, names.account, names.api_url, names.without)
 
 
-def work(source: IO[bytes], sink: IO[bytes]) -> None:
+def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Knowledge) -> tuple[dict[str, Lines], list[str | None]]:
+    body, now = unpack(job.packed), datetime.now(UTC)
+    try:
+        return shape_in_pieces(shaper, decode_pieces(body, PIECE), job.slice, job.cut, knowledge, now)
+    except ValueError:
+        # Unusual: the patient decoder tells. What was counted until then is counted again.
+        shaper.faults()
+        return shape_in_pieces(shaper, [decode_page(body, api_url)], job.slice, job.cut, knowledge, now)
+
+
+def work(source: IO[bytes], sink: IO[bytes], board: Board | None) -> None:
     """Shape what comes until nothing more does; what goes wrong is told in one line, without any value."""
     order = _found(receive(source))
     shaper, knowledge = order.shaper(), Remote(source, sink)
     while True:
         try:
             job: Job = receive(source)
-            shaped = shaper.shape(decode_page(unpack(job.packed), order.api_url), job.slice, job.cut, knowledge)
+            lines, times = _shaped(shaper, job, order.api_url, knowledge)
             send(sink, Question(knowledge.told()))
-            lines = lines_of(shaped.rows, datetime.now(UTC))
-            send(sink, Made(lines, tuple(shaped.times), shaper.faults()))
+            made = Made(tuple(times), shaper.faults(), slot=job.slot)
+            placed = board.put(job.slot, lines) if board is not None and job.slot is not None else None
+            send(sink, replace(made, lines=lines) if placed is None else replace(made, placed=placed))
         except (EOFError, OSError):
             return  # whoever started it has ended
         except Exception as error:  # noqa: BLE001 - its text may quote a page
@@ -46,4 +60,4 @@ if __name__ == "__main__":
     memory.quiet_collector()
     # Whoever started it decides when it ends: a Ctrl-C is theirs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    work(sys.stdin.buffer, sys.stdout.buffer)
+    work(sys.stdin.buffer, sys.stdout.buffer, Board.opened(int(sys.argv[1])) if sys.argv[1:] else None)

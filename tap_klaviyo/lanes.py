@@ -12,10 +12,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
+from tap_klaviyo.board import Board, Placed
 from tap_klaviyo.frontier import Taken
 from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Collection, Mark, Resource, Slice
@@ -64,20 +65,23 @@ class ByNames:
 
 @dataclass(frozen=True)
 class Job:
-    """A packed page to shape; ``cut`` is as ``slices.owned`` takes it."""
+    """A packed page to shape; ``cut`` is as ``slices.owned`` takes it, ``slot`` where on the board its lines go."""
 
     packed: bytes
     slice: Slice
     cut: str | None
+    slot: int | None
 
 
 @dataclass(frozen=True)
 class Made:
-    """What a process made of a page."""
+    """What a process made of a page. Its lines are ``placed`` on the board, or here when there is no room for them."""
 
-    lines: Mapping[str, Lines]
     times: tuple[str | None, ...]
     faults: Faults
+    lines: Mapping[str, Lines] = field(default_factory=dict)
+    placed: Mapping[str, Placed] = field(default_factory=dict)
+    slot: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,7 @@ class Lanes:
         self._order = order
         self._knowledge = knowledge
         self._count = count
+        self._board: Board | None = None
         self._changed = threading.Condition()
         self._taking = threading.Lock()
         self._asking = threading.Lock()
@@ -121,19 +126,23 @@ class Lanes:
         self._exhausted = self._stopped = False
 
     def shape(self, pages: Iterator[Taken]) -> Iterator[tuple[Taken, Made]]:
-        """Every page with what was made of it.
+        """Every page with what was made of it. Lines may change when the next page is asked for.
 
         Raises:
             Broken: a process ended before its work.
         """
-        processes = [_start() for _ in range(self._count)]
+        # For the page that is written, and those that ``_take`` lets be ahead of it.
+        self._board = Board.made(2 * self._count + 1)
+        processes = [_start(self._board) for _ in range(self._count)]
         for process in processes:
             threading.Thread(target=self._lane, args=(process, pages), daemon=True).start()
         try:
             while (result := self._next()) is not None:
                 if isinstance(result, BaseException):
                     raise result
-                yield result
+                taken, made = result
+                yield taken, self._with_lines(made)
+                self._give_back(made.slot)
         finally:
             with self._changed:
                 self._stopped = True
@@ -141,6 +150,16 @@ class Lanes:
             for process in processes:
                 process.kill()
                 process.wait()
+            if self._board is not None:
+                self._board.close()
+
+    def _with_lines(self, made: Made) -> Made:
+        return replace(made, lines=self._board.read(made.placed)) if self._board and made.placed else made
+
+    def _give_back(self, slot: int | None) -> None:
+        if self._board is not None and slot is not None:
+            with self._changed:
+                self._board.give_back(slot)
 
     def _next(self) -> tuple[Taken, Made] | BaseException | None:
         with self._changed:
@@ -202,7 +221,9 @@ class Lanes:
 
     def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: Taken) -> Made:
         cut = None if taken.cut is None else text_of(taken.cut)
-        send(process.stdin, Job(taken.page.packed, taken.slice, cut))
+        with self._changed:
+            slot = self._board.take() if self._board else None
+        send(process.stdin, Job(taken.page.packed, taken.slice, cut, slot))
         while True:
             answer = receive(process.stdout)
             if isinstance(answer, Made):
@@ -230,8 +251,12 @@ class Lanes:
             self._changed.notify_all()
 
 
-def _start() -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "tap_klaviyo.lane"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+def _start(board: Board | None) -> subprocess.Popen[bytes]:
+    descriptors = [] if board is None else [board.descriptor]
+    command = [sys.executable, "-m", "tap_klaviyo.lane", *map(str, descriptors)]
+    return subprocess.Popen(  # noqa: S603 - ourselves
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors
+    )
 
 
 def send(pipe: IO[bytes] | None, message: Any) -> None:
@@ -253,10 +278,10 @@ class Remote:
     def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
         self._source = source
         self._sink = sink
-        self._seen: dict[str, Mapping[str, Any]] = {}
+        self._seen: dict[str, dict[str, Any]] = {}
 
     def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        self._seen[detail] = values
+        self._seen.setdefault(detail, {}).update(values)
 
     def known(self, detail: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         send(self._sink, Question(self.told(), detail, wanted))

@@ -16,7 +16,7 @@ _ENCODER = msgspec.json.Encoder()
 class Lines:
     """Whole lines of messages, and how many they are."""
 
-    data: bytes
+    data: bytes | memoryview
     count: int
 
 

@@ -11,7 +11,7 @@ from klaviyo_client.pages import Page
 from tap_klaviyo.compiled import compile_rows
 from tap_klaviyo.model import Detail, Resource, Table
 from tap_klaviyo.paths import sources
-from tap_klaviyo.roots import LookUp, expand, known_to_nobody, needed
+from tap_klaviyo.roots import LookUp, expand, extend, known_to_nobody, needed
 
 
 def emitted(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -39,7 +39,9 @@ class Projection:
         columns = tuple(columns)
         self.unfit: Counter[str] = Counter()
         self.keyless = 0
-        self._roots = needed(table, sources(schema, columns).values())
+        roots = needed(table, sources(schema, columns).values())
+        first = next((at for at, root in enumerate(roots) if isinstance(root, Detail)), len(roots))
+        self._before, self._after = roots[:first], roots[first:]
         self._row = compile_rows(schema, columns, self.unfit)
         key = [name for name in table.key if name in columns]
         self._compound = len(key) > 1
@@ -48,7 +50,7 @@ class Projection:
     @property
     def details(self) -> tuple[Detail, ...]:
         """The details that the columns read."""
-        return tuple(root for root in self._roots if isinstance(root, Detail))
+        return tuple(root for root in self._after if isinstance(root, Detail))
 
     def rows(
         self,
@@ -61,8 +63,18 @@ class Projection:
 
         ``given`` and ``look_up`` are as ``roots.expand`` takes them.
         """
-        made, found = self._row, expand(self._roots, resources, page, given or {}, look_up)
-        rows = [made(values, page) for values in found]
+        return self.finish(self.begin(resources, page, given or {}), page, look_up)
+
+    def begin(self, resources: Iterable[Resource], page: Page, given: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The values of all roots that come before the first detail, once for each row."""
+        return expand(self._before, resources, page, given, known_to_nobody)
+
+    def finish(
+        self, found: list[dict[str, Any]], page: Page, look_up: LookUp = known_to_nobody
+    ) -> list[dict[str, Any]]:
+        """The rows of what ``begin`` gave, or of some of it."""
+        made = self._row
+        rows = [made(values, page) for values in extend(self._after, found, page, look_up)]
         if self._key_of is None:
             return rows
         by_key: dict[Any, dict[str, Any]] = {}

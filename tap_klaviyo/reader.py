@@ -12,9 +12,9 @@ from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
 MEMORY = 45_000_000
 # Where pages are small, so many for each thread.
-DEPTH = 8
+DEPTH = 12
 # A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
-MOST_PAGES = 40
+MOST_PAGES = 60
 
 
 def no_turns() -> None:

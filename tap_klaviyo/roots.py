@@ -102,7 +102,13 @@ def expand(
         given: the values of ``parent``, ``pass`` and ``account``.
         look_up: a detail, the values so far of every row -> the detail's values by id.
     """
-    rows: list[dict[str, Any]] = [{**given, OWN: resource} for resource in resources]
+    return extend(roots, [{**given, OWN: resource} for resource in resources], page, look_up)
+
+
+def extend(
+    roots: Iterable[Root | Detail], rows: list[dict[str, Any]], page: Page, look_up: LookUp
+) -> list[dict[str, Any]]:
+    """``expand`` from values on that are there already; they are added to in place."""
     for root in roots:
         name = root.name
         if isinstance(root, Detail):

@@ -62,6 +62,23 @@ class Shaped:
     resources: Sequence[Resource]
 
 
+@dataclass(frozen=True)
+class Own:
+    """What of a page is a slice's own.
+
+    Attributes:
+        resources: all of it, with their bookmarks in ``times``.
+        kept: what of that tables are to have, with their bookmarks in ``kept_times``.
+        given: the roots that are known before any page is read.
+    """
+
+    resources: Sequence[Resource]
+    times: Sequence[str | None]
+    kept: Sequence[Resource]
+    kept_times: Sequence[str | None]
+    given: Mapping[str, Any]
+
+
 class Shaper:
     """Makes rows of a collection's pages.
 
@@ -70,6 +87,9 @@ class Shaper:
         tables: its tables that are wanted.
         account: the account itself, for columns that read it.
         without: what no table is to have; it still counts among a page's times and resources.
+
+    Attributes:
+        projections: the row functions of the tables, by name.
     """
 
     def __init__(
@@ -83,40 +103,52 @@ class Shaper:
         self._account = account
         self._without = without
         self._since = {entry.table.name: entry.since for entry in tables}
-        self._projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
+        self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
 
     @property
     def details(self) -> dict[str, Detail]:
         """The details that the tables read, by name."""
-        return {detail.name: detail for projection in self._projections.values() for detail in projection.details}
+        return {detail.name: detail for projection in self.projections.values() for detail in projection.details}
 
     def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge) -> Shaped:
         """The rows of a page of this slice; ``cut`` is as ``slices.owned`` takes it."""
+        own = self.own(page, part, cut, knowledge)
+
+        def look_up(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:
+            return knowledge.known(detail.name, wanted(detail, rows, page))
+
+        rows = {}
+        for name, projection in self.projections.items():
+            chosen = self.chosen(name, own)
+            rows[name] = projection.rows(chosen, page, own.given, look_up) if chosen else []
+        return Shaped(rows, own.times, own.resources)
+
+    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge) -> Own:
+        """What of a page is the slice's own; what all of the page says of details is told."""
         times = [self._time(resource) for resource in page.data]
         own = owned(part, times, cut)
         for detail in self.details.values():
             if detail.seen is not None:
                 knowledge.see(detail.name, detail.keep(page))
-
-        def look_up(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:
-            return knowledge.known(detail.name, wanted(detail, rows, page))
-
-        given = {PARENT: part.parent, PASS: part.constants, ACCOUNT: self._account}
         taken, times = page.data[own.start : own.stop], times[own.start : own.stop]
         kept, their_times = taken, times
         if self._without is not None:
             places = _unmarked(taken, self._without, page)
             kept, their_times = [taken[at] for at in places], [times[at] for at in places]
-        rows = {}
-        for name, projection in self._projections.items():
-            chosen = self._chosen(name, kept, their_times)
-            rows[name] = projection.rows(chosen, page, given, look_up) if chosen else []
-        return Shaped(rows, times, taken)
+        given = {PARENT: part.parent, PASS: part.constants, ACCOUNT: self._account}
+        return Own(taken, times, kept, their_times, given)
+
+    def chosen(self, table: str, own: Own) -> Sequence[Resource]:
+        """What a table is to have: a sibling that is behind has not to be waited for with old rows."""
+        since = self._since[table]
+        if since is None:
+            return own.kept
+        return [found for found, time in zip(own.kept, own.kept_times, strict=True) if time is None or time >= since]
 
     def faults(self) -> Faults:
         """What was found wrong since this was asked last."""
         found = {}
-        for name, projection in self._projections.items():
+        for name, projection in self.projections.items():
             if projection.unfit or projection.keyless:
                 found[name] = dict(projection.unfit), projection.keyless
                 projection.unfit.clear()
@@ -126,21 +158,14 @@ class Shaper:
     def add(self, faults: Faults) -> None:
         """Count what another shaper of the same tables found wrong."""
         for name, (unfit, keyless) in faults.items():
-            self._projections[name].unfit.update(unfit)
-            self._projections[name].keyless += keyless
+            self.projections[name].unfit.update(unfit)
+            self.projections[name].keyless += keyless
 
     def complaints(self) -> Iterator[str]:
         """What a user should be told of the values that were met, table by table."""
-        for name, projection in self._projections.items():
+        for name, projection in self.projections.items():
             for line in projection.complaints():
                 yield f"{name}{line}"
-
-    def _chosen(self, table: str, kept: Sequence[Resource], times: Sequence[str | None]) -> Sequence[Resource]:
-        """What of a page a table is to have: a sibling that is behind has not to be waited for with old rows."""
-        since = self._since[table]
-        if since is None:
-            return kept
-        return [found for found, time in zip(kept, times, strict=True) if time is None or time >= since]
 
     def _time(self, resource: Resource) -> str | None:
         if self._bookmark is None:

@@ -50,7 +50,7 @@ class WholeWriter(MsgSpecWriter):
     def write_message(self, message: Message) -> None:
         self.write_lines(self.format_message(message))
 
-    def write_lines(self, lines: bytes | bytearray) -> None:
+    def write_lines(self, lines: bytes | bytearray | memoryview) -> None:
         """Write lines of messages, each with its end."""
         self.writing = True
         try:
@@ -131,7 +131,7 @@ class TapKlaviyo(Tap):
         found = super().streams
         return {table.name: found[table.name] for table in TABLES if table.name in found}
 
-    def write_lines(self, lines: bytes) -> None:
+    def write_lines(self, lines: bytes | memoryview) -> None:
         """Write whole lines of messages, as the message writer writes its own."""
         self._writer.write_lines(lines)
 

@@ -19,8 +19,10 @@ from tap_support import config, discovered, select
 from klaviyo_client.pages import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import feed, lanes, schemas
+from tap_klaviyo.board import SLOT, Board
 from tap_klaviyo.frontier import Taken
 from tap_klaviyo.lanes import Broken, Lanes, Order
+from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Slice
 from tap_klaviyo.shaping import Selected, Wanted
 from tap_klaviyo.tables import COLLECTIONS, TABLES
@@ -77,8 +79,8 @@ class Noted:
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 
 
-def records(lines: bytes) -> list[dict[str, Any]]:
-    return [json.loads(line)["record"] for line in lines.splitlines()]
+def records(lines: Lines) -> list[dict[str, Any]]:
+    return [json.loads(line)["record"] for line in bytes(lines.data).splitlines()]
 
 
 def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> int:
@@ -94,18 +96,37 @@ def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> 
     return len(given)
 
 
-@pytest.mark.parametrize("count", [1, 3])
-def test_pages_come_in_order_and_know_those_before_them(count: int) -> None:
-    """Whichever process is done first: what a page says is heard before the next page asks."""
-    knowledge = Noted()
-    made = list(Lanes(order(*EVENTS), knowledge, count).shape(iter([page(number) for number in range(8)])))
-    assert [taken.slice for taken, _ in made] == [Slice()] * 8
-    rows = [records(one.lines["events"].data) for _, one in made]
-    assert [[row["id"] for row in found] for found in rows] == [[f"{n}.{at}" for at in range(3)] for n in range(8)]
-    groups = [records(one.lines["event_attribution_group_ids"].data) for _, one in made]
-    assert [[row["group_id"] for row in found] for found in groups] == [[], *([f"G{n - 1}"] for n in range(1, 8))]
-    assert knowledge.heard == [[f"{n}.{at}" for at in range(3)] for n in range(8)]
-    assert [one.times[0] for _, one in made] == [f"2026-01-01T00:0{n}:00+00:00" for n in range(8)]
+@pytest.mark.parametrize(("count", "has_board"), [(1, True), (3, True), (3, False)])
+def test_pages_come_in_order_and_know_those_before_them(
+    monkeypatch: pytest.MonkeyPatch, count: int, has_board: bool
+) -> None:
+    """Whichever process is done first, and however lines come: what a page says is heard before the next page asks."""
+    if not has_board:
+        monkeypatch.setattr(Board, "made", lambda _slots: None)
+    knowledge, rows, groups, times = Noted(), [], [], []
+    for taken, made in Lanes(order(*EVENTS), knowledge, count).shape(iter([page(number) for number in range(40)])):
+        assert taken.slice == Slice()
+        # Lines hold until the next page is asked for, so they are read here.
+        rows.append([row["id"] for row in records(made.lines["events"])])
+        groups.append([row["group_id"] for row in records(made.lines["event_attribution_group_ids"])])
+        times.append(made.times[0])
+    assert rows == [[f"{n}.{at}" for at in range(3)] for n in range(40)]
+    assert groups == [[], *([f"G{n - 1}"] for n in range(1, 40))]
+    assert knowledge.heard == rows
+    assert times == [f"2026-01-01T00:{n:02}:00+00:00" for n in range(40)]
+
+
+def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
+    """Its lines come all the same, and those of the next page are placed again."""
+    long = json.loads(page(1).page.body)
+    for event in long["data"]:
+        event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT // 2)
+    pages = [page(0), Taken(Slice(), RawPage(pack(json.dumps(long).encode()), None, 3)), page(2)]
+    found = [
+        (len(records(made.lines["events"])), bool(made.placed))
+        for _, made in Lanes(order("events"), Noted(), 1).shape(iter(pages))
+    ]
+    assert found == [(3, True), (3, False), (3, True)]
 
 
 def test_an_error_comes_after_the_good_pages_before_it() -> None:
@@ -166,7 +187,7 @@ def test_with_and_without_processes_the_messages_are_the_same(
     monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = lanes._start
-    monkeypatch.setattr(lanes, "_start", lambda: started.append(start()) or started[-1])
+    monkeypatch.setattr(lanes, "_start", lambda board: started.append(start(board)) or started[-1])
 
     def run(processes: int) -> dict[str, list[Any]]:
         settings = config(sandbox, processes=processes, concurrency=2)

@@ -106,7 +106,7 @@ def test_processes_leave_them_out_too(
     monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = lanes._start
-    monkeypatch.setattr(lanes, "_start", lambda: started.append(start()) or started[-1])
+    monkeypatch.setattr(lanes, "_start", lambda board: started.append(start(board)) or started[-1])
 
     def run(processes: int) -> list[tuple[str, dict[str, Any]]]:
         settings = config(sandbox, processes=processes, concurrency=2, exclude_pushed_events=True)

@@ -1,0 +1,116 @@
+"""Pages shaped piece by piece."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from page_support import PAGES
+
+from klaviyo_client.pages import Page, decode_page, decode_pieces
+from tap_klaviyo import schemas
+from tap_klaviyo.lines import lines_of
+from tap_klaviyo.model import Slice
+from tap_klaviyo.pieces import shape_in_pieces
+from tap_klaviyo.shaping import Selected, Shaper, Wanted
+from tap_klaviyo.tables import COLLECTIONS, TABLES
+
+URL = "http://127.0.0.1:1"
+NOW = datetime(2026, 1, 2, tzinfo=UTC)
+NAMES = ("events", "event_group_ids", "event_attribution_group_ids")
+
+
+class Heard:
+    """Knows what the page says, and of one event that it does not hold; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.asked = 0
+
+    def see(self, _detail: str, values: Mapping[str, Any]) -> None:
+        self.values |= values
+
+    def known(self, _detail: str, wanted: Wanted) -> Mapping[str, Any]:
+        self.asked += 1
+        return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
+
+
+def shaper(*names: str) -> Shaper:
+    tables = [
+        Selected(table, schemas.load(table.name), tuple(schemas.load(table.name)["properties"]))
+        for table in TABLES
+        if table.name in names
+    ]
+    return Shaper(COLLECTIONS["events"], tables)
+
+
+def event(number: int, owed_to: int | None) -> dict[str, Any]:
+    """An event about a message of its own; perhaps owed to another one."""
+    relationships = {"attributions": {"data": [{"type": "attribution", "id": f"A{owed_to}"}]}}
+    return {
+        "type": "event",
+        "id": f"E{number}",
+        "attributes": {
+            "datetime": f"2026-01-01T00:{number // 60:02}:{number % 60:02}+00:00",
+            "timestamp": "soon" if number % 7 == 3 else number,
+            "event_properties": {"$message": "M", "$group_ids": [f"G{number}", "G"]},
+        },
+        "relationships": {} if owed_to is None else relationships,
+    }
+
+
+def document(owed: list[int | None]) -> bytes:
+    included = [
+        {
+            "type": "attribution",
+            "id": f"A{number}",
+            "relationships": {"attributed-event": {"data": {"type": "event", "id": f"E{number}"}}},
+        }
+        for number in {number for number in owed if number is not None}
+    ]
+    data = [event(number, owed_to) for number, owed_to in enumerate(owed)]
+    return json.dumps({"data": data, "included": included, "links": {"next": None}}).encode()
+
+
+@given(st.lists(st.none() | st.integers(0, 40), max_size=40), st.integers(1, 50), st.none() | st.integers(0, 40))
+def test_a_page_gives_the_same_lines_whole_and_in_pieces(owed: list[int | None], size: int, cut_at: int | None) -> None:
+    """However long pieces are, whoever waits for whom, before or behind it, and wherever the slice was given up."""
+    body, part = document(owed), Slice()
+    cut = None if cut_at is None else f"2026-01-01T00:00:{cut_at:02}+00:00"
+    whole = shaper(*NAMES)
+    shaped = whole.shape(decode_page(body, URL), part, cut, Heard())
+    cutter, knowledge = shaper(*NAMES), Heard()
+    lines, times = shape_in_pieces(cutter, decode_pieces(body, size), part, cut, knowledge, NOW)
+    assert lines == lines_of(shaped.rows, NOW)
+    assert times == list(shaped.times)
+    assert cutter.faults() == whole.faults()
+    assert knowledge.asked <= 1
+
+
+@pytest.mark.parametrize("name", ["event", "events", "profiles"])
+def test_pieces_hold_what_the_page_holds(name: str) -> None:
+    """Resources in order, and all that is included in each piece."""
+    body = (PAGES / f"{name}.json").read_bytes()
+    document = json.loads(body)
+    if not isinstance(document["data"], list):
+        with pytest.raises(ValueError, match="no list of data"):
+            list(decode_pieces(body, 1))
+        return
+    whole = decode_page(body, document["links"]["self"].partition("/api")[0])
+    for size in (1, 2, 1000):
+        pieces = list(decode_pieces(body, size))
+        assert [row for piece in pieces for row in piece.data] == list(whole.data)
+        assert all(len(piece.data) <= size and piece.included == whole.included for piece in pieces)
+
+
+def test_a_resource_that_cannot_be_read_is_an_error() -> None:
+    """Whoever reads it may then ask the patient decoder."""
+    pieces = decode_pieces(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
+    assert next(pieces) == Page([{"id": "1"}])
+    with pytest.raises(ValueError, match="a resource cannot be read"):
+        next(pieces)
