@@ -32,7 +32,7 @@ class Patience:
     """How long a call may go on trying.
 
     Attributes:
-        attempts: requests that one call may send.
+        attempts: requests that one call may send in vain; those that are answered with 429 do not count.
         seconds: time after which no further attempt is begun.
         longest_wait: cap on a single wait, also on one that Klaviyo asks for.
     """
@@ -220,15 +220,17 @@ class KlaviyoClient:
 
     def _retrying(self, attempt: Callable[[], T], *, repeatable: bool) -> T:
         """The one retry place."""
-        attempts = backoff.on_exception(
-            self._waits,
-            errors.Unavailable,
-            max_tries=self.patience.attempts,
-            max_time=self.patience.seconds,
-            giveup=lambda fault: not repeatable and getattr(fault, "perhaps_done", True),
-            jitter=None,
-            logger=None,
-        )
+        began, faults = self.clock.monotonic(), 0
+
+        def is_enough(fault: errors.Unavailable) -> bool:
+            nonlocal faults
+            # A 429 is no fault: others are spending too, and only time tells whether they ever stop.
+            faults += not isinstance(fault, errors.Throttled)
+            is_lost = not repeatable and getattr(fault, "perhaps_done", True)
+            late = self.clock.monotonic() - began >= self.patience.seconds
+            return is_lost or late or faults >= self.patience.attempts
+
+        attempts = backoff.on_exception(self._waits, errors.Unavailable, giveup=is_enough, jitter=None, logger=None)
         result: T = attempts(attempt)()
         return result
 
