@@ -177,12 +177,6 @@ def test_groups_have_their_members_in_order(account, call, kind):
     assert len(later) == sum(when > joined[99][0] for when, _ in joined)
 
 
-def test_writes_are_refused(call):
-    """A procedural account cannot be changed, and says so with a 403."""
-    body = {"data": {"type": "profile", "attributes": {"email": "new@example.com"}}}
-    assert problem(call.post("profile-import", body))[:2] == (403, "permission_denied")
-
-
 def test_a_second_may_hold_hundreds_of_events(huge):
     """In the account of a hundred million some seconds hold 800 events, and a cursor finds its way through them."""
     keys = huge.events.ordered("datetime")
@@ -205,8 +199,8 @@ def test_the_same_seed_gives_the_same_rows(huge):
 
 
 def test_a_hundred_million_events_start_at_once_and_take_no_memory():
-    """The command is ready in under five seconds, and pages from all over the account leave it small."""
-    command = [sys.executable, "-m", "klaviyo_sandbox", "--procedural", "--port", "0", "--no-limits"]
+    """The command is ready in under five seconds without being told how, and pages from all over the account leave it small."""
+    command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--no-limits"]
     began = time.monotonic()
     with subprocess.Popen(
         [*command, "--events", "100_000_000", "--profiles", "1_000_000"], stdout=subprocess.PIPE, text=True
