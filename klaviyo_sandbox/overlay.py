@@ -70,9 +70,7 @@ class Merged(Sequence[SortKey]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self[at] for at in range(*place.indices(len(self)))]
-        if place not in range(-len(self), len(self)):
-            raise IndexError(place)
-        place %= len(self)
+        place = range(len(self))[place]
         found = self.stretch(place)
         if found.below is None:
             return self._added[self._added_before(place)][1]

@@ -219,4 +219,4 @@ class _Keys(Sequence[SortKey]):
     def __getitem__(self, place: Any) -> Any:
         if isinstance(place, slice):
             return [self._key(at) for at in range(*place.indices(self._count))]
-        return self._key(place)
+        return self._key(range(self._count)[place])

@@ -218,7 +218,7 @@ def test_events_of_the_past_take_their_place(account, call):
     found = [(row["attributes"]["datetime"], row["id"]) for row in rows]
     assert found == sorted(found, reverse=True)
     assert len(found) == len(set(found)) == 6001
-    mine = [row for row in rows if row["attributes"]["event_properties"].get("$event_id") == "mine"]
+    mine = [row for row in rows if (row["attributes"]["event_properties"] or {}).get("$event_id") == "mine"]
     assert [row["attributes"]["datetime"] for row in mine] == [when]
     shown = [one for page_ in pages for one in page_["included"] if one["id"] == person]
     assert {one["attributes"]["first_name"] for one in shown} == {"Changed"}
