@@ -34,20 +34,30 @@ class Merged(Sequence[SortKey]):
         self._holes: list[int] = []
         # With each key the place below that it stands before.
         self._added: list[tuple[int, SortKey]] = []
+        # A search looks at many places, most of them within one stretch.
+        self._latest = Stretch(0, 0, None)
 
     def leave_out(self, key: SortKey) -> None:
         """Skip a key of the sequence below, which was not skipped before."""
+        self._latest = Stretch(0, 0, None)
         bisect.insort(self._holes, bisect.bisect_left(self._below, key))
 
     def add(self, key: SortKey) -> None:
+        self._latest = Stretch(0, 0, None)
         bisect.insort(self._added, (bisect.bisect_left(self._below, key), key))
 
     def remove(self, key: SortKey) -> None:
         """Take back a key that was added."""
+        self._latest = Stretch(0, 0, None)
         del self._added[bisect.bisect_left(self._added, key, key=_key_of)]
 
     def stretch(self, place: int) -> Stretch:
         """What is around a place that exists."""
+        if not self._latest.start <= place < self._latest.stop:
+            self._latest = self._found(place)
+        return self._latest
+
+    def _found(self, place: int) -> Stretch:
         number = self._added_before(place)
         following = self._place(number) if number < len(self._added) else len(self)
         if following == place:

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_sandbox.filters import Clause, moment
+from klaviyo_sandbox.keys import EventKey, event_key
 
 if TYPE_CHECKING:
     from klaviyo_sandbox.printing import Printer
@@ -25,8 +26,6 @@ ANONYMOUS = "anonymous_id"
 ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
-
-EventKey = tuple[str, str, str]
 
 
 def values_at(row: Row, path: str) -> list[Any]:
@@ -177,7 +176,7 @@ class Store:
             ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
             ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
-        pending_consents: what waits for its double opt-in, by ``pending_id``.
+        pending_consents: what waits for its double opt-in, by ``keys.pending_id``.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
         identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id, for the profiles
@@ -284,17 +283,6 @@ class Store:
         """Ids of the lists or segments (``kind``) that a profile is in."""
         members = self.list_members if kind == "list" else self.segment_members
         return [group_id for group_id, table in members.items() if profile_id in table]
-
-
-def pending_id(list_id: str | None, email: str) -> str:
-    """What a consent is known by until it is confirmed."""
-    return f"{list_id or ''}/{email.lower()}"
-
-
-def event_key(row: Row) -> EventKey:
-    """What no two events have in common: profile, metric and unique id, or the second where there is none."""
-    unique_id = row.get("unique_id") or (row["event_properties"] or {}).get("$event_id") or row["timestamp"]
-    return row["profile_id"], row["metric_id"], str(unique_id)
 
 
 def _nothing() -> None:

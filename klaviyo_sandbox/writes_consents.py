@@ -12,7 +12,8 @@ from klaviyo_sandbox.consent_rules import NEEDS, Wanted, row_problem, wanted
 from klaviyo_sandbox.consents import Consent
 from klaviyo_sandbox.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.filters import moment, parse_datetime
-from klaviyo_sandbox.store import ANONYMOUS, Row, Store, pending_id
+from klaviyo_sandbox.keys import pending_id
+from klaviyo_sandbox.store import ANONYMOUS, Row, Store
 
 _ROWS = "/data/attributes/profiles/data"
 _EMAIL = ("email", "marketing")

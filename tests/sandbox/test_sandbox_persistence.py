@@ -229,7 +229,7 @@ def test_what_is_no_account_is_refused_and_left_alone(tmp_path):
 
 
 def test_an_account_that_would_come_out_otherwise_is_refused(tmp_path):
-    """What was written belongs to the account it was written to, also when a later version makes another of the seed."""
+    """What was written belongs to the account it was written to, when a later version makes another of the seed."""
     with served(data=tmp_path, **SMALL):
         pass
     with contextlib.closing(sqlite3.connect(tmp_path / FILE)) as database, database:

@@ -199,7 +199,7 @@ def test_the_same_seed_gives_the_same_rows(huge):
 
 
 def test_a_hundred_million_events_start_at_once_and_take_no_memory():
-    """The command is ready in under five seconds without being told how, and pages from all over the account leave it small."""
+    """The command is ready in under five seconds, unasked, and pages from all over the account leave it small."""
     command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--no-limits"]
     began = time.monotonic()
     with subprocess.Popen(
