@@ -14,10 +14,13 @@ import pytest
 import requests
 from support.calls import KEY, REVISION, Caller, problem
 
+from klaviyo_sandbox.__main__ import parser
 from klaviyo_sandbox.account import END, START
-from klaviyo_sandbox.procedural_account import build_procedural
+from klaviyo_sandbox.procedural_account import LARGE, build_procedural
 from klaviyo_sandbox.procedural_ids import event_id, event_number, number_in_profile_id, profile_id
+from klaviyo_sandbox.store import Store
 from klaviyo_sandbox.timelines import Timeline
+from klaviyo_sandbox.virtual import VirtualTable
 
 EVENTS, PROFILES = 30_000, 5000
 ALL = {"include": "attributions,metric,profile"}
@@ -215,6 +218,18 @@ def test_a_hundred_million_events_start_at_once_and_take_no_memory():
             assert len(page["data"]) == 1000
         assert psutil.Process(process.pid).memory_info().rss < 300e6
         process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("profiles", "asked", "virtual"),
+    [(LARGE - 7, None, False), (LARGE - 6, None, True), (3, True, True), (LARGE - 6, False, False)],
+)
+def test_an_account_is_procedural_when_it_is_large(make_sandbox, monkeypatch, profiles, asked, virtual):
+    """Profiles and events together decide, unless the caller does; the help names the number."""
+    monkeypatch.setattr("klaviyo_sandbox.server.build", lambda *_: Store(time.time))
+    account = make_sandbox(profiles=profiles, events=7, procedural=asked)
+    assert isinstance(account.store.profiles, VirtualTable) is virtual
+    assert f"above {LARGE} rows" in " ".join(parser().format_help().split())
 
 
 @pytest.mark.parametrize("number", [0, 1, 1295, 1296, 99_999_999, 36**7 - 1])
