@@ -222,7 +222,7 @@ class KlaviyoClient:
         """The one retry place."""
         began, faults = self.clock.monotonic(), 0
 
-        def is_enough(fault: errors.Unavailable) -> bool:
+        def is_enough(fault: Exception) -> bool:
             nonlocal faults
             # A 429 is no fault: others are spending too, and only time tells whether they ever stop.
             faults += not isinstance(fault, errors.Throttled)

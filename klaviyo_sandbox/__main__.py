@@ -8,14 +8,21 @@ import signal
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
 from types import FrameType
 
 _AT_SCALE = """\
 at scale:
-  klaviyo-sandbox --procedural --profiles 1_000_000 --events 100_000_000
-    starts in about a second and stores nothing: every row follows from its number and the seed. Two years of events
-    with days and nights, quiet weeks, and seconds that hundreds of them share; lists and segments to match; the rest
-    of the account is the small seeded one. Writes are refused.
+  klaviyo-sandbox --profiles 1_000_000 --events 100_000_000
+    starts in about a second: every row follows from its number and the seed. Two years of events with days and
+    nights, quiet weeks, and seconds that hundreds of them share; lists and segments to match; the rest of the account
+    is the small seeded one. What is written lies over it. It cannot be searched by what takes a look at every row.
+
+to go on later:
+  klaviyo-sandbox --data DIR
+    keeps what is written in DIR, before it is answered; started again with DIR, also after a kill, the account is as
+    it was. DIR belongs to one account: its seed, numbers and kind are known from there, and no others are taken.
 """
 _MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install 'singer-klaviyo[sandbox]'"
 
@@ -51,13 +58,16 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     options.add_argument("--port", type=_count, default=8765, help="0 takes any free port (default: %(default)s)")
-    options.add_argument("--seed", type=int, default=1, help="the same seed gives the same account")
-    options.add_argument("--profiles", type=_count, default=2000, help="profiles in the account (default: %(default)s)")
-    options.add_argument("--events", type=_count, default=20_000, help="events in the account (default: %(default)s)")
+    options.add_argument("--seed", type=int, help="the same seed gives the same account (default: 1)")
+    options.add_argument("--profiles", type=_count, help="profiles in the account (default: 2000)")
+    options.add_argument("--events", type=_count, help="events in the account (default: 20000)")
     options.add_argument(
         "--procedural",
-        action="store_true",
-        help="make rows when they are asked for: an account of any size, at once, for reading only",
+        action=argparse.BooleanOptionalAction,
+        help="make rows when they are asked for: an account of any size, at once (default: above 100000 rows)",
+    )
+    options.add_argument(
+        "--data", type=Path, metavar="DIR", help="keep what is written in this directory (default: keep nothing)"
     )
     options.add_argument("--key", help="the one private key that opens the account (default: any that begins with pk_)")
     options.add_argument(
@@ -109,6 +119,17 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
     )
 
 
+def _fill_in(options: argparse.Namespace) -> None:
+    """What was not said of the account: as it is kept, or else as usual."""
+    from klaviyo_sandbox.persistence import made_in
+
+    kept = made_in(options.data) if options.data is not None else None
+    usual = {"seed": 1, "profiles": 2000, "events": 20_000} if kept is None else asdict(kept)
+    for name, value in usual.items():
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+
+
 def _leave(_signum: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
@@ -117,6 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Gives 2 when it cannot start."""
     options = parser().parse_args(arguments)
     try:
+        from klaviyo_sandbox.persistence import DataRefused
         from klaviyo_sandbox.quotas import Budget
         from klaviyo_sandbox.server import PortTaken, serve
     except ModuleNotFoundError as missing:
@@ -127,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _leave)
     try:
+        _fill_in(options)
         with serve(
             profiles=options.profiles,
             events=options.events,
@@ -138,6 +161,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             limits=not options.no_limits,
             latency=options.latency,
             procedural=options.procedural,
+            data=options.data,
             include_limit=Budget(*options.include_limit) if options.include_limit else None,
             faults=options.faults,
             repeats=options.repeats,
@@ -154,7 +178,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 flush=True,
             )
             threading.Event().wait()
-    except (PortTaken, ValueError) as problem:
+    except (PortTaken, DataRefused, ValueError) as problem:
         print(f"klaviyo-sandbox: {problem}", file=sys.stderr)
         return 2
     return 0

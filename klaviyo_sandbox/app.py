@@ -200,17 +200,21 @@ class Sandbox:
     def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> bodies.Answer:
         collections.check_query(request)
         with self._store.lock:
-            jobs.settle(self._store)
-            if request.operation.body is None:
-                return bodies.Answer(200, collections.read(self._store, request))
-            if self._store.read_only:
-                raise errors.read_only()
-            request = replace(request, body=_decoded(headers, body))
             try:
-                bodies.check_body(request, self._facts.schemas)
-                return replace(actions.write(self._store, request), items=bodies.items_of(request.body))
-            except errors.Refusal as refusal:
-                raise bodies.told(refusal, self._store.pointers) from None
+                jobs.settle(self._store)
+                if request.operation.body is None:
+                    return bodies.Answer(200, collections.read(self._store, request))
+                return self._written(replace(request, body=_decoded(headers, body)))
+            finally:
+                # Before anybody is told of it; reads carry out jobs, too.
+                self._store.keep()
+
+    def _written(self, request: Request) -> bodies.Answer:
+        try:
+            bodies.check_body(request, self._facts.schemas)
+            return replace(actions.write(self._store, request), items=bodies.items_of(request.body))
+        except errors.Refusal as refusal:
+            raise bodies.told(refusal, self._store.pointers) from None
 
 
 def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budget]:

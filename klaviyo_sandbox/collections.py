@@ -124,10 +124,11 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
 
 def _narrowed(store: Store, spec: Read, table: Table, clauses: Sequence[Clause]) -> Table:
     """The rows that can be meant, where the filter says which people: the account is not looked through for them."""
-    if spec.kind != "profile" or type(store.profiles) is not Table or type(table) is not Table:
+    if spec.kind != "profile":
         return table
     for clause in clauses:
-        if clause.field in ("id", *IDENTIFIERS) and clause.operator in ("equals", "any"):
+        findable = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.can_find(clause.field))
+        if findable and clause.operator in ("equals", "any"):
             values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
             named = values if clause.field == "id" else store.profiles.having(clause.field, values)
             return Table(table.rows[row_id] for row_id in dict.fromkeys(named) if row_id in table)

@@ -77,12 +77,6 @@ def forbidden(missing: Iterable[str]) -> Refusal:
     return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
 
 
-def read_only() -> Refusal:
-    title = "You do not have permission to perform this action."
-    detail = "A procedural account is for reading: nothing in it can be changed."
-    return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
-
-
 def wrong_method(method: str) -> Refusal:
     detail = f'Method "{method}" not allowed.'
     return Refusal([Problem(405, "method_not_allowed", detail, detail, {"pointer": "/data/"})])

@@ -38,7 +38,7 @@ def table(store: Store, kind: str) -> Table:
 
 def accept_import(store: Store, resources: Sequence[Mapping[str, Any]], list_ids: Sequence[str]) -> Row:
     """Take in a bulk import; the row to show."""
-    details = {"resources": tuple(resources), "list_ids": tuple(list_ids), "failures": Table()}
+    details = {"resources": tuple(resources), "list_ids": tuple(list_ids), "failures": ()}
     return view(store, _accept(store, IMPORT, len(resources), details))
 
 
@@ -85,12 +85,12 @@ def settle(store: Store) -> None:
 
 
 def _import(store: Store, job: Row) -> Mapping[str, Any]:
-    failures = Table()
+    failures = []
     for resource in job["resources"]:
         try:
             written = profiles.upsert(store, resource, keep_on_null=True)
         except Refusal as refusal:
-            failures.put(_import_error(refusal.problems[0], resource))
+            failures.append(_import_error(refusal.problems[0], resource))
             continue
         for list_id in job["list_ids"]:
             store.join(list_id, written.row["id"])
@@ -149,8 +149,7 @@ def errors_of(store: Store, params: Mapping[str, str]) -> Table:
     job = store.jobs.get(params["id"])
     if job is None:
         raise not_found(f"A profile bulk import job with id {params['id']} does not exist.")
-    failures: Table = job["failures"]
-    return failures
+    return Table(job["failures"])
 
 
 def _import_error(problem: Problem, resource: Mapping[str, Any]) -> Row:

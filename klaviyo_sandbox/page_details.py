@@ -100,7 +100,7 @@ def _job(store: Store, row: Row) -> View:
     }
     blocks: list[Block] = [Facts("About", facts)]
     if "failures" in row:
-        failures = list(row["failures"].rows.values())
+        failures = row["failures"]
         rows = [
             (one["code"], one["detail"], str(page_tables.known_as({"id": "", **one["original_payload"]})))
             for one in failures[: page_tables.PAGE]

@@ -42,7 +42,7 @@ def overview(sandbox: Sandbox) -> View:
         return View(
             account["contact_information"]["organization_name"],
             blocks,
-            f"Account {account['id']}, {'for reading only, ' if store.read_only else ''}times in UTC",
+            f"Account {account['id']}, times in UTC",
             tiles=_totals(store),
             live=(
                 page_live.budgets(sandbox.quotas),
@@ -62,9 +62,7 @@ def profiles(sandbox: Sandbox, query: Mapping[str, str]) -> View:
             ids += [found for name in IDENTIFIERS if (found := store.identified_by(name, wanted))]
             rows = [row for found in dict.fromkeys(ids) if (row := store.profiles.get(found)) is not None]
             table = page_tables.profiles(rows, "Profiles found")
-            note = "A procedural account knows profiles by their id only." if store.read_only else ""
-            subtitle = f"{len(rows)} identified by “{wanted}”. {note}"
-            return View("Profiles", [table], subtitle, [_HOME], search=wanted)
+            return View("Profiles", [table], f"{len(rows)} identified by “{wanted}”.", [_HOME], search=wanted)
         rows = page_tables.newest(store.profiles, "updated", page_tables.PAGE, start)
         table = page_tables.profiles(rows, "Latest changed first")
         blocks: list[Block] = [table, pager("/profiles", start, len(store.profiles))]

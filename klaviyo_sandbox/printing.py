@@ -31,11 +31,17 @@ class Printer:
         self._store = store
         self._shapes: dict[Shape, dict[tuple[object, object], Stencil]] = {}
 
-    def can_print(self, documents: Documents, rows: Sequence[Row]) -> bool:
+    def can_print(self, documents: Documents, rows: Sequence[Any]) -> bool:
         """Are these rows cast, and is nothing included that only the ordinary way knows?"""
-        if not rows or not isinstance(rows[0], Cast):
+        if not rows or not all(isinstance(row, Cast) for row in rows):
             return False
-        return not documents.include or (isinstance(rows[0], EventCast) and documents.include <= _INCLUDES)
+        if not documents.include:
+            return True
+        if not isinstance(rows[0], EventCast) or not documents.include <= _INCLUDES:
+            return False
+        # An event knows its person as they were before anything was written.
+        changed = self._store.profiles.hidden if "profile" in documents.include else ()
+        return not changed or not any(row.person.own[0].decode() in changed for row in rows)
 
     def page(
         self, documents: Documents, kind: str, rows: Sequence[Any], path: str, before: str | None, after: str | None

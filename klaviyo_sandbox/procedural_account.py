@@ -1,8 +1,8 @@
 """An account of any size that is there at once: its profiles, events and memberships follow from the seed and a number.
 
-Everything else (campaigns, flows, tags, metrics ...) is that of the seeded account. It is for reading. Rows are found
-by id, by the fields that they can be sorted by, and events by ``metric_id``; any other search is a 400, for it takes
-a look at every row.
+Everything else (campaigns, flows, tags, metrics ...) is that of the seeded account. What is written lies over it. Rows
+are found by id, by the fields that they can be sorted by, profiles by their identifiers, and events by ``metric_id``;
+any other search is a 400, for it takes a look at every row.
 """
 
 from __future__ import annotations
@@ -22,13 +22,14 @@ from klaviyo_sandbox.virtual import Order, VirtualTable
 _LARGE = 10
 _SMALL = (5000, 800, 120)
 _JOIN_LAG = 60
+# A seeded account of so many rows takes some seconds and some hundred megabytes.
+LARGE = 100_000
 
 
 def build_procedural(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
     """The account that belongs to a seed. Without profiles it has no events."""
     store, numbers = Store(clock), numbers_of(seed)
     mailings = furnish(store, numbers, ())
-    store.read_only = True
     profiles = ProceduralProfiles(numbers("procedural profiles"), profile_count, START, END, list(store.lists.rows))
     store.profiles = profiles.table()
     store.list_members = _groups(profiles, list(store.lists.rows), 0)

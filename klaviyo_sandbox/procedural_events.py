@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import random
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -33,6 +34,7 @@ _ERA = 30 * 86_400
 # Chunks that are kept, and crowds: the pages of a hundred concurrent windows overlap in them. About 40 MB.
 _KEPT = 192
 _SEND_LAG = 900
+_SECOND = re.compile(r"(?<!\d)\d{10}(?!\d)")
 _ATTRIBUTION_WINDOW = 5 * 86_400
 _ATTRIBUTED = 0.6
 # A random UUID (version 4).
@@ -110,7 +112,14 @@ class ProceduralEvents:
         by_time = Order(lambda number: (text_of(self._timeline.at(number)), self.id(number)), lambda place: place)
         by_id = Order(lambda number: (self.id(number), self.id(number)), lambda place: place)
         orders = {"id": by_id, "datetime": by_time}
-        return VirtualTable(self._count, self.cast, self.find, orders, scanned=("metric_id", "datetime"))
+        return VirtualTable(
+            self._count, self.cast, self.find, orders, ("metric_id", "datetime"), {"unique_id": self._at_seconds}
+        )
+
+    def _at_seconds(self, unique_id: str) -> Iterator[int]:
+        """Events of the seconds that a unique id names: every one that is made here names its own."""
+        for second in map(int, _SECOND.findall(unique_id)):
+            yield from range(self._timeline.before(second), self._timeline.before(second + 1))
 
     def attributions(self) -> Mapping[str, tuple[Row, ...]]:
         """What events are attributed to, by their id."""

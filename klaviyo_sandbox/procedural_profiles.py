@@ -7,6 +7,7 @@ import functools
 import json
 import math
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -21,6 +22,8 @@ from klaviyo_sandbox.timelines import Timeline
 from klaviyo_sandbox.virtual import Order, VirtualTable
 
 _MOULDS = 256
+# The marks are in e-mail addresses and external ids with at least six digits.
+_NUMBER = re.compile(r"[0-9]{6,18}")
 _NAMES = ("id", "number", "created", "updated")
 # Every profile was last touched so long after another one of its block was made: hence after itself, too.
 _LAG = 73 * 86_400
@@ -91,7 +94,8 @@ class ProceduralProfiles:
         by_number = Order(lambda number: (text_of(self.created(number)), self.id(number)), _same)
         by_id = Order(lambda number: (self.id(number), self.id(number)), _same)
         orders = {"created": by_number, "id": by_id, "updated": Order(self._updated_key, self._updated_number)}
-        return VirtualTable(len(self), self.cast, self.find, orders, scanned=("created", "updated"))
+        finders = {"email": _named, "external_id": _named, "phone_number": _nobody}
+        return VirtualTable(len(self), self.cast, self.find, orders, ("created", "updated"), finders)
 
     def _block(self, number: int) -> _Block:
         return self._blocks[bisect.bisect_right(self._block_starts, number) - 1]
@@ -129,6 +133,16 @@ class _Block:
     def number(self, rank: int) -> int:
         size = self.high - self.low
         return self.low + (rank - self.low) * pow(self._factor, -1, size) % size
+
+
+def _named(value: str) -> Sequence[int]:
+    """The only number that an address or external id can belong to."""
+    found = _NUMBER.search(value)
+    return (int(found[0]),) if found else ()
+
+
+def _nobody(_: str) -> Sequence[int]:
+    return ()
 
 
 def _same(place: int) -> int:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 
 import uvicorn
 
@@ -15,7 +16,8 @@ from klaviyo_sandbox import faults as faulty
 from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.page_app import Front
-from klaviyo_sandbox.procedural_account import build_procedural
+from klaviyo_sandbox.persistence import Kept, Made
+from klaviyo_sandbox.procedural_account import LARGE, build_procedural
 from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Store
@@ -68,8 +70,9 @@ def serve(
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
-    procedural: bool = False,
+    procedural: bool | None = None,
     include_limit: Budget | None = None,
+    data: Path | None = None,
 ) -> Iterator[RunningSandbox]:
     """Serve a seeded account until the block ends.
 
@@ -91,12 +94,15 @@ def serve(
         faults: how often requests meet which fault, as ``faults.parse`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
-        procedural: work rows out when they are asked for instead of making them first: an account of any size, for
-            reading only, and another one than the seed gives otherwise.
+        procedural: work rows out when they are asked for instead of making them first: an account of any size, and
+            another one than the seed gives otherwise. None: when there are more than ``procedural_account.LARGE``.
         include_limit: a budget that requests with ``include`` or ``additional-fields`` share beside their own; no
             header tells of it.
+        data: directory that keeps what is written to the account, and gives it back to the next one that is served
+            from there; None keeps nothing.
 
     Raises:
+        DataRefused: ``data`` holds another account or something else, or is in use.
         PortTaken: the port cannot be listened on.
         ValueError: a scope is unknown, ``faults`` cannot be read, or another argument is none of its values.
     """
@@ -106,8 +112,9 @@ def serve(
     wanted = faulty.parse(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     listener = _listen(host, port)
-    with contextlib.closing(listener):
-        store = (build_procedural if procedural else build)(seed, profiles, events, clock)
+    with contextlib.closing(listener), contextlib.ExitStack() as running:
+        kind = profiles + events > LARGE if procedural is None else procedural
+        store = running.enter_context(_account(Made(seed, profiles, events, kind), clock, data))
         store.job_seconds, store.job_end = job_seconds, job_end
         store.repeats, store.pointers = repeats, pointers
         quotas = Quotas(clock) if limits else None
@@ -125,6 +132,23 @@ def serve(
         with _running(Front(app, sandbox), listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")
+
+
+@contextlib.contextmanager
+def _account(made: Made, clock: Callable[[], float], data: Path | None) -> Iterator[Store]:
+    """The account, with what was written to it before, which is kept."""
+    build_one = build_procedural if made.procedural else build
+    if data is None:
+        yield build_one(made.seed, made.profiles, made.events, clock)
+        return
+    # Before the account is made, for that may take long.
+    with contextlib.closing(Kept(data, made)) as kept:
+        store = build_one(made.seed, made.profiles, made.events, clock)
+        kept.restore(store)
+        yield store
+        with store.lock:
+            # Tests change the account without a request.
+            store.keep()
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

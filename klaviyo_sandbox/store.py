@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_sandbox.filters import Clause, moment
+from klaviyo_sandbox.keys import EventKey, event_key
 
 if TYPE_CHECKING:
     from klaviyo_sandbox.printing import Printer
@@ -24,8 +26,6 @@ ANONYMOUS = "anonymous_id"
 ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
-
-EventKey = tuple[str, str, str]
 
 
 def values_at(row: Row, path: str) -> list[Any]:
@@ -45,6 +45,9 @@ class Table:
     So are the ids of rows by the value of every field that they were looked for by.
 
     Rows are never changed in place: a change puts a new row, so a reader may hold on to the old one.
+
+    Attributes:
+        changed: ids of the rows that were put or dropped, the latest last; None while nobody wants to know.
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
@@ -52,12 +55,18 @@ class Table:
         self.rows: Mapping[str, Row] = self._held
         self._orders: dict[str, list[SortKey]] = {}
         self._holders: dict[str, dict[Any, dict[str, None]]] = {}
+        self.changed: dict[str, None] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __contains__(self, row_id: object) -> bool:
         return row_id in self.rows
+
+    @property
+    def kept(self) -> Mapping[str, Row]:
+        """The rows that lie in memory; here all of them."""
+        return self.rows
 
     def get(self, row_id: str) -> Row | None:
         return self.rows.get(row_id)
@@ -71,6 +80,7 @@ class Table:
         for field, holders in self._holders.items():
             for value in values_at(row, field):
                 holders.setdefault(value, {})[row["id"]] = None
+        self._note(row["id"])
 
     def drop(self, row_id: str) -> None:
         """Remove a row; none of that id is no error."""
@@ -84,6 +94,25 @@ class Table:
                 holders[value].pop(row_id, None)
                 if not holders[value]:
                     del holders[value]
+        self._note(row_id)
+
+    def _note(self, row_id: str) -> None:
+        if self.changed is not None:
+            self.changed.pop(row_id, None)
+            self.changed[row_id] = None
+
+    @property
+    def hidden(self) -> Collection[str]:
+        """Ids of the rows that did not lie in memory before they were replaced or dropped."""
+        return ()
+
+    def likely(self, field: str, value: str) -> Iterable[Row]:  # noqa: ARG002 - a table's signature
+        """Rows that do not lie in memory and may have a value in a field that says who or what they are."""
+        return ()
+
+    def can_find(self, field: str) -> bool:  # noqa: ARG002 - a table's signature
+        """Does ``having`` answer for this field?"""
+        return True
 
     def having(self, field: str, values: Iterable[Any]) -> Iterator[str]:
         """Ids of the rows whose field has one of the values, each once for every value."""
@@ -102,8 +131,8 @@ class Table:
             self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
         return self._orders[field]
 
-    def placed(self, field: str, places: Iterable[int]) -> Iterator[Row]:
-        """The rows at places of ``ordered(field)``, one by one."""
+    def placed(self, field: str, places: range) -> Iterator[Row]:
+        """The rows at places of ``ordered(field)``, which go up or down by one, one by one."""
         keys = self.ordered(field)
         return (self.rows[keys[place][1]] for place in places)
 
@@ -112,6 +141,13 @@ class Table:
 
         Raises:
             Refusal: 400 that names the field.
+        """
+
+    def check_walk(self) -> None:
+        """Refuse to go through all rows for one write, where they are too many; here they never are.
+
+        Raises:
+            Refusal: 400.
         """
 
 
@@ -133,17 +169,18 @@ class Store:
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
-        read_only: whether every write is refused.
+        keep: makes everything that was changed last, where the account is kept at all.
         printer: what turns pages into bytes quickly, where there is such a thing.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
             ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
             ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
-        pending_consents: (list id or "", e-mail address) -> the row that waits for its double opt-in.
+        pending_consents: what waits for its double opt-in, by ``keys.pending_id``.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
-        identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id.
+        identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id, for the profiles
+            that lie in memory.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -156,7 +193,7 @@ class Store:
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0
         self.sms_prefixes: tuple[str, ...] = ("+",)
-        self.read_only = False
+        self.keep: Callable[[], None] = _nothing
         self.printer: Printer | None = None
         self.accounts = Table()
         self.profiles = Table()
@@ -175,7 +212,7 @@ class Store:
         self.jobs = Table()
         self.suppress_jobs = Table()
         self.unsuppress_jobs = Table()
-        self.pending_consents: dict[tuple[str, str], Row] = {}
+        self.pending_consents = Table()
         self.list_members: dict[str, Table] = {}
         self.segment_members: dict[str, Table] = {}
         self.attributions: Mapping[str, tuple[Row, ...]] = {}
@@ -213,11 +250,15 @@ class Store:
         if name == "id":
             return [value] if value in self.profiles else []
         wanted = (name, _folded(name, value))
-        return [row["id"] for row in self.profiles.rows.values() if wanted in _identities(row)]
+        rows = itertools.chain(self.profiles.kept.values(), self.profiles.likely(*wanted))
+        return [row["id"] for row in rows if wanted in _identities(row)]
 
     def identified_by(self, name: str, value: str) -> str | None:
         """Id of the profile that has this identifier; e-mail addresses are compared without case."""
-        return self.identifiers[name].get(_folded(name, value))
+        wanted = (name, _folded(name, value))
+        return self.identifiers[name].get(wanted[1]) or next(
+            (row["id"] for row in self.profiles.likely(*wanted) if wanted in _identities(row)), None
+        )
 
     def join(self, list_id: str, profile_id: str) -> None:
         """Put a profile on a list; one that is on it keeps its place."""
@@ -235,8 +276,8 @@ class Store:
         """Is there an event of this profile and metric with this unique id?"""
         if self._event_keys is None:
             # Most accounts are only read: this is made when the first event is written.
-            self._event_keys = {event_key(row): row["id"] for row in self.events.rows.values()}
-        return key in self._event_keys
+            self._event_keys = {event_key(row): row["id"] for row in self.events.kept.values()}
+        return key in self._event_keys or any(event_key(row) == key for row in self.events.likely("unique_id", key[2]))
 
     def groups_of(self, kind: str, profile_id: str) -> list[str]:
         """Ids of the lists or segments (``kind``) that a profile is in."""
@@ -244,10 +285,8 @@ class Store:
         return [group_id for group_id, table in members.items() if profile_id in table]
 
 
-def event_key(row: Row) -> EventKey:
-    """What no two events have in common: profile, metric and unique id, or the second where there is none."""
-    unique_id = row.get("unique_id") or (row["event_properties"] or {}).get("$event_id") or row["timestamp"]
-    return row["profile_id"], row["metric_id"], str(unique_id)
+def _nothing() -> None:
+    pass
 
 
 def _folded(name: str, value: str) -> str:

@@ -12,6 +12,7 @@ from klaviyo_sandbox.consent_rules import NEEDS, Wanted, row_problem, wanted
 from klaviyo_sandbox.consents import Consent
 from klaviyo_sandbox.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.filters import moment, parse_datetime
+from klaviyo_sandbox.keys import pending_id
 from klaviyo_sandbox.store import ANONYMOUS, Row, Store
 
 _ROWS = "/data/attributes/profiles/data"
@@ -58,7 +59,8 @@ def unsubscribe(store: Store, request: Request) -> Answer:
 
 def confirm(store: Store, list_id: str, email: str) -> None:
     """For tests: somebody follows the link in the message of a double opt-in."""
-    held = store.pending_consents.pop((list_id, email.lower()))
+    held = store.pending_consents.rows[pending_id(list_id, email)]
+    store.pending_consents.drop(held["id"])
     _give(store, held["resource"], [Wanted(*_EMAIL)], list_id or None, None)
 
 
@@ -122,7 +124,7 @@ def _without_phone_channels(resource: Mapping[str, Any]) -> Mapping[str, Any]:
 def _hold(store: Store, resource: Mapping[str, Any], list_id: str | None) -> None:
     email = resource["attributes"].get("email") or store.profiles.rows[resource["id"]]["email"]
     held = {"list_id": list_id, "email": email.lower(), "since": store.second(), "resource": resource}
-    store.pending_consents[list_id or "", email.lower()] = held
+    store.pending_consents.put({"id": pending_id(list_id, email), **held})
 
 
 def _written(store: Store, resource: Mapping[str, Any], asked: Sequence[Wanted]) -> tuple[Row, Sequence[Wanted]]:

@@ -21,7 +21,8 @@ from klaviyo_sandbox.event_rules import event_problem
 from klaviyo_sandbox.filters import moment, parse_datetime
 from klaviyo_sandbox.identity import People
 from klaviyo_sandbox.ids import short_id
-from klaviyo_sandbox.store import Row, Store, event_key
+from klaviyo_sandbox.keys import event_key
+from klaviyo_sandbox.store import Row, Store
 
 _SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}
 _ENTRIES = "/data/attributes/events-bulk-create/data"

@@ -58,4 +58,5 @@ def _members(store: Store, group: str, group_id: str) -> Sequence[str]:
     members = (store.list_members if group == "list" else store.segment_members).get(group_id)
     if members is None:
         raise not_found(f"{group.capitalize()} {group_id} does not exist.")
+    members.check_walk()
     return list(members.rows)

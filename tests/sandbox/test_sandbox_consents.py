@@ -167,12 +167,12 @@ def test_a_double_opt_in_leaves_consent_pending(call, give, shown, writing):
     list_id = new_list(call, "double_opt_in")
     assert give(EMAIL, list_id=list_id).status_code == 202
     assert shown(email="a@example.com") is None
-    assert list(writing.store.pending_consents) == [(list_id, "a@example.com")]
+    assert list(writing.store.pending_consents.rows) == [f"{list_id}/a@example.com"]
     with writing.store.lock:
         writes_consents.confirm(writing.store, list_id, "a@example.com")
     assert shown(email="a@example.com")["email"]["marketing"]["consent"] == "SUBSCRIBED"
     assert members(call, list_id) == {"a@example.com"}
-    assert writing.store.pending_consents == {}
+    assert writing.store.pending_consents.rows == {}
 
 
 def test_a_double_opt_in_is_for_email_only(call, give, shown, writing):
@@ -184,7 +184,7 @@ def test_a_double_opt_in_is_for_email_only(call, give, shown, writing):
         "NEVER_SUBSCRIBED",
         "SUBSCRIBED",
     )
-    assert list(writing.store.pending_consents) == [(list_id, "a@example.com")]
+    assert list(writing.store.pending_consents.rows) == [f"{list_id}/a@example.com"]
 
 
 def test_without_a_list_the_account_decides(give, shown, writing):
@@ -192,7 +192,7 @@ def test_without_a_list_the_account_decides(give, shown, writing):
     writing.store.default_opt_in = "double_opt_in"
     give(EMAIL)
     assert shown(email="a@example.com") is None
-    assert list(writing.store.pending_consents) == [("", "a@example.com")]
+    assert list(writing.store.pending_consents.rows) == ["/a@example.com"]
 
 
 def test_a_historical_import_needs_no_confirmation(call, give, shown):

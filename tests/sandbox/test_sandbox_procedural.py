@@ -14,10 +14,13 @@ import pytest
 import requests
 from support.calls import KEY, REVISION, Caller, problem
 
+from klaviyo_sandbox.__main__ import parser
 from klaviyo_sandbox.account import END, START
-from klaviyo_sandbox.procedural_account import build_procedural
+from klaviyo_sandbox.procedural_account import LARGE, build_procedural
 from klaviyo_sandbox.procedural_ids import event_id, event_number, number_in_profile_id, profile_id
+from klaviyo_sandbox.store import Store
 from klaviyo_sandbox.timelines import Timeline
+from klaviyo_sandbox.virtual import VirtualTable
 
 EVENTS, PROFILES = 30_000, 5000
 ALL = {"include": "attributions,metric,profile"}
@@ -177,12 +180,6 @@ def test_groups_have_their_members_in_order(account, call, kind):
     assert len(later) == sum(when > joined[99][0] for when, _ in joined)
 
 
-def test_writes_are_refused(call):
-    """A procedural account cannot be changed, and says so with a 403."""
-    body = {"data": {"type": "profile", "attributes": {"email": "new@example.com"}}}
-    assert problem(call.post("profile-import", body))[:2] == (403, "permission_denied")
-
-
 def test_a_second_may_hold_hundreds_of_events(huge):
     """In the account of a hundred million some seconds hold 800 events, and a cursor finds its way through them."""
     keys = huge.events.ordered("datetime")
@@ -205,8 +202,8 @@ def test_the_same_seed_gives_the_same_rows(huge):
 
 
 def test_a_hundred_million_events_start_at_once_and_take_no_memory():
-    """The command is ready in under five seconds, and pages from all over the account leave it small."""
-    command = [sys.executable, "-m", "klaviyo_sandbox", "--procedural", "--port", "0", "--no-limits"]
+    """The command is ready in under five seconds, unasked, and pages from all over the account leave it small."""
+    command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--no-limits"]
     began = time.monotonic()
     with subprocess.Popen(
         [*command, "--events", "100_000_000", "--profiles", "1_000_000"], stdout=subprocess.PIPE, text=True
@@ -221,6 +218,18 @@ def test_a_hundred_million_events_start_at_once_and_take_no_memory():
             assert len(page["data"]) == 1000
         assert psutil.Process(process.pid).memory_info().rss < 300e6
         process.terminate()
+
+
+@pytest.mark.parametrize(
+    ("profiles", "asked", "virtual"),
+    [(LARGE - 7, None, False), (LARGE - 6, None, True), (3, True, True), (LARGE - 6, False, False)],
+)
+def test_an_account_is_procedural_when_it_is_large(make_sandbox, monkeypatch, profiles, asked, virtual):
+    """Profiles and events together decide, unless the caller does; the help names the number."""
+    monkeypatch.setattr("klaviyo_sandbox.server.build", lambda *_: Store(time.time))
+    account = make_sandbox(profiles=profiles, events=7, procedural=asked)
+    assert isinstance(account.store.profiles, VirtualTable) is virtual
+    assert f"above {LARGE} rows" in " ".join(parser().format_help().split())
 
 
 @pytest.mark.parametrize("number", [0, 1, 1295, 1296, 99_999_999, 36**7 - 1])

@@ -62,7 +62,7 @@ def held(account: RunningSandbox) -> dict[str, Any]:
     """All that the account has."""
     tables = {name: dict(value.rows) for name, value in vars(account.store).items() if isinstance(value, Table)}
     members = {name: dict(table.rows) for name, table in account.store.list_members.items()}
-    return {**tables, "members": members, "pending": dict(account.store.pending_consents)}
+    return {**tables, "members": members, "pending": dict(account.store.pending_consents.rows)}
 
 
 def members(account: RunningSandbox, name: str) -> set[str]:
