@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 from klaviyo_client.operations import pinned_revision
+from klaviyo_sandbox.__main__ import parser as sandbox_options
 from tap_klaviyo.options import SETTINGS as TAP
 from tap_klaviyo.tables import TABLES
 from target_klaviyo.actions import ACTIONS
@@ -52,6 +54,17 @@ def test_the_page_of_actions_is_made_of_the_catalogue() -> None:
     for action in ACTIONS:
         assert f"\n## {action}\n" in page
         assert (f"](../examples/{action}.jsonl)" in page) is (ROOT / "examples" / f"{action}.jsonl").exists()
+
+
+def test_the_page_of_the_sandbox_lists_what_is_served() -> None:
+    """`python scripts/update_sandbox.py` brings it up to date; its commands have options that there are."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "update_sandbox.py", "--check"], check=False)
+    assert done.returncode == 0, "docs/sandbox.md differs from the sandbox's facts"
+    page = (ROOT / "docs" / "sandbox.md").read_text()
+    commands = re.findall(r"^\$ klaviyo-sandbox (.*)$", page, flags=re.MULTILINE)
+    assert len(commands) >= 4
+    for command in commands:
+        sandbox_options().parse_args(shlex.split(command))
 
 
 def test_every_action_is_in_the_readme() -> None:
