@@ -5,6 +5,8 @@
     @pytest.mark.klaviyo(profiles=10, faults="429=0.1")
     def test_my_client(klaviyo):
         ...  # requests to klaviyo.url; klaviyo.store is the live account
+
+The marks take the arguments of ``klaviyo_sandbox.serve``.
 """
 
 from __future__ import annotations

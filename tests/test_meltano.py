@@ -16,12 +16,16 @@ from typing import Any
 import psutil
 import psycopg
 import pytest
+import yaml
 from support.demo import DEMO, load
 from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.options import SETTINGS as TAP
+from target_klaviyo.options import SETTINGS as TARGET
 
 ROOT = Path(__file__).parents[1]
+SETTINGS = {"tap-klaviyo": TAP, "target-klaviyo": TARGET}
 
 
 @pytest.fixture(scope="module")
@@ -112,21 +116,35 @@ def test_jsonl_holds_exactly_the_account(meltano: Any, account: RunningSandbox, 
     }
 
 
-def test_settings_of_meltano_are_the_plugins_own(demo: Any) -> None:
-    """Every setting of both plugins is in meltano.yml with kind, label and description, and no other is."""
-    import yaml
+def test_settings_of_meltano_are_the_plugins_own() -> None:
+    """`python scripts/update_meltano.py` brings meltano.yml and the definitions for Meltano Hub up to date."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "update_meltano.py", "--check"], check=False)
+    assert done.returncode == 0
 
-    from tap_klaviyo.options import SETTINGS as TAP
-    from target_klaviyo.options import SETTINGS as TARGET
 
-    plugins = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]
-    sdk = {"stream_maps", "stream_map_config", "flattening_enabled", "flattening_max_depth"}
-    for kind, name, schema in (("extractors", "tap-klaviyo", TAP), ("loaders", "target-klaviyo", TARGET)):
-        (plugin,) = (entry for entry in plugins[kind] if entry["name"] == name)
-        assert {entry["name"] for entry in plugin["settings"]} == set(schema["properties"]) | sdk
-        for entry in plugin["settings"]:
-            assert {"kind", "label", "description"} <= entry.keys()
-            assert bool(entry.get("sensitive")) == bool(schema["properties"].get(entry["name"], {}).get("secret"))
+def test_definitions_for_the_hub_say_what_the_plugins_say() -> None:
+    """What a plugin tells of itself with --about, its definition has: settings, secrets, capabilities."""
+    for name in ("tap-klaviyo", "target-klaviyo"):
+        module = name.replace("-", "_")
+        command = [sys.executable, "-m", module, "--about", "--format=json"]
+        about = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        hub = yaml.safe_load((ROOT / "docs" / "meltano-hub" / f"{name}.yml").read_text())
+        (plugin,) = (
+            entry
+            for entries in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"].values()
+            for entry in entries
+            if entry["name"] == name
+        )
+        for found in (hub, plugin):
+            # Meltano knows the SDK's nested settings by their own names, as far as people use them.
+            names = {entry["name"] for entry in found["settings"]}
+            assert set(SETTINGS[name]["properties"]) <= names <= set(about["settings"]["properties"])
+            assert all(entry["label"] and entry["description"] for entry in found["settings"])
+            assert {entry["name"] for entry in found["settings"] if entry.get("sensitive")} == {
+                entry for entry, declared in SETTINGS[name]["properties"].items() if declared.get("secret")
+            }
+            assert set(found["capabilities"]) <= set(about["capabilities"])
+            assert (found["namespace"], found["executable"]) == (module, name)
 
 
 # The demo

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Write the plugins' settings into meltano.yml, and their definitions for Meltano Hub, from the settings schemas.
+
+python scripts/update_meltano.py            # write meltano.yml and docs/meltano-hub/*.yml
+python scripts/update_meltano.py --check    # write nothing, fail when one differs
+
+The syntax is that of https://docs.meltano.com/reference/plugin-definition-syntax.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+HUB = ROOT / "docs" / "meltano-hub"
+PROJECT = ROOT / "meltano.yml"
+sys.path.insert(0, str(ROOT))
+
+from tap_klaviyo.options import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
+from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
+
+PLUGINS = {
+    "tap-klaviyo": (TAP, "catalog, discover, state, about, stream-maps, schema-flattening"),
+    "target-klaviyo": (TARGET, "about, stream-maps, schema-flattening"),
+}
+KINDS = {
+    "string": "string",
+    "integer": "integer",
+    "number": "decimal",
+    "boolean": "boolean",
+    "array": "array",
+    "object": "object",
+}
+# A value in meltano.yml wins over the plugin's own default, which may change with its version or the machine.
+WITHOUT_VALUE = {"revision", "lookback", "concurrency", "processes", "batch_size_rows"}
+# The Meltano SDK's own, for both plugins.
+OF_THE_SDK = {
+    "stream_maps": ("object", "Stream maps", "Inline transformations of the Meltano SDK."),
+    "stream_map_config": ("object", "Stream map configuration", "Values that stream maps may use."),
+    "flattening_enabled": ("boolean", "Flatten", "Whether nested objects become columns of their own."),
+    "flattening_max_depth": ("integer", "Flattening depth", "How deep nested objects are flattened."),
+}
+HEAD = """\
+# Made by scripts/update_meltano.py. OWNER stands for whoever publishes the repository.
+name: {name}
+variant: singer-klaviyo
+namespace: {namespace}
+label: Klaviyo
+description: {description}
+domain_url: https://www.klaviyo.com
+docs: https://github.com/OWNER/singer-klaviyo#readme
+repo: https://github.com/OWNER/singer-klaviyo
+pip_url: singer-klaviyo
+executable: {name}
+maintenance_status: active
+keywords: [api, meltano_sdk]
+capabilities: [{capabilities}]
+settings_group_validation:
+{groups}settings:
+"""
+DESCRIPTIONS = {
+    "tap-klaviyo": "Profiles, events, campaigns, flows and lists of a Klaviyo account, as fast as its limits allow",
+    "target-klaviyo": "Profiles, events, audiences and consent into Klaviyo, in bulk, with one outcome per record",
+}
+
+
+def settings(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The settings as Meltano declares them."""
+    for name, found in schema["properties"].items():
+        yield {"name": name, **_kind(found), "label": found["title"], "description": found["description"]}
+    for name, (kind, label, description) in OF_THE_SDK.items():
+        yield {"name": name, "kind": kind, "label": label, "description": description}
+
+
+def _kind(found: Mapping[str, Any]) -> dict[str, Any]:
+    types = [found["type"]] if isinstance(found["type"], str) else found["type"]
+    if found.get("secret"):
+        return {"kind": "string", "sensitive": True}
+    if "enum" in found:
+        options = [{"label": value.capitalize(), "value": value} for value in found["enum"]]
+        return {"kind": "options", "options": options}
+    if found.get("format") == "date-time":
+        return {"kind": "date_iso8601"}
+    return {"kind": KINDS["string" if "string" in types else types[0]]}
+
+
+def lines(schema: Mapping[str, Any], indent: str) -> Iterator[str]:
+    """The settings as lines of YAML."""
+    for setting in settings(schema):
+        mark = "- "
+        for key, value in {**setting, **_value(schema, setting["name"])}.items():
+            yield f"{indent}{mark}{key}: {_text(value)}\n"
+            mark = "  "
+
+
+def _value(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
+    found = schema["properties"].get(name, {})
+    return {"value": found["default"]} if "default" in found and name not in WITHOUT_VALUE else {}
+
+
+def _text(value: Any) -> str:
+    """A value as YAML; texts stand plain where YAML takes them for texts."""
+    plain = isinstance(value, str) and re.fullmatch(r"[A-Za-z][^:#\n]*[^:#\s]|https://[\w./]+", value)
+    return str(value) if plain and value not in ("true", "false", "null") else json.dumps(value)
+
+
+def definition(name: str) -> str:
+    """What Meltano Hub needs to know of a plugin."""
+    schema, capabilities = PLUGINS[name]
+    head = HEAD.format(
+        name=name,
+        namespace=name.replace("-", "_"),
+        description=DESCRIPTIONS[name],
+        capabilities=capabilities,
+        groups="".join(f"- [{', '.join(group)}]\n" for group in groups(schema)),
+    )
+    return head + "".join(lines(schema, ""))
+
+
+def groups(schema: Mapping[str, Any]) -> Iterator[list[str]]:
+    """The sets of settings of which one must be given whole."""
+    for choice in schema.get("oneOf", [schema]):
+        yield list(choice["required"])
+
+
+def project() -> str:
+    """meltano.yml with the plugins' settings as they are now."""
+    text = PROJECT.read_text("utf-8")
+    for name, (schema, _) in PLUGINS.items():
+        block = re.compile(rf"(    - name: {name}\n(?:      \S.*\n)*?      settings:\n)(?:        .*\n)*")
+        made = "".join(lines(schema, "        "))
+        text, count = block.subn(lambda found, made=made: found[1] + made, text)
+        if count != 1:
+            raise SystemExit(f"meltano.yml has no settings of {name}")
+    return text
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing, fail when a file differs")
+    check = parser.parse_args().check
+    made = {HUB / f"{name}.yml": definition(name) for name in PLUGINS} | {PROJECT: project()}
+    different = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
+    for path in different:
+        if check:
+            print(f"{path.relative_to(ROOT)} differs from the settings", file=sys.stderr)
+        else:
+            path.write_text(made[path], "utf-8")
+    return int(check and bool(different))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
