@@ -54,6 +54,10 @@ class Sandbox:
         observer: called with every finished exchange, in the thread that serves; not with those that meet a fault.
         include_limit: a budget that requests which include or ask for additional fields share, as Klaviyo has one that
             it tells nobody about: no header speaks of it.
+
+    Attributes:
+        access, quotas, latency: as above; they may be changed while it serves.
+        requests: what was asked, oldest first; the latest 100,000 are kept, and ``asked`` counts all.
     """
 
     def __init__(
@@ -66,9 +70,9 @@ class Sandbox:
         include_limit: Budget | None = None,
     ) -> None:
         self._store = store
-        self._access = access
-        self._quotas = quotas
-        self._latency = latency
+        self.access = access
+        self.quotas = quotas
+        self.latency = latency
         self._observer = observer
         self._include_limit = include_limit
         self._facts = facts.load()
@@ -78,10 +82,6 @@ class Sandbox:
             routes=[Route("/{path:path}", self._endpoint, methods=_METHODS)],
             exception_handlers={500: _broken},
         )
-
-    @property
-    def quotas(self) -> Quotas | None:
-        return self._quotas
 
     def record(self, asked: Asked) -> None:
         """Keep a request among the latest; ``asked`` counts them all."""
@@ -98,8 +98,8 @@ class Sandbox:
     async def _endpoint(self, web: WebRequest) -> Response:
         began = time.perf_counter()
         body = await web.body()
-        if self._latency:
-            await asyncio.sleep(self._latency)
+        if self.latency:
+            await asyncio.sleep(self.latency)
         query = dict(parse_qsl(web.url.query, keep_blank_values=True))
         path = web.url.path
         operation: Operation | None = None
@@ -162,17 +162,17 @@ class Sandbox:
         if given is None:
             raise errors.unauthenticated("Missing or invalid authorization header.")
         found = _KEY.fullmatch(given)
-        if not found or self._access.key not in (None, found[1]):
+        if not found or self.access.key not in (None, found[1]):
             raise errors.unauthenticated("Incorrect authentication credentials.")
 
     def _spend(self, operation: Operation, query: Mapping[str, str]) -> dict[str, str]:
         """Take the request from its budget; the headers that describe what is left."""
-        if self._quotas is None:
+        if self.quotas is None:
             return {}
         name, budget = budget_of(operation, query)
         asks_more = "include" in query or any(parameter.startswith("additional-fields[") for parameter in query)
         shared = [("include", self._include_limit)] if self._include_limit and asks_more else []
-        verdict = self._quotas.spend(name, budget, *shared)
+        verdict = self.quotas.spend(name, budget, *shared)
         if verdict.retry_after:
             raise errors.throttled(verdict.retry_after)
         return {
@@ -192,7 +192,7 @@ class Sandbox:
             raise errors.revision_retired(revision)
 
     def _check_scopes(self, operation: Operation) -> None:
-        granted = self._access.scopes
+        granted = self.access.scopes
         missing = [] if granted is None else [scope for scope in operation.scopes if scope not in granted]
         if missing:
             raise errors.forbidden(missing)

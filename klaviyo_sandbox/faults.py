@@ -42,12 +42,14 @@ class Faults:
         storm: how many requests in a row one 429 turns away.
         stall_seconds: how long an answer that stalls is kept back.
         seed: another seed throws the dice otherwise; None leaves it to the account's.
+        text: what it was read from.
     """
 
     rates: Mapping[str, float] = field(default_factory=dict)
     storm: int = 1
     stall_seconds: float = 10.0
     seed: int | None = None
+    text: str = field(default="", compare=False)
 
 
 def parse(text: str) -> Faults:
@@ -70,7 +72,7 @@ def parse(text: str) -> Faults:
     if sum(rates.values()) > 1 + 1e-9:
         raise ValueError("faults: the rates add up to more than 1")
     seed = int(given["seed"]) if "seed" in given else None
-    return Faults(rates, int(given.get("storm", 1)), given.get("stall_seconds", 10.0), seed)
+    return Faults(rates, int(given.get("storm", 1)), given.get("stall_seconds", 10.0), seed, text)
 
 
 def _number(name: str, text: str) -> float:
@@ -119,6 +121,8 @@ class Dice:
         if self._storm:
             self._storm -= 1
             return Fault("429", retry_after=1)
+        if not self._faults.rates:
+            return None
         rng, rates = self._rng, self._faults.rates
         spared = max(0.0, 1 - sum(rates.values()))
         (kind,) = rng.choices([None, *rates], [spared, *rates.values()])
@@ -146,13 +150,21 @@ class Faulty:
         faults: how often.
         seed: of the dice.
         note: told of each request that never reaches the account: method, path, query, status (0: no answer), kind.
+
+    Attributes:
+        faults: how often, at present.
     """
 
     def __init__(self, app: App, faults: Faults, seed: int, note: Note) -> None:
         self._app = app
-        self._dice = Dice(faults, seed)
-        self._stall_seconds = faults.stall_seconds
+        self._seed = seed
         self._note = note
+        self.change(faults)
+
+    def change(self, faults: Faults) -> None:
+        """Spoil answers like this from now on; the dice begin anew."""
+        self.faults = faults
+        self._dice = Dice(faults, self._seed)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or not."""
@@ -164,7 +176,7 @@ class Faulty:
         # A request is read to its end first: the connection is to stay usable, or its client may go meanwhile.
         body = await _body(receive)
         if fault.kind == "stall":
-            await asyncio.sleep(self._stall_seconds)
+            await asyncio.sleep(self.faults.stall_seconds)
             await self._app(scope, _again(body), send)
             return
         answer = await self._answer(scope, body, fault)

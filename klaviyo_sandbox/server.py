@@ -12,9 +12,11 @@ from pathlib import Path
 
 import uvicorn
 
-from klaviyo_sandbox import faults as faulty
 from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
+from klaviyo_sandbox.control import Clock, Control
+from klaviyo_sandbox.control_app import ControlApp
+from klaviyo_sandbox.faults import App, Faulty, parse
 from klaviyo_sandbox.page_app import Front
 from klaviyo_sandbox.persistence import Kept, Made
 from klaviyo_sandbox.procedural_account import LARGE, build_procedural
@@ -35,11 +37,13 @@ class RunningSandbox:
     Attributes:
         url: its origin, without a slash at the end.
         requests: what was asked of it, oldest first; the latest 100,000 are kept.
+        control: changes it while it runs.
     """
 
-    def __init__(self, sandbox: Sandbox, url: str) -> None:
+    def __init__(self, sandbox: Sandbox, url: str, control: Control) -> None:
         self._sandbox = sandbox
         self.url = url
+        self.control = control
 
     @property
     def store(self) -> Store:
@@ -109,29 +113,29 @@ def serve(
     _check_choice("job_end", job_end, ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
-    wanted = faulty.parse(faults)
+    wanted = parse(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     listener = _listen(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as running:
         kind = profiles + events > LARGE if procedural is None else procedural
-        store = running.enter_context(_account(Made(seed, profiles, events, kind), clock, data))
+        watch = Clock(clock)
+        store = running.enter_context(_account(Made(seed, profiles, events, kind), watch, data))
         store.job_seconds, store.job_end = job_seconds, job_end
         store.repeats, store.pointers = repeats, pointers
-        quotas = Quotas(clock) if limits else None
-        sandbox = Sandbox(store, Access(key, granted), quotas, latency, observer, include_limit)
-        app: faulty.App = sandbox.app
-        if wanted.rates:
-            app = faulty.Faulty(
-                app,
-                wanted,
-                seed,
-                lambda method, path, query, status, kind: sandbox.record(
-                    Asked(method, path, query, status, kind, clock())
-                ),
-            )
-        with _running(Front(app, sandbox), listener):
+        quotas = Quotas(watch)
+        sandbox = Sandbox(store, Access(key, granted), quotas if limits else None, latency, observer, include_limit)
+        faulty = Faulty(
+            sandbox.app,
+            wanted,
+            seed,
+            lambda method, path, query, status, fault: sandbox.record(
+                Asked(method, path, query, status, fault, watch())
+            ),
+        )
+        control = Control(sandbox, faulty, watch, quotas, seed)
+        with _running(Front(ControlApp(faulty, control), sandbox), listener):
             address = f"[{host}]" if ":" in host else host
-            yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}")
+            yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}", control)
 
 
 @contextlib.contextmanager
@@ -172,7 +176,7 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def _running(app: faulty.App, listener: socket.socket) -> Iterator[None]:
+def _running(app: App, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
     )

@@ -30,7 +30,7 @@ ONLY_IN = {
     },
     "requests": {"klaviyo_client/transport.py"},
     "klaviyo_api": set(),
-    "starlette": {"klaviyo_sandbox/app.py"},
+    "starlette": {"klaviyo_sandbox/app.py", "klaviyo_sandbox/control_app.py"},
     "uvicorn": {"klaviyo_sandbox/server.py"},
 }
 PURE = {

@@ -1,0 +1,258 @@
+"""Changing an account while a client runs: its settings, its clock, what is deleted, events that come late or early.
+
+The same things are asked for in Python (``RunningSandbox.control``) and over HTTP (``control_app.py``).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from jsonschema_rs import Draft202012Validator
+
+from klaviyo_sandbox import faults
+from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
+from klaviyo_sandbox.changes import add_event
+from klaviyo_sandbox.quotas import Quotas
+from klaviyo_sandbox.relations import find, table
+from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Table
+
+# Path -> JSON:API type of what can be deleted; profiles are deleted through the API.
+DELETABLE = {
+    "campaigns": "campaign",
+    "flows": "flow",
+    "lists": "list",
+    "segments": "segment",
+    "tags": "tag",
+    "templates": "template",
+}
+_CENTURY = 36_525 * 86_400.0
+MOST_EVENTS = 10_000
+SETTINGS: Mapping[str, Any] = {
+    "faults": {"type": "string"},
+    "latency": {"type": "number", "minimum": 0, "maximum": 3600},
+    "limits": {"type": "boolean"},
+    "scopes": {"type": ["string", "null"]},
+    "job_seconds": {"type": "number", "minimum": 0, "maximum": _CENTURY},
+    "job_end": {"enum": list(ENDS)},
+    "repeats": {"enum": list(REPEATS)},
+    "pointers": {"enum": list(POINTERS)},
+}
+CLOCK: Mapping[str, Any] = {
+    "seconds": {"type": "number", "minimum": 0, "maximum": _CENTURY},
+    "time": {"type": "string"},
+}
+EVENTS: Mapping[str, Any] = {
+    "seconds": {"type": "number", "minimum": -_CENTURY, "maximum": _CENTURY},
+    "time": {"type": "string"},
+    "count": {"type": "integer", "minimum": 1, "maximum": MOST_EVENTS},
+    "profile_id": {"type": "string"},
+    "metric_id": {"type": "string"},
+    "properties": {"type": "object"},
+}
+
+
+class Wrong(ValueError):
+    """What was asked cannot be done, and nothing was changed; the message names the field and what it may be."""
+
+
+class Gone(LookupError):
+    """There is nothing of that kind and id."""
+
+
+class Clock:
+    """The account's time: another clock, ahead of it by what ``advance`` was told so far."""
+
+    def __init__(self, base: Callable[[], float]) -> None:
+        self._base = base
+        self._ahead = 0.0
+
+    def __call__(self) -> float:
+        return self._base() + self._ahead
+
+    def advance(self, seconds: float) -> None:
+        self._ahead += seconds
+
+
+class Control:
+    """What changes a running sandbox.
+
+    Args:
+        sandbox: what is changed.
+        faulty: stands before it.
+        clock: the account's.
+        quotas: the limits, for when they hold.
+        seed: of what is drawn.
+    """
+
+    def __init__(self, sandbox: Sandbox, faulty: faults.Faulty, clock: Clock, quotas: Quotas, seed: int) -> None:
+        self._sandbox = sandbox
+        self._faulty = faulty
+        self._clock = clock
+        self._quotas = quotas
+        self._rng = random.Random(f"{seed} control")
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """All that ``change`` takes, as it is now."""
+        store, scopes = self._sandbox.store, self._sandbox.access.scopes
+        return {
+            "faults": self._faulty.faults.text,
+            "latency": self._sandbox.latency,
+            "limits": self._sandbox.quotas is not None,
+            "scopes": None if scopes is None else " ".join(sorted(scopes)),
+            "job_seconds": store.job_seconds,
+            "job_end": store.job_end,
+            "repeats": store.repeats,
+            "pointers": store.pointers,
+        }
+
+    def change(self, **settings: Any) -> dict[str, Any]:
+        """Change settings; those that are left out stay. New faults throw their dice from the seed on.
+
+        Returns:
+            All settings.
+
+        Raises:
+            Wrong: one of them cannot be; none was changed.
+        """
+        checked(settings, SETTINGS)
+        sandbox, store = self._sandbox, self._sandbox.store
+        try:
+            wanted = faults.parse(settings["faults"]) if "faults" in settings else None
+            granted = settings.get("scopes")
+            scopes = None if granted is None else parse_scopes(granted)
+        except ValueError as error:
+            raise Wrong(str(error)) from error
+        if wanted is not None:
+            self._faulty.change(wanted)
+        if "scopes" in settings:
+            sandbox.access = Access(sandbox.access.key, scopes)
+        if "limits" in settings:
+            sandbox.quotas = self._quotas if settings["limits"] else None
+        sandbox.latency = settings.get("latency", sandbox.latency)
+        with store.lock:
+            for name in ("job_seconds", "job_end", "repeats", "pointers"):
+                setattr(store, name, settings.get(name, getattr(store, name)))
+        return self.settings
+
+    @property
+    def now(self) -> datetime:
+        """The account's time."""
+        return datetime.fromtimestamp(self._clock(), UTC)
+
+    def advance(self, *, seconds: float | None = None, time: str | None = None) -> datetime:
+        """Let so much time pass, or all until a moment (RFC 3339): jobs end, budgets come back.
+
+        Returns:
+            The account's time.
+
+        Raises:
+            Wrong: the moment is past, or no moment.
+        """
+        checked(_given(seconds=seconds, time=time), CLOCK)
+        passing = (self._moment(seconds, time) - self.now).total_seconds()
+        if passing < -1:
+            raise Wrong("time: must not be past, for a clock does not go back")
+        self._clock.advance(max(0.0, passing))
+        return self.now
+
+    def delete(self, kind: str, row_id: str) -> None:
+        """Delete a resource, with what belongs to it; others may go on to name it, as in a real account.
+
+        Args:
+            kind: one of ``DELETABLE``.
+            row_id: its id.
+
+        Raises:
+            Wrong: such resources cannot be deleted.
+            Gone: there is none of that id.
+        """
+        if kind not in DELETABLE:
+            raise Wrong(f"only {', '.join(DELETABLE)} can be deleted")
+        store = self._sandbox.store
+        with store.lock:
+            if find(store, DELETABLE[kind], row_id) is None:
+                raise Gone(f"there is no {DELETABLE[kind]} {row_id}")
+            table(store, DELETABLE[kind]).drop(row_id)
+            store.keep()
+
+    def add_events(
+        self,
+        count: int = 1,
+        *,
+        seconds: float | None = None,
+        time: str | None = None,
+        profile_id: str | None = None,
+        metric_id: str | None = None,
+        properties: Mapping[str, Any] | None = None,
+    ) -> list[str]:
+        """Record events of one moment: long past ones come late, those to come are dated in the future.
+
+        Args:
+            count: how many.
+            seconds: when, counted from now; negative is past.
+            time: when (RFC 3339), in place of ``seconds``.
+            profile_id: whose they are; by default anybody's, drawn for each.
+            metric_id: what they are of; by default anything, drawn for each.
+            properties: their properties.
+
+        Returns:
+            Their ids.
+
+        Raises:
+            Wrong: an argument cannot be, or the account has no profiles.
+            Gone: there is no such profile or metric.
+        """
+        given = _given(seconds=seconds, time=time, profile_id=profile_id, metric_id=metric_id, properties=properties)
+        checked({"count": count, **given}, EVENTS)
+        when, store = self._moment(seconds, time), self._sandbox.store
+        with store.lock:
+            whose = _drawn(store.profiles, "profile", profile_id, self._rng)
+            what = _drawn(store.metrics, "metric", metric_id, self._rng)
+            made = [add_event(store, self._rng, whose(), what(), when, properties)["id"] for _ in range(count)]
+            store.keep()
+        return made
+
+    def _moment(self, seconds: float | None, time: str | None) -> datetime:
+        if (seconds is None) == (time is None):
+            raise Wrong("either seconds or time must be given")
+        try:
+            if time is None:
+                return self.now + timedelta(seconds=seconds or 0.0)
+            found = datetime.fromisoformat(time)
+            return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+        except (ValueError, OverflowError) as error:
+            raise Wrong("time: must be a moment such as 2026-01-31T00:00:00Z") from error
+
+
+def checked(given: Mapping[str, Any], fields: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was given, when it is what ``fields``, the schemas by name, allow.
+
+    Raises:
+        Wrong: it names the field and what it may be.
+    """
+    schema = {"type": "object", "properties": fields, "additionalProperties": False}
+    for error in Draft202012Validator(schema).iter_errors(given):
+        place = ".".join(map(str, error.instance_path))
+        known = "" if place else f" (known: {', '.join(fields)})"
+        raise Wrong(f"{place + ': ' if place else ''}{error.message}{known}")
+    return given
+
+
+def _given(**arguments: Any) -> dict[str, Any]:
+    return {name: value for name, value in arguments.items() if value is not None}
+
+
+def _drawn(rows: Table, kind: str, row_id: str | None, rng: random.Random) -> Callable[[], str]:
+    """Gives an id: the one that was asked for, or any."""
+    if row_id is not None:
+        if row_id not in rows:
+            raise Gone(f"there is no {kind} {row_id}")
+        return lambda: row_id
+    keys = rows.ordered("id")
+    if not keys:
+        raise Wrong(f"the account has no {kind}")
+    return lambda: keys[rng.randrange(len(keys))][1]

@@ -1,0 +1,107 @@
+"""The control endpoint: JSON under ``/sandbox/``, with no key, limit, fault or record.
+
+GET    /sandbox/settings          what can be changed, as it is
+PATCH  /sandbox/settings          {"faults": "429=0.1", "latency": 0.4, "limits": false, ...}
+GET    /sandbox/clock             {"now": ...}
+POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
+POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
+DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, templates
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, Control, Gone, Wrong, checked
+from klaviyo_sandbox.faults import App, Message, Receive, Send
+
+ROOT = "/sandbox/"
+# Longer ones are nobody's settings.
+_MOST_BYTES = 1_000_000
+
+Handler = Callable[[Mapping[str, Any]], Response]
+
+
+class ControlApp:
+    """An ASGI application that passes on what is not for the control endpoint.
+
+    Args:
+        app: takes everything else.
+        control: does what is asked.
+    """
+
+    def __init__(self, app: App, control: Control) -> None:
+        self._app = app
+        self._control = control
+        self._handlers: Mapping[str, Mapping[str, Handler]] = {
+            "settings": {"GET": lambda _: JSONResponse(control.settings), "PATCH": self._change},
+            "clock": {"GET": lambda _: self._now(), "POST": self._advance},
+            "events": {"POST": self._add_events},
+        }
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http" or not scope["path"].startswith(ROOT):
+            await self._app(scope, receive, send)
+            return
+        response = await self._answer(Request(scope, receive))
+        await response(scope, receive, send)
+
+    async def _answer(self, web: Request) -> Response:
+        name, _, rest = web.url.path.removeprefix(ROOT).partition("/")
+        handlers = {"DELETE": lambda _: self._delete(name, rest)} if rest else self._handlers.get(name)
+        if handlers is None:
+            return _refused(404, f"there is no {ROOT}{name}; there are {', '.join(self._handlers)}")
+        if web.method not in handlers:
+            return JSONResponse({"error": f"only {', '.join(handlers)}"}, 405, {"allow": ", ".join(handlers)})
+        if (origin := web.headers.get("origin")) and urlsplit(origin).netloc != web.headers.get("host"):
+            return _refused(403, "a page of another origin must not change this account")
+        try:
+            return handlers[web.method](await _given(web) if web.method in ("POST", "PATCH") else {})
+        except Wrong as wrong:
+            return _refused(400, str(wrong))
+        except Gone as gone:
+            return _refused(404, str(gone))
+
+    # Names are arguments next, so they are looked at here, too.
+
+    def _change(self, given: Mapping[str, Any]) -> Response:
+        return JSONResponse(self._control.change(**checked(given, SETTINGS)))
+
+    def _now(self) -> Response:
+        return JSONResponse({"now": self._control.now.isoformat()})
+
+    def _advance(self, given: Mapping[str, Any]) -> Response:
+        self._control.advance(**checked(given, CLOCK))
+        return self._now()
+
+    def _add_events(self, given: Mapping[str, Any]) -> Response:
+        return JSONResponse({"ids": self._control.add_events(**checked(given, EVENTS))}, 201)
+
+    def _delete(self, kind: str, row_id: str) -> Response:
+        self._control.delete(kind, row_id)
+        return Response(status_code=204)
+
+
+async def _given(web: Request) -> Mapping[str, Any]:
+    # A browser asks first before it sends this type to another origin, and is not answered.
+    if web.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise Wrong("the content type must be application/json")
+    body = await web.body()
+    try:
+        found = json.loads(body) if len(body) <= _MOST_BYTES else None
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise Wrong("the body must be a JSON object")
+    return found
+
+
+def _refused(status: int, reason: str) -> Response:
+    return JSONResponse({"error": reason}, status)

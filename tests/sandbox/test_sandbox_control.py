@@ -1,0 +1,253 @@
+"""Changing an account while a client runs."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from datetime import UTC, datetime, timedelta
+
+import pytest
+import requests
+from support.calls import KEY, REVISION
+
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import NotFound
+from klaviyo_sandbox import serve
+from klaviyo_sandbox.control import Gone, Wrong
+
+HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
+
+
+@pytest.fixture
+def running():
+    """A small account whose limits hold."""
+    with serve(profiles=20, events=50) as sandbox:
+        yield sandbox
+
+
+def read(sandbox, path, **options):
+    return requests.get(f"{sandbox.url}/api/{path}", headers=HEADERS, timeout=10, **options)
+
+
+def asked(sandbox, method, path, body=None, **options):
+    return requests.request(method, f"{sandbox.url}/sandbox/{path}", json=body, timeout=10, **options)
+
+
+def test_settings_can_be_read_and_changed(running):
+    """What is left out stays; the answer is all there is."""
+    before = asked(running, "GET", "settings").json()
+    assert before == {
+        "faults": "",
+        "latency": 0.0,
+        "limits": True,
+        "scopes": None,
+        "job_seconds": 0.2,
+        "job_end": "complete",
+        "repeats": "request",
+        "pointers": "all",
+    }
+    wanted = {"faults": "503=0.5,seed=3", "limits": False, "job_end": "never", "scopes": "lists:read"}
+    assert asked(running, "PATCH", "settings", wanted).json() == {**before, **wanted}
+    assert asked(running, "PATCH", "settings", {"faults": "", "scopes": None}).json() == {
+        **before,
+        "limits": False,
+        "job_end": "never",
+    }
+
+
+def test_faults_come_and_go(running):
+    """A client meets them from the next request on, the same ones each time they are asked for, until they are off."""
+
+    def statuses():
+        return [read(running, "lists").status_code for _ in range(12)]
+
+    asked(running, "PATCH", "settings", {"limits": False, "faults": "429=0.3,503=0.3,seed=5"})
+    first = statuses()
+    assert {429, 503, 200} == set(first)
+    asked(running, "PATCH", "settings", {"faults": "429=0.3,503=0.3,seed=5"})
+    assert statuses() == first
+    asked(running, "PATCH", "settings", {"faults": ""})
+    assert set(statuses()) == {200}
+
+
+def test_latency_limits_and_scopes_change_at_once(running):
+    """Each of them is met by the next request."""
+    asked(running, "PATCH", "settings", {"latency": 0.2})
+    began = time.monotonic()
+    read(running, "lists")
+    assert time.monotonic() - began >= 0.2
+    running.control.change(latency=0, scopes="lists:read")
+    assert read(running, "profiles").status_code == 403
+    running.control.change(scopes=None)
+    assert [read(running, "tags").status_code for _ in range(5)][3:] == [429, 429]
+    running.control.change(limits=False)
+    assert read(running, "tags").status_code == 200
+
+
+def test_a_job_ends_and_a_budget_comes_back_when_the_clock_is_advanced():
+    """Nobody has to wait a minute for a test of what happens after one."""
+    standing = datetime(2026, 6, 1, tzinfo=UTC).timestamp()
+    with serve(profiles=5, events=0, clock=lambda: standing, job_seconds=3600) as sandbox:
+        jobs = {
+            "data": {
+                "type": "profile-bulk-import-job",
+                "attributes": {
+                    "profiles": {"data": [{"type": "profile", "attributes": {"email": "late@example.com"}}]}
+                },
+            }
+        }
+        job = requests.post(
+            f"{sandbox.url}/api/profile-bulk-import-jobs", json=jobs, headers=HEADERS, timeout=10
+        ).json()["data"]["id"]
+
+        def status():
+            return read(sandbox, f"profile-bulk-import-jobs/{job}").json()["data"]["attributes"]["status"]
+
+        assert status() != "complete"
+        while read(sandbox, "tags").ok:
+            pass
+        assert asked(sandbox, "POST", "clock", {"seconds": 60}).json() == {"now": "2026-06-01T00:01:00+00:00"}
+        assert read(sandbox, "tags").ok
+        assert status() != "complete"
+        answer = asked(sandbox, "POST", "clock", {"time": "2026-06-01T01:00:00Z"})
+        assert answer.json() == asked(sandbox, "GET", "clock").json() == {"now": "2026-06-01T01:00:00+00:00"}
+        assert status() == "complete"
+
+
+@pytest.mark.parametrize("path", ["flows", "lists", "segments", "campaigns", "tags", "templates"])
+def test_what_is_deleted_is_gone_from_the_api(running, path):
+    """It is in no list and a 404, and deleting it again is one, too."""
+    running.control.change(limits=False)
+    query = {"filter": "equals(messages.channel,'email')"} if path == "campaigns" else {}
+    row_id = read(running, path, params=query).json()["data"][0]["id"]
+    assert asked(running, "DELETE", f"{path}/{row_id}").status_code == 204
+    assert read(running, f"{path}/{row_id}").status_code == 404
+    assert row_id not in [row["id"] for row in read(running, path, params=query).json()["data"]]
+    again = asked(running, "DELETE", f"{path}/{row_id}")
+    assert (again.status_code, row_id in again.json()["error"]) == (404, True)
+
+
+def test_a_list_may_vanish_while_a_client_reads_it(running):
+    """The client finds a 404 in the middle of it, as with a real account."""
+    running.control.change(limits=False)
+    client = KlaviyoClient(KEY, running.url)
+    members = max(running.store.list_members, key=lambda found: len(running.store.list_members[found]))
+    pages = client.pages("get_profiles_for_list", path={"id": members}, query={"page[size]": "2"})
+    assert len(next(pages).data) == 2
+    running.control.delete("lists", members)
+    with pytest.raises(NotFound):
+        list(pages)
+
+
+@pytest.mark.parametrize("days", [-400, 30])
+def test_events_come_late_and_early(running, days):
+    """They are read like all others: behind any bookmark, or ahead of now."""
+    profile, metric = next(iter(running.store.profiles.rows)), next(iter(running.store.metrics.rows))
+    body = {"count": 3, "seconds": days * 86_400, "profile_id": profile, "metric_id": metric, "properties": {"a": 1}}
+    answer = asked(running, "POST", "events", body)
+    ids = answer.json()["ids"]
+    assert (answer.status_code, len(set(ids))) == (201, 3)
+    found = [read(running, f"events/{row_id}", params={"include": "profile,metric"}).json() for row_id in ids]
+    for event in found:
+        assert event["data"]["attributes"]["event_properties"] == {"a": 1}
+        assert {(one["type"], one["id"]) for one in event["included"]} == {("profile", profile), ("metric", metric)}
+        when = datetime.fromisoformat(event["data"]["attributes"]["datetime"])
+        assert abs(when - datetime.now(UTC) - timedelta(days=days)) < timedelta(seconds=60)
+
+
+def test_events_of_anybody_are_drawn_from_the_seed():
+    """Two accounts of one seed get the same events, also those whose rows are worked out."""
+    for procedural in (False, True):
+        drawn = []
+        for _ in range(2):
+            with serve(profiles=50, events=100, seed=4, procedural=procedural) as sandbox:
+                sandbox.control.add_events(5, time="2026-01-01T00:00:00Z")
+                rows = sandbox.store.events.kept if procedural else sandbox.store.events.rows
+                drawn.append(
+                    [(row["id"], row["profile_id"]) for row in rows.values() if row["datetime"][:10] == "2026-01-01"]
+                )
+        assert drawn[0] == drawn[1]
+        assert len({profile for _, profile in drawn[0]}) > 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "reason"),
+    [
+        ("PATCH", "settings", {"latency": -1}, "latency"),
+        ("PATCH", "settings", {"latency": "slow"}, "latency"),
+        ("PATCH", "settings", {"speed": 5}, "known: faults, latency"),
+        ("PATCH", "settings", {"job_end": "badly"}, "job_end"),
+        ("PATCH", "settings", {"faults": "418=1", "latency": 2}, "unknown name '418'"),
+        ("PATCH", "settings", {"scopes": "everything", "latency": 2}, "unknown scopes: everything"),
+        ("POST", "clock", {}, "either seconds or time"),
+        ("POST", "clock", {"seconds": -5}, "seconds"),
+        ("POST", "clock", {"time": "soon"}, "time: must be a moment"),
+        ("POST", "clock", {"time": "2001-01-01T00:00:00Z"}, "must not be past"),
+        ("POST", "clock", {"seconds": 1, "time": "2101-01-01T00:00:00Z"}, "either seconds or time"),
+        ("POST", "events", {"seconds": 0, "count": 0}, "count"),
+        ("POST", "events", {"seconds": 0, "day": 1}, "known: seconds, time, count"),
+    ],
+)
+def test_what_cannot_be_meant_changes_nothing(running, method, path, body, reason):
+    """A 400 names the field and what it may be."""
+    before = running.control.settings, len(running.store.events)
+    answer = asked(running, method, path, body)
+    assert answer.status_code == 400
+    assert reason in answer.json()["error"]
+    assert (running.control.settings, len(running.store.events)) == before
+
+
+def test_there_is_nothing_else(running):
+    """Unknown paths, wrong methods and bodies that are no objects are refused as such."""
+    assert asked(running, "GET", "wishes").status_code == 404
+    assert asked(running, "POST", "events", {"seconds": 0, "metric_id": "NOBODY"}).status_code == 404
+    wrong = asked(running, "PUT", "settings", {})
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, PATCH")
+    assert asked(running, "DELETE", "profiles/X").json() == {
+        "error": "only campaigns, flows, lists, segments, tags, templates can be deleted"
+    }
+    for body in (b"", b"[]", b"{", b"[" * 100_000, json.dumps({"faults": "x" * 2_000_000}).encode()):
+        answer = requests.patch(
+            f"{running.url}/sandbox/settings", body, headers={"content-type": "application/json"}, timeout=10
+        )
+        assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
+
+
+def test_no_page_of_another_origin_changes_an_account(running):
+    """A form's content type is refused, and so is a foreign origin; the account's own pages may."""
+    url = f"{running.url}/sandbox/settings"
+    body = json.dumps({"latency": 1})
+    plain = requests.patch(url, body, headers={"content-type": "text/plain"}, timeout=10)
+    assert (plain.status_code, "application/json" in plain.json()["error"]) == (400, True)
+    assert (
+        asked(running, "PATCH", "settings", {"latency": 1}, headers={"origin": "http://evil.example"}).status_code
+        == 403
+    )
+    assert asked(running, "DELETE", "lists/X", headers={"origin": "null"}).status_code == 403
+    assert running.control.settings["latency"] == 0
+    assert asked(running, "PATCH", "settings", {"latency": 0}, headers={"origin": running.url}).ok
+
+
+def test_control_is_no_request_to_klaviyo():
+    """It meets no fault, waits for nothing and is not recorded; a stalled client does not hold it up."""
+    with serve(profiles=3, events=0, faults="stall=1,stall_seconds=30", latency=5) as sandbox:
+        host, port = sandbox.url.removeprefix("http://").split(":")
+        with socket.create_connection((host, int(port)), timeout=10) as stalled:
+            stalled.sendall(b"GET /api/tags HTTP/1.1\r\nHost: x\r\n\r\n")
+            time.sleep(0.3)
+            began = time.monotonic()
+            assert asked(sandbox, "PATCH", "settings", {"faults": "", "latency": 0}).ok
+            assert read(sandbox, "lists").ok
+            assert time.monotonic() - began < 5
+        assert [one.path for one in sandbox.requests] == ["/api/lists"]
+
+
+def test_python_and_http_are_one(running):
+    """What one changes, the other tells; errors have the same words."""
+    running.control.change(latency=0.01)
+    assert asked(running, "GET", "settings").json()["latency"] == 0.01
+    with pytest.raises(Wrong, match="known: faults"):
+        running.control.change(colour="blue")
+    with pytest.raises(Gone, match="there is no flow X"):
+        running.control.delete("flows", "X")
