@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
+from starlette.convertors import PathConvertor, register_url_convertor
 from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
@@ -33,6 +34,15 @@ _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
 _OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
 # Every method, so that a wrong one is answered by us and not by the framework.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+
+
+class _AnyPath(PathConvertor):
+    """Starlette's own stops at a line break, and the framework would answer in its own words."""
+
+    regex = "(?s:.*)"
+
+
+register_url_convertor("any", _AnyPath())
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Sandbox:
         self.requests: deque[Asked] = deque(maxlen=100_000)
         self.asked = 0
         self.app = Starlette(
-            routes=[Route("/{path:path}", self._endpoint, methods=_METHODS)],
+            routes=[Route("/{path:any}", self._endpoint, methods=_METHODS)],
             exception_handlers={500: _broken},
         )
 

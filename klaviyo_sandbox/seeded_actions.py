@@ -23,7 +23,7 @@ def definitions(making: Making, kinds: Sequence[str]) -> list[Definition]:
         links = {"next": following[at]}
         if kind in _FORKS:
             links = {"next_if_true": following[at], "next_if_false": following[at + 1]}
-        definition: Definition = {"id": action_id, "temporary_id": None, "type": kind, "links": links}
+        definition: Definition = {"id": action_id, "type": kind, "links": links}
         data = _data(making, kind, at + 1)
         made.append(definition if data is None else {**definition, "data": data})
     return made

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import json
+import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
-from support.conformance import Recorder
+from support.conformance import VARIABLE, Recorder
 
 from klaviyo_sandbox import RunningSandbox, serve
 
@@ -58,6 +61,18 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
 @pytest.fixture(scope="session")
 def recorder(pytestconfig: pytest.Config) -> Recorder:
     return pytestconfig.stash[RECORDER]
+
+
+@pytest.fixture(scope="module")
+def specification() -> dict[str, Any]:
+    """The vendor's OpenAPI document. Without it a test is skipped; in CI it must be there."""
+    path = os.environ.get(VARIABLE)
+    if not path:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"{VARIABLE} must name the specification in CI")
+        pytest.skip(f"{VARIABLE} is not set")
+    document: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
+    return document
 
 
 @contextlib.contextmanager

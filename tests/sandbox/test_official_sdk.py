@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import time
-
 import pytest
-from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
-from support.calls import cursor_of
-from support.official import official, plain
+from support.official import AS_IT_COMES, ended, official, pages, plain
 
 
 @pytest.fixture(scope="module")
@@ -24,18 +20,6 @@ def writers(make_sandbox):
     api, manager = official(sandbox)
     yield api, sandbox
     manager.clear()
-
-
-def pages(read, **arguments):
-    """Every page. The SDK only takes a cursor out of an https link, so it gets the bare cursor."""
-    cursor = None
-    while True:
-        document = plain(read(**arguments, **({"page_cursor": cursor} if cursor else {})))
-        yield document
-        link = document.get("links", {}).get("next")
-        if not link:
-            return
-        cursor = cursor_of(link)
 
 
 def test_it_reads_profiles_page_by_page(readers):
@@ -75,12 +59,10 @@ def test_it_reads_events_page_by_page(readers):
 def test_it_reads_campaigns_page_by_page(readers):
     """Campaigns of a channel come with their messages and tags."""
     api, sandbox = readers
-    # From 2026-10-15 on, which the SDK's objects are made for, campaigns have another shape.
-    as_it_comes = {USE_DICTIONARY_FOR_RESPONSE_DATA: True}
     for channel in ("email", "sms", "mobile_push"):
         text = f"equals(messages.channel,'{channel}'),equals(archived,false)"
         arguments = {"filter": text, "include": ["campaign-messages", "tags"], "page_size": 5, "sort": "-created_at"}
-        read = list(pages(api.Campaigns.get_campaigns, **arguments, options=as_it_comes))
+        read = list(pages(api.Campaigns.get_campaigns, **arguments, options=AS_IT_COMES))
         expected = [
             row
             for row in sandbox.store.campaigns.rows.values()
@@ -132,13 +114,7 @@ def test_it_writes_an_import_job_and_waits_for_it(writers):
     profiles = [{"type": "profile", "attributes": row} for row in rows]
     body = {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}}
     job_id = plain(api.Profiles.bulk_import_profiles(body))["data"]["id"]
-    deadline = time.monotonic() + 10
-    status = None
-    while str(getattr(status, "value", status)) != "complete":
-        assert time.monotonic() < deadline
-        attributes = plain(api.Profiles.get_bulk_import_profiles_job(job_id))["data"]["attributes"]
-        status = attributes["status"]
-        time.sleep(0.02)
+    attributes = ended(api.Profiles.get_bulk_import_profiles_job, job_id)
     assert (attributes["completed_count"], attributes["failed_count"]) == (5, 1)
     errors = plain(api.Profiles.get_errors_for_bulk_import_profiles_job(job_id))["data"]
     assert [error["attributes"]["original_payload"] for error in errors] == [rows[-1]]

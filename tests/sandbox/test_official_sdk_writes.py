@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from datetime import UTC, datetime
 
 import pytest
-from support.official import official, plain
+from support.official import ended, official, plain
 
 WHO = {"email": "sdk@example.com"}
 
@@ -39,17 +38,6 @@ def events_of(api, profile_id):
 
 def marketing(api):
     return found(api)[0]["attributes"]["subscriptions"]["email"]["marketing"]
-
-
-def ended(read, job_id):
-    """The attributes of a job when it is complete."""
-    deadline = time.monotonic() + 10
-    while True:
-        attributes = plain(read(job_id))["data"]["attributes"]
-        if attributes["status"] == "complete":
-            return attributes
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def test_it_creates_and_updates_a_profile(api):

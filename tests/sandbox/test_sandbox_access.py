@@ -85,7 +85,7 @@ def test_unknown_paths_and_methods(reading):
         *("profiles/NOPE", "lists/NOPE", "segments/NOPE", "metrics/NOPE", "events/NOPE"),
         *("lists/NOPE/profiles", "lists/NOPE/relationships/profiles", "segments/NOPE/profiles"),
         *("segments/NOPE/relationships/profiles", "profile-bulk-import-jobs/NOPE"),
-        "profile-bulk-import-jobs/NOPE/import-errors",
+        *("profile-bulk-import-jobs/NOPE/import-errors", "lists/NO%0APE"),
     ],
 )
 def test_what_is_not_there_is_a_404(read, path):

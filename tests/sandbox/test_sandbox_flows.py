@@ -94,6 +94,13 @@ def test_actions_of_a_flow(read, reading):
     assert updated == sorted(updated, reverse=True)
 
 
+def test_what_is_only_written_is_not_shown(reading):
+    """The id that an action has while its flow is being created (``writeOnly``) is in no definition."""
+    shown = [action["definition"].keys() for action in reading.store.flow_actions.rows.values()]
+    assert {"id", "type", "links"} <= set.intersection(*map(set, shown))
+    assert "temporary_id" not in set().union(*shown)
+
+
 def test_every_message_of_an_action_is_a_resource(read, reading):
     """Whatever a definition says, experiments included, is a flow message with the same id and definition."""
     kinds = set()

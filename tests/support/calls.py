@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -25,9 +25,11 @@ class Caller:
         """GET ``/api/{path}``. In names of parameters ``__`` opens a bracket: ``page__size`` is ``page[size]``."""
         return self.session.get(f"{self.url}/api/{path}", params={_bracketed(name): query[name] for name in query})
 
-    def send(self, method: str, path: str, body: Any, **headers: str) -> requests.Response:
+    def send(
+        self, method: str, path: str, body: Any, query: Mapping[str, str] | None = None, **headers: str
+    ) -> requests.Response:
         return self.session.request(
-            method, f"{self.url}/api/{path}", json=body, headers={"Content-Type": MEDIA_TYPE, **headers}
+            method, f"{self.url}/api/{path}", params=query, json=body, headers={"Content-Type": MEDIA_TYPE, **headers}
         )
 
     def post(self, path: str, body: Any, **headers: str) -> requests.Response:

@@ -105,11 +105,11 @@ class Document:
     def _with_definitions(self, plain: Schema, closed: bool) -> Schema:
         """The schema together with every named one that it reaches."""
         definitions: dict[str, Schema] = {}
-        waiting = set(_references(plain))
+        waiting = set(references(plain))
         while waiting:
             name = waiting.pop()
             definitions[name] = self._plain(self.schemas[name], closed)
-            waiting |= set(_references(definitions[name])) - definitions.keys()
+            waiting |= set(references(definitions[name])) - definitions.keys()
         return {**plain, "$defs": definitions}
 
     def _plain(self, schema: Schema, closed: bool) -> Schema:
@@ -172,20 +172,27 @@ def _make_optional(node: Any, definitions: Mapping[str, Schema], seen: set[str])
             _make_optional(child, definitions, seen)
 
 
-def _references(node: Any) -> Iterator[str]:
+def references(node: Any) -> Iterator[str]:
+    """Names of the schemas that a piece of a document points to itself."""
     if isinstance(node, dict):
         if isinstance(node.get("$ref"), str):
             yield node["$ref"].rsplit("/", 1)[-1]
         for value in node.values():
-            yield from _references(value)
+            yield from references(value)
     elif isinstance(node, list):
         for value in node:
-            yield from _references(value)
+            yield from references(value)
+
+
+def raw_facts() -> dict[str, Any]:
+    """The committed file of facts as it stands: ``operations`` and ``schemas`` by name."""
+    facts: dict[str, Any] = json.loads(FACTS.read_text(encoding="utf-8"))
+    return facts
 
 
 def committed_facts() -> Document:
     """The answers as the committed file of facts has them."""
-    facts = json.loads(FACTS.read_text(encoding="utf-8"))
+    facts = raw_facts()
     answers = {name: operation["responses"] for name, operation in facts["operations"].items()}
     return Document("facts.json", answers, facts["schemas"])
 

@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import urllib3
 from klaviyo_api import KlaviyoAPI
+from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
 
 from klaviyo_sandbox import RunningSandbox
-from support.calls import KEY
+from support.calls import KEY, cursor_of
+
+# Group of the SDK -> the operations in it that the sandbox serves.
+_GROUPS = {
+    "Accounts": "get_accounts",
+    "Campaigns": (
+        "get_campaigns get_campaign get_tags_for_campaign get_tag_ids_for_campaign "
+        "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
+        "get_template_for_campaign_message get_template_id_for_campaign_message"
+    ),
+    "Data_Privacy": "request_profile_deletion",
+    "Events": "get_events get_event create_event bulk_create_events",
+    "Flows": (
+        "get_flows get_flow get_tags_for_flow get_tag_ids_for_flow get_actions_for_flow "
+        "get_action_ids_for_flow get_flow_action get_flow_action_messages get_message_ids_for_flow_action "
+        "get_flow_message get_template_for_flow_message"
+    ),
+    "Lists": (
+        "get_lists get_list create_list get_profiles_for_list get_profile_ids_for_list "
+        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list"
+    ),
+    "Metrics": "get_metrics get_metric",
+    "Profiles": (
+        "get_profiles get_profile create_or_update_profile create_profile update_profile "
+        "bulk_import_profiles get_bulk_import_profiles_jobs get_bulk_import_profiles_job "
+        "get_errors_for_bulk_import_profiles_job bulk_subscribe_profiles bulk_unsubscribe_profiles "
+        "bulk_suppress_profiles get_bulk_suppress_profiles_jobs get_bulk_suppress_profiles_job "
+        "bulk_unsuppress_profiles get_bulk_unsuppress_profiles_jobs get_bulk_unsuppress_profiles_job"
+    ),
+    "Segments": (
+        "get_segments get_segment get_profiles_for_segment get_profile_ids_for_segment "
+        "get_tags_for_segment get_tag_ids_for_segment"
+    ),
+    "Tags": (
+        "get_tags get_tag get_tag_groups get_tag_group get_tags_for_tag_group get_list_ids_for_tag "
+        "get_segment_ids_for_tag get_campaign_ids_for_tag get_flow_ids_for_tag"
+    ),
+    "Templates": "get_templates get_template",
+}
+# Operation -> the group of the SDK that has it.
+CALLS: Mapping[str, str] = {name: group for group, names in _GROUPS.items() for name in names.split()}
+# From 2026-10-15 on, which the SDK's objects are made for, campaigns and their messages have another shape.
+AS_IT_COMES = {USE_DICTIONARY_FOR_RESPONSE_DATA: True}
+RESHAPED = frozenset({"get_campaigns", "get_campaign", "get_messages_for_campaign", "get_campaign_message"})
 
 
 def official(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
@@ -19,6 +65,45 @@ def official(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
     return api, manager
 
 
+def call(api: KlaviyoAPI, operation: str, *given: Any, **query: Any) -> dict[str, Any]:
+    """The answer to an operation, by its name.
+
+    Args:
+        given: the id in its path and its body, where it has them.
+        query: its parameters, as the SDK calls them.
+
+    Raises:
+        KeyError: no group of the SDK is known to have the operation.
+    """
+    options = {"options": AS_IT_COMES} if operation in RESHAPED else {}
+    return plain(getattr(getattr(api, CALLS[operation]), operation)(*given, **query, **options))
+
+
 def plain(document: Any) -> dict[str, Any]:
-    """An answer as a dictionary, whatever the SDK made of it."""
-    return document if isinstance(document, dict) else document.to_dict()
+    """An answer as a dictionary, whatever the SDK made of it; empty when there is none."""
+    return (document or {}) if isinstance(document, dict | None) else document.to_dict()
+
+
+def pages(read: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any]]:
+    """Every page. The SDK only takes a cursor out of an https link, so it gets the bare cursor."""
+    cursor = None
+    while True:
+        document = plain(read(**arguments, **({"page_cursor": cursor} if cursor else {})))
+        yield document
+        link = document.get("links", {}).get("next")
+        if not link:
+            return
+        cursor = cursor_of(link)
+
+
+def ended(read: Callable[[str], Any], job_id: str) -> dict[str, Any]:
+    """The attributes of a job when it is complete."""
+    deadline = time.monotonic() + 10
+    while True:
+        attributes: dict[str, Any] = plain(read(job_id))["data"]["attributes"]
+        status = attributes["status"]
+        # Some of the SDK's objects leave it a member of an enumeration.
+        if getattr(status, "value", status) == "complete":
+            return attributes
+        assert time.monotonic() < deadline
+        time.sleep(0.02)

@@ -1,0 +1,66 @@
+"""The vendor's own client drives every operation that the sandbox serves."""
+
+from __future__ import annotations
+
+import pytest
+from support.calls import Caller
+from support.declared import OPERATIONS, READS, WRITES, least
+from support.declared_bodies import acceptable
+from support.furnished import furnish
+from support.official import CALLS, call, official
+
+
+@pytest.fixture(scope="module")
+def reading(make_shared_sandbox):
+    """The SDK, a plain client beside it, and paths that exist in the account of both."""
+    sandbox = make_shared_sandbox(limits=False, job_seconds=0.0)
+    paths = furnish(sandbox)
+    api, manager = official(sandbox)
+    caller = Caller(sandbox.url)
+    yield api, caller, paths
+    caller.close()
+    manager.clear()
+
+
+@pytest.fixture
+def writing(make_sandbox):
+    """The SDK, an account of the test's own, and paths that exist in it."""
+    sandbox = make_sandbox(limits=False, job_seconds=0.0)
+    paths = furnish(sandbox)
+    api, manager = official(sandbox)
+    yield api, sandbox, paths
+    manager.clear()
+
+
+def ids_in(path, operation):
+    return [path.split("/")[1]] if "{" in OPERATIONS[operation]["path"] else []
+
+
+def identities(data):
+    return [(row["type"], row["id"]) for row in (data if isinstance(data, list) else [data])]
+
+
+def test_the_sdk_has_a_call_for_each():
+    """Whatever the sandbox serves is called here, and nothing else: a new operation needs an entry in `CALLS`."""
+    assert CALLS.keys() == OPERATIONS.keys()
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_it_reads(reading, operation):
+    """The SDK makes its objects of the answer, and they are what a plain request is answered with."""
+    api, caller, paths = reading
+    expected = identities(caller.get(paths[operation], **least(operation)).json()["data"])
+    assert expected
+    found = call(api, operation, *ids_in(paths[operation], operation), **least(operation))
+    assert identities(found["data"]) == expected
+
+
+@pytest.mark.parametrize("operation", WRITES)
+def test_it_writes(writing, operation):
+    """The SDK takes a body with all that is declared, and the sandbox takes what the SDK makes of it."""
+    api, sandbox, paths = writing
+    ids = {kind: paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment")}
+    call(api, operation, *ids_in(paths[operation], operation), acceptable(operation, ids))
+    asked = sandbox.requests[-1]
+    assert (asked.method, asked.path.strip("/")) == (OPERATIONS[operation]["method"], f"api/{paths[operation]}")
+    assert asked.status in (200, 201, 202, 204)

@@ -1,0 +1,167 @@
+"""Bodies of writes that hold every declared member, and the same with one fault each. Made from the committed facts."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from support.conformance import raw_facts
+
+_FACTS = raw_facts()
+Schema = Mapping[str, Any]
+Path = tuple[str | int, ...]
+
+UNKNOWN = "no/such~thing"
+# What is more than a text of some kind, by the name of the member.
+_TEXTS = {
+    "email": "full@example.com",
+    "phone_number": "+12025550142",
+    "time": "2026-01-31T12:00:00Z",
+    "consented_at": "2025-01-31T12:00:00Z",
+    "age_gated_date_of_birth": "1990-01-31",
+    "value_currency": "EUR",
+}
+_OF_ANOTHER_TYPE = {"object": "text", "array": {}, "string": 5, "boolean": "text", "number": "text", "integer": "text"}
+
+
+# Members that a request may not have together with others that the specification declares as well.
+_EXCLUDED: Mapping[str, tuple[Path, ...]] = {
+    "bulk_suppress_profiles": (("data", "relationships"),),
+    "bulk_unsuppress_profiles": (("data", "relationships"),),
+    "request_profile_deletion": (
+        ("data", "attributes", "profile", "data", "id"),
+        ("data", "attributes", "profile", "data", "attributes", "phone_number"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A value inside a body, the schema that it follows, and whether it may be null or missing."""
+
+    path: Path
+    schema: Schema
+    nullable: bool
+    optional: bool
+
+    @property
+    def pointer(self) -> str:
+        return pointer(self.path)
+
+
+def pointer(path: Path) -> str:
+    """The JSON Pointer to a place; the document itself is called ``/data`` in errors."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in path) or "/data"
+
+
+def full_body(operation: str) -> Any:
+    """Every declared member at every depth, one item in each array."""
+    return _made(_FACTS["operations"][operation]["body"], "")
+
+
+def faulty_bodies(operation: str) -> Iterator[tuple[Any, str]]:
+    """The full body with one fault, and the pointer to it: a member unknown, missing, null, or of a wrong type."""
+    body = full_body(operation)
+    for place in _places(_FACTS["operations"][operation]["body"], ()):
+        for name in place.schema.get("required", ()):
+            yield _without(body, (*place.path, name)), pointer((*place.path, name))
+        if "properties" in place.schema:
+            yield _with(body, (*place.path, UNKNOWN), "x"), pointer((*place.path, UNKNOWN))
+        yield _with(body, place.path, _of_another_type(place.schema)), place.pointer
+        if "enum" in place.schema:
+            yield _with(body, place.path, UNKNOWN), place.pointer
+        if not place.nullable:
+            yield _with(body, place.path, None), place.pointer
+
+
+def _resolved(schema: Schema) -> Schema:
+    return _FACTS["schemas"][schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
+
+
+def _made(schema: Schema, name: str) -> Any:
+    schema = _resolved(schema)
+    if "oneOf" in schema:
+        return _made(schema["oneOf"][-1], name)
+    if "enum" in schema:
+        return schema["enum"][0]
+    if "properties" in schema:
+        return {member: _made(child, member) for member, child in schema["properties"].items()}
+    kind = schema.get("type", "object")
+    if kind == "array":
+        return [_made(schema["items"], name)]
+    # The values of a free object are those of a patch of addresses, which takes nothing else.
+    return {"object": {"email": "other@example.com"}, "string": _TEXTS.get(name, "text"), "boolean": True}.get(
+        kind, 1.5
+    )
+
+
+def _places(schema: Schema, path: Path, *, optional: bool = False) -> Iterator[Place]:
+    whole = _resolved(schema)
+    yield Place(path, whole, bool(schema.get("nullable") or whole.get("nullable")), optional)
+    for name, child in whole.get("properties", {}).items():
+        yield from _places(child, (*path, name), optional=name not in whole.get("required", ()))
+    if "items" in whole:
+        yield from _places(whole["items"], (*path, 0))
+
+
+def _of_another_type(schema: Schema) -> Any:
+    # What has several forms is never an object here.
+    return {} if "oneOf" in schema else _OF_ANOTHER_TYPE[schema.get("type", "object")]
+
+
+def _with(body: Any, path: Path, value: Any) -> Any:
+    if not path:
+        return value
+    changed = copy.deepcopy(body)
+    _holder(changed, path)[path[-1]] = value
+    return changed
+
+
+def _without(body: Any, path: Path) -> Any:
+    changed = copy.deepcopy(body)
+    del _holder(changed, path)[path[-1]]
+    return changed
+
+
+def _holder(body: Any, path: Path) -> Any:
+    for part in path[:-1]:
+        body = body[part]
+    return body
+
+
+def acceptable(operation: str, ids: Mapping[str, str]) -> Any:
+    """The full body without what excludes each other, with ids that the account knows, by resource type."""
+    body = full_body(operation)
+    for path in _EXCLUDED.get(operation, ()):
+        body = _without(body, path)
+    return _known(body, ids)
+
+
+def variants(operation: str, ids: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
+    """The acceptable body with one optional member left out, or one nullable member null, and the pointer to it."""
+    body = acceptable(operation, ids)
+    for place in _places(_FACTS["operations"][operation]["body"], ()):
+        if place.path and _is_in(body, place.path):
+            if place.nullable:
+                yield _with(body, place.path, None), place.pointer
+            if place.optional:
+                yield _without(body, place.path), place.pointer
+
+
+def _known(node: Any, ids: Mapping[str, str]) -> Any:
+    if isinstance(node, list):
+        return [_known(item, ids) for item in node]
+    if not isinstance(node, dict):
+        return node
+    changed = {name: _known(value, ids) for name, value in node.items()}
+    return {**changed, "id": ids[node["type"]]} if "id" in node else changed
+
+
+def _is_in(body: Any, path: Path) -> bool:
+    try:
+        _holder(body, path)[path[-1]]
+    except (KeyError, IndexError):
+        return False
+    return True

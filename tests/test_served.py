@@ -1,0 +1,56 @@
+"""Which operations the sandbox serves: all that the plugins name, and none that its file of facts does not know."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import pytest
+
+from klaviyo_sandbox.actions import WRITES
+from klaviyo_sandbox.facts import FACTS, load
+from klaviyo_sandbox.reads import READS
+from tap_klaviyo.model import Detail
+from tap_klaviyo.tables import COLLECTIONS, TABLES
+from target_klaviyo.actions import ACTIONS
+
+ROOT = Path(__file__).parents[1]
+KNOWN = json.loads((ROOT / "klaviyo_client" / "operations.json").read_text(encoding="utf-8"))["operations"].keys()
+SERVED = load().operations.keys()
+
+
+def declared_by_the_tap() -> set[str]:
+    details = {root.operation for table in TABLES for root in table.roots if isinstance(root, Detail)}
+    return details | {collection.operation for collection in COLLECTIONS.values()}
+
+
+def declared_by_the_target() -> set[str]:
+    checks = {action.copied_from[1] for action in ACTIONS.values() if action.copied_from}
+    return checks | {action.operation for action in ACTIONS.values()}
+
+
+def written_in(package: str) -> set[str]:
+    """Every operation id that stands in the package's source as a string of its own."""
+    trees = (ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / package).rglob("*.py"))
+    texts = {node.value for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    return KNOWN & {text for text in texts if isinstance(text, str)}
+
+
+@pytest.mark.parametrize(
+    ("package", "declared"),
+    [("tap_klaviyo", declared_by_the_tap()), ("target_klaviyo", declared_by_the_target())],
+)
+def test_what_a_plugin_calls_is_served(package: str, declared: set[str]) -> None:
+    """Every operation of a collection, a detail or an action, and every one that the source names, has an answer."""
+    called = written_in(package)
+    assert declared <= called
+    assert called - SERVED == set()
+
+
+def test_what_is_served_is_what_the_facts_describe() -> None:
+    """Each operation of the facts has exactly one implementation, as a read or as a write, and nothing else has."""
+    assert READS.keys() & WRITES.keys() == set()
+    assert READS.keys() | WRITES.keys() == SERVED
+    assert {name for name, operation in load().operations.items() if operation.body} == WRITES.keys()
+    assert set(FACTS.with_name("served.txt").read_text(encoding="utf-8").split()) == SERVED
