@@ -178,10 +178,8 @@ class Documents:
         identities = [{"type": other_kind, "id": other_id} for other_kind, other_id in self._related(kind, row, name)]
         if not identities and (name in _ABSENT_WHEN_EMPTY or kind == "attribution"):
             return None
-        if not relation.many:
-            # Nothing to name: the specification knows no null here.
-            return {"data": identities[0], **links} if identities else links
-        return {"data": identities, **links}
+        # As the real API has it: the specification knows no null here.
+        return {"data": identities if relation.many else next(iter(identities), None), **links}
 
 
 def split(text: str) -> list[str]:

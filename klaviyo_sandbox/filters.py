@@ -253,6 +253,10 @@ _CASTS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
+def _second(value: Any) -> Any:
+    return value[:19] if isinstance(value, str) else value // 1
+
+
 def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
     limit: Any = moment(now - SETTLING)
     if any(isinstance(clause.value, float) for clause in clauses):
@@ -261,6 +265,6 @@ def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
     upper = [clause.value for clause in clauses if clause.operator in _UPPER]
     if upper and max(upper) > limit:
         raise _refused("Datetime bounds must not end in the future or within the last 5 seconds.")
-    # As Klaviyo's message says, the lower bound counts as exclusive and the upper as inclusive.
-    if lower and upper and max(lower) >= min(upper):
+    # As its message says, the lower bound is exclusive and the upper inclusive; parts of a second do not count.
+    if lower and upper and _second(max(lower)) >= _second(min(upper)):
         raise _refused(f"Datetime bounds ({max(lower)}, {min(upper)}] is empty or invalid.")

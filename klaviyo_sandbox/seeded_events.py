@@ -18,6 +18,8 @@ from klaviyo_sandbox.store import Row
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.
 _SAME_SECOND = 0.08
+# The integration of which Klaviyo tells the category as an object.
+_SPOKEN_OF = "API"
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,8 @@ def metrics(rng: random.Random, start: datetime) -> list[Row]:
     integrations: dict[str, dict[str, Any]] = {}
     rows: list[Row] = []
     for kind in kinds():
-        name, category = kind.integration
+        name, text = kind.integration
+        category = {"id": 1, "name": text} if name == _SPOKEN_OF else text
         integration = integrations.setdefault(
             name,
             {"object": "integration", "id": short_id(rng), "key": name.lower(), "name": name, "category": category},

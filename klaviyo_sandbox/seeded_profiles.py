@@ -79,7 +79,7 @@ def profile(rng: random.Random, number: int, created: datetime, end: datetime, i
         "updated": moment(updated),
         "location": _location(rng),
         "properties": _properties(rng, created),
-        "subscriptions": _subscriptions(rng, created, end, email, phone),
+        "subscriptions": _subscriptions(rng, created, end, email, phone, spaced=number % 5 == 2),
         "predictive_analytics": _predictions(rng, end),
     }
 
@@ -127,12 +127,16 @@ def _properties(rng: random.Random, created: datetime) -> dict[str, Any]:
 
 
 def _subscriptions(
-    rng: random.Random, created: datetime, end: datetime, email: str | None, phone: str | None
+    rng: random.Random, created: datetime, end: datetime, email: str | None, phone: str | None, *, spaced: bool
 ) -> dict[str, Any]:
     subscriptions = never_subscribed()
     consented = _between(rng, created, end)
     if email:
         subscriptions["email"]["marketing"].update(_email_marketing(rng, consented, end))
+        # As Klaviyo writes down some of them, whatever the specification says of the format.
+        at = subscriptions["email"]["marketing"]["consent_timestamp"]
+        if spaced and at:
+            subscriptions["email"]["marketing"]["consent_timestamp"] = at.replace("T", " ")
     if phone:
         agreed = rng.random() < 0.6
         subscriptions["sms"] = {

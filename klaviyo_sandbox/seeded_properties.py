@@ -202,7 +202,10 @@ def _refund(scene: Scene) -> Properties:
 
 
 def _viewed_product(scene: Scene) -> Properties:
-    return {**_item(scene), "URL": "https://www.example.com/products/1", "Categories": ["Home", "Küche"]}
+    item = _item(scene)
+    # Whoever sends events may say the same thing as a text here and as a number there.
+    item["ProductID"] = int(item["ProductID"])
+    return {**item, "URL": "https://www.example.com/products/1", "Categories": ["Home", "Küche"]}
 
 
 def _active_on_site(scene: Scene) -> Properties | None:

@@ -32,7 +32,7 @@ class Check:
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._fast = FastValidator(schema, validate_formats=True)
+        self._fast = FastValidator(schema, validate_formats=True, formats={"date-time": is_moment})
 
     def fault(self, document: Any) -> str | None:
         if self._fast.is_valid(document):
@@ -43,6 +43,14 @@ class Check:
         first = next(iter(self._fast.iter_errors(document)))
         path = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first.instance_path)
         return f"at ${path}: {first.message[:300]}"
+
+
+def is_moment(text: str) -> bool:
+    """RFC 3339, or with a space in place of the ``T``, as the real API has been seen to write some times of consent."""
+    return _MOMENT.is_valid(text[:10] + "T" + text[11:] if text[10:11] == " " else text)
+
+
+_MOMENT = FastValidator({"type": "string", "format": "date-time"}, validate_formats=True)
 
 
 class Exchange(Protocol):
@@ -127,6 +135,9 @@ class Document:
         if "properties" in schema:
             plain["properties"] = {name: self._plain(child, closed) for name, child in schema["properties"].items()}
             plain["additionalProperties"] = not closed
+            # An empty relationship to one is null in the real API; no other declared `data` is an identity alone.
+            if schema["properties"].get("data", {}).get("properties", {}).keys() == {"type", "id"}:
+                plain["properties"]["data"] = {"anyOf": [plain["properties"]["data"], {"type": "null"}]}
         return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") else plain
 
     def _one(self, schema: Schema) -> Schema:
