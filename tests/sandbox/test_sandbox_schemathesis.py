@@ -31,7 +31,8 @@ def as_meant(node):
     """The vendor's schemas as they can be kept: a reference may be null, and several forms may fit one value.
 
     By the letter of OpenAPI 3.0 what stands beside a ``$ref`` does not count, and an e-mail's definition, all of whose
-    members are optional, is one of a text message as well, which ``oneOf`` forbids.
+    members are optional, is one of a text message as well, which ``oneOf`` forbids. An empty relationship to one is
+    null in the real API.
     """
     if isinstance(node, list):
         return [as_meant(item) for item in node]
@@ -40,6 +41,8 @@ def as_meant(node):
     node = {"anyOf" if name == "oneOf" else name: as_meant(value) for name, value in node.items()}
     if isinstance(node.get("$ref"), str) and "nullable" in node:
         return {"allOf": [{"$ref": node["$ref"]}], "nullable": node["nullable"]}
+    if isinstance(node.get("properties"), dict) and node["properties"].keys() == {"type", "id"}:
+        node["nullable"] = True
     return node
 
 
