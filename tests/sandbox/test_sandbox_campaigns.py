@@ -136,13 +136,13 @@ def test_included_messages_show_no_template(read):
 
 
 def test_messages_of_a_campaign_with_their_templates(read, reading):
-    """Templates are named by the messages of a campaign when they are included; without one there are only links."""
+    """Templates are named by the messages of a campaign when they are included; without one it is null."""
     named = 0
     for campaign_id in reading.store.campaigns.rows:
         document = read.get(f"campaigns/{campaign_id}/campaign-messages", include="template,campaign,image").json()
         for row in document["data"]:
             template_id = reading.store.campaign_messages.rows[row["id"]]["template_id"]
-            shown = row["relationships"]["template"].get("data", {}).get("id")
+            shown = (row["relationships"]["template"]["data"] or {}).get("id")
             assert shown == template_id
             assert template_id is None or template_id in ids(document["included"])
             named += template_id is not None
