@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -29,6 +31,22 @@ class Answer:
     document: dict[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     items: int = 0
+
+
+def parsed(body: bytes) -> object:
+    """What a body says.
+
+    Raises:
+        ValueError: it is not JSON, is nested too deep, or holds what could not be sent back as JSON.
+    """
+    try:
+        document: object = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
+        # Half of a surrogate pair can be escaped in JSON, but nothing that holds it can be sent back.
+        if b"\\ud" in body.lower():
+            json.dumps(document, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("nested too deep") from error
+    return document
 
 
 def items_of(body: Any) -> int:
@@ -141,3 +159,14 @@ def _first_of_each_row(problems: Iterator[Problem]) -> list[Problem]:
         row = _ROW.match(pointer)
         kept.setdefault(row[0] if row else pointer, problem)
     return list(kept.values())
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"{text} is too large")
+    return number

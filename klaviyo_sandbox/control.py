@@ -15,6 +15,7 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_sandbox import faults
 from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.changes import add_event
+from klaviyo_sandbox.event_rules import moment_fault
 from klaviyo_sandbox.quotas import Quotas
 from klaviyo_sandbox.relations import find, table
 from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Table
@@ -29,6 +30,8 @@ DELETABLE = {
     "templates": "template",
 }
 _CENTURY = 36_525 * 86_400.0
+# Dates end with the year 9999, and jobs end and windows close later than now.
+_END = datetime(9000, 1, 1, tzinfo=UTC)
 MOST_EVENTS = 10_000
 SETTINGS: Mapping[str, Any] = {
     "faults": {"type": "string"},
@@ -150,10 +153,13 @@ class Control:
             The account's time.
 
         Raises:
-            Wrong: the moment is past, or no moment.
+            Wrong: the moment is past, too far ahead, or no moment.
         """
         checked(_given(seconds=seconds, time=time), CLOCK)
-        passing = (self._moment(seconds, time) - self.now).total_seconds()
+        field, when = self._moment(seconds, time)
+        if when >= _END:
+            raise Wrong(f"{field}: must be before the year {_END.year}")
+        passing = (when - self.now).total_seconds()
         if passing < -1:
             raise Wrong("time: must not be past, for a clock does not go back")
         self._clock.advance(max(0.0, passing))
@@ -203,27 +209,32 @@ class Control:
             Their ids.
 
         Raises:
-            Wrong: an argument cannot be, or the account has no profiles.
+            Wrong: an argument cannot be, Klaviyo takes no events of that time, or the account has no profiles.
             Gone: there is no such profile or metric.
         """
         given = _given(seconds=seconds, time=time, profile_id=profile_id, metric_id=metric_id, properties=properties)
         checked({"count": count, **given}, EVENTS)
-        when, store = self._moment(seconds, time), self._sandbox.store
+        field, when = self._moment(seconds, time)
+        if detail := moment_fault(when, self.now):
+            raise Wrong(f"{field}: {detail}")
+        store = self._sandbox.store
         with store.lock:
             whose = _drawn(store.profiles, "profile", profile_id, self._rng)
             what = _drawn(store.metrics, "metric", metric_id, self._rng)
-            made = [add_event(store, self._rng, whose(), what(), when, properties)["id"] for _ in range(count)]
+            # A schema takes 3.0 for an integer.
+            made = [add_event(store, self._rng, whose(), what(), when, properties)["id"] for _ in range(int(count))]
             store.keep()
         return made
 
-    def _moment(self, seconds: float | None, time: str | None) -> datetime:
+    def _moment(self, seconds: float | None, time: str | None) -> tuple[str, datetime]:
+        """The field that was given, and the moment that it means."""
         if (seconds is None) == (time is None):
             raise Wrong("either seconds or time must be given")
         try:
             if time is None:
-                return self.now + timedelta(seconds=seconds or 0.0)
+                return "seconds", self.now + timedelta(seconds=seconds or 0.0)
             found = datetime.fromisoformat(time)
-            return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+            return "time", (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
         except (ValueError, OverflowError) as error:
             raise Wrong("time: must be a moment such as 2026-01-31T00:00:00Z") from error
 

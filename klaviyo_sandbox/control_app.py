@@ -10,7 +10,7 @@ DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, template
 
 from __future__ import annotations
 
-import json
+import ipaddress
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from klaviyo_sandbox.bodies import parsed
 from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, Control, Gone, Wrong, checked
 from klaviyo_sandbox.faults import App, Message, Receive, Send
 
@@ -60,7 +61,7 @@ class ControlApp:
             return _refused(404, f"there is no {ROOT}{name}; there are {', '.join(self._handlers)}")
         if web.method not in handlers:
             return JSONResponse({"error": f"only {', '.join(handlers)}"}, 405, {"allow": ", ".join(handlers)})
-        if (origin := web.headers.get("origin")) and urlsplit(origin).netloc != web.headers.get("host"):
+        if (origin := web.headers.get("origin")) and not _is_own(origin, web.headers.get("host")):
             return _refused(403, "a page of another origin must not change this account")
         try:
             return handlers[web.method](await _given(web) if web.method in ("POST", "PATCH") else {})
@@ -95,12 +96,23 @@ async def _given(web: Request) -> Mapping[str, Any]:
         raise Wrong("the content type must be application/json")
     body = await web.body()
     try:
-        found = json.loads(body) if len(body) <= _MOST_BYTES else None
-    except (ValueError, RecursionError):
+        found = parsed(body) if len(body) <= _MOST_BYTES else None
+    except ValueError:
         found = None
     if not isinstance(found, dict):
         raise Wrong("the body must be a JSON object")
     return found
+
+
+def _is_own(origin: str, host: str | None) -> bool:
+    """Whether a page of this address asks; a name is no proof, for anybody can let theirs lead to this machine."""
+    try:
+        parts = urlsplit(origin)
+        if parts.hostname != "localhost":
+            ipaddress.ip_address(parts.hostname or "")
+    except ValueError:
+        return False
+    return parts.netloc == host
 
 
 def _refused(status: int, reason: str) -> Response:

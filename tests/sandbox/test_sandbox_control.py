@@ -185,8 +185,11 @@ def test_events_of_anybody_are_drawn_from_the_seed():
         ("POST", "clock", {"time": "soon"}, "time: must be a moment"),
         ("POST", "clock", {"time": "2001-01-01T00:00:00Z"}, "must not be past"),
         ("POST", "clock", {"seconds": 1, "time": "2101-01-01T00:00:00Z"}, "either seconds or time"),
+        ("POST", "clock", {"time": "9000-01-01T00:00:00Z"}, "time: must be before the year 9000"),
         ("POST", "events", {"seconds": 0, "count": 0}, "count"),
         ("POST", "events", {"seconds": 0, "day": 1}, "known: seconds, time, count"),
+        ("POST", "events", {"time": "1989-12-31T23:59:59Z"}, "time: The time must be after the year 1990"),
+        ("POST", "events", {"seconds": 400 * 86_400}, "seconds: The time must be after the year 1990"),
     ],
 )
 def test_what_cannot_be_meant_changes_nothing(running, method, path, body, reason):
@@ -207,11 +210,40 @@ def test_there_is_nothing_else(running):
     assert asked(running, "DELETE", "profiles/X").json() == {
         "error": "only campaigns, flows, lists, segments, tags, templates can be deleted"
     }
-    for body in (b"", b"[]", b"{", b"[" * 100_000, json.dumps({"faults": "x" * 2_000_000}).encode()):
+    strange = (b'{"latency": NaN}', b'{"seconds": 1e999}', b'{"\\ud800": 1}', b'{"profile_id": "\\ud800"}')
+    for body in (b"", b"[]", b"{", b"[" * 100_000, json.dumps({"faults": "x" * 2_000_000}).encode(), *strange):
         answer = requests.patch(
             f"{running.url}/sandbox/settings", body, headers={"content-type": "application/json"}, timeout=10
         )
         assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
+
+
+def test_a_whole_number_may_be_written_as_a_float(running):
+    """JSON knows no difference, and neither does the schema of `count`."""
+    assert len(asked(running, "POST", "events", {"count": 2.0, "seconds": 0}).json()["ids"]) == 2
+
+
+def test_the_clock_may_be_advanced_again_and_again_but_not_past_what_dates_hold(running):
+    """It stops before the last year that jobs and windows could still be counted in, and goes on from where it is."""
+    assert running.control.advance(time="8999-12-30T00:00:00Z").year == 8999
+    answer = asked(running, "POST", "clock", {"seconds": 3 * 86_400})
+    assert (answer.status_code, answer.json()["error"][:8]) == (400, "seconds:")
+    assert read(running, "tags").ok
+    assert asked(running, "POST", "clock", {"seconds": 60}).json()["now"].startswith("8999-12-30T00:01:")
+
+
+@pytest.mark.parametrize(
+    "origin", ["http://rebound.example:{port}", "http://[x", "http://127.0.0.1.example:{port}", "null"]
+)
+def test_no_name_that_was_pointed_at_this_machine_changes_an_account(running, origin):
+    """A foreign page can make its own name lead here, so that Origin and Host agree; only addresses are trusted."""
+    port = running.url.rpartition(":")[2]
+    origin = origin.format(port=port)
+    headers = {"origin": origin, "host": origin.removeprefix("http://")}
+    assert asked(running, "PATCH", "settings", {"latency": 1}, headers=headers).status_code == 403
+    assert running.control.settings["latency"] == 0
+    own = {"origin": f"http://localhost:{port}", "host": f"localhost:{port}"}
+    assert asked(running, "PATCH", "settings", {"latency": 0}, headers=own).ok
 
 
 def test_no_page_of_another_origin_changes_an_account(running):
