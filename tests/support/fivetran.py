@@ -218,7 +218,7 @@ def _degrees(value: Any) -> float | None:
 def _amount(value: Any) -> Decimal | None:
     if isinstance(value, bool | dict | list):
         return None
-    amount = AMOUNTS[value] if value in AMOUNTS else value
+    amount = AMOUNTS.get(value, value)
     return None if amount is None else Decimal(str(amount))
 
 
