@@ -144,7 +144,8 @@ def leave_an_earlier_run(landed: Path) -> None:
 
 def build(dbt: Path, database: str, folder: Path, environment: dict[str, str]) -> str:
     """``dbt build`` in a copy of the project; what it said."""
-    shutil.copytree(PROJECT, folder)
+    made = shutil.ignore_patterns(".venv", "target", "logs", "dbt_packages", "packages.yml", "*.duckdb")
+    shutil.copytree(PROJECT, folder, ignore=made)
     done = subprocess.run(
         [dbt / "dbt", "build", "--target", database, "--profiles-dir", ".", "--no-use-colors"],
         cwd=folder,
