@@ -238,6 +238,17 @@ def test_deleted_flows_are_a_warning(warehouse: Warehouse, database: str) -> Non
     assert "relationships_event_flow_id" in warehouse.databases[database].log
 
 
+def test_tables_without_a_file_are_empty(dbt: Path, tmp_path: Path) -> None:
+    """What an account has none of leaves no file, and the build goes on with an empty table of the same columns."""
+    database = str(tmp_path / "warehouse.duckdb")
+    environment = {"KLAVIYO_JSONL": str(tmp_path / "nothing"), "KLAVIYO_DUCKDB": database}
+    built = read_duckdb(dbt, database, build(dbt, "duckdb", tmp_path / "dbt", environment))
+    assert built.rows == {table: [] for table in COLUMNS}
+    assert {table: set(columns) for table, columns in built.columns.items()} == {
+        table: {*columns, *LOADER} for table, columns in COLUMNS.items()
+    }
+
+
 def test_sources_are_columns_of_the_tap() -> None:
     """Each column that the models read is one of the tap's tables, or the loader's."""
     for table in sources():
