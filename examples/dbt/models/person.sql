@@ -1,0 +1,23 @@
+select
+    profile_id as id,
+    email,
+    phone_number,
+    first_name,
+    last_name,
+    organization,
+    title,
+    location_address1 as address_1,
+    location_address2 as address_2,
+    location_city as city,
+    location_region as region,
+    location_country as country,
+    location_zip as zip,
+    location_timezone as timezone,
+    cast(location_latitude as double precision) as latitude,
+    cast(location_longitude as double precision) as longitude,
+    created,
+    updated,
+    last_event_date,
+    {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
+    cast(null as boolean) as _fivetran_deleted
+from {{ source('klaviyo_tap', 'profiles') }}

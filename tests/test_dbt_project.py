@@ -1,0 +1,257 @@
+"""The dbt project: the tap's tables become those of fivetran/dbt_klaviyo, on PostgreSQL and on DuckDB."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import venv
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs, urlsplit
+
+import psycopg
+import pytest
+import yaml
+from support.demo import load
+from support.fivetran import AMOUNTS, COLUMNS, rows
+from support.second_path import witness
+
+from klaviyo_sandbox.server import RunningSandbox
+
+ROOT = Path(__file__).parents[1]
+PROJECT = ROOT / "examples" / "dbt"
+SCHEMA = "analytics_fivetran"
+DATABASES = ("postgres", "duckdb")
+TYPES = {
+    "text": ("text", "VARCHAR"),
+    "timestamp": ("timestamp without time zone", "TIMESTAMP"),
+    "boolean": ("boolean", "BOOLEAN"),
+    "float": ("double precision", "DOUBLE"),
+}
+LOADER = {"_fivetran_synced": "timestamp", "_fivetran_deleted": "boolean"}
+# Run by the Python that has dbt: tests have no DuckDB of their own.
+READ = """
+import duckdb, json, sys
+path, schema, *tables = sys.argv[1:]
+connection = duckdb.connect(path, read_only=True)
+found = {}
+for table in tables:
+    answer = connection.execute(f'select * from {schema}."{table}"')
+    columns = {name: str(kind) for name, kind, *_ in answer.description}
+    found[table] = [columns, [dict(zip(columns, row)) for row in answer.fetchall()]]
+print(json.dumps(found, default=lambda it: {"moment": it.isoformat()}))
+"""
+
+
+class Built(NamedTuple):
+    """What a database holds after ``dbt build``."""
+
+    columns: dict[str, dict[str, str]]
+    rows: dict[str, list[dict[str, Any]]]
+    log: str
+
+
+class Warehouse(NamedTuple):
+    account: RunningSandbox
+    databases: dict[str, Built]
+    begun: datetime
+    ended: datetime
+
+
+def sources() -> list[dict[str, Any]]:
+    """The tap's tables that the models read."""
+    (source,) = yaml.safe_load((PROJECT / "models" / "sources.yml").read_text())["sources"]
+    tables: list[dict[str, Any]] = source["tables"]
+    return tables
+
+
+@pytest.fixture(scope="module")
+def dbt() -> Path:
+    """The folder with dbt's programs: an environment of its own below ours, made once for each requirements.txt."""
+    requirements = PROJECT / "requirements.txt"
+    folder = Path(sys.prefix) / f"dbt-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
+    if not (folder / "installed").exists():
+        venv.create(folder, clear=True, with_pip=True)
+        install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*install, "--requirement", requirements], check=True)
+        (folder / "installed").touch()
+    return folder / "bin"
+
+
+@pytest.fixture(scope="module")
+def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    """With each way in which an amount may be written, and somebody with two lines of address."""
+    account = make_shared_sandbox(profiles=80, events=500, seed=5, limits=False)
+    events, profiles = account.store.events, account.store.profiles
+    someone = next(row for row in profiles.rows.values() if row["location"])
+    profiles.put({**someone, "location": {**someone["location"], "address2": "Flat 2"}})
+    orders = [row for row in events.rows.values() if "$value" in (row["event_properties"] or {})]
+    values = [*AMOUNTS, {"amount": 5}, [5], True]
+    for row, value in zip(orders, values, strict=False):
+        events.put({**row, "event_properties": {**row["event_properties"], "$value": value}})
+    assert len(orders) >= len(values)
+    return account
+
+
+@pytest.fixture(scope="module")
+def warehouse(dbt: Path, account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Warehouse:
+    """The account in both databases, landed by Meltano as the README says, and built by dbt."""
+    folder = tmp_path_factory.mktemp("dbt")
+    demo = load()
+    demo.WORK = folder
+    landed = folder / "jsonl"
+    begun = datetime.now(UTC)
+    with demo.postgres() as uri:
+        meltano = demo.Meltano(account.url, uri)
+        meltano.run("install", log="install.log")
+        meltano.environment |= {
+            "TAP_KLAVIYO__SELECT": json.dumps([f"{table['name']}.*" for table in sources()]),
+            "TARGET_JSONL_DESTINATION_PATH": str(landed),
+            "TARGET_JSONL_DO_TIMESTAMP_FILE": "true",
+            "TZ": "UTC",
+        }
+        meltano.run("run", "extract", log="extract.log")
+        meltano.run("run", "--full-refresh", "tap-klaviyo", "target-jsonl", log="jsonl.log")
+        ended = datetime.now(UTC)
+        leave_an_earlier_run(landed)
+        environment = {
+            "KLAVIYO_PG_HOST": parse_qs(urlsplit(uri).query)["host"][0],
+            "KLAVIYO_JSONL": str(landed),
+            "KLAVIYO_DUCKDB": str(folder / "warehouse.duckdb"),
+        }
+        logs = {database: build(dbt, database, folder / database, environment) for database in DATABASES}
+        databases = {
+            "postgres": read_postgres(uri, logs["postgres"]),
+            "duckdb": read_duckdb(dbt, environment["KLAVIYO_DUCKDB"], logs["duckdb"]),
+        }
+    return Warehouse(account, databases, begun, ended)
+
+
+def leave_an_earlier_run(landed: Path) -> None:
+    """Files as a run of last year would have left them: the same people, under other names."""
+    (path,) = landed.glob("profiles-*.jsonl")
+    lines = [json.loads(line) for line in path.read_text().splitlines()[:10]]
+    earlier = [json.dumps({**line, "first_name": "Formerly"}) for line in lines]
+    (landed / "profiles-20250101T000000.jsonl").write_text("\n".join(earlier) + "\n")
+
+
+def build(dbt: Path, database: str, folder: Path, environment: dict[str, str]) -> str:
+    """``dbt build`` in a copy of the project; what it said."""
+    made = shutil.ignore_patterns(".venv", "target", "logs", "dbt_packages", "packages.yml", "*.duckdb")
+    shutil.copytree(PROJECT, folder, ignore=made)
+    done = subprocess.run(
+        [dbt / "dbt", "build", "--target", database, "--profiles-dir", ".", "--no-use-colors"],
+        cwd=folder,
+        env={**os.environ, "DBT_SEND_ANONYMOUS_USAGE_STATS": "false", **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def read_postgres(uri: str, log: str) -> Built:
+    query = "select column_name, data_type from information_schema.columns where table_schema = %s and table_name = %s"
+    columns, found = {}, {}
+    with psycopg.connect(uri) as connection:
+        for table in COLUMNS:
+            columns[table] = dict(connection.execute(query, (SCHEMA, table)).fetchall())
+            cursor = connection.cursor(row_factory=psycopg.rows.dict_row)
+            found[table] = cursor.execute(f'select * from {SCHEMA}."{table}"').fetchall()
+    return Built(columns, found, log)
+
+
+def read_duckdb(dbt: Path, path: str, log: str) -> Built:
+    command = [dbt / "python", "-c", READ, path, SCHEMA, *COLUMNS]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    def moments(value: dict[str, Any]) -> Any:
+        return datetime.fromisoformat(value["moment"]) if set(value) == {"moment"} else value
+
+    found = json.loads(done.stdout, object_hook=moments)
+    return Built({t: it[0] for t, it in found.items()}, {t: it[1] for t, it in found.items()}, log)
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("table", COLUMNS)
+def test_columns_are_those_of_the_package(warehouse: Warehouse, database: str, table: str) -> None:
+    """Each table has the columns that the package reads and no others, of the types that it expects."""
+    place = DATABASES.index(database)
+    expected = {name: TYPES[kind][place] for name, kind in {**COLUMNS[table], **LOADER}.items()}
+    assert warehouse.databases[database].columns[table] == expected
+
+
+@pytest.mark.parametrize("database", DATABASES)
+@pytest.mark.parametrize("table", COLUMNS)
+def test_rows_are_those_of_the_account(warehouse: Warehouse, database: str, table: str) -> None:
+    """Each row is there once, and each of its values is what the account says when it is asked without our code."""
+    expected = rows(witness(warehouse.account), table)
+    found = warehouse.databases[database].rows[table]
+    assert len(found) == len(expected) > 0
+    values = {row["id"]: {name: it for name, it in row.items() if name not in {"id", *LOADER}} for row in found}
+    if table == "event":
+        values = {key: as_the_package_reads(row) for key, row in values.items()}
+    assert values == expected
+
+
+def as_the_package_reads(event: dict[str, Any]) -> dict[str, Any]:
+    """The value as a number, the attribution as an object."""
+    value, attribution = event["property_value"], event["property_attribution"]
+    return {
+        **event,
+        "property_value": None if value is None else Decimal(value),
+        "property_attribution": None if attribution is None else json.loads(attribution),
+    }
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_synced_is_when_the_loader_wrote(warehouse: Warehouse, database: str) -> None:
+    """The package finds new events by the time of loading, so it lies within the run and not at the event."""
+    second = timedelta(seconds=1)
+    for table, found in warehouse.databases[database].rows.items():
+        synced = [row["_fivetran_synced"].replace(tzinfo=UTC) for row in found]
+        assert warehouse.begun - second <= min(synced), table
+        assert max(synced) <= warehouse.ended + second, table
+        assert {row["_fivetran_deleted"] for row in found} == {None}
+
+
+def test_the_account_has_what_the_contract_is_about(warehouse: Warehouse) -> None:
+    """Every column that Klaviyo can fill has a value somewhere, so that none is compared to nothing."""
+    for table in COLUMNS:
+        expected = rows(witness(warehouse.account), table).values()
+        empty = {name for name in COLUMNS[table] if name != "id" and all(row[name] is None for row in expected)}
+        assert empty == ({"status_id"} if table == "campaign" else set())
+
+
+@pytest.mark.parametrize("database", DATABASES)
+def test_deleted_flows_are_a_warning(warehouse: Warehouse, database: str) -> None:
+    """Events of a flow that is gone do not fail the build, and are told."""
+    assert "WARN=1 ERROR=0" in warehouse.databases[database].log
+    assert "relationships_event_flow_id" in warehouse.databases[database].log
+
+
+def test_tables_without_a_file_are_empty(dbt: Path, tmp_path: Path) -> None:
+    """What an account has none of leaves no file, and the build goes on with an empty table of the same columns."""
+    database = str(tmp_path / "warehouse.duckdb")
+    environment = {"KLAVIYO_JSONL": str(tmp_path / "nothing"), "KLAVIYO_DUCKDB": database}
+    built = read_duckdb(dbt, database, build(dbt, "duckdb", tmp_path / "dbt", environment))
+    assert built.rows == {table: [] for table in COLUMNS}
+    assert {table: set(columns) for table, columns in built.columns.items()} == {
+        table: {*columns, *LOADER} for table, columns in COLUMNS.items()
+    }
+
+
+def test_sources_are_columns_of_the_tap() -> None:
+    """Each column that the models read is one of the tap's tables, or the loader's."""
+    for table in sources():
+        schema = json.loads((ROOT / "schemas" / "tap" / f"{table['name']}.json").read_text())
+        names = {column["name"] for column in table["columns"]} - {"_sdc_batched_at"}
+        assert names <= set(schema["properties"]), table["name"]
