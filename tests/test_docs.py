@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from klaviyo_client.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
 from tap_klaviyo.options import SETTINGS as TAP
@@ -67,6 +69,14 @@ def test_the_page_of_the_sandbox_lists_what_is_served() -> None:
         sandbox_options().parse_args(shlex.split(command))
 
 
+def test_each_promise_names_a_test_that_there_is() -> None:
+    """What docs/reliability.md promises is held by tests of these names."""
+    named = re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "docs" / "reliability.md").read_text())
+    assert len(named) >= 20
+    missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text()]
+    assert missing == []
+
+
 def test_every_action_is_in_the_readme() -> None:
     """Each action and the streams that take it by name."""
     expected = {action.name: ", ".join(f"`{stream}`" for stream in action.streams) for action in ACTIONS.values()}
@@ -87,8 +97,10 @@ def test_revision_in_the_readme_is_the_pinned_one() -> None:
     assert rows("Settings")["revision"][2] == pinned_revision()
 
 
-def test_links_of_the_readme_lead_somewhere() -> None:
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/README.md")]
+)
+def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link points to a file or folder of the repository."""
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
-    assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
+    assert [link for link in links if not (page.parent / link).exists()] == []
