@@ -21,8 +21,8 @@ from klaviyo_client.operations import Operation, operation  # noqa: E402 - the c
 from tap_klaviyo import schemas  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
 from tap_klaviyo.paths import sources  # noqa: E402
-from tap_klaviyo.roots import ACCOUNT, led_to  # noqa: E402
-from tap_klaviyo.tables import COLLECTIONS, TABLES  # noqa: E402
+from tap_klaviyo.roots import ACCOUNT, INTEGRATION, led_to  # noqa: E402
+from tap_klaviyo.tables import COLLECTIONS, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
 # Tables
