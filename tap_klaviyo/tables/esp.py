@@ -20,7 +20,9 @@ from tap_klaviyo.tables.shapes import distinct
 
 def type_of(method: Any) -> str | None:
     """What V1 called a campaign's type, as far as its send strategy tells."""
-    return method and ("AB" if method == "ab_test_campaign" else "Regular")
+    if not isinstance(method, str):
+        return None
+    return "AB" if method == "ab_test_campaign" else "Regular"
 
 
 def bulk(audiences: Any, method: Any, *values: Any) -> dict[str, Any]:
