@@ -86,10 +86,16 @@ class TableStream(Stream):
                 sibling._write_schema_message()
             for batch in self._batches(collection, tables):
                 for sibling in siblings:
-                    for row in batch.rows.get(sibling.name, ())[: self.ABORT_AT_RECORD_COUNT]:
+                    for row in batch.rows.get(sibling.name, ())[: sibling._room]:
                         sibling._write_record_message(row)
+                        sibling.written += 1
                 yield from batch.rows.get(self.name, ())
                 self._note(collection, tables, batch)
+
+    @property
+    def _room(self) -> int | None:
+        """How many rows it may still have; None for any number."""
+        return None if self.ABORT_AT_RECORD_COUNT is None else max(self.ABORT_AT_RECORD_COUNT - self.written, 0)
 
     def _led(self) -> Iterator[tuple[Collection, list[TableStream]]]:
         """The collections that this stream leads, each with the streams that have rows of it."""

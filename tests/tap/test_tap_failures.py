@@ -118,7 +118,7 @@ def test_a_missing_scope_fails_the_test_of_the_connection(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """`--test` is there to find this out."""
-    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read")
+    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read accounts:read")
     assert_fails(run_tap(tmp_path, config(sandbox), "--test"), 2, "lists:read")
 
 
