@@ -40,8 +40,7 @@ class TableStream(Stream):
         self.tables = tables
         self.table = table = tables[0]
         self.collections = [found.collection for found in tables]
-        # A bookmark holds for all collections: it moves when the others have come to their ends.
-        self.unread = list(self.collections)
+        self.finished: set[str] = set()
         self.selected_by_default = table.by_default
         super().__init__(tap, schema=emitted(schemas.load(table.name)), name=table.name)
         self.primary_keys = table.key
@@ -114,18 +113,22 @@ class TableStream(Stream):
             self._tap.skip([table.name for table in tables], error)
             return
         for table in tables:
-            table.unread.remove(collection)
+            table.finished.add(collection.name)
 
     def _note(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""
         if batch.edge is None:
             return
-        moved = [table.publish(batch.edge) for table in tables if table.unread == [collection]]
+        moved = [table.publish(batch.edge) for table in tables if table.lacks_only(collection)]
         if any(moved):
             # The leader writes for all, also when it is ahead itself.
             self.state_manager.is_flushed = False
         if batch.ended or self._tap.is_time_for_state():
             self._write_state_message()
+
+    def lacks_only(self, collection: Collection) -> bool:
+        """Whether its other collections have come to their ends: the bookmark holds for all of them."""
+        return {found.name for found in self.collections} <= self.finished | {collection.name}
 
     def publish(self, edge: str) -> bool:
         """Move the bookmark to this edge, never back; whether it moved."""
