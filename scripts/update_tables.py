@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +21,8 @@ from klaviyo_client.operations import Operation, operation  # noqa: E402 - the c
 from tap_klaviyo import schemas  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
 from tap_klaviyo.paths import sources  # noqa: E402
-from tap_klaviyo.roots import ACCOUNT, led_to  # noqa: E402
-from tap_klaviyo.tables import COLLECTIONS, TABLES  # noqa: E402
+from tap_klaviyo.roots import ACCOUNT, INTEGRATION, led_to  # noqa: E402
+from tap_klaviyo.tables import COLLECTIONS, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
 # Tables
@@ -36,6 +36,10 @@ what the dearest costs, and what no selected column needs is not requested. Time
 collections {reread} are read whole, too, unless the setting
 `reread` says otherwise: they are small, and a tag added or an action edited need not move the bookmark. **Gone**: what
 becomes of a row whose source is no longer in Klaviyo; the tap only adds and updates.
+
+Tables named `esp_` are those of the V1 specification, made of today's API. They are left out unless they are selected,
+all at once with `esp_*.*`. Their foreign keys are hashed as that specification has them, from bare ids, and find no
+`key`; the column `_join_key` beside each does.
 
 | Table | Key | Bookmark | Calls |
 |---|---|---|---|
@@ -68,9 +72,10 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
             f"{_names(columns)}: 1 call of `GET {op.path}` for each {detail.owners}{spared} "
             f"({op.steady} a minute)" + _scopes(op, table.collection)
         )
-    if columns := _led_from(table, schema, ACCOUNT):
-        op = operation(COLLECTIONS["accounts"].operation)
-        yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run" + _scopes(op, table.collection)
+    op = operation(COLLECTIONS["accounts"].operation)
+    for root, spared in ((ACCOUNT, ""), (INTEGRATION, ", unless `esp_integration_id` is set")):
+        if columns := _led_from(table, schema, root):
+            yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}" + _scopes(op, table.collection)
 
 
 def _scopes(op: Operation, collection: Collection) -> str:
@@ -86,16 +91,20 @@ def _names(columns: list[str]) -> str:
     return ", ".join(f"`{name}`" for name in columns)
 
 
-def section(table: Table) -> Iterator[str]:
+def section(tables: Sequence[Table]) -> Iterator[str]:
+    table = tables[0]
     schema = schemas.load(table.name)
-    op = operation(table.collection.operation)
     yield f"\n## {table.name}\n\n{schema['description']}\n\n"
+    if not table.by_default:
+        yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
     yield f"- Bookmark: {f'`{table.bookmark}`' if table.bookmark else 'none, read whole'}\n"
-    yield f"- Endpoint: `GET {op.path}` ({op.burst} a second, {op.steady} a minute), scope "
-    yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
-    yield f"- Calls: {calls(table)}\n"
-    yield from (f"- {line}\n" for line in extra_calls(table, schema))
+    for part in tables:
+        op = operation(part.collection.operation)
+        yield f"- Endpoint: `GET {op.path}` ({op.burst} a second, {op.steady} a minute), scope "
+        yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
+        yield f"- Calls: {calls(part)}\n"
+    yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))
     yield f"- Gone: {table.gone}\n\n"
     yield "| Column | Type | What it is |\n|---|---|---|\n"
     for name, column in schema["properties"].items():
@@ -108,15 +117,14 @@ def section(table: Table) -> Iterator[str]:
 def page() -> str:
     reread = [f"`{name}`" for name, found in COLLECTIONS.items() if found.reread]
     parts = [INTRODUCTION.format(reread=", ".join(reread[:-1]) + " and " + reread[-1])]
-    for table in TABLES:
-        bookmark = f"`{table.bookmark}`" if table.bookmark else ""
-        dearer = " *" if any(extra_calls(table, schemas.load(table.name))) else ""
-        parts.append(
-            f"| [{table.name}](#{table.name}) | {_names(list(table.key))} | {bookmark} | {calls(table)}{dearer} |\n"
-        )
+    for name, tables in STREAMS.items():
+        bookmark = f"`{tables[0].bookmark}`" if tables[0].bookmark else ""
+        cost = "; ".join(map(calls, tables))
+        dearer = " *" if any(extra_calls(tables[0], schemas.load(name))) else ""
+        parts.append(f"| [{name}](#{name}) | {_names(list(tables[0].key))} | {bookmark} | {cost}{dearer} |\n")
     parts.append("\n\\* Some columns cost calls of their own, listed with the table; deselect them to save these.\n")
-    for table in TABLES:
-        parts += section(table)
+    for tables in STREAMS.values():
+        parts += section(tables)
     return "".join(parts)
 
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from klaviyo_client.pages import Page
-from tap_klaviyo.paths import Source, follower, sources
+from tap_klaviyo.paths import CONSTANT, Source, follower, sources
 from tap_klaviyo.values import Convert, Unfit, as_it_is, converter
 
 RowFunction = Callable[[Mapping[str, Any], Page], dict[str, Any]]
@@ -41,7 +41,7 @@ class _Node:
 
 
 def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], unfit: Counter[str]) -> RowFunction:
-    """The row function for these columns: each has its value, or null where the page says nothing.
+    """The row function for these columns: each has its value, its constant, or null where the page says nothing.
 
     Args:
         schema: the table's schema file.
@@ -51,7 +51,7 @@ def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], unfit: Count
     columns = tuple(columns)
     trees: dict[Source, _Node] = {}
     for name, source in sources(schema, columns).items():
-        node = trees.setdefault(Source(source.root, source.relationship, ()), _Node())
+        node = trees.setdefault(replace(source, tokens=()), _Node())
         for token in source.tokens:
             node = node.children.setdefault(token, _Node())
         column = schema["properties"][name]
@@ -60,7 +60,7 @@ def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], unfit: Count
     for source, tree in trees.items():
         variable = writer.new(f"{writer.constant(follower(source))}(roots, page)", 1)
         writer.node(tree, variable, 1)
-    return writer.function(dict.fromkeys(columns))
+    return writer.function({name: schema["properties"][name].get(CONSTANT) for name in columns})
 
 
 class _Writer:

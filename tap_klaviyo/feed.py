@@ -24,7 +24,7 @@ from tap_klaviyo.lines import Lines, lines_of
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
 from tap_klaviyo.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.reader import Reading, no_times
-from tap_klaviyo.roots import ACCOUNT, PARENT, led_to, requirements
+from tap_klaviyo.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
 from tap_klaviyo.shaping import Selected, Shaped, Shaper
 from tap_klaviyo.slices import SETTLE, TICK, Edge, can_be_cut, conditions, plan, text_of
 from tap_klaviyo.values import Unfit, as_datetime
@@ -68,6 +68,7 @@ class Account:
         reread: names of the collections that are read whole although they have a bookmark.
         event_metrics: the metrics whose events are wanted, as ``metrics.chosen`` takes them; empty for all.
         without: collection -> what of it no table is to have.
+        integration: what the V1 tables call the account; by default its id.
         concurrency: how many answers to wait for at once.
         lanes: processes that shape the pages of a collection that one core cannot keep up with; 0 for none.
         glance: read only the first resource of each collection, to see whether it can be read.
@@ -81,11 +82,13 @@ class Account:
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
     without: Mapping[str, Mark] = field(default_factory=dict)
+    integration: str | None = None
     concurrency: int = 8
     lanes: int = 0
     glance: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
+    _no_account: NotAllowed | None = None
 
     def read(
         self, collection: Collection, starts: Mapping[str, datetime | None], *, as_lines: bool = False
@@ -100,12 +103,14 @@ class Account:
         """
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
+        account = self._account(collection)
         order = Order(
             collection,
             self._wanted(collection, starts),
-            self._account(collection),
+            account,
             self.client.api_url,
             self.without.get(collection.name),
+            {"id": self.integration} if self.integration else account,
         )
         shaper = order.shaper()
         details = Details(shaper.details, self._detail_pages, partial(self._detail_denied, collection))
@@ -135,7 +140,9 @@ class Account:
 
     def _shaped(self, collection: Collection, shaper: Shaper, taken: Taken, details: Details) -> Shaped:
         cut = None if taken.cut is None else text_of(taken.cut)
-        return shaper.shape(self.client.decoded(collection.operation, taken.page), taken.slice, cut, details)
+        return shaper.shape(
+            self.client.decoded(collection.operation, taken.page), taken.slice, cut, details, datetime.now(UTC)
+        )
 
     def resources(self, name: str) -> list[Resource]:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
@@ -245,8 +252,8 @@ class Account:
             found = requirements(entry.table, sources(entry.schema, entry.columns).values())
             if entry.table.collection == collection:
                 needs += found
-            asked = {entry.table.collection.parent: PARENT, THE_ACCOUNT: ACCOUNT}.get(collection.name)
-            needs += [Source(OWN, None, source.tokens) for source in found if source.root == asked]
+            asked = {entry.table.collection.parent: (PARENT,), THE_ACCOUNT: self._readers}.get(collection.name, ())
+            needs += [Source(OWN, None, source.tokens) for source in found if source.root in asked]
         return needs
 
     def _known(self, collection: Collection) -> list[Source]:
@@ -259,29 +266,35 @@ class Account:
 
     # What may be missing --------------------------------------------------------------------------------------------
 
+    @property
+    def _readers(self) -> tuple[str, ...]:
+        """The roots that read the account."""
+        return (ACCOUNT,) if self.integration else (ACCOUNT, INTEGRATION)
+
     def _account(self, collection: Collection) -> Resource | None:
         """The account itself, asked for only when a column reads it."""
-        readers = self._columns_that_read(collection, ACCOUNT)
+        readers = self._columns_that_read(collection, *self._readers)
         if not readers:
             return None
-        try:
-            return next(iter(self.resources(THE_ACCOUNT)), None)
-        except NotAllowed as error:
-            self._resources[THE_ACCOUNT] = []
-            self.denied(readers, error)
-            return None
+        if self._no_account is None:
+            try:
+                return next(iter(self.resources(THE_ACCOUNT)), None)
+            except NotAllowed as error:
+                self._no_account = error
+        self.denied(readers, self._no_account)
+        return None
 
     def _detail_denied(self, collection: Collection, detail: Detail, error: NotAllowed) -> None:
         self.denied(self._columns_that_read(collection, detail.name), error)
 
-    def _columns_that_read(self, collection: Collection, root: str) -> list[str]:
-        """``table.column`` for every selected column that a root, or one made of it, leads to."""
+    def _columns_that_read(self, collection: Collection, *roots: str) -> list[str]:
+        """``table.column`` for every selected column that one of these roots, or one made of it, leads to."""
         return [
             f"{entry.table.name}.{column}"
             for entry in self.selected
             if entry.table.collection == collection
             for column, source in sources(entry.schema, entry.columns).items()
-            if root in led_to(entry.table, source)
+            if not led_to(entry.table, source).isdisjoint(roots)
         ]
 
 

@@ -21,9 +21,10 @@ from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 
 def _found(names: ByNames) -> Order:
-    by_name = {table.name: table for table in TABLES}
+    collection = COLLECTIONS[names.collection]
+    by_name = {table.name: table for table in TABLES if table.collection == collection}
     tables = [Selected(by_name[name], schemas.load(name), columns, since) for name, columns, since in names.tables]
-    return Order(COLLECTIONS[names.collection], tables, names.account, names.api_url, names.without)
+    return Order(collection, tables, names.account, names.api_url, names.without, names.integration)
 
 
 def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Knowledge) -> tuple[dict[str, Lines], list[str | None]]:

@@ -34,6 +34,7 @@ class Order:
         account: the account itself, for columns that read it.
         api_url: where the pages come from.
         without: what no table is to have.
+        integration: what the V1 tables call the account, for columns that read it.
     """
 
     collection: Collection
@@ -41,15 +42,16 @@ class Order:
     account: Resource | None
     api_url: str
     without: Mark | None = None
+    integration: Resource | None = None
 
     def shaper(self) -> Shaper:
         """Makes the rows."""
-        return Shaper(self.collection, self.tables, self.account, self.without)
+        return Shaper(self.collection, self.tables, self.account, self.without, self.integration)
 
     def by_names(self) -> ByNames:
         """The order in names, which fit through a pipe; tables hold functions, which do not."""
         tables = tuple((entry.table.name, entry.columns, entry.since) for entry in self.tables)
-        return ByNames(self.collection.name, tables, self.account, self.api_url, self.without)
+        return ByNames(self.collection.name, tables, self.account, self.api_url, self.without, self.integration)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ class ByNames:
     account: Resource | None
     api_url: str
     without: Mark | None
+    integration: Resource | None
 
 
 @dataclass(frozen=True)

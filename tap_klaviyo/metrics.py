@@ -53,16 +53,17 @@ def conditions(ids: Sequence[str]) -> list[tuple[str, ...]]:
 
 def _answering(entry: str, metrics: Sequence[Resource]) -> Iterator[str]:
     preset = PRESETS.get(entry.strip().casefold())
-    names = {_folded(name) for name in preset or (entry,)}
+    names = {folded(name) for name in preset or (entry,)}
     for metric in metrics:
         attributes = metric.get("attributes") or {}
         if preset and not _is_klaviyos(attributes.get("integration")):
             continue
-        if metric["id"] == entry or _folded(str(attributes.get("name") or "")) in names:
+        if metric["id"] == entry or folded(str(attributes.get("name") or "")) in names:
             yield metric["id"]
 
 
-def _folded(name: str) -> str:
+def folded(name: str) -> str:
+    """A metric's name without what tells equal ones apart: case, spaces, and SMS renamed to Text Message."""
     return " ".join(name.casefold().split()).replace("text message", "sms")
 
 

@@ -46,7 +46,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Root:
-    """A value that columns' paths can start from, besides ``own``, ``included``, ``parent``, ``pass`` and ``account``.
+    """A value that columns' paths can start from, besides ``own``, ``included`` and ``roots.GIVEN``.
 
     Attributes:
         name: what stands before the ``#`` of a path.
@@ -90,7 +90,7 @@ class Detail:
 
 @dataclass(frozen=True)
 class Table:
-    """One stream of the tap.
+    """One stream of the tap, or what one of several collections gives to it: such tables share name, key and bookmark.
 
     Attributes:
         name: the stream's name and the name of its file in ``schemas/tap``.
@@ -99,6 +99,7 @@ class Table:
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
         gone: what becomes of a row whose source is gone from Klaviyo, for the reader of ``docs/tables.md``.
+        by_default: whether it is selected when nobody says what is.
     """
 
     name: str
@@ -107,6 +108,7 @@ class Table:
     bookmark: str | None = None
     roots: tuple[Root | Detail, ...] = ()
     gone: str = ""
+    by_default: bool = True
 
 
 @dataclass(frozen=True)

@@ -70,6 +70,15 @@ SETTINGS: dict[str, Any] = {
                 "some of it down late. Never before start_date. By default 7 for events, and 0 for the others."
             ),
         },
+        "esp_integration_id": {
+            "type": "string",
+            "minLength": 1,
+            "title": "Integration of the V1 tables",
+            "description": (
+                "What the tables named esp_ have in esp_integration_id and in their keys, such as the id that earlier "
+                "rows of the V1 tables have there. By default Klaviyo's id of the account."
+            ),
+        },
         "concurrency": {
             "type": "integer",
             "minimum": 1,

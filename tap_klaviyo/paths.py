@@ -1,16 +1,17 @@
-"""Where a column comes from in a page: ``x-klaviyo-path``, parsed and followed. Pure."""
+"""Where a column comes from: ``x-klaviyo-path``, ``-md5`` and ``-constant``, parsed and followed. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from klaviyo_client.pages import Page
 from tap_klaviyo.model import Resource
+from tap_klaviyo.values import md5_of
 
-PATH = "x-klaviyo-path"
+PATH, MD5, CONSTANT = "x-klaviyo-path", "x-klaviyo-md5", "x-klaviyo-constant"
 OWN, INCLUDED = "own", "included"
 
 
@@ -23,11 +24,13 @@ class Source:
             name of another root, such as ``parent``.
         relationship: the relationship that leads to it, for ``included``.
         tokens: the steps of the JSON Pointer, unescaped; none for the root itself.
+        hashed: in place of a path, what the value is the MD5 of: sources, and texts as they are.
     """
 
     root: str
     relationship: str | None
     tokens: tuple[str, ...]
+    hashed: tuple[Source | str, ...] = ()
 
 
 @cache
@@ -52,8 +55,27 @@ def parse_source(text: str) -> Source:
 
 
 def sources(schema: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Source]:
-    """The source of each of these columns."""
-    return {name: parse_source(schema["properties"][name][PATH]) for name in columns}
+    """The source of each of these columns that is no constant."""
+    found = {name: schema["properties"][name] for name in columns}
+    return {
+        name: hashed(column[MD5]) if MD5 in column else parse_source(column[PATH])
+        for name, column in found.items()
+        if CONSTANT not in column
+    }
+
+
+def hashed(parts: Iterable[str]) -> Source:
+    """The source of an MD5; a part with neither ``#`` nor ``/`` is a text."""
+    return Source(OWN, None, (), tuple(parse_source(part) if "/" in part or "#" in part else part for part in parts))
+
+
+def plain(found: Iterable[Source]) -> Iterator[Source]:
+    """These sources, and those that hashes are made of in the hashes' places."""
+    for source in found:
+        if source.hashed:
+            yield from (part for part in source.hashed if isinstance(part, Source))
+        else:
+            yield source
 
 
 def follow(source: Source, roots: Mapping[str, Any], page: Page) -> Any:
@@ -67,6 +89,10 @@ def follow(source: Source, roots: Mapping[str, Any], page: Page) -> Any:
 @cache
 def follower(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
     """``follow`` for one source, with what can be known of it worked out beforehand: it is called for every row."""
+    return _hasher(source.hashed) if source.hashed else _walker(source)
+
+
+def _walker(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
     start, relationship, tokens = source.root, source.relationship, source.tokens
     if relationship is not None:
         start = OWN
@@ -93,6 +119,15 @@ def follower(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
     if relationship is not None:
         return through
     return below if tokens else at_the_root
+
+
+def _hasher(parts: tuple[Source | str, ...]) -> Callable[[Mapping[str, Any], Page], Any]:
+    followers = [part if isinstance(part, str) else follower(part) for part in parts]
+
+    def hash_of(roots: Mapping[str, Any], page: Page) -> str | None:
+        return md5_of(*(part if isinstance(part, str) else part(roots, page) for part in followers))
+
+    return hash_of
 
 
 def related(resource: Resource, relationship: str, page: Page) -> Any:

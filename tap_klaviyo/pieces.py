@@ -95,7 +95,7 @@ def shape_in_pieces(
     sheets = {name: Sheet(name, projection, extracted) for name, projection in shaper.projections.items()}
     times: list[str | None] = []
     for page in pieces:
-        own = shaper.own(page, part, cut, knowledge)
+        own = shaper.own(page, part, cut, knowledge, extracted)
         times += own.times
         for name, sheet in sheets.items():
             sheet.add(shaper.chosen(name, own), page, own.given)

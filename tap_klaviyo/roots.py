@@ -8,11 +8,12 @@ from typing import Any
 
 from klaviyo_client.pages import Page
 from tap_klaviyo.model import Detail, Resource, Root, Table
-from tap_klaviyo.paths import INCLUDED, OWN, Source, follower, parse_source
+from tap_klaviyo.paths import INCLUDED, OWN, Source, follower, parse_source, plain
 
-# Known before any page is read: the slice's parent, its pass, and the account itself.
-PARENT, PASS, ACCOUNT = "parent", "pass", "account"
-GIVEN = frozenset((PARENT, PASS, ACCOUNT))
+# Known before any page is read: the slice's parent, its pass, the account itself, what the V1 tables call it, and when
+# the page was read.
+PARENT, PASS, ACCOUNT, INTEGRATION, EXTRACTED = "parent", "pass", "account", "integration", "extracted"
+GIVEN = frozenset((PARENT, PASS, ACCOUNT, INTEGRATION, EXTRACTED))
 
 LookUp = Callable[[Detail, Sequence[Mapping[str, Any]], Page], Mapping[str, Any]]
 
@@ -29,7 +30,7 @@ def needed(table: Table, columns: Iterable[Source]) -> tuple[Root | Detail, ...]
     Raises:
         ValueError: a column starts from a root that the table does not have.
     """
-    read = {source.root for source in columns}
+    read = {source.root for source in plain(columns)}
     if unknown := read - {OWN, INCLUDED, *GIVEN, *(root.name for root in table.roots)}:
         raise ValueError(f"{table.name} has no root called {' or '.join(sorted(unknown))}")
     wanted: list[Root | Detail] = []
@@ -42,7 +43,7 @@ def needed(table: Table, columns: Iterable[Source]) -> tuple[Root | Detail, ...]
 
 def requirements(table: Table, columns: Iterable[Source]) -> list[Source]:
     """What these columns need of the page, the parent and the account: paths with no root of the table's own."""
-    columns = list(columns)
+    columns = list(plain(columns))
     found: list[Source] = []
     roots = needed(table, columns)
     views = {root.name: view for root in roots if isinstance(root, Root) and (view := _view(root))}
@@ -71,7 +72,7 @@ def _view(root: Root) -> Source | None:
 def led_to(table: Table, source: Source) -> set[str]:
     """The roots that a column's value is made of."""
     by_name = {root.name: root for root in table.roots}
-    found, ahead = set(), [source.root]
+    found, ahead = set(), [part.root for part in plain([source])]
     while ahead:
         name = ahead.pop()
         found.add(name)
@@ -99,7 +100,7 @@ def expand(
         roots: what to evaluate, each after what it needs.
         resources: the page's resources, or some of them.
         page: where they come from.
-        given: the values of ``parent``, ``pass`` and ``account``.
+        given: the values of ``GIVEN`` that anything reads.
         look_up: a detail, the values so far of every row -> the detail's values by id.
     """
     return extend(roots, [{**given, OWN: resource} for resource in resources], page, look_up)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Protocol
 
 from klaviyo_client.pages import Page
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
-from tap_klaviyo.paths import OWN, follower, parse_source
+from tap_klaviyo.paths import OWN, follower, parse_source, plain, sources
 from tap_klaviyo.projection import Projection
-from tap_klaviyo.roots import ACCOUNT, PARENT, PASS
+from tap_klaviyo.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS
 from tap_klaviyo.slices import owned
 from tap_klaviyo.values import Unfit, as_datetime
 
@@ -87,6 +88,7 @@ class Shaper:
         tables: its tables that are wanted.
         account: the account itself, for columns that read it.
         without: what no table is to have; it still counts among a page's times and resources.
+        integration: what the V1 tables call the account, for columns that read it.
 
     Attributes:
         projections: the row functions of the tables, by name.
@@ -98,9 +100,12 @@ class Shaper:
         tables: Sequence[Selected],
         account: Resource | None = None,
         without: Mark | None = None,
+        integration: Resource | None = None,
     ) -> None:
         self._bookmark = collection.bookmark
-        self._account = account
+        self._given = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
+        columns = (sources(entry.schema, entry.columns).values() for entry in tables)
+        self._is_dated = any(source.root == EXTRACTED for found in columns for source in plain(found))
         self._without = without
         self._since = {entry.table.name: entry.since for entry in tables}
         self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
@@ -110,9 +115,9 @@ class Shaper:
         """The details that the tables read, by name."""
         return {detail.name: detail for projection in self.projections.values() for detail in projection.details}
 
-    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge) -> Shaped:
-        """The rows of a page of this slice; ``cut`` is as ``slices.owned`` takes it."""
-        own = self.own(page, part, cut, knowledge)
+    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Shaped:
+        """The rows of a page of this slice, read at this time; ``cut`` is as ``slices.owned`` takes it."""
+        own = self.own(page, part, cut, knowledge, extracted)
 
         def look_up(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:
             return knowledge.known(detail.name, wanted(detail, rows, page))
@@ -123,7 +128,7 @@ class Shaper:
             rows[name] = projection.rows(chosen, page, own.given, look_up) if chosen else []
         return Shaped(rows, own.times, own.resources)
 
-    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge) -> Own:
+    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Own:
         """What of a page is the slice's own; what all of the page says of details is told."""
         times = [self._time(resource) for resource in page.data]
         own = owned(part, times, cut)
@@ -135,7 +140,9 @@ class Shaper:
         if self._without is not None:
             places = _unmarked(taken, self._without, page)
             kept, their_times = [taken[at] for at in places], [times[at] for at in places]
-        given = {PARENT: part.parent, PASS: part.constants, ACCOUNT: self._account}
+        given: dict[str, Any] = {PARENT: part.parent, PASS: part.constants, **self._given}
+        if self._is_dated:
+            given[EXTRACTED] = extracted.isoformat()
         return Own(taken, times, kept, their_times, given)
 
     def chosen(self, table: str, own: Own) -> Sequence[Resource]:

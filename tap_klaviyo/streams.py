@@ -1,4 +1,4 @@
-"""The only Singer stream class: one instance per table."""
+"""The only Singer stream class: one instance per stream, of one table or several of the same name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from klaviyo_client.errors import NotAllowed, SettingsError
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Batch
 from tap_klaviyo.lines import Lines
-from tap_klaviyo.model import Table
+from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.projection import emitted
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class TableStream(Stream):
-    """A table as a Singer stream.
+    """A table as a Singer stream, or several tables of the same name, each of another collection.
 
     The first selected table of a collection leads: its pass over the collection also writes the rows of its siblings,
     whose own turn is then empty.
@@ -36,8 +36,12 @@ class TableStream(Stream):
     # The projection has made every value what its column promises; checking again would double the cost of a row.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
-    def __init__(self, tap: TapKlaviyo, table: Table) -> None:
-        self.table = table
+    def __init__(self, tap: TapKlaviyo, tables: Sequence[Table]) -> None:
+        self.tables = tables
+        self.table = table = tables[0]
+        self.collections = [found.collection for found in tables]
+        self.finished: set[str] = set()
+        self.selected_by_default = table.by_default
         super().__init__(tap, schema=emitted(schemas.load(table.name)), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
@@ -68,43 +72,63 @@ class TableStream(Stream):
         if bookmark:
             reached = moment(f"the bookmark of {self.name}", bookmark)
             room = reached - datetime(2, 1, 1, tzinfo=UTC)
-            starts.append(reached - min(self._tap.lookback(self.table.collection), max(room, timedelta())))
+            starts.append(reached - min(max(map(self._tap.lookback, self.collections)), max(room, timedelta())))
         return max(starts, default=None)
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's signature
         """The rows of this table, when it leads; those of its siblings are written on the way."""
-        tables = self._tap.selected_of(self.table.collection)
-        if tables[0] is not self:
-            return
-        siblings = tables[1:]
-        for sibling in siblings:
-            sibling._write_schema_message()
-        for batch in self._batches(tables):
+        for collection, tables in self._led():
+            siblings = tables[1:]
             for sibling in siblings:
-                for row in batch.rows.get(sibling.name, ())[: self.ABORT_AT_RECORD_COUNT]:
-                    sibling._write_record_message(row)
-            yield from batch.rows.get(self.name, ())
-            self._note(tables, batch)
+                sibling._write_schema_message()
+            for batch in self._batches(collection, tables):
+                for sibling in siblings:
+                    for row in batch.rows.get(sibling.name, ())[: sibling._room]:
+                        sibling._write_record_message(row)
+                        sibling.written += 1
+                yield from batch.rows.get(self.name, ())
+                self._note(collection, tables, batch)
 
-    def _batches(self, tables: Sequence[TableStream], *, as_lines: bool = False) -> Iterator[Batch]:
+    @property
+    def _room(self) -> int | None:
+        """How many rows it may still have; None for any number."""
+        return None if self.ABORT_AT_RECORD_COUNT is None else max(self.ABORT_AT_RECORD_COUNT - self.written, 0)
+
+    def _led(self) -> Iterator[tuple[Collection, list[TableStream]]]:
+        """The collections that this stream leads, each with the streams that have rows of it."""
+        for collection in self.collections:
+            tables = self._tap.selected_of(collection)
+            if tables and tables[0] is self:
+                yield collection, tables
+
+    def _batches(
+        self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
+    ) -> Iterator[Batch]:
         starts = {table.name: table.since for table in tables}
         try:
-            yield from self._tap.account.read(self.table.collection, starts, as_lines=as_lines)
+            yield from self._tap.account.read(collection, starts, as_lines=as_lines)
         except NotAllowed as error:
             self._tap.skip([table.name for table in tables], error)
+            return
+        for table in tables:
+            table.finished.add(collection.name)
 
-    def _note(self, tables: Sequence[TableStream], batch: Batch) -> None:
+    def _note(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""
         if batch.edge is None:
             return
-        moved = [table.publish(batch.edge) for table in tables]
+        moved = [table.publish(batch.edge) for table in tables if table.lacks_only(collection)]
         if any(moved):
             # The leader writes for all, also when it is ahead itself.
             self.state_manager.is_flushed = False
         if batch.ended or self._tap.is_time_for_state():
             self._write_state_message()
+
+    def lacks_only(self, collection: Collection) -> bool:
+        """Whether its other collections have come to their ends: the bookmark holds for all of them."""
+        return {found.name for found in self.collections} <= self.finished | {collection.name}
 
     def publish(self, edge: str) -> bool:
         """Move the bookmark to this edge, never back; whether it moved."""
@@ -126,27 +150,27 @@ class TableStream(Stream):
         if not (write_messages and self._takes_the_short_way):
             yield from super()._sync_records(context, write_messages=write_messages)
             return
-        tables = self._tap.selected_of(self.table.collection)
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
             counter.with_context({})
             timer.with_context({})
-            if self.selected and tables[0] is self:
+            # What a leader wrote for this stream.
+            counter.increment(self.written)
+            for collection, tables in self._led():
                 for sibling in tables[1:]:
                     sibling._write_schema_message()
-                for batch in self._batches(tables, as_lines=True):
+                for batch in self._batches(collection, tables, as_lines=True):
                     for table in tables:
                         table._write_lines(batch.lines.get(table.name))
                     counter.increment(batch.lines[self.name].count if self.name in batch.lines else 0)
-                    self._note(tables, batch)
-            else:
-                counter.increment(self.written)
+                    self._note(collection, tables, batch)
         self._write_state_message()
 
     @property
     def _takes_the_short_way(self) -> bool:
         plain = all(
             type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
-            for table in self._tap.selected_of(self.table.collection)
+            for collection in self.collections
+            for table in self._tap.selected_of(collection)
             for stream_map in table.stream_maps
         )
         return plain and self.ABORT_AT_RECORD_COUNT is None

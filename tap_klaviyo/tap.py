@@ -1,4 +1,4 @@
-"""The tap: its settings, and one stream per table."""
+"""The tap: its settings, and its streams."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.streams import TableStream, moment
-from tap_klaviyo.tables import COLLECTIONS, TABLES
+from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
 
 
@@ -123,13 +123,13 @@ class TapKlaviyo(Tap):
         return command
 
     def discover_streams(self) -> Sequence[Stream]:
-        return [TableStream(self, table) for table in TABLES]
+        return [TableStream(self, list(tables)) for tables in STREAMS.values()]
 
     @property
     def streams(self) -> dict[str, Stream]:
         """Streams in the catalogue's order, not the alphabet's: parents are read before their children."""
         found = super().streams
-        return {table.name: found[table.name] for table in TABLES if table.name in found}
+        return {name: found[name] for name in STREAMS if name in found}
 
     def write_lines(self, lines: bytes | memoryview) -> None:
         """Write whole lines of messages, as the message writer writes its own."""
@@ -150,11 +150,16 @@ class TapKlaviyo(Tap):
         return Account(
             client=settings.connect(self.config, self.name),
             now=datetime.now(UTC),
-            selected=[Selected(stream.table, schemas.load(stream.name), stream.columns) for stream in self._selected()],
+            selected=[
+                Selected(table, schemas.load(stream.name), stream.columns)
+                for stream in self._selected()
+                for table in stream.tables
+            ],
             collections=COLLECTIONS,
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
             without={EVENTS.name: PUSHED} if self.config.get("exclude_pushed_events") else {},
+            integration=self.config.get("esp_integration_id"),
             concurrency=self.config.get("concurrency", CONCURRENCY),
             lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
             glance=self._is_test,
@@ -183,7 +188,7 @@ class TapKlaviyo(Tap):
 
     def selected_of(self, collection: Collection) -> list[TableStream]:
         """The selected tables of a collection, the leader first."""
-        return [stream for stream in self._selected() if stream.table.collection == collection]
+        return [stream for stream in self._selected() if collection in stream.collections]
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables or columns out, go on with the others, and say so at the end.

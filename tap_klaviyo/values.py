@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -97,6 +98,13 @@ def as_datetime(value: Any) -> str:
         return moment.astimezone(UTC).isoformat()
     except (TypeError, ValueError, OverflowError) as error:
         raise Unfit from error
+
+
+def md5_of(*parts: Any) -> str | None:
+    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None when a part is."""
+    if None in parts:
+        return None
+    return hashlib.md5(":".join(map(as_text, parts)).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 _AS_THEY_ARE: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}

@@ -29,6 +29,7 @@ def _templates(page: Page) -> Mapping[str, Any]:
     return {message["id"]: message for message in page.data}
 
 
+TAKEN_OFF = "An audience taken off a campaign stays."
 _MESSAGES = each("message", "included:campaign-messages#")
 _METHOD = "/attributes/send_strategy/method"
 
@@ -52,7 +53,7 @@ TABLES = (
             key=("campaign_id", "audience_id"),
             bookmark="campaign_updated_at",
             roots=(each("audience", f"/attributes/audiences/{kind}", make=distinct),),
-            gone="An audience taken off a campaign stays.",
+            gone=TAKEN_OFF,
         )
         for kind in ("included", "excluded")
     ),

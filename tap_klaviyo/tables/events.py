@@ -23,7 +23,7 @@ _SENT = Detail(
     query={"include": "metric", "fields[event]": "event_properties", "fields[metric]": "name"},
     seen=(_PROPERTIES, "included:metric#/attributes/name"),
 )
-_KEPT = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
+KEPT = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
 
 TABLES = (
     Table(
@@ -42,7 +42,7 @@ TABLES = (
             _SENT,
             Root("origin", ("attribution#", "sent#"), attribution.origin),
         ),
-        gone=_KEPT,
+        gone=KEPT,
     ),
     Table(
         "event_group_ids",
@@ -50,7 +50,7 @@ TABLES = (
         key=("event_id", "group_id"),
         bookmark="event_datetime",
         roots=(each("group", f"{_PROPERTIES}/$group_ids", make=lambda values: numbered(distinct(values))),),
-        gone=_KEPT,
+        gone=KEPT,
     ),
     Table(
         "event_attribution_group_ids",
@@ -63,6 +63,6 @@ TABLES = (
             Root("origin", ("attribution#", "sent#"), attribution.origin),
             each("group", "origin#/group_ids", make=distinct),
         ),
-        gone=_KEPT,
+        gone=KEPT,
     ),
 )

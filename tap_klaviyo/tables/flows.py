@@ -49,18 +49,19 @@ def _stamped(page: Page) -> Mapping[str, Any]:
     return found
 
 
-_ACTIONS = each("action", "included:flow-actions#")
-_DELETED = "What is deleted stays as it was last read, so that old events still find it."
+ACTIONS = each("action", "included:flow-actions#")
+MESSAGES = each("message", "action#/attributes/definition", make=lambda definition: list(messages_of(definition)))
+DELETED = "What is deleted stays as it was last read, so that old events still find it."
 
 TABLES = (
-    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", gone=_DELETED),
+    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", gone=DELETED),
     Table(
         "flow_actions",
         FLOWS,
         key=("flow_action_id",),
         bookmark="flow_updated",
-        roots=(_ACTIONS, Root("message", ("action#/attributes/definition",), first_message)),
-        gone=_DELETED,
+        roots=(ACTIONS, Root("message", ("action#/attributes/definition",), first_message)),
+        gone=DELETED,
     ),
     Table(
         "flow_action_messages",
@@ -68,8 +69,8 @@ TABLES = (
         key=("flow_action_message_id",),
         bookmark="flow_updated",
         roots=(
-            _ACTIONS,
-            each("message", "action#/attributes/definition", make=lambda definition: list(messages_of(definition))),
+            ACTIONS,
+            MESSAGES,
             Detail(
                 "stamp",
                 "get_flow_action_messages",
@@ -80,7 +81,7 @@ TABLES = (
                 query={"fields[flow-message]": "channel,created,updated"},
             ),
         ),
-        gone=_DELETED,
+        gone=DELETED,
     ),
     Table(
         "flow_tags",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
 from tap_klaviyo.model import Collection, Root, Table, each
@@ -17,7 +16,7 @@ SEGMENT_PROFILES = Collection(
 )
 
 _TAGS = each("tag", "/relationships/tags/data")
-_LEFT = "Who left stays as last read: Klaviyo lists only present members. A full refresh shows who is left."
+LEFT = "Who left stays as last read: Klaviyo lists only present members. A full refresh shows who is left."
 _UNTAGGED = "A tag taken off stays."
 
 
@@ -40,48 +39,35 @@ def subscription(list_id: str | None, suppressions: Any, consent: Any) -> dict[s
     }
 
 
-def md5_of(*parts: str | None) -> str | None:
-    """Lower-case hex MD5 of the parts with colons between, as a warehouse makes it; None when a part is missing."""
-    if None in parts:
-        return None
-    return hashlib.md5(":".join(map(str, parts)).encode(), usedforsecurity=False).hexdigest()
-
-
-def member_key(account_id: str | None, list_id: str | None, profile_id: str | None) -> str | None:
-    """The key that the V1 tables give a membership: source, integration (here the account), list and member."""
-    return md5_of("Klaviyo", account_id, list_id, profile_id)
-
+# Of a member of a list.
+SUBSCRIPTION = Root(
+    "subscription",
+    (
+        "parent#/id",
+        "/attributes/subscriptions/email/marketing/list_suppressions",
+        "/attributes/subscriptions/email/marketing/consent",
+    ),
+    subscription,
+)
 
 TABLES = (
     Table("lists", LISTS, key=("list_id",), bookmark="updated", gone="A deleted list stays as it was last read."),
     Table("list_tags", LISTS, key=("list_id", "tag_id"), bookmark="list_updated", roots=(_TAGS,), gone=_UNTAGGED),
-    Table("list_profiles", LIST_PROFILES, key=("list_id", "profile_id"), bookmark="joined_group_at", gone=_LEFT),
+    Table("list_profiles", LIST_PROFILES, key=("list_id", "profile_id"), bookmark="joined_group_at", gone=LEFT),
     Table(
         "stg_member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        roots=(Root("sync_id", ("parent#/id", "/id"), md5_of),),
-        gone=_LEFT,
+        gone=LEFT,
     ),
     Table(
         "member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="subscribed_at",
-        roots=(
-            Root("key", ("account#/id", "parent#/id", "/id"), member_key),
-            Root(
-                "subscription",
-                (
-                    "parent#/id",
-                    "/attributes/subscriptions/email/marketing/list_suppressions",
-                    "/attributes/subscriptions/email/marketing/consent",
-                ),
-                subscription,
-            ),
-        ),
-        gone=_LEFT,
+        roots=(SUBSCRIPTION,),
+        gone=LEFT,
     ),
     Table(
         "segments",
@@ -99,6 +85,6 @@ TABLES = (
         gone=_UNTAGGED,
     ),
     Table(
-        "segment_profiles", SEGMENT_PROFILES, key=("segment_id", "profile_id"), bookmark="joined_group_at", gone=_LEFT
+        "segment_profiles", SEGMENT_PROFILES, key=("segment_id", "profile_id"), bookmark="joined_group_at", gone=LEFT
     ),
 )

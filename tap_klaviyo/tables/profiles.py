@@ -7,6 +7,7 @@ from tap_klaviyo.model import Collection, Table, each
 PROFILES = Collection("profiles", "get_profiles", "profile", bookmark="updated")
 
 _MARKETING = "/attributes/subscriptions/email/marketing"
+SUPPRESSIONS = each("suppression", f"{_MARKETING}/suppression")
 
 TABLES = (
     Table(
@@ -21,7 +22,7 @@ TABLES = (
         PROFILES,
         key=("profile_id", "reason", "timestamp"),
         bookmark="profile_updated",
-        roots=(each("suppression", f"{_MARKETING}/suppression"),),
+        roots=(SUPPRESSIONS,),
         gone="A lifted suppression stays: compare with the profile's email_marketing_can_receive.",
     ),
     Table(

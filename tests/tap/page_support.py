@@ -18,11 +18,18 @@ GIVEN = {
     "parent": {"id": "ABC123", "attributes": {"name": "VIPs"}},
     "pass": {"messages.channel": "email", "archived": False},
     "account": {"id": "ACC123"},
+    "integration": {"id": "INT1"},
+    "extracted": "2026-06-01T12:00:00+00:00",
 }
 
 
 def page(name: str) -> Page:
     return decode_page((PAGES / f"{name}.json").read_bytes(), "https://a.klaviyo.com")
+
+
+def page_of(table: Table) -> Page:
+    """The page that the table is shown; the V1 tables of events have one with all their metrics."""
+    return page("esp_events" if table.collection.name == "events" and not table.by_default else table.collection.name)
 
 
 def kept(table: Table) -> dict[str, dict[str, Any]]:
@@ -38,10 +45,11 @@ def kept(table: Table) -> dict[str, dict[str, Any]]:
     }
 
 
-def rows(name: str, columns: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
+def rows(table: str | Table, columns: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
     """What the table makes of its collection's hand-made page, which must be left as it was."""
-    table, schema = BY_NAME[name], schemas.load(name)
-    found = page(table.collection.name)
+    table = table if isinstance(table, Table) else BY_NAME[table]
+    schema = schemas.load(table.name)
+    found = page_of(table)
     before = copy.deepcopy(found)
     projected = Projection(table, schema, columns or tuple(schema["properties"]))
     known = kept(table)

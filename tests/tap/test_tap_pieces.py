@@ -83,7 +83,7 @@ def test_a_page_gives_the_same_lines_whole_and_in_pieces(owed: list[int | None],
     body, part = document(owed), Slice()
     cut = None if cut_at is None else f"2026-01-01T00:00:{cut_at:02}+00:00"
     whole = shaper(*NAMES)
-    shaped = whole.shape(decode_page(body, URL), part, cut, Heard())
+    shaped = whole.shape(decode_page(body, URL), part, cut, Heard(), NOW)
     cutter, knowledge = shaper(*NAMES), Heard()
     lines, times = shape_in_pieces(cutter, decode_pieces(body, size), part, cut, knowledge, NOW)
     assert lines == lines_of(shaped.rows, NOW)

@@ -9,10 +9,10 @@ import pytest
 
 from tap_klaviyo import schemas
 from tap_klaviyo.model import Table
-from tap_klaviyo.paths import PATH, parse_source, sources
+from tap_klaviyo.paths import CONSTANT, MD5, PATH, sources
 from tap_klaviyo.projection import emitted
 from tap_klaviyo.roots import needed, requirements
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import STREAMS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.values import converter
 
@@ -26,7 +26,7 @@ def test_every_file_has_its_table() -> None:
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_schema_file_is_whole(table: Table) -> None:
-    """Type, description and path for each column; key and bookmark are columns, and the key is never null."""
+    """Type, description and one source for each column; key and bookmark are columns, and the key is never null."""
     schema = schemas.load(table.name)
     shown = emitted(schema)
     jsonschema.Draft202012Validator.check_schema(shown)
@@ -36,7 +36,7 @@ def test_a_schema_file_is_whole(table: Table) -> None:
     for column in schema["properties"].values():
         assert column["description"].endswith((".", ")."))
         assert callable(converter(column))
-        assert parse_source(column[PATH])
+        assert len({PATH, MD5, CONSTANT} & column.keys()) == 1
     columns = sources(schema, schema["properties"]).values()
     # every root that is declared is read, and every path starts from one that is
     assert needed(table, columns) == table.roots
@@ -52,11 +52,17 @@ def test_discovery_tells_keys_and_replication() -> None:
     """Without settings, as Singer's --discover allows; in the catalogue's order, parents first."""
     catalog = TapKlaviyo(config={}, validate_config=False, setup_mapper=False).catalog_dict
     found = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
-    assert list(found) == [table.name for table in TABLES]
-    for table in TABLES:
+    assert list(found) == list(STREAMS)
+    for table, *others in STREAMS.values():
+        assert {(other.key, other.bookmark, other.by_default) for other in (table, *others)} == {
+            (table.key, table.bookmark, table.by_default)
+        }
         entry = found[table.name]
         assert list(entry["key_properties"]) == list(table.key)
         assert entry.get("replication_key") == table.bookmark
         assert entry["replication_method"] == ("INCREMENTAL" if table.bookmark else "FULL_TABLE")
         inclusion = {tuple(m["breadcrumb"]): m["metadata"]["inclusion"] for m in entry["metadata"]}
         assert inclusion["properties", table.key[0]] == "automatic"
+        (root,) = [m["metadata"] for m in entry["metadata"] if not m["breadcrumb"]]
+        assert (root["selected"], root["selected-by-default"]) == (table.by_default, table.by_default)
+        assert table.by_default is not table.name.startswith("esp_")

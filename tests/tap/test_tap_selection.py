@@ -15,9 +15,10 @@ from tap_klaviyo.tables import TABLES
 BY_NAME = {table.name: table for table in TABLES}
 
 
-def asked(name: str, *columns: str) -> dict[str, str]:
+def asked(table: str | Table, *columns: str) -> dict[str, str]:
     """The query for these columns, or all, of a table."""
-    table, schema = BY_NAME[name], schemas.load(name)
+    table = table if isinstance(table, Table) else BY_NAME[table]
+    schema = schemas.load(table.name)
     known = requirements(table, sources(schema, schema["properties"]).values())
     selected = requirements(table, sources(schema, columns or schema["properties"]).values())
     return query(operation(table.collection.operation), table.collection.resource, selected, known)
@@ -59,7 +60,7 @@ def test_klaviyo_knows_every_name_that_is_asked_for(table: Table) -> None:
     """All columns at once and each alone: only includes, fields and additional fields that the operation takes."""
     op = operation(table.collection.operation)
     for columns in ((), *((name,) for name in schemas.load(table.name)["properties"])):
-        made = asked(table.name, *columns)
+        made = asked(table, *columns)
         assert made.get("page[size]") == (str(op.page_size) if op.page_size else None)
         for name, value in made.items():
             kind = name[name.find("[") + 1 : -1]

@@ -9,8 +9,9 @@ import pytest
 from klaviyo_client.pages import Page
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.flows import first_message, messages_of
-from tap_klaviyo.tables.groups import md5_of, member_key, subscription
+from tap_klaviyo.tables.groups import subscription
 from tap_klaviyo.tables.shapes import distinct, numbered, where
+from tap_klaviyo.values import md5_of
 
 
 def linked(**names: str) -> dict[str, Any]:
@@ -134,8 +135,9 @@ def test_a_member_is_subscribed_unless_klaviyo_says_otherwise() -> None:
 def test_keys_are_made_as_a_warehouse_makes_them() -> None:
     """Lower-case hex, and null where a part is."""
     assert md5_of("L", "P") == "6dff0563a9a8a12af3a8ee6685069389"
-    assert member_key("A", "L", "P") == "8ec5b16256f28f5582cd81c2d67a0ccb"
-    assert member_key(None, "L", "P") is None
+    assert md5_of("Klaviyo", "A", "L", "P") == "8ec5b16256f28f5582cd81c2d67a0ccb"
+    assert md5_of("Klaviyo", None, "L", "P") is None
+    assert md5_of(7, [None]) == md5_of("7", "[null]")
 
 
 def test_lists_are_numbered_or_made_distinct() -> None:

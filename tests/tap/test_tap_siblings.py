@@ -29,7 +29,7 @@ def read(
         if name not in ("profile_id", "updated", "location_city"):
             del places["properties"][name]
     people = [table for table in TABLES if table.name == "profiles"]
-    monkeypatch.setattr(tap, "TABLES", (*people, PLACES))
+    monkeypatch.setattr(tap, "STREAMS", {table.name: (table,) for table in (*people, PLACES)})
     monkeypatch.setattr(schemas, "load", lambda name: places if name == "places" else found(name))
     sandbox = make_sandbox(profiles=150, events=0, limits=False)
 

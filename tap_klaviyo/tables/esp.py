@@ -1,0 +1,170 @@
+"""The V1 tables (Daasity's ESP model), made of today's API; those of events are in ``esp_events.py``.
+
+A key is the MD5 of source, integration and id. Foreign keys are hashed as the V1 specification has them, from bare ids,
+and find no key; the ``_join_key`` beside each does.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tap_klaviyo.model import Root, Table, each
+from tap_klaviyo.tables.campaigns import CAMPAIGNS, TAKEN_OFF
+from tap_klaviyo.tables.esp_events import destination
+from tap_klaviyo.tables.events import METRICS
+from tap_klaviyo.tables.flows import ACTIONS, DELETED, FLOWS, MESSAGES
+from tap_klaviyo.tables.groups import LEFT, LIST_PROFILES, LISTS, SEGMENTS, SUBSCRIPTION
+from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSIONS
+from tap_klaviyo.tables.shapes import distinct
+
+
+def type_of(method: Any) -> str | None:
+    """What V1 called a campaign's type, as far as its send strategy tells."""
+    if not isinstance(method, str):
+        return None
+    return "AB" if method == "ab_test_campaign" else "Regular"
+
+
+def bulk(audiences: Any, method: Any, *values: Any) -> dict[str, Any]:
+    """A campaign as V1 had it; values are those of ``_BULK``."""
+    list_ids = distinct(audiences if isinstance(audiences, list) else ())
+    row = dict(zip(_BULK, values, strict=True))
+    return {**row, "list_id": next(iter(list_ids), None), "campaign_type": type_of(method)}
+
+
+def of_flow(*values: Any) -> dict[str, Any]:
+    """A message of a flow as the campaign that V1 made of it; values are those of ``_OF_FLOW``."""
+    return dict(zip(_OF_FLOW, values, strict=True))
+
+
+def named(properties: Any) -> list[dict[str, Any]]:
+    """``{"name", "value"}`` for each property."""
+    return (
+        [{"name": name, "value": value} for name, value in properties.items()] if isinstance(properties, dict) else []
+    )
+
+
+_CONTENT = "message#/attributes/definition/content"
+# What a row has -> where it is.
+_BULK = {
+    "id": "/id",
+    "name": "/attributes/name",
+    "status": "/attributes/status",
+    "sent_at": "/attributes/send_time",
+    "created_at": "/attributes/created_at",
+    "updated_at": "/attributes/updated_at",
+    "from_email": f"{_CONTENT}/from_email",
+    "from_name": f"{_CONTENT}/from_label",
+    "subject": f"{_CONTENT}/subject",
+}
+_OF_FLOW = {
+    "id": "message#/id",
+    "name": "message#/name",
+    "automation_id": "/id",
+    "from_email": "message#/from_email",
+    "from_name": "message#/from_label",
+    "subject": "message#/subject_line",
+    "status": "action#/attributes/definition/data/status",
+    "created_at": "action#/attributes/created",
+    "updated_at": "/attributes/updated",
+}
+
+TABLES = (
+    Table(
+        "esp_metrics",
+        METRICS,
+        key=("id",),
+        roots=(Root("destination", ("/attributes/name", "/id"), lambda name, _: destination(name)),),
+        gone="A metric that Klaviyo no longer lists stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "esp_campaigns",
+        CAMPAIGNS,
+        key=("id",),
+        bookmark="updated_at",
+        roots=(
+            # V1 has one row for all variations.
+            Root("message", ("included:campaign-messages#",), lambda messages: next(iter(messages), None)),
+            Root("row", ("/attributes/audiences/included", "/attributes/send_strategy/method", *_BULK.values()), bulk),
+        ),
+        gone="What is deleted stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "esp_campaigns",
+        FLOWS,
+        key=("id",),
+        bookmark="updated_at",
+        roots=(ACTIONS, MESSAGES, Root("row", tuple(_OF_FLOW.values()), of_flow)),
+        gone="What is deleted stays as it was last read.",
+        by_default=False,
+    ),
+    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", gone=DELETED, by_default=False),
+    *(
+        Table(
+            "esp_lists",
+            collection,
+            key=("id",),
+            bookmark="updated_at",
+            gone="What is deleted stays as it was last read.",
+            by_default=False,
+        )
+        for collection in (LISTS, SEGMENTS)
+    ),
+    Table(
+        "esp_campaign_lists",
+        CAMPAIGNS,
+        key=("id",),
+        bookmark="campaign_updated_at",
+        roots=(
+            each("audience", "/attributes/audiences/included", make=distinct),
+            Root("pair", ("audience#", "/id"), lambda audience, campaign: f"{audience}:{campaign}"),
+        ),
+        gone=TAKEN_OFF,
+        by_default=False,
+    ),
+    Table(
+        "esp_members",
+        PROFILES,
+        key=("id",),
+        bookmark="profile_updated",
+        gone="A deleted or merged profile stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "esp_member_attributes",
+        PROFILES,
+        key=("id", "name"),
+        bookmark="profile_updated",
+        roots=(each("attribute", "/attributes/properties", make=named),),
+        gone="A property that was taken off stays.",
+        by_default=False,
+    ),
+    Table(
+        "esp_member_exclusions",
+        PROFILES,
+        key=("member_id", "reason", "created_at"),
+        bookmark="profile_updated",
+        roots=(SUPPRESSIONS,),
+        gone="A lifted suppression stays.",
+        by_default=False,
+    ),
+    Table(
+        "esp_stg_member_lists",
+        LIST_PROFILES,
+        key=("list_id", "member_id"),
+        bookmark="created_at",
+        gone=LEFT,
+        by_default=False,
+    ),
+    Table(
+        "esp_member_lists",
+        LIST_PROFILES,
+        key=("list_id", "member_id"),
+        bookmark="subscribed",
+        roots=(SUBSCRIPTION,),
+        gone=LEFT,
+        by_default=False,
+    ),
+)
