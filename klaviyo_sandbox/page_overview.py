@@ -122,6 +122,8 @@ def _latest_members(store: Store) -> Table:
     latest = [
         (member["joined_group_at"], list_id, member["id"])
         for list_id, members in store.list_members.items()
+        # The members of a list that was deleted are still held.
+        if list_id in store.lists
         for member in page_tables.newest(members, "joined_group_at", _LATEST)
     ]
     rows = [

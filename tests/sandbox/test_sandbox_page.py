@@ -220,6 +220,20 @@ def _live(sandbox: Any, cursor: object) -> dict[str, Any]:
     return found
 
 
+def test_pages_do_without_what_was_deleted(writing):
+    """A list, segment or tag that is gone is on no page, and no page breaks for it."""
+    lists = writing.store.list_members
+    fullest = max(lists, key=lambda found: len(lists[found]))
+    member = next(iter(lists[fullest].rows))
+    for kind in ("lists", "segments", "tags", "flows", "campaigns"):
+        row_id = fullest if kind == "lists" else next(iter(getattr(writing.store, kind).rows))
+        writing.control.delete(kind, row_id)
+    for path in ("/", "/lists", "/segments", "/flows", "/campaigns", f"/profiles/{member}"):
+        answer = requests.get(writing.url + path, timeout=10)
+        assert (path, answer.status_code) == (path, 200)
+        assert fullest not in answer.text
+
+
 def test_faults_are_on_the_strip(make_sandbox):
     """A request that met a fault is shown with it, at its time."""
     sandbox = make_sandbox(faults="503=1")
