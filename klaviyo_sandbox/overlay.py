@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
@@ -23,7 +24,24 @@ class Stretch:
     below: int | None
 
 
-class Merged(Sequence[SortKey]):
+class Keys(Sequence[SortKey], ABC):
+    """A sequence of keys that are worked out one by one."""
+
+    @abstractmethod
+    def at(self, place: int) -> SortKey:
+        """The key at a place that exists."""
+
+    @overload
+    def __getitem__(self, place: int) -> SortKey: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[SortKey]: ...
+    def __getitem__(self, place: Any) -> Any:
+        if isinstance(place, slice):
+            return [self.at(found) for found in range(*place.indices(len(self)))]
+        return self.at(range(len(self))[place])
+
+
+class Merged(Keys):
     """The keys of ``below``, without those that were left out, and with those that were added.
 
     Every look takes some logarithms of their numbers; ``below`` must not change.
@@ -73,14 +91,7 @@ class Merged(Sequence[SortKey]):
     def __len__(self) -> int:
         return len(self._below) - len(self._holes) + len(self._added)
 
-    @overload
-    def __getitem__(self, place: int) -> SortKey: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[SortKey]: ...
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self[at] for at in range(*place.indices(len(self)))]
-        place = range(len(self))[place]
+    def at(self, place: int) -> SortKey:
         found = self.stretch(place)
         if found.below is None:
             return self._added[self._added_before(place)][1]

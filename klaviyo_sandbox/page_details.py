@@ -167,7 +167,7 @@ def detail(sandbox: Sandbox, kind: str, row_id: str, query: Mapping[str, str]) -
 
 
 def _events_of(store: Store, profile_id: str) -> Table:
-    if not page_tables.is_searchable(store.events):
+    if not page_tables.can_pick(store.events, "profile_id"):
         note = "In an account of this size, nobody's events can be picked out quickly enough to show them here."
         return Table("Latest events", (), (), note)
     held = [store.events.rows[event_id] for event_id in store.events.having("profile_id", (profile_id,))]

@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Sequence
 from klaviyo_sandbox import jobs, store
 from klaviyo_sandbox.page_model import Badge, Cell, Link, Moment, Table, to
 from klaviyo_sandbox.store import Row, Store
-from klaviyo_sandbox.virtual import VirtualTable
 
 # Rows of one page of a long table.
 PAGE = 50
@@ -28,9 +27,9 @@ def newest(table: store.Table, field: str, count: int, start: int = 0) -> list[R
     return list(table.placed(field, range(last, max(-1, last - count), -1)))
 
 
-def is_searchable(table: store.Table) -> bool:
-    """May its rows be looked through, or are they too many, or made only when they are asked for?"""
-    return len(table) <= _SEARCHED and not isinstance(table, VirtualTable)
+def can_pick(table: store.Table, field: str) -> bool:
+    """May rows be picked out by a field, or are they too many, or made only when they are asked for?"""
+    return len(table) <= _SEARCHED and table.can_find(field)
 
 
 def when(moment: str | None, kind: str = "", row_id: str = "") -> Moment | None:
@@ -97,7 +96,7 @@ def groups(account: Store, kind: str, ids: Collection[str] | None = None) -> Tab
 
 def metrics(account: Store) -> Table:
     """Metrics by name, with how many events each has where that is quickly known."""
-    counted = is_searchable(account.events)
+    counted = can_pick(account.events, "metric_id")
     rows: list[Sequence[Cell]] = []
     for row in account.metrics.placed("name", range(len(account.metrics))):
         count = sum(1 for _ in account.events.having("metric_id", (row["id"],))) if counted else None

@@ -8,11 +8,11 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, overload
+from typing import Any
 
 from klaviyo_sandbox.errors import Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.filters import Clause
-from klaviyo_sandbox.overlay import Merged
+from klaviyo_sandbox.overlay import Keys, Merged
 from klaviyo_sandbox.store import Row, SortKey, Table, sort_key, values_at
 
 # A write that names so many rows by one word takes seconds, and holds up everybody else.
@@ -204,7 +204,7 @@ class _Rows(Mapping[str, Row]):
         return self._count - len(self._hidden) + len(self._written)
 
 
-class _Keys(Sequence[SortKey]):
+class _Keys(Keys):
     def __init__(self, count: int, key: Callable[[int], SortKey]) -> None:
         self._count = count
         self._key = key
@@ -212,11 +212,5 @@ class _Keys(Sequence[SortKey]):
     def __len__(self) -> int:
         return self._count
 
-    @overload
-    def __getitem__(self, place: int) -> SortKey: ...
-    @overload
-    def __getitem__(self, place: slice) -> Sequence[SortKey]: ...
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self._key(at) for at in range(*place.indices(self._count))]
-        return self._key(range(self._count)[place])
+    def at(self, place: int) -> SortKey:
+        return self._key(place)
