@@ -7,13 +7,14 @@ python scripts/update_actions.py --check    # write nothing, fail when it differ
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "actions.md"
@@ -212,14 +213,5 @@ def page() -> str:
     return "".join(parts)
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when the page differs")
-    if parser.parse_args().check:
-        return int(not PAGE.exists() or PAGE.read_text("utf-8") != page())
-    PAGE.write_text(page(), "utf-8")
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, lambda: {PAGE: page()}))

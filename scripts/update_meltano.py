@@ -9,13 +9,14 @@ The syntax is that of https://docs.meltano.com/reference/plugin-definition-synta
 
 from __future__ import annotations
 
-import argparse
 import json
 import re
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
+
+from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
 HUB = ROOT / "docs" / "meltano-hub"
@@ -141,19 +142,10 @@ def project() -> str:
     return text
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when a file differs")
-    check = parser.parse_args().check
-    made = {HUB / f"{name}.yml": definition(name) for name in PLUGINS} | {PROJECT: project()}
-    different = [path for path, text in made.items() if not path.exists() or path.read_text("utf-8") != text]
-    for path in different:
-        if check:
-            print(f"{path.relative_to(ROOT)} differs from the settings", file=sys.stderr)
-        else:
-            path.write_text(made[path], "utf-8")
-    return int(check and bool(different))
+def files() -> dict[Path, str]:
+    """Both definitions, and the project."""
+    return {HUB / f"{name}.yml": definition(name) for name in PLUGINS} | {PROJECT: project()}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, files))

@@ -20,6 +20,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from generated import settle
+
 ROOT = Path(__file__).resolve().parents[1]
 OPERATIONS = ROOT / "klaviyo_client" / "operations.json"
 SERVED = ROOT / "klaviyo_sandbox" / "served.txt"
@@ -268,14 +270,7 @@ def main() -> int:
     parser.add_argument("--check", action="store_true", help="fail when a committed file differs")
     arguments = parser.parse_args()
     texts = build(json.loads(arguments.spec.read_text()), SERVED.read_text().split())
-    stale = [path for path, text in texts.items() if not path.exists() or path.read_text() != text]
-    for path in stale:
-        if arguments.check:
-            print(f"{path.relative_to(ROOT)} differs from what the specification says", file=sys.stderr)
-        else:
-            path.write_text(texts[path])
-            print(f"wrote {path.relative_to(ROOT)}")
-    return 1 if stale and arguments.check else 0
+    return settle(texts, check=arguments.check)
 
 
 if __name__ == "__main__":

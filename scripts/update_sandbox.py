@@ -7,11 +7,12 @@ python scripts/update_sandbox.py --check    # write nothing, fail when it differ
 
 from __future__ import annotations
 
-import argparse
 import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+
+from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "sandbox.md"
@@ -37,17 +38,11 @@ def limits(op: Operation) -> str:
     return f"{op.burst}, {op.steady:,}" + (f" ({op.daily:,} a day)" if op.daily else "")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing, fail when the list differs")
-    before = PAGE.read_text("utf-8")
+def page() -> str:
+    """The page with the list as it is now."""
     made = "".join(listed())
-    after = PLACE.sub(lambda _: made, before)
-    if parser.parse_args().check:
-        return int(before != after)
-    PAGE.write_text(after, "utf-8")
-    return 0
+    return PLACE.sub(lambda _: made, PAGE.read_text("utf-8"))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run(__doc__, lambda: {PAGE: page()}))

@@ -2,29 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import scripts
 
 from target_klaviyo import contracts
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.model import Action
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "update_actions.py"
-
 
 @pytest.fixture(scope="module")
 def script() -> Any:
-    spec = importlib.util.spec_from_file_location("update_actions", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return scripts.script("update_actions")
 
 
 @pytest.fixture

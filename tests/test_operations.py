@@ -2,28 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 from pathlib import Path
 from typing import Any
+
+from support.scripts import script
 
 from klaviyo_client.operations import operation
 
 ROOT = Path(__file__).parents[1]
 
 
-def script() -> Any:
-    spec = importlib.util.spec_from_file_location("update_operations", ROOT / "scripts" / "update_operations.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_committed_facts_are_what_the_script_makes_of_the_specification(specification: dict[str, Any]) -> None:
     """Both files equal the script's output, byte for byte; in CI the specification must be there."""
-    update = script()
+    update = script("update_operations")
     texts = update.build(specification, update.SERVED.read_text().split())
     assert {target.name: target.read_text() == text for target, text in texts.items()} == {
         "operations.json": True,
