@@ -103,15 +103,7 @@ class Account:
         """
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
-        account = self._account(collection)
-        order = Order(
-            collection,
-            self._wanted(collection, starts),
-            account,
-            self.client.api_url,
-            self.without.get(collection.name),
-            {"id": self.integration} if self.integration else account,
-        )
+        order = self._order(collection, starts)
         shaper = order.shaper()
         details = Details(shaper.details, self._detail_pages, partial(self._detail_denied, collection))
         slices = self._slices(collection, since)
@@ -137,6 +129,17 @@ class Account:
             self._resources[collection.name] = seen
         for line in shaper.complaints():
             logger.warning("%s", line)
+
+    def _order(self, collection: Collection, starts: Mapping[str, datetime | None]) -> Order:
+        account = self._account(collection)
+        return Order(
+            collection,
+            self._wanted(collection, starts),
+            account,
+            self.client.api_url,
+            self.without.get(collection.name),
+            {"id": self.integration} if self.integration else account,
+        )
 
     def _shaped(self, collection: Collection, shaper: Shaper, taken: Taken, details: Details) -> Shaped:
         cut = None if taken.cut is None else text_of(taken.cut)

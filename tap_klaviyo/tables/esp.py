@@ -44,6 +44,7 @@ def named(properties: Any) -> list[dict[str, Any]]:
     )
 
 
+_STAYS = "What is deleted stays as it was last read."
 _CONTENT = "message#/attributes/definition/content"
 # What a row has -> where it is.
 _BULK = {
@@ -88,7 +89,7 @@ TABLES = (
             Root("message", ("included:campaign-messages#",), lambda messages: next(iter(messages), None)),
             Root("row", ("/attributes/audiences/included", "/attributes/send_strategy/method", *_BULK.values()), bulk),
         ),
-        gone="What is deleted stays as it was last read.",
+        gone=_STAYS,
         by_default=False,
     ),
     Table(
@@ -97,7 +98,7 @@ TABLES = (
         key=("id",),
         bookmark="updated_at",
         roots=(ACTIONS, MESSAGES, Root("row", tuple(_OF_FLOW.values()), of_flow)),
-        gone="What is deleted stays as it was last read.",
+        gone=_STAYS,
         by_default=False,
     ),
     Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", gone=DELETED, by_default=False),
@@ -107,7 +108,7 @@ TABLES = (
             collection,
             key=("id",),
             bookmark="updated_at",
-            gone="What is deleted stays as it was last read.",
+            gone=_STAYS,
             by_default=False,
         )
         for collection in (LISTS, SEGMENTS)
