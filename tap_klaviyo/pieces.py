@@ -19,7 +19,7 @@ from tap_klaviyo.model import Detail, Slice
 from tap_klaviyo.paths import follower, parse_source
 from tap_klaviyo.projection import Projection
 from tap_klaviyo.roots import LookUp
-from tap_klaviyo.shaping import Knowledge, Shaper, wanted
+from tap_klaviyo.shaping import Knowledge, Shaper, asking, wanted
 
 # Rows. Half or twice as many cost the same.
 PIECE = 100
@@ -99,12 +99,10 @@ def shape_in_pieces(
         times += own.times
         for name, sheet in sheets.items():
             sheet.add(shaper.chosen(name, own), page, own.given)
-    known = _asked(sheets.values(), knowledge)
+    known, ask = _asked(sheets.values(), knowledge), asking(knowledge)
 
     def look_up(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:
-        if detail.name in known:
-            return known[detail.name]
-        return knowledge.known(detail.name, wanted(detail, rows, page))
+        return known[detail.name] if detail.name in known else ask(detail, rows, page)
 
     return {name: sheet.lines(look_up) for name, sheet in sheets.items()}, times
 

@@ -11,7 +11,7 @@ from klaviyo_client.pages import Page
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
 from tap_klaviyo.paths import OWN, follower, parse_source, plain, sources
 from tap_klaviyo.projection import Projection
-from tap_klaviyo.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS
+from tap_klaviyo.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookUp
 from tap_klaviyo.slices import owned
 from tap_klaviyo.values import Unfit, as_datetime
 
@@ -117,11 +117,7 @@ class Shaper:
 
     def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Shaped:
         """The rows of a page of this slice, read at this time; ``cut`` is as ``slices.owned`` takes it."""
-        own = self.own(page, part, cut, knowledge, extracted)
-
-        def look_up(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:
-            return knowledge.known(detail.name, wanted(detail, rows, page))
-
+        own, look_up = self.own(page, part, cut, knowledge, extracted), asking(knowledge)
         rows = {}
         for name, projection in self.projections.items():
             chosen = self.chosen(name, own)
@@ -187,6 +183,11 @@ def _unmarked(resources: Sequence[Resource], mark: Mark, page: Page) -> list[int
     """The places of the resources that do not bear the mark."""
     value = follower(parse_source(mark.path))
     return [at for at, resource in enumerate(resources) if value({OWN: resource}, page) != mark.value]
+
+
+def asking(knowledge: Knowledge) -> LookUp:
+    """The look-up of whoever has this knowledge."""
+    return lambda detail, rows, page: knowledge.known(detail.name, wanted(detail, rows, page))
 
 
 def wanted(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> dict[str, list[str]]:
