@@ -2,12 +2,14 @@
 # make test   run every test
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
+# make lock   requirements.lock anew, from what pyproject.toml allows
+# make dist   wheel and sdist in dist/, checked
 # make bench  how fast the tap reads and the target pushes; BENCH_ARGS=--quick for a minute of each
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak lint bench format clean
+.PHONY: demo test soak lint lock dist bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py
@@ -28,6 +30,15 @@ bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/load.py $(BENCH_ARGS)
 
+lock: $(VENV)/installed-release
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-header --no-annotate \
+	  --no-emit-package singer-klaviyo --output-file requirements.lock pyproject.toml
+
+dist: $(VENV)/installed-test
+	rm -rf dist
+	$(BIN)/python -m build --no-isolation
+	$(BIN)/twine check --strict dist/*
+
 format: $(VENV)/installed-lint
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -41,7 +52,9 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 
 # One stamp per extra, so that the demo does not wait for what only the tests need.
-$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+# LOCK= takes the newest versions that pyproject.toml allows.
+LOCK ?= --constraint requirements.lock
+$(VENV)/installed-%: pyproject.toml requirements.lock | $(BIN)/python
 	@echo "Installing into $(VENV) (the first time takes a minute or two) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$*]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LOCK) --editable '.[$*]'
 	@touch $@

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,16 +13,14 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from klaviyo_client import settings
 
 ROOT = Path(__file__).parents[1]
-DATA = (
-    "tap_klaviyo/schemas/profiles.json",
-    "tap_klaviyo/schemas/events.json",
-    "target_klaviyo/schemas/upsert_profile.json",
-    "target_klaviyo/schemas/list_members.json",
-    "klaviyo_client/operations.json",
-    "klaviyo_sandbox/facts.json",
-)
+PACKAGES = ("klaviyo_client", "klaviyo_sandbox", "tap_klaviyo", "target_klaviyo")
 
 
 @pytest.fixture(scope="module")
@@ -52,29 +51,86 @@ def run(installed: Path, folder: Path, *arguments: str) -> subprocess.CompletedP
     )
 
 
-def test_wheel_and_sdist_carry_the_data(built: Path) -> None:
-    """Schemas and facts are in the wheel; the sdist has what the wheel is built from, and no virtual environment."""
+def tracked() -> set[str]:
+    """What is under version control, relative to the checkout."""
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a clone, so nobody says which files belong to it")
+    return set(listed.stdout.split("\n")) - {""}
+
+
+def test_wheel_holds_the_four_packages_and_nothing_else(built: Path) -> None:
+    """Every file of the packages and every schema is in the wheel once, and what lies about is not."""
     (wheel,) = built.glob("*.whl")
+    names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
+    modules = {name for name in tracked() if name.partition("/")[0] in PACKAGES}
+    schemas = {
+        f"{plugin}_klaviyo/schemas/{path.name}"
+        for plugin in ("tap", "target")
+        for path in (ROOT / "schemas" / plugin).glob("*.json")
+    }
+    assert sorted(names) == sorted(modules | schemas)
+
+
+def test_sdist_holds_what_it_takes_to_build_test_and_change(built: Path) -> None:
+    """The sdist is the checkout without what only the repository's host needs."""
     (sdist,) = built.glob("*.tar.gz")
-    names = zipfile.ZipFile(wheel).namelist()
-    assert [name for name in DATA if name not in names] == []
-    for plugin in ("tap", "target"):
-        tables = {f"{plugin}_klaviyo/schemas/{path.name}" for path in (ROOT / "schemas" / plugin).glob("*.json")}
-        assert tables <= set(names)
-    assert {name.partition("/")[0] for name in names if ".dist-info" not in name} == {
-        *("klaviyo_client", "klaviyo_sandbox", "tap_klaviyo", "target_klaviyo")
+    with tarfile.open(sdist) as archive:
+        names = {member.name.partition("/")[2] for member in archive.getmembers() if member.isfile()}
+    assert names - {"PKG-INFO", ".gitignore"} == {name for name in tracked() if not name.startswith((".ci/", ".git"))}
+
+
+def test_what_is_built_would_be_taken_by_an_index(built: Path) -> None:
+    """twine finds nothing to say of the metadata and of the README as its long description."""
+    files = [str(path) for path in built.iterdir() if path.suffix in (".whl", ".gz")]
+    assert len(files) == 2
+    command = [sys.executable, "-m", "twine", "check", "--strict", *files]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_version_stands_in_one_place(built: Path) -> None:
+    """`pyproject.toml` says it; files, plugins and the newest head of the changelog follow."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert sorted(path.name for path in built.glob("singer*")) == [
+        f"singer_klaviyo-{version}-py3-none-any.whl",
+        f"singer_klaviyo-{version}.tar.gz",
+    ]
+    assert settings.version() == version
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == version
+
+
+def locked() -> dict[str, Version]:
+    """What `requirements.lock` pins for this Python on this machine: name -> version."""
+    entries = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines()]
+    assert all(str(entry.specifier).startswith("==") for entry in entries)
+    return {
+        canonicalize_name(entry.name): Version(str(entry.specifier).removeprefix("=="))
+        for entry in entries
+        if entry.marker is None or entry.marker.evaluate()
     }
 
-    with tarfile.open(sdist) as archive:
-        sources = [name.partition("/")[2] for name in archive.getnames()]
-    assert "schemas/tap/profiles.json" in sources
-    assert "scripts/update_operations.py" in sources
-    assert [name for name in sources if name.startswith((".meltano", ".venv", ".demo", "output"))] == []
+
+def test_the_lock_allows_what_the_project_asks_for() -> None:
+    """Each requirement, of each extra, is pinned to a version that it allows; `make lock` makes the file anew."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    asked = [*project["dependencies"], *(d for group in project["optional-dependencies"].values() for d in group)]
+    pins = locked()
+    for requirement in (Requirement(entry) for entry in asked):
+        if requirement.name != project["name"]:
+            assert pins[canonicalize_name(requirement.name)] in requirement.specifier, requirement
+
+
+def test_the_lock_names_no_place() -> None:
+    """Names and versions only: who installs says where from."""
+    assert not re.search(r"://|--|@", (ROOT / "requirements.lock").read_text())
 
 
 def test_both_plugins_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     """The tap discovers its tables and the target describes itself, from copies that are not the checkout's."""
-    packages = "klaviyo_client, klaviyo_sandbox, tap_klaviyo, target_klaviyo"
+    packages = ", ".join(PACKAGES)
     where = run(installed, tmp_path, "-c", f"import {packages}\nfor p in ({packages}): print(p.__file__)")
     assert [line.startswith(str(installed)) for line in where.stdout.splitlines()] == [True] * 4, where.stderr
 

@@ -1,0 +1,53 @@
+"""What runs on the repository's host is what a clone runs, on every Python that is promised."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+VARIABLE = "KLAVIYO_OPENAPI"
+
+
+@pytest.fixture(scope="module")
+def workflow() -> dict[str, Any]:
+    found = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert isinstance(found, dict)
+    return found
+
+
+def test_every_promised_python_runs_what_a_clone_runs(workflow: dict[str, Any]) -> None:
+    """The matrix has the versions of the classifiers, from `requires-python` on, and each runs `.ci/run`."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    promised = re.findall(r"Python :: (\d\.\d+)", "\n".join(project["classifiers"]))
+    job = workflow["jobs"]["ci"]
+    assert job["strategy"]["matrix"]["python"] == promised
+    assert project["requires-python"] == f">={promised[0]}"
+    assert job["steps"][-1] == {"run": ".ci/run"}
+    assert os.access(ROOT / ".ci" / "run", os.X_OK)
+
+
+def test_every_action_and_image_is_pinned(workflow: dict[str, Any]) -> None:
+    """No step follows a branch of somebody else's, and no job a moving image."""
+    jobs = workflow["jobs"].values()
+    used = [step["uses"] for job in jobs for step in job["steps"] if "uses" in step]
+    assert len(used) >= 4
+    assert [entry for entry in used if not re.fullmatch(r"actions/[\w-]+@v\d+", entry)] == []
+    assert {job["runs-on"] for job in jobs} == {"ubuntu-24.04"}
+    assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_the_document_it_fetches_is_the_one_that_the_facts_were_made_of(workflow: dict[str, Any]) -> None:
+    """The blob is that of the document in use: git's hash of its length and bytes."""
+    if not os.environ.get(VARIABLE):
+        pytest.skip(f"{VARIABLE} is not set")
+    content = Path(os.environ[VARIABLE]).read_bytes()
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
+    assert workflow["env"]["KLAVIYO_OPENAPI_BLOB"] == blob
