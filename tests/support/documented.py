@@ -1,0 +1,110 @@
+"""The commands of the documents, as a stranger types them: console blocks of Markdown, run by bash."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+Checked = Callable[[subprocess.CompletedProcess[str]], None]
+
+
+@dataclass(frozen=True)
+class Block:
+    """One ``console`` block: ``script`` is what follows the prompts with its here-documents, ``shown`` the answers."""
+
+    script: str
+    shown: str = ""
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """A block that other tests run; ``by`` names them as pytest does, without parameters."""
+
+    by: tuple[str, ...]
+
+    def missing(self) -> list[str]:
+        named = [name.partition("::") for name in self.by]
+        return [f"{path}::{test}" for path, _, test in named if f"def {test}(" not in (ROOT / path).read_text()]
+
+
+@dataclass(frozen=True)
+class Run:
+    """A block that is run here: what stands for what only its reader knows, and what is to be seen afterwards."""
+
+    check: Checked
+    instead: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "."
+
+
+def blocks(page: Path) -> list[Block]:
+    """The page's console blocks, in order.
+
+    A line that begins with ``$`` is a command; the lines of a here-document, and lines after a backslash, belong to it.
+    """
+    return [
+        _block(text) for text in re.findall(r"^```console\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    ]
+
+
+def _block(text: str) -> Block:
+    script: list[str] = []
+    shown: list[str] = []
+    end: str | None = None
+    continued = False
+    for line in text.splitlines():
+        if end is not None or continued:
+            script.append(line)
+            end = None if line == end else end
+        elif line.startswith("$ "):
+            script.append(line.removeprefix("$ "))
+            here = re.search(r"<<'(\w+)'", line)
+            end = here[1] if here else None
+        else:
+            shown.append(line)
+        continued = end is None and line.endswith("\\")
+    return Block("\n".join(script) + "\n", "\n".join(shown))
+
+
+def commands(block: Block) -> list[str]:
+    """Its lines without here-documents, for tests that look for a command."""
+    return re.sub(r"(<<'(\w+)'.*\n)(?:.*\n)*?\2\n", r"\1", block.script).splitlines()
+
+
+class Stranger:
+    """Somebody in a copy of the checkout, at a shell."""
+
+    def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
+        self.home = folder / "singer-klaviyo"
+        self.environment = {**os.environ, **environment}
+        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+        for name in filter(None, listed.stdout.split("\0")):
+            (self.home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, self.home / name)
+        (self.home / ".venv").symlink_to(sys.prefix)
+        # The plugins that other tests of Meltano have installed serve here, too.
+        (ROOT / ".meltano").mkdir(exist_ok=True)
+        (self.home / ".meltano").symlink_to(ROOT / ".meltano")
+
+    def types(self, block: Block, run: Run) -> subprocess.CompletedProcess[str]:
+        """Run the block's commands until one fails; every placeholder of ``run`` must stand in it."""
+        script = block.script
+        for placeholder, value in run.instead.items():
+            assert placeholder in script, f"{placeholder!r} is not in\n{script}"
+            script = script.replace(placeholder, value)
+        return subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", script],
+            cwd=self.home / run.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
+        )

