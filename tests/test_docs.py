@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -75,6 +76,19 @@ def test_each_promise_names_a_test_that_there_is() -> None:
     assert len(named) >= 20
     missing = [f"{path}::{name}" for path, name in named if f"def {name}(" not in (ROOT / path).read_text()]
     assert missing == []
+
+
+def test_whoever_comes_from_elsewhere_finds_names_that_there_are() -> None:
+    """In docs/migration.md, what stands under "Here" are tables, columns of the tables named with them, and settings."""
+    page = (ROOT / "docs" / "migration.md").read_text()
+    cells = re.findall(r"^\| (?!There|---).*\| (.*) \|$", page, flags=re.MULTILINE)
+    assert len(cells) >= 35
+    columns = {path.stem: set(json.loads(path.read_text())["properties"]) for path in ROOT.glob("schemas/tap/*.json")}
+    for cell in cells:
+        names = re.findall(r"`(\w+)`", cell)
+        tables = [name for name in names if name in columns]
+        known = {*columns, *TAP["properties"], *(column for table in tables for column in columns[table])}
+        assert set(names) - known - {"select", "stream_maps", "_sdc_batched_at"} == set(), cell
 
 
 def test_every_action_is_in_the_readme() -> None:
