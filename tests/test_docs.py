@@ -79,7 +79,7 @@ def test_each_promise_names_a_test_that_there_is() -> None:
 
 
 def test_whoever_comes_from_elsewhere_finds_names_that_there_are() -> None:
-    """In docs/migration.md, what stands under "Here" are tables, columns of the tables named with them, and settings."""
+    """In docs/migration.md, what stands under "Here" are tables, columns of those beside them, and settings."""
     page = (ROOT / "docs" / "migration.md").read_text()
     cells = re.findall(r"^\| (?!There|---).*\| (.*) \|$", page, flags=re.MULTILINE)
     assert len(cells) >= 35

@@ -78,16 +78,22 @@ def commands(block: Block) -> list[str]:
     return re.sub(r"(<<'(\w+)'.*\n)(?:.*\n)*?\2\n", r"\1", block.script).splitlines()
 
 
+def copy_checkout(folder: Path) -> Path:
+    """The checkout's files, as they are now, in a folder ``singer-klaviyo`` below this one."""
+    home = folder / "singer-klaviyo"
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        (home / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, home / name)
+    return home
+
+
 class Stranger:
     """Somebody in a copy of the checkout, at a shell."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
-        self.home = folder / "singer-klaviyo"
+        self.home = copy_checkout(folder)
         self.environment = {**os.environ, **environment}
-        listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-        for name in filter(None, listed.stdout.split("\0")):
-            (self.home / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, self.home / name)
         (self.home / ".venv").symlink_to(sys.prefix)
         # The plugins that other tests of Meltano have installed serve here, too.
         (ROOT / ".meltano").mkdir(exist_ok=True)
