@@ -20,6 +20,7 @@ from klaviyo_sandbox.seeded_mailings import Mailings, of_a_deleted_flow, of_camp
 from klaviyo_sandbox.seeded_profiles import profiles
 from klaviyo_sandbox.seeded_tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.seeded_templates import templates
+from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.store import Row, Store, Table
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
@@ -84,7 +85,11 @@ def furnish(store: Store, numbers: Callable[[str], random.Random], rows: Sequenc
     store.accounts = Table([_account(numbers("account"))])
     store.metrics = Table(metrics(numbers("metrics"), START))
     _fill_groups(store, numbers, rows)
-    return _fill_messaging(store, numbers)
+    mailings = _fill_messaging(store, numbers)
+    for shelf in SHELVES:
+        store.relations.update(shelf.RELATIONS)
+        store.resources.update(shelf.rows(store, numbers, START, END))
+    return mailings
 
 
 def _fill_groups(store: Store, numbers: Callable[[str], random.Random], rows: Sequence[Row]) -> None:

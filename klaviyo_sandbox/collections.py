@@ -13,7 +13,8 @@ from klaviyo_sandbox.errors import invalid_parameter, not_found
 from klaviyo_sandbox.facts import Operation
 from klaviyo_sandbox.filters import Clause, moment, parse
 from klaviyo_sandbox.paging import Order, page, read_cursor
-from klaviyo_sandbox.reads import READS, Params, Read, unknown
+from klaviyo_sandbox.read import Params, Read, unknown
+from klaviyo_sandbox.reads import READS
 from klaviyo_sandbox.relations import find, related
 from klaviyo_sandbox.store import IDENTIFIERS, Store, Table, values_at
 

@@ -1,68 +1,15 @@
-"""What each read operation serves: rows of which type, where they are, how they look."""
+"""What each read operation serves."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
 
 from klaviyo_sandbox import jobs
-from klaviyo_sandbox.errors import Refusal, not_found
-from klaviyo_sandbox.relations import find, related, table
+from klaviyo_sandbox.errors import not_found
+from klaviyo_sandbox.read import Params, Read, Rows, every, of
+from klaviyo_sandbox.relations import related, table
+from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.store import Row, Store, Table
-
-Params = Mapping[str, str]
-Rows = Callable[[Store, Params], Table]
-
-
-def _as_it_is(_: Store, row: Row) -> Row:
-    return row
-
-
-@dataclass(frozen=True)
-class Read:
-    """One read operation.
-
-    Attributes:
-        kind: the JSON:API type of its resources.
-        rows: where they are; refuses with 404 when a parent in the path is unknown. None: the path names one row.
-        id_parameter: name of the path part that names it.
-        to_one: the rows are the one of a relationship, or none.
-        view: the row as it is shown and filtered.
-        same_as: fields that mean another one (an event's ``timestamp`` is its ``datetime`` in seconds).
-        demanded: field that every filter has to name.
-        unless_asked: field -> value that it must have when the filter does not name it.
-    """
-
-    kind: str
-    rows: Rows | None = None
-    id_parameter: str = "id"
-    to_one: bool = False
-    view: Callable[[Store, Row], Row] = _as_it_is
-    same_as: Mapping[str, str] = field(default_factory=dict)
-    demanded: str | None = None
-    unless_asked: Mapping[str, Any] = field(default_factory=dict)
-
-
-def unknown(kind: str, row_id: str) -> Refusal:
-    return not_found(f"A {kind.replace('-', ' ').capitalize()} with id {row_id} does not exist.")
-
-
-def _all(kind: str) -> Rows:
-    return lambda store, _: table(store, kind)
-
-
-def _of(kind: str, name: str) -> Rows:
-    """What is in a relationship of the row in the path."""
-
-    def rows(store: Store, params: Params) -> Table:
-        owner = find(store, kind, params["id"])
-        if owner is None:
-            raise unknown(kind, params["id"])
-        found = (find(store, *identity) for identity in related(store, kind, owner, name))
-        return Table(row for row in found if row is not None)
-
-    return rows
 
 
 def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> Rows:
@@ -101,7 +48,7 @@ def _defined_flow(store: Store, row: Row) -> Row:
 
 
 def _jobs(kind: str) -> Read:
-    return Read(kind, _all(kind), view=jobs.view, same_as={"created": "created_at"})
+    return Read(kind, every(kind), view=jobs.view, same_as={"created": "created_at"})
 
 
 _list_members = _members("list", lambda store: store.list_members)
@@ -110,61 +57,62 @@ _list_profiles = Read("profile", _list_members, view=_member)
 _segment_profiles = Read("profile", _segment_members, view=_member)
 
 READS: Mapping[str, Read] = {
-    "get_accounts": Read("account", _all("account")),
-    "get_profiles": Read("profile", _all("profile")),
+    "get_accounts": Read("account", every("account")),
+    "get_profiles": Read("profile", every("profile")),
     "get_profile": Read("profile"),
-    "get_lists": Read("list", _all("list")),
+    "get_lists": Read("list", every("list")),
     "get_list": Read("list", view=_counted_list),
     "get_profiles_for_list": _list_profiles,
     "get_profile_ids_for_list": _list_profiles,
-    "get_tags_for_list": Read("tag", _of("list", "tags")),
-    "get_tag_ids_for_list": Read("tag", _of("list", "tags")),
-    "get_segments": Read("segment", _all("segment")),
+    "get_tags_for_list": Read("tag", of("list", "tags")),
+    "get_tag_ids_for_list": Read("tag", of("list", "tags")),
+    "get_segments": Read("segment", every("segment")),
     "get_segment": Read("segment", view=_counted_segment),
     "get_profiles_for_segment": _segment_profiles,
     "get_profile_ids_for_segment": _segment_profiles,
-    "get_tags_for_segment": Read("tag", _of("segment", "tags")),
-    "get_tag_ids_for_segment": Read("tag", _of("segment", "tags")),
-    "get_metrics": Read("metric", _all("metric")),
+    "get_tags_for_segment": Read("tag", of("segment", "tags")),
+    "get_tag_ids_for_segment": Read("tag", of("segment", "tags")),
+    "get_metrics": Read("metric", every("metric")),
     "get_metric": Read("metric"),
-    "get_events": Read("event", _all("event"), same_as={"timestamp": "datetime"}),
+    "get_events": Read("event", every("event"), same_as={"timestamp": "datetime"}),
     "get_event": Read("event"),
-    "get_campaigns": Read("campaign", _all("campaign"), demanded="messages.channel", unless_asked={"archived": False}),
+    "get_campaigns": Read("campaign", every("campaign"), demanded="messages.channel", unless_asked={"archived": False}),
     "get_campaign": Read("campaign"),
-    "get_tags_for_campaign": Read("tag", _of("campaign", "tags")),
-    "get_tag_ids_for_campaign": Read("tag", _of("campaign", "tags")),
-    "get_messages_for_campaign": Read("campaign-message", _of("campaign", "campaign-messages")),
-    "get_message_ids_for_campaign": Read("campaign-message", _of("campaign", "campaign-messages")),
+    "get_tags_for_campaign": Read("tag", of("campaign", "tags")),
+    "get_tag_ids_for_campaign": Read("tag", of("campaign", "tags")),
+    "get_messages_for_campaign": Read("campaign-message", of("campaign", "campaign-messages")),
+    "get_message_ids_for_campaign": Read("campaign-message", of("campaign", "campaign-messages")),
     "get_campaign_message": Read("campaign-message"),
-    "get_template_for_campaign_message": Read("template", _of("campaign-message", "template"), to_one=True),
-    "get_template_id_for_campaign_message": Read("template", _of("campaign-message", "template"), to_one=True),
-    "get_flows": Read("flow", _all("flow")),
+    "get_template_for_campaign_message": Read("template", of("campaign-message", "template"), to_one=True),
+    "get_template_id_for_campaign_message": Read("template", of("campaign-message", "template"), to_one=True),
+    "get_flows": Read("flow", every("flow")),
     "get_flow": Read("flow", view=_defined_flow),
-    "get_tags_for_flow": Read("tag", _of("flow", "tags")),
-    "get_tag_ids_for_flow": Read("tag", _of("flow", "tags")),
-    "get_actions_for_flow": Read("flow-action", _of("flow", "flow-actions")),
-    "get_action_ids_for_flow": Read("flow-action", _of("flow", "flow-actions")),
+    "get_tags_for_flow": Read("tag", of("flow", "tags")),
+    "get_tag_ids_for_flow": Read("tag", of("flow", "tags")),
+    "get_actions_for_flow": Read("flow-action", of("flow", "flow-actions")),
+    "get_action_ids_for_flow": Read("flow-action", of("flow", "flow-actions")),
     "get_flow_action": Read("flow-action"),
-    "get_flow_action_messages": Read("flow-message", _of("flow-action", "flow-messages")),
-    "get_message_ids_for_flow_action": Read("flow-message", _of("flow-action", "flow-messages")),
+    "get_flow_action_messages": Read("flow-message", of("flow-action", "flow-messages")),
+    "get_message_ids_for_flow_action": Read("flow-message", of("flow-action", "flow-messages")),
     "get_flow_message": Read("flow-message"),
-    "get_template_for_flow_message": Read("template", _of("flow-message", "template"), to_one=True),
-    "get_tags": Read("tag", _all("tag")),
+    "get_template_for_flow_message": Read("template", of("flow-message", "template"), to_one=True),
+    "get_tags": Read("tag", every("tag")),
     "get_tag": Read("tag"),
-    "get_list_ids_for_tag": Read("list", _of("tag", "lists")),
-    "get_segment_ids_for_tag": Read("segment", _of("tag", "segments")),
-    "get_campaign_ids_for_tag": Read("campaign", _of("tag", "campaigns")),
-    "get_flow_ids_for_tag": Read("flow", _of("tag", "flows")),
-    "get_tag_groups": Read("tag-group", _all("tag-group")),
+    "get_list_ids_for_tag": Read("list", of("tag", "lists")),
+    "get_segment_ids_for_tag": Read("segment", of("tag", "segments")),
+    "get_campaign_ids_for_tag": Read("campaign", of("tag", "campaigns")),
+    "get_flow_ids_for_tag": Read("flow", of("tag", "flows")),
+    "get_tag_groups": Read("tag-group", every("tag-group")),
     "get_tag_group": Read("tag-group"),
-    "get_tags_for_tag_group": Read("tag", _of("tag-group", "tags")),
-    "get_templates": Read("template", _all("template")),
+    "get_tags_for_tag_group": Read("tag", of("tag-group", "tags")),
+    "get_templates": Read("template", every("template")),
     "get_template": Read("template"),
-    "get_bulk_import_profiles_jobs": Read(jobs.IMPORT, _all(jobs.IMPORT), view=jobs.view),
+    "get_bulk_import_profiles_jobs": Read(jobs.IMPORT, every(jobs.IMPORT), view=jobs.view),
     "get_bulk_import_profiles_job": Read(jobs.IMPORT, id_parameter="job_id", view=jobs.view),
     "get_bulk_suppress_profiles_jobs": _jobs(jobs.SUPPRESS),
     "get_bulk_suppress_profiles_job": Read(jobs.SUPPRESS, id_parameter="job_id", view=jobs.view),
     "get_bulk_unsuppress_profiles_jobs": _jobs(jobs.UNSUPPRESS),
     "get_bulk_unsuppress_profiles_job": Read(jobs.UNSUPPRESS, id_parameter="job_id", view=jobs.view),
     "get_errors_for_bulk_import_profiles_job": Read("import-error", jobs.errors_of),
+    **{name: read for shelf in SHELVES for name, read in shelf.READS.items()},
 }

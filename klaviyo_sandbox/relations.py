@@ -42,7 +42,7 @@ _OWNERS = {
 
 def table(store: Store, kind: str) -> Table:
     """All rows of a type, also those whose owner is gone."""
-    return _TABLES[kind](store)
+    return _TABLES[kind](store) if kind in _TABLES else store.resources[kind]
 
 
 def find(store: Store, kind: str, row_id: str) -> Row | None:
@@ -50,9 +50,9 @@ def find(store: Store, kind: str, row_id: str) -> Row | None:
     if kind == "attribution":
         event_id = row_id.partition(":")[0]
         return next((row for row in store.attributions.get(event_id, ()) if row["id"] == row_id), None)
-    if kind not in _TABLES:
+    if kind not in _TABLES and kind not in store.resources:
         return None
-    row = _TABLES[kind](store).get(row_id)
+    row = table(store, kind).get(row_id)
     if row is None or kind not in _OWNERS:
         return row
     owner, member = _OWNERS[kind]
@@ -63,16 +63,16 @@ def related(store: Store, kind: str, row: Row, name: str) -> Sequence[Identity]:
     """Identities on the other side of a relationship. What the account does not hold is an empty one."""
     if kind == "attribution":
         return [row[name]] if name in row else []
-    relation = _RELATIONS.get((kind, name))
+    relation = _RELATIONS.get((kind, name)) or store.relations.get((kind, name))
     return () if relation is None else relation(store, row)
 
 
 def _ids(row: Row, member: str) -> Iterable[str]:
-    held = row.get(member) or ()
-    return (held,) if isinstance(held, str) else held
+    value = row.get(member) or ()
+    return (value,) if isinstance(value, str) else value
 
 
-def _held(kind: str, member: str) -> Related:
+def held(kind: str, member: str) -> Related:
     """The row holds an id, or several, in ``member``."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
@@ -81,7 +81,7 @@ def _held(kind: str, member: str) -> Related:
     return relation
 
 
-def _holders(kind: str, member: str) -> Related:
+def holders(kind: str, member: str) -> Related:
     """Rows of another type hold this row's id, alone or among others, in ``member``."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
@@ -119,22 +119,22 @@ _RELATIONS: Mapping[tuple[str, str], Related] = {
     ],
     ("profile", "lists"): _groups("list"),
     ("profile", "segments"): _groups("segment"),
-    (jobs.IMPORT, "lists"): _held("list", "list_ids"),
-    **{(kind, "lists"): _held("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
-    **{(kind, "segments"): _held("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    (jobs.IMPORT, "lists"): held("list", "list_ids"),
+    **{(kind, "lists"): held("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    **{(kind, "segments"): held("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
     ("list", "flow-triggers"): _triggered("list"),
     ("segment", "flow-triggers"): _triggered("segment"),
     ("metric", "flow-triggers"): _triggered("metric"),
-    **{(kind, "tags"): _held("tag", "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
-    **{("tag", f"{kind}s"): _holders(kind, "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
-    ("tag", "tag-group"): _held("tag-group", "tag_group_id"),
-    ("tag-group", "tags"): _holders("tag", "tag_group_id"),
-    ("campaign", "campaign-messages"): _held("campaign-message", "message_ids"),
-    ("campaign-message", "campaign"): _held("campaign", "campaign_id"),
-    ("campaign-message", "template"): _held("template", "template_id"),
-    ("flow", "flow-actions"): _held("flow-action", "action_ids"),
-    ("flow-action", "flow"): _held("flow", "flow_id"),
-    ("flow-action", "flow-messages"): _held("flow-message", "message_ids"),
-    ("flow-message", "flow-action"): _held("flow-action", "action_id"),
-    ("flow-message", "template"): _held("template", "template_id"),
+    **{(kind, "tags"): held("tag", "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    **{("tag", f"{kind}s"): holders(kind, "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    ("tag", "tag-group"): held("tag-group", "tag_group_id"),
+    ("tag-group", "tags"): holders("tag", "tag_group_id"),
+    ("campaign", "campaign-messages"): held("campaign-message", "message_ids"),
+    ("campaign-message", "campaign"): held("campaign", "campaign_id"),
+    ("campaign-message", "template"): held("template", "template_id"),
+    ("flow", "flow-actions"): held("flow-action", "action_ids"),
+    ("flow-action", "flow"): held("flow", "flow_id"),
+    ("flow-action", "flow-messages"): held("flow-message", "message_ids"),
+    ("flow-message", "flow-action"): held("flow-action", "action_id"),
+    ("flow-message", "template"): held("template", "template_id"),
 }

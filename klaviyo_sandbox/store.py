@@ -175,6 +175,8 @@ class Store:
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
             ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
             ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
+        resources: type -> rows of the resources that this account has and nobody writes through its API.
+        relations: (type, relationship) -> the identities on its other side, for those resources.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
         pending_consents: what waits for its double opt-in, by ``keys.pending_id``.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
@@ -209,6 +211,8 @@ class Store:
         self.flows = Table()
         self.flow_actions = Table()
         self.flow_messages = Table()
+        self.resources: dict[str, Table] = {}
+        self.relations: dict[tuple[str, str], Callable[[Store, Row], Sequence[tuple[str, str]]]] = {}
         self.jobs = Table()
         self.suppress_jobs = Table()
         self.unsuppress_jobs = Table()

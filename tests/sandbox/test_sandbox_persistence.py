@@ -146,7 +146,8 @@ def test_what_was_answered_outlives_a_kill(tmp_path, size):
 
     def write(url, number):
         call = Caller(url)
-        with contextlib.suppress(requests.ConnectionError):
+        # The kill may come in the middle of an answer.
+        with contextlib.suppress(requests.RequestException):
             for at in range(10_000):
                 email = f"writer{number}.{at}@example.com"
                 answer = call.post("profile-import", {"data": person(email=email)})

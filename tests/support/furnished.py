@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.relations import find, table
+from klaviyo_sandbox.relations import find, related, table
 from support.calls import Caller
 from support.declared import OPERATIONS
 
@@ -36,10 +36,10 @@ def furnish(sandbox: RunningSandbox) -> dict[str, str]:
 def _path(sandbox: RunningSandbox, template: str) -> str:
     if "{" not in template:
         return template
-    kind = template.partition("s/")[0]
+    plural, name = template.partition("/")[0], template.rpartition("/")[2]
+    kind = plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
     store = sandbox.store
-    rows = (row for row in table(store, kind).rows.values() if find(store, kind, row["id"]) is not None)
-    # Not every message has a template, and not every flow a tag.
-    held = {"template": "template_id", "tags": "tag_ids"}.get(template.rpartition("/")[2], "id")
-    row_id = next(row["id"] for row in rows if row.get(held, True))
+    rows = [row for row in table(store, kind).rows.values() if find(store, kind, row["id"]) is not None]
+    # Not every message has a template, and not every flow a tag; members are in no relationship.
+    row_id = next((row["id"] for row in rows if related(store, kind, row, name)), rows[0]["id"])
     return template.replace("{id}", row_id).replace("{job_id}", row_id)

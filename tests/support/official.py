@@ -30,9 +30,12 @@ _GROUPS = {
     ),
     "Lists": (
         "get_lists get_list create_list get_profiles_for_list get_profile_ids_for_list "
-        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list"
+        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list get_flows_triggered_by_list"
     ),
-    "Metrics": "get_metrics get_metric",
+    "Metrics": (
+        "get_metrics get_metric get_custom_metrics get_custom_metric get_metrics_for_custom_metric "
+        "get_mapped_metrics get_mapped_metric get_properties_for_metric get_flows_triggered_by_metric"
+    ),
     "Profiles": (
         "get_profiles get_profile create_or_update_profile create_profile update_profile "
         "bulk_import_profiles get_bulk_import_profiles_jobs get_bulk_import_profiles_job "
@@ -42,7 +45,7 @@ _GROUPS = {
     ),
     "Segments": (
         "get_segments get_segment get_profiles_for_segment get_profile_ids_for_segment "
-        "get_tags_for_segment get_tag_ids_for_segment"
+        "get_tags_for_segment get_tag_ids_for_segment get_flows_triggered_by_segment"
     ),
     "Tags": (
         "get_tags get_tag get_tag_groups get_tag_group get_tags_for_tag_group get_list_ids_for_tag "
