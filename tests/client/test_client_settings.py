@@ -10,7 +10,7 @@ import pytest
 from klaviyo_client import settings
 from klaviyo_client.errors import SettingsError
 
-SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTION), "required": ["api_key"]}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTION), "oneOf": settings.CREDENTIALS}
 
 
 @pytest.mark.parametrize(
