@@ -6,6 +6,7 @@ import base64
 import logging
 import threading
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Protocol
 
 from klaviyo_client import errors, oauth, privacy, protocol
@@ -109,7 +110,7 @@ class SignedIn:
         self._longest_wait = longest_wait
         self._file: TokenFile | None = None
         if app.refresh_token_path is not None:
-            self._file = TokenFile(app.refresh_token_path, app.refresh_token)
+            self._file = TokenFile(Path(app.refresh_token_path), app.refresh_token)
             self._file.check()
             self._file.latest()
         self._refresh = app.refresh_token

@@ -22,7 +22,6 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
@@ -54,7 +53,7 @@ class App:
     client_id: str
     client_secret: str = field(repr=False)
     refresh_token: str = field(repr=False)
-    refresh_token_path: Path | None = None
+    refresh_token_path: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("client_id", "client_secret", "refresh_token"):

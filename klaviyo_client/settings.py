@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator
@@ -125,12 +124,11 @@ def connect(
 def _app(config: Mapping[str, Any]) -> App | None:
     if not any(config.get(name) for name in OAUTH):
         return None
-    path = config.get("refresh_token_path")
     return App(
         client_id=config.get("client_id") or "",
         client_secret=config.get("client_secret") or "",
         refresh_token=config.get("refresh_token") or "",
-        refresh_token_path=Path(path) if path else None,
+        refresh_token_path=config.get("refresh_token_path") or None,
     )
 
 

@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
+from klaviyo_sandbox.oauth import OAuthApp
+
 _AT_SCALE = """\
 at scale:
   klaviyo-sandbox --profiles 1_000_000 --events 100_000_000
@@ -155,6 +157,15 @@ def _fill_in(options: argparse.Namespace) -> None:
             setattr(options, name, value)
 
 
+def _oauth(options: argparse.Namespace) -> OAuthApp | None:
+    if options.oauth_app is None:
+        return None
+    client_id, client_secret, refresh_token = options.oauth_app
+    return OAuthApp(
+        client_id, client_secret, refresh_token, options.token_seconds, rotates=options.rotate_refresh_tokens
+    )
+
+
 def _leave(_signum: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
@@ -163,7 +174,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Gives 2 when it cannot start."""
     options = parser().parse_args(arguments)
     try:
-        from klaviyo_sandbox.oauth import OAuthApp
         from klaviyo_sandbox.persistence import DataRefused
         from klaviyo_sandbox.quotas import Budget
         from klaviyo_sandbox.server import PortTaken, serve
@@ -189,9 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             procedural=options.procedural,
             data=options.data,
             include_limit=Budget(*options.include_limit) if options.include_limit else None,
-            oauth=OAuthApp(*options.oauth_app, options.token_seconds, options.rotate_refresh_tokens)
-            if options.oauth_app
-            else None,
+            oauth=_oauth(options),
             faults=options.faults,
             repeats=options.repeats,
             pointers=options.pointers,

@@ -7,7 +7,6 @@ what was not found in them is as RFC 6749 has it: the documents of errors, and w
 from __future__ import annotations
 
 import base64
-import binascii
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
@@ -98,7 +97,7 @@ class Tokens:
         scheme, _, encoded = given.partition(" ")
         try:
             found = base64.b64decode(encoded, validate=True)
-        except binascii.Error:
+        except ValueError:
             return False
         wanted = f"{self._app.client_id}:{self._app.client_secret}".encode()
         return scheme.lower() == "basic" and secrets.compare_digest(found, wanted)
