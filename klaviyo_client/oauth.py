@@ -20,7 +20,6 @@ rest, and ``oauthlib`` writes and reads it.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,8 +124,8 @@ def answered(status: int, body: bytes, retry_after: int | None = None) -> Token:
 
 
 def _scopes(found: Any) -> frozenset[str] | None:
-    # The library splits the text at spaces, and leaves a list as it is.
-    return frozenset(map(str, found)) if isinstance(found, Sequence) and found else None
+    # The library splits the text at spaces, and leaves a list as it is; an empty text says nothing.
+    return frozenset(map(str, filter(None, found))) or None if isinstance(found, list) else None
 
 
 def _refusal(status: int, code: str) -> errors.KlaviyoError:
