@@ -23,6 +23,8 @@ EARLY_SECONDS = 300.0
 EARLY_PART = 0.1
 # While the old token holds, a renewal that failed is tried again after so long.
 AGAIN_SECONDS = 10.0
+# A tap and a target that begin together ask at once; after so long the one that was first has written its token down.
+OTHERS_SECONDS = 2.0
 
 
 class Credentials(Protocol):
@@ -180,8 +182,8 @@ class SignedIn:
         try:
             token = self._ask(refresh)
         except errors.GrantRefused:
-            # Another run may have been given a new refresh token since the file was read.
-            if (newer := self._latest()) == refresh:
+            newer = self._newer(refresh)
+            if newer == refresh:
                 raise
             refresh, token = newer, self._ask(newer)
         privacy.hide(token.access)
@@ -198,6 +200,12 @@ class SignedIn:
         token = self._file.latest()
         privacy.hide(token)
         return token
+
+    def _newer(self, refresh: str) -> str:
+        """What another run was given for a token that was then refused to us; the same token if there is none."""
+        if self._file is not None and self._latest() == refresh:
+            self._clock.sleep(OTHERS_SECONDS)
+        return self._latest()
 
     def _keep(self, refresh: str) -> None:
         privacy.hide(refresh)

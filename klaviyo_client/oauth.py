@@ -32,6 +32,7 @@ MEDIA_TYPE = "application/x-www-form-urlencoded"
 # What errors call a request to the endpoint, which is no operation of the specification.
 NAME = "oauth_token"
 
+_CENTURY = 36_525 * 86_400
 _GRANT = frozenset({"invalid_grant", "invalid_grant_type"})
 _CLIENT = frozenset({"invalid_client", "unauthorized_client"})
 
@@ -109,7 +110,7 @@ def answered(status: int, body: bytes, retry_after: int | None = None) -> Token:
         found = WebApplicationClient("").parse_request_body_response(body.decode("utf-8", "replace"))
     except OAuth2Error as error:
         raise _refusal(status, str(error.error)) from None
-    except (ValueError, TypeError, AttributeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise _unusable(status) from None
     if status >= 300 or not is_sendable(found["access_token"]):
         raise _unusable(status)
@@ -117,8 +118,8 @@ def answered(status: int, body: bytes, retry_after: int | None = None) -> Token:
     return Token(
         found["access_token"],
         refresh if is_sendable(refresh) else None,
-        # The library has made a number of it, or left it out.
-        found.get("expires_in"),
+        # The library has made a whole number of it, or left it out.
+        min(found["expires_in"], _CENTURY) if "expires_in" in found else None,
         _scopes(found.get("scope")),
     )
 

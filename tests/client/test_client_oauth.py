@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from klaviyo_client import errors, oauth
@@ -77,11 +78,19 @@ def test_whoever_must_act_is_told(status: int, body: bytes, kind: type[errors.Kl
         assert caught.value.retry_after == (7 if status in (429, 503) else None)
 
 
-@given(st.integers(200, 599), st.binary() | st.recursive(st.none() | st.text() | st.floats(), st.lists).map(json.dumps))
+VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists)
+NAMES = st.sampled_from(("access_token", "refresh_token", "expires_in", "expires_at", "scope", "error", "token_type"))
+BODIES = st.binary() | VALUES.map(json.dumps) | st.dictionaries(NAMES, VALUES).map(json.dumps)
+
+
+@given(st.sampled_from((200, 302, 400, 401, 429, 503)), BODIES)
+@example(200, '{"access_token": "a", "expires_in": 1e400}')
+@example(200, '{"access_token": "a", "expires_in": 1' + "0" * 400 + "}")
 def test_no_answer_surprises(status: int, body: bytes | str) -> None:
     """Whatever comes is a token or an error of ours."""
     with contextlib.suppress(errors.KlaviyoError):
-        oauth.answered(status, body if isinstance(body, bytes) else body.encode("utf-8", "replace"))
+        token = oauth.answered(status, body if isinstance(body, bytes) else body.encode("utf-8", "replace"))
+        assert token.seconds is None or math.isfinite(float(token.seconds))
 
 
 @pytest.mark.parametrize("status", [200, 400, 401])

@@ -290,6 +290,24 @@ def test_a_token_rotated_between_reading_and_asking_is_found(account: Account, t
     assert account.asked == [("token", 200), ("lists", 200), ("token", 400), ("token", 200), ("lists", 200)]
 
 
+def test_a_token_that_another_run_is_about_to_write_down_is_waited_for(account: Account, tmp_path: Path) -> None:
+    """A tap and a target that begin together ask with the same token; the refused one gives the other two seconds."""
+    account.start(rotates=True)
+    path = tmp_path / "token.json"
+    first = account.client()
+    first.page("get_lists")
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        TokenFile(path, REFRESH).keep(first.credentials._refresh)  # type: ignore[attr-defined]
+
+    second = account.client(path)
+    second.credentials._clock = Clock(lambda: account.now, sleep)  # type: ignore[attr-defined]
+    second.page("get_lists")
+    assert slept == [2.0]
+
+
 def test_a_file_that_is_lost_to_the_disk_stops_the_run(account: Account, tmp_path: Path) -> None:
     """The new token could not be kept: better told now than by a refusal at the next night."""
     account.start(rotates=True)
