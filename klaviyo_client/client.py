@@ -1,45 +1,27 @@
-"""Acquire budget, send, retry in exactly one place, decode."""
+"""Acquire budget, sign, send, decode; what may pass by itself is tried again by ``retries``."""
 
 from __future__ import annotations
 
-import logging
-import random
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
 
-import backoff
 import msgspec
 
 from klaviyo_client import errors, protocol
+from klaviyo_client.credentials import Credentials, PrivateKey, SignedIn
 from klaviyo_client.limits import Budgets, Clock, Spent
+from klaviyo_client.oauth import App
 from klaviyo_client.operations import Operation, operation, pinned_revision
 from klaviyo_client.pages import Page, RawPage, decode_page, outline
+from klaviyo_client.retries import Patience, retrying
 from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
-# Of our own: a thread that waits must not move the random numbers of the program that it runs in.
-_RANDOM = random.Random()
 
 DEFAULT_API_URL = "https://a.klaviyo.com"
 _REDIRECTS = (301, 302, 303, 307, 308)
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a call may go on trying.
-
-    Attributes:
-        attempts: requests that one call may send in vain; those that are answered with 429 do not count.
-        seconds: time after which no further attempt is begun.
-        longest_wait: cap on a single wait, also on one that Klaviyo asks for.
-    """
-
-    attempts: int = 8
-    seconds: float = 600.0
-    longest_wait: int = 120
 
 
 @dataclass(frozen=True)
@@ -61,17 +43,21 @@ class KlaviyoClient:
     """One account. Safe to share between threads.
 
     Args:
-        api_key: a private key (``pk_...``).
+        api_key: a private key (``pk_...``); empty with ``app``.
         api_url: where the API is; https, or this machine.
         revision: the API revision to ask for, by default the one the facts were generated from.
         rate_limit_share: the part of every budget that we spend, in (0, 1].
         request_timeout: seconds to wait for a connection, and for each part of an answer.
+        app: an OAuth app to sign in with, in place of ``api_key``.
+
+    Attributes:
+        credentials: what requests are signed with.
 
     Raises:
         SettingsError: one of these cannot be.
     """
 
-    api_key: str = field(repr=False)
+    api_key: str = field(default="", repr=False)
     api_url: str = DEFAULT_API_URL
     revision: str | None = None
     rate_limit_share: float = 0.9
@@ -80,18 +66,32 @@ class KlaviyoClient:
     patience: Patience = field(default_factory=Patience)
     clock: Clock = field(default_factory=Clock)
     transport: Transport | None = None
+    app: App | None = None
 
     def __post_init__(self) -> None:
         self.api_url = protocol.checked_api_url(self.api_url)
-        if not self.api_key or not self.api_key.isascii() or not self.api_key.isprintable() or " " in self.api_key:
-            raise errors.SettingsError("api_key must be a private key such as pk_..., without spaces")
         if not 0 < self.rate_limit_share <= 1:
             raise errors.SettingsError("rate_limit_share must be greater than 0 and at most 1")
         if self.request_timeout <= 0:
             raise errors.SettingsError("request_timeout must be greater than 0 seconds")
         self._budgets = Budgets(self.rate_limit_share, self.clock)
-        self._transport = self.transport or RequestsTransport(self.api_key, timeout=self.request_timeout)
+        self._transport = self.transport or RequestsTransport(timeout=self.request_timeout)
         self._revision = self.revision or pinned_revision()
+        self.credentials = self._signing()
+
+    def _signing(self) -> Credentials:
+        if self.app is None:
+            return PrivateKey(self.api_key)
+        if self.api_key:
+            raise errors.SettingsError("an api_key and an OAuth app are given; one of them must go")
+        return SignedIn(
+            self.app,
+            api_url=self.api_url,
+            user_agent=self.user_agent,
+            transport=self._transport,
+            clock=self.clock,
+            longest_wait=self.patience.longest_wait,
+        )
 
     def call(
         self,
@@ -125,7 +125,7 @@ class KlaviyoClient:
             response = self._attempt(op, url, query or {}, content)
             return Reply(response.status, response.headers, self._document(op, response))
 
-        return self._retrying(attempt, repeatable=repeatable or op.method == "GET")
+        return retrying(attempt, self.patience, self.clock, repeatable=repeatable or op.method == "GET")
 
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
         """The first page of a collection."""
@@ -216,23 +216,7 @@ class KlaviyoClient:
             finally:
                 owed = True
 
-        return self._retrying(attempt, repeatable=True)
-
-    def _retrying(self, attempt: Callable[[], T], *, repeatable: bool) -> T:
-        """The one retry place."""
-        began, faults = self.clock.monotonic(), 0
-
-        def is_enough(fault: Exception) -> bool:
-            nonlocal faults
-            # A 429 is no fault: others are spending too, and only time tells whether they ever stop.
-            faults += not isinstance(fault, errors.Throttled)
-            is_lost = not repeatable and getattr(fault, "perhaps_done", True)
-            late = self.clock.monotonic() - began >= self.patience.seconds
-            return is_lost or late or faults >= self.patience.attempts
-
-        attempts = backoff.on_exception(self._waits, errors.Unavailable, giveup=is_enough, jitter=None, logger=None)
-        result: T = attempts(attempt)()
-        return result
+        return retrying(attempt, self.patience, self.clock, repeatable=True)
 
     def _attempt(
         self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, *, owed: bool = True
@@ -241,7 +225,12 @@ class KlaviyoClient:
         budget = self._budgets.of(op.id, op.rates(query))
         if owed:
             budget.acquire()
-        response = self._exchange(op, url, query, body)
+        authorization = self.credentials.authorization()
+        response = self._exchange(op, url, query, body, authorization)
+        # Whatever it was, a 401 says that it was not done.
+        if response.status == 401 and self.credentials.renewed(authorization):
+            budget.acquire()
+            response = self._exchange(op, url, query, body, self.credentials.authorization())
         if rates := protocol.announced_rates(response.headers):
             budget.announced(*rates)
         seconds = protocol.retry_after(response.headers, self.patience.longest_wait)
@@ -253,27 +242,16 @@ class KlaviyoClient:
                 f"{op.id}: Klaviyo answered {response.status}", operation=op.id, retry_after=seconds
             )
         if response.status >= 400:
-            raise protocol.refusal(response.status, response.body, op)
+            raise protocol.refusal(response.status, response.body, op, self.credentials.refused)
         return response
 
-    def _waits(self) -> Generator[float, errors.Unavailable, None]:
-        # The waiting is done here, on our own clock, so that a test can switch it off; `backoff` is told to add none.
-        fault = yield 0.0
-        pause = 0.5
-        while True:
-            seconds = pause * _RANDOM.uniform(0.75, 1.25) if fault.retry_after is None else float(fault.retry_after)
-            logger.warning("%s; trying again in %.1f s", fault, seconds)
-            # A 429 that names a time has already closed the budget for that long.
-            if fault.retry_after is None or not isinstance(fault, errors.Throttled):
-                self.clock.sleep(seconds)
-            pause = min(pause * 2, self.patience.longest_wait)
-            fault = yield 0.0
-
-    def _exchange(self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None) -> Response:
+    def _exchange(
+        self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, authorization: str
+    ) -> Response:
         headers = protocol.headers(self._revision, self.user_agent, with_body=body is not None)
         for _ in range(4):
             try:
-                response = self._transport.send(Request(op.method, url, headers, query, body))
+                response = self._transport.send(Request(op.method, url, headers, query, body, authorization))
             except Broken as broken:
                 raise errors.ConnectionFault(
                     f"{op.id}: {broken} ({self.api_url})", operation=op.id, perhaps_done=broken.perhaps_done

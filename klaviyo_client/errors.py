@@ -4,9 +4,10 @@
 
     KlaviyoError
     ├── SettingsError            the user: a setting is wrong, nothing was sent
-    │   └── UntrustedOrigin      the user: the key would have left for another origin
+    │   ├── UntrustedOrigin      the user: the key would have left for another origin
+    │   └── GrantRefused         the user: the OAuth app must be authorised again
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
-    │   ├── InvalidKey       401 the user: the private key is wrong or was revoked
+    │   ├── InvalidKey       401 the user: the private key is wrong or was revoked, or a fresh access token refused
     │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
     │   ├── NotFound         404 the caller: the thing is gone
     │   ├── Conflict         409 the caller: another profile has this identifier
@@ -17,7 +18,8 @@
         ├── Throttled        429 certainly not done
         ├── ServerFault      5xx perhaps done
         ├── ConnectionFault      perhaps done, see ``perhaps_done``
-        └── BadDocument          the answer is not what the specification promises
+        ├── BadDocument          the answer is not what the specification promises
+        └── SignInFault          no access token to be had, so nothing was asked with it
 
 Data lives in attributes. ``str(error)`` is one line without keys, e-mail addresses and phone numbers.
 """
@@ -55,6 +57,10 @@ class SettingsError(KlaviyoError):
 
 class UntrustedOrigin(SettingsError):
     """A link or redirect points to another origin than ``api_url``."""
+
+
+class GrantRefused(SettingsError):
+    """Klaviyo accepts a refresh token no more."""
 
 
 class Refused(KlaviyoError):
@@ -138,3 +144,9 @@ class ConnectionFault(Unavailable):
 
 class BadDocument(Unavailable):
     """A success whose body is not the JSON document that the specification promises."""
+
+
+class SignInFault(Unavailable):
+    """The token endpoint is busy, broken, or out of reach."""
+
+    perhaps_done = False

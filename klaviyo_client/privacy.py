@@ -1,11 +1,20 @@
-"""Keeps keys and personal data out of logs and errors. Pure."""
+"""Keeps keys, tokens and personal data out of logs and errors. Pure, but for the secrets that it was told to hide."""
 
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
-# `pk_` is how Klaviyo's private keys begin; bearer tokens are masked by the word before them.
-_KEY = re.compile(r"\bpk_[A-Za-z0-9_]+|(?<=Klaviyo-API-Key )\S+|(?<=Bearer )\S+")
+# `pk_` is how Klaviyo's private keys begin; other credentials are masked by the word before them.
+_KEY = re.compile(r"\bpk_[A-Za-z0-9_]+|(?<=Klaviyo-API-Key )\S+|(?<=Bearer )\S+|(?<=Basic )(?=\S*[\d+/=])\S{12,}")
+# In a form, a query, JSON and Python's way of writing a dict.
+_NAMED = re.compile(
+    r"((?:access_token|refresh_token|client_secret)(?:=|[\"']\s*:\s*[\"']))[^\s&\"',;)}]+", re.IGNORECASE
+)
+# The secrets of this process that no form gives away. Only grows, by a token an hour.
+_HIDDEN: set[str] = set()
+# A shorter one would blot out words; Klaviyo's are several times as long.
+_SHORTEST = 8
 # A name may hold what else parts words, such as o'brien or a=b, but is not taken to begin with it. A failing URL
 # carries addresses percent-encoded, where a letter may take six characters.
 _PART = r"[^\s\"'<>(){}\[\],;:=&?]"
@@ -19,10 +28,21 @@ _PHONE = re.compile(
 )
 
 
+def hide(*secrets: str) -> None:
+    """Mask these from now on wherever they stand, as they are and percent-encoded."""
+    for secret in secrets:
+        if len(secret) >= _SHORTEST:
+            _HIDDEN.update((secret, quote(secret, safe="")))
+
+
 def mask(text: str) -> str:
-    """The text with private keys, e-mail addresses and phone numbers replaced.
+    """The text with keys, tokens, secrets that are to be hidden, e-mail addresses and phone numbers replaced.
 
     >>> mask("pk_abc sent ada@example.com and +1 415 555 0100")
     '<key> sent <email> and <phone>'
     """
+    # The longest first: one may begin as another does. A copy, as another thread may add one.
+    for secret in sorted(_HIDDEN.copy(), key=len, reverse=True):
+        text = text.replace(secret, "<key>")
+    text = _NAMED.sub(r"\1<key>", text)
     return _PHONE.sub("<phone>", _EMAIL.sub("<email>", _KEY.sub("<key>", text)))

@@ -26,8 +26,10 @@ _REFUSALS: Mapping[int, type[errors.Refused]] = {
     410: errors.RevisionRetired,
     413: errors.TooLarge,
 }
+KEY_REFUSED = (
+    "Klaviyo does not accept the api_key: check that it is a private key (it begins with pk_) and was not revoked"
+)
 _ADVICE: Mapping[int, str] = {
-    401: "Klaviyo does not accept the api_key: check that it is a private key (it begins with pk_) and was not revoked",
     410: "Klaviyo no longer serves this revision: update singer-klaviyo, or set revision to one that is served",
 }
 
@@ -215,11 +217,11 @@ def _api_error(entry: Mapping[str, Any]) -> errors.ApiError:
     )
 
 
-def refusal(status: int, body: bytes, operation: Operation) -> errors.Refused:
-    """The error for a 4xx answer, with what to do about it."""
+def refusal(status: int, body: bytes, operation: Operation, unauthorised: str = KEY_REFUSED) -> errors.Refused:
+    """The error for a 4xx answer, with what to do about it; ``unauthorised`` is that for a 401."""
     found = api_errors(body)
     said = "; ".join(_sentence(error) for error in found[:3]) or f"HTTP {status}"
-    advice = _ADVICE.get(status)
+    advice = unauthorised if status == 401 else _ADVICE.get(status)
     if status == 403:
         advice = (
             f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"

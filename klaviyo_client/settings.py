@@ -11,14 +11,49 @@ from jsonschema_rs import Draft202012Validator
 
 from klaviyo_client.client import DEFAULT_API_URL, KlaviyoClient
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.oauth import App
 from klaviyo_client.operations import pinned_revision
+
+OAUTH = ("client_id", "client_secret", "refresh_token")
+# Kinds of credentials, of which a schema asks for exactly one.
+CREDENTIALS = [{"required": ["api_key"]}, {"required": list(OAUTH)}]
 
 CONNECTION: Mapping[str, Mapping[str, Any]] = {
     "api_key": {
         "type": "string",
         "secret": True,
         "title": "Private API key",
-        "description": "A private key of your Klaviyo account (pk_...), made in Klaviyo under Settings, API keys.",
+        "description": (
+            "A private key of your Klaviyo account (pk_...), made in Klaviyo under Settings, API keys. "
+            "Either this is needed, or client_id, client_secret and refresh_token of an OAuth app."
+        ),
+    },
+    "client_id": {
+        "type": "string",
+        "title": "OAuth client id",
+        "description": "The id of an OAuth app that the account has authorised; in place of api_key.",
+    },
+    "client_secret": {
+        "type": "string",
+        "secret": True,
+        "title": "OAuth client secret",
+        "description": "The secret of the OAuth app.",
+    },
+    "refresh_token": {
+        "type": "string",
+        "secret": True,
+        "title": "OAuth refresh token",
+        "description": "The refresh token that the account's authorisation of the OAuth app gave.",
+    },
+    "refresh_token_path": {
+        "type": "string",
+        "minLength": 1,
+        "title": "File of the refresh token",
+        "description": (
+            "Where a refresh token that Klaviyo gives in place of the configured one is kept for the next run; only "
+            "its owner may read the file. It is preferred to refresh_token until that is set to another one. "
+            "By default a new one is kept for the run only, and a warning tells of it."
+        ),
     },
     "api_url": {
         "type": "string",
@@ -76,12 +111,24 @@ def connect(
         SettingsError: a setting cannot be used.
     """
     return made(
-        api_key=config.get("api_key", ""),
+        api_key=config.get("api_key") or "",
+        app=_app(config),
         api_url=config.get("api_url") or DEFAULT_API_URL,
         revision=config.get("revision"),
         rate_limit_share=config.get("rate_limit_share", 0.9),
         request_timeout=config.get("request_timeout", 60),
         user_agent=config.get("user_agent") or f"{plugin}/{version()}",
+    )
+
+
+def _app(config: Mapping[str, Any]) -> App | None:
+    if not any(config.get(name) for name in OAUTH):
+        return None
+    return App(
+        client_id=config.get("client_id") or "",
+        client_secret=config.get("client_secret") or "",
+        refresh_token=config.get("refresh_token") or "",
+        refresh_token_path=config.get("refresh_token_path") or None,
     )
 
 
@@ -127,23 +174,37 @@ def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str) -> 
     """Refuse settings that the schema forbids, without quoting their values: one of them is the key.
 
     Raises:
-        SettingsError: naming every setting that is missing or wrong, and what was expected.
+        SettingsError: naming every setting that is missing or wrong, and what was expected. Of credentials, exactly one
+            kind must be given, and whole; an empty setting is not given.
     """
     problems = [
-        _problem(list(error.instance_path), list(error.schema_path), schema, error.message, plugin)
-        for error in Draft202012Validator(dict(schema)).iter_errors(dict(config))
+        _problem(list(error.instance_path), list(error.schema_path), schema)
+        # Which credentials are wanted is said below in words of its own; an empty one, the schema would take for given.
+        for error in Draft202012Validator({**schema, "oneOf": [{}]}).iter_errors(dict(config))
     ]
+    problems += _credential_problems(config, plugin)
     if problems:
         raise SettingsError("; ".join(sorted(problems)))
 
 
-def _problem(path: list[str | int], rule: list[str | int], schema: Mapping[str, Any], message: str, plugin: str) -> str:
-    if rule[-1] == "required" and not path:
-        name = message.split('"')[1]
-        variable = f"{plugin}_{name}".upper().replace("-", "_")
-        return f"the setting {name} is missing: put it into the config, or set {variable}"
+def _problem(path: list[str | int], rule: list[str | int], schema: Mapping[str, Any]) -> str:
     expected: Any = schema
     for step in rule:
         expected = expected[step]
     name = ".".join(str(step) for step in path) or "config"
     return f"the setting {name} is wrong: {rule[-1]} must be {expected}"
+
+
+def _credential_problems(config: Mapping[str, Any], plugin: str) -> list[str]:
+    oauth = [name for name in (*OAUTH, "refresh_token_path") if config.get(name)]
+    if config.get("api_key"):
+        both = f"the settings api_key and {', '.join(oauth)} are given: keep the private key or the OAuth app, not both"
+        return [both] if oauth else []
+    wanted = OAUTH if oauth else ("api_key",)
+    instead = "" if oauth else f", or give {', '.join(OAUTH[:-1])} and {OAUTH[-1]} of an OAuth app"
+    return [
+        f"the setting {name} is missing: put it into the config, or set "
+        f"{f'{plugin}_{name}'.upper().replace('-', '_')}{instead}"
+        for name in wanted
+        if not config.get(name)
+    ]

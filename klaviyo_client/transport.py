@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import requests
@@ -14,13 +14,14 @@ from urllib3.exceptions import HTTPError
 
 @dataclass(frozen=True)
 class Request:
-    """What goes over the wire, without the key."""
+    """What goes over the wire. ``authorization`` is the header of that name."""
 
     method: str
     url: str
     headers: Mapping[str, str]
     query: Mapping[str, str]
-    body: bytes | None = None
+    body: bytes | None = field(default=None, repr=False)
+    authorization: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Transport(Protocol):
         """
 
 
-class _Key(AuthBase):
+class _Authorization(AuthBase):
     # An auth object, because `requests` lets a ~/.netrc entry for the host replace a plain header.
-    def __init__(self, api_key: str) -> None:
-        self._value = f"Klaviyo-API-Key {api_key}"
+    def __init__(self, value: str) -> None:
+        self._value = value
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         request.headers["Authorization"] = self._value
@@ -70,10 +71,9 @@ class _Session(requests.Session):
 class RequestsTransport:
     """Connections of one account, shared by every thread."""
 
-    def __init__(self, api_key: str, *, timeout: float, pool_size: int = 256) -> None:
+    def __init__(self, *, timeout: float, pool_size: int = 256) -> None:
         self._timeout = timeout
         self._session = _Session()
-        self._session.auth = _Key(api_key)
         adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
@@ -86,6 +86,7 @@ class RequestsTransport:
                 params=request.query,
                 headers=request.headers,
                 data=request.body,
+                auth=_Authorization(request.authorization),
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,

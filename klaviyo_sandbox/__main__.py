@@ -12,6 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
+from klaviyo_sandbox.oauth import OAuthApp
+
 _AT_SCALE = """\
 at scale:
   klaviyo-sandbox --profiles 1_000_000 --events 100_000_000
@@ -39,6 +41,13 @@ def _limit(text: str) -> tuple[int, int]:
     if min(burst, steady) < 1:
         raise ValueError(text)
     return burst, steady
+
+
+def _app(text: str) -> tuple[str, str, str]:
+    client_id, client_secret, refresh_token = text.split(":")
+    if not (client_id and client_secret and refresh_token):
+        raise ValueError(text)
+    return client_id, client_secret, refresh_token
 
 
 def _seconds(text: str) -> float:
@@ -89,8 +98,26 @@ def parser() -> argparse.ArgumentParser:
         help='how often requests meet a fault, such as "429=0.02,storm=5,503=0.01,reset=0.005,truncate=0.001,'
         'stall=0.001,stall_seconds=10,seed=1" (default: never)',
     )
+    _add_oauth_options(options)
     _add_write_options(options)
     return options
+
+
+def _add_oauth_options(options: argparse.ArgumentParser) -> None:
+    options.add_argument(
+        "--oauth-app",
+        type=_app,
+        metavar="CLIENT_ID:CLIENT_SECRET:REFRESH_TOKEN",
+        help="an OAuth app that may sign in at /oauth/token, beside the keys (default: none)",
+    )
+    options.add_argument(
+        "--token-seconds", type=_seconds, default=3600.0, help="how long an access token holds (default: %(default)s)"
+    )
+    options.add_argument(
+        "--rotate-refresh-tokens",
+        action="store_true",
+        help="let a refresh token be good for one access token only, which comes with the next one",
+    )
 
 
 def _add_write_options(options: argparse.ArgumentParser) -> None:
@@ -130,6 +157,15 @@ def _fill_in(options: argparse.Namespace) -> None:
             setattr(options, name, value)
 
 
+def _oauth(options: argparse.Namespace) -> OAuthApp | None:
+    if options.oauth_app is None:
+        return None
+    client_id, client_secret, refresh_token = options.oauth_app
+    return OAuthApp(
+        client_id, client_secret, refresh_token, options.token_seconds, rotates=options.rotate_refresh_tokens
+    )
+
+
 def _leave(_signum: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
 
@@ -163,6 +199,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             procedural=options.procedural,
             data=options.data,
             include_limit=Budget(*options.include_limit) if options.include_limit else None,
+            oauth=_oauth(options),
             faults=options.faults,
             repeats=options.repeats,
             pointers=options.pointers,

@@ -6,7 +6,7 @@ import asyncio
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import parse_qsl
 
@@ -16,7 +16,7 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from klaviyo_sandbox import actions, bodies, collections, errors, facts, jobs
+from klaviyo_sandbox import actions, bodies, collections, errors, facts, jobs, oauth
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.facts import Operation
 from klaviyo_sandbox.faults import MARK
@@ -28,6 +28,7 @@ from klaviyo_sandbox.store import Store
 MEDIA_TYPE = "application/vnd.api+json"
 _BODY_TYPES = (MEDIA_TYPE, "application/json")
 _KEY = re.compile(r"Klaviyo-API-Key (pk_\S+)")
+_BEARER = re.compile(r"Bearer (\S+)")
 _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
 _OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
 # Every method, so that a wrong one is answered by us and not by the framework.
@@ -62,6 +63,7 @@ class Sandbox:
         observer: called with every finished exchange, in the thread that serves; not with those that meet a fault.
         include_limit: a budget that requests which include or ask for additional fields share, as Klaviyo has one that
             it tells nobody about: no header speaks of it.
+        tokens: of an OAuth app that may do what a key may; None: there is none.
 
     Attributes:
         access, quotas, latency: as above; they may be changed while it serves.
@@ -76,6 +78,7 @@ class Sandbox:
         latency: float = 0.0,
         observer: Callable[[Exchange], object] | None = None,
         include_limit: Budget | None = None,
+        tokens: oauth.Tokens | None = None,
     ) -> None:
         self._store = store
         self.access = access
@@ -83,11 +86,15 @@ class Sandbox:
         self.latency = latency
         self._observer = observer
         self._include_limit = include_limit
+        self.tokens = tokens
         self._facts = facts.load()
         self.requests: deque[Asked] = deque(maxlen=100_000)
         self.asked = 0
         self.app = Starlette(
-            routes=[Route("/{path:any}", self._endpoint, methods=_METHODS)],
+            routes=[
+                Route(oauth.PATH, self._token, methods=_METHODS),
+                Route("/{path:any}", self._endpoint, methods=_METHODS),
+            ],
             exception_handlers={500: _broken},
         )
 
@@ -139,6 +146,20 @@ class Sandbox:
         self._show(asked, web, response)
         return response
 
+    async def _token(self, web: WebRequest) -> Response:
+        """Answers at the token endpoint, which is no operation of the specification and has no limit."""
+        if self.tokens is None:
+            return await self._endpoint(web)
+        began = time.perf_counter()
+        body = await web.body()
+        if self.latency:
+            await asyncio.sleep(self.latency)
+        granted = all_scopes() if self.access.scopes is None else self.access.scopes
+        answer = self.tokens.answer(web.method, web.headers, body, granted)
+        mark, seconds = web.scope.get(MARK), time.perf_counter() - began
+        self.record(Asked(web.method, oauth.PATH, {}, answer.status, mark, self._store.clock(), seconds, oauth.NAME))
+        return Response(compact(answer.document), answer.status, dict(answer.headers), "application/json")
+
     def _show(self, asked: Asked, web: WebRequest, response: Response) -> None:
         if self._observer is not None and asked.fault is None:
             self._observer(
@@ -169,6 +190,8 @@ class Sandbox:
         given = headers.get("authorization")
         if given is None:
             raise errors.unauthenticated("Missing or invalid authorization header.")
+        if self.tokens is not None and (bearer := _BEARER.fullmatch(given)) and self.tokens.opens(bearer[1]):
+            return
         found = _KEY.fullmatch(given)
         if not found or self.access.key not in (None, found[1]):
             raise errors.unauthenticated("Incorrect authentication credentials.")
@@ -235,6 +258,11 @@ def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budg
     return min(budgets.items(), key=lambda item: item[1].steady)
 
 
+def all_scopes() -> frozenset[str]:
+    """Every scope that an operation asks for."""
+    return frozenset(scope for operation in facts.load().operations.values() for scope in operation.scopes)
+
+
 def parse_scopes(text: str) -> frozenset[str]:
     """Scopes separated by spaces or commas.
 
@@ -242,7 +270,7 @@ def parse_scopes(text: str) -> frozenset[str]:
         ValueError: a scope that no operation asks for.
     """
     scopes = frozenset(text.replace(",", " ").split())
-    known: Iterable[str] = {scope for operation in facts.load().operations.values() for scope in operation.scopes}
+    known = all_scopes()
     if unknown := sorted(scopes.difference(known)):
         raise ValueError(f"unknown scopes: {', '.join(unknown)} (known: {', '.join(sorted(known))})")
     return scopes

@@ -55,6 +55,7 @@ EVENTS: Mapping[str, Any] = {
     "metric_id": {"type": "string"},
     "properties": {"type": "object"},
 }
+TOKENS: Mapping[str, Any] = {"end": {"enum": ["access", "all"]}}
 
 
 class Wrong(ValueError):
@@ -140,6 +141,21 @@ class Control:
             for name in ("job_seconds", "job_end", "repeats", "pointers"):
                 setattr(store, name, settings.get(name, getattr(store, name)))
         return self.settings
+
+    def end_tokens(self, end: str = "access") -> None:
+        """End the "access" tokens of the OAuth app, as if their time had come, or "all", as if it was uninstalled.
+
+        Raises:
+            Wrong: the account has no OAuth app, or another word was given.
+        """
+        checked({"end": end}, TOKENS)
+        tokens = self._sandbox.tokens
+        if tokens is None:
+            raise Wrong("the account has no OAuth app")
+        if end == "all":
+            tokens.revoke()
+        else:
+            tokens.expire()
 
     @property
     def now(self) -> datetime:

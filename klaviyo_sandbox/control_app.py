@@ -5,6 +5,7 @@ PATCH  /sandbox/settings          {"faults": "429=0.1", "latency": 0.4, "limits"
 GET    /sandbox/clock             {"now": ...}
 POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
 POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
+POST   /sandbox/tokens            {"end": "access"} or {"end": "all"}
 DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, templates
 """
 
@@ -19,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from klaviyo_sandbox.bodies import parsed
-from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, Control, Gone, Wrong, checked
+from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, TOKENS, Control, Gone, Wrong, checked
 from klaviyo_sandbox.faults import App, Message, Receive, Send
 
 ROOT = "/sandbox/"
@@ -44,6 +45,7 @@ class ControlApp:
             "settings": {"GET": lambda _: JSONResponse(control.settings), "PATCH": self._change},
             "clock": {"GET": lambda _: self._now(), "POST": self._advance},
             "events": {"POST": self._add_events},
+            "tokens": {"POST": self._end_tokens},
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -84,6 +86,10 @@ class ControlApp:
 
     def _add_events(self, given: Mapping[str, Any]) -> Response:
         return JSONResponse({"ids": self._control.add_events(**checked(given, EVENTS))}, 201)
+
+    def _end_tokens(self, given: Mapping[str, Any]) -> Response:
+        self._control.end_tokens(**checked(given, TOKENS))
+        return Response(status_code=204)
 
     def _delete(self, kind: str, row_id: str) -> Response:
         self._control.delete(kind, row_id)

@@ -17,6 +17,7 @@ from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.control import Clock, Control
 from klaviyo_sandbox.control_app import ControlApp
 from klaviyo_sandbox.faults import App, Faulty, parse
+from klaviyo_sandbox.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.page_app import Front
 from klaviyo_sandbox.persistence import Kept, Made
 from klaviyo_sandbox.procedural_account import LARGE, build_procedural
@@ -77,6 +78,7 @@ def serve(
     procedural: bool | None = None,
     include_limit: Budget | None = None,
     data: Path | None = None,
+    oauth: OAuthApp | None = None,
 ) -> Iterator[RunningSandbox]:
     """Serve a seeded account until the block ends.
 
@@ -104,6 +106,7 @@ def serve(
             header tells of it.
         data: directory that keeps what is written to the account, and gives it back to the next one that is served
             from there; None keeps nothing.
+        oauth: an app that may sign in at ``/oauth/token``, beside the keys; its tokens have the scopes above.
 
     Raises:
         DataRefused: ``data`` holds another account or something else, or is in use.
@@ -123,7 +126,9 @@ def serve(
         store.job_seconds, store.job_end = job_seconds, job_end
         store.repeats, store.pointers = repeats, pointers
         quotas = Quotas(watch)
-        sandbox = Sandbox(store, Access(key, granted), quotas if limits else None, latency, observer, include_limit)
+        tokens = Tokens(oauth, watch) if oauth else None
+        access, holding = Access(key, granted), quotas if limits else None
+        sandbox = Sandbox(store, access, holding, latency, observer, include_limit, tokens)
         faulty = Faulty(
             sandbox.app,
             wanted,

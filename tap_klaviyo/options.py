@@ -110,5 +110,5 @@ SETTINGS: dict[str, Any] = {
             ),
         },
     },
-    "required": ["api_key"],
+    "oneOf": settings.CREDENTIALS,
 }

@@ -123,5 +123,5 @@ SETTINGS: dict[str, Any] = {
             ),
         },
     },
-    "required": ["api_key"],
+    "oneOf": settings.CREDENTIALS,
 }

@@ -17,6 +17,7 @@ from typing import Any
 
 import msgspec
 
+from klaviyo_client import private
 from klaviyo_client.client import KlaviyoClient, Reply
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.limits import Spent
@@ -24,7 +25,7 @@ from klaviyo_client.operations import operation
 from klaviyo_client.pages import Page
 from klaviyo_client.privacy import mask
 from klaviyo_client.transport import Request, Response, Transport
-from target_klaviyo import private, watch
+from target_klaviyo import watch
 from target_klaviyo.despatch import Despatch
 from target_klaviyo.model import Action, Origin, Outcome, Row
 from target_klaviyo.plan import Plan, name_of, sent

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
+from klaviyo_client import private
 from klaviyo_client.command import explained
 from klaviyo_client.limits import Spent
 from klaviyo_client.privacy import mask
 from klaviyo_client.settings import version
-from target_klaviyo import private
 from target_klaviyo.model import Kind, Outcome
 from target_klaviyo.page import page
 

@@ -29,12 +29,13 @@ ONLY_IN = {
         "target_klaviyo/reader.py",
     },
     "requests": {"klaviyo_client/transport.py"},
+    "oauthlib": {"klaviyo_client/oauth.py"},
     "klaviyo_api": set(),
     "starlette": {"klaviyo_sandbox/app.py", "klaviyo_sandbox/control_app.py"},
     "uvicorn": {"klaviyo_sandbox/server.py"},
 }
 PURE = {
-    "klaviyo_client": ("errors", "pages", "privacy", "protocol"),
+    "klaviyo_client": ("errors", "oauth", "pages", "privacy", "protocol"),
     "tap_klaviyo": (
         *("compiled", "frontier", "lines", "metrics", "model", "paths", "projection"),
         *("roots", "selection", "shaping", "slices", "values"),

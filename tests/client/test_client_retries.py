@@ -17,8 +17,9 @@ import pytest
 import requests_mock
 
 from klaviyo_client import errors
-from klaviyo_client.client import KlaviyoClient, Patience
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.limits import Clock
+from klaviyo_client.retries import Patience
 
 RESET = 0
 EMPTY = b'{"data": []}'

@@ -10,7 +10,8 @@ import pytest
 from klaviyo_client import settings
 from klaviyo_client.errors import SettingsError
 
-SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTION), "required": ["api_key"]}
+OAUTH = {"client_id": "app-1", "client_secret": "a-secret", "refresh_token": "a-token"}
+SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTION), "oneOf": settings.CREDENTIALS}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,34 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], s
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
     assert "soon" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({}, "or give client_id, client_secret and refresh_token of an OAuth app"),
+        ({"client_id": "a", "refresh_token": "b"}, "client_secret is missing: put it into the config, or set TAP_KLA"),
+        ({"client_id": "a", "client_secret": ""}, "client_secret is missing"),
+        ({"refresh_token_path": "471100"}, "client_id is missing"),
+        ({"api_key": "pk_1", "client_id": "471100"}, "api_key and client_id are given"),
+        ({"api_key": "pk_1", **OAUTH}, "api_key and client_id, client_secret, refresh_token are given"),
+        ({"api_key": "pk_1", "refresh_token_path": "471100"}, "api_key and refresh_token_path are given"),
+    ],
+)
+def test_exactly_one_kind_of_credentials_must_be_given(config: dict[str, Any], said: str) -> None:
+    """None, half of one, or both: the message names the settings that are missing or too many."""
+    with pytest.raises(SettingsError) as caught:
+        settings.check(SCHEMA, config, "tap-klaviyo")
+    assert said in str(caught.value)
+    assert "471100" not in str(caught.value)
+
+
+@pytest.mark.parametrize("config", [OAUTH, {**OAUTH, "api_key": ""}, {"api_key": "pk_1", "client_id": ""}])
+def test_an_empty_setting_is_not_given(config: dict[str, Any]) -> None:
+    """A variable that is set to nothing is how an environment leaves it out."""
+    settings.check(SCHEMA, config, "tap-klaviyo")
+    client = settings.connect(config, "tap-klaviyo")
+    assert (client.app is None) is ("refresh_token" not in config)
 
 
 def test_numbers_come_as_text_and_as_decimals() -> None:
@@ -56,6 +85,10 @@ def test_numbers_come_as_text_and_as_decimals() -> None:
         {"api_key": "pk_1", "rate_limit_share": 0},
         {"api_key": "pk_1", "request_timeout": 0},
         {"api_key": "pk_1", "api_url": "http://example.com"},
+        {**OAUTH, "api_url": "http://example.com"},
+        {**OAUTH, "client_id": "a:b"},
+        {**OAUTH, "refresh_token_path": "/"},
+        {**OAUTH, "api_key": "pk_1"},
     ],
 )
 def test_a_client_that_cannot_work_is_not_made(config: dict[str, Any]) -> None:

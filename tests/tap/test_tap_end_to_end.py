@@ -18,6 +18,7 @@ import requests
 from support.second_path import KEYS, collection, truth
 from tap_support import KEY, Run, config, discovered, run_tap, run_tap_until, select, two_at_a_time
 
+from klaviyo_client import settings
 from klaviyo_sandbox.server import RunningSandbox
 
 
@@ -254,7 +255,7 @@ def test_about_lists_every_setting() -> None:
         told = json.loads(text) if form else None
     assert told is not None
     assert told["name"] == "tap-klaviyo"
-    assert told["settings"]["required"] == ["api_key"]
+    assert told["settings"]["oneOf"] == settings.CREDENTIALS
 
 
 def test_a_list_that_is_deleted_while_the_tap_runs_is_skipped(

@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from klaviyo_client.client import KlaviyoClient, Patience
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.limits import Clock
+from klaviyo_client.retries import Patience
 from klaviyo_client.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from target_support import KEY, Command, People, Run, Scripted, Time, records, respond, rows_of, schema_of, settled
 
-from klaviyo_client.client import Patience
 from klaviyo_client.operations import operation
+from klaviyo_client.retries import Patience
 from klaviyo_client.transport import Request
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.records import Asked

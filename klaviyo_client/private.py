@@ -1,4 +1,4 @@
-"""Files that hold personal data: readable by their owner only, and never half written."""
+"""Files that hold personal data or secrets: readable by their owner only, and never half written."""
 
 from __future__ import annotations
 

@@ -1,0 +1,230 @@
+"""What a client signs its requests with: a private key, or access tokens of an OAuth app. Threads may share both."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import threading
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Protocol
+
+from klaviyo_client import errors, oauth, privacy, protocol
+from klaviyo_client.limits import Clock
+from klaviyo_client.oauth import App, Token
+from klaviyo_client.token_file import TokenFile
+from klaviyo_client.transport import Broken, Request, Transport
+
+logger = logging.getLogger(__name__)
+
+# A token is renewed so long before its end, or a tenth of its life if that is less: a request that waits for its turn
+# or its answer must not outlive it.
+EARLY_SECONDS = 300.0
+EARLY_PART = 0.1
+# While the old token holds, a renewal that failed is tried again after so long.
+AGAIN_SECONDS = 10.0
+# A tap and a target that begin together ask at once; after so long the one that was first has written its token down.
+OTHERS_SECONDS = 2.0
+
+
+class Credentials(Protocol):
+    """Signs requests.
+
+    Attributes:
+        scopes: what may be done with them, as far as Klaviyo has said so; None when it has not.
+        refused: what to do about a 401.
+    """
+
+    refused: str
+
+    @property
+    def scopes(self) -> frozenset[str] | None: ...
+
+    def authorization(self) -> str:
+        """The value of the header, fit to be sent now."""
+
+    def renewed(self, authorization: str) -> bool:
+        """Whether there is another value to try, after a 401 to this one."""
+
+
+@dataclass(frozen=True)
+class PrivateKey:
+    """A private key, which never changes, and says nothing of its scopes.
+
+    Raises:
+        SettingsError: it cannot be one.
+    """
+
+    key: str = field(repr=False)
+    refused = protocol.KEY_REFUSED
+    scopes = None
+
+    def __post_init__(self) -> None:
+        if not oauth.is_sendable(self.key):
+            raise errors.SettingsError("api_key must be a private key such as pk_..., without spaces")
+
+    def authorization(self) -> str:
+        return f"Klaviyo-API-Key {self.key}"
+
+    def renewed(self, authorization: str) -> bool:  # noqa: ARG002 - the protocol's signature
+        return False
+
+
+@dataclass(frozen=True)
+class _Held:
+    """The access token in use; renewed from ``renew_at`` on, and refused from ``ends_at`` on, by the clock's time."""
+
+    token: Token
+    renew_at: float
+    ends_at: float
+
+
+class SignedIn:
+    """Access tokens of an OAuth app: one for all threads, and renewed by one of them while the others wait.
+
+    Args:
+        app: what to sign in with.
+        api_url: where Klaviyo is; the secrets go to no other origin.
+        user_agent: how the requests name themselves.
+        transport: sends them.
+        clock: what the life of a token is measured with.
+        longest_wait: cap on the seconds that the endpoint asks to wait.
+
+    Raises:
+        SettingsError: the app's ``refresh_token_path`` cannot be used.
+    """
+
+    refused = (
+        "Klaviyo does not accept the access token that it has just given: check that the app is still installed, and "
+        "that api_url is right"
+    )
+
+    def __init__(
+        self, app: App, *, api_url: str, user_agent: str, transport: Transport, clock: Clock, longest_wait: int = 120
+    ) -> None:
+        basic = base64.b64encode(f"{app.client_id}:{app.client_secret}".encode()).decode()
+        privacy.hide(app.client_secret, app.refresh_token, basic)
+        self._basic = f"Basic {basic}"
+        self._url = api_url + oauth.PATH
+        self._headers = {"accept": "application/json", "content-type": oauth.MEDIA_TYPE, "user-agent": user_agent}
+        self._transport = transport
+        self._clock = clock
+        self._longest_wait = longest_wait
+        self._file: TokenFile | None = None
+        if app.refresh_token_path is not None:
+            self._file = TokenFile(Path(app.refresh_token_path), app.refresh_token)
+            self._file.check()
+            self._file.latest()
+        self._refresh = app.refresh_token
+        self._lock = threading.Lock()
+        self._held: _Held | None = None
+        self._asked = 0
+        self._failure: errors.KlaviyoError | None = None
+        self._warned = False
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """What the latest answer of the token endpoint said of ``scope``; None before the first, or if it said none."""
+        held = self._held
+        return held.token.scopes if held else None
+
+    def authorization(self) -> str:
+        """The header for the token in use, renewed if it ends soon.
+
+        Raises:
+            SettingsError: Klaviyo gives no token to this app; ``GrantRefused`` when it must be authorised again.
+            SignInFault: the endpoint is busy or broken, and no token holds.
+        """
+        held = self._held
+        if held is None or self._clock.monotonic() >= held.renew_at:
+            held = self._renew(held)
+        return held.token.authorization
+
+    def renewed(self, authorization: str) -> bool:
+        """Whether there is another token than the one that Klaviyo answered with 401.
+
+        Raises:
+            SettingsError, SignInFault: as ``authorization``.
+        """
+        held = self._held
+        if held is not None and held.token.authorization == authorization:
+            self._renew(held, bears_old=False)
+        return True
+
+    def _renew(self, old: _Held | None, *, bears_old: bool = True) -> _Held:
+        asked = self._asked
+        with self._lock:
+            held = self._held
+            # A token that was refused is not fit because it was given a little longer meanwhile.
+            if held is not None and held is not old and (bears_old or old is None or held.token is not old.token):
+                return held
+            # Of many threads that wait, one asks. What the user must change will not change by asking again.
+            if self._failure and (self._asked != asked or isinstance(self._failure, errors.SettingsError)):
+                raise self._failure
+            self._asked += 1
+            try:
+                self._held, self._failure = self._fetched(), None
+            except errors.SignInFault as fault:
+                now = self._clock.monotonic()
+                if old is None or not bears_old or now >= old.ends_at:
+                    self._failure = fault
+                    raise
+                logger.warning("%s; going on with the access token that still holds", fault)
+                self._held = replace(old, renew_at=now + AGAIN_SECONDS)
+            except errors.SettingsError as error:
+                self._failure = error
+                raise
+            return self._held
+
+    def _fetched(self) -> _Held:
+        refresh = self._latest()
+        asked_at = self._clock.monotonic()
+        try:
+            token = self._ask(refresh)
+        except errors.GrantRefused:
+            newer = self._newer(refresh)
+            if newer == refresh:
+                raise
+            refresh, token = newer, self._ask(newer)
+        privacy.hide(token.access)
+        if token.refresh is not None and token.refresh != refresh:
+            self._keep(token.refresh)
+        if token.seconds is None:
+            return _Held(token, float("inf"), float("inf"))
+        ends_at = asked_at + token.seconds
+        return _Held(token, ends_at - min(EARLY_SECONDS, token.seconds * EARLY_PART), ends_at)
+
+    def _latest(self) -> str:
+        if self._file is None:
+            return self._refresh
+        token = self._file.latest()
+        privacy.hide(token)
+        return token
+
+    def _newer(self, refresh: str) -> str:
+        """What another run was given for a token that was then refused to us; the same token if there is none."""
+        if self._file is not None and self._latest() == refresh:
+            self._clock.sleep(OTHERS_SECONDS)
+        return self._latest()
+
+    def _keep(self, refresh: str) -> None:
+        privacy.hide(refresh)
+        if self._file is not None:
+            self._file.keep(refresh)
+            return
+        self._refresh = refresh
+        if not self._warned:
+            self._warned = True
+            logger.warning(
+                "Klaviyo gave a new refresh token, and the configured one may be accepted no more: set "
+                "refresh_token_path, so that the next run has it"
+            )
+
+    def _ask(self, refresh: str) -> Token:
+        request = Request("POST", self._url, self._headers, {}, oauth.form(refresh), self._basic)
+        try:
+            response = self._transport.send(request)
+        except Broken as broken:
+            raise errors.SignInFault(f"{oauth.NAME}: {broken} ({self._url})", operation=oauth.NAME) from broken
+        seconds = protocol.retry_after(response.headers, self._longest_wait)
+        return oauth.answered(response.status, response.body, seconds)
