@@ -35,7 +35,7 @@ RELATIONS: Mapping[tuple[str, str], Related] = {
 _PROPERTIES: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("$value", "number", (12.5, 99, 0)),
     ("Item Count", "number", (1, 2, 5)),
-    ("Discount Codes", "list", (["SPRING"], [])),
+    ("Discount Codes", "list", ("SPRING", "WELCOME10")),
     ("Is First Order", "boolean", (True, False)),
     ("Größe", "string", ("S", "M", "L")),
     ("Ordered At", "date", ("2026-01-05T12:00:00+00:00",)),

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the plugins' settings into meltano.yml, and their definitions for Meltano Hub, from the settings schemas.
+"""Write settings and default tables into meltano.yml, and both definitions for Meltano Hub, from schemas and catalogue.
 
 python scripts/update_meltano.py            # write meltano.yml and docs/meltano-hub/*.yml
 python scripts/update_meltano.py --check    # write nothing, fail when one differs
@@ -24,6 +24,7 @@ PROJECT = ROOT / "meltano.yml"
 sys.path.insert(0, str(ROOT))
 
 from tap_klaviyo.options import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
+from tap_klaviyo.tables import STREAMS  # noqa: E402
 from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
 
 PLUGINS = {
@@ -47,6 +48,8 @@ OF_THE_SDK = {
     "flattening_enabled": ("boolean", "Flatten", "Whether nested objects become columns of their own."),
     "flattening_max_depth": ("integer", "Flattening depth", "How deep nested objects are flattened."),
 }
+# Meltano selects everything unless told otherwise, whatever the catalog says.
+SELECT = "      # The default tables; `meltano select tap-klaviyo 'templates.*'` adds one, 'esp_*.*' all of V1.\n"
 HEAD = """\
 # Made by scripts/update_meltano.py. OWNER stands for whoever publishes the repository.
 name: {name}
@@ -139,6 +142,10 @@ def project() -> str:
         text, count = block.subn(lambda found, made=made: found[1] + made, text)
         if count != 1:
             raise SystemExit(f"meltano.yml has no settings of {name}")
+    tables = "".join(f"        - {name}.*\n" for name, found in STREAMS.items() if found[0].by_default)
+    text, count = re.subn(rf"({SELECT}      select:\n)(?:        .*\n)*", lambda found: found[1] + tables, text)
+    if count != 1:
+        raise SystemExit("meltano.yml selects no tables of tap-klaviyo")
     return text
 
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
-"""Write docs/tables.md from the schemas, the catalogue of tables and the facts about Klaviyo's operations.
+"""Write docs/tables.md, and the list of tables in the README, from schemas, catalogue and Klaviyo's facts.
 
-python scripts/update_tables.py            # write the page
-python scripts/update_tables.py --check    # write nothing, fail when it differs
+python scripts/update_tables.py            # write them
+python scripts/update_tables.py --check    # write nothing, fail when they differ
 """
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "tables.md"
+README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))
 
 from klaviyo_client.operations import Operation, operation  # noqa: E402 - the checkout's own packages
@@ -23,7 +25,7 @@ from tap_klaviyo import schemas  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
 from tap_klaviyo.paths import sources  # noqa: E402
 from tap_klaviyo.roots import ACCOUNT, INTEGRATION, led_to  # noqa: E402
-from tap_klaviyo.tables import COLLECTIONS, STREAMS  # noqa: E402
+from tap_klaviyo.tables import COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
 # Tables
@@ -41,10 +43,8 @@ becomes of a row whose source is no longer in Klaviyo; the tap only adds and upd
 Tables named `esp_` are those of the V1 specification, made of today's API. They are left out unless they are selected,
 all at once with `esp_*.*`. Their foreign keys are hashed as that specification has them, from bare ids, and find no
 `key`; the column `_join_key` beside each does.
-
-| Table | Key | Bookmark | Calls |
-|---|---|---|---|
 """
+HEADINGS = "\n| Table | Key | Bookmark | Calls |\n|---|---|---|---|\n"
 
 
 def calls(table: Table) -> str:
@@ -95,7 +95,7 @@ def _names(columns: list[str]) -> str:
 def section(tables: Sequence[Table]) -> Iterator[str]:
     table = tables[0]
     schema = schemas.load(table.name)
-    yield f"\n## {table.name}\n\n{schema['description']}\n\n"
+    yield f"\n### {table.name}\n\n{schema['description']}\n\n"
     if not table.by_default:
         yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
@@ -115,19 +115,45 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
         yield f"| `{name}` | {kind} | {column['description']} |\n"
 
 
+def streams(tables: Sequence[Table]) -> list[str]:
+    """The names of a family's streams, each once."""
+    return list(dict.fromkeys(table.name for table in tables))
+
+
+def overview(family: str, names: Sequence[str]) -> Iterator[str]:
+    yield f"\n## {family}\n" + HEADINGS
+    for name in names:
+        table = STREAMS[name][0]
+        bookmark = f"`{table.bookmark}`" if table.bookmark else ""
+        cost = "; ".join(dict.fromkeys(map(calls, STREAMS[name])))
+        dearer = " *" if any(extra_calls(table, schemas.load(name))) else ""
+        yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} |\n"
+
+
 def page() -> str:
     reread = [f"`{name}`" for name, found in COLLECTIONS.items() if found.reread]
     parts = [INTRODUCTION.format(reread=", ".join(reread[:-1]) + " and " + reread[-1])]
-    for name, tables in STREAMS.items():
-        bookmark = f"`{tables[0].bookmark}`" if tables[0].bookmark else ""
-        cost = "; ".join(map(calls, tables))
-        dearer = " *" if any(extra_calls(tables[0], schemas.load(name))) else ""
-        parts.append(f"| [{name}](#{name}) | {_names(list(tables[0].key))} | {bookmark} | {cost}{dearer} |\n")
     parts.append("\n\\* Some columns cost calls of their own, listed with the table; deselect them to save these.\n")
-    for tables in STREAMS.values():
-        parts += section(tables)
+    for family, tables in FAMILIES.items():
+        parts += overview(family, streams(tables))
+        for name in streams(tables):
+            parts += section(STREAMS[name])
     return "".join(parts)
 
 
+def readme() -> str:
+    """The README with its list of families brought up to date."""
+    lines = ["| Family | Tables | Read |\n|---|---|---|\n"]
+    for family, tables in FAMILIES.items():
+        read = "by default" if tables[0].by_default else "when selected"
+        place = family.lower().replace(" ", "-")
+        lines.append(f"| [{family}](docs/tables.md#{place}) | {_names(streams(tables))} | {read} |\n")
+    marked = re.compile(r"(?<=<!-- tables -->\n).*?(?=<!-- end of tables -->)", re.DOTALL)
+    text, count = marked.subn(lambda _: "".join(lines), README.read_text(encoding="utf-8"))
+    if count != 1:
+        raise ValueError("the README has no place for the list of tables")
+    return text
+
+
 if __name__ == "__main__":
-    sys.exit(run(__doc__, lambda: {PAGE: page()}))
+    sys.exit(run(__doc__, lambda: {PAGE: page(), README: readme()}))

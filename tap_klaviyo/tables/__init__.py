@@ -1,20 +1,22 @@
-"""Every table of the tap, parents before children. A new table is one declaration here and one schema file."""
+"""Every table of the tap, by family. A new table is one declaration in its family's module and one schema file."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.tables import account, campaigns, esp, esp_events, events, flows, groups, profiles, tags
+from tap_klaviyo.tables import account, campaigns, esp, esp_events, events, flows, groups, metrics, profiles, tags
 
-TABLES: tuple[Table, ...] = (
-    *profiles.TABLES,
-    *groups.TABLES,
-    *tags.TABLES,
-    *campaigns.TABLES,
-    *flows.TABLES,
-    *events.TABLES,
-    *esp.TABLES,
-    *esp_events.TABLES,
-)
+FAMILIES: dict[str, tuple[Table, ...]] = {
+    "People": profiles.TABLES,
+    "Lists and segments": groups.TABLES,
+    "Tags": tags.TABLES,
+    "Campaigns": campaigns.TABLES,
+    "Flows": flows.TABLES,
+    "Events": events.TABLES,
+    "Metrics and triggers": metrics.TABLES,
+    "V1": (*esp.TABLES, *esp_events.TABLES),
+}
+# Parents before children.
+TABLES: tuple[Table, ...] = tuple(table for tables in FAMILIES.values() for table in tables)
 # A stream's tables: what each of its collections gives to it.
 STREAMS: dict[str, tuple[Table, ...]] = {
     name: tuple(table for table in TABLES if table.name == name)

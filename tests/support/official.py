@@ -30,7 +30,8 @@ _GROUPS = {
     ),
     "Lists": (
         "get_lists get_list create_list get_profiles_for_list get_profile_ids_for_list "
-        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list get_flows_triggered_by_list"
+        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list "
+        "get_flows_triggered_by_list"
     ),
     "Metrics": (
         "get_metrics get_metric get_custom_metrics get_custom_metric get_metrics_for_custom_metric "

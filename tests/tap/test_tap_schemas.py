@@ -65,4 +65,3 @@ def test_discovery_tells_keys_and_replication() -> None:
         assert inclusion["properties", table.key[0]] == "automatic"
         (root,) = [m["metadata"] for m in entry["metadata"] if not m["breadcrumb"]]
         assert (root["selected"], root["selected-by-default"]) == (table.by_default, table.by_default)
-        assert table.by_default is not table.name.startswith("esp_")

@@ -1,0 +1,66 @@
+"""What there is to know of metrics, and what starts flows."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+from tap_klaviyo.model import Collection, Root, Table, each
+
+CUSTOM_METRICS = Collection("custom_metrics", "get_custom_metrics", "custom-metric")
+MAPPED_METRICS = Collection("mapped_metrics", "get_mapped_metrics", "mapped-metric")
+METRIC_PROPERTIES = Collection("metric_properties", "get_properties_for_metric", "metric-property", parent="metrics")
+# Kind of what starts a flow -> the flows that each of that kind starts.
+FLOW_TRIGGERS = {
+    "metric": Collection("metric_flow_triggers", "get_flows_triggered_by_metric", "flow", parent="metrics"),
+    "list": Collection("list_flow_triggers", "get_flows_triggered_by_list", "flow", parent="lists"),
+    "segment": Collection("segment_flow_triggers", "get_flows_triggered_by_segment", "flow", parent="segments"),
+}
+
+
+def _trigger(kind: str, row_id: Any) -> dict[str, Any]:
+    return {"type": kind, "id": row_id}
+
+
+TABLES = (
+    Table(
+        "metric_properties",
+        METRIC_PROPERTIES,
+        key=("metric_property_id",),
+        gone="Klaviyo drops properties that no event has had for long; such a row stays.",
+        by_default=False,
+    ),
+    Table(
+        "custom_metrics",
+        CUSTOM_METRICS,
+        key=("custom_metric_id",),
+        gone="A deleted custom metric stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "custom_metric_metrics",
+        CUSTOM_METRICS,
+        key=("custom_metric_id", "metric_id"),
+        roots=(each("metric", "/relationships/metrics/data"),),
+        gone="A metric that is no longer part of it stays.",
+        by_default=False,
+    ),
+    Table(
+        "mapped_metrics",
+        MAPPED_METRICS,
+        key=("mapped_metric_id",),
+        gone="There are always the same seven.",
+        by_default=False,
+    ),
+    *(
+        Table(
+            "flow_triggers",
+            collection,
+            key=("flow_id", "trigger_type", "trigger_id"),
+            roots=(Root("trigger", ("parent#/id",), partial(_trigger, kind)),),
+            gone="A trigger that was changed stays.",
+            by_default=False,
+        )
+        for kind, collection in FLOW_TRIGGERS.items()
+    ),
+)

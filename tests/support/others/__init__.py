@@ -1,0 +1,15 @@
+"""What an account holds of the tables that are not read by default, by the same second path: plain HTTP.
+
+Each module has ``TRUTHS``: table -> (its key, what makes the keys that it must hold of a witness).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from support.others import metrics
+from support.second_path import Key, Witness
+
+Truth = tuple[tuple[str, ...], Callable[[Witness], Iterable[Key]]]
+
+OTHERS: dict[str, Truth] = {name: truth for family in (metrics,) for name, truth in family.TRUTHS.items()}
