@@ -48,14 +48,15 @@ def accounts() -> ModuleType:
 
 
 def test_an_account_gets_its_own_key_and_nobody_elses(accounts: ModuleType) -> None:
-    """Of the variables that have keys, a process has one, under the tap's name, and its own settings."""
+    """Of the variables that have keys, a process has one, under the tap's name; folder and settings are its own."""
     found = accounts.parse((PROJECT / "accounts.yml").read_text())
-    variables = {"KLAVIYO_KEY_EUROPE": "pk_europe", "KLAVIYO_KEY_AMERICA": "pk_america", "LANG": "C"}
+    variables = {"KLAVIYO_KEY_EUROPE": "pk_europe", "KLAVIYO_KEY_AMERICA": "pk_america", "MELTANO_PROJECT_ROOT": "/srv"}
 
     made = accounts.environment(found["europe"], found.values(), variables)
 
     assert made == {
-        "LANG": "C",
+        "MELTANO_PROJECT_ROOT": "/srv",
+        "MELTANO_SYS_DIR_ROOT": "/srv/.meltano/accounts/europe",
         "TAP_KLAVIYO_API_KEY": "pk_europe",
         "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "klaviyo_europe",
     }
@@ -124,14 +125,17 @@ def database() -> Iterator[str]:
 
 @pytest.fixture(params=ORCHESTRATORS)
 def orchestrator(
-    request: pytest.FixtureRequest, sandboxes: dict[str, RunningSandbox], database: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    sandboxes: dict[str, RunningSandbox],
+    database: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> tuple[Callable[..., subprocess.CompletedProcess[str]], Callable[[str], str]]:
     """Runs the README's commands in a copy of the project; and the schema of an account."""
     name = str(request.param).lower()
     demo = load()
     demo.WORK = tmp_path
     meltano = demo.Meltano("http://127.0.0.1:9", database)
-    meltano.run("install", log="install.log")
     bin_folder = programs(name, PROJECT / f"requirements-{name}.txt")
     folder = tmp_path / "dags"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
@@ -142,6 +146,8 @@ def orchestrator(
         **meltano.environment,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "TAP_KLAVIYO__SELECT": json.dumps(["profiles.*", "events.*"]),
+        # Installed once for both; their STATE is in a database for each.
+        "MELTANO_SYS_DIR_ROOT": str(tmp_path_factory.getbasetemp() / "accounts"),
         "DAGSTER_HOME": str(tmp_path),
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",

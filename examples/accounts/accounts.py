@@ -66,21 +66,33 @@ def parse(text: str) -> dict[str, Account]:
 
 
 def command(account: Account) -> list[str]:
-    """What loads an account. Plugins are installed before: several processes must not do it at once."""
-    return ["meltano", "run", "--no-install", "--state-id-suffix", account.name, JOB]
+    """What loads an account; the first time it installs the plugins."""
+    return ["meltano", "run", "--state-id-suffix", account.name, JOB]
 
 
 def environment(account: Account, accounts: Iterable[Account], variables: Mapping[str, str]) -> dict[str, str]:
-    """The environment of an account's process: its own key and settings, and nobody else's key.
+    """The environment of an account's process: its own key, settings and folder, and nobody else's key.
 
     Raises:
-        Misconfigured: the variable that should have the key is not set.
+        Misconfigured: a variable that is needed is not set.
     """
-    if not variables.get(account.api_key):
-        raise Misconfigured(f"{account.api_key} is not set, which should have the key of {account.name}")
+    for needed in (account.api_key, "MELTANO_PROJECT_ROOT"):
+        if not variables.get(needed):
+            raise Misconfigured(f"{needed} is not set, which the account {account.name} needs")
     keys = {each.api_key for each in accounts}
     others = {name: value for name, value in variables.items() if name not in keys}
-    return {**others, **account.environment, "TAP_KLAVIYO_API_KEY": variables[account.api_key]}
+    own = {"TAP_KLAVIYO_API_KEY": variables[account.api_key], "MELTANO_SYS_DIR_ROOT": str(_folder(account, variables))}
+    return {**others, **account.environment, **own}
+
+
+def _folder(account: Account, variables: Mapping[str, str]) -> Path:
+    """Where Meltano keeps the account's files.
+
+    Two runs of one plugin in one folder that start together take each other's catalog and STATE: a suffix keeps apart
+    what Meltano stores, and not the files that it hands to the tap.
+    """
+    shared = variables.get("MELTANO_SYS_DIR_ROOT") or Path(variables["MELTANO_PROJECT_ROOT"], ".meltano")
+    return Path(shared, "accounts", account.name)
 
 
 def execute(command: Sequence[str], environment: Mapping[str, str]) -> None:
