@@ -95,13 +95,13 @@ def _folder(account: Account, variables: Mapping[str, str]) -> Path:
     return Path(shared, "accounts", account.name)
 
 
-def execute(command: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a process to its end; what it says goes where our own words go. If we are stopped, so is all it started.
+def execute(command: Sequence[str], environment: Mapping[str, str], folder: str | None = None) -> None:
+    """Run a process in a folder, to its end; it writes where we write. If we are stopped, so is all that it started.
 
     Raises:
         Failed: its exit code is not 0.
     """
-    process = subprocess.Popen(command, env=environment, start_new_session=True)
+    process = subprocess.Popen(command, env=environment, cwd=folder, start_new_session=True)
     try:
         code = process.wait()
     except BaseException:
@@ -128,4 +128,6 @@ def load(name: str) -> None:
     """
     accounts = parse(FILE.read_text())
     account = accounts[name]
-    execute(command(account), environment(account, accounts.values(), os.environ))
+    variables = environment(account, accounts.values(), os.environ)
+    # What `pip_url` says of a checkout is seen from here.
+    execute(command(account), variables, variables["MELTANO_PROJECT_ROOT"])
