@@ -140,7 +140,8 @@ def orchestrator(
     folder = tmp_path / "dags"
     shutil.copytree(PROJECT, folder, ignore=shutil.ignore_patterns("*.md", "__pycache__"))
     write_accounts(folder / "accounts.yml", sandboxes, name)
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
+    (folder / ".dagster").mkdir()
+    (folder / ".dagster" / "dagster.yaml").write_text("telemetry:\n  enabled: false\n")
     del meltano.environment["TAP_KLAVIYO_API_URL"], meltano.environment["TAP_KLAVIYO_API_KEY"]
     environment = {
         **meltano.environment,
@@ -148,12 +149,12 @@ def orchestrator(
         "TAP_KLAVIYO__SELECT": json.dumps(["profiles.*", "events.*"]),
         # Installed once for both; their STATE is in a database for each.
         "MELTANO_SYS_DIR_ROOT": str(tmp_path_factory.getbasetemp() / "accounts"),
-        "DAGSTER_HOME": str(tmp_path),
         "AIRFLOW_HOME": str(tmp_path),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "false",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "false",
     }
     # The first makes the environment, which is there.
-    script = "\n".join(commands(README[request.param])[1:]).replace(f"{name}/bin/", f"{bin_folder}/")
+    script = "\n".join(commands(README[request.param])[1:]).replace(f".venv-{name}/bin", str(bin_folder))
 
     def run(*with_keys: str) -> subprocess.CompletedProcess[str]:
         keys = {f"KLAVIYO_KEY_{each.upper()}": f"pk_{each}" for each in with_keys}
