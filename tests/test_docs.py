@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from klaviyo_client.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
@@ -108,6 +111,18 @@ def test_every_setting_is_in_the_readme() -> None:
 def test_revision_in_the_readme_is_the_pinned_one() -> None:
     """The README names the revision that the facts were generated from."""
     assert rows("Settings")["revision"][2] == pinned_revision()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/meltano.md", "meltano.yml"])
+def test_each_selection_selects_something(page: str) -> None:
+    """A pattern with what Meltano does not know, such as braces, would match no column, without a word."""
+    schemas = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schemas" / "tap").glob("*.json")}
+    columns = [f"{table}.{name}" for table, schema in schemas.items() for name in schema["properties"]]
+    listed = re.findall(r"^ *select:\n((?: *(?:- [^:\n]+|#.*)\n)+)", (ROOT / page).read_text(), flags=re.MULTILINE)
+    patterns = [pattern for block in listed for pattern in yaml.safe_load(textwrap.dedent(block))]
+    ours = [pattern for pattern in patterns if not pattern.startswith("audience-")]
+    assert len(ours) >= 2
+    assert [pattern for pattern in ours if not fnmatch.filter(columns, pattern.removeprefix("!"))] == []
 
 
 @pytest.mark.parametrize(

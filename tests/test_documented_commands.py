@@ -145,6 +145,8 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
     makes = Elsewhere(())
     sandbox_options = Elsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
     dbt = Elsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
+    recipes = Elsewhere(("tests/test_meltano_recipes.py::test_every_block_of_the_page_is_run",))
+    accounts = Elsewhere(("tests/test_accounts_project.py::test_accounts_land_apart_and_one_that_fails_fails_alone",))
     uris = {
         "pk_...": "pk_stranger",
         "<<'EOF'": "<<EOF",
@@ -177,6 +179,8 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
         "examples/audience/README.md": [
             Elsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
         ],
+        "docs/meltano.md": [recipes] * len(blocks(ROOT / "docs" / "meltano.md")),
+        "examples/accounts/README.md": [accounts] * 3,
         # The last block says of itself that it is not tested.
         "examples/dbt/README.md": [dbt, dbt, dbt, makes],
     }
