@@ -4,7 +4,8 @@
 
     KlaviyoError
     ├── SettingsError            the user: a setting is wrong, nothing was sent
-    │   └── UntrustedOrigin      the user: the key would have left for another origin
+    │   ├── UntrustedOrigin      the user: the key would have left for another origin
+    │   └── MissingScopes        the user: a look at what the key may do has found that it may not do all that is wanted
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
     │   ├── InvalidKey       401 the user: the private key is wrong or was revoked
     │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
@@ -55,6 +56,10 @@ class SettingsError(KlaviyoError):
 
 class UntrustedOrigin(SettingsError):
     """A link or redirect points to another origin than ``api_url``."""
+
+
+class MissingScopes(SettingsError):
+    """The key may not do all that the settings and the catalog ask for."""
 
 
 class Refused(KlaviyoError):

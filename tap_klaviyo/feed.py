@@ -110,7 +110,7 @@ class Account:
         with contextlib.closing(self._pages(collection, slices)) as pages:
             for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
                 shaped = self._shaped(collection, shaper, taken, details)
-                if collection.name in self._selection.looked_up:
+                if collection.name in self.selection.looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
                 yield _batch(shaped, edge.after_page(shaped.times), taken, as_lines=as_lines)
                 if self.glance and shaped.resources:
@@ -159,7 +159,7 @@ class Account:
 
     def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[Selected]:
         """The collection's tables; those that are ahead of others say so, unless it is read whole on purpose."""
-        wanted = self._selection.of(collection)
+        wanted = self.selection.of(collection)
         if collection.name in self.reread:
             return wanted
         return [
@@ -189,13 +189,14 @@ class Account:
         return metrics.conditions(ids)
 
     @cached_property
-    def _selection(self) -> Selection:
+    def selection(self) -> Selection:
+        """What is selected, and what that takes."""
         return Selection(self.selected, self.without, bool(self.event_metrics), bool(self.integration))
 
     def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Reading:
         """The pages of these slices; none of a slice, with a warning, when its parent is gone meanwhile."""
         op = operation(collection.operation)
-        query = self._selection.query(collection)
+        query = self.selection.query(collection)
         ordered = collection.name not in self.reread and can_be_cut(collection, op)
         if collection.bookmark in op.sort and collection.name not in self.reread:
             query["sort"] = str(collection.bookmark)
@@ -245,7 +246,7 @@ class Account:
 
     def _account(self, collection: Collection) -> Resource | None:
         """The account itself, asked for only when a column reads it."""
-        readers = self._selection.columns_that_read(collection, *self._selection.account_roots)
+        readers = self.selection.columns_that_read(collection, *self.selection.account_roots)
         if not readers:
             return None
         if self._no_account is None:
@@ -257,7 +258,7 @@ class Account:
         return None
 
     def _detail_denied(self, collection: Collection, detail: Detail, error: NotAllowed) -> None:
-        self.denied(self._selection.columns_that_read(collection, detail.name), error)
+        self.denied(self.selection.columns_that_read(collection, detail.name), error)
 
 
 def _batch(shaped: Shaped, edge: str | None, taken: Taken, *, as_lines: bool) -> Batch:
