@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TextIO
+from typing import ClassVar, TextIO
 
 from klaviyo_client.limits import Spent
 
@@ -41,8 +41,10 @@ class Display:
         status: how far it is; None while there is nothing to say.
         logger: where lines go.
         seconds: how long it is silent.
-        terminal: where a bar is drawn in place of lines; None for lines.
+        terminal: where a bar is drawn in place of lines, at least every ``REDRAW`` seconds; None for lines.
     """
+
+    REDRAW: ClassVar[float] = 1.0
 
     def __init__(
         self,
@@ -54,7 +56,7 @@ class Display:
     ) -> None:
         self._status = status
         self._logger = logger
-        self._seconds = seconds
+        self._seconds = seconds if terminal is None else min(seconds, self.REDRAW)
         self._bar = None if terminal is None else Bar(terminal)
         self._thread: threading.Thread | None = None
         self._over = threading.Event()

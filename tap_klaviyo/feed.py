@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -45,12 +45,14 @@ class Batch:
         rows: the rows of each table, in the page's order.
         lines: the same as lines of RECORD messages, in place of the rows, where these are wanted.
         ended: whether a slice ends with it.
+        slice: the slice that the page is of.
     """
 
     edge: str | None
     rows: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     lines: Mapping[str, Lines] = field(default_factory=dict)
     ended: bool = False
+    slice: Slice | None = None
 
 
 @dataclass
@@ -89,7 +91,7 @@ class Account:
 
     def read(
         self, collection: Collection, starts: Mapping[str, datetime | None], *, as_lines: bool = False
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Read the collection once for all of its selected tables.
 
         Args:
@@ -119,7 +121,7 @@ class Account:
             for first in islice(pages, 1):
                 for taken, made in Lanes(order, details, self.lanes).shape(chain((first,), pages)):
                     shaper.add(made.faults)
-                    yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended)
+                    yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended, slice=taken.slice)
         yield Batch(edge.at_end(), ended=True)
         # Only a whole pass that came to its end knows every resource.
         if since is None:
@@ -263,8 +265,8 @@ class Account:
 
 def _batch(shaped: Shaped, edge: str | None, taken: Taken, *, as_lines: bool) -> Batch:
     if not as_lines:
-        return Batch(edge, rows=shaped.rows, ended=taken.ended)
-    return Batch(edge, lines=lines_of(shaped.rows, datetime.now(UTC)), ended=taken.ended)
+        return Batch(edge, rows=shaped.rows, ended=taken.ended, slice=taken.slice)
+    return Batch(edge, lines=lines_of(shaped.rows, datetime.now(UTC)), ended=taken.ended, slice=taken.slice)
 
 
 def _is_fast(op: Operation) -> bool:

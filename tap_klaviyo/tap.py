@@ -31,8 +31,10 @@ from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
+from tap_klaviyo.progress import Progress
 from tap_klaviyo.scopes import queries, uses
 from tap_klaviyo.shaping import Selected
+from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
@@ -206,6 +208,11 @@ class TapKlaviyo(Tap):
             denied=self.skip,
         )
 
+    @cached_property
+    def progress(self) -> Progress:
+        """How far this run is; a test of the connection says nothing of it."""
+        return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
+
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""
         days = {**LOOKBACK, **(self.config.get("lookback") or {})}.get(collection.name, 0)
@@ -239,6 +246,7 @@ class TapKlaviyo(Tap):
         if self.config.get("strict") or self._is_test:
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
+        self.progress.skipped(tables, error)
         self._skipped += tuple(tables)
         self._scopes |= set(operation(error.operation).scopes)
 
@@ -248,6 +256,7 @@ class TapKlaviyo(Tap):
         Raises:
             Incomplete: a table was left out; a green run must mean a whole one.
         """
+        self.progress.close()
         if self._skipped:
             tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._scopes))
             raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")

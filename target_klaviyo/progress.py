@@ -37,8 +37,7 @@ class Progress(Display):
         to_come: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        place = terminal()
-        super().__init__(self.status, logger, seconds=self.SECONDS if place is None else 1.0, terminal=place)
+        super().__init__(self.status, logger, seconds=self.SECONDS, terminal=terminal())
         self._records = records
         self._outcomes = outcomes
         self._spent = spent
