@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed, Refused
 from klaviyo_client.operations import operation
-from klaviyo_client.scopes import Known, Use, found, report
+from klaviyo_client.scopes import Known, Use, found, harmless, report
+from klaviyo_client.transport import Request, Response
 
 OPERATIONS = json.loads(resources.files("klaviyo_client").joinpath("operations.json").read_text("utf-8"))["operations"]
 SCOPES = sorted({scope for facts in OPERATIONS.values() for scope in facts["scopes"]})
@@ -99,6 +101,26 @@ def test_a_refusal_for_another_reason_is_told_in_klaviyos_words() -> None:
     assert str(webhooks) == "webhooks: not usable, You must have Advanced KDP enabled to use this endpoint."
     assert webhooks.scopes == set()
     assert topics.is_whole
+
+
+class Proxy:
+    """A wire at whose end is not Klaviyo."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+    def send(self, request: Request) -> Response:
+        return Response(self.status, {}, b"<html>Nothing here</html>")
+
+
+@pytest.mark.parametrize("status", [400, 404])
+def test_an_answer_that_is_not_klaviyos_shows_no_scope(status: int) -> None:
+    """Else a wrong address would seem to be an account that may be used for everything."""
+    ask = harmless(KlaviyoClient("pk_x", transport=Proxy(status)))
+    for name in ("get_lists", "create_list"):
+        with pytest.raises(Refused) as caught:
+            ask(name)
+        assert caught.value.status == status
 
 
 def test_a_report_fails_for_what_is_relied_on_only(caplog: pytest.LogCaptureFixture) -> None:
