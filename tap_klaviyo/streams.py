@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -108,7 +109,13 @@ class TableStream(Stream):
     ) -> Iterator[Batch]:
         starts = {table.name: table.since for table in tables}
         try:
-            yield from self._tap.account.read(collection, starts, as_lines=as_lines)
+            with (
+                self._tap.progress.reading(collection.name, starts) as current,
+                contextlib.closing(self._tap.account.read(collection, starts, as_lines=as_lines)) as batches,
+            ):
+                for batch in batches:
+                    yield batch
+                    current.add(batch)
         except NotAllowed as error:
             self._tap.skip([table.name for table in tables], error)
             return

@@ -21,8 +21,9 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Message
+from singer_sdk.tap_base import CliTestOptionValue
 
-from klaviyo_client import settings
+from klaviyo_client import scopes, settings
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.operations import operation
@@ -30,7 +31,10 @@ from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
+from tap_klaviyo.progress import Progress
+from tap_klaviyo.scopes import queries, uses
 from tap_klaviyo.shaping import Selected
+from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
@@ -120,7 +124,33 @@ class TapKlaviyo(Tap):
         for option in command.params:
             if option.name in ("state", "catalog"):
                 option.callback = _checked_file
+                # So that --test knows it, wherever it stands.
+                option.is_eager = True
         return command
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """``--test``: say what the key may read of what is selected, then read a row of each of these streams.
+
+        Raises:
+            MissingScopes: it may not read all of it; nothing is read then.
+        """
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        given, catalog = ctx.params["config"], ctx.params.get("catalog")
+        tap = cls(
+            config=given.config,
+            catalog=None if catalog is None else json.load(catalog),
+            parse_env_config=given.parse_env,
+            validate_config=True,
+        )
+        for stream in tap.streams.values():
+            # As the SDK does it afterwards: what is asked before must be a glance, too.
+            stream.ABORT_AT_RECORD_COUNT = 1
+        tap.check_scopes()
+        tap.run_sync_dry_run(streams=tap._selected())
+        ctx.exit()
 
     def discover_streams(self) -> Sequence[Stream]:
         return [TableStream(self, list(tables)) for tables in STREAMS.values()]
@@ -144,6 +174,18 @@ class TapKlaviyo(Tap):
 
     # One run ----------------------------------------------------------------------------------------------------------
 
+    def check_scopes(self) -> None:
+        """Log for each selected stream whether the key may read it.
+
+        Raises:
+            MissingScopes: it may not read one of them, or not whole.
+        """
+        account = self.account
+        selected = account.selection
+        ask = scopes.harmless(account.client, queries(selected, COLLECTIONS, account.now))
+        findings = scopes.found(scopes.Known(ask), uses(selected, COLLECTIONS))
+        scopes.report(findings, self.logger, relied_on=[finding.use.name for finding in findings])
+
     @cached_property
     def account(self) -> Account:
         """The account that this run reads, with what is selected of it."""
@@ -165,6 +207,11 @@ class TapKlaviyo(Tap):
             glance=self._is_test,
             denied=self.skip,
         )
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How far this run is; a test of the connection says nothing of it."""
+        return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
 
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""
@@ -199,6 +246,7 @@ class TapKlaviyo(Tap):
         if self.config.get("strict") or self._is_test:
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
+        self.progress.skipped(tables, error)
         self._skipped += tuple(tables)
         self._scopes |= set(operation(error.operation).scopes)
 
@@ -208,6 +256,7 @@ class TapKlaviyo(Tap):
         Raises:
             Incomplete: a table was left out; a green run must mean a whole one.
         """
+        self.progress.close()
         if self._skipped:
             tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._scopes))
             raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")
