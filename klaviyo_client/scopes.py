@@ -153,6 +153,17 @@ def harmless(client: KlaviyoClient, queries: Queries | None = None) -> Callable[
     return ask
 
 
+def of_key(client: KlaviyoClient, ask: Callable[[str], None]) -> Known:
+    """What is to be found out of a client's key by ``ask``; the first access token of an OAuth app tells its scopes.
+
+    Raises:
+        SettingsError: the app gets no token.
+        SignInFault: the token endpoint is busy or broken.
+    """
+    client.credentials.authorization()
+    return Known(ask, lambda: client.credentials.scopes)
+
+
 def found(known: Known, uses: Collection[Use]) -> list[Finding]:
     """What the key can be used for."""
     known.learn(

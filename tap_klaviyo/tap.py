@@ -183,7 +183,7 @@ class TapKlaviyo(Tap):
         account = self.account
         selected = account.selection
         ask = scopes.harmless(account.client, queries(selected, COLLECTIONS, account.now))
-        findings = scopes.found(scopes.Known(ask), uses(selected, COLLECTIONS))
+        findings = scopes.found(scopes.of_key(account.client, ask), uses(selected, COLLECTIONS))
         scopes.report(findings, self.logger, relied_on=[finding.use.name for finding in findings])
 
     @cached_property

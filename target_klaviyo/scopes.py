@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.scopes import Known, Use, found, harmless, report
+from klaviyo_client.scopes import Use, found, harmless, of_key, report
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.model import Action, Options
 from target_klaviyo.routes import Route, defaults
@@ -43,7 +43,7 @@ def check(client: KlaviyoClient, routes: Mapping[str, Route], streams: Iterable[
         MissingScopes: it may not do what one of the streams needs; where there are none, it may do no action at all.
     """
     actions, named = of_actions(), of_streams(routes, streams)
-    findings = found(Known(harmless(client)), [*actions, *named])
+    findings = found(of_key(client, harmless(client)), [*actions, *named])
     relied_on = {use.name for use in named}
     if not named and all(finding.refused for finding in findings):
         relied_on = {use.name for use in actions}
