@@ -72,6 +72,9 @@ class Account:
         lanes: processes that shape the pages of a collection that one core cannot keep up with; 0 for none.
         glance: read only the first resource of each collection, to see whether it can be read.
         denied: told of columns that the key may not read; they are null then.
+
+    Attributes:
+        partial: the collections of which something was skipped.
     """
 
     client: KlaviyoClient
@@ -86,6 +89,7 @@ class Account:
     lanes: int = 0
     glance: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
+    partial: set[str] = field(default_factory=set)
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
     _no_account: NotAllowed | None = None
 
@@ -114,7 +118,8 @@ class Account:
                 shaped = self._shaped(collection, shaper, taken, details)
                 if collection.name in self.selection.looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
-                yield _batch(shaped, edge.after_page(shaped.times), taken, as_lines=as_lines)
+                lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
+                yield _batch(shaped, edge.after_page(shaped.times), taken, lines)
                 if self.glance and shaped.resources:
                     return
             # What is left is much, when there is anything left: only then are processes started.
@@ -242,6 +247,7 @@ class Account:
             if part.slice.parent is None:
                 raise
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, part.slice.parent["id"])
+            self.partial.add(name)
             return NOTHING
 
     # What may be missing --------------------------------------------------------------------------------------------
@@ -263,10 +269,10 @@ class Account:
         self.denied(self.selection.columns_that_read(collection, detail.name), error)
 
 
-def _batch(shaped: Shaped, edge: str | None, taken: Taken, *, as_lines: bool) -> Batch:
-    if not as_lines:
+def _batch(shaped: Shaped, edge: str | None, taken: Taken, lines: Mapping[str, Lines] | None) -> Batch:
+    if lines is None:
         return Batch(edge, rows=shaped.rows, ended=taken.ended, slice=taken.slice)
-    return Batch(edge, lines=lines_of(shaped.rows, datetime.now(UTC)), ended=taken.ended, slice=taken.slice)
+    return Batch(edge, lines=lines, ended=taken.ended, slice=taken.slice)
 
 
 def _is_fast(op: Operation) -> bool:

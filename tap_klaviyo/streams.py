@@ -48,6 +48,8 @@ class TableStream(Stream):
         self.replication_key = table.bookmark
         self._schema_written = False
         self.written = 0
+        # Of the rows that are read now, when those of older ones are to go; the SDK puts it into every RECORD.
+        self._stream_version = tap.version_of(self)
 
     # What the table is to start from ----------------------------------------------------------------------------------
 
@@ -60,6 +62,11 @@ class TableStream(Stream):
             for name in schemas.load(self.table.name)["properties"]
             if name in known and self.mask.get(("properties", name), True)
         )
+
+    @property
+    def version(self) -> int | None:
+        """Of the rows that are read now; None when none of an older one may go."""
+        return self._stream_version
 
     @property
     def since(self) -> datetime | None:
@@ -120,7 +127,19 @@ class TableStream(Stream):
             self._tap.skip([table.name for table in tables], error)
             return
         for table in tables:
-            table.finished.add(collection.name)
+            table.finish(collection)
+
+    def finish(self, collection: Collection) -> None:
+        """A collection has come to its end; when all have, older rows may go, unless something was skipped."""
+        self.finished.add(collection.name)
+        names = {found.name for found in self.collections}
+        if self._stream_version is not None and names <= self.finished and not names & self._tap.account.partial:
+            self._write_activate_version_message(self._stream_version)
+
+    @property
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK writes the message before the first row, and a target would empty the table in vain."""
+        return False
 
     def _note(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""

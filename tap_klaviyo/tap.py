@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from types import FrameType
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
@@ -29,6 +28,7 @@ from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
+from tap_klaviyo.files import checked
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.progress import Progress
@@ -38,6 +38,7 @@ from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
+from tap_klaviyo.versions import may_delete
 
 
 class WholeWriter(MsgSpecWriter):
@@ -123,7 +124,7 @@ class TapKlaviyo(Tap):
         command = super().get_singer_command()
         for option in command.params:
             if option.name in ("state", "catalog"):
-                option.callback = _checked_file
+                option.callback = checked
                 # So that --test knows it, wherever it stands.
                 option.is_eager = True
         return command
@@ -193,7 +194,7 @@ class TapKlaviyo(Tap):
             client=settings.connect(self.config, self.name),
             now=datetime.now(UTC),
             selected=[
-                Selected(table, schemas.load(stream.name), stream.columns)
+                Selected(table, schemas.load(stream.name), stream.columns, version=stream.version)
                 for stream in self._selected()
                 for table in stream.tables
             ],
@@ -212,6 +213,17 @@ class TapKlaviyo(Tap):
     def progress(self) -> Progress:
         """How far this run is; a test of the connection says nothing of it."""
         return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
+
+    @cached_property
+    def _version(self) -> int:
+        """Later runs have a greater one: milliseconds since 1970, as the SDK has it."""
+        return time.time_ns() // 1_000_000
+
+    def version_of(self, stream: TableStream) -> int | None:
+        """The version of a stream's rows in this run; None when no row of an older one may go."""
+        if not self.config.get("emit_activate_version_messages"):
+            return None
+        return self._version if may_delete(stream.collections, self.config) else None
 
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""
@@ -274,26 +286,3 @@ class TapKlaviyo(Tap):
         except SystemExit:
             self.logger.warning("stopped by %s; the state written is safe to resume from", signal.Signals(signum).name)
             sys.exit(128 + signum)
-
-
-def _checked_file(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -> IO[str] | None:  # noqa: ARG001
-    """The STATE or catalog that an option names, when it can be one.
-
-    Raises:
-        BadParameter: it cannot; the message quotes nothing of it.
-    """
-    if value is None:
-        return None
-    text = value.read()
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"the {param.name} file is not JSON", param=param) from error
-    entries = document.get("bookmarks", {}) if isinstance(document, dict) else None
-    usable = isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
-    if param.name == "catalog":
-        entries = document.get("streams") if isinstance(document, dict) else None
-        usable = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
-    if not usable:
-        raise click.BadParameter(f"the {param.name} file is JSON, but no Singer {param.name}", param=param)
-    return io.StringIO(text)
