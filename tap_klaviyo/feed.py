@@ -4,36 +4,34 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any
 
-from klaviyo_client import pages, protocol
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
+from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.operations import Operation, operation
-from klaviyo_client.pages import Page, RawPage
-from tap_klaviyo import metrics
+from tap_klaviyo import ahead, metrics
+from tap_klaviyo.ahead import Ahead, is_small
+from tap_klaviyo.asking import Asker
 from tap_klaviyo.details import Details
-from tap_klaviyo.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.frontier import Taken
 from tap_klaviyo.lanes import Lanes, Order
 from tap_klaviyo.lines import Lines, lines_of
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
-from tap_klaviyo.reader import Reading, no_times
+from tap_klaviyo.reader import Reading
 from tap_klaviyo.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.shaping import Selected, Shaped, Shaper
-from tap_klaviyo.slices import SETTLE, TICK, Edge, can_be_cut, conditions, plan, text_of
-from tap_klaviyo.values import Unfit, as_datetime
+from tap_klaviyo.slices import SETTLE, TICK, Edge, plan, text_of
 
 logger = logging.getLogger("tap-klaviyo")
 
 # Processes take half a second to start: not for a nightly handful.
 PAGES_BEFORE_LANES = 20
 ROWS_OF_ONE_CORE = 20_000
-NOTHING = RawPage(pages.pack(b'{"data":[]}'), None, 0)
 
 
 @dataclass(frozen=True)
@@ -104,11 +102,12 @@ class Account:
                 starts at the oldest of them, and what is older than a table's own is left out of that table.
             as_lines: whether the rows are wanted as lines of RECORD messages.
         """
+        self._read_ahead(collection)
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
         order = self._order(collection, starts)
         shaper = order.shaper()
-        details = Details(shaper.details, self._detail_pages, partial(self._detail_denied, collection))
+        details = Details(shaper.details, self._asker.details, partial(self._detail_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
@@ -131,6 +130,7 @@ class Account:
         # Only a whole pass that came to its end knows every resource.
         if since is None:
             self._resources[collection.name] = seen
+        self._read_ahead(collection)
         for line in shaper.complaints():
             logger.warning("%s", line)
 
@@ -200,55 +200,39 @@ class Account:
         """What is selected, and what that takes."""
         return Selection(self.selected, self.without, bool(self.event_metrics), bool(self.integration))
 
+    @cached_property
+    def _ahead(self) -> Ahead:
+        return Ahead(
+            lambda found: self._asker.pages(found, self._slices(found), workers=ahead.THREADS, memory=ahead.MEMORY)
+        )
+
+    def _read_ahead(self, current: Collection) -> None:
+        """Begin to read what is small, as soon as its parents are known; not where few answers may be waited for."""
+        if not self.glance and self.concurrency > ahead.THREADS:
+            found = {entry.table.collection.name: entry.table.collection for entry in self.selected}.values()
+            self._ahead.begin(
+                collection
+                for collection in found
+                if is_small(collection, self.reread)
+                and collection != current
+                and (collection.parent is None or collection.parent in self._resources)
+            )
+
     def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Reading:
-        """The pages of these slices; none of a slice, with a warning, when its parent is gone meanwhile."""
-        op = operation(collection.operation)
-        query = self.selection.query(collection)
-        ordered = collection.name not in self.reread and can_be_cut(collection, op)
-        if collection.bookmark in op.sort and collection.name not in self.reread:
-            query["sort"] = str(collection.bookmark)
-        if self.glance and "page[size]" in query:
-            query["page[size]"] = "1"
+        """The pages of these slices, which may have been read before their turn."""
+        return self._ahead.take(collection) or self._asker.pages(collection, slices)
 
-        def ask(part: Part) -> RawPage:
-            found = conditions(part.slice, collection, op)
-            asked = {**query, "filter": protocol.all_of(found)} if found else query
-            return self._ask(collection.name, op.id, asked, collection.parent, part)
-
-        frontier = Frontier(
-            slices, page_size=op.page_size or 0, end=self.now - SETTLE if ordered and not self.glance else None
+    @cached_property
+    def _asker(self) -> Asker:
+        return Asker(
+            self.client,
+            self.selection,
+            self.now,
+            self.reread,
+            concurrency=self.concurrency,
+            glance=self.glance,
+            partial=self.partial,
         )
-        return Reading(
-            frontier,
-            ask,
-            workers=1 if self.glance else self.concurrency,
-            turn=lambda: self.client.turn(op.id, query),
-            rate=op.rates(query)[1] / 60,
-            times=partial(_times, collection.bookmark) if ordered else no_times,
-        )
-
-    def _detail_pages(self, detail: Detail, owners: Iterable[str]) -> Iterator[Page]:
-        size = operation(detail.operation).page_size
-        query = {**detail.query, **({"page[size]": str(size)} if size else {})}
-        reading = Reading(
-            Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
-            lambda part: self._ask(detail.operation, detail.operation, query, detail.owners, part),
-            workers=self.concurrency,
-            turn=lambda: self.client.turn(detail.operation, query),
-        )
-        with contextlib.closing(reading):
-            for taken in reading:
-                yield self.client.decoded(detail.operation, taken.page)
-
-    def _ask(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
-        try:
-            return self.client.raw_page(operation_id, path=part.slice.path, query=query, link=part.link, paid=True)
-        except NotFound:
-            if part.slice.parent is None:
-                raise
-            logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, part.slice.parent["id"])
-            self.partial.add(name)
-            return NOTHING
 
     # What may be missing --------------------------------------------------------------------------------------------
 
@@ -278,14 +262,3 @@ def _batch(shaped: Shaped, edge: str | None, taken: Taken, lines: Mapping[str, L
 def _is_fast(op: Operation) -> bool:
     """Whether Klaviyo gives more rows a second than one core shapes."""
     return op.steady * (op.page_size or 0) / 60 > ROWS_OF_ONE_CORE
-
-
-def _times(bookmark: str | None, page: RawPage) -> Times:
-    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.ends))
-
-
-def _moment(attributes: Any, bookmark: str | None) -> datetime | None:
-    try:
-        return datetime.fromisoformat(as_datetime((attributes or {}).get(bookmark)))
-    except (Unfit, AttributeError):
-        return None

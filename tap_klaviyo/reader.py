@@ -38,6 +38,7 @@ class Reading:
         turn: waits until one more request may be sent. What to ask for is chosen after that, by what is known then.
         rate: requests a second that the turns will come to.
         times: a page's first and last bookmark.
+        memory: bytes of packed pages that may wait to be handed out.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Reading:
         turn: Callable[[], None] = no_turns,
         rate: float = 1.0,
         times: Callable[[RawPage], Times] = no_times,
+        memory: int = MEMORY,
     ) -> None:
         self._frontier = frontier
         self._fetch = fetch
@@ -56,6 +58,7 @@ class Reading:
         self._rate = rate
         self._times = times
         self._workers = workers
+        self._memory = memory
         self._threads = 0
         self._asking = 0
         self._held = self._held_bytes = 0
@@ -81,6 +84,11 @@ class Reading:
             self.close()
             raise StopIteration
         return taken
+
+    def begin(self) -> None:
+        """Begin to ask before the first page is wanted."""
+        with self._changed:
+            self._staff()
 
     def close(self) -> None:
         """Ask for nothing more."""
@@ -114,7 +122,7 @@ class Reading:
         """How many more pages may be held, those that are being fetched taken as held."""
         mean = self._seen_bytes / self._seen if self._seen else 0.0
         free = self._most_ahead - self._held - self._asking
-        return min(free, (MEMORY - self._held_bytes) / mean - self._asking) if mean else free
+        return min(free, (self._memory - self._held_bytes) / mean - self._asking) if mean else free
 
     def _work(self) -> None:
         try:
@@ -179,7 +187,7 @@ class Reading:
 
     def _adapt(self) -> None:
         """Fit slices, and what is read ahead, to what Klaviyo has shown."""
-        room = min(DEPTH * self._workers, MEMORY * self._seen / max(1, self._seen_bytes))
+        room = min(DEPTH * self._workers, self._memory * self._seen / max(1, self._seen_bytes))
         # Slices to read at once, some more than would do if all were as dense as it was thought to be. Each has all of
         # its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first of them come.
         needed = min(self._workers, 1.5 * (2 + self._rate * self._latency))

@@ -161,21 +161,19 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
     assert most <= 3 * DEPTH + 2
 
 
-def test_bytes_bound_what_waits_where_pages_are_large(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
-    monkeypatch.setattr(reader, "MEMORY", 50_000)
     fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.packed))
-    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4))
+    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000))
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
     assert most <= 50_000 + 6 * 10_000
     assert most >= 20_000
 
 
-def test_a_page_larger_than_the_memory_still_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_page_larger_than_the_memory_still_comes() -> None:
     """Back-pressure is no deadlock: what is next in turn is always asked for."""
-    monkeypatch.setattr(reader, "MEMORY", 10)
-    assert names(reader.Reading(Frontier(SLICES), pages(size=1000), workers=4)) == expected()
+    assert names(reader.Reading(Frontier(SLICES), pages(size=1000), workers=4, memory=10)) == expected()
 
 
 def test_a_first_error_is_raised_although_later_slices_are_good() -> None:
@@ -253,9 +251,8 @@ def test_a_turn_is_waited_for_once_for_each_request() -> None:
     assert turns == asked == 36
 
 
-def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None:
     """An answer that is larger than thought may come while one waits for the budget; the turn is for the next."""
-    monkeypatch.setattr(reader, "MEMORY", 1000)
     turns: list[int] = []
     asked: list[str] = []
     ahead: list[int] = []
@@ -279,7 +276,8 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for(monkeypat
             ahead.append(len(asked))
         return fetch(part)
 
-    assert names(reader.Reading(Frontier(SLICES[:4]), noted, workers=3, turn=turn)) == expected(lambda _: 1, owners=4)
+    reading = reader.Reading(Frontier(SLICES[:4]), noted, workers=3, turn=turn, memory=1000)
+    assert names(reading) == expected(lambda _: 1, owners=4)
     assert len(turns) == len(asked) == 4
     assert ahead == [2]
 

@@ -1,0 +1,101 @@
+"""What is small is read while something large is, and written in its turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+from tap_support import config, discovered, run_tap, select
+
+from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.ahead import Ahead, is_small
+from tap_klaviyo.model import Collection
+from tap_klaviyo.options import REREAD
+from tap_klaviyo.reader import Reading
+from tap_klaviyo.tables import COLLECTIONS, STREAMS
+
+MakeSandbox = Callable[..., RunningSandbox]
+# Of properties of metrics Klaviyo allows fifteen requests a minute, so the tests run without waits.
+TABLES = ("profiles", "lists", "list_tags", "tags", "campaigns", "flows", "metrics", "metric_properties")
+
+
+def test_small_collections_do_not_wait_for_a_large_one(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    """All that are read whole are asked for before the profiles are done; rows of a stream still stand together."""
+    sandbox = make_sandbox(profiles=1500, events=0, seed=3, limits=False, latency=0.1)
+    run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys(TABLES)), impatient=True)
+    assert run.code == 0, run.errors
+    asked = [entry.path for entry in sandbox.requests]
+    profiles_end = len(asked) - asked[::-1].index("/api/profiles")
+    for path in ("/api/lists", "/api/tags", "/api/campaigns", "/api/flows", "/api/metrics"):
+        assert asked.index(path) < profiles_end
+    streams = [message["stream"] for message in run.messages if message["type"] == "RECORD"]
+    led = [name for name, _ in groupby(name for name in streams if name != "list_tags")]
+    assert led == [name for name in TABLES if name != "list_tags"]
+
+
+def test_nothing_is_asked_twice(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    """What was read ahead is read once, parents first: the same requests, and rows, as one after another."""
+    found = []
+    for concurrency in (64, 2):
+        sandbox = make_sandbox(profiles=30, events=0, seed=3, limits=False)
+        folder = tmp_path / str(concurrency)
+        folder.mkdir()
+        catalog, settings = select(discovered(), dict.fromkeys(TABLES)), config(sandbox, concurrency=concurrency)
+        run = run_tap(folder, settings, catalog=catalog, impatient=True)
+        assert run.code == 0, run.errors
+        found.append(
+            (
+                sorted(
+                    (entry.path, sorted(entry.query.items()))
+                    for entry in sandbox.requests
+                    if "cursor" not in str(entry.query)
+                ),
+                {stream: run.rows(stream) for stream in TABLES},
+            )
+        )
+    assert found[0] == found[1]
+
+
+def test_a_missing_scope_is_told_in_its_turn(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+    """A collection that may not be read is skipped as ever, and the others are whole."""
+    sandbox = make_sandbox(profiles=30, events=0, scopes="profiles:read lists:read metrics:read flows:read")
+    run = run_tap(
+        tmp_path, config(sandbox), catalog=select(discovered(), {"profiles": None, "campaigns": None, "metrics": None})
+    )
+    assert run.code == 1
+    assert "campaigns: skipped, the key may not do get_campaigns" in run.errors
+    assert len(run.rows("metrics")) == len(sandbox.store.metrics.rows)
+
+
+def test_what_is_small() -> None:
+    """Slow and whole: not what has a bookmark that is kept, nor what Klaviyo gives faster than few threads ask."""
+    small = {name for name, found in COLLECTIONS.items() if is_small(found, REREAD)}
+    assert {"lists", "campaigns", "flows", "tags", "metrics", "metric_properties"} <= small
+    assert not small & {"events", "profiles", "list_profiles", "segment_profiles"}
+    assert "campaigns" not in {name for name, found in COLLECTIONS.items() if is_small(found, ["flows"])}
+
+
+class Opened:
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+
+    def open(self, collection: Collection) -> Reading:
+        return cast("Reading", SimpleNamespace(name=collection.name, begin=lambda: self.begun.append(collection.name)))
+
+
+def test_each_is_begun_once_and_taken_once() -> None:
+    """What was taken, or never begun when its turn came, is not begun afterwards."""
+    tags, lists, flows = (STREAMS[name][0].collection for name in ("tags", "lists", "flows"))
+    opened = Opened()
+    ahead = Ahead(opened.open)
+    assert ahead.take(flows) is None
+    for _ in range(2):
+        ahead.begin([tags, lists, flows])
+    assert opened.begun == ["tags", "lists"]
+    taken: Any = ahead.take(tags)
+    assert taken.name == "tags"
+    ahead.begin([tags])
+    assert (opened.begun, ahead.take(tags)) == (["tags", "lists"], None)
