@@ -76,7 +76,9 @@ READS: Mapping[str, Read] = {
     "get_metric": Read("metric"),
     "get_events": Read("event", every("event"), same_as={"timestamp": "datetime"}),
     "get_event": Read("event"),
-    "get_campaigns": Read("campaign", every("campaign"), demanded="messages.channel", unless_asked={"archived": False}),
+    "get_campaigns": Read(
+        "campaign", every("campaign"), demanded=("messages.channel",), unless_asked={"archived": False}
+    ),
     "get_campaign": Read("campaign"),
     "get_tags_for_campaign": Read("tag", of("campaign", "tags")),
     "get_tag_ids_for_campaign": Read("tag", of("campaign", "tags")),
