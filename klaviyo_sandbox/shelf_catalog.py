@@ -16,7 +16,11 @@ from klaviyo_sandbox.store import Row, Store, Table
 
 ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
 # Type -> (what several of them are in the names of operations, the member of rows that holds their ids).
-_KINDS = {ITEM: ("catalog_items", "item_ids"), VARIANT: ("variants", "variant_ids"), CATEGORY: ("categories", "category_ids")}
+_KINDS = {
+    ITEM: ("catalog_items", "item_ids"),
+    VARIANT: ("variants", "variant_ids"),
+    CATEGORY: ("categories", "category_ids"),
+}
 _VERBS = ("create", "update", "delete")
 _ITEMS = 120
 

@@ -86,7 +86,7 @@ def _shortest(names: set[str | None], known: set[str | None], allowed: frozenset
 
 
 def resource_type(operation: Operation, relationship: str) -> str:
-    """The type that an include brings: ``metric`` brings ``metric``, ``tags`` ``tag``, ``variants`` ``catalog-variant``."""
+    """The type that an include brings: ``metric`` brings ``metric``, ``tags`` ``tag``, ``variants`` a longer name."""
     if relationship in operation.fields:
         return relationship
     name = relationship.removesuffix("s")

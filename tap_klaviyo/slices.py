@@ -41,9 +41,7 @@ def plan(
     start = None if since is None else min(since, now - SETTLE)
     hangers = [_below(collection, parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(
-            hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, constants=constants
-        )
+        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, constants=constants)
         for constants in collection.passes
         for own in narrowed
         for hanger in hangers

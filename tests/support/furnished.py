@@ -6,6 +6,7 @@ from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.relations import find, related, table
 from support.declared import OPERATIONS
 
+
 def furnished(sandbox: RunningSandbox) -> dict[str, str]:
     """operation -> its path, without ``/api/``, with an id that the account knows and that has what is asked for."""
     return {name: _path(sandbox, operation["path"].removeprefix("/api/")) for name, operation in OPERATIONS.items()}

@@ -76,7 +76,9 @@ def test_a_parent_is_in_the_path_or_in_the_filter() -> None:
         ({"id": 'A"B'}, ()),
     ]
     named = replace(hung, parent_filter="coupon.id", passes=({"status": "USED"},))
-    assert [(part.path, part.conditions, part.parent) for part in plan(named, since=None, now=NOW, parents=parents)] == [
+    assert [
+        (part.path, part.conditions, part.parent) for part in plan(named, since=None, now=NOW, parents=parents)
+    ] == [
         ({}, ('any(coupon.id,["10OFF"])', 'equals(status,"USED")'), parents[0]),
         ({}, ('any(coupon.id,["A\\"B"])', 'equals(status,"USED")'), parents[1]),
     ]
