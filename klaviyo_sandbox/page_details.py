@@ -102,7 +102,7 @@ def _job(store: Store, row: Row) -> View:
     if "failures" in row:
         failures = row["failures"]
         rows = [
-            (one["code"], one["detail"], str(page_tables.known_as({"id": "", **(one["original_payload"] or {})})))
+            (one["code"], one["detail"], str(page_tables.known_as({"id": "", **one["original_payload"]})))
             for one in failures[: page_tables.PAGE]
         ]
         note = f"{len(failures) - len(rows):,} more." if len(failures) > len(rows) else ""

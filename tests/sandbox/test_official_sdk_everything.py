@@ -6,7 +6,7 @@ import pytest
 from support.calls import Caller
 from support.declared import OPERATIONS, READS, WRITES, least
 from support.declared_bodies import acceptable
-from support.furnished import furnished
+from support.furnished import furnish
 from support.official import CALLS, call, official
 
 
@@ -14,7 +14,7 @@ from support.official import CALLS, call, official
 def reading(make_shared_sandbox):
     """The SDK, a plain client beside it, and paths that exist in the account of both."""
     sandbox = make_shared_sandbox(limits=False, job_seconds=0.0)
-    paths = furnished(sandbox)
+    paths = furnish(sandbox)
     api, manager = official(sandbox)
     caller = Caller(sandbox.url)
     yield api, caller, paths
@@ -26,7 +26,7 @@ def reading(make_shared_sandbox):
 def writing(make_sandbox):
     """The SDK, an account of the test's own, and paths that exist in it."""
     sandbox = make_sandbox(limits=False, job_seconds=0.0)
-    paths = furnished(sandbox)
+    paths = furnish(sandbox)
     api, manager = official(sandbox)
     yield api, sandbox, paths
     manager.clear()

@@ -6,7 +6,7 @@ import pytest
 from support.calls import Caller
 from support.declared import OPERATIONS, WRITES, forbidden
 from support.declared_bodies import acceptable, faulty_bodies, full_body, variants
-from support.furnished import furnished
+from support.furnished import furnish
 
 # Members without which the vendor's prose lets nothing through that the rest of the full body asks for. A subscription
 # names its profile by an id, too, and the account knows the phone number that goes with it by then.
@@ -23,7 +23,7 @@ class Writer:
     """Calls writes by their names, at paths that exist."""
 
     def __init__(self, sandbox):
-        self.paths = furnished(sandbox)
+        self.paths = furnish(sandbox)
         self.caller = Caller(sandbox.url)
         self.ids = {kind: self.paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment")}
 

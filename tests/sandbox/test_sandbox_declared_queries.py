@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 from support.calls import Caller
 from support.declared import READS, allowed, forbidden, least
-from support.furnished import furnished
+from support.furnished import furnish
 
 
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox):
     """A call to an operation by its name, in an account that has rows of every type."""
     sandbox = make_shared_sandbox(profiles=130, events=400, limits=False, job_seconds=0.0)
-    found, caller = furnished(sandbox), Caller(sandbox.url)
+    found, caller = furnish(sandbox), Caller(sandbox.url)
     yield lambda operation, query: caller.get(found[operation], **query)
     caller.close()
 

@@ -11,7 +11,7 @@ from schemathesis.checks import CHECKS, load_all_checks
 from support.calls import KEY, REVISION
 from support.conformance import references
 from support.declared import OPERATIONS, allowed_filters
-from support.furnished import furnished
+from support.furnished import furnish
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 load_all_checks()
@@ -95,7 +95,7 @@ def operations(specification):
 def test_no_request_gets_an_undeclared_answer(make_sandbox, operations, name):
     """Whatever follows the document, or breaks it, is answered with a declared status and shape, and never a 500."""
     sandbox = make_sandbox(limits=False, job_seconds=0.0)
-    path = furnished(sandbox)[name].split("/")
+    path = furnish(sandbox)[name].split("/")
     ids = {part[1:-1]: path[place] for place, part in enumerate(OPERATIONS[name]["path"].split("/")[2:]) if "{" in part}
     filters = [{}, *({"filter": text} for text in allowed_filters(name))]
     right_and_wrong = st.one_of(*(operations[name].as_strategy(generation_mode=mode) for mode in GenerationMode))
