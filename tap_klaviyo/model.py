@@ -26,6 +26,8 @@ class Collection:
         passes: filter field -> value, once for each pass that Klaviyo needs to show all of it (each channel, say).
         reread: read whole in every run although it has a bookmark, unless the user says otherwise: it is small, and
             what changes in it (a tag added, an action edited) need not move the bookmark.
+        outlives: what Klaviyo has no more of it must stay where it was loaded, because events refer to it or because
+            Klaviyo forgets it by itself after some days.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Collection:
     parent_filter: str | None = None
     passes: tuple[Mapping[str, str | bool], ...] = ({},)
     reread: bool = False
+    outlives: bool = False
 
 
 @dataclass(frozen=True)

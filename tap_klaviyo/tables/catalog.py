@@ -23,7 +23,8 @@ _JOBS = {
     "get_bulk_delete_categories_jobs": "catalog-category-bulk-delete-job",
 }
 CATALOG_JOBS = tuple(
-    Collection(f"{resource.replace('-', '_')}s", operation_id, resource) for operation_id, resource in _JOBS.items()
+    Collection(f"{resource.replace('-', '_')}s", operation_id, resource, outlives=True)
+    for operation_id, resource in _JOBS.items()
 )
 
 TABLES = (

@@ -11,7 +11,10 @@ COUPON_CODES = Collection(
     "coupon_codes", "get_coupon_codes", "coupon-code", parent="coupons", parent_filter="coupon.id"
 )
 COUPON_CODE_JOBS = Collection(
-    "coupon_code_bulk_create_jobs", "get_bulk_create_coupon_code_jobs", "coupon-code-bulk-create-job"
+    "coupon_code_bulk_create_jobs",
+    "get_bulk_create_coupon_code_jobs",
+    "coupon-code-bulk-create-job",
+    outlives=True,
 )
 
 TABLES = (
