@@ -20,6 +20,16 @@ from klaviyo_sandbox.store import IDENTIFIERS, Store, Table, values_at
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
+# Field of filters -> member of rows; ``has(profile)`` asks for the resource itself.
+_MEMBERS: Mapping[str, str] = {
+    "profile": "profile_id",
+    "metric": "metric_id",
+    "ids": "id",
+    "category.id": "category_ids",
+    "item.id": "item_ids",
+    "coupon.id": "coupon_id",
+    "profile.id": "profile_id",
+}
 
 
 @dataclass(frozen=True)
@@ -140,8 +150,9 @@ def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:
     text = request.query.get("filter")
     clauses = [] if text is None else list(parse(text, request.operation.filters, store.now()))
     named = {clause.field for clause in clauses}
-    if spec.demanded is not None and spec.demanded not in named:
-        raise invalid_parameter(f"A filter on '{spec.demanded}' is required for this resource.", "filter")
+    if spec.demanded and named.isdisjoint(spec.demanded):
+        fields = " or ".join(f"'{name}'" for name in spec.demanded)
+        raise invalid_parameter(f"A filter on {fields} is required for this resource.", "filter")
     silent = [Clause("equals", name, value) for name, value in spec.unless_asked.items() if name not in named]
     return clauses + silent
 
@@ -158,8 +169,8 @@ def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
 
 
 def _stored_field(field: str) -> str:
-    """Events hold the ids of their profile and metric; ``has(profile)`` asks for the resource itself."""
-    return {"profile": "profile_id", "metric": "metric_id"}.get(field, field)
+    """The member of a row that a field of filters means: rows hold the ids of what they are related to."""
+    return _MEMBERS.get(field, field)
 
 
 def _page_size(request: Request) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from klaviyo_sandbox.facts import Operation, Relation, ResourceShape
 from klaviyo_sandbox.store import Row
@@ -24,6 +24,8 @@ _ALWAYS = frozenset(
         ("flow-message", "template"),
     }
 )
+# Stands in a path as it is: what Klaviyo leaves of ids of catalogs, and what marks the places of a stencil.
+_PLAIN = "/$:<>"
 _TARGETS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 
@@ -117,7 +119,7 @@ class Documents:
         return self._resource(kind, row, self._operation.included[kind], frozenset())
 
     def _url(self, path: str, query: Mapping[str, str]) -> str:
-        return f"{self._base}{path}" + (f"?{urlencode(query)}" if query else "")
+        return f"{self._base}{quote(path, safe=_PLAIN)}" + (f"?{urlencode(query)}" if query else "")
 
     def primary(self, kind: str, row: Row) -> dict[str, Any]:
         """A resource of ``data``."""
@@ -141,7 +143,7 @@ class Documents:
         resource: dict[str, Any] = {"type": kind, "id": row["id"]}
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
-        url = f"{self._base}/api/{kind}s/{row['id']}"
+        url = f"{self._base}/api/{plural(kind)}/{quote(row['id'], safe=_PLAIN)}"
         if shape.relations:
             resource["relationships"] = {
                 name: found
@@ -180,6 +182,11 @@ class Documents:
             return None
         # As the real API has it: the specification knows no null here.
         return {"data": identities if relation.many else next(iter(identities), None), **links}
+
+
+def plural(kind: str) -> str:
+    """What a type is called in paths: ``catalog-items``, ``catalog-categories``."""
+    return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
 
 
 def split(text: str) -> list[str]:

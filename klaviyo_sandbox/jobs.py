@@ -85,16 +85,17 @@ def settle(store: Store) -> None:
 
 
 def _import(store: Store, job: Row) -> Mapping[str, Any]:
-    failures = []
+    failures, touched = [], []
     for resource in job["resources"]:
         try:
             written = profiles.upsert(store, resource, keep_on_null=True)
         except Refusal as refusal:
             failures.append(_import_error(refusal.problems[0], resource))
             continue
+        touched.append(written.row["id"])
         for list_id in job["list_ids"]:
             store.join(list_id, written.row["id"])
-    return {"failures": failures}
+    return {"failures": failures, "profile_ids": tuple(dict.fromkeys(touched))}
 
 
 def _suppress(store: Store, job: Row) -> Mapping[str, Any]:

@@ -29,7 +29,7 @@ class Read:
         to_one: the rows are the one of a relationship, or none.
         view: the row as it is shown and filtered.
         same_as: fields that mean another one (an event's ``timestamp`` is its ``datetime`` in seconds).
-        demanded: field that every filter has to name.
+        demanded: fields of which every filter has to name one.
         unless_asked: field -> value that it must have when the filter does not name it.
     """
 
@@ -39,7 +39,7 @@ class Read:
     to_one: bool = False
     view: Callable[[Store, Row], Row] = _as_it_is
     same_as: Mapping[str, str] = field(default_factory=dict)
-    demanded: str | None = None
+    demanded: tuple[str, ...] = ()
     unless_asked: Mapping[str, Any] = field(default_factory=dict)
 
 

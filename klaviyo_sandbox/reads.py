@@ -76,7 +76,9 @@ READS: Mapping[str, Read] = {
     "get_metric": Read("metric"),
     "get_events": Read("event", every("event"), same_as={"timestamp": "datetime"}),
     "get_event": Read("event"),
-    "get_campaigns": Read("campaign", every("campaign"), demanded="messages.channel", unless_asked={"archived": False}),
+    "get_campaigns": Read(
+        "campaign", every("campaign"), demanded=("messages.channel",), unless_asked={"archived": False}
+    ),
     "get_campaign": Read("campaign"),
     "get_tags_for_campaign": Read("tag", of("campaign", "tags")),
     "get_tag_ids_for_campaign": Read("tag", of("campaign", "tags")),
@@ -114,5 +116,9 @@ READS: Mapping[str, Read] = {
     "get_bulk_unsuppress_profiles_jobs": _jobs(jobs.UNSUPPRESS),
     "get_bulk_unsuppress_profiles_job": Read(jobs.UNSUPPRESS, id_parameter="job_id", view=jobs.view),
     "get_errors_for_bulk_import_profiles_job": Read("import-error", jobs.errors_of),
+    "get_list_for_bulk_import_profiles_job": Read("list", of(jobs.IMPORT, "lists")),
+    "get_list_ids_for_bulk_import_profiles_job": Read("list", of(jobs.IMPORT, "lists")),
+    "get_profiles_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
+    "get_profile_ids_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
     **{name: read for shelf in SHELVES for name, read in shelf.READS.items()},
 }

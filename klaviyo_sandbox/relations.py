@@ -120,6 +120,7 @@ _RELATIONS: Mapping[tuple[str, str], Related] = {
     ("profile", "lists"): _groups("list"),
     ("profile", "segments"): _groups("segment"),
     (jobs.IMPORT, "lists"): held("list", "list_ids"),
+    (jobs.IMPORT, "profiles"): held("profile", "profile_ids"),
     **{(kind, "lists"): held("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
     **{(kind, "segments"): held("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
     ("list", "flow-triggers"): _triggered("list"),

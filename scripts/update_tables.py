@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,10 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
     for name in names:
         table = STREAMS[name][0]
         bookmark = f"`{table.bookmark}`" if table.bookmark else ""
-        cost = "; ".join(dict.fromkeys(map(calls, STREAMS[name])))
+        costs = Counter(map(calls, STREAMS[name]))
+        cost = "; ".join(
+            f"{text}, in each of {lists} collections" if lists > 1 else text for text, lists in costs.items()
+        )
         dearer = " *" if any(extra_calls(table, schemas.load(name))) else ""
         yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} |\n"
 

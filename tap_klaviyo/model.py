@@ -21,11 +21,13 @@ class Collection:
         operation: Klaviyo's operation id; limits, filters and page size follow from it.
         resource: the JSON:API type of its rows.
         bookmark: the field that it is filtered and sorted by, None when Klaviyo cannot filter it by time.
-        parent: the collection whose ids its path takes, one slice each.
+        parent: the collection whose ids its path takes, or else its filter, one slice each.
+        parent_filter: the field of that filter, which must be one of a list; None where the path takes the ids.
         passes: filter field -> value, once for each pass that Klaviyo needs to show all of it (each channel, say).
         reread: read whole in every run although it has a bookmark, unless the user says otherwise: it is small, and
             what changes in it (a tag added, an action edited) need not move the bookmark.
-        outlives: what Klaviyo has deleted of it is still referred to, by events, and must stay where it was loaded.
+        outlives: what Klaviyo has no more of it must stay where it was loaded, because events refer to it or because
+            Klaviyo forgets it by itself after some days.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Collection:
     resource: str
     bookmark: str | None = None
     parent: str | None = None
+    parent_filter: str | None = None
     passes: tuple[Mapping[str, str | bool], ...] = ({},)
     reread: bool = False
     outlives: bool = False

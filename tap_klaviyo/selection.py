@@ -162,5 +162,9 @@ def _shortest(names: set[str | None], known: set[str | None], allowed: frozenset
 
 
 def resource_type(operation: Operation, relationship: str) -> str:
-    """The type that an include brings: ``tags`` brings ``tag``, ``metric`` brings ``metric``."""
-    return relationship if relationship in operation.fields else relationship.removesuffix("s")
+    """The type that an include brings: ``metric`` brings ``metric``, ``tags`` ``tag``, ``variants`` a longer name."""
+    if relationship in operation.fields:
+        return relationship
+    name = relationship.removesuffix("s")
+    longer = (kind for kind in sorted(operation.fields) if kind.endswith(f"-{name}"))
+    return name if name in operation.fields else next(longer, name)

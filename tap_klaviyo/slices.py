@@ -39,13 +39,19 @@ def plan(
         narrowed: conditions of the user's own; one slice for each set of them.
     """
     start = None if since is None else min(since, now - SETTLE)
-    hangers = [Slice({"id": parent["id"]}, parent=parent) for parent in parents] if collection.parent else [Slice()]
+    hangers = [_below(collection, parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(hanger, conditions=(*_of_pass(constants), *own), start=start, constants=constants)
+        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, constants=constants)
         for constants in collection.passes
         for own in narrowed
         for hanger in hangers
     ]
+
+
+def _below(collection: Collection, parent: Resource) -> Slice:
+    if collection.parent_filter is None:
+        return Slice({"id": parent["id"]}, parent=parent)
+    return Slice(conditions=(protocol.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
 
 
 def _of_pass(constants: Mapping[str, str | bool]) -> tuple[str, ...]:

@@ -259,7 +259,7 @@ class TapKlaviyo(Tap):
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
         self.progress.skipped(tables, error)
-        self._skipped += tuple(tables)
+        self._skipped += tuple(name for name in tables if name not in self._skipped)
         self._scopes |= set(operation(error.operation).scopes)
 
     def finish(self) -> None:

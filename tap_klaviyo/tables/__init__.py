@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.tables import account, campaigns, esp, esp_events, events, flows, groups, metrics, profiles, tags
+from tap_klaviyo.tables import (
+    account,
+    campaigns,
+    catalog,
+    coupons,
+    esp,
+    esp_events,
+    events,
+    flows,
+    groups,
+    metrics,
+    profile_jobs,
+    profiles,
+    tags,
+)
 
 FAMILIES: dict[str, tuple[Table, ...]] = {
     "People": profiles.TABLES,
@@ -13,6 +27,9 @@ FAMILIES: dict[str, tuple[Table, ...]] = {
     "Flows": flows.TABLES,
     "Events": events.TABLES,
     "Metrics and triggers": metrics.TABLES,
+    "Catalog": catalog.TABLES,
+    "Coupons": coupons.TABLES,
+    "Bulk jobs on profiles": profile_jobs.TABLES,
     "V1": (*esp.TABLES, *esp_events.TABLES),
 }
 # Parents before children.

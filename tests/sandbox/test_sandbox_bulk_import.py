@@ -163,6 +163,19 @@ def test_jobs_are_listed_filtered_and_included(call, writing):
     assert [resource["id"] for resource in document["included"]] == [list_id]
 
 
+def test_a_job_knows_whom_it_touched(call, writing):
+    """Everybody whom it made or changed, once, and nobody whose row failed; who was deleted since is not listed."""
+    person = call.post("profile-import", {"data": {"type": "profile", "attributes": {"external_id": "x"}}}).json()
+    torn = {"email": "a@example.com", "external_id": "x"}
+    done = finished(call, [{"email": "a@example.com"}, {"external_id": "x"}, {"external_id": "x"}, torn])
+    path = f"{JOBS}/{done['id']}"
+    whole = call.rows(f"{path}/profiles", page__size=1)
+    assert {row["attributes"]["email"] for row in whole} == {"a@example.com", None}
+    assert [row["id"] for row in whole] == [row["id"] for row in call.rows(f"{path}/relationships/profiles")]
+    writing.store.profiles.drop(person["data"]["id"])
+    assert [row["attributes"]["email"] for row in call.rows(f"{path}/profiles")] == ["a@example.com"]
+
+
 @pytest.mark.parametrize("identifier", [{"email": "a@example.com"}, {"phone_number": "+14155550142"}])
 def test_rows_may_name_their_profile_by_id(call, identifier):
     """A row with an id updates that profile, one with an unknown id is an import error."""

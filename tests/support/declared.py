@@ -18,8 +18,11 @@ WRITES = tuple(name for name in OPERATIONS if name not in READS)
 Query = Mapping[str, str]
 
 NOWHERE = "no-such-thing"
-# The specification demands a filter of campaigns, and its prose says which.
-_DEMANDED = {"get_campaigns": 'equals(messages.channel,"email")'}
+# The specification demands a filter of these, and its prose says which.
+_DEMANDED = {
+    "get_campaigns": 'equals(messages.channel,"email")',
+    "get_coupon_codes": 'any(coupon.id,["10OFF"])',
+}
 _VALUES = {"date-time": "2026-01-01T00:00:00Z", "number": "1767225600", "boolean": "true", "string": '"one"'}
 _MISQUOTED = {"date-time": '"2026-01-01T00:00:00Z"', "number": '"1767225600"', "boolean": '"true"', "string": "one"}
 # A page's parameters are named without their brackets in ``source.parameter``, as recorded answers have it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.relations import find, related, table
-from support.calls import Caller
+from support.calls import Caller, import_job
 from support.declared import OPERATIONS
 
 IMPORT = "profile-bulk-import-job"
@@ -25,8 +25,10 @@ def furnish(sandbox: RunningSandbox) -> dict[str, str]:
     for attributes in known:
         made = caller.post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
         assert made.status_code == 201, made.text
-    for kind, rows in ((IMPORT, [torn]), (SUPPRESS, known[:1]), (UNSUPPRESS, known[:1])):
-        profiles = [{"type": "profile", "attributes": row} for row in rows]
+    into = [next(iter(sandbox.store.lists.rows))]
+    assert caller.post(f"{IMPORT}s", import_job([*known, torn], into)).status_code == 202
+    for kind in (SUPPRESS, UNSUPPRESS):
+        profiles = [{"type": "profile", "attributes": known[0]}]
         body = {"data": {"type": kind, "attributes": {"profiles": {"data": profiles}}}}
         assert caller.post(f"{kind}s", body).status_code == 202
     caller.close()

@@ -21,6 +21,25 @@ _GROUPS = {
         "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
         "get_template_for_campaign_message get_template_id_for_campaign_message"
     ),
+    "Catalogs": (
+        "get_catalog_items get_catalog_item get_catalog_variants get_catalog_variant "
+        "get_catalog_categories get_catalog_category get_items_for_catalog_category "
+        "get_item_ids_for_catalog_category get_variants_for_catalog_item "
+        "get_variant_ids_for_catalog_item get_categories_for_catalog_item "
+        "get_category_ids_for_catalog_item get_bulk_create_catalog_items_jobs "
+        "get_bulk_update_catalog_items_jobs get_bulk_delete_catalog_items_jobs "
+        "get_bulk_create_variants_jobs get_bulk_update_variants_jobs get_bulk_delete_variants_jobs "
+        "get_bulk_create_categories_jobs get_bulk_update_categories_jobs get_bulk_delete_categories_jobs "
+        "get_bulk_create_catalog_items_job get_bulk_update_catalog_items_job "
+        "get_bulk_delete_catalog_items_job get_bulk_create_variants_job get_bulk_update_variants_job "
+        "get_bulk_delete_variants_job get_bulk_create_categories_job get_bulk_update_categories_job "
+        "get_bulk_delete_categories_job"
+    ),
+    "Coupons": (
+        "get_coupons get_coupon get_coupon_codes get_coupon_code get_coupon_codes_for_coupon "
+        "get_coupon_code_ids_for_coupon get_coupon_for_coupon_code get_coupon_id_for_coupon_code "
+        "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job"
+    ),
     "Data_Privacy": "request_profile_deletion",
     "Events": "get_events get_event create_event bulk_create_events",
     "Flows": (
@@ -42,7 +61,9 @@ _GROUPS = {
         "bulk_import_profiles get_bulk_import_profiles_jobs get_bulk_import_profiles_job "
         "get_errors_for_bulk_import_profiles_job bulk_subscribe_profiles bulk_unsubscribe_profiles "
         "bulk_suppress_profiles get_bulk_suppress_profiles_jobs get_bulk_suppress_profiles_job "
-        "bulk_unsuppress_profiles get_bulk_unsuppress_profiles_jobs get_bulk_unsuppress_profiles_job"
+        "bulk_unsuppress_profiles get_bulk_unsuppress_profiles_jobs get_bulk_unsuppress_profiles_job "
+        "get_list_for_bulk_import_profiles_job get_list_ids_for_bulk_import_profiles_job "
+        "get_profiles_for_bulk_import_profiles_job get_profile_ids_for_bulk_import_profiles_job"
     ),
     "Segments": (
         "get_segments get_segment get_profiles_for_segment get_profile_ids_for_segment "

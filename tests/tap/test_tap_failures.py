@@ -114,6 +114,23 @@ def test_a_missing_scope_leaves_out_its_tables_only(
     assert_discreet(run)
 
 
+def test_a_missing_scope_names_a_stream_of_many_collections_once(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Nine collections feed one stream; what hangs on something that cannot be listed is left out with it."""
+    sandbox = make_sandbox(profiles=10, events=0, scopes="profiles:read coupon-codes:read")
+    wanted = ("catalog_jobs", "catalog_item_categories", "coupon_codes", "profiles")
+    run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys(wanted)))
+    assert run.code == 1
+    assert run.rows("profiles")
+    last = run.errors.splitlines()[-1]
+    assert last.partition("incomplete: ")[2] == (
+        "catalog_item_categories, catalog_jobs, coupon_codes skipped, because the key lacks a scope; "
+        "these are needed: catalogs:read, coupons:read"
+    )
+    assert_discreet(run)
+
+
 def test_a_missing_scope_fails_the_test_of_the_connection(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.others import OTHERS
+from support.others import OTHERS, profile_jobs
 from support.second_path import witness
 from tap_support import Run, config, discovered, run_tap, select
 
@@ -15,7 +15,9 @@ from tap_klaviyo.tables import STREAMS
 
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
-    return make_shared_sandbox(profiles=40, events=300, seed=7, limits=False)
+    made = make_shared_sandbox(profiles=40, events=300, seed=7, limits=False, job_seconds=0.0)
+    profile_jobs.ask(made)
+    return made
 
 
 @pytest.fixture(scope="module")

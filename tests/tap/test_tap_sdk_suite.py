@@ -6,14 +6,16 @@ from collections.abc import Iterator
 
 import pytest
 from singer_sdk.testing import SuiteConfig, get_tap_test_class
+from support.others import profile_jobs
 from tap_support import discovered, select
 
 from klaviyo_sandbox import serve
 from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tap import TapKlaviyo
 
-_ACCOUNT = serve(profiles=60, events=400, seed=5, limits=False)
+_ACCOUNT = serve(profiles=60, events=400, seed=5, limits=False, job_seconds=0.0)
 _SANDBOX = _ACCOUNT.__enter__()
+profile_jobs.ask(_SANDBOX)
 
 
 @pytest.fixture(scope="module", autouse=True)

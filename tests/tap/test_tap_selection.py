@@ -115,3 +115,4 @@ def test_an_include_leads_to_its_type() -> None:
     """`tags` brings resources of the type `tag`."""
     assert resource_type(operation("get_events"), "metric") == "metric"
     assert resource_type(operation("get_lists"), "tags") == "tag"
+    assert resource_type(operation("get_catalog_items"), "variants") == "catalog-variant"

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.operations import operation
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import Collection, Slice
 from tap_klaviyo.slices import SETTLE, Edge, can_be_cut, conditions, owned, plan, text_of
 from tap_klaviyo.tables import TABLES
 
@@ -65,6 +65,23 @@ def test_each_operator_set_has_its_window() -> None:
         "less-or-equal(datetime,2026-02-01T00:00:00Z)",
     )
     assert asked("metrics", part) == ("own",)
+
+
+def test_a_parent_is_in_the_path_or_in_the_filter() -> None:
+    """One slice for each parent; a filter names it, quoted, before all that is else to hold."""
+    parents = [{"id": "10OFF"}, {"id": 'A"B'}]
+    hung = Collection("codes", "get_coupon_codes_for_coupon", "coupon-code", parent="coupons")
+    assert [(part.path, part.conditions) for part in plan(hung, since=None, now=NOW, parents=parents)] == [
+        ({"id": "10OFF"}, ()),
+        ({"id": 'A"B'}, ()),
+    ]
+    named = replace(hung, parent_filter="coupon.id", passes=({"status": "USED"},))
+    assert [
+        (part.path, part.conditions, part.parent) for part in plan(named, since=None, now=NOW, parents=parents)
+    ] == [
+        ({}, ('any(coupon.id,["10OFF"])', 'equals(status,"USED")'), parents[0]),
+        ({}, ('any(coupon.id,["A\\"B"])', 'equals(status,"USED")'), parents[1]),
+    ]
 
 
 @pytest.mark.parametrize("name", ["events", "profiles"])

@@ -132,3 +132,14 @@ def test_no_table_of_flows_may_lose_rows() -> None:
     assert {"flows", "flow_actions", "flow_action_messages", "flow_tags", "esp_campaigns"} <= of_flows
     for name in of_flows:
         assert not may_delete([table.collection for table in STREAMS[name]], {"reread": REREAD})
+
+
+def test_no_table_of_bulk_jobs_may_lose_rows() -> None:
+    """Klaviyo forgets jobs by itself; what else is read whole may go."""
+    of_jobs = {"catalog_jobs", "coupon_code_bulk_create_jobs", "profile_suppression_jobs", "profile_bulk_import_jobs"}
+    of_jobs |= {f"profile_bulk_import_job_{part}" for part in ("errors", "lists", "profiles")}
+    kept = {
+        name: not may_delete([table.collection for table in STREAMS[name]], {})
+        for name in (*of_jobs, "catalog_items", "catalog_variants", "catalog_item_categories", "coupon_codes")
+    }
+    assert {name for name, stays in kept.items() if stays} == of_jobs
