@@ -110,7 +110,7 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
         _narrowed(store, spec, table, clauses),
         order,
         clauses,
-        lambda row, clause: clause.holds(values_at(row, _stored_field(clause.field))),
+        lambda row, clause: clause.holds(values_at(row, spec.stored_as.get(clause.field, clause.field))),
         lambda row: spec.view(store, row),
         read_cursor(query["page[cursor]"]) if "page[cursor]" in query else None,
         _page_size(request),
@@ -143,7 +143,7 @@ def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:
     if spec.demanded is not None and spec.demanded not in named:
         raise invalid_parameter(f"A filter on '{spec.demanded}' is required for this resource.", "filter")
     silent = [Clause("equals", name, value) for name, value in spec.unless_asked.items() if name not in named]
-    return clauses + silent
+    return [clause for clause in clauses if (clause.field, clause.value) not in spec.for_all.items()] + silent
 
 
 def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
@@ -155,11 +155,6 @@ def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
         return clause
     when = moment(datetime.fromtimestamp(clause.value, UTC))
     return replace(clause, field=same_as[clause.field], value=when)
-
-
-def _stored_field(field: str) -> str:
-    """Events hold the ids of their profile and metric; ``has(profile)`` asks for the resource itself."""
-    return {"profile": "profile_id", "metric": "metric_id"}.get(field, field)
 
 
 def _page_size(request: Request) -> int:

@@ -24,6 +24,8 @@ _ALWAYS = frozenset(
         ("flow-message", "template"),
     }
 )
+# Path of a type's resources, where that is not the type with an s.
+_PATHS = {"template-universal-content": "template-universal-content"}
 _TARGETS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 
@@ -141,7 +143,7 @@ class Documents:
         resource: dict[str, Any] = {"type": kind, "id": row["id"]}
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
-        url = f"{self._base}/api/{kind}s/{row['id']}"
+        url = f"{self._base}/api/{_PATHS.get(kind, f'{kind}s')}/{row['id']}"
         if shape.relations:
             resource["relationships"] = {
                 name: found

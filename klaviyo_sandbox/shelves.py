@@ -12,7 +12,7 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from klaviyo_sandbox import shelf_metrics
+from klaviyo_sandbox import shelf_account, shelf_content, shelf_forms, shelf_metrics, shelf_people
 from klaviyo_sandbox.read import Read
 from klaviyo_sandbox.relations import Related
 from klaviyo_sandbox.store import Store, Table
@@ -29,4 +29,4 @@ class Shelf(Protocol):
     ) -> Mapping[str, Table]: ...
 
 
-SHELVES: tuple[Shelf, ...] = (shelf_metrics,)
+SHELVES: tuple[Shelf, ...] = (shelf_metrics, shelf_content, shelf_forms, shelf_account, shelf_people)
