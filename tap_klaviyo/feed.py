@@ -195,7 +195,7 @@ class Account:
     def _looked_up(self) -> set[str]:
         """The collections whose resources others ask for."""
         found = {entry.table.collection.parent for entry in self.selected if entry.table.collection.parent}
-        return found | ({metrics.COLLECTION} if self.event_metrics else set())
+        return found | {THE_ACCOUNT} | ({metrics.COLLECTION} if self.event_metrics else set())
 
     def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Reading:
         """The pages of these slices; none of a slice, with a warning, when its parent is gone meanwhile."""

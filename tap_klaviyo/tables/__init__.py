@@ -3,7 +3,20 @@
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.tables import account, campaigns, esp, esp_events, events, flows, groups, metrics, profiles, tags
+from tap_klaviyo.tables import (
+    account,
+    campaigns,
+    content,
+    esp,
+    esp_events,
+    events,
+    flows,
+    groups,
+    metrics,
+    people,
+    profiles,
+    tags,
+)
 
 FAMILIES: dict[str, tuple[Table, ...]] = {
     "People": profiles.TABLES,
@@ -13,6 +26,9 @@ FAMILIES: dict[str, tuple[Table, ...]] = {
     "Flows": flows.TABLES,
     "Events": events.TABLES,
     "Metrics and triggers": metrics.TABLES,
+    "Content": content.TABLES,
+    "Account": account.TABLES,
+    "More about people": people.TABLES,
     "V1": (*esp.TABLES, *esp_events.TABLES),
 }
 # Parents before children.
@@ -22,6 +38,4 @@ STREAMS: dict[str, tuple[Table, ...]] = {
     name: tuple(table for table in TABLES if table.name == name)
     for name in dict.fromkeys(table.name for table in TABLES)
 }
-COLLECTIONS: dict[str, Collection] = {
-    collection.name: collection for collection in (account.ACCOUNTS, *(table.collection for table in TABLES))
-}
+COLLECTIONS: dict[str, Collection] = {table.collection.name: table.collection for table in TABLES}

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from support.others import metrics
+from support.others import account, content, metrics, people
 from support.second_path import Key, Witness
 
 Truth = tuple[tuple[str, ...], Callable[[Witness], Iterable[Key]]]
 
-OTHERS: dict[str, Truth] = {name: truth for family in (metrics,) for name, truth in family.TRUTHS.items()}
+OTHERS: dict[str, Truth] = {
+    name: truth for family in (metrics, content, account, people) for name, truth in family.TRUTHS.items()
+}
