@@ -24,7 +24,7 @@ from singer_sdk.singerlib import Message
 
 from klaviyo_client import settings
 from klaviyo_client.command import Incomplete
-from klaviyo_client.errors import NotAllowed, SettingsError
+from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
@@ -193,9 +193,14 @@ class TapKlaviyo(Tap):
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables or columns out, go on with the others, and say so at the end.
 
+        What the account's plan does not have is nothing that is missing: it is one warning.
+
         Raises:
             NotAllowed: the user wants to stop here, or only tests the connection.
         """
+        if isinstance(error, NotEnabled):
+            self.logger.warning("%s: skipped, %s", ", ".join(tables), error)
+            return
         if self.config.get("strict") or self._is_test:
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
