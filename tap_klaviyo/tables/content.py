@@ -43,7 +43,7 @@ TABLES = (
         IMAGES,
         key=("image_id",),
         bookmark="updated_at",
-        gone="Klaviyo hides images and does not delete them.",
+        gone="The API only hides images: `hidden` says so.",
         by_default=False,
     ),
     Table(
