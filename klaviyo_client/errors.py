@@ -5,7 +5,8 @@
     KlaviyoError
     ├── SettingsError            the user: a setting is wrong, nothing was sent
     │   ├── UntrustedOrigin      the user: the key would have left for another origin
-    │   └── GrantRefused         the user: the OAuth app must be authorised again
+    │   ├── GrantRefused         the user: the OAuth app must be authorised again
+    │   └── MissingScopes        the user: a look at what the key may do has found that it may not do all that is wanted
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
     │   ├── InvalidKey       401 the user: the private key is wrong or was revoked, or a fresh access token refused
     │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
@@ -62,6 +63,10 @@ class UntrustedOrigin(SettingsError):
 
 class GrantRefused(SettingsError):
     """Klaviyo accepts a refresh token no more."""
+
+
+class MissingScopes(SettingsError):
+    """The key may not do all that the settings and the catalog ask for."""
 
 
 class Refused(KlaviyoError):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +47,6 @@ them; `_sdc_*` always are among them. **At once**: what is taken together at mos
 | Action | Does | Stream that takes it by name |
 |---|---|---|
 """
-
-# How an action's options lead to calls beside its own.
-LIST_CALLS = {"list": ("get_lists", "to find the list"), "create_list": ("create_list", "to make one")}
 
 
 def section(action: Action) -> Iterator[str]:
@@ -94,29 +90,12 @@ def size(action: Action) -> str:
 
 
 def other_calls(action: Action) -> Iterator[str]:
-    """Calls beside the action's own, and what they need."""
-    for name, purpose in (
-        (f"get_{action.operation}_job", "to follow its jobs"),
-        (f"get_errors_for_{action.operation}_job", "to read their errors"),
-    ):
-        if name in _called():
-            yield _besides(name, purpose)
-    for option, (name, purpose) in LIST_CALLS.items():
-        if option in action.options:
-            yield _besides(name, purpose)
-
-
-def _besides(name: str, purpose: str) -> str:
-    op = operation(name)
-    return f"Besides: `{op.method} {op.path}` {purpose}, {_scopes(op)}"
-
-
-@cache
-def _called() -> frozenset[str]:
-    """The operations that the target names: that Klaviyo has jobs to follow does not say that they are followed."""
-    texts = [path.read_text("utf-8") for path in (ROOT / "target_klaviyo").rglob("*.py")]
-    names = (f"get_{kind}{action.operation}_job" for action in ACTIONS.values() for kind in ("", "errors_for_"))
-    return frozenset(name for name in names if any(f'"{name}"' in text for text in texts))
+    """Calls beside the action's own, when they are made, and what they need."""
+    for call in action.calls:
+        op = operation(call.operation)
+        kind = "with" if call.option else "for records with"
+        when = f", {kind} `{call.occasion}`" if call.occasion else ""
+        yield f"Besides: `{op.method} {op.path}` {call.purpose}{when}, {_scopes(op)}"
 
 
 def demands(action: Action, contract: Schema) -> Iterator[str]:

@@ -34,7 +34,8 @@ PLUGINS = {
 KINDS = {
     "string": "string",
     "integer": "integer",
-    "number": "decimal",
+    # Of a `decimal` from the environment Meltano 4.4 makes a Decimal, which it cannot write into a config file.
+    "number": "string",
     "boolean": "boolean",
     "array": "array",
     "object": "object",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property, partial
@@ -16,23 +16,20 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from klaviyo_client.operations import Operation, operation
 from klaviyo_client.pages import Page, RawPage
-from tap_klaviyo import metrics, selection
+from tap_klaviyo import metrics
 from tap_klaviyo.details import Details
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.lanes import Lanes, Order
 from tap_klaviyo.lines import Lines, lines_of
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
-from tap_klaviyo.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.reader import Reading, no_times
-from tap_klaviyo.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
+from tap_klaviyo.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.shaping import Selected, Shaped, Shaper
 from tap_klaviyo.slices import SETTLE, TICK, Edge, can_be_cut, conditions, plan, text_of
 from tap_klaviyo.values import Unfit, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
-# The collection that holds the account itself, and nothing else.
-THE_ACCOUNT = "accounts"
 # Processes take half a second to start: not for a nightly handful.
 PAGES_BEFORE_LANES = 20
 ROWS_OF_ONE_CORE = 20_000
@@ -48,12 +45,14 @@ class Batch:
         rows: the rows of each table, in the page's order.
         lines: the same as lines of RECORD messages, in place of the rows, where these are wanted.
         ended: whether a slice ends with it.
+        slice: the slice that the page is of.
     """
 
     edge: str | None
     rows: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
     lines: Mapping[str, Lines] = field(default_factory=dict)
     ended: bool = False
+    slice: Slice | None = None
 
 
 @dataclass
@@ -73,6 +72,9 @@ class Account:
         lanes: processes that shape the pages of a collection that one core cannot keep up with; 0 for none.
         glance: read only the first resource of each collection, to see whether it can be read.
         denied: told of columns that the key may not read; they are null then.
+
+    Attributes:
+        partial: the collections of which something was skipped.
     """
 
     client: KlaviyoClient
@@ -87,12 +89,13 @@ class Account:
     lanes: int = 0
     glance: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
+    partial: set[str] = field(default_factory=set)
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
     _no_account: NotAllowed | None = None
 
     def read(
         self, collection: Collection, starts: Mapping[str, datetime | None], *, as_lines: bool = False
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         """Read the collection once for all of its selected tables.
 
         Args:
@@ -113,16 +116,17 @@ class Account:
         with contextlib.closing(self._pages(collection, slices)) as pages:
             for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
                 shaped = self._shaped(collection, shaper, taken, details)
-                if collection.name in self._looked_up:
+                if collection.name in self.selection.looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
-                yield _batch(shaped, edge.after_page(shaped.times), taken, as_lines=as_lines)
+                lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
+                yield _batch(shaped, edge.after_page(shaped.times), taken, lines)
                 if self.glance and shaped.resources:
                     return
             # What is left is much, when there is anything left: only then are processes started.
             for first in islice(pages, 1):
                 for taken, made in Lanes(order, details, self.lanes).shape(chain((first,), pages)):
                     shaper.add(made.faults)
-                    yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended)
+                    yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended, slice=taken.slice)
         yield Batch(edge.at_end(), ended=True)
         # Only a whole pass that came to its end knows every resource.
         if since is None:
@@ -162,7 +166,7 @@ class Account:
 
     def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[Selected]:
         """The collection's tables; those that are ahead of others say so, unless it is read whole on purpose."""
-        wanted = [entry for entry in self.selected if entry.table.collection == collection]
+        wanted = self.selection.of(collection)
         if collection.name in self.reread:
             return wanted
         return [
@@ -192,15 +196,14 @@ class Account:
         return metrics.conditions(ids)
 
     @cached_property
-    def _looked_up(self) -> set[str]:
-        """The collections whose resources others ask for."""
-        found = {entry.table.collection.parent for entry in self.selected if entry.table.collection.parent}
-        return found | {THE_ACCOUNT} | ({metrics.COLLECTION} if self.event_metrics else set())
+    def selection(self) -> Selection:
+        """What is selected, and what that takes."""
+        return Selection(self.selected, self.without, bool(self.event_metrics), bool(self.integration))
 
     def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Reading:
         """The pages of these slices; none of a slice, with a warning, when its parent is gone meanwhile."""
         op = operation(collection.operation)
-        query = selection.query(op, collection.resource, self._needs(collection), self._known(collection))
+        query = self.selection.query(collection)
         ordered = collection.name not in self.reread and can_be_cut(collection, op)
         if collection.bookmark in op.sort and collection.name not in self.reread:
             query["sort"] = str(collection.bookmark)
@@ -244,39 +247,14 @@ class Account:
             if part.slice.parent is None:
                 raise
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, part.slice.parent["id"])
+            self.partial.add(name)
             return NOTHING
-
-    def _needs(self, collection: Collection) -> list[Source]:
-        """What the selected columns need of the collection, and what others ask of it."""
-        needs = list(metrics.NEEDS) if collection.name == metrics.COLLECTION and self.event_metrics else []
-        if mark := self.without.get(collection.name):
-            needs.append(parse_source(mark.path))
-        for entry in self.selected:
-            found = requirements(entry.table, sources(entry.schema, entry.columns).values())
-            if entry.table.collection == collection:
-                needs += found
-            asked = {entry.table.collection.parent: (PARENT,), THE_ACCOUNT: self._readers}.get(collection.name, ())
-            needs += [Source(OWN, None, source.tokens) for source in found if source.root in asked]
-        return needs
-
-    def _known(self, collection: Collection) -> list[Source]:
-        return [
-            source
-            for entry in self.selected
-            if entry.table.collection == collection
-            for source in requirements(entry.table, sources(entry.schema, entry.schema["properties"]).values())
-        ]
 
     # What may be missing --------------------------------------------------------------------------------------------
 
-    @property
-    def _readers(self) -> tuple[str, ...]:
-        """The roots that read the account."""
-        return (ACCOUNT,) if self.integration else (ACCOUNT, INTEGRATION)
-
     def _account(self, collection: Collection) -> Resource | None:
         """The account itself, asked for only when a column reads it."""
-        readers = self._columns_that_read(collection, *self._readers)
+        readers = self.selection.columns_that_read(collection, *self.selection.account_roots)
         if not readers:
             return None
         if self._no_account is None:
@@ -288,23 +266,13 @@ class Account:
         return None
 
     def _detail_denied(self, collection: Collection, detail: Detail, error: NotAllowed) -> None:
-        self.denied(self._columns_that_read(collection, detail.name), error)
-
-    def _columns_that_read(self, collection: Collection, *roots: str) -> list[str]:
-        """``table.column`` for every selected column that one of these roots, or one made of it, leads to."""
-        return [
-            f"{entry.table.name}.{column}"
-            for entry in self.selected
-            if entry.table.collection == collection
-            for column, source in sources(entry.schema, entry.columns).items()
-            if not led_to(entry.table, source).isdisjoint(roots)
-        ]
+        self.denied(self.selection.columns_that_read(collection, detail.name), error)
 
 
-def _batch(shaped: Shaped, edge: str | None, taken: Taken, *, as_lines: bool) -> Batch:
-    if not as_lines:
-        return Batch(edge, rows=shaped.rows, ended=taken.ended)
-    return Batch(edge, lines=lines_of(shaped.rows, datetime.now(UTC)), ended=taken.ended)
+def _batch(shaped: Shaped, edge: str | None, taken: Taken, lines: Mapping[str, Lines] | None) -> Batch:
+    if lines is None:
+        return Batch(edge, rows=shaped.rows, ended=taken.ended, slice=taken.slice)
+    return Batch(edge, lines=lines, ended=taken.ended, slice=taken.slice)
 
 
 def _is_fast(op: Operation) -> bool:

@@ -23,7 +23,10 @@ from tap_klaviyo.tables import COLLECTIONS, TABLES
 def _found(names: ByNames) -> Order:
     collection = COLLECTIONS[names.collection]
     by_name = {table.name: table for table in TABLES if table.collection == collection}
-    tables = [Selected(by_name[name], schemas.load(name), columns, since) for name, columns, since in names.tables]
+    tables = [
+        Selected(by_name[name], schemas.load(name), columns, since, version)
+        for name, columns, since, version in names.tables
+    ]
     return Order(collection, tables, names.account, names.api_url, names.without, names.integration)
 
 

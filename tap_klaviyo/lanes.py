@@ -50,16 +50,16 @@ class Order:
 
     def by_names(self) -> ByNames:
         """The order in names, which fit through a pipe; tables hold functions, which do not."""
-        tables = tuple((entry.table.name, entry.columns, entry.since) for entry in self.tables)
+        tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
         return ByNames(self.collection.name, tables, self.account, self.api_url, self.without, self.integration)
 
 
 @dataclass(frozen=True)
 class ByNames:
-    """An order in names: tables are (name, columns, since)."""
+    """An order in names: tables are (name, columns, since, version)."""
 
     collection: str
-    tables: tuple[tuple[str, tuple[str, ...], str | None], ...]
+    tables: tuple[tuple[str, tuple[str, ...], str | None, int | None], ...]
     account: Resource | None
     api_url: str
     without: Mark | None

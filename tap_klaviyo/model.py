@@ -25,6 +25,7 @@ class Collection:
         passes: filter field -> value, once for each pass that Klaviyo needs to show all of it (each channel, say).
         reread: read whole in every run although it has a bookmark, unless the user says otherwise: it is small, and
             what changes in it (a tag added, an action edited) need not move the bookmark.
+        outlives: what Klaviyo has deleted of it is still referred to, by events, and must stay where it was loaded.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Collection:
     parent: str | None = None
     passes: tuple[Mapping[str, str | bool], ...] = ({},)
     reread: bool = False
+    outlives: bool = False
 
 
 @dataclass(frozen=True)

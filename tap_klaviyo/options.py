@@ -57,6 +57,16 @@ SETTINGS: dict[str, Any] = {
                 "action edited moves none."
             ),
         },
+        "emit_activate_version_messages": {
+            "type": "boolean",
+            "default": False,
+            "title": "Let targets delete",
+            "description": (
+                "Send ACTIVATE_VERSION after the last row of each table that is read whole in every run (no bookmark, "
+                "or named in reread), so that a target takes out the rows that Klaviyo has no more. Never when a part "
+                "was skipped, and never for flows, which old events refer to."
+            ),
+        },
         "lookback": {
             "type": "object",
             "properties": {

@@ -36,8 +36,9 @@ class Waiting:
 class Sheet:
     """The lines of one table, in order, with gaps for rows that wait."""
 
-    def __init__(self, table: str, projection: Projection, extracted: datetime) -> None:
+    def __init__(self, table: str, projection: Projection, extracted: datetime, version: int | None) -> None:
         self._table = table
+        self._version = version
         self._projection = projection
         self._extracted = extracted
         self._parts: list[Lines | Waiting] = []
@@ -76,7 +77,8 @@ class Sheet:
         return Lines(b"".join(part.data for part in parts), sum(part.count for part in parts))
 
     def _printed(self, found: list[dict[str, Any]], page: Page, *look_up: LookUp) -> Lines:
-        return record_lines(self._table, self._projection.finish(found, page, *look_up), self._extracted)
+        rows = self._projection.finish(found, page, *look_up)
+        return record_lines(self._table, rows, self._extracted, self._version)
 
 
 def shape_in_pieces(
@@ -92,7 +94,10 @@ def shape_in_pieces(
         knowledge: what details are known by.
         extracted: when the page was read, in UTC.
     """
-    sheets = {name: Sheet(name, projection, extracted) for name, projection in shaper.projections.items()}
+    sheets = {
+        name: Sheet(name, projection, extracted, shaper.versions[name])
+        for name, projection in shaper.projections.items()
+    }
     times: list[str | None] = []
     for page in pieces:
         own = shaper.own(page, part, cut, knowledge, extracted)

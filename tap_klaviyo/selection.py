@@ -2,10 +2,86 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
-from klaviyo_client.operations import Operation
-from tap_klaviyo.paths import Source
+from klaviyo_client.operations import Operation, operation
+from tap_klaviyo import metrics
+from tap_klaviyo.model import Collection, Mark
+from tap_klaviyo.paths import OWN, Source, parse_source, sources
+from tap_klaviyo.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
+from tap_klaviyo.shaping import Selected
+
+# The collection that holds the account itself, and nothing else.
+THE_ACCOUNT = "accounts"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is selected of an account, and what that takes.
+
+    Attributes:
+        tables: every table that is wanted.
+        without: collection -> what of it no table is to have.
+        by_metric: whether only events of some metrics are wanted, which are known by their names.
+        names_integration: whether the V1 tables are told what to call the account.
+    """
+
+    tables: Sequence[Selected]
+    without: Mapping[str, Mark] = field(default_factory=dict)
+    by_metric: bool = False
+    names_integration: bool = False
+
+    def of(self, collection: Collection) -> list[Selected]:
+        """The collection's tables."""
+        return [entry for entry in self.tables if entry.table.collection == collection]
+
+    def query(self, collection: Collection) -> dict[str, str]:
+        """What to ask for of the collection, but for filter and order."""
+        known = (
+            source
+            for entry in self.of(collection)
+            for source in requirements(entry.table, sources(entry.schema, entry.schema["properties"]).values())
+        )
+        return query(operation(collection.operation), collection.resource, self._needs(collection), known)
+
+    @property
+    def looked_up(self) -> set[str]:
+        """The collections whose resources others ask for."""
+        found = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
+        return found | {THE_ACCOUNT} | ({metrics.COLLECTION} if self.by_metric else set())
+
+    @property
+    def account_roots(self) -> tuple[str, ...]:
+        """The roots that read the account."""
+        return (ACCOUNT,) if self.names_integration else (ACCOUNT, INTEGRATION)
+
+    def columns_that_read(self, collection: Collection, *roots: str) -> list[str]:
+        """``table.column`` for every selected column that one of these roots, or one made of it, leads to."""
+        return [f"{entry.table.name}.{column}" for entry in self.of(collection) for column in columns(entry, *roots)]
+
+    def _needs(self, collection: Collection) -> list[Source]:
+        """What the selected columns need of the collection, and what others ask of it."""
+        needs = list(metrics.NEEDS) if collection.name == metrics.COLLECTION and self.by_metric else []
+        if mark := self.without.get(collection.name):
+            needs.append(parse_source(mark.path))
+        for entry in self.tables:
+            found = requirements(entry.table, sources(entry.schema, entry.columns).values())
+            if entry.table.collection == collection:
+                needs += found
+            asked = {entry.table.collection.parent: (PARENT,), THE_ACCOUNT: self.account_roots}
+            roots = asked.get(collection.name, ())
+            needs += [Source(OWN, None, source.tokens) for source in found if source.root in roots]
+        return needs
+
+
+def columns(entry: Selected, *roots: str) -> list[str]:
+    """The table's selected columns that one of these roots, or one made of it, leads to."""
+    return [
+        column
+        for column, source in sources(entry.schema, entry.columns).items()
+        if not led_to(entry.table, source).isdisjoint(roots)
+    ]
 
 
 def query(operation: Operation, resource: str, selected: Iterable[Source], known: Iterable[Source]) -> dict[str, str]:

@@ -40,12 +40,14 @@ class Selected:
         schema: its schema file.
         columns: the columns that are wanted.
         since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
+        version: of the table, which its rows bear when those of an older one are to go; None when none are.
     """
 
     table: Table
     schema: Mapping[str, Any]
     columns: tuple[str, ...]
     since: str | None = None
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -92,6 +94,7 @@ class Shaper:
 
     Attributes:
         projections: the row functions of the tables, by name.
+        versions: the tables' versions.
     """
 
     def __init__(
@@ -107,6 +110,7 @@ class Shaper:
         columns = (sources(entry.schema, entry.columns).values() for entry in tables)
         self._is_dated = any(source.root == EXTRACTED for found in columns for source in plain(found))
         self._without = without
+        self.versions = {entry.table.name: entry.version for entry in tables}
         self._since = {entry.table.name: entry.since for entry in tables}
         self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
 

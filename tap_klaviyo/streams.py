@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -47,6 +48,8 @@ class TableStream(Stream):
         self.replication_key = table.bookmark
         self._schema_written = False
         self.written = 0
+        # Of the rows that are read now, when those of older ones are to go; the SDK puts it into every RECORD.
+        self._stream_version = tap.version_of(self)
 
     # What the table is to start from ----------------------------------------------------------------------------------
 
@@ -59,6 +62,11 @@ class TableStream(Stream):
             for name in schemas.load(self.table.name)["properties"]
             if name in known and self.mask.get(("properties", name), True)
         )
+
+    @property
+    def version(self) -> int | None:
+        """Of the rows that are read now; None when none of an older one may go."""
+        return self._stream_version
 
     @property
     def since(self) -> datetime | None:
@@ -108,12 +116,30 @@ class TableStream(Stream):
     ) -> Iterator[Batch]:
         starts = {table.name: table.since for table in tables}
         try:
-            yield from self._tap.account.read(collection, starts, as_lines=as_lines)
+            with (
+                self._tap.progress.reading(collection.name, starts) as current,
+                contextlib.closing(self._tap.account.read(collection, starts, as_lines=as_lines)) as batches,
+            ):
+                for batch in batches:
+                    yield batch
+                    current.add(batch)
         except NotAllowed as error:
             self._tap.skip([table.name for table in tables], error)
             return
         for table in tables:
-            table.finished.add(collection.name)
+            table.finish(collection)
+
+    def finish(self, collection: Collection) -> None:
+        """A collection has come to its end; when all have, older rows may go, unless something was skipped."""
+        self.finished.add(collection.name)
+        names = {found.name for found in self.collections}
+        if self._stream_version is not None and names <= self.finished and not names & self._tap.account.partial:
+            self._write_activate_version_message(self._stream_version)
+
+    @property
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK writes the message before the first row, and a target would empty the table in vain."""
+        return False
 
     def _note(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import io
 import json
 import os
 import signal
@@ -13,7 +12,7 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from types import FrameType
-from typing import IO, Any, ClassVar
+from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
@@ -21,19 +20,25 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Message
+from singer_sdk.tap_base import CliTestOptionValue
 
-from klaviyo_client import settings
+from klaviyo_client import scopes, settings
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
+from tap_klaviyo.files import checked
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
+from tap_klaviyo.progress import Progress
+from tap_klaviyo.scopes import queries, uses
 from tap_klaviyo.shaping import Selected
+from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
+from tap_klaviyo.versions import may_delete
 
 
 class WholeWriter(MsgSpecWriter):
@@ -119,8 +124,34 @@ class TapKlaviyo(Tap):
         command = super().get_singer_command()
         for option in command.params:
             if option.name in ("state", "catalog"):
-                option.callback = _checked_file
+                option.callback = checked
+                # So that --test knows it, wherever it stands.
+                option.is_eager = True
         return command
+
+    @classmethod
+    def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
+        """``--test``: say what the key may read of what is selected, then read a row of each of these streams.
+
+        Raises:
+            MissingScopes: it may not read all of it; nothing is read then.
+        """
+        if value != CliTestOptionValue.All.value:
+            super().cb_test(ctx, param, value)
+            return
+        given, catalog = ctx.params["config"], ctx.params.get("catalog")
+        tap = cls(
+            config=given.config,
+            catalog=None if catalog is None else json.load(catalog),
+            parse_env_config=given.parse_env,
+            validate_config=True,
+        )
+        for stream in tap.streams.values():
+            # As the SDK does it afterwards: what is asked before must be a glance, too.
+            stream.ABORT_AT_RECORD_COUNT = 1
+        tap.check_scopes()
+        tap.run_sync_dry_run(streams=tap._selected())
+        ctx.exit()
 
     def discover_streams(self) -> Sequence[Stream]:
         return [TableStream(self, list(tables)) for tables in STREAMS.values()]
@@ -144,6 +175,19 @@ class TapKlaviyo(Tap):
 
     # One run ----------------------------------------------------------------------------------------------------------
 
+    def check_scopes(self) -> None:
+        """Log for each selected stream whether the key may read it.
+
+        Raises:
+            MissingScopes: it may not read one of them, or not whole.
+        """
+        account = self.account
+        selected = account.selection
+        ask = scopes.harmless(account.client, queries(selected, COLLECTIONS, account.now))
+        findings = scopes.found(scopes.of_key(account.client, ask), uses(selected, COLLECTIONS))
+        relied_on = [finding.use.name for finding in findings if finding.enabled or finding.scopes]
+        scopes.report(findings, self.logger, relied_on=relied_on)
+
     @cached_property
     def account(self) -> Account:
         """The account that this run reads, with what is selected of it."""
@@ -151,7 +195,7 @@ class TapKlaviyo(Tap):
             client=settings.connect(self.config, self.name),
             now=datetime.now(UTC),
             selected=[
-                Selected(table, schemas.load(stream.name), stream.columns)
+                Selected(table, schemas.load(stream.name), stream.columns, version=stream.version)
                 for stream in self._selected()
                 for table in stream.tables
             ],
@@ -165,6 +209,22 @@ class TapKlaviyo(Tap):
             glance=self._is_test,
             denied=self.skip,
         )
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How far this run is; a test of the connection says nothing of it."""
+        return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
+
+    @cached_property
+    def _version(self) -> int:
+        """Later runs have a greater one: milliseconds since 1970, as the SDK has it."""
+        return time.time_ns() // 1_000_000
+
+    def version_of(self, stream: TableStream) -> int | None:
+        """The version of a stream's rows in this run; None when no row of an older one may go."""
+        if not self.config.get("emit_activate_version_messages"):
+            return None
+        return self._version if may_delete(stream.collections, self.config) else None
 
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""
@@ -200,10 +260,12 @@ class TapKlaviyo(Tap):
         """
         if isinstance(error, NotEnabled):
             self.logger.warning("%s: skipped, %s", ", ".join(tables), error)
+            self.progress.skipped(tables, error)
             return
         if self.config.get("strict") or self._is_test:
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
+        self.progress.skipped(tables, error)
         self._skipped += tuple(tables)
         self._scopes |= set(operation(error.operation).scopes)
 
@@ -213,6 +275,7 @@ class TapKlaviyo(Tap):
         Raises:
             Incomplete: a table was left out; a green run must mean a whole one.
         """
+        self.progress.close()
         if self._skipped:
             tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._scopes))
             raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")
@@ -230,26 +293,3 @@ class TapKlaviyo(Tap):
         except SystemExit:
             self.logger.warning("stopped by %s; the state written is safe to resume from", signal.Signals(signum).name)
             sys.exit(128 + signum)
-
-
-def _checked_file(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -> IO[str] | None:  # noqa: ARG001
-    """The STATE or catalog that an option names, when it can be one.
-
-    Raises:
-        BadParameter: it cannot; the message quotes nothing of it.
-    """
-    if value is None:
-        return None
-    text = value.read()
-    try:
-        document = json.loads(text)
-    except ValueError as error:
-        raise click.BadParameter(f"the {param.name} file is not JSON", param=param) from error
-    entries = document.get("bookmarks", {}) if isinstance(document, dict) else None
-    usable = isinstance(entries, dict) and all(isinstance(entry, dict) for entry in entries.values())
-    if param.name == "catalog":
-        entries = document.get("streams") if isinstance(document, dict) else None
-        usable = isinstance(entries, list) and all(isinstance(entry, dict) for entry in entries)
-    if not usable:
-        raise click.BadParameter(f"the {param.name} file is JSON, but no Singer {param.name}", param=param)
-    return io.StringIO(text)

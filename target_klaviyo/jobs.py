@@ -14,8 +14,8 @@ from klaviyo_client.operations import operation
 from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows
-from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
-from target_klaviyo.watch import IMPORTS
+from target_klaviyo.model import Call, Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.watch import IMPORTS, followed
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -23,6 +23,14 @@ IMPORT = "bulk_import_profiles"
 # Klaviyo asks not to import small numbers in bulk, and so many single requests (75 a second) take less time than
 # a job, its first poll and its answer.
 FEW = 20
+_ERRORS = "get_errors_for_bulk_import_profiles_job"
+_SINGLE = "create_or_update_profile"
+# What an upsert makes use of beside the import.
+CALLS = (
+    Call(_SINGLE, f"to send {FEW} rows or fewer"),
+    *followed(IMPORTS),
+    Call(_ERRORS, "to read their errors"),
+)
 # What a row's terms may ask for.
 UPDATE_ONLY = "update_only"
 CLEAR = "clear"
@@ -101,7 +109,7 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     """(what became of it, Klaviyo's answer if it was taken)."""
     body = b'{"data":' + unit.body + b"}"
     try:
-        reply = session.client.call("create_or_update_profile", body=body, repeatable=_is_repeatable([unit]))
+        reply = session.client.call(_SINGLE, body=body, repeatable=_is_repeatable([unit]))
     except Refused as refused:
         if not is_about_rows(refused):
             raise
@@ -160,10 +168,9 @@ def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator
 
 
 def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
-    name = "get_errors_for_bulk_import_profiles_job"
-    query = {"page[size]": str(operation(name).page_size)}
+    query = {"page[size]": str(operation(_ERRORS).page_size)}
     return [
         entry["attributes"]
-        for page in session.client.pages(name, path={"id": job_id}, query=query)
+        for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query)
         for entry in page.data
     ]

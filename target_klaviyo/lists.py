@@ -9,9 +9,19 @@ from typing import Any
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError
 from klaviyo_client.protocol import condition
-from target_klaviyo.model import ListRef, Unfit
+from target_klaviyo.model import Call, ListRef, Unfit
 
 Member = tuple[str, str]
+_ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
+MAKE = Call(_CREATE, "to make one", option="create_list")
+
+
+def find(option: str | None = None, field: str | None = None) -> tuple[Call, ...]:
+    """What it takes to find a list, where this option or field names one."""
+    return (
+        Call(_ALL, "to find the list", option=option, field=field),
+        Call(_ONE, "to find it by its id", option=option, field=field),
+    )
 
 
 class Lists:
@@ -63,7 +73,7 @@ class Lists:
         query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
         return [
             entry["id"]
-            for page in self._client.pages("get_lists", query=query)
+            for page in self._client.pages(_ALL, query=query)
             for entry in page.data
             if entry["attributes"]["name"] == name
         ]
@@ -72,7 +82,7 @@ class Lists:
         if not list_id.isalnum():
             return False
         try:
-            self._client.call("get_list", path={"id": list_id}, query={"fields[list]": "name"})
+            self._client.call(_ONE, path={"id": list_id}, query={"fields[list]": "name"})
         except NotFound:
             return False
         return True
@@ -80,7 +90,7 @@ class Lists:
     def _create(self, name: str) -> str:
         # Not repeatable: after a lost answer a second list of that name could be made.
         body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
-        return str(self._client.call("create_list", body=body).document["data"]["id"])
+        return str(self._client.call(_CREATE, body=body).document["data"]["id"])
 
 
 class Manifests:

@@ -157,6 +157,38 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Call:
+    """An operation of Klaviyo's that an action makes use of beside its own.
+
+    Attributes:
+        operation: its id.
+        purpose: what for, in words.
+        option: the option that asks for it; with ``values``, only where it has one of these.
+        field: the field of a record that asks for it.
+    """
+
+    operation: str
+    purpose: str
+    option: str | None = None
+    values: tuple[str, ...] = ()
+    field: str | None = None
+
+    @property
+    def occasion(self) -> str:
+        """The option or field that asks for it, in words; empty when it is always made use of."""
+        if self.values:
+            return f"{self.option}: {' or '.join(self.values)}"
+        return self.option or self.field or ""
+
+    def is_asked_for(self, options: Options) -> bool:
+        """Whether any record is sure to need it with these options."""
+        if self.option is None:
+            return self.field is None
+        value = options.get(self.option)
+        return value in self.values if self.values else bool(value)
+
+
+@dataclass(frozen=True)
 class Action:
     """One thing that the target can do. A new one is one declaration and one entry in the catalogue.
 
@@ -166,6 +198,7 @@ class Action:
         name: what the ``streams`` setting calls it; also the name of its contract in ``schemas/target/``.
         summary: one sentence for the documentation.
         operation: the Klaviyo operation whose limits bound a batch.
+        calls: the others that it makes use of.
         resource: the contract's fields -> what is sent of them.
         deliver: sends rows, yields every row's unit with its outcome; called in a thread.
         parts: the contract's fields -> what is to be done, one after the other.
@@ -190,6 +223,7 @@ class Action:
     name: str
     summary: str
     operation: str
+    calls: tuple[Call, ...] = ()
     resource: Callable[[Record, Context], Record] | None = None
     deliver: Callable[[Session, Sequence[Row]], Iterable[Settled]] | None = None
     parts: Callable[[Record, Context], Iterable[Part]] | None = None

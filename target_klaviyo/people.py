@@ -14,14 +14,20 @@ from klaviyo_client.operations import operation
 from klaviyo_client.protocol import condition
 from target_klaviyo.delivery import Attempt, Session, alone, attempt
 from target_klaviyo.identity import IDENTIFIERS, handles
-from target_klaviyo.model import Outcome, Row, Unit
+from target_klaviyo.model import Call, Outcome, Row, Unit
 from target_klaviyo.overlap import overlapped
 
+_ALL, _ON_LIST = "get_profiles", "get_profiles_for_list"
 # Klaviyo's bound of a filter's list, and a bound of the address that holds it: many servers take 8,000 bytes.
 _VALUES = 100
 _URL_BYTES = 6000
 # Questions of one batch at once. One after another, a batch of ten thousand people would take a minute.
 _AT_ONCE = 8
+
+
+def find(purpose: str, *, on_list: bool = False, **occasion: Any) -> Call:
+    """What it takes to find people, of all or on a list; ``occasion`` is as ``Call`` has it."""
+    return Call(_ON_LIST if on_list else _ALL, purpose, **occasion)
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,7 @@ def looked_up(session: Session, name: str, rows: Iterable[Row], list_id: str | N
 
 def _asked(session: Session, name: str, units: Sequence[Unit], list_id: str | None) -> dict[str, str]:
     """Identifier, in the form that can be compared -> Klaviyo's id, for those that the account has."""
-    op = operation("get_profiles" if list_id is None else "get_profiles_for_list")
+    op = operation(_ALL if list_id is None else _ON_LIST)
     values = dict.fromkeys(text for unit in units for row in unit.rows for text in _spellings(name, row))
     query = {
         "filter": condition("any", name, values),

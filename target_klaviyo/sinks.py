@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.sinks import Sink
 
+from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from target_klaviyo import routes
 from target_klaviyo.incoming import incoming
@@ -14,6 +16,17 @@ from target_klaviyo.model import Action, Kind, Origin, Record, Row, Unfit
 
 if TYPE_CHECKING:
     from target_klaviyo.target import TargetKlaviyo
+
+
+class RecordBeforeSchema(Incomplete, RecordsWithoutSchemaException):
+    """With ``strict_protocol``: a record came before its SCHEMA."""
+
+
+class RecordWithoutKey(Incomplete, MissingKeyPropertiesError):
+    """With ``strict_protocol``: a record lacks a key property."""
+
+
+BREACHES: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "missing_key": RecordWithoutKey}
 
 
 class KlaviyoSink(Sink):

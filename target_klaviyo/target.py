@@ -17,12 +17,13 @@ from typing import Any, ClassVar
 
 import click
 from singer_sdk import Target
-from singer_sdk.exceptions import MappingError, MissingKeyPropertiesError, RecordsWithoutSchemaException
+from singer_sdk.exceptions import MappingError
 
 from klaviyo_client import settings
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import KlaviyoError, SettingsError
+from target_klaviyo import scopes
 from target_klaviyo.delivery import Session
 from target_klaviyo.despatch import Despatch, Stopped
 from target_klaviyo.identity import checked_region
@@ -36,7 +37,7 @@ from target_klaviyo.reader import LineReader
 from target_klaviyo.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
-from target_klaviyo.sinks import KlaviyoSink
+from target_klaviyo.sinks import BREACHES, KlaviyoSink
 from target_klaviyo.summary import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
@@ -44,17 +45,6 @@ logger = logging.getLogger("target-klaviyo")
 # Rows wait until their batch is full, and the STATE behind them with them, so that batches stay large; but not for
 # longer than this: so much is at most repeated after a crash.
 STATE_SECONDS = 30.0
-
-
-class RecordBeforeSchema(Incomplete, RecordsWithoutSchemaException):
-    """With ``strict_protocol``: a record came before its SCHEMA."""
-
-
-class RecordWithoutKey(Incomplete, MissingKeyPropertiesError):
-    """With ``strict_protocol``: a record lacks a key property."""
-
-
-_BREACHES: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "missing_key": RecordWithoutKey}
 
 
 class TargetKlaviyo(Target):
@@ -139,6 +129,30 @@ class TargetKlaviyo(Target):
         except (OSError, ValueError, TypeError) as error:
             raise settings.unreadable(error) from error
 
+    @classmethod
+    def get_singer_command(cls) -> click.Command:
+        """The SDK's command, with ``--check``."""
+        command = super().get_singer_command()
+        text = "Say which actions the key may use, and which scopes it lacks; nothing is written."
+        command.params.append(
+            click.Option(["--check"], is_flag=True, help=text, callback=cls.cb_check, expose_value=False)
+        )
+        return command
+
+    @classmethod
+    def cb_check(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: ARG003 - click's
+        """``--check``.
+
+        Raises:
+            MissingScopes: the key may not do what a stream of the settings needs.
+        """
+        if value:
+            given = ctx.params["config"]
+            target = cls(config=given.config, parse_env_config=given.parse_env, validate_config=True)
+            # Not the session's client: in a rehearsal that one would answer by itself.
+            scopes.check(settings.connect(target.config, cls.name), target.routes, target.config.get("streams") or {})
+            ctx.exit()
+
     # Messages ---------------------------------------------------------------------------------------------------------
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -190,8 +204,8 @@ class TargetKlaviyo(Target):
 
     def _refuse(self, origin: Origin, unfit: Unfit) -> None:
         """Put a record that cannot be sent on file."""
-        if self.config.get("strict_protocol") and unfit.code in _BREACHES:
-            raise _BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
+        if self.config.get("strict_protocol") and unfit.code in BREACHES:
+            raise BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
         origin.left = 0
         self.report.add(origin, origin.action, unfit.outcome)
 

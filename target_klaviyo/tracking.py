@@ -14,10 +14,11 @@ from target_klaviyo import outcomes
 from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Attempt, Session, alone, attempt, is_about_rows
 from target_klaviyo.identity import handles
-from target_klaviyo.model import Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.model import Call, Kind, Outcome, Record, Row, Settled, Unit
 from target_klaviyo.overlap import overlapped
 
 BULK, SINGLE = "bulk_create_events", "create_event"
+CALLS = (Call(SINGLE, "to send one by one what is refused in bulk"),)
 # Single requests at once, where a bulk was refused: their budget is 350 a second.
 _WORKERS = 32
 _PLACE = re.compile(r"/events-bulk-create/data/(\d+)(?:.*?/events/data/(\d+))?")

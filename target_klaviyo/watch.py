@@ -11,6 +11,7 @@ from typing import Any
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.operations import operation
+from target_klaviyo.model import Call
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
 # There may be no more questions than jobs: with many under way, one answer about all of them is shared this long.
@@ -41,6 +42,11 @@ SUPPRESSIONS = Jobs("get_bulk_suppress_profiles_job", "get_bulk_suppress_profile
 UNSUPPRESSIONS = Jobs(
     "get_bulk_unsuppress_profiles_job", "get_bulk_unsuppress_profiles_jobs", "-created", "suppression job"
 )
+
+
+def followed(jobs: Jobs) -> tuple[Call, ...]:
+    """What it takes to follow jobs of this kind."""
+    return Call(jobs.one, "to follow its jobs"), Call(jobs.many, "to follow many of them at once")
 
 
 class Watch:

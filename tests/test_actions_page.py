@@ -11,8 +11,7 @@ import pytest
 from support import scripts
 
 from target_klaviyo import contracts
-from target_klaviyo.actions import ACTIONS
-from target_klaviyo.model import Action
+from target_klaviyo.model import Action, Call
 
 
 @pytest.fixture(scope="module")
@@ -50,15 +49,20 @@ def test_an_action_of_single_requests(section: Callable[[Action], str]) -> None:
     assert "- At once: 500 rows in requests of 1, 100,000 bytes\n" in section(replace(one, max_rows=500))
 
 
-def test_jobs_are_besides_only_where_the_target_follows_them(script: Any) -> None:
-    """Klaviyo has jobs for suppressions, too; an option `list` costs calls of its own."""
-    plain = replace(ACTIONS["upsert_profile"], options={})
-    assert [line.split("`")[1] for line in script.other_calls(plain)] == [
-        "GET /api/profile-bulk-import-jobs/{job_id}",
-        "GET /api/profile-bulk-import-jobs/{id}/import-errors",
+def test_other_calls_are_those_that_the_action_declares(script: Any) -> None:
+    """Each with its purpose, the option or field that asks for it, and its scopes."""
+    calls = (
+        Call("get_lists", "to look"),
+        Call("create_list", "to make one", option="create_list"),
+        Call("get_profiles", "to find them", option="mode", values=("remove", "mirror")),
+        Call("create_event", "to say so", field="event"),
+    )
+    assert list(script.other_calls(Action("one", "One.", "create_event", calls=calls))) == [
+        "Besides: `GET /api/lists` to look, scope `lists:read`",
+        "Besides: `POST /api/lists` to make one, with `create_list`, scope `lists:write`",
+        "Besides: `GET /api/profiles` to find them, with `mode: remove or mirror`, scope `profiles:read`",
+        "Besides: `POST /api/events` to say so, for records with `event`, scope `events:write`",
     ]
-    listed = Action("listed", "To a list.", "create_event", options={"list": {}, "create_list": {}})
-    assert [line.split("`")[1] for line in script.other_calls(listed)] == ["GET /api/lists", "POST /api/lists"]
 
 
 def test_an_example_is_linked_when_it_is_there(

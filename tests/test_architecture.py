@@ -38,7 +38,7 @@ PURE = {
     "klaviyo_client": ("errors", "oauth", "pages", "privacy", "protocol"),
     "tap_klaviyo": (
         *("compiled", "frontier", "lines", "metrics", "model", "paths", "projection"),
-        *("roots", "selection", "shaping", "slices", "values"),
+        *("roots", "scopes", "selection", "shaping", "slices", "values"),
     ),
     "target_klaviyo": (
         *("amounts", "audience", "batching", "identity", "incoming", "ledger", "mapping", "model", "moments"),

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
 import subprocess
-import sys
-import venv
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -20,6 +17,7 @@ import psycopg
 import pytest
 import yaml
 from support.demo import load
+from support.environments import programs
 from support.fivetran import AMOUNTS, COLUMNS, rows
 from support.second_path import witness
 
@@ -75,14 +73,7 @@ def sources() -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def dbt() -> Path:
     """The folder with dbt's programs: an environment of its own below ours, made once for each requirements.txt."""
-    requirements = PROJECT / "requirements.txt"
-    folder = Path(sys.prefix) / f"dbt-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
-    if not (folder / "installed").exists():
-        venv.create(folder, clear=True, with_pip=True)
-        install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "--requirement", requirements], check=True)
-        (folder / "installed").touch()
-    return folder / "bin"
+    return programs("dbt", PROJECT / "requirements.txt")
 
 
 @pytest.fixture(scope="module")

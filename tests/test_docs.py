@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import fnmatch
 import json
 import re
 import shlex
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pytest
+import yaml
 
 from klaviyo_client.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
@@ -96,18 +99,35 @@ def test_every_action_is_in_the_readme() -> None:
     assert {name: cells[-1] for name, cells in rows("Actions").items()} == expected
 
 
-def test_every_setting_is_in_the_readme() -> None:
-    """Each setting, with the plugin that has it."""
+def test_the_page_of_settings_is_made_of_the_schemas() -> None:
+    """`python scripts/update_settings.py` brings it up to date; and the README says of its few whose they are."""
+    done = subprocess.run([sys.executable, ROOT / "scripts" / "update_settings.py", "--check"], check=False)
+    assert done.returncode == 0, "docs/settings.md differs from the settings"
+    lines = re.findall(r"^\| (`[^|]*`) \|([^|]*)\|([^|]*)\|", section("Settings"), flags=re.MULTILINE)
+    found = {name: (tap, target) for names, tap, target in lines for name in re.findall(r"`(\w+)`", names)}
+    assert len(found) >= 8
     expected = {
-        name: ["yes" if name in TAP["properties"] else "", "yes" if name in TARGET["properties"] else ""]
-        for name in TAP["properties"] | TARGET["properties"]
+        name: ("yes" if name in TAP["properties"] else "", "yes" if name in TARGET["properties"] else "")
+        for name in found
     }
-    assert {name: cells[:2] for name, cells in rows("Settings").items()} == expected
+    assert {name: (tap.strip(), target.strip()) for name, (tap, target) in found.items()} == expected
 
 
-def test_revision_in_the_readme_is_the_pinned_one() -> None:
-    """The README names the revision that the facts were generated from."""
-    assert rows("Settings")["revision"][2] == pinned_revision()
+def test_revision_in_the_documents_is_the_pinned_one() -> None:
+    """The page of settings names the revision that the facts were generated from."""
+    assert f'| `revision` | string | `"{pinned_revision()}"` |' in (ROOT / "docs" / "settings.md").read_text()
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/meltano.md", "meltano.yml"])
+def test_each_selection_selects_something(page: str) -> None:
+    """A pattern with what Meltano does not know, such as braces, would match no column, without a word."""
+    schemas = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schemas" / "tap").glob("*.json")}
+    columns = [f"{table}.{name}" for table, schema in schemas.items() for name in schema["properties"]]
+    listed = re.findall(r"^ *select:\n((?: *(?:- [^:\n]+|#.*)\n)+)", (ROOT / page).read_text(), flags=re.MULTILINE)
+    patterns = [pattern for block in listed for pattern in yaml.safe_load(textwrap.dedent(block))]
+    ours = [pattern for pattern in patterns if not pattern.startswith("audience-")]
+    assert len(ours) >= 2
+    assert [pattern for pattern in ours if not fnmatch.filter(columns, pattern.removeprefix("!"))] == []
 
 
 @pytest.mark.parametrize(

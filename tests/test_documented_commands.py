@@ -145,13 +145,16 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
     makes = Elsewhere(())
     sandbox_options = Elsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
     dbt = Elsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
+    recipes = Elsewhere(("tests/test_meltano_recipes.py::test_every_block_of_the_page_is_run",))
+    accounts = Elsewhere(("tests/test_accounts_project.py::test_accounts_land_apart_and_one_that_fails_fails_alone",))
     uris = {
         "pk_...": "pk_stranger",
         "<<'EOF'": "<<EOF",
         "postgresql+psycopg://user:password@host:5432/database": "$FOR_TARGET",
         "postgresql+psycopg2://user:password@host:5432/database": "$FOR_TAP",
         "psql ...": 'psql "$WAREHOUSE"',
-        "make demo": ":",
+        # All that is needed of it here; the demo itself has a test of its own.
+        "make demo": ".venv/bin/meltano install",
     }
     here = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_stranger", "api_url": "$TAP_KLAVIYO_API_URL"'}
     return {
@@ -165,7 +168,8 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
         "docs/audiences.md": [Run(seen.rehearsed)],
         "docs/sandbox.md": [
             Elsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
-            Run(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}", "page[size]": "page%5Bsize%5D"}),
+            Run(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),
+            sandbox_options,
             sandbox_options,
             Run(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
             sandbox_options,
@@ -177,6 +181,8 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
         "examples/audience/README.md": [
             Elsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
         ],
+        "docs/meltano.md": [recipes] * len(blocks(ROOT / "docs" / "meltano.md")),
+        "examples/accounts/README.md": [accounts] * 3,
         # The last block says of itself that it is not tested.
         "examples/dbt/README.md": [dbt, dbt, dbt, makes],
     }

@@ -104,6 +104,47 @@ def test_postgres_columns_have_honest_types(meltano: Any, database: str) -> None
     assert types["timestamp"] in ("bigint", "integer")
 
 
+def test_postgres_loses_what_klaviyo_has_no_more(
+    demo: Any, make_sandbox: Callable[..., RunningSandbox], meltano: Any, database: str
+) -> None:
+    """With ACTIVATE_VERSION and `hard_delete`, a deleted list and who left one go; a deleted flow stays."""
+    account = make_sandbox(profiles=40, events=0, seed=9, limits=False)
+    changed = {
+        "TAP_KLAVIYO_API_URL": account.url,
+        "TAP_KLAVIYO_EMIT_ACTIVATE_VERSION_MESSAGES": "true",
+        "TAP_KLAVIYO_REREAD": '["lists", "list_profiles", "flows"]',
+        "TAP_KLAVIYO__SELECT": '["lists.*", "list_profiles.*", "flows.*"]',
+        "TARGET_POSTGRES_HARD_DELETE": "true",
+        "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "deletions",
+    }
+    before = dict(meltano.environment)
+    meltano.environment.update(changed)
+
+    def held(table: str, columns: str) -> set[tuple[str, ...]]:
+        with psycopg.connect(database) as connection:
+            return set(connection.execute(f"select {columns} from deletions.{table}").fetchall())
+
+    try:
+        meltano.run("run", "--full-refresh", "--state-id-suffix", "deletions", "extract", log="deletions.log")
+        lists, members, flows = (
+            held("lists", "list_id"),
+            held("list_profiles", "list_id, profile_id"),
+            held("flows", "flow_id"),
+        )
+        gone, flow = min(lists), min(flows)
+        left = next(member for member in sorted(members) if member[0] != gone[0])
+        account.control.delete("lists", gone[0])
+        account.control.delete("flows", flow[0])
+        account.store.list_members[left[0]].drop(left[1])
+        meltano.run("run", "--state-id-suffix", "deletions", "extract", log="deletions_again.log")
+    finally:
+        meltano.environment.clear()
+        meltano.environment.update(before)
+    assert held("lists", "list_id") == lists - {gone}
+    assert held("list_profiles", "list_id, profile_id") == {m for m in members if m[0] != gone[0]} - {left}
+    assert held("flows", "flow_id") == flows
+
+
 def test_jsonl_holds_exactly_the_account(meltano: Any, account: RunningSandbox, tmp_path: Path) -> None:
     """The tap pairs with target-jsonl, whose jsonschema is ten years old."""
     meltano.environment["TARGET_JSONL_DESTINATION_PATH"] = str(tmp_path)

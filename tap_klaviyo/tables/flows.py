@@ -9,7 +9,13 @@ from klaviyo_client.pages import Page
 from tap_klaviyo.model import Collection, Detail, Root, Table, each
 
 FLOWS = Collection(
-    "flows", "get_flows", "flow", bookmark="updated", passes=({"archived": False}, {"archived": True}), reread=True
+    "flows",
+    "get_flows",
+    "flow",
+    bookmark="updated",
+    passes=({"archived": False}, {"archived": True}),
+    reread=True,
+    outlives=True,
 )
 
 

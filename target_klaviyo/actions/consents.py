@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_client.protocol import utc_text
-from target_klaviyo import consents
+from target_klaviyo import consents, lists, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.model import Action, Context, Record, Terms, Unfit
 from target_klaviyo.moments import moment
@@ -97,6 +97,7 @@ SUBSCRIBE = Action(
     name="subscribe",
     summary="Subscribe people to e-mail, SMS or WhatsApp; this lifts unsubscriptions, spam reports and suppressions.",
     operation=consents.SUBSCRIBE,
+    calls=(*lists.find(option="list"), lists.MAKE),
     resource=_subscribed,
     terms=_subscribed_terms,
     deliver=consents.subscribe,
@@ -128,6 +129,7 @@ UNSUBSCRIBE = Action(
     name="unsubscribe",
     summary="Unsubscribe people: from a list if they are on it, everywhere where no list is named.",
     operation=consents.UNSUBSCRIBE,
+    calls=(*lists.find(option="list"), people.find("to know who is on the list", on_list=True, option="list")),
     resource=_unsubscribed,
     terms=_unsubscribed_terms,
     deliver=consents.unsubscribe,

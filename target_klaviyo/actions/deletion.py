@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from target_klaviyo import deletion
+from target_klaviyo import deletion, people
 from target_klaviyo.identity import IDENTIFIERS
 from target_klaviyo.model import Action, Context, Options, Record
 
@@ -29,6 +29,7 @@ DELETE_PROFILE = Action(
         "else email, phone_number or external_id."
     ),
     operation=deletion.DELETE,
+    calls=(people.find("to find who has an external_id", field="external_id"),),
     resource=_resource,
     deliver=deletion.deliver,
     takes_deleted=True,

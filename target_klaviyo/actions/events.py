@@ -135,6 +135,7 @@ TRACK_EVENT = Action(
     summary="Record what people did; those who do not exist are created.",
     streams=("events",),
     operation=tracking.BULK,
+    calls=tracking.CALLS,
     resource=resource,
     deliver=tracking.deliver,
     person=tracking.person,

@@ -10,11 +10,12 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from target_klaviyo import tracking
+from target_klaviyo import lists, tracking
 from target_klaviyo.actions import events
 from target_klaviyo.actions.profiles import LIST_OPTIONS
-from target_klaviyo.jobs import IMPORT
-from target_klaviyo.model import Action, Context, Part, Record, Unfit
+from target_klaviyo.consents import SUBSCRIBE
+from target_klaviyo.jobs import CALLS, IMPORT
+from target_klaviyo.model import Action, Call, Context, Part, Record, Unfit
 
 _IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
@@ -85,6 +86,7 @@ TRACK = Action(
     name="track",
     summary="Track, as Klaviyo's retired API had it: an event under the names of that API.",
     operation=tracking.BULK,
+    calls=tracking.CALLS,
     resource=track,
     deliver=tracking.deliver,
     person=tracking.person,
@@ -127,6 +129,12 @@ IDENTIFY = Action(
     name="identify",
     summary="Identify, as Klaviyo's retired API had it: a profile under the names of that API, its lists, its consent.",
     operation=IMPORT,
+    calls=(
+        *CALLS,
+        *lists.find(field="lists"),
+        lists.MAKE,
+        Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
+    ),
     parts=identify,
     options={**_CREATE, **_CONSENT},
 )
@@ -180,6 +188,14 @@ UPDATE_PROFILE = Action(
     name="update_profile",
     summary="What a form of klaviyoConnect sent at once: a profile, lists to join, and an event.",
     operation=IMPORT,
+    calls=(
+        *CALLS,
+        *lists.find(field="lists"),
+        lists.MAKE,
+        Call(SUBSCRIBE, "to subscribe", field="confirm_opt_in"),
+        Call(tracking.BULK, "to record the event", field="event"),
+        Call(tracking.SINGLE, "to record it where that was refused", field="event"),
+    ),
     parts=update_profile,
     unpacked=unpacked_form,
     options={**_CREATE, "backfill": events.OPTIONS["backfill"]},

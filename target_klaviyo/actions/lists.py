@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from target_klaviyo import jobs, membership
+from target_klaviyo import jobs, lists, membership, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience import Cap
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import IDENTIFIERS
-from target_klaviyo.model import Action, Context, Options, Record, Row, Settled, Terms
+from target_klaviyo.model import Action, Call, Context, Options, Record, Row, Settled, Terms
 
 _REMOVE, MIRROR = "remove", "mirror"
 _OF_MIRROR = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
@@ -56,6 +56,14 @@ LIST_MEMBERS = Action(
     streams=("list_members", "list_profiles"),
     copied_from=("list_profiles", "get_list", "list_id"),
     operation=jobs.IMPORT,
+    calls=(
+        *jobs.CALLS,
+        *lists.find(),
+        lists.MAKE,
+        people.find("to find whom to remove", option="mode", values=(_REMOVE,)),
+        people.find("to know who is on the list", on_list=True, option="mode", values=(MIRROR,)),
+        Call(membership.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
+    ),
     resource=_resource,
     terms=_terms,
     deliver=_deliver,

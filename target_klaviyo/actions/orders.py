@@ -126,6 +126,7 @@ ORDER_COMPLETED = Action(
     summary="Record an order: one event for it and one for each of its lines; or a refund, or a cancellation.",
     streams=("orders",),
     operation=tracking.BULK,
+    calls=tracking.CALLS,
     resource=resource,
     deliver=tracking.deliver,
     person=tracking.person,

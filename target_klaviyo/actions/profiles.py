@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from target_klaviyo.jobs import CLEAR, IMPORT, UPDATE_ONLY, deliver
-from target_klaviyo.model import Action, Context, Record, Terms
+from target_klaviyo import lists, membership, people
+from target_klaviyo.jobs import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
+from target_klaviyo.model import Action, Call, Context, Record, Terms
 
 _PATCHES = ("append", "unappend", "unset")
 _ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)
@@ -52,6 +53,13 @@ UPSERT_PROFILE = Action(
     streams=("profiles",),
     copied_from=("profiles", "get_profile", "profile_id"),
     operation=IMPORT,
+    calls=(
+        *CALLS,
+        *lists.find(option="list"),
+        lists.MAKE,
+        people.find("to know who exists", option="update_only"),
+        Call(membership.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
+    ),
     resource=resource,
     terms=_terms,
     deliver=deliver,

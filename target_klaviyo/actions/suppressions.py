@@ -6,6 +6,7 @@ from typing import Any
 
 from target_klaviyo import suppressions
 from target_klaviyo.model import Action, Context, Record
+from target_klaviyo.watch import SUPPRESSIONS, UNSUPPRESSIONS, followed
 
 # Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
 _LANES = 8
@@ -19,6 +20,7 @@ SUPPRESS = Action(
     name="suppress",
     summary="Keep all marketing e-mail from people, by their e-mail address, whatever they consented to.",
     operation=suppressions.SUPPRESS,
+    calls=followed(SUPPRESSIONS),
     resource=_resource,
     deliver=suppressions.suppress,
     takes_deleted=True,
@@ -29,6 +31,7 @@ UNSUPPRESS = Action(
     name="unsuppress",
     summary="Lift suppressions that somebody made, by e-mail address; unsubscriptions and bounces stay.",
     operation=suppressions.UNSUPPRESS,
+    calls=followed(UNSUPPRESSIONS),
     resource=_resource,
     deliver=suppressions.unsuppress,
     takes_deleted=True,

@@ -126,19 +126,22 @@ def run_tap_until(
     """Run the tap, do something when a message is reached, and let it come to its end."""
     for name, value in (("config", settings), ("catalog", catalog)):
         (folder / f"{name}.json").write_text(json.dumps(value))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    # Not a pipe: nobody would read it while stdout is read to its end.
+    with (folder / "errors.log").open("w") as errors:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        )
     assert process.stdout is not None
-    messages = []
-    for line in process.stdout:
-        messages.append(json.loads(line))
-        if reached(messages[-1]):
-            act(process)
-            break
-    rest, errors = process.communicate(timeout=30)
-    return Run(process.returncode, [*messages, *map(json.loads, rest.splitlines())], errors)
+    with process.stdout as lines:
+        messages = []
+        for line in lines:
+            messages.append(json.loads(line))
+            if reached(messages[-1]):
+                act(process)
+                break
+        messages += map(json.loads, lines)
+    return Run(process.wait(30), messages, (folder / "errors.log").read_text())

@@ -86,7 +86,7 @@ def test_a_page_gives_the_same_lines_whole_and_in_pieces(owed: list[int | None],
     shaped = whole.shape(decode_page(body, URL), part, cut, Heard(), NOW)
     cutter, knowledge = shaper(*NAMES), Heard()
     lines, times = shape_in_pieces(cutter, decode_pieces(body, size), part, cut, knowledge, NOW)
-    assert lines == lines_of(shaped.rows, NOW)
+    assert lines == lines_of(shaped.rows, NOW, whole.versions)
     assert times == list(shaped.times)
     assert cutter.faults() == whole.faults()
     assert knowledge.asked <= 1

@@ -44,6 +44,26 @@ PROFILE_SCHEMA = {
 }
 
 
+ADA = {"email": "ada@example.com"}
+FORM = {"email": "form@example.com", "list": "Made by a form", "confirmOptIn": True, "first_name": "Lovelace"}
+
+# For each action an entry of the settings and a record that it sends.
+EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "upsert_profile": ({"list": "Made", "create_list": True, "nulls": "clear"}, {**ADA, "first_name": None}),
+    "track_event": ({}, {**ADA, "metric": "Waved", "properties": {"at": "us"}}),
+    "order_completed": ({}, {**ADA, "order_id": "1", "value": 3, "items": [{"sku": "A", "price": 3}]}),
+    "list_members": ({"list": "Made", "create_list": True}, {"email": "b@example.com"}),
+    "subscribe": ({"list": "Made", "create_list": True}, {"email": "c@example.com"}),
+    "unsubscribe": ({}, {"email": "d@example.com"}),
+    "suppress": ({}, {"email": "e@example.com"}),
+    "unsuppress": ({}, {"email": "f@example.com"}),
+    "delete_profile": ({"allow_deletion": True}, {"email": "g@example.com"}),
+    "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
+    "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
+    "update_profile": ({"create_list": True}, FORM),
+}
+
+
 def records(stream: str, rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"type": "RECORD", "stream": stream, "record": dict(row)} for row in rows]
 

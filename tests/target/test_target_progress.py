@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
 
 from klaviyo_client.limits import Spent
@@ -100,3 +101,29 @@ def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, accoun
     lines = [line for line in done.stderr.splitlines() if "taken in" in line]
     assert any("40 records taken in, 0 a second; 0 delivered, 0 accepted, 0 rejected" in line for line in lines)
     assert "@" not in "".join(lines)
+
+
+def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None:
+    """In place of the lines; it gives way to what is logged, and is gone at the end."""
+    account.store.job_seconds = 1
+    (target.folder / "config.json").write_text(json.dumps(target.config))
+    code = (
+        "from target_klaviyo.progress import Progress; Progress.REDRAW = 0.1\n"
+        "from target_klaviyo.__main__ import main; main()"
+    )
+    people = [{"email": f"p{index}@example.com"} for index in range(40)]
+    with Terminal() as terminal:
+        subprocess.run(
+            [sys.executable, "-c", code, "--config", "config.json"],
+            input="".join(json.dumps(line) + "\n" for line in [schema_of("profiles"), *records("profiles", people)]),
+            stdout=subprocess.PIPE,
+            stderr=terminal.other_end,
+            text=True,
+            cwd=target.folder,
+            timeout=60,
+            check=True,
+        )
+    assert "\r\x1b[2K40 records taken in, " in terminal.text
+    shown = [line.split("\r\x1b[2K")[-1] for line in terminal.text.split("\n")]
+    assert not [line for line in shown if "taken in" in line]
+    assert any("done: 40 delivered" in line for line in shown)

@@ -12,7 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import KEY, Command, People, Run, Scripted, Time, records, respond, rows_of, schema_of, settled
+from target_support import (
+    ADA,
+    EVERY,
+    KEY,
+    Command,
+    People,
+    Run,
+    Scripted,
+    Time,
+    records,
+    respond,
+    rows_of,
+    schema_of,
+    settled,
+)
 
 from klaviyo_client.operations import operation
 from klaviyo_client.retries import Patience
@@ -28,25 +42,7 @@ from target_klaviyo.plan import Plan, Sent, said, sent
 from target_klaviyo.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
 from target_klaviyo.report import Tolerance, TooManyRejects
 
-ADA = {"email": "ada@example.com"}
 STATE = {"type": "STATE", "value": {"at": 1}}
-FORM = {"email": "form@example.com", "list": "Made by a form", "confirmOptIn": True, "first_name": "Lovelace"}
-
-# For each action an entry of the settings and a record that it sends.
-EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "upsert_profile": ({"list": "Made", "create_list": True, "nulls": "clear"}, {**ADA, "first_name": None}),
-    "track_event": ({}, {**ADA, "metric": "Waved", "properties": {"at": "us"}}),
-    "order_completed": ({}, {**ADA, "order_id": "1", "value": 3, "items": [{"sku": "A", "price": 3}]}),
-    "list_members": ({"list": "Made", "create_list": True}, {"email": "b@example.com"}),
-    "subscribe": ({"list": "Made", "create_list": True}, {"email": "c@example.com"}),
-    "unsubscribe": ({}, {"email": "d@example.com"}),
-    "suppress": ({}, {"email": "e@example.com"}),
-    "unsuppress": ({}, {"email": "f@example.com"}),
-    "delete_profile": ({"allow_deletion": True}, {"email": "g@example.com"}),
-    "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
-    "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
-    "update_profile": ({"create_list": True}, FORM),
-}
 
 
 def schema(stream: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from target_support import Command, records, schema_of
 
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.oauth import OAuthApp
+from target_klaviyo.actions import ACTIONS
 
 SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"
 APP = {"client_id": "app-1", "client_secret": SECRET, "refresh_token": REFRESH}
@@ -43,6 +44,14 @@ def test_a_rehearsal_and_a_push_sign_in_one_after_the_other(account: RunningSand
     kept = json.loads((target.folder / "token.json").read_text())["refresh_token"]
     for secret in (SECRET, REFRESH, kept):
         assert secret not in rehearsal.stderr + push.stderr
+
+
+def test_an_app_is_told_its_scopes(account: RunningSandbox, target: Command) -> None:
+    """`--check` believes what came with the access token, and asks nothing more."""
+    run = target(arguments=["--config", str(target.folder / "config.json"), "--check"])
+    assert (run.code, run.stdout) == (0, "")
+    assert len([line for line in run.said("INFO") if line.endswith(": usable")]) == len(ACTIONS)
+    assert [entry.path for entry in account.requests] == ["/oauth/token"]
 
 
 def test_an_app_that_was_uninstalled_is_exit_2(account: RunningSandbox, target: Command) -> None:

@@ -1,0 +1,62 @@
+"""What the selected streams ask of Klaviyo, for ``--test`` to find out whether the key may read it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+
+from klaviyo_client import protocol
+from klaviyo_client.operations import operation
+from klaviyo_client.scopes import NOBODY, Queries, Use
+from tap_klaviyo import metrics, selection
+from tap_klaviyo.model import Collection, Detail
+from tap_klaviyo.paths import sources
+from tap_klaviyo.roots import needed
+from tap_klaviyo.selection import THE_ACCOUNT, Selection
+from tap_klaviyo.shaping import Selected
+from tap_klaviyo.slices import conditions, plan
+
+Collections = Mapping[str, Collection]
+
+
+def uses(selected: Selection, collections: Collections) -> list[Use]:
+    """What each selected stream takes. Its parts are columns, which are null where the key may not read them."""
+    needs: dict[str, dict[str, None]] = {}
+    parts: dict[str, dict[str, list[str]]] = {}
+    for entry in selected.tables:
+        name = entry.table.name
+        needs.setdefault(name, {}).update(dict.fromkeys(_needs(entry.table.collection, selected, collections)))
+        of_stream = parts.setdefault(name, {})
+        for column, operation_id in _parts(entry, selected, collections):
+            of_stream.setdefault(column, []).append(operation_id)
+    return [Use(name, list(needs[name]), parts[name]) for name in needs]
+
+
+def _needs(collection: Collection, selected: Selection, collections: Collections) -> Iterator[str]:
+    yield collection.operation
+    if collection.parent:
+        yield collections[collection.parent].operation
+    if collection.name == metrics.NARROWS and selected.by_metric:
+        yield collections[metrics.COLLECTION].operation
+
+
+def _parts(entry: Selected, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
+    """(column, the operation that it costs beside those of its table)."""
+    roots = needed(entry.table, sources(entry.schema, entry.columns).values())
+    for detail in (root for root in roots if isinstance(root, Detail)):
+        yield from ((column, detail.operation) for column in selection.columns(entry, detail.name))
+    account = collections[THE_ACCOUNT].operation
+    yield from ((column, account) for column in selection.columns(entry, *selected.account_roots))
+
+
+def queries(selected: Selection, collections: Collections, now: datetime) -> Queries:
+    """What a read would ask of each selected collection first, by operation."""
+    found: dict[str, dict[str, str]] = {}
+    for collection in collections.values():
+        if collection.name == THE_ACCOUNT or not selected.of(collection):
+            continue
+        first = plan(collection, since=None, now=now, parents=({"id": NOBODY},))[0]
+        held = conditions(first, collection, operation(collection.operation))
+        condition = {"filter": protocol.all_of(held)} if held else {}
+        found[collection.operation] = {**selected.query(collection), **condition}
+    return found

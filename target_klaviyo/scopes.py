@@ -1,0 +1,50 @@
+"""What actions ask of Klaviyo, and whether the key may do it: ``--check``."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.scopes import Use, found, harmless, of_key, report
+from target_klaviyo.actions import ACTIONS
+from target_klaviyo.model import Action, Options
+from target_klaviyo.routes import Route, defaults
+
+logger = logging.getLogger("target-klaviyo")
+
+
+def of_actions() -> list[Use]:
+    """What every action takes; its parts are the options and fields that ask for more."""
+    return [_use(action.name, action, defaults(action), action.options) for action in ACTIONS.values()]
+
+
+def of_streams(routes: Mapping[str, Route], streams: Iterable[str]) -> list[Use]:
+    """What these streams take; their options are known, so that their parts are fields only."""
+    return [
+        _use(f"the stream {stream} ({route.action.name})", route.action, route.options, ())
+        for stream, route in ((stream, routes[stream]) for stream in streams)
+    ]
+
+
+def _use(name: str, action: Action, options: Options, open_options: Iterable[str]) -> Use:
+    needs = [action.operation, *(call.operation for call in action.calls if call.is_asked_for(options))]
+    parts: dict[str, list[str]] = {}
+    for call in action.calls:
+        if not call.is_asked_for(options) and (call.option is None or call.option in open_options):
+            parts.setdefault(call.occasion, []).append(call.operation)
+    return Use(name, needs, parts)
+
+
+def check(client: KlaviyoClient, routes: Mapping[str, Route], streams: Iterable[str]) -> None:
+    """Log for each action, and each of these streams, whether the key may do it. Nothing is changed.
+
+    Raises:
+        MissingScopes: it may not do what one of the streams needs; where there are none, it may do no action at all.
+    """
+    actions, named = of_actions(), of_streams(routes, streams)
+    findings = found(of_key(client, harmless(client)), [*actions, *named])
+    relied_on = {use.name for use in named}
+    if not named and all(finding.refused for finding in findings):
+        relied_on = {use.name for use in actions}
+    report(findings, logger, relied_on=relied_on)

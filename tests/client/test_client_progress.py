@@ -1,0 +1,98 @@
+"""How far a run is, on a terminal and elsewhere."""
+
+from __future__ import annotations
+
+import io
+import logging
+import re
+
+import pytest
+
+from klaviyo_client.limits import Spent
+from klaviyo_client.progress import Bar, Display, Status, busiest, drawn, terminal
+
+
+class Terminal(io.StringIO):
+    """What was written; ``shown`` is the lines that somebody sees."""
+
+    def isatty(self) -> bool:
+        return True
+
+    @property
+    def shown(self) -> list[str]:
+        return [re.split("\r\x1b\\[2K", line)[-1] for line in self.getvalue().split("\n")]
+
+
+def test_the_busiest_operation_is_the_one_nearest_to_its_own_limit() -> None:
+    """Not the one with most requests; nothing where none was sent since."""
+    spent = {"a": Spent(30, 150), "b": Spent(60, 3500)}
+    assert busiest(spent, {}, 30) == ("a", 0.4)
+    assert busiest(spent, {"a": Spent(30, 150)}, 60) == ("b", 60 / 3500)
+    assert busiest(spent, spent, 30) is None
+    assert busiest({}, {}, 30) is None
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (None, "events"),
+        (0.0, "[....................] 0% events"),
+        (0.5, "[##########..........] 50% events"),
+        (1.0, "[####################] 100% events"),
+    ],
+)
+def test_a_bar_is_drawn_only_for_what_is_known(part: float | None, text: str) -> None:
+    """How much is left may be known to nobody."""
+    assert drawn(Status("", "events", part)) == text
+
+
+def test_a_bar_is_one_line_that_gives_way_to_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is logged stands above it, whole; at the end nothing of it is left, whatever its length was."""
+    monkeypatch.setenv("COLUMNS", "20")
+    seen = Terminal()
+    handler = logging.StreamHandler(seen)
+    logging.getLogger().addHandler(handler)
+    try:
+        display = Display(lambda: Status("line", "x" * 50), logging.getLogger("any"), seconds=60, terminal=seen)
+        with display:
+            display.say()
+            assert seen.shown == ["x" * 19]
+            logging.getLogger("other").warning("said")
+            assert seen.shown == ["said", ""]
+            display.say()
+            display.say()
+            assert seen.shown == ["said", "x" * 19]
+        assert seen.shown == ["said", ""]
+        assert handler.filters == []
+    finally:
+        logging.getLogger().removeHandler(handler)
+
+
+def test_elsewhere_lines_are_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """And nothing, while there is nothing to say."""
+    found = iter([None, Status("line", "text")])
+    display = Display(lambda: next(found), logging.getLogger("any"), seconds=60)
+    with caplog.at_level(logging.INFO):
+        display.say()
+        display.say()
+    assert caplog.messages == ["line"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "output", "there"), [(True, False, True), (False, False, False), (True, True, False)]
+)
+def test_a_terminal_that_messages_go_to_gets_no_bar(
+    monkeypatch: pytest.MonkeyPatch, errors: bool, output: bool, there: bool
+) -> None:
+    """A bar would stand in the middle of them."""
+    files = [Terminal() if is_terminal else io.StringIO() for is_terminal in (errors, output)]
+    monkeypatch.setattr("sys.stderr", files[0])
+    monkeypatch.setattr("sys.stdout", files[1])
+    assert terminal() is (files[0] if there else None)
+
+
+def test_a_bar_that_was_not_drawn_erases_nothing() -> None:
+    """A short run leaves no trace of it."""
+    seen = Terminal()
+    Bar(seen).erase()
+    assert seen.getvalue() == ""

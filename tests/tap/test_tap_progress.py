@@ -1,0 +1,294 @@
+"""How far a read is, and what came of it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.terminals import Terminal
+from tap_support import Run, config, discovered, run_tap, run_tap_until, select
+
+from klaviyo_client.errors import NotAllowed
+from klaviyo_client.limits import Spent
+from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.feed import Batch
+from tap_klaviyo.lines import Lines
+from tap_klaviyo.model import Slice
+from tap_klaviyo.progress import Pass, Progress
+from tap_klaviyo.slices import text_of
+
+MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
+DAY = timedelta(days=1)
+
+
+def told(texts: list[str], kind: str) -> list[dict[str, Any]]:
+    """What lines of this kind say."""
+    return [json.loads(text.partition(f"{kind}: ")[2]) for text in texts if f"{kind}: " in text]
+
+
+class Read:
+    """A read of ten days whose clock and requests are set by hand."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+        self.spent: dict[str, Spent] = {}
+        self.progress = Progress(lambda: dict(self.spent), MONDAY + 10 * DAY, clock=lambda: self.now)
+
+    def pass_time(self, seconds: float, **requests: int) -> None:
+        self.now += seconds
+        for name, count in requests.items():
+            self.spent[name] = Spent(self.spent[name].requests + count if name in self.spent else count, 600)
+
+    @property
+    def line(self) -> dict[str, Any]:
+        found = self.progress.status()
+        assert found is not None
+        (said,) = told([found.line], "PROGRESS")
+        return said
+
+
+def page(count: int, edge: datetime | None = None, part: Slice | None = None) -> Batch:
+    """A page of events, with a row of a second table for every tenth."""
+    lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
+    return Batch(None if edge is None else text_of(edge), lines=lines, slice=part or Slice(start=MONDAY))
+
+
+def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
+    """Rows a second and the budget are those since the line before; what is left follows from the time that is done."""
+    read = Read()
+    with read.progress.reading("events", ["events", "groups"]) as current:
+        read.pass_time(10, get_events=50)
+        assert read.line == {
+            "collection": "events",
+            "rows": 0,
+            "rows_per_second": 0.0,
+            "operation": "get_events",
+            "budget_share": 0.5,
+        }
+        current.add(page(1000, MONDAY + DAY, Slice(start=MONDAY, stop=MONDAY + DAY)))
+        current.add(page(1000, MONDAY + 2 * DAY, Slice(start=MONDAY + DAY, stop=MONDAY + 3 * DAY, inner=True)))
+        read.pass_time(10, get_events=90, get_event=5)
+        assert read.line == {
+            "collection": "events",
+            "slice": {"start": "2026-03-03T00:00:00+00:00", "stop": "2026-03-05T00:00:00+00:00"},
+            "rows": 2200,
+            "rows_per_second": 220.0,
+            "operation": "get_events",
+            "budget_share": 0.9,
+            "part": 0.111,
+            "seconds_left": 160,
+        }
+        read.pass_time(10)
+        assert read.line["rows_per_second"] == 0.0
+    assert read.progress.status() is None
+
+
+def test_what_has_no_order_of_time_has_no_estimate() -> None:
+    """Members of lists, say: of these the list is told."""
+    read = Read()
+    part = Slice({"id": "L"}, parent={"id": "L"}, constants={"archived": False})
+    with read.progress.reading("list_profiles", ["events", "groups"]) as current:
+        current.add(page(10, None, part))
+        read.pass_time(10)
+        line = read.line
+    assert line["slice"] == {"parent": "L", "archived": False}
+    assert not {"part", "seconds_left", "operation"} & line.keys()
+
+
+def test_the_text_for_a_terminal() -> None:
+    """The same in a few words; the bar's length is the part that is done."""
+    read = Read()
+    with read.progress.reading("events", ["events", "groups"]) as current:
+        current.add(page(1000, MONDAY))
+        current.add(page(2000, MONDAY + 5 * DAY))
+        read.pass_time(300, get_events=2400)
+        found = read.progress.status()
+    assert found is not None
+    assert found.part == 0.5
+    assert found.text == ("events: 3,300 rows, 11 a second, 80% of the limit of get_events used, some 5 minutes left")
+
+
+@given(
+    st.lists(st.one_of(st.none(), st.datetimes(timezones=st.just(UTC))), max_size=6),
+    st.one_of(st.none(), st.datetimes(timezones=st.just(UTC))),
+    st.datetimes(timezones=st.just(UTC)),
+)
+def test_a_part_is_never_more_than_the_whole(
+    edges: list[datetime | None], start: datetime | None, until: datetime
+) -> None:
+    """Whatever the edges are: rows of the future, reads that begin where they end, pages without an edge."""
+    current = Pass("events", {"events": 0, "groups": 0}, 0.0, {})
+    for edge in edges:
+        current.add(page(1, edge, Slice(start=start)))
+    part = current.part(until)
+    assert part is None or 0 <= part <= 1
+    if edges and edges[-1] is None:
+        assert part is None
+
+
+def broken_off(read: Read, error: Exception, count: int) -> None:
+    """A pass that fails after two seconds, three requests and so many rows."""
+    with read.progress.reading("events", ["events", "groups"]) as current:
+        read.pass_time(2, get_events=3)
+        current.add(page(count))
+        raise error
+
+
+def test_a_read_that_breaks_off_is_summed_up(caplog: pytest.LogCaptureFixture) -> None:
+    """What was written until then, what was skipped and why, and that it failed; a missing scope breaks nothing off."""
+    read = Read()
+    refused = NotAllowed("the key may not do get_events", status=403, operation="get_events")
+    with caplog.at_level(logging.INFO):
+        with pytest.raises(NotAllowed):
+            broken_off(read, refused, 0)
+        read.progress.skipped(["events"], refused)
+        assert len(caplog.messages) == 1
+        with pytest.raises(OSError, match="gone"):
+            broken_off(read, OSError("gone"), 20)
+        read.progress.close()
+    requests = {"get_events": 3}
+    assert told(caplog.messages, "SUMMARY") == [
+        {"collection": "events", "seconds": 2.0, "requests": requests, "rows": {"events": 0, "groups": 0}},
+        {"collection": "events", "seconds": 2.0, "requests": requests, "rows": {"events": 20, "groups": 2}},
+        {"skipped": ["events"], "why": "the key may not do get_events"},
+        {"ending": "failed", "seconds": 4.0, "requests": 6, "rows": 22},
+    ]
+
+
+# In an account --------------------------------------------------------------------------------------------------------
+
+OFTEN = """\
+import sys
+from tap_klaviyo.progress import Progress
+Progress.SECONDS = Progress.REDRAW = 0.05
+sys.argv[0] = 'tap-klaviyo'
+from tap_klaviyo.__main__ import main
+main()
+"""
+
+
+def often(folder: Path, settings: dict[str, Any], *wanted: str, **files: Any) -> subprocess.CompletedProcess[bytes]:
+    """Run the tap over some tables, with a look at the clock every twentieth of a second."""
+    texts = {"config": settings, "catalog": select(discovered(), dict.fromkeys(wanted))}
+    options = []
+    for name, value in texts.items():
+        (folder / f"{name}.json").write_text(json.dumps(value))
+        options += [f"--{name}", str(folder / f"{name}.json")]
+    command = [sys.executable, "-c", OFTEN, *options]
+    return subprocess.run(command, check=False, timeout=120, **{"capture_output": True, **files})
+
+
+def test_a_long_read_is_watchable(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """Lines of JSON in the log, with the slice and how much is done; on stdout nothing but Singer messages."""
+    sandbox = make_sandbox(profiles=50, events=6000, limits=False, latency=0.15)
+    done = often(tmp_path, config(sandbox, concurrency=2, start_date="2020-01-01"), "events")
+    assert done.returncode == 0, done.stderr
+    assert {json.loads(line)["type"] for line in done.stdout.splitlines()} == {"SCHEMA", "RECORD", "STATE"}
+    lines = told(done.stderr.decode().splitlines(), "PROGRESS")
+    assert len(lines) >= 3
+    assert {line["collection"] for line in lines} == {"events"}
+    parts = [line["part"] for line in lines if "part" in line]
+    assert parts == sorted(parts)
+    assert 0 < parts[-1] < 1
+    rows = [line["rows"] for line in lines]
+    assert rows == sorted(rows)
+    assert any("start" in line["slice"] for line in lines if "slice" in line)
+    assert any(line["budget_share"] > 0 for line in lines if "budget_share" in line)
+
+
+def test_the_summary_is_what_was_written_and_asked(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """Rows per table, requests per operation, skipped tables with the reason; the SDK's own counts are there, too."""
+    sandbox = make_sandbox(scopes="profiles:read lists:read accounts:read segments:read flows:read")
+    # One at a time: of several that are under way when the first is refused, nobody waits for the others.
+    run = run_tap(tmp_path, config(sandbox, concurrency=1))
+    assert run.code == 1
+    *lines, total = told(run.said("INFO"), "SUMMARY")
+    skipped = [line for line in lines if "skipped" in line]
+    assert {name for line in skipped for name in line["skipped"]} >= {"tags", "metrics", "events", "campaigns"}
+    assert all("scope" in line["why"] for line in skipped)
+    passes = [line for line in lines if "collection" in line]
+    rows: Counter[str] = Counter()
+    requests: Counter[str] = Counter()
+    for line in passes:
+        rows.update({name: count for name, count in line["rows"].items() if count})
+        requests.update(line["requests"])
+    assert rows == Counter(message["stream"] for message in run.messages if message["type"] == "RECORD")
+    assert requests == Counter(entry.operation for entry in sandbox.requests)
+    assert total == {
+        "ending": "done",
+        "seconds": total["seconds"],
+        "requests": requests.total(),
+        "rows": rows.total(),
+    }
+    counted = told(run.errors.splitlines(), "METRIC")
+    assert {line["tags"]["stream"] for line in counted if line["metric"] == "record_count"} >= set(rows)
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_rows_are_counted_on_both_ways(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, mapped: bool
+) -> None:
+    """With a stream map rows go through the SDK one by one, without any they go as lines."""
+    maps = {"stream_maps": {"lists": {"name": "name.upper()"}}} if mapped else {}
+    sandbox = make_sandbox()
+    catalog = select(discovered(), {"lists": None, "list_tags": None})
+    run = run_tap(tmp_path, config(sandbox, **maps), catalog=catalog)
+    line, _ = told(run.said("INFO"), "SUMMARY")
+    assert line["rows"] == {name: len(run.rows(name)) for name in ("lists", "list_tags")}
+    assert line["rows"]["lists"] > 0
+
+
+def test_a_signal_is_told_in_the_summary(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """With what was written until then."""
+    sandbox = make_sandbox(profiles=50, events=3000, limits=False, latency=0.1)
+    run = run_tap_until(
+        tmp_path,
+        config(sandbox),
+        select(discovered(), {"events": None}),
+        lambda message: message["type"] == "STATE",
+        lambda process: process.send_signal(signal.SIGTERM),
+    )
+    *_, total = told(run.errors.splitlines(), "SUMMARY")
+    assert total["ending"] == "stopped"
+    assert total["rows"] >= len(run.rows("events")) > 0
+
+
+def test_a_terminal_gets_a_bar(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """Which is gone at the end; no lines of progress; on stdout nothing but Singer messages."""
+    sandbox = make_sandbox(profiles=50, events=4000, limits=False, latency=0.15)
+    with Terminal() as terminal:
+        done = often(
+            tmp_path,
+            config(sandbox, concurrency=2),
+            "events",
+            capture_output=False,
+            stdout=subprocess.PIPE,
+            stderr=terminal.other_end,
+        )
+    text = terminal.text
+    assert {json.loads(line)["type"] for line in done.stdout.splitlines()} == {"SCHEMA", "RECORD", "STATE"}
+    assert done.returncode == 0, text
+    assert re.search(r"\r\x1b\[2K\[#*\.*\] \d+% events: [\d,]+ rows, [\d,]+ a second", text)
+    assert "PROGRESS" not in text
+    assert text.splitlines()[-1].rpartition("\x1b[2K")[2].startswith("20")  # a line of the log
+
+
+def test_a_test_of_the_connection_says_nothing_of_it(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """One row of each table is no work to watch."""
+    run: Run = run_tap(tmp_path, config(make_sandbox()), "--test")
+    assert run.code == 0
+    assert told(run.errors.splitlines(), "SUMMARY") == told(run.errors.splitlines(), "PROGRESS") == []

@@ -1,0 +1,196 @@
+"""The recipes of docs/meltano.md: each of its commands and blocks of YAML, run in one project."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from support.demo import DEMO, load
+from support.recipes import blocks, commands, with_additions
+from support.second_path import truth
+
+from klaviyo_sandbox.server import RunningSandbox
+
+ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "docs" / "meltano.md").read_text()
+SELECT, NIGHTLY, BACKFILL, COPY, PUSH, STATE = [title for title in blocks(PAGE) if title]
+STATE_ID = "production:tap-klaviyo-to-target-postgres"
+
+
+class Project:
+    """A Meltano project as a reader of the page has it, with an account to read and one to copy into."""
+
+    def __init__(self, folder: Path, account: RunningSandbox, other: RunningSandbox, runner: Any, database: str):
+        self.folder, self.account, self.other, self.database = folder, account, other, database
+        self.environment = {
+            **{name: value for name, value in runner.environment.items() if name != "MELTANO_DATABASE_URI"},
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "MELTANO_PROJECT_ROOT": str(folder),
+            "TAP_KLAVIYO_SOURCE_API_KEY": "pk_source",
+            "TARGET_KLAVIYO_COPY_API_KEY": "pk_copy",
+            "TARGET_KLAVIYO_COPY_API_URL": other.url,
+        }
+
+    def run(self, *lines: str) -> str:
+        """The lines in one shell, which stops at the first that fails; what they wrote to stdout."""
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", "\n".join(lines)],
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+        return done.stdout
+
+    def filters(self, *lines: str) -> list[str]:
+        """Run the lines; what the account was asked meanwhile, as path and filter."""
+        before = len(self.account.requests)
+        self.run(*lines)
+        asked = list(self.account.requests)[before:]
+        return [f"{entry.path} {entry.query.get('filter', '')}" for entry in asked if entry.method == "GET"]
+
+    def state(self, state_id: str = STATE_ID) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run(f"meltano state get {state_id}"))["singer_state"]["bookmarks"]
+        return found
+
+    def landed(self, table: str, key: str) -> set[str]:
+        with psycopg.connect(self.database) as connection:
+            return {row for (row,) in connection.execute(f"select {key} from klaviyo.{table}").fetchall()}
+
+
+@pytest.fixture(scope="module")
+def project(
+    make_shared_sandbox: Callable[..., RunningSandbox], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Project]:
+    demo, folder = load(), tmp_path_factory.mktemp("recipes")
+    account = make_shared_sandbox(profiles=60, events=300, seed=4, limits=False)
+    other = make_shared_sandbox(profiles=0, events=0, seed=5, limits=False, job_seconds=0.05)
+    checkout = (ROOT / "meltano.yml").read_text().replace("pip_url: -e .", f"pip_url: -e {ROOT}")
+    # Two tables for all, so that a night takes seconds; tests/test_meltano.py lands them all.
+    checkout = re.sub(
+        r"(?<=      select:\n        - profiles\.\*\n)(?:        - \w+\.\*\n)+", "        - events.*\n", checkout
+    )
+    (folder / "meltano.yml").write_text(with_additions(checkout, PAGE))
+    with demo.postgres() as uri:
+        project = Project(folder, account, other, demo.Meltano(account.url, uri), uri)
+        export, install = commands(blocks(PAGE)[""])
+        name, value = export.removeprefix("export ").split("=")
+        project.environment[name] = value
+        project.run(install)
+        yield project
+
+
+@pytest.fixture(scope="module")
+def late(project: Project) -> str:
+    """The id of an event that was recorded between the two nights that have gone by since."""
+    first, second = commands(blocks(PAGE)[NIGHTLY])
+    project.run(first)
+    (event,) = project.account.control.add_events(count=1, seconds=-3600)
+    project.run(second)
+    return str(event)
+
+
+def test_every_block_of_the_page_is_run() -> None:
+    """A block in another language, or a section that has none to run, would be a recipe that nobody tried."""
+    found = blocks(PAGE)
+    assert {language for section in found.values() for language, _ in section} == {"console", "yaml"}
+    assert [title for title, section in found.items() if not commands(section)] == []
+    assert PAGE.count("```") == 2 * sum(map(len, found.values()))
+
+
+def test_the_nameless_selection_selects_nobodys_name(project: Project) -> None:
+    """Meltano selects the columns that the page names, and none with an address, a number or a name of a person."""
+    (line,) = commands(blocks(PAGE)[SELECT])
+    output = project.run(line)
+    chosen = {
+        line.split("] ")[1].strip()
+        for line in output.splitlines()
+        if line.strip().startswith(("[selected", "[automatic"))
+    }
+    assert {"events.metric_name", "campaigns.name", "metrics.name"} <= chosen
+    assert {name.split(".")[0] for name in chosen} == {"campaigns", "campaign_messages", "events", "metrics"}
+    assert not {name for name in chosen if name.startswith("events.profile_") and name != "events.profile_data_id"}
+
+
+def test_nights_land_what_there_is_and_then_what_is_new(project: Project, late: str) -> None:
+    """The job lands the account; the schedule's run, a night later, what came since."""
+    assert project.landed("profiles", "profile_id") == {key for (key,) in truth(project.account, "profiles")}
+    events = project.landed("events", "id")
+    assert late in events
+    assert len(events) == 301
+
+
+def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) -> None:
+    """With a suffix it reads from its own start date, only what is selected, and goes on from its own STATE."""
+    *exports, refresh, again = commands(blocks(PAGE)[BACKFILL])
+    nightly = project.state()
+
+    first = project.filters(*exports, refresh)
+    second = project.filters(*exports, again)
+
+    assert any("greater-or-equal(datetime,2024-06-01T00:00:00" in text for text in first)
+    assert not any("profiles" in text for text in first + second)
+    assert not any("2024-06-01" in text for text in second)
+    assert project.state() == nightly
+    backfill = project.state(f"{STATE_ID}:backfill")
+    assert {name for name, its in backfill.items() if its} == {"events", "event_group_ids"}
+
+
+def test_a_rehearsal_copies_nothing_and_the_copy_everybody(project: Project) -> None:
+    """The first line sends nothing; after the second the other account has the people and the lists, and no consent."""
+    rehearse, copy = commands(blocks(PAGE)[COPY])
+
+    project.run(rehearse)
+    assert len(project.other.store.profiles.rows) == 0
+    assert {entry.method for entry in project.other.requests} == {"GET"}
+
+    project.run(copy)
+    source, other = project.account.store, project.other.store
+    assert len(other.profiles.rows) == len(source.profiles.rows)
+    assert {row["name"] for row in source.lists.rows.values()} <= {row["name"] for row in other.lists.rows.values()}
+    assert not any("subscription" in entry.path for entry in project.other.requests)
+
+
+def test_a_view_becomes_a_list(project: Project, late: str) -> None:
+    """Whoever is in the view of PostgreSQL is on the list, made for it."""
+    (push,) = commands(blocks(PAGE)[PUSH])
+    with psycopg.connect(project.database) as connection:
+        connection.execute(DEMO.with_name("audience.sql").read_text())
+        (size,) = connection.execute("select count(*) from audience.vip_customers where email like '%@%'").fetchone()
+
+    project.run(push)
+
+    store = project.account.store
+    (list_id,) = [row["id"] for row in store.lists.rows.values() if row["name"] == "VIP customers"]
+    assert len(store.list_members[list_id].rows) >= size > 0
+
+
+def test_state_moves_to_another_place_and_back_in_time(project: Project, late: str) -> None:
+    """It holds moments and no person; a run goes on from it elsewhere; one table's bookmark is set back alone."""
+    get, export, put, go_on, set_back, again = commands(blocks(PAGE)[STATE])
+    project.run(get, export, put)
+    bookmarks = json.loads((project.folder / "state.json").read_text())["singer_state"]["bookmarks"]
+    moments = [its for its in bookmarks.values() if its]
+    assert all(set(its) == {"replication_key", "replication_key_value"} for its in moments)
+    assert all(datetime.fromisoformat(its["replication_key_value"]) < datetime.now(UTC) for its in moments)
+    day = datetime.fromisoformat(bookmarks["profiles"]["replication_key_value"]) - timedelta(seconds=1)
+
+    elsewhere = project.filters(export, go_on)
+    anew = project.filters(export, set_back, again)
+
+    assert any(f"/api/profiles greater-than(updated,{day:%Y-%m-%dT%H:%M:%S}" in text for text in elsewhere)
+    assert any("/api/profiles greater-than(updated,2019-12-31T23:59:59" in text for text in anew)
+    assert not any("datetime,2020" in text or "datetime,2019" in text for text in anew)
+    assert list((project.folder / "state").rglob("state.json"))
