@@ -10,6 +10,7 @@
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
     │   ├── InvalidKey       401 the user: the private key is wrong or was revoked, or a fresh access token refused
     │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
+    │   │   └── NotEnabled       nobody, unless it is wanted: the account's plan does not have it
     │   ├── NotFound         404 the caller: the thing is gone
     │   ├── Conflict         409 the caller: another profile has this identifier
     │   ├── RevisionRetired  410 the user: the pinned revision is served no more
@@ -90,6 +91,10 @@ class InvalidKey(Refused):
 
 class NotAllowed(Refused):
     """403."""
+
+
+class NotEnabled(NotAllowed):
+    """403 that no scope mends."""
 
 
 class NotFound(Refused):

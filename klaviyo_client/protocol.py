@@ -29,6 +29,8 @@ _REFUSALS: Mapping[int, type[errors.Refused]] = {
 KEY_REFUSED = (
     "Klaviyo does not accept the api_key: check that it is a private key (it begins with pk_) and was not revoked"
 )
+# Recorded of webhooks: "You must have Advanced KDP enabled to use this endpoint."
+_NOT_ENABLED = re.compile(r"\bmust have (.+) enabled\b", re.IGNORECASE)
 _ADVICE: Mapping[int, str] = {
     410: "Klaviyo no longer serves this revision: update singer-klaviyo, or set revision to one that is served",
 }
@@ -222,12 +224,14 @@ def refusal(status: int, body: bytes, operation: Operation, unauthorised: str = 
     found = api_errors(body)
     said = "; ".join(_sentence(error) for error in found[:3]) or f"HTTP {status}"
     advice = unauthorised if status == 401 else _ADVICE.get(status)
-    if status == 403:
+    kind = _REFUSALS.get(status, errors.BadRequest)
+    if status == 403 and any(_NOT_ENABLED.search(error.detail) for error in found):
+        kind, advice = errors.NotEnabled, f"the account's plan does not have what {operation.id} needs"
+    elif status == 403:
         advice = (
             f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
         )
     message = f"{advice} ({said})" if advice else f"{operation.id} was refused: {said}"
-    kind = _REFUSALS.get(status, errors.BadRequest)
     return kind(message, status=status, operation=operation.id, errors=found)
 
 

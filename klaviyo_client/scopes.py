@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadRequest, Conflict, MissingScopes, NotAllowed, NotFound, TooLarge
+from klaviyo_client.errors import BadRequest, Conflict, MissingScopes, NotAllowed, NotEnabled, NotFound, TooLarge
 from klaviyo_client.operations import Operation, operation
 
 # Letters and digits, as ids are; long enough that no id of Klaviyo's can be it.
@@ -46,12 +46,14 @@ class Finding:
         refused: why not, in words; empty when it can be.
         without: the same for its parts, only of those that must be left out.
         scopes: what the key lacks for all of that.
+        enabled: whether the account's plan has it.
     """
 
     use: Use
     refused: str = ""
     without: Mapping[str, str] = field(default_factory=dict)
     scopes: Scopes = frozenset()
+    enabled: bool = True
 
     @property
     def is_whole(self) -> bool:
@@ -98,6 +100,10 @@ class Known:
         else:
             self._granted |= set(op.scopes)
 
+    def is_enabled(self, name: str) -> bool:
+        """Whether Klaviyo has not said that the account's plan is without the operation."""
+        return not isinstance(self._refusals.get(name), NotEnabled)
+
     def lacking(self, name: str) -> tuple[Scopes, str]:
         """(the scopes that the key lacks for the operation, what else Klaviyo says); both empty if it may do it.
 
@@ -108,7 +114,8 @@ class Known:
         # A refusal that names no scope is about one of those that nothing has shown to be there.
         found = wanted - told if told is not None else wanted & self._missing
         if refusal is not None and told is None:
-            found = found or wanted - self._granted
+            if not found and self.is_enabled(name):
+                found = wanted - self._granted
             if not found:
                 return found, "; ".join(error.detail or error.title for error in refusal.errors) or str(refusal)
         return found, ""
@@ -179,7 +186,8 @@ def _finding(known: Known, use: Use) -> Finding:
     lacks, refused = _lacking(known, use.needs)
     parts = {part: _lacking(known, names) for part, names in use.parts.items()}
     without = {part: reason for part, (_, reason) in parts.items() if reason}
-    return Finding(use, refused, without, lacks.union(*(scopes for scopes, _ in parts.values())))
+    scopes = lacks.union(*(scopes for scopes, _ in parts.values()))
+    return Finding(use, refused, without, scopes, all(map(known.is_enabled, use.needs)))
 
 
 def _lacking(known: Known, names: Iterable[str]) -> tuple[Scopes, str]:

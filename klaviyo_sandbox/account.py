@@ -72,6 +72,7 @@ def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], f
     for row in rows:
         row = with_consents(consents, row, list_ids, END)
         store.put_profile({**row, "last_event_date": last_seen.get(row["id"])})
+    fill_shelves(store, numbers)
     return store
 
 
@@ -81,15 +82,18 @@ def numbers_of(seed: int) -> Callable[[str], random.Random]:
 
 
 def furnish(store: Store, numbers: Callable[[str], random.Random], rows: Sequence[Row]) -> Mailings:
-    """Fill in all but profiles (``rows``) and events; what was sent."""
+    """Fill in all but profiles (``rows``), events and shelves; what was sent."""
     store.accounts = Table([_account(numbers("account"))])
     store.metrics = Table(metrics(numbers("metrics"), START))
     _fill_groups(store, numbers, rows)
-    mailings = _fill_messaging(store, numbers)
+    return _fill_messaging(store, numbers)
+
+
+def fill_shelves(store: Store, numbers: Callable[[str], random.Random]) -> None:
+    """Fill in what nobody writes; some of it belongs to profiles and events, so these come first."""
     for shelf in SHELVES:
         store.relations.update(shelf.RELATIONS)
         store.resources.update(shelf.rows(store, numbers, START, END))
-    return mailings
 
 
 def _fill_groups(store: Store, numbers: Callable[[str], random.Random], rows: Sequence[Row]) -> None:

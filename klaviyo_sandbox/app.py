@@ -46,10 +46,17 @@ register_url_convertor("any", _AnyPath())
 
 @dataclass(frozen=True)
 class Access:
-    """Who may do what. ``key`` None: any private key opens the account. ``scopes`` None: every scope is granted."""
+    """Who may do what.
+
+    Attributes:
+        key: None: any private key opens the account.
+        scopes: None: every scope is granted.
+        advanced_kdp: whether the account has Advanced KDP, without which there are no webhooks.
+    """
 
     key: str | None = None
     scopes: frozenset[str] | None = None
+    advanced_kdp: bool = True
 
 
 class Sandbox:
@@ -227,6 +234,8 @@ class Sandbox:
         missing = [] if granted is None else [scope for scope in operation.scopes if scope not in granted]
         if missing:
             raise errors.forbidden(missing)
+        if operation.path.startswith("/api/webhook") and not self.access.advanced_kdp:
+            raise errors.not_enabled("Advanced KDP")
 
     def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> bodies.Answer:
         collections.check_query(request)

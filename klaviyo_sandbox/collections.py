@@ -20,16 +20,6 @@ from klaviyo_sandbox.store import IDENTIFIERS, Store, Table, values_at
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
-# Field of filters -> member of rows; ``has(profile)`` asks for the resource itself.
-_MEMBERS: Mapping[str, str] = {
-    "profile": "profile_id",
-    "metric": "metric_id",
-    "ids": "id",
-    "category.id": "category_ids",
-    "item.id": "item_ids",
-    "coupon.id": "coupon_id",
-    "profile.id": "profile_id",
-}
 
 
 @dataclass(frozen=True)
@@ -120,7 +110,7 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
         _narrowed(store, spec, table, clauses),
         order,
         clauses,
-        lambda row, clause: clause.holds(values_at(row, _stored_field(clause.field))),
+        lambda row, clause: clause.holds(values_at(row, spec.stored_as.get(clause.field, clause.field))),
         lambda row: spec.view(store, row),
         read_cursor(query["page[cursor]"]) if "page[cursor]" in query else None,
         _page_size(request),
@@ -154,7 +144,7 @@ def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:
         fields = " or ".join(f"'{name}'" for name in spec.demanded)
         raise invalid_parameter(f"A filter on {fields} is required for this resource.", "filter")
     silent = [Clause("equals", name, value) for name, value in spec.unless_asked.items() if name not in named]
-    return clauses + silent
+    return [clause for clause in clauses if (clause.field, clause.value) not in spec.for_all.items()] + silent
 
 
 def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
@@ -166,11 +156,6 @@ def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
         return clause
     when = moment(datetime.fromtimestamp(clause.value, UTC))
     return replace(clause, field=same_as[clause.field], value=when)
-
-
-def _stored_field(field: str) -> str:
-    """The member of a row that a field of filters means: rows hold the ids of what they are related to."""
-    return _MEMBERS.get(field, field)
 
 
 def _page_size(request: Request) -> int:

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
 from klaviyo_sandbox import faults
-from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
+from klaviyo_sandbox.app import Sandbox, parse_scopes
 from klaviyo_sandbox.changes import add_event
 from klaviyo_sandbox.event_rules import moment_fault
 from klaviyo_sandbox.quotas import Quotas
@@ -133,7 +134,7 @@ class Control:
         if wanted is not None:
             self._faulty.change(wanted)
         if "scopes" in settings:
-            sandbox.access = Access(sandbox.access.key, scopes)
+            sandbox.access = replace(sandbox.access, scopes=scopes)
         if "limits" in settings:
             sandbox.quotas = self._quotas if settings["limits"] else None
         sandbox.latency = settings.get("latency", sandbox.latency)

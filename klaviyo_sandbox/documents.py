@@ -26,6 +26,8 @@ _ALWAYS = frozenset(
 )
 # Stands in a path as it is: what Klaviyo leaves of ids of catalogs, and what marks the places of a stencil.
 _PLAIN = "/$:<>"
+# Path of a type's resources, where that is not the type with an s.
+_PATHS = {"template-universal-content": "template-universal-content"}
 _TARGETS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 
@@ -186,6 +188,8 @@ class Documents:
 
 def plural(kind: str) -> str:
     """What a type is called in paths: ``catalog-items``, ``catalog-categories``."""
+    if kind in _PATHS:
+        return _PATHS[kind]
     return f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
 
 

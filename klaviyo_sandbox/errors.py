@@ -77,6 +77,13 @@ def forbidden(missing: Iterable[str]) -> Refusal:
     return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
 
 
+def not_enabled(feature: str) -> Refusal:
+    """As recorded of webhooks in an account whose plan has none."""
+    title = "You do not have permission to perform this action."
+    detail = f"You must have {feature} enabled to use this endpoint."
+    return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
+
+
 def wrong_method(method: str) -> Refusal:
     detail = f'Method "{method}" not allowed.'
     return Refusal([Problem(405, "method_not_allowed", detail, detail, {"pointer": "/data/"})])

@@ -21,6 +21,7 @@ _NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
 _BARE = re.compile(r"[^,()\[\]\"']+")
 _DATETIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_INTEGER = re.compile(r"-?\d{1,18}")
 
 _LOWER = ("greater-than", "greater-or-equal")
 _UPPER = ("less-than", "less-or-equal")
@@ -236,9 +237,15 @@ def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     number = float(text)
-    # The only numbers that can be filtered on are points in time, so one that is none is refused here.
+    # The only numbers with a fraction that can be filtered on are points in time, so one that is none is refused here.
     datetime.fromtimestamp(number, UTC)
     return number
+
+
+def _integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
 
 
 def _moment(text: str) -> str:
@@ -249,6 +256,7 @@ _CASTS: Mapping[str, Callable[[str], Any]] = {
     "string": str,
     "boolean": _boolean,
     "number": _number,
+    "integer": _integer,
     "date-time": _moment,
 }
 
@@ -259,6 +267,8 @@ def _second(value: Any) -> Any:
 
 def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
     limit: Any = moment(now - SETTLING)
+    # Sizes and ratings have bounds, too, which are no points in time.
+    clauses = [clause for clause in clauses if not isinstance(clause.value, int)]
     if any(isinstance(clause.value, float) for clause in clauses):
         limit = (now - SETTLING).timestamp()
     lower = [clause.value for clause in clauses if clause.operator in _LOWER]

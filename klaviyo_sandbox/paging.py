@@ -76,7 +76,12 @@ def page(
     keys = table.ordered(order.field)
     # A dotted field may hold several values in one row, and then its place in the order says too little.
     narrows = "." not in order.field
-    bounds = [clause for clause in clauses if narrows and clause.is_bound and clause.field == order.field]
+    # Places are told by text; what is compared as a number is asked of each row.
+    bounds = [
+        clause
+        for clause in clauses
+        if narrows and clause.is_bound and clause.field == order.field and isinstance(clause.value, str)
+    ]
     others = [clause for clause in clauses if clause not in bounds]
     start, stop = _window(keys, bounds)
     backwards = cursor is not None and cursor.direction == "prev"

@@ -11,7 +11,7 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from klaviyo_sandbox.account import END, START, furnish, numbers_of
+from klaviyo_sandbox.account import END, START, fill_shelves, furnish, numbers_of
 from klaviyo_sandbox.printing import Printer
 from klaviyo_sandbox.procedural_events import ProceduralEvents
 from klaviyo_sandbox.procedural_profiles import ProceduralProfiles, text_of
@@ -40,6 +40,7 @@ def build_procedural(seed: int, profile_count: int, event_count: int, clock: Cal
             f"{seed} procedural events", event_count, start, hours, profiles, list(store.metrics.rows), mailings
         )
         store.events, store.attributions = events.table(), events.attributions()
+    fill_shelves(store, numbers)
     store.printer = Printer(store)
     return store
 

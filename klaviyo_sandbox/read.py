@@ -31,6 +31,8 @@ class Read:
         same_as: fields that mean another one (an event's ``timestamp`` is its ``datetime`` in seconds).
         demanded: fields of which every filter has to name one.
         unless_asked: field -> value that it must have when the filter does not name it.
+        stored_as: field of a filter -> where the row has it, if not under that name.
+        for_all: field of a filter -> the value that leaves nothing out.
     """
 
     kind: str
@@ -41,6 +43,8 @@ class Read:
     same_as: Mapping[str, str] = field(default_factory=dict)
     demanded: tuple[str, ...] = ()
     unless_asked: Mapping[str, Any] = field(default_factory=dict)
+    stored_as: Mapping[str, str] = field(default_factory=dict)
+    for_all: Mapping[str, str] = field(default_factory=dict)
 
 
 def unknown(kind: str, row_id: str) -> Refusal:

@@ -74,7 +74,13 @@ READS: Mapping[str, Read] = {
     "get_tag_ids_for_segment": Read("tag", of("segment", "tags")),
     "get_metrics": Read("metric", every("metric")),
     "get_metric": Read("metric"),
-    "get_events": Read("event", every("event"), same_as={"timestamp": "datetime"}),
+    "get_events": Read(
+        "event",
+        every("event"),
+        same_as={"timestamp": "datetime"},
+        # ``has(profile)`` asks for the resource itself.
+        stored_as={"profile": "profile_id", "metric": "metric_id"},
+    ),
     "get_event": Read("event"),
     "get_campaigns": Read(
         "campaign", every("campaign"), demanded=("messages.channel",), unless_asked={"archived": False}

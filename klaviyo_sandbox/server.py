@@ -66,6 +66,7 @@ def serve(
     port: int = 0,
     key: str | None = None,
     scopes: str | Iterable[str] | None = None,
+    advanced_kdp: bool = True,
     limits: bool = True,
     latency: float = 0.0,
     job_seconds: float = 0.2,
@@ -90,6 +91,7 @@ def serve(
         port: 0 takes any that is free.
         key: the one private key that opens the account; None lets in every key that begins with ``pk_``.
         scopes: the scopes that are granted, as a list or in one string; None grants all.
+        advanced_kdp: whether the account has Advanced KDP, without which webhooks and their topics are refused.
         limits: whether Klaviyo's rate limits hold.
         latency: seconds before each answer.
         job_seconds: how long a job takes.
@@ -127,7 +129,7 @@ def serve(
         store.repeats, store.pointers = repeats, pointers
         quotas = Quotas(watch)
         tokens = Tokens(oauth, watch) if oauth else None
-        access, holding = Access(key, granted), quotas if limits else None
+        access, holding = Access(key, granted, advanced_kdp), quotas if limits else None
         sandbox = Sandbox(store, access, holding, latency, observer, include_limit, tokens)
         faulty = Faulty(
             sandbox.app,

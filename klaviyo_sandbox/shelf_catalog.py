@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from klaviyo_sandbox.filters import moment
@@ -24,19 +25,21 @@ _KINDS = {
 _VERBS = ("create", "update", "delete")
 _ITEMS = 120
 
+# What filters call what rows have.
+_listed = partial(Read, stored_as={"ids": "id", "category.id": "category_ids", "item.id": "item_ids"})
 READS: Mapping[str, Read] = {
-    "get_catalog_items": Read(ITEM, every(ITEM)),
+    "get_catalog_items": _listed(ITEM, every(ITEM)),
     "get_catalog_item": Read(ITEM),
-    "get_catalog_variants": Read(VARIANT, every(VARIANT)),
+    "get_catalog_variants": _listed(VARIANT, every(VARIANT)),
     "get_catalog_variant": Read(VARIANT),
-    "get_catalog_categories": Read(CATEGORY, every(CATEGORY)),
+    "get_catalog_categories": _listed(CATEGORY, every(CATEGORY)),
     "get_catalog_category": Read(CATEGORY),
-    "get_items_for_catalog_category": Read(ITEM, of(CATEGORY, "items")),
-    "get_item_ids_for_catalog_category": Read(ITEM, of(CATEGORY, "items")),
-    "get_variants_for_catalog_item": Read(VARIANT, of(ITEM, "variants")),
-    "get_variant_ids_for_catalog_item": Read(VARIANT, of(ITEM, "variants")),
-    "get_categories_for_catalog_item": Read(CATEGORY, of(ITEM, "categories")),
-    "get_category_ids_for_catalog_item": Read(CATEGORY, of(ITEM, "categories")),
+    "get_items_for_catalog_category": _listed(ITEM, of(CATEGORY, "items")),
+    "get_item_ids_for_catalog_category": _listed(ITEM, of(CATEGORY, "items")),
+    "get_variants_for_catalog_item": _listed(VARIANT, of(ITEM, "variants")),
+    "get_variant_ids_for_catalog_item": _listed(VARIANT, of(ITEM, "variants")),
+    "get_categories_for_catalog_item": _listed(CATEGORY, of(ITEM, "categories")),
+    "get_category_ids_for_catalog_item": _listed(CATEGORY, of(ITEM, "categories")),
     **{
         f"get_bulk_{verb}_{plural}_jobs": Read(f"{kind}-bulk-{verb}-job", every(f"{kind}-bulk-{verb}-job"))
         for kind, (plural, _) in _KINDS.items()

@@ -20,7 +20,12 @@ COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
 READS: Mapping[str, Read] = {
     "get_coupons": Read(COUPON, every(COUPON)),
     "get_coupon": Read(COUPON),
-    "get_coupon_codes": Read(CODE, every(CODE), demanded=("coupon.id", "profile.id")),
+    "get_coupon_codes": Read(
+        CODE,
+        every(CODE),
+        demanded=("coupon.id", "profile.id"),
+        stored_as={"coupon.id": "coupon_id", "profile.id": "profile_id"},
+    ),
     "get_coupon_code": Read(CODE),
     "get_coupon_codes_for_coupon": Read(CODE, of(COUPON, "coupon-codes")),
     "get_coupon_code_ids_for_coupon": Read(CODE, of(COUPON, "coupon-codes")),

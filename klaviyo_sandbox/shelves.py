@@ -12,7 +12,15 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from klaviyo_sandbox import shelf_catalog, shelf_coupons, shelf_metrics
+from klaviyo_sandbox import (
+    shelf_account,
+    shelf_catalog,
+    shelf_content,
+    shelf_coupons,
+    shelf_forms,
+    shelf_metrics,
+    shelf_people,
+)
 from klaviyo_sandbox.read import Read
 from klaviyo_sandbox.relations import Related
 from klaviyo_sandbox.store import Store, Table
@@ -29,4 +37,12 @@ class Shelf(Protocol):
     ) -> Mapping[str, Table]: ...
 
 
-SHELVES: tuple[Shelf, ...] = (shelf_metrics, shelf_catalog, shelf_coupons)
+SHELVES: tuple[Shelf, ...] = (
+    shelf_metrics,
+    shelf_catalog,
+    shelf_coupons,
+    shelf_content,
+    shelf_forms,
+    shelf_account,
+    shelf_people,
+)

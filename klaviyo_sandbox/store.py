@@ -152,7 +152,12 @@ class Table:
 
 
 def sort_key(row: Row, field: str) -> SortKey:
-    return max(map(str, values_at(row, field)), default=""), row["id"]
+    return max(map(_sortable, values_at(row, field)), default=""), row["id"]
+
+
+def _sortable(value: Any) -> str:
+    """As text that is in the value's own order; whole numbers (sizes, ratings) are not negative."""
+    return f"{value:018d}" if type(value) is int else str(value)
 
 
 class Store:

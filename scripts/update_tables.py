@@ -22,10 +22,10 @@ README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))
 
 from klaviyo_client.operations import Operation, operation  # noqa: E402 - the checkout's own packages
-from tap_klaviyo import schemas  # noqa: E402
+from tap_klaviyo import schemas, selection  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
 from tap_klaviyo.paths import sources  # noqa: E402
-from tap_klaviyo.roots import ACCOUNT, INTEGRATION, led_to  # noqa: E402
+from tap_klaviyo.roots import ACCOUNT, INTEGRATION, led_to, requirements  # noqa: E402
 from tap_klaviyo.tables import COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
@@ -38,7 +38,7 @@ what the dearest costs, and what no selected column needs is not requested. Time
 
 **Bookmark**: the column that an incremental run goes on from; a table without one is read whole in every run. The
 collections {reread} are read whole, too, unless the setting
-`reread` says otherwise: they are small, and a tag added or an action edited need not move the bookmark. **Gone**: what
+`reread` says otherwise: a tag added, an action edited or a review published need not move the bookmark. **Gone**: what
 becomes of a row whose source is no longer in Klaviyo; the tap only adds and updates.
 
 Tables named `esp_` are those of the V1 specification, made of today's API. They are left out unless they are selected,
@@ -57,6 +57,13 @@ def calls(table: Table) -> str:
     if len(collection.passes) > 1:
         text += f", in {len(collection.passes)} passes"
     return text
+
+
+def rates(table: Table, schema: dict[str, Any]) -> tuple[int, int]:
+    """Requests a second and a minute that Klaviyo takes when every column is selected."""
+    op = operation(table.collection.operation)
+    needs = requirements(table, sources(schema, schema["properties"]).values())
+    return op.rates(selection.query(op, table.collection.resource, needs, needs))
 
 
 def _plural(op: Operation) -> str:
@@ -103,7 +110,8 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
     yield f"- Bookmark: {f'`{table.bookmark}`' if table.bookmark else 'none, read whole'}\n"
     for part in tables:
         op = operation(part.collection.operation)
-        yield f"- Endpoint: `GET {op.path}` ({op.burst} a second, {op.steady} a minute), scope "
+        burst, steady = rates(part, schema)
+        yield f"- Endpoint: `GET {op.path}` ({burst} a second, {steady} a minute), scope "
         yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
         yield f"- Calls: {calls(part)}\n"
     yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))

@@ -17,7 +17,7 @@ class Collection:
     """One API resource collection that is read in one pass, whatever the number of tables made from it.
 
     Attributes:
-        name: the last part of its path, unless it hangs on a parent.
+        name: the last part of its path, unless it hangs on a parent, or another pass over the same path has that name.
         operation: Klaviyo's operation id; limits, filters and page size follow from it.
         resource: the JSON:API type of its rows.
         bookmark: the field that it is filtered and sorted by, None when Klaviyo cannot filter it by time.

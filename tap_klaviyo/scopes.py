@@ -53,7 +53,7 @@ def queries(selected: Selection, collections: Collections, now: datetime) -> Que
     """What a read would ask of each selected collection first, by operation."""
     found: dict[str, dict[str, str]] = {}
     for collection in collections.values():
-        if collection.name == THE_ACCOUNT or not selected.of(collection):
+        if not selected.of(collection):
             continue
         first = plan(collection, since=None, now=now, parents=({"id": NOBODY},))[0]
         held = conditions(first, collection, operation(collection.operation))

@@ -49,7 +49,7 @@ class Selection:
     def looked_up(self) -> set[str]:
         """The collections whose resources others ask for."""
         found = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
-        return found | ({metrics.COLLECTION} if self.by_metric else set())
+        return found | {THE_ACCOUNT} | ({metrics.COLLECTION} if self.by_metric else set())
 
     @property
     def account_roots(self) -> tuple[str, ...]:

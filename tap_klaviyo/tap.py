@@ -24,7 +24,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 
 from klaviyo_client import scopes, settings
 from klaviyo_client.command import Incomplete
-from klaviyo_client.errors import NotAllowed, SettingsError
+from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
@@ -185,7 +185,8 @@ class TapKlaviyo(Tap):
         selected = account.selection
         ask = scopes.harmless(account.client, queries(selected, COLLECTIONS, account.now))
         findings = scopes.found(scopes.of_key(account.client, ask), uses(selected, COLLECTIONS))
-        scopes.report(findings, self.logger, relied_on=[finding.use.name for finding in findings])
+        relied_on = [finding.use.name for finding in findings if finding.enabled or finding.scopes]
+        scopes.report(findings, self.logger, relied_on=relied_on)
 
     @cached_property
     def account(self) -> Account:
@@ -252,9 +253,15 @@ class TapKlaviyo(Tap):
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables or columns out, go on with the others, and say so at the end.
 
+        What the account's plan does not have is nothing that is missing: it is one warning.
+
         Raises:
             NotAllowed: the user wants to stop here, or only tests the connection.
         """
+        if isinstance(error, NotEnabled):
+            self.logger.warning("%s: skipped, %s", ", ".join(tables), error)
+            self.progress.skipped(tables, error)
+            return
         if self.config.get("strict") or self._is_test:
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)

@@ -7,6 +7,7 @@ from tap_klaviyo.tables import (
     account,
     campaigns,
     catalog,
+    content,
     coupons,
     esp,
     esp_events,
@@ -14,6 +15,7 @@ from tap_klaviyo.tables import (
     flows,
     groups,
     metrics,
+    people,
     profile_jobs,
     profiles,
     tags,
@@ -30,6 +32,9 @@ FAMILIES: dict[str, tuple[Table, ...]] = {
     "Catalog": catalog.TABLES,
     "Coupons": coupons.TABLES,
     "Bulk jobs on profiles": profile_jobs.TABLES,
+    "Content": content.TABLES,
+    "Account": account.TABLES,
+    "More about people": people.TABLES,
     "V1": (*esp.TABLES, *esp_events.TABLES),
 }
 # Parents before children.
@@ -39,6 +44,4 @@ STREAMS: dict[str, tuple[Table, ...]] = {
     name: tuple(table for table in TABLES if table.name == name)
     for name in dict.fromkeys(table.name for table in TABLES)
 }
-COLLECTIONS: dict[str, Collection] = {
-    collection.name: collection for collection in (account.ACCOUNTS, *(table.collection for table in TABLES))
-}
+COLLECTIONS: dict[str, Collection] = {table.collection.name: table.collection for table in TABLES}

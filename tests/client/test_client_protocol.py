@@ -210,6 +210,21 @@ def test_a_missing_scope_is_named() -> None:
     assert "lists:read and profiles:read" in str(error)
 
 
+def test_a_plan_without_the_feature_is_no_missing_scope() -> None:
+    """Klaviyo's words are recorded ones; a 403 that speaks of anything else stays one that a scope may mend."""
+    words = {
+        "You must have Advanced KDP enabled to use this endpoint.": errors.NotEnabled,
+        "Your API key is missing required scopes for this request: webhooks:read": errors.NotAllowed,
+        "You do not have permission to perform this action.": errors.NotAllowed,
+    }
+    for detail, kind in words.items():
+        body = json.dumps({"errors": [{"code": "permission_denied", "title": "", "detail": detail}]}).encode()
+        error = protocol.refusal(403, body, operation("get_webhooks"))
+        assert type(error) is kind
+        assert detail in str(error)
+        assert ("webhooks:read" in str(error).replace(detail, "")) == (kind is errors.NotAllowed)
+
+
 def test_a_path_is_filled_in_and_escaped() -> None:
     """An id cannot lead to another path."""
     assert protocol.path_of(operation("get_list"), {"id": "../x?y"}) == "/api/lists/..%2Fx%3Fy"

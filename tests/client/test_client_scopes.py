@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed, Refused
+from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed, NotEnabled, Refused
 from klaviyo_client.operations import operation
 from klaviyo_client.scopes import Known, Use, found, harmless, report
 from klaviyo_client.transport import Request, Response
@@ -101,6 +101,20 @@ def test_a_refusal_for_another_reason_is_told_in_klaviyos_words() -> None:
     assert str(webhooks) == "webhooks: not usable, You must have Advanced KDP enabled to use this endpoint."
     assert webhooks.scopes == set()
     assert topics.is_whole
+
+
+def test_what_the_plan_is_without_needs_no_other_answer() -> None:
+    """Klaviyo's words for it are known; what has it as a part only is no less enabled."""
+
+    def ask(name: str) -> None:
+        if name.startswith("get_webhook"):
+            raise NotEnabled("no plan", status=403, operation=name)
+
+    alone, part = found(
+        Known(ask), [Use("webhooks", ["get_webhooks"]), Use("lists", ["get_lists"], {"column": ["get_webhook_topics"]})]
+    )
+    assert (alone.enabled, alone.scopes, alone.refused) == (False, frozenset(), "no plan")
+    assert (part.enabled, part.scopes, part.without) == (True, frozenset(), {"column": "no plan"})
 
 
 class Proxy:

@@ -76,6 +76,13 @@ def test_a_timestamp_must_be_a_point_in_time(value):
         parse(f"greater-than(timestamp,{value})", EVENTS, NOW)
 
 
+@pytest.mark.parametrize("value", ["four", "4.5", "9" * 400, '"4"'])
+def test_a_rating_must_be_a_whole_number(value):
+    """What is none is refused, also one of four hundred digits, which Python would not read."""
+    with pytest.raises(Refusal):
+        parse(f"equals(rating,{value})", load().operations["get_reviews"].filters, NOW)
+
+
 def test_a_refusal_says_what_is_allowed():
     """The detail lists the operators that the field takes."""
     with pytest.raises(Refusal, match="greater-than, less-than"):
@@ -89,11 +96,18 @@ def test_every_operator_of_every_operation(read, reading):
         "segments": next(iter(reading.store.segments.rows)),
         "flows": next(iter(reading.store.flows.rows)),
         "flow-actions": next(iter(reading.store.flow_actions.rows)),
+        "forms": next(iter(reading.store.resources["form"].rows)),
         "catalog-items": next(iter(reading.store.resources["catalog-item"].rows)),
         "catalog-categories": next(iter(reading.store.resources["catalog-category"].rows)),
         "coupons": "10OFF",
     }
-    values = {"string": '"x"', "boolean": "true", "number": "1700000000", "date-time": "2025-01-01T00:00:00Z"}
+    values = {
+        "string": '"x"',
+        "boolean": "true",
+        "date-time": "2025-01-01T00:00:00Z",
+        "number": "1700000000",
+        "integer": "4",
+    }
     asked = 0
     for operation in load().operations.values():
         if operation.method != "GET" or "{job_id}" in operation.path:
@@ -151,6 +165,41 @@ def test_members_by_address_and_time(read, reading):
     known = next(row for row in members.rows if reading.store.profiles.rows[row]["email"])
     address = reading.store.profiles.rows[known]["email"]
     assert ids(read, f"lists/{list_id}/profiles", f'any(email,["{address}","other@example.com"])') == {known}
+
+
+def test_sizes_are_compared_as_numbers(read, reading):
+    """A picture of 900 bytes is smaller than one of 12,000, in a filter and in the order, and both at once."""
+    shown = [row for row in reading.store.resources["image"].rows.values() if not row["hidden"]]
+    sizes = sorted(row["size"] for row in shown)
+    bound = sizes[len(sizes) // 2]
+    window = f"greater-or-equal(size,{bound}),less-than(size,{sizes[-1]})"
+    found = read.rows("images", filter=window, sort="size", page__size=7)
+    assert [row["attributes"]["size"] for row in found] == [size for size in sizes if bound <= size < sizes[-1]]
+    assert [row["attributes"]["size"] for row in read.rows("images", sort="-size")] == sizes[::-1]
+
+
+def test_hidden_images_are_shown_when_asked_for(read, reading):
+    """Without the filter they are left out."""
+    images = reading.store.resources["image"].rows.values()
+    by_hidden = {flag: {row["id"] for row in images if row["hidden"] is flag} for flag in (True, False)}
+    assert all(by_hidden.values())
+    assert {row["id"] for row in read.rows("images")} == by_hidden[False]
+    assert ids(read, "images", "equals(hidden,true)") == by_hidden[True]
+    assert ids(read, "images", "any(hidden,[true,false])") == by_hidden[True] | by_hidden[False]
+
+
+def test_reviews_by_status_and_item(read, reading):
+    """The status is a member of an object, ``all`` leaves none out, and the item is a relationship."""
+    reviews = reading.store.resources["review"].rows
+    rejected = {row["id"] for row in reviews.values() if row["status"]["value"] == "rejected"}
+    assert 0 < len(rejected) < len(reviews)
+    assert ids(read, "reviews", 'equals(status,"rejected")') == rejected
+    assert ids(read, "reviews", 'equals(status,"all"),less-or-equal(rating,5)') == {
+        row["id"] for row in reviews.values() if row["rating"] is not None
+    }
+    item = next(iter(reviews.values()))["item_id"]
+    same = {row["id"] for row in reviews.values() if row["item_id"] == item}
+    assert ids(read, "reviews", f'any(item.id,["{item}"])') == same
 
 
 def test_the_near_past_cannot_be_the_end_of_a_window(read):

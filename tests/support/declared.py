@@ -23,8 +23,14 @@ _DEMANDED = {
     "get_campaigns": 'equals(messages.channel,"email")',
     "get_coupon_codes": 'any(coupon.id,["10OFF"])',
 }
-_VALUES = {"date-time": "2026-01-01T00:00:00Z", "number": "1767225600", "boolean": "true", "string": '"one"'}
-_MISQUOTED = {"date-time": '"2026-01-01T00:00:00Z"', "number": '"1767225600"', "boolean": '"true"', "string": "one"}
+_VALUES = {
+    "date-time": "2026-01-01T00:00:00Z",
+    "number": "1767225600",
+    "integer": "4",
+    "boolean": "true",
+    "string": '"one"',
+}
+_MISQUOTED = {kind: "one" if kind == "string" else f'"{value}"' for kind, value in _VALUES.items()}
 # A page's parameters are named without their brackets in ``source.parameter``, as recorded answers have it.
 _BLAMED = {"page[size]": "page_size", "page[cursor]": "page_cursor"}
 _LISTED = ("include", "fields[", "additional-fields[")

@@ -15,7 +15,7 @@ from support.calls import KEY, cursor_of
 
 # Group of the SDK -> the operations in it that the sandbox serves.
 _GROUPS = {
-    "Accounts": "get_accounts",
+    "Accounts": "get_accounts get_account",
     "Campaigns": (
         "get_campaigns get_campaign get_tags_for_campaign get_tag_ids_for_campaign "
         "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
@@ -47,6 +47,10 @@ _GROUPS = {
         "get_action_ids_for_flow get_flow_action get_flow_action_messages get_message_ids_for_flow_action "
         "get_flow_message get_template_for_flow_message"
     ),
+    "Forms": (
+        "get_forms get_form get_versions_for_form get_version_ids_for_form get_form_version get_form_for_form_version"
+    ),
+    "Images": "get_images get_image",
     "Lists": (
         "get_lists get_list create_list get_profiles_for_list get_profile_ids_for_list "
         "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list "
@@ -63,17 +67,24 @@ _GROUPS = {
         "bulk_suppress_profiles get_bulk_suppress_profiles_jobs get_bulk_suppress_profiles_job "
         "bulk_unsuppress_profiles get_bulk_unsuppress_profiles_jobs get_bulk_unsuppress_profiles_job "
         "get_list_for_bulk_import_profiles_job get_list_ids_for_bulk_import_profiles_job "
-        "get_profiles_for_bulk_import_profiles_job get_profile_ids_for_bulk_import_profiles_job"
+        "get_profiles_for_bulk_import_profiles_job get_profile_ids_for_bulk_import_profiles_job "
+        "get_push_tokens get_push_token get_profile_for_push_token get_push_tokens_for_profile "
+        "get_push_token_ids_for_profile get_conversations_for_profile get_conversation_ids_for_profile"
     ),
+    "Reviews": "get_reviews get_review",
     "Segments": (
         "get_segments get_segment get_profiles_for_segment get_profile_ids_for_segment "
         "get_tags_for_segment get_tag_ids_for_segment get_flows_triggered_by_segment"
     ),
     "Tags": (
         "get_tags get_tag get_tag_groups get_tag_group get_tags_for_tag_group get_list_ids_for_tag "
-        "get_segment_ids_for_tag get_campaign_ids_for_tag get_flow_ids_for_tag"
+        "get_segment_ids_for_tag get_campaign_ids_for_tag get_flow_ids_for_tag get_tag_group_for_tag "
+        "get_tag_ids_for_tag_group"
     ),
-    "Templates": "get_templates get_template",
+    "Templates": "get_templates get_template get_all_universal_content get_universal_content",
+    "Tracking_Settings": "get_tracking_settings get_tracking_setting",
+    "Web_Feeds": "get_web_feeds get_web_feed",
+    "Webhooks": "get_webhooks get_webhook get_webhook_topics get_webhook_topic",
 }
 # Operation -> the group of the SDK that has it.
 CALLS: Mapping[str, str] = {name: group for group, names in _GROUPS.items() for name in names.split()}

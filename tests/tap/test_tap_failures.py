@@ -139,6 +139,42 @@ def test_a_missing_scope_fails_the_test_of_the_connection(
     assert_fails(run_tap(tmp_path, config(sandbox), "--test"), 2, "lists:read")
 
 
+WEBHOOKS = ("webhooks", "webhook_subscriptions", "webhook_topics")
+
+
+@pytest.mark.parametrize("options", [(), ("--test",)])
+def test_what_the_plan_does_not_have_is_a_warning(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    """No scope mends it, so it fails neither a run nor the test of the connection, whatever `strict` says."""
+    sandbox = make_sandbox(profiles=2, events=0, limits=False, advanced_kdp=False)
+    catalog = select(discovered(), dict.fromkeys((*WEBHOOKS, "tag_groups")))
+    run = run_tap(tmp_path, config(sandbox, strict=True), *options, catalog=catalog)
+    assert run.code == 0, run.errors
+    lines = [line for line in run.said("WARNING", "ERROR", "CRITICAL") if "skipped, " in line]
+    assert [line.partition("skipped, ")[2] for line in lines] == [
+        f"the account's plan does not have what {operation} needs (You must have Advanced KDP enabled to use this "
+        "endpoint. [/data/])"
+        for operation in ("get_webhooks", "get_webhook_topics")
+    ]
+    assert [name in line for name, line in zip(WEBHOOKS, (lines[0], lines[0], lines[1]), strict=True)] == [True] * 3
+    if not options:
+        assert run.rows("tag_groups")
+        assert [run.rows(name) for name in WEBHOOKS] == [[], [], []]
+
+
+def test_a_scope_for_what_the_plan_may_have_is_still_missing(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """The other tables are read; the line names the tables and the scope, and the run is not green."""
+    sandbox = make_sandbox(profiles=2, events=0, limits=False, advanced_kdp=False, scopes="tags:read")
+    run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys((*WEBHOOKS, "tag_groups"))))
+    assert run.code == 1
+    assert run.rows("tag_groups")
+    assert "webhooks, webhook_subscriptions, webhook_topics skipped" in run.errors.splitlines()[-1]
+    assert "these are needed: webhooks:read" in run.errors.splitlines()[-1]
+
+
 def test_an_unreachable_host_is_exit_1(tmp_path: Path) -> None:
     """After several attempts, in one line that names the address."""
     with socket.socket() as unused:

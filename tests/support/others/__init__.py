@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from support.others import catalog, coupons, metrics, profile_jobs
+from support.others import account, catalog, content, coupons, metrics, people, profile_jobs
 from support.second_path import Key, Witness
 
 Truth = tuple[tuple[str, ...], Callable[[Witness], Iterable[Key]]]
 
 OTHERS: dict[str, Truth] = {
-    name: truth for family in (metrics, catalog, coupons, profile_jobs) for name, truth in family.TRUTHS.items()
+    name: truth
+    for family in (metrics, catalog, coupons, profile_jobs, content, account, people)
+    for name, truth in family.TRUTHS.items()
 }

@@ -1,0 +1,90 @@
+"""What messages are made of, the forms that people sign up by, and what they say of products."""
+
+from __future__ import annotations
+
+from tap_klaviyo.model import Collection, Table, each
+
+TEMPLATES = Collection("templates", "get_templates", "template", bookmark="updated")
+UNIVERSAL_CONTENT = Collection(
+    "template_universal_content", "get_all_universal_content", "template-universal-content", bookmark="updated"
+)
+# Hidden images are left out unless they are asked for.
+IMAGES = Collection(
+    "images", "get_images", "image", bookmark="updated_at", passes=({"hidden": False}, {"hidden": True})
+)
+# How the copy of a feed is changes every night, and moves no bookmark.
+WEB_FEEDS = Collection("web_feeds", "get_web_feeds", "web-feed", bookmark="updated", reread=True)
+FORMS = Collection("forms", "get_forms", "form", bookmark="updated_at")
+FORM_VERSIONS = Collection(
+    "form_versions", "get_versions_for_form", "form-version", bookmark="updated_at", parent="forms"
+)
+# A review is published, replied to or rejected after it was written, and Klaviyo only finds it by when it was written.
+REVIEWS = Collection("reviews", "get_reviews", "review", bookmark="created", passes=({"status": "all"},), reread=True)
+
+TABLES = (
+    Table(
+        "templates",
+        TEMPLATES,
+        key=("template_id",),
+        bookmark="updated",
+        gone="A deleted template stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "template_universal_content",
+        UNIVERSAL_CONTENT,
+        key=("template_universal_content_id",),
+        bookmark="updated",
+        gone="Deleted universal content stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "images",
+        IMAGES,
+        key=("image_id",),
+        bookmark="updated_at",
+        gone="The API only hides images: `hidden` says so.",
+        by_default=False,
+    ),
+    Table(
+        "web_feeds",
+        WEB_FEEDS,
+        key=("web_feed_id",),
+        bookmark="updated",
+        gone="A deleted web feed stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "forms",
+        FORMS,
+        key=("form_id",),
+        bookmark="updated_at",
+        gone="A deleted form stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "form_versions",
+        FORM_VERSIONS,
+        key=("form_version_id",),
+        bookmark="updated_at",
+        gone="A version of a deleted form stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "reviews",
+        REVIEWS,
+        key=("review_id",),
+        bookmark="created",
+        gone="A deleted review stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "review_events",
+        REVIEWS,
+        key=("review_id", "event_id"),
+        bookmark="review_created",
+        roots=(each("event", "/relationships/events/data"),),
+        gone="An event that is no longer part of a review stays.",
+        by_default=False,
+    ),
+)

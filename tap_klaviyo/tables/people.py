@@ -1,0 +1,45 @@
+"""What there is to know of people that costs more than their profiles, each from a pass of its own.
+
+The passes over the profiles are apart from that of ``profiles``, as what they ask for is limited more strictly.
+"""
+
+from __future__ import annotations
+
+from tap_klaviyo.model import Collection, Table, each
+
+PUSH_TOKENS = Collection("push_tokens", "get_push_tokens", "push-token")
+CONVERSATIONS = Collection("conversations", "get_profiles", "profile", bookmark="updated")
+PREDICTIVE_ANALYTICS = Collection("profile_predictive_analytics", "get_profiles", "profile", bookmark="updated")
+
+TABLES = (
+    Table(
+        "push_tokens",
+        PUSH_TOKENS,
+        key=("push_token_id",),
+        gone="A token that is no longer valid stays as it was last read.",
+        by_default=False,
+    ),
+    Table(
+        "conversations",
+        CONVERSATIONS,
+        key=("conversation_id",),
+        bookmark="profile_updated",
+        roots=(each("conversation", "included:conversations#"),),
+        gone=(
+            "Conversations of a deleted profile stay. One that begins without a change of its profile is seen when the "
+            "profile changes, or when `reread` names `conversations`."
+        ),
+        by_default=False,
+    ),
+    Table(
+        "profile_predictive_analytics",
+        PREDICTIVE_ANALYTICS,
+        key=("profile_id",),
+        bookmark="profile_updated",
+        gone=(
+            "Those of a deleted profile stay. What is predicted anew without a change of the profile is seen when the "
+            "profile changes, or when `reread` names `profile_predictive_analytics`."
+        ),
+        by_default=False,
+    ),
+)
