@@ -1,4 +1,4 @@
-"""Klaviyo's budgets: per operation, so many requests a second (burst), a minute (steady), and of some a day. Thread-safe.
+"""Klaviyo's budgets: per operation, so many requests a second (burst), a minute (steady), of some a day. Thread-safe.
 
 Klaviyo counts in fixed windows whose edges we cannot see, so a budget is kept over *every* window of that length: then
 it holds whatever the edges are. Spending is by reservation: a thread takes the next free moment and sleeps until then.

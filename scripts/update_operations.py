@@ -46,12 +46,18 @@ MAX_BYTES = r"maximum allowed payload size is (\d+)(KB|MB)"
 # The body's own prose says it where the operation's does not.
 MAX_EVENT_BYTES = r"size of the event payload must not exceed (\d+) (KB|MB)"
 MAX_ITEM_BYTES = r"maximum allowed payload size per-\w+ is (\d+)(KB|MB)"
-# Of attributes of a query. "monthly ... cannot be longer than 52 weeks" and its like are told in days.
+# Operations that read by POST, and what their attributes' descriptions state; 52 weeks are told in days.
+QUERY = "query_"
 MAX_YEARS = r"Max length: (\d+) year"
 MAX_SPAN = r"If (\w+) is used, the timeframe cannot be longer than (\d+) (days|weeks)"
 SPANS = {"days": 1, "weeks": 7}
 GROUPED_BY = r"the data will be grouped by ([\w, ]+)"
 ALWAYS_BY = r"following group by attributes are required: ([\w, ]+)"
+FILTERED_BY = (
+    r"\(([\w, ]+)\): Supported operators: ([\w, -]+)\."
+    r"|Allowed filters are ([\w, ]+)\.\nAllowed operators are ([\w, -]+)\."
+)
+FILTER_VALUES = r"When filtering on (\w+), allowed values are ([\w, -]+)\."
 NEEDED_BY = r"The prerequisites for (\w+) is (\w+)"
 REDUCED = r"Rate limits when using the `([^`=]+)=([^`]+)` parameter[^:]*:<br>Burst: `(\d+)/s`<br>Steady: `(\d+)/m`"
 
@@ -179,6 +185,21 @@ def body_shape_with_prose(spec: dict[str, Any], operation: dict[str, Any]) -> di
     return {"data": {name: resolved(member) for name, member in data["properties"].items()}}
 
 
+def query_filters(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """What a query's one filter may name, as ``x-klaviyo-filters`` tells it of other operations."""
+    attributes = body_shape_with_prose(spec, operation)["data"]["attributes"]
+    prose = attributes["properties"].get("filter", {}).get("description", "")
+    values = {name: found.split(", ") for name, found in re.findall(FILTER_VALUES, prose)}
+    rules: dict[str, Any] = {}
+    for scalars, operators, allowed, theirs in re.findall(FILTERED_BY, prose):
+        named = (operators or theirs).split(", ")
+        forms = {"single": [op for op in named if op == "equals"], "list": [op for op in named if op != "equals"]}
+        for name in (scalars or allowed).split(", "):
+            value = {"type": "string", **({"enum": values[name]} if name in values else {})}
+            rules[name] = {"operators": {form: ops for form, ops in forms.items() if ops}, "value": value}
+    return rules
+
+
 def client_facts(spec: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     """What the client needs to know of one operation."""
     parameters = parameters_of(operation)
@@ -206,7 +227,7 @@ def client_facts(spec: dict[str, Any], path: str, method: str, operation: dict[s
     facts.update(prose_limits(spec, operation))
     if method != "get" and is_read(method, operation):
         facts["reads"] = True
-        if operation["operationId"].startswith("query_"):
+        if operation["operationId"].startswith(QUERY):
             facts["query"] = query_facts(spec, operation)
     return facts
 
@@ -268,6 +289,8 @@ def sandbox_facts(spec: dict[str, Any], path: str, method: str, operation: dict[
     }
     if "requestBody" in operation:
         facts["body"] = body_shape(operation["requestBody"])
+    if operation["operationId"].startswith(QUERY):
+        facts["query"] = {**query_facts(spec, operation), "filters": query_filters(spec, operation)}
     facts.update(prose_limits(spec, operation))
     return facts
 

@@ -217,7 +217,7 @@ def test_what_was_spent_is_told_by_operation() -> None:
 
 
 def test_nobody_waits_for_a_day() -> None:
-    """Who asks for more than the day has is told when there is room, and takes nothing; a share is a share of it, too."""
+    """Who asks for more than the day has is told when there is room, and takes nothing; shares hold, too."""
     time = FakeTime()
     budget = Budget(10, 100, 8, share=0.5, clock=time.clock)
     assert [budget.acquire() for _ in range(4)] == [0] * 4

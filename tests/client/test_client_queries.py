@@ -62,9 +62,9 @@ def test_a_page_that_leads_to_itself_is_an_error() -> None:
 
 def test_a_link_to_elsewhere_is_not_followed() -> None:
     """The key stays at its origin."""
-    with scripted(page([1], "https://example.org/?page_cursor=abc")) as (client, _, _):
-        with pytest.raises(errors.UntrustedOrigin):
-            list(answers(client, REPORT, ASKED))
+    script = page([1], "https://example.org/?page_cursor=abc")
+    with scripted(script) as (client, _, _), pytest.raises(errors.UntrustedOrigin):
+        list(answers(client, REPORT, ASKED))
 
 
 def test_a_day_that_others_have_spent_is_not_waited_for() -> None:

@@ -30,11 +30,13 @@ _GROUPS = {
     ),
     "Lists": (
         "get_lists get_list create_list get_profiles_for_list get_profile_ids_for_list "
-        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list get_flows_triggered_by_list"
+        "add_profiles_to_list remove_profiles_from_list get_tags_for_list get_tag_ids_for_list "
+        "get_flows_triggered_by_list"
     ),
     "Metrics": (
         "get_metrics get_metric get_custom_metrics get_custom_metric get_metrics_for_custom_metric "
-        "get_mapped_metrics get_mapped_metric get_properties_for_metric get_flows_triggered_by_metric"
+        "get_mapped_metrics get_mapped_metric get_properties_for_metric get_flows_triggered_by_metric "
+        "query_metric_aggregates"
     ),
     "Profiles": (
         "get_profiles get_profile create_or_update_profile create_profile update_profile "
@@ -42,6 +44,10 @@ _GROUPS = {
         "get_errors_for_bulk_import_profiles_job bulk_subscribe_profiles bulk_unsubscribe_profiles "
         "bulk_suppress_profiles get_bulk_suppress_profiles_jobs get_bulk_suppress_profiles_job "
         "bulk_unsuppress_profiles get_bulk_unsuppress_profiles_jobs get_bulk_unsuppress_profiles_job"
+    ),
+    "Reporting": (
+        "query_campaign_values query_flow_values query_flow_series query_form_values query_form_series "
+        "query_segment_values query_segment_series"
     ),
     "Segments": (
         "get_segments get_segment get_profiles_for_segment get_profile_ids_for_segment "
