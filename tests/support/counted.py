@@ -1,0 +1,85 @@
+"""Numbers of reports, counted a second way: plain events and members of the account, one by one."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from klaviyo_sandbox import RunningSandbox
+from support.calls import Caller
+
+ZONE = ZoneInfo("America/New_York")
+Key = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Event:
+    """One event, as its own request tells of it."""
+
+    metric: str
+    who: str
+    when: datetime
+    said: Mapping[str, Any]
+
+    @property
+    def day(self) -> date:
+        """The day on the account's wall."""
+        return self.when.astimezone(ZONE).date()
+
+
+def events(sandbox: RunningSandbox) -> list[Event]:
+    """Every event of the account."""
+    caller = Caller(sandbox.url)
+    try:
+        names = {row["id"]: row["attributes"]["name"] for row in caller.rows("metrics")}
+        return [
+            Event(
+                names[row["relationships"]["metric"]["data"]["id"]],
+                row["relationships"]["profile"]["data"]["id"],
+                datetime.fromisoformat(row["attributes"]["datetime"]),
+                row["attributes"]["event_properties"] or {},
+            )
+            for row in caller.rows("events", include="metric,profile", page__size=1000)
+        ]
+    finally:
+        caller.close()
+
+
+def of_campaigns(found: Event) -> Iterator[Key]:
+    """The campaign that an event is about, if it is about one."""
+    if "Campaign Name" in found.said and "$flow" not in found.said:
+        yield (found.said["$message"],)
+
+
+def of_flows(found: Event) -> Iterator[Key]:
+    """The flow and the message that an event is about, if it is about one."""
+    if "$flow" in found.said:
+        yield (found.said["$flow"], found.said["$message"])
+
+
+def counted(
+    found: list[Event],
+    metrics: tuple[str, ...],
+    keys: Callable[[Event], Iterator[Key]],
+    days: Callable[[date], Any] = lambda _: None,
+) -> tuple[Counter[Any], Counter[Any]]:
+    """(how often, by how many people) by (key, what ``days`` makes of the day; None leaves it out)."""
+    often: Counter[Any] = Counter()
+    people: dict[Any, set[str]] = defaultdict(set)
+    for event in found:
+        if event.metric in metrics:
+            for key in keys(event):
+                place = (key, days(event.day))
+                often[place] += 1
+                people[place].add(event.who)
+    return often, Counter({place: len(who) for place, who in people.items()})
+
+
+def metric_id(sandbox: RunningSandbox, name: str) -> str:
+    """The id of a metric."""
+    rows = sandbox.store.metrics.rows.values()
+    return next(str(row["id"]) for row in rows if row["name"] == name)
