@@ -23,6 +23,7 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib import Message
 
 from klaviyo_client import settings
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.operations import operation
@@ -30,6 +31,10 @@ from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
+from tap_klaviyo.reports import calls
+from tap_klaviyo.reports.declare import Report, declared
+from tap_klaviyo.reports.session import Session
+from tap_klaviyo.reports.stream import ReportStream
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
@@ -104,6 +109,7 @@ class TapKlaviyo(Tap):
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):
                 moment("start_date", start)
+            self._reports()
         return []
 
     @classmethod
@@ -123,13 +129,18 @@ class TapKlaviyo(Tap):
         return command
 
     def discover_streams(self) -> Sequence[Stream]:
-        return [TableStream(self, list(tables)) for tables in STREAMS.values()]
+        tables = [TableStream(self, list(tables)) for tables in STREAMS.values()]
+        return [*tables, *(ReportStream(self, report) for report in self._reports())]
+
+    def _reports(self) -> list[Report]:
+        return declared(self.config.get("reports") or (), STREAMS)
 
     @property
     def streams(self) -> dict[str, Stream]:
         """Streams in the catalogue's order, not the alphabet's: parents are read before their children."""
         found = super().streams
-        return {name: found[name] for name in STREAMS if name in found}
+        names = (*STREAMS, *(report.name for report in self._reports()))
+        return {name: found[name] for name in names if name in found}
 
     def write_lines(self, lines: bytes | memoryview) -> None:
         """Write whole lines of messages, as the message writer writes its own."""
@@ -145,10 +156,15 @@ class TapKlaviyo(Tap):
     # One run ----------------------------------------------------------------------------------------------------------
 
     @cached_property
+    def client(self) -> KlaviyoClient:
+        """The one client of this run: its budgets and its access token are all of it."""
+        return settings.connect(self.config, self.name)
+
+    @cached_property
     def account(self) -> Account:
         """The account that this run reads, with what is selected of it."""
         return Account(
-            client=settings.connect(self.config, self.name),
+            client=self.client,
             now=datetime.now(UTC),
             selected=[
                 Selected(table, schemas.load(stream.name), stream.columns)
@@ -165,6 +181,15 @@ class TapKlaviyo(Tap):
             glance=self._is_test,
             denied=self.skip,
         )
+
+    @cached_property
+    def session(self) -> Session:
+        """What the reports of this run share. Calls of earlier runs are in this day's budget, whoever made them."""
+        found = Session(self.client, datetime.now(UTC))
+        for stream in self.streams.values():
+            if isinstance(stream, ReportStream):
+                found.client.remember(stream.report.operation.id, calls.ages([stream.calls], found.now))
+        return found
 
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""
