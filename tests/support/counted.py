@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from klaviyo_sandbox import RunningSandbox
+from klaviyo_sandbox.filters import moment
 from support.calls import Caller
 
 ZONE = ZoneInfo("America/New_York")
@@ -83,3 +84,35 @@ def metric_id(sandbox: RunningSandbox, name: str) -> str:
     """The id of a metric."""
     rows = sandbox.store.metrics.rows.values()
     return next(str(row["id"]) for row in rows if row["name"] == name)
+
+
+def brought_up_to_date(sandbox: RunningSandbox) -> None:
+    """Move what happened so many days that the latest of it was yesterday: reports are read from today backwards."""
+    store = sandbox.store
+    with store.lock:
+        latest = max(datetime.fromisoformat(row["datetime"]) for row in store.events.rows.values())
+        shift = (datetime.now(ZONE).date() - latest.astimezone(ZONE).date() - timedelta(days=1)).days * timedelta(
+            days=1
+        )
+        for row in list(store.events.rows.values()):
+            when = datetime.fromisoformat(row["datetime"]) + shift
+            store.put_event({**row, "datetime": moment(when), "timestamp": int(when.timestamp())})
+        for members in store.segment_members.values():
+            for row in list(members.rows.values()):
+                joined = datetime.fromisoformat(row["joined_group_at"]) + shift
+                members.put({**row, "joined_group_at": moment(joined)})
+
+
+def write_event(sandbox: RunningSandbox, metric: str, when: datetime, **said: Any) -> None:
+    """Add an event of a metric that the account has or is to have, of one and the same person."""
+    caller = Caller(sandbox.url)
+    attributes = {
+        "properties": said,
+        "time": when.isoformat(),
+        "unique_id": f"{metric} {when.isoformat()} {len(sandbox.requests)}",
+        "metric": {"data": {"type": "metric", "attributes": {"name": metric}}},
+        "profile": {"data": {"type": "profile", "attributes": {"email": "late@example.com"}}},
+    }
+    answer = caller.post("events", {"data": {"type": "event", "attributes": attributes}})
+    caller.close()
+    assert answer.status_code == 202, answer.text
