@@ -53,10 +53,10 @@ def planned(
         settled = bookmark - report.reread_days * _DAY
     # What was settled for a shorter time of rereading is not for a longer one.
     going_on = None if settled is None else min(settled, last - report.reread_days * _DAY) + _DAY
-    oldest = _oldest(report, last)
+    oldest = _first_of_the_year_to(last, report.unit)
     wanted = max(filter(None, (start, going_on)), default=None)
-    first = begin_of(wanted or oldest or _first_of_the_year_to(last), report.unit)
-    if oldest is None or first >= oldest:
+    first = begin_of(wanted, report.unit) if wanted else oldest
+    if first >= oldest or report.query.max_years is None:
         return Plan(tuple(_windows(report, first, last)))
     return Plan(tuple(_windows(report, oldest, last)), too_early=first)
 
@@ -105,17 +105,10 @@ def _longest(report: Report) -> Mapping[str, int]:
     return {"hour": 7, "day": 60}
 
 
-def _oldest(report: Report, last: date) -> date | None:
-    """The first day of the first unit that Klaviyo tells of; None where there is no bound."""
-    if report.query.max_years is None:
-        return None
-    day = _first_of_the_year_to(last)
-    begin = begin_of(day, report.unit)
-    return begin if begin == day else after(day, report.unit)
-
-
-def _first_of_the_year_to(last: date) -> date:
-    return _moved(last, -1) + _DAY
+def _first_of_the_year_to(last: date, unit: Unit) -> date:
+    """The first day of the first unit that is wholly in the year to a day."""
+    day = _moved(last, -1) + _DAY
+    return day if begin_of(day, unit) == day else after(day, unit)
 
 
 def _one_year_after(day: date) -> date:

@@ -155,3 +155,24 @@ def test_calls_are_counted_by_hours_of_a_day() -> None:
     kept = noted({"2026-03-18T09": 2, "2026-03-17T10": 3, "2026-03-17T07": 4, "soon": 5}, now)
     assert kept == {"2026-03-18T09": 3, "2026-03-17T10": 3}
     assert ages([kept, {"2026-03-18T08": 1}], now) == [0, 0, 0, *[22.5 * 3600] * 3, 1800]
+
+
+@pytest.mark.parametrize(
+    ("kind", "interval", "first", "nightly"),
+    [
+        ("flow_values", "daily", 365, 31),
+        ("flow_values", "weekly", 52, 5),
+        ("flow_values", "monthly", 12, 2),
+        ("flow_series", "hourly", 53, 5),
+        ("flow_series", "daily", 7, 1),
+        ("flow_series", "weekly", 1, 1),
+        ("flow_series", "monthly", 2, 1),
+    ],
+)
+def test_calls_are_as_many_as_the_page_says(kind: str, interval: str, first: int, nightly: int) -> None:
+    """docs/reports.md tells what a first run costs, and one of each night."""
+    one = report(kind, interval=interval)
+    assert len(planned(one, today=TODAY, start=None, settled=None).windows) == first
+    yesterday = TODAY - DAY
+    settled = settled_by(one, finished(yesterday, one.unit), yesterday)
+    assert len(planned(one, today=TODAY, start=None, settled=settled).windows) == nightly
