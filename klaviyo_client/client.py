@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -11,7 +11,7 @@ import msgspec
 
 from klaviyo_client import errors, protocol
 from klaviyo_client.credentials import Credentials, PrivateKey, SignedIn
-from klaviyo_client.limits import Budgets, Clock, Spent
+from klaviyo_client.limits import DAY_SECONDS, Budget, Budgets, Clock, DayIsFull, Spent
 from klaviyo_client.oauth import App
 from klaviyo_client.operations import Operation, operation, pinned_revision
 from klaviyo_client.pages import Page, RawPage, decode_page, outline
@@ -109,8 +109,8 @@ class KlaviyoClient:
             path: values for the path's parameters.
             query: the query string's parameters.
             body: a JSON document, or its bytes.
-            repeatable: whether doing it twice is the same as once. What is not (and is no GET) is sent again
-                only when it is certain that it was not done.
+            repeatable: whether doing it twice is the same as once. What is not (and does not only read) is sent
+                again only when it is certain that it was not done.
 
         Raises:
             Refused: Klaviyo answered 4xx.
@@ -125,7 +125,15 @@ class KlaviyoClient:
             response = self._attempt(op, url, query or {}, content)
             return Reply(response.status, response.headers, self._document(op, response))
 
-        return retrying(attempt, self.patience, self.clock, repeatable=repeatable or op.method == "GET")
+        return retrying(attempt, self.patience, self.clock, repeatable=repeatable or op.reads)
+
+    def left_today(self, name: str) -> int | None:
+        """How many requests of an operation this day has left, by our own count; None where nothing limits them."""
+        return self._budget(operation(name)).left
+
+    def remember(self, name: str, ages: Iterable[float]) -> None:
+        """Count requests that earlier runs have sent, so many seconds ago, as this day's."""
+        self._budget(operation(name)).remember(ages)
 
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
         """The first page of a collection."""
@@ -152,8 +160,7 @@ class KlaviyoClient:
 
     def turn(self, name: str, query: Mapping[str, str]) -> None:
         """Wait until the budget has room for such a request, and take it; the request is then ``paid``."""
-        op = operation(name)
-        self._budgets.of(op.id, op.rates(query)).acquire()
+        self._acquire(operation(name), query)
 
     def raw_page(
         self,
@@ -218,22 +225,35 @@ class KlaviyoClient:
 
         return retrying(attempt, self.patience, self.clock, repeatable=True)
 
+    def _budget(self, op: Operation, query: Mapping[str, str] | None = None) -> Budget:
+        return self._budgets.of(op.id, op.rates(query or {}), op.daily)
+
+    def _acquire(self, op: Operation, query: Mapping[str, str]) -> None:
+        try:
+            self._budget(op, query).acquire()
+        except DayIsFull as full:
+            raise errors.DaySpent.of(op.id, int(full.seconds)) from full
+
     def _attempt(
         self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, *, owed: bool = True
     ) -> Response:
         """One request within the budget; its answer, or the error that the status stands for."""
-        budget = self._budgets.of(op.id, op.rates(query))
+        budget = self._budget(op, query)
         if owed:
-            budget.acquire()
+            self._acquire(op, query)
         authorization = self.credentials.authorization()
         response = self._exchange(op, url, query, body, authorization)
         # Whatever it was, a 401 says that it was not done.
         if response.status == 401 and self.credentials.renewed(authorization):
-            budget.acquire()
+            self._acquire(op, query)
             response = self._exchange(op, url, query, body, self.credentials.authorization())
         if rates := protocol.announced_rates(response.headers):
             budget.announced(*rates)
         seconds = protocol.retry_after(response.headers, self.patience.longest_wait)
+        asked_for = protocol.retry_after(response.headers, int(DAY_SECONDS)) or 0
+        if response.status == 429 and op.daily and asked_for > self.patience.longest_wait:
+            # Only the day's window can last so long; others may have spent it.
+            raise errors.DaySpent.of(op.id, asked_for)
         if response.status == 429:
             budget.throttled(1 if seconds is None else seconds)
             raise errors.Throttled(f"{op.id}: Klaviyo asks to slow down (429)", operation=op.id, retry_after=seconds)

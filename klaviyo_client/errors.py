@@ -18,6 +18,7 @@
     │   └── BadRequest       400 and the others: the caller, ``errors`` says where
     └── Unavailable              nobody: retried already, try again later
         ├── Throttled        429 certainly not done
+        ├── DaySpent             certainly not done: this day's requests are spent, by us or, says a 429, by others
         ├── ServerFault      5xx perhaps done
         ├── ConnectionFault      perhaps done, see ``perhaps_done``
         ├── BadDocument          the answer is not what the specification promises
@@ -138,6 +139,18 @@ class Throttled(Unavailable):
     """429."""
 
     perhaps_done = False
+
+
+class DaySpent(Unavailable):
+    """An operation may be asked no more in this day. Trying again within minutes does not help."""
+
+    perhaps_done = False
+
+    @classmethod
+    def of(cls, operation: str, seconds: int) -> DaySpent:
+        """The error for an operation that may be asked again in so many seconds."""
+        message = f"{operation}: this day's requests are spent; there is room again in {seconds / 3600:.1f} hours"
+        return cls(message, operation=operation, retry_after=seconds)
 
 
 class ServerFault(Unavailable):

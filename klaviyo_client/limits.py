@@ -1,7 +1,8 @@
-"""Klaviyo's budgets: per operation, so many requests a second (burst) and a minute (steady). Thread-safe.
+"""Klaviyo's budgets: per operation, so many requests a second (burst), a minute (steady), of some a day. Thread-safe.
 
 Klaviyo counts in fixed windows whose edges we cannot see, so a budget is kept over *every* window of that length: then
 it holds whatever the edges are. Spending is by reservation: a thread takes the next free moment and sleeps until then.
+Nobody sleeps for a day: whoever asks for more than that is told so.
 """
 
 from __future__ import annotations
@@ -9,11 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 BURST_SECONDS = 1.0
 STEADY_SECONDS = 60.0
+DAY_SECONDS = 86_400.0
 # After a 429 that our own count did not foresee, others are spending too: give way, then come back.
 _EASE = 0.75
 
@@ -24,6 +26,18 @@ class Clock:
 
     monotonic: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
+
+
+class DayIsFull(Exception):
+    """The budget of a day has no room.
+
+    Attributes:
+        seconds: until there is some.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no room for {seconds:.0f} s")
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -57,10 +71,13 @@ class _Window:
 class Budget:
     """The budget of one operation, with one verb: ``acquire``."""
 
-    def __init__(self, burst: int, steady: int, *, share: float = 1.0, clock: Clock | None = None) -> None:
+    def __init__(
+        self, burst: int, steady: int, daily: int | None = None, *, share: float = 1.0, clock: Clock | None = None
+    ) -> None:
         self._clock = clock or Clock()
         self._share = share
         self._windows = (_Window(BURST_SECONDS, burst), _Window(STEADY_SECONDS, steady))
+        self._day = None if daily is None else _Window(DAY_SECONDS, daily)
         self._lock = threading.Lock()
         self._last = 0.0
         self._resume = 0.0
@@ -73,11 +90,33 @@ class Budget:
         with self._lock:
             return Spent(self._requests, self._windows[-1].limit)
 
+    @property
+    def left(self) -> int | None:
+        """How many requests may still be sent in this day, None where there is no such limit."""
+        if self._day is None:
+            return None
+        with self._lock:
+            now = self._clock.monotonic()
+            self._day.earliest(now, self._of_a_day)
+            return max(0, self._of_a_day - len(self._day.taken))
+
+    def remember(self, ages: Iterable[float]) -> None:
+        """Count requests of earlier runs, so many seconds ago, as requests of this day."""
+        if self._day is not None:
+            with self._lock:
+                now = self._clock.monotonic()
+                self._day.taken = deque(sorted([*self._day.taken, *(now - age for age in ages)]))
+
     def acquire(self) -> float:
-        """Wait until one more request may be sent; returns the seconds waited."""
+        """Wait until one more request may be sent; returns the seconds waited.
+
+        Raises:
+            DayIsFull: none may be sent in this day.
+        """
         with self._lock:
             now = self._clock.monotonic()
             self._recover(now)
+            self._take_of_the_day(now)
             moment = max(now, self._last, self._resume)
             for window in self._windows:
                 moment = window.earliest(moment, self._allowed(window.limit))
@@ -98,11 +137,26 @@ class Budget:
                 self._eased = now
             self._resume = max(self._resume, now + seconds)
 
-    def announced(self, burst: int, steady: int) -> None:
+    def announced(self, burst: int, steady: int, daily: int | None = None) -> None:
         """The server told its limits for this account; they win over the specification."""
         with self._lock:
             for window, limit in zip(self._windows, (burst, steady), strict=True):
                 window.limit = limit
+            if daily is not None:
+                self._day = self._day or _Window(DAY_SECONDS, daily)
+                self._day.limit = daily
+
+    @property
+    def _of_a_day(self) -> int:
+        return 0 if self._day is None else max(1, int(self._day.limit * self._share))
+
+    def _take_of_the_day(self, now: float) -> None:
+        if self._day is None:
+            return
+        wait = self._day.earliest(now, self._of_a_day) - now
+        if wait > 0:
+            raise DayIsFull(wait)
+        self._day.taken.append(now)
 
     def _allowed(self, limit: int) -> int:
         return max(1, int(limit * self._share * self._ease))
@@ -122,11 +176,11 @@ class Budgets:
         self._made: dict[tuple[str, int, int], Budget] = {}
         self._lock = threading.Lock()
 
-    def of(self, operation: str, rates: tuple[int, int]) -> Budget:
+    def of(self, operation: str, rates: tuple[int, int], daily: int | None = None) -> Budget:
         key = (operation, *rates)
         with self._lock:
             if key not in self._made:
-                self._made[key] = Budget(*rates, share=self._share, clock=self._clock)
+                self._made[key] = Budget(*rates, daily, share=self._share, clock=self._clock)
             return self._made[key]
 
     def spent(self) -> dict[str, Spent]:

@@ -21,6 +21,33 @@ class ReducedLimit:
 
 
 @dataclass(frozen=True)
+class Query:
+    """The body of an operation that reads by POST.
+
+    Attributes:
+        type: the JSON:API type of the body's resource, and of the answer's.
+        required: attributes that must be there.
+        values: attribute -> the values that it, or each of its items, may have.
+        paged_in_body: whether the cursor of the next page goes into the body.
+        max_years: how long a time frame may be, None where the specification names no bound.
+        max_days: interval -> how long a time frame may be that is told in it.
+        grouped_by: what is grouped by when nothing is said.
+        always_by: what must be among what is said.
+        needed_by: what is grouped by -> what must be there, too.
+    """
+
+    type: str
+    required: tuple[str, ...]
+    values: Mapping[str, tuple[str, ...]]
+    paged_in_body: bool
+    max_years: int | None = None
+    max_days: Mapping[str, int] = field(default_factory=dict)
+    grouped_by: tuple[str, ...] = ()
+    always_by: tuple[str, ...] = ()
+    needed_by: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operation of Klaviyo's API.
 
@@ -34,6 +61,8 @@ class Operation:
         filter_values: field -> the values that a filter may name, where the specification lists them.
         fields: resource type -> names that ``fields[type]`` takes.
         max_items, max_bytes, max_item_bytes: bounds of one request, in items and bytes.
+        reads: whether it changes nothing, so that it can be repeated at will.
+        query: what its body holds, where it reads by POST.
     """
 
     id: str
@@ -55,6 +84,8 @@ class Operation:
     max_bytes: int | None = None
     max_item_bytes: int | None = None
     reduced: tuple[ReducedLimit, ...] = ()
+    reads: bool = False
+    query: Query | None = None
 
     def operators(self, name: str) -> frozenset[str]:
         """Operators that the field can be filtered with; empty when it cannot."""
@@ -93,6 +124,22 @@ def _operation(name: str, facts: Mapping[str, Any]) -> Operation:
         max_bytes=facts.get("max_bytes"),
         max_item_bytes=facts.get("max_item_bytes"),
         reduced=tuple(ReducedLimit(**limit) for limit in facts.get("reduced", ())),
+        reads=facts["method"] == "GET" or facts.get("reads", False),
+        query=_query(facts["query"]) if "query" in facts else None,
+    )
+
+
+def _query(facts: Mapping[str, Any]) -> Query:
+    return Query(
+        type=facts["type"],
+        required=tuple(facts["required"]),
+        values={name: tuple(values) for name, values in facts["values"].items()},
+        paged_in_body=facts["paged_in_body"],
+        max_years=facts.get("max_years"),
+        max_days=facts.get("max_days", {}),
+        grouped_by=tuple(facts.get("grouped_by", ())),
+        always_by=tuple(facts.get("always_by", ())),
+        needed_by=facts.get("needed_by", {}),
     )
 
 

@@ -184,13 +184,25 @@ def retry_after(response_headers: Mapping[str, str], cap: int) -> int | None:
     return cap if len(text) > 9 else min(int(text), cap)  # Python refuses to read a number of 5,000 digits
 
 
-def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int] | None:
-    """(burst, steady) from ``ratelimit-limit: 75, 75;w=1, 750;w=60``, when the header says so."""
+def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int, int | None] | None:
+    """(burst, steady, daily) from ``ratelimit-limit: 1, 1;w=1, 2;w=60, 225;w=86400``, when the header says so.
+
+    Most operations have no limit of a day.
+    """
     windows = {
         window: int(limit)
         for limit, window in re.findall(r"\b(\d{1,9})\s*;\s*w=(\d+)", response_headers.get("ratelimit-limit", ""))
     }
-    return (windows["1"], windows["60"]) if {"1", "60"} <= windows.keys() else None
+    if not {"1", "60"} <= windows.keys():
+        return None
+    return windows["1"], windows["60"], windows.get("86400")
+
+
+def next_of(document: Any) -> str | None:
+    """The next page's address in an answer's links; None when this page is the last."""
+    links = document.get("links") if isinstance(document, dict) else None
+    found = links.get("next") if isinstance(links, dict) else None
+    return found if isinstance(found, str) and found else None
 
 
 def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:

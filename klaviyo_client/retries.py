@@ -53,8 +53,9 @@ def retrying(attempt: Callable[[], T], patience: Patience, clock: Clock, *, repe
         # A 429 is no fault: others are spending too, and only time tells whether they ever stop.
         faults += not isinstance(fault, errors.Throttled)
         is_lost = not repeatable and getattr(fault, "perhaps_done", True)
+        is_over = isinstance(fault, errors.DaySpent)
         late = clock.monotonic() - began >= patience.seconds
-        return is_lost or late or faults >= patience.attempts
+        return is_lost or is_over or late or faults >= patience.attempts
 
     def waits() -> Generator[float, errors.Unavailable, None]:
         return _waits(patience, clock)

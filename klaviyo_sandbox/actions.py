@@ -1,17 +1,25 @@
-"""Which function carries out each write operation."""
+"""Which function carries out each operation that takes a body: writes, and queries, which only read."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from klaviyo_sandbox import writes_consents, writes_events, writes_lists, writes_profiles, writes_suppressions
+from klaviyo_sandbox import (
+    aggregates,
+    reports,
+    writes_consents,
+    writes_events,
+    writes_lists,
+    writes_profiles,
+    writes_suppressions,
+)
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.store import Store
 
 
 def write(store: Store, request: Request) -> Answer:
-    """Do what a write asks for, whose body has the declared shape.
+    """Do what a body asks for that has the declared shape.
 
     Raises:
         Refusal: nothing was changed.
@@ -34,4 +42,12 @@ WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
     "bulk_unsubscribe_profiles": writes_consents.unsubscribe,
     "bulk_suppress_profiles": writes_suppressions.suppress,
     "bulk_unsuppress_profiles": writes_suppressions.unsuppress,
+    "query_campaign_values": reports.answer,
+    "query_flow_values": reports.answer,
+    "query_flow_series": reports.answer,
+    "query_form_values": reports.answer,
+    "query_form_series": reports.answer,
+    "query_segment_values": reports.answer,
+    "query_segment_series": reports.answer,
+    "query_metric_aggregates": aggregates.answer,
 }

@@ -252,7 +252,8 @@ class Sandbox:
     def _written(self, request: Request) -> bodies.Answer:
         try:
             bodies.check_body(request, self._facts.schemas)
-            return replace(actions.write(self._store, request), items=bodies.items_of(request.body))
+            answer = actions.write(self._store, request)
+            return answer if request.operation.query else replace(answer, items=bodies.items_of(request.body))
         except errors.Refusal as refusal:
             raise bodies.told(refusal, self._store.pointers) from None
 

@@ -54,6 +54,8 @@ class Operation:
         included: resource type -> shape of the resources in ``included``.
         body: schema of the request body, None where none is taken.
         max_items, max_bytes, max_item_bytes: bounds of the request body, None where there is no such bound.
+        query: of an operation that reads by POST: what its descriptions state of the body: "filters" as above, "values"
+            of attributes, "max_years" and "max_days" of a time frame, "grouped_by", "always_by" and "needed_by".
     """
 
     id: str
@@ -73,6 +75,7 @@ class Operation:
     max_items: int | None
     max_bytes: int | None
     max_item_bytes: int | None
+    query: Mapping[str, Any] | None
 
     @property
     def page_size(self) -> PageSize | None:
@@ -169,6 +172,7 @@ def _operation(name: str, raw: Mapping[str, Any], schemas: Mapping[str, Schema])
         max_items=raw.get("max_items"),
         max_bytes=raw.get("max_bytes"),
         max_item_bytes=raw.get("max_item_bytes"),
+        query=raw.get("query"),
     )
 
 

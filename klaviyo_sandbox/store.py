@@ -171,6 +171,7 @@ class Store:
             "history".
         pointers: what a 400 says of the body of a write: "all" that is wrong, the "first" of it, or "none": that
             something is, and not where.
+        report_rows: for tests only: how many groupings a page of a report holds.
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
@@ -197,6 +198,7 @@ class Store:
         self.job_end = "complete"
         self.repeats = "request"
         self.pointers = "all"
+        self.report_rows = 500
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0
         self.sms_prefixes: tuple[str, ...] = ("+",)

@@ -5,7 +5,8 @@
     python scripts/update_operations.py PATH_TO_SPEC --check    # write nothing, fail when they differ
 
 * ``klaviyo_client/operations.json``: for every operation its method, path, budgets, scopes, page size, filters, sorts,
-  includes and sparse fields, and the batch limits that only the description states.
+  includes and sparse fields, the batch limits that only the description states, and of queries (what reads by POST)
+  the attributes of the body with their values and the bounds that only their descriptions state.
 * ``klaviyo_sandbox/facts.json``: for every operation named in ``klaviyo_sandbox/served.txt`` its parameters and the
   shapes of its bodies, without prose. The sandbox has its own file so that it stays an independent witness.
 """
@@ -45,6 +46,19 @@ MAX_BYTES = r"maximum allowed payload size is (\d+)(KB|MB)"
 # The body's own prose says it where the operation's does not.
 MAX_EVENT_BYTES = r"size of the event payload must not exceed (\d+) (KB|MB)"
 MAX_ITEM_BYTES = r"maximum allowed payload size per-\w+ is (\d+)(KB|MB)"
+# Operations that read by POST, and what their attributes' descriptions state; 52 weeks are told in days.
+QUERY = "query_"
+MAX_YEARS = r"Max length: (\d+) year"
+MAX_SPAN = r"If (\w+) is used, the timeframe cannot be longer than (\d+) (days|weeks)"
+SPANS = {"days": 1, "weeks": 7}
+GROUPED_BY = r"the data will be grouped by ([\w, ]+)"
+ALWAYS_BY = r"following group by attributes are required: ([\w, ]+)"
+FILTERED_BY = (
+    r"\(([\w, ]+)\): Supported operators: ([\w, -]+)\."
+    r"|Allowed filters are ([\w, ]+)\.\nAllowed operators are ([\w, -]+)\."
+)
+FILTER_VALUES = r"When filtering on (\w+), allowed values are ([\w, -]+)\."
+NEEDED_BY = r"The prerequisites for (\w+) is (\w+)"
 REDUCED = r"Rate limits when using the `([^`=]+)=([^`]+)` parameter[^:]*:<br>Burst: `(\d+)/s`<br>Steady: `(\d+)/m`"
 
 
@@ -128,6 +142,64 @@ def prose_limits(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, A
     return facts
 
 
+def is_read(method: str, operation: dict[str, Any]) -> bool:
+    """Whether it changes nothing: a GET, or what takes a body but only needs to be allowed to read."""
+    scopes = operation.get("x-klaviyo-scopes", [])
+    return method == "get" or (bool(scopes) and all(scope.endswith(":read") for scope in scopes))
+
+
+def query_facts(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The attributes that a query takes in its body; empty for what has no such attributes."""
+    body = body_shape_with_prose(spec, operation)
+    attributes = body["data"]["attributes"]
+    prose = {name: attribute.get("description", "") for name, attribute in attributes["properties"].items()}
+    values = {name: choices({"schema": attribute}) for name, attribute in attributes["properties"].items()}
+    facts: dict[str, Any] = {
+        "type": body["data"]["type"]["enum"][0],
+        "required": attributes["required"],
+        "values": {name: found for name, found in values.items() if found},
+        "paged_in_body": "page_cursor" in attributes["properties"],
+    }
+    if found := re.search(MAX_YEARS, prose.get("timeframe", "")):
+        facts["max_years"] = int(found[1])
+    if spans := re.findall(MAX_SPAN, prose.get("interval", "")):
+        facts["max_days"] = {interval: int(count) * SPANS[unit] for interval, count, unit in spans}
+    grouping = prose.get("group_by", "")
+    for key, pattern in (("grouped_by", GROUPED_BY), ("always_by", ALWAYS_BY)):
+        if found := re.search(pattern, grouping):
+            facts[key] = found[1].split(", ")
+    if needs := re.findall(NEEDED_BY, grouping):
+        facts["needed_by"] = dict(needs)
+    return facts
+
+
+def body_shape_with_prose(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """The members of a query's ``data``, references to named schemas followed."""
+    schemas = spec["components"]["schemas"]
+
+    def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+        return schemas[schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
+
+    whole = resolved(next(iter(operation["requestBody"]["content"].values()))["schema"])
+    data = resolved(whole["properties"]["data"])
+    return {"data": {name: resolved(member) for name, member in data["properties"].items()}}
+
+
+def query_filters(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, Any]:
+    """What a query's one filter may name, as ``x-klaviyo-filters`` tells it of other operations."""
+    attributes = body_shape_with_prose(spec, operation)["data"]["attributes"]
+    prose = attributes["properties"].get("filter", {}).get("description", "")
+    values = {name: found.split(", ") for name, found in re.findall(FILTER_VALUES, prose)}
+    rules: dict[str, Any] = {}
+    for scalars, operators, allowed, theirs in re.findall(FILTERED_BY, prose):
+        named = (operators or theirs).split(", ")
+        forms = {"single": [op for op in named if op == "equals"], "list": [op for op in named if op != "equals"]}
+        for name in (scalars or allowed).split(", "):
+            value = {"type": "string", **({"enum": values[name]} if name in values else {})}
+            rules[name] = {"operators": {form: ops for form, ops in forms.items() if ops}, "value": value}
+    return rules
+
+
 def client_facts(spec: dict[str, Any], path: str, method: str, operation: dict[str, Any]) -> dict[str, Any]:
     """What the client needs to know of one operation."""
     parameters = parameters_of(operation)
@@ -153,6 +225,10 @@ def client_facts(spec: dict[str, Any], path: str, method: str, operation: dict[s
         if found := by_type(parameters, key):
             facts[key.replace("-", "_")] = found
     facts.update(prose_limits(spec, operation))
+    if method != "get" and is_read(method, operation):
+        facts["reads"] = True
+        if operation["operationId"].startswith(QUERY):
+            facts["query"] = query_facts(spec, operation)
     return facts
 
 
@@ -213,6 +289,8 @@ def sandbox_facts(spec: dict[str, Any], path: str, method: str, operation: dict[
     }
     if "requestBody" in operation:
         facts["body"] = body_shape(operation["requestBody"])
+    if operation["operationId"].startswith(QUERY):
+        facts["query"] = {**query_facts(spec, operation), "filters": query_filters(spec, operation)}
     facts.update(prose_limits(spec, operation))
     return facts
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from klaviyo_client import settings
+from tap_klaviyo.reports.settings import SETTING as REPORTS
 from tap_klaviyo.tables import COLLECTIONS
 
 REREAD = [name for name, found in COLLECTIONS.items() if found.reread]
@@ -80,6 +81,7 @@ SETTINGS: dict[str, Any] = {
                 "some of it down late. Never before start_date. By default 7 for events, and 0 for the others."
             ),
         },
+        "reports": REPORTS,
         "esp_integration_id": {
             "type": "string",
             "minLength": 1,

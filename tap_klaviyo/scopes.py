@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
 from klaviyo_client import protocol
@@ -11,6 +11,7 @@ from klaviyo_client.scopes import NOBODY, Queries, Use
 from tap_klaviyo import metrics, selection
 from tap_klaviyo.model import Collection, Detail
 from tap_klaviyo.paths import sources
+from tap_klaviyo.reports.declare import Report
 from tap_klaviyo.roots import needed
 from tap_klaviyo.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.shaping import Selected
@@ -30,6 +31,14 @@ def uses(selected: Selection, collections: Collections) -> list[Use]:
         for column, operation_id in _parts(entry, selected, collections):
             of_stream.setdefault(column, []).append(operation_id)
     return [Use(name, list(needs[name]), parts[name]) for name in needs]
+
+
+def of_reports(reports: Iterable[Report]) -> list[Use]:
+    """What reports take: the time zone is the account's, and metrics are found by name."""
+    return [
+        Use(found.name, (found.operation.id, "get_accounts", *(() if found.metric is None else ("get_metrics",))))
+        for found in reports
+    ]
 
 
 def _needs(collection: Collection, selected: Selection, collections: Collections) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""The only Singer stream class: one instance per stream, of one table or several of the same name."""
+"""The Singer stream class of tables: one instance per stream, of one table or several of the same name."""
 
 from __future__ import annotations
 
@@ -25,14 +25,42 @@ if TYPE_CHECKING:
     from tap_klaviyo.tap import TapKlaviyo
 
 
-class TableStream(Stream):
+class EdgeStream(Stream):
+    """A stream whose bookmarks are edges of a completed prefix, and whose run has an end that the tap is told of."""
+
+    _tap: TapKlaviyo
+
+    # What the SDK would do otherwise ----------------------------------------------------------------------------------
+
+    def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
+        # The SDK's bookmarks follow the rows and know no "now"; ours are edges of a completed prefix.
+        pass
+
+    def _write_starting_replication_value(self, context: Context | None) -> None:
+        pass
+
+    def get_replication_key_signpost(self, context: Context | None = None) -> Any:  # noqa: ARG002 - the SDK's signature
+        return None
+
+    def log(self, message: str, *args: Any, level: int = logging.INFO, **options: Any) -> None:
+        # Said of every error, and of every table that --test stops on purpose. What went wrong is said once, last.
+        if message.startswith("An unhandled error"):
+            level = logging.DEBUG
+        super().log(message, *args, level=level, **options)
+
+    def log_sync_costs(self) -> None:
+        # The only call that the SDK makes after the last stream is done; `sync_all` itself is final.
+        super().log_sync_costs()
+        if self is list(self._tap.streams.values())[-1]:
+            self._tap.finish()
+
+
+class TableStream(EdgeStream):
     """A table as a Singer stream, or several tables of the same name, each of another collection.
 
     The first selected table of a collection leads: its pass over the collection also writes the rows of its siblings,
     whose own turn is then empty.
     """
-
-    _tap: TapKlaviyo
 
     # The projection has made every value what its column promises; checking again would double the cost of a row.
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
@@ -206,30 +234,6 @@ class TableStream(Stream):
             self._tap.write_lines(lines.data)
             self.written += lines.count
             self.state_manager.is_flushed = False
-
-    # What the SDK would do otherwise ----------------------------------------------------------------------------------
-
-    def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
-        # The SDK's bookmarks follow the rows and know no "now"; ours are edges of a completed prefix.
-        pass
-
-    def _write_starting_replication_value(self, context: Context | None) -> None:
-        pass
-
-    def get_replication_key_signpost(self, context: Context | None = None) -> Any:  # noqa: ARG002 - the SDK's signature
-        return None
-
-    def log(self, message: str, *args: Any, level: int = logging.INFO, **options: Any) -> None:
-        # Said of every error, and of every table that --test stops on purpose. What went wrong is said once, last.
-        if message.startswith("An unhandled error"):
-            level = logging.DEBUG
-        super().log(message, *args, level=level, **options)
-
-    def log_sync_costs(self) -> None:
-        # The only call that the SDK makes after the last stream is done; `sync_all` itself is final.
-        super().log_sync_costs()
-        if self is list(self._tap.streams.values())[-1]:
-            self._tap.finish()
 
     def _write_schema_message(self) -> None:
         # A leader writes its siblings' schemas before their rows; once is enough for a target.

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property, partial
 from types import FrameType
@@ -16,13 +16,12 @@ from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
-from singer_sdk.singerlib import Message
 from singer_sdk.tap_base import CliTestOptionValue
 
 from klaviyo_client import scopes, settings
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.operations import operation
@@ -32,43 +31,18 @@ from tap_klaviyo.files import checked
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.progress import Progress
-from tap_klaviyo.scopes import queries, uses
+from tap_klaviyo.reports import calls
+from tap_klaviyo.reports.declare import Report, declared
+from tap_klaviyo.reports.session import Session
+from tap_klaviyo.reports.stream import ReportStream
+from tap_klaviyo.scopes import of_reports, queries, uses
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
 from tap_klaviyo.versions import may_delete
-
-
-class WholeWriter(MsgSpecWriter):
-    """Writes whole messages: whoever is told to stop meanwhile stops after them.
-
-    Attributes:
-        writing: whether one is being written.
-        afterwards: what to do when it is.
-    """
-
-    writing = False
-    afterwards: Callable[[], None] | None = None
-
-    def write_message(self, message: Message) -> None:
-        self.write_lines(self.format_message(message))
-
-    def write_lines(self, lines: bytes | bytearray | memoryview) -> None:
-        """Write lines of messages, each with its end."""
-        self.writing = True
-        try:
-            left = memoryview(lines)
-            while left:
-                # Without a buffer (PYTHONUNBUFFERED) a signal ends a write in the middle.
-                left = left[sys.stdout.buffer.write(left) :]
-            sys.stdout.flush()
-        finally:
-            self.writing = False
-        then, self.afterwards = self.afterwards, None
-        if then is not None:
-            then()
+from tap_klaviyo.writer import WholeWriter
 
 
 class TapKlaviyo(Tap):
@@ -109,6 +83,7 @@ class TapKlaviyo(Tap):
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):
                 moment("start_date", start)
+            self._reports()
         return []
 
     @classmethod
@@ -154,13 +129,18 @@ class TapKlaviyo(Tap):
         ctx.exit()
 
     def discover_streams(self) -> Sequence[Stream]:
-        return [TableStream(self, list(tables)) for tables in STREAMS.values()]
+        tables = [TableStream(self, list(tables)) for tables in STREAMS.values()]
+        return [*tables, *(ReportStream(self, report) for report in self._reports())]
+
+    def _reports(self) -> list[Report]:
+        return declared(self.config.get("reports") or (), STREAMS)
 
     @property
     def streams(self) -> dict[str, Stream]:
         """Streams in the catalogue's order, not the alphabet's: parents are read before their children."""
         found = super().streams
-        return {name: found[name] for name in STREAMS if name in found}
+        names = (*STREAMS, *(report.name for report in self._reports()))
+        return {name: found[name] for name in names if name in found}
 
     def write_lines(self, lines: bytes | memoryview) -> None:
         """Write whole lines of messages, as the message writer writes its own."""
@@ -184,15 +164,24 @@ class TapKlaviyo(Tap):
         account = self.account
         selected = account.selection
         ask = scopes.harmless(account.client, queries(selected, COLLECTIONS, account.now))
-        findings = scopes.found(scopes.of_key(account.client, ask), uses(selected, COLLECTIONS))
+        reports = [
+            found.report for found in self.streams.values() if isinstance(found, ReportStream) and found.selected
+        ]
+        wanted = [*uses(selected, COLLECTIONS), *of_reports(reports)]
+        findings = scopes.found(scopes.of_key(account.client, ask), wanted)
         relied_on = [finding.use.name for finding in findings if finding.enabled or finding.scopes]
         scopes.report(findings, self.logger, relied_on=relied_on)
+
+    @cached_property
+    def client(self) -> KlaviyoClient:
+        """The one client of this run: its budgets and its access token are all of it."""
+        return settings.connect(self.config, self.name)
 
     @cached_property
     def account(self) -> Account:
         """The account that this run reads, with what is selected of it."""
         return Account(
-            client=settings.connect(self.config, self.name),
+            client=self.client,
             now=datetime.now(UTC),
             selected=[
                 Selected(table, schemas.load(stream.name), stream.columns, version=stream.version)
@@ -225,6 +214,15 @@ class TapKlaviyo(Tap):
         if not self.config.get("emit_activate_version_messages"):
             return None
         return self._version if may_delete(stream.collections, self.config) else None
+
+    @cached_property
+    def session(self) -> Session:
+        """What the reports of this run share. Calls of earlier runs are in this day's budget, whoever made them."""
+        found = Session(self.client, datetime.now(UTC))
+        for stream in self.streams.values():
+            if isinstance(stream, ReportStream):
+                found.client.remember(stream.report.operation.id, calls.ages([stream.calls], found.now))
+        return found
 
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""

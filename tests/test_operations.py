@@ -67,3 +67,24 @@ def test_predictions_lower_the_limit() -> None:
     assert op.rates({}) == (75, 750)
     assert op.rates({name: "subscriptions"}) == (75, 750)
     assert op.rates({name: "subscriptions,predictive_analytics"}) == (10, 150)
+
+
+def test_what_reads_by_post_is_known() -> None:
+    """The eight queries and a rendering only need to be allowed to read; queries say what their bodies may hold."""
+    document = json.loads((ROOT / "klaviyo_client" / "operations.json").read_text())
+    posts = {name for name, facts in document["operations"].items() if facts["method"] == "POST"}
+    queries = {name for name in posts if operation(name).query}
+    assert {name for name in posts if operation(name).reads} == queries | {"render_template"}
+    assert len(queries) == 8
+
+    series = operation("query_flow_series").query
+    assert series is not None
+    assert series.type == "flow-series-report"
+    assert len(series.values["statistics"]) == 31
+    assert (series.max_years, series.max_days) == (1, {"hourly": 7, "daily": 60, "monthly": 364})
+    assert set(series.always_by) == {"flow_id", "flow_message_id"}
+    assert operation("query_flow_series").daily == 225
+    form = operation("query_form_series").query
+    assert form is not None
+    assert form.needed_by == {"form_version_id": "form_id"}
+    assert form.grouped_by == ("form_id",)

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from klaviyo_client.limits import STEADY_SECONDS, Budget, Budgets, Clock, Spent
+from klaviyo_client.limits import DAY_SECONDS, STEADY_SECONDS, Budget, Budgets, Clock, DayIsFull, Spent
 
 
 class FakeTime:
@@ -214,3 +214,37 @@ def test_what_was_spent_is_told_by_operation() -> None:
     budgets.of("create_event", (350, 3500)).acquire()
     budgets.of("create_event", (350, 3500)).announced(10, 60)
     assert budgets.spent() == {"get_profiles": Spent(4, 150), "create_event": Spent(1, 60)}
+
+
+def test_nobody_waits_for_a_day() -> None:
+    """Who asks for more than the day has is told when there is room, and takes nothing; shares hold, too."""
+    time = FakeTime()
+    budget = Budget(10, 100, 8, share=0.5, clock=time.clock)
+    assert [budget.acquire() for _ in range(4)] == [0] * 4
+    assert budget.left == 0
+    time.now += 400
+    with pytest.raises(DayIsFull) as full:
+        budget.acquire()
+
+    assert full.value.seconds == DAY_SECONDS - 400
+    time.now += full.value.seconds
+    assert budget.left == 4
+    assert Budget(10, 100, clock=time.clock).left is None
+
+
+def test_requests_of_earlier_runs_are_of_this_day() -> None:
+    """What was sent an hour ago counts, and what was sent the day before does not."""
+    time = FakeTime()
+    budget = Budget(10, 100, 8, clock=time.clock)
+    budget.remember([3600.0, DAY_SECONDS - 10, DAY_SECONDS + 10])
+    assert budget.left == 6
+    time.now += 20
+    assert budget.left == 7
+
+
+def test_the_servers_word_on_the_day_wins() -> None:
+    """A limit of a day that an answer announces replaces ours, and is one where we knew of none."""
+    for known in (2, None):
+        budget = Budget(10, 100, known, clock=FakeTime().clock)
+        budget.announced(10, 100, 5)
+        assert budget.left == 5

@@ -144,7 +144,7 @@ def test_retry_after_is_an_integer_and_capped() -> None:
 def test_announced_rates_are_read_from_the_header() -> None:
     """Second and minute, whatever other windows there are."""
     header = "1, 1;w=1, 2;w=60, 225;w=86400"
-    assert protocol.announced_rates({"ratelimit-limit": header}) == (1, 2)
+    assert protocol.announced_rates({"ratelimit-limit": header}) == (1, 2, 225)
     assert protocol.announced_rates({"ratelimit-limit": "75"}) is None
     assert protocol.announced_rates({"ratelimit-limit": "75;w=1, ;w=60"}) is None
     assert protocol.announced_rates({"ratelimit-limit": "9" * 5000 + ";w=1, 5;w=60"}) is None

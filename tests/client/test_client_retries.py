@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import requests_mock
@@ -40,13 +40,15 @@ class Server:
     def __init__(self, script: list[Reply]) -> None:
         self.script = script
         self.seen: list[tuple[str, str, dict[str, str]]] = []
+        self.bodies: list[Any] = []
         outer = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             disable_nagle_algorithm = True
 
             def answer(self) -> None:
-                self.rfile.read(int(self.headers.get("content-length", 0)))
+                body = self.rfile.read(int(self.headers.get("content-length", 0)))
+                outer.bodies.append(json.loads(body) if body else None)
                 outer.seen.append((self.command, self.path, {k.lower(): v for k, v in self.headers.items()}))
                 reply = outer.script[min(len(outer.seen), len(outer.script)) - 1]
                 if reply.status == RESET:

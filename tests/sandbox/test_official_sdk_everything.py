@@ -59,7 +59,7 @@ def test_it_reads(reading, operation):
 def test_it_writes(writing, operation):
     """The SDK takes a body with all that is declared, and the sandbox takes what the SDK makes of it."""
     api, sandbox, paths = writing
-    ids = {kind: paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment")}
+    ids = {kind: paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
     call(api, operation, *ids_in(paths[operation], operation), acceptable(operation, ids))
     asked = sandbox.requests[-1]
     assert (asked.method, asked.path.strip("/")) == (OPERATIONS[operation]["method"], f"api/{paths[operation]}")

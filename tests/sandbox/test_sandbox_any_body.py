@@ -60,10 +60,15 @@ class Bodies:
         return [self.made(schema.get("items", {})) for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
 
     def string(self, _schema, name):
-        return self.rng.choice({"id": (*self.ids, "one"), "email": ADDRESSES}.get(name, TEXTS))
+        ids = (*self.ids, "one")
+        known = {"id": ids, "email": ADDRESSES, "metric_id": ids, "conversion_metric_id": ids}
+        return self.rng.choice(known.get(name, TEXTS))
 
     def boolean(self, _schema, _name):
         return self.rng.random() < 0.5
+
+    def integer(self, _schema, _name):
+        return self.rng.choice((500, 1, -3, 10**30))
 
     def number(self, _schema, _name):
         return self.rng.choice((1, 2.5, -3, 10**30))
@@ -76,7 +81,11 @@ def test_no_body_breaks_the_account(call, writing, seed):
     writes = [operation for operation in FACTS.operations.values() if operation.body]
     for number in range(600):
         store = writing.store
-        ids = [row_id for table in (store.lists, store.segments, store.profiles) for row_id in list(table.rows)[:3]]
+        ids = [
+            row_id
+            for table in (store.lists, store.segments, store.profiles, store.metrics)
+            for row_id in list(table.rows)[:3]
+        ]
         operation = rng.choice(writes)
         body = Bodies(rng, ids).made(operation.body)
         path = operation.path.removeprefix("/api/").format(id=rng.choice(ids))

@@ -9,13 +9,15 @@ from support.declared_bodies import acceptable, faulty_bodies, full_body, varian
 from support.furnished import furnish
 
 # Members without which the vendor's prose lets nothing through that the rest of the full body asks for. A subscription
-# names its profile by an id, too, and the account knows the phone number that goes with it by then.
+# names its profile by an id, too, and the account knows the phone number that goes with it by then. What an aggregate
+# is sorted by is among what it is grouped by.
 NEEDED = {
     "bulk_subscribe_profiles": {"consented_at", "historical_import"},
     "bulk_unsubscribe_profiles": {"email", "phone_number"},
     "bulk_suppress_profiles": {"profiles"},
     "bulk_unsuppress_profiles": {"profiles"},
     "request_profile_deletion": {"email"},
+    "query_metric_aggregates": {"by"},
 }
 
 
@@ -25,7 +27,7 @@ class Writer:
     def __init__(self, sandbox):
         self.paths = furnish(sandbox)
         self.caller = Caller(sandbox.url)
-        self.ids = {kind: self.paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment")}
+        self.ids = {kind: self.paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
 
     def send(self, operation, body, query=None):
         return self.caller.send(OPERATIONS[operation]["method"], self.paths[operation], body, query)

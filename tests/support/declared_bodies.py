@@ -21,15 +21,37 @@ _TEXTS = {
     "time": "2026-01-31T12:00:00Z",
     "consented_at": "2025-01-31T12:00:00Z",
     "age_gated_date_of_birth": "1990-01-31",
+    "start": "2026-01-05T00:00:00+00:00",
+    "end": "2026-01-09T23:59:59+00:00",
+    "timezone": "Europe/Berlin",
     "value_currency": "EUR",
 }
 _OF_ANOTHER_TYPE = {"object": "text", "array": {}, "string": 5, "boolean": "text", "number": "text", "integer": "text"}
+
+
+# What the vendor's prose asks of queries, whose attributes are texts and lists to the specification.
+_TIMES = ["greater-or-equal(datetime,2026-01-05T00:00:00)", "less-than(datetime,2026-01-09T00:00:00)"]
+_ASKED: Mapping[str, Mapping[str, Any]] = {
+    "query_campaign_values": {
+        "group_by": ["campaign_id", "campaign_message_id"],
+        "filter": 'equals(send_channel,"email")',
+    },
+    "query_form_values": {"filter": 'equals(form_id,"one")'},
+    "query_segment_values": {"filter": 'any(segment_id,["one","two"])'},
+    "query_metric_aggregates": {"filter": _TIMES, "page_size": 500, "return_fields": ["count"]},
+    "query_flow_values": {
+        "group_by": ["flow_id", "flow_message_id"],
+        "filter": 'contains-any(send_channel,["email","sms"])',
+    },
+}
 
 
 # Members that a request may not have together with others that the specification declares as well.
 _EXCLUDED: Mapping[str, tuple[Path, ...]] = {
     "bulk_suppress_profiles": (("data", "relationships"),),
     "bulk_unsuppress_profiles": (("data", "relationships"),),
+    # A cursor is given by the account, and stands for none of the others.
+    "query_metric_aggregates": (("data", "attributes", "page_cursor"),),
     "request_profile_deletion": (
         ("data", "attributes", "profile", "data", "id"),
         ("data", "attributes", "profile", "data", "attributes", "phone_number"),
@@ -92,9 +114,12 @@ def _made(schema: Schema, name: str) -> Any:
     if kind == "array":
         return [_made(schema["items"], name)]
     # The values of a free object are those of a patch of addresses, which takes nothing else.
-    return {"object": {"email": "other@example.com"}, "string": _TEXTS.get(name, "text"), "boolean": True}.get(
-        kind, 1.5
-    )
+    return {
+        "object": {"email": "other@example.com"},
+        "string": _TEXTS.get(name, "text"),
+        "boolean": True,
+        "integer": 500,
+    }.get(kind, 1.5)
 
 
 def _places(schema: Schema, path: Path, *, optional: bool = False) -> Iterator[Place]:
@@ -136,6 +161,8 @@ def acceptable(operation: str, ids: Mapping[str, str]) -> Any:
     body = full_body(operation)
     for path in _EXCLUDED.get(operation, ()):
         body = _without(body, path)
+    for name, value in _ASKED.get(operation.replace("_series", "_values"), {}).items():
+        body = _with(body, ("data", "attributes", name), value)
     return _known(body, ids)
 
 
@@ -156,6 +183,7 @@ def _known(node: Any, ids: Mapping[str, str]) -> Any:
     if not isinstance(node, dict):
         return node
     changed = {name: _known(value, ids) for name, value in node.items()}
+    changed |= {name: ids["metric"] for name in ("metric_id", "conversion_metric_id") if name in node}
     return {**changed, "id": ids[node["type"]]} if "id" in node else changed
 
 

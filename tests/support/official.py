@@ -58,7 +58,8 @@ _GROUPS = {
     ),
     "Metrics": (
         "get_metrics get_metric get_custom_metrics get_custom_metric get_metrics_for_custom_metric "
-        "get_mapped_metrics get_mapped_metric get_properties_for_metric get_flows_triggered_by_metric"
+        "get_mapped_metrics get_mapped_metric get_properties_for_metric get_flows_triggered_by_metric "
+        "query_metric_aggregates"
     ),
     "Profiles": (
         "get_profiles get_profile create_or_update_profile create_profile update_profile "
@@ -70,6 +71,10 @@ _GROUPS = {
         "get_profiles_for_bulk_import_profiles_job get_profile_ids_for_bulk_import_profiles_job "
         "get_push_tokens get_push_token get_profile_for_push_token get_push_tokens_for_profile "
         "get_push_token_ids_for_profile get_conversations_for_profile get_conversation_ids_for_profile"
+    ),
+    "Reporting": (
+        "query_campaign_values query_flow_values query_flow_series query_form_values query_form_series "
+        "query_segment_values query_segment_series"
     ),
     "Reviews": "get_reviews get_review",
     "Segments": (

@@ -1,0 +1,239 @@
+"""The setting ``reports``: each entry becomes a stream with a schema of its own. Pure.
+
+What a report can be asked for follows from the specification, by way of ``operations.json``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, Literal
+
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.operations import Operation, Query, operation
+
+# The setting's name of a report -> the operation that answers it.
+OPERATIONS: Mapping[str, str] = {
+    "campaign_values": "query_campaign_values",
+    "flow_values": "query_flow_values",
+    "flow_series": "query_flow_series",
+    "form_values": "query_form_values",
+    "form_series": "query_form_series",
+    "segment_values": "query_segment_values",
+    "segment_series": "query_segment_series",
+    "metric_aggregates": "query_metric_aggregates",
+}
+CONVERSION_METRIC = "Placed Order"
+REREAD_DAYS = 30
+
+Shape = Literal["values", "series", "aggregates"]
+Unit = Literal["day", "week", "month"]
+
+# Klaviyo's words for intervals, which differ between reports and aggregates, and the days that go together in each.
+_UNITS: Mapping[str, Unit] = {
+    **dict.fromkeys(("hourly", "hour", "daily", "day"), "day"),
+    **dict.fromkeys(("weekly", "week"), "week"),
+    **dict.fromkeys(("monthly", "month"), "month"),
+}
+_HOURS = ("hourly", "hour")
+# A report of values has no intervals: it is asked once for each of these.
+_OF_VALUES = ("daily", "weekly", "monthly")
+_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+# A report of segments has no group_by: it always has a row for each.
+_SEGMENT = ("segment_id",)
+
+_DAY = {"type": "string", "format": "date"}
+_TEXT = {"type": "string"}
+_NUMBER = {"type": ["number", "null"]}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One stream of a report.
+
+    Attributes:
+        name: the stream's.
+        report: what it is to Klaviyo, as in ``OPERATIONS``.
+        statistics: what is told (an aggregate's measurements), a column each.
+        group_by: what it is told of (an aggregate's dimensions), a column each.
+        interval: Klaviyo's word for how long each row is; of values, how long each call is.
+        metric: name or id of the metric that is aggregated, or whose events are conversions; None for neither.
+        filter: a condition more, as Klaviyo writes it.
+        start: the first day to read, None for as early as Klaviyo tells.
+        reread_days: how many finished days are read again in every run.
+    """
+
+    name: str
+    report: str
+    statistics: tuple[str, ...]
+    group_by: tuple[str, ...]
+    interval: str
+    metric: str | None = None
+    filter: str | None = None
+    start: date | None = None
+    reread_days: int = REREAD_DAYS
+
+    @property
+    def operation(self) -> Operation:
+        return operation(OPERATIONS[self.report])
+
+    @property
+    def query(self) -> Query:
+        return _query(self.report)
+
+    @property
+    def shape(self) -> Shape:
+        return _shape(self.report)
+
+    @property
+    def unit(self) -> Unit:
+        """The days that are finished together."""
+        return _UNITS[self.interval]
+
+    @property
+    def by_hour(self) -> bool:
+        return self.interval in _HOURS
+
+    @property
+    def days(self) -> tuple[str, ...]:
+        """The columns that say what time a row is about; the last of them, or the only one, is the bookmark's."""
+        return ("timeframe_start", "timeframe_end") if self.shape == "values" else ("date",)
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """The columns that name a row."""
+        times = ("date_time",) if self.by_hour else self.days
+        return (*times, *map(column, self.group_by))
+
+    @property
+    def metric_column(self) -> str | None:
+        """The column of the metric's id."""
+        return None if self.metric is None else "metric_id" if self.shape == "aggregates" else "conversion_metric_id"
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The JSON Schema of a row."""
+        hours = {"date_time": {"type": "string", "format": "date-time"}} if self.by_hour else {}
+        metric = {self.metric_column: _TEXT} if self.metric_column else {}
+        return {
+            "type": "object",
+            "properties": {
+                **dict.fromkeys(self.days, _DAY),
+                **hours,
+                **{column(name): _TEXT for name in self.group_by},
+                **metric,
+                **dict.fromkeys(self.statistics, _NUMBER),
+            },
+            "required": list(self.key),
+        }
+
+
+def column(grouping: str) -> str:
+    """The column of a grouping: ``$attributed_flow`` is ``attributed_flow``, ``Campaign Name`` is ``campaign_name``."""
+    return re.sub(r"\W+", "_", grouping.removeprefix("$")).lower()
+
+
+def declared(entries: Sequence[Mapping[str, Any]], taken: Container[str] = ()) -> list[Report]:
+    """The streams that the setting declares; its shape was checked.
+
+    Args:
+        entries: the setting.
+        taken: names of other streams.
+
+    Raises:
+        SettingsError: an entry asks for what its report does not have, or names are not different.
+    """
+    made = [_report(entry) for entry in entries]
+    names = [report.name for report in made]
+    for name in names:
+        if name in taken:
+            raise SettingsError(f"reports: {name} is the name of a table; give the report another one")
+        if names.count(name) > 1:
+            raise SettingsError(f"reports: two are called {name}; give each a name of its own")
+    return made
+
+
+def _report(entry: Mapping[str, Any]) -> Report:
+    kind = entry["report"]
+    name = entry.get("name") or kind
+    if not _NAME.fullmatch(name):
+        raise SettingsError(f"reports: {name!r} is no name: letters, digits and _ make one, and no digit comes first")
+    words = {"statistics": "statistics", "group_by": "group_by", "metric": "conversion_metric"}
+    if _shape(kind) == "aggregates":
+        words = {"statistics": "measurements", "group_by": "by", "metric": "metric"}
+    _check_words(name, kind, entry, words.values())
+    query = _query(kind)
+    made = Report(
+        name=name,
+        report=kind,
+        statistics=_chosen(name, entry, words["statistics"], query.values[words["statistics"]]),
+        group_by=_grouping(name, entry, words["group_by"], query),
+        interval=_interval(name, entry, query),
+        metric=entry.get(words["metric"]) or (CONVERSION_METRIC if "conversion_metric_id" in query.required else None),
+        filter=entry.get("filter"),
+        start=_day(name, entry.get("start_date")),
+        reread_days=entry.get("reread_days", REREAD_DAYS),
+    )
+    if made.metric is None and "metric_id" in query.required:
+        raise SettingsError(f"reports: {name} needs metric, the name or id of the metric to aggregate")
+    return made
+
+
+def _check_words(name: str, kind: str, entry: Mapping[str, Any], words: Iterable[str]) -> None:
+    """Refuse what belongs to other reports."""
+    query = _query(kind)
+    of_metrics = {"metric": "metric_id", "conversion_metric": "conversion_metric_id"}
+    allowed = {word for word in words if of_metrics.get(word, word) in {*query.required, *query.values}}
+    for word in ("statistics", "group_by", "measurements", "by", *of_metrics):
+        if word in entry and word not in allowed:
+            raise SettingsError(f"reports: {name} has {word}, but {kind} takes {', '.join(sorted(allowed))}")
+
+
+def _chosen(name: str, entry: Mapping[str, Any], word: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """What is asked for, in the order of the setting; by default all there is."""
+    wanted = entry.get(word)
+    if wanted is None:
+        return tuple(allowed)
+    if unknown := [value for value in wanted if value not in allowed]:
+        raise SettingsError(f"reports: {name} has {word} {', '.join(unknown)}; Klaviyo has {', '.join(allowed)}")
+    return tuple(wanted)
+
+
+def _grouping(name: str, entry: Mapping[str, Any], word: str, query: Query) -> tuple[str, ...]:
+    if word not in query.values:
+        return _SEGMENT
+    if entry.get(word) is None:
+        return query.grouped_by
+    wanted = _chosen(name, entry, word, query.values[word])
+    needed = [*query.always_by, *(query.needed_by[value] for value in wanted if value in query.needed_by)]
+    if missing := [value for value in dict.fromkeys(needed) if value not in wanted]:
+        raise SettingsError(f"reports: {word} of {name} must hold {', '.join(missing)}, too")
+    return wanted
+
+
+def _interval(name: str, entry: Mapping[str, Any], query: Query) -> str:
+    allowed = query.values.get("interval", _OF_VALUES)
+    wanted = entry.get("interval") or next(word for word in ("daily", "day") if word in allowed)
+    if wanted not in allowed:
+        raise SettingsError(f"reports: {name} has interval {wanted}; it can be {', '.join(allowed)}")
+    return str(wanted)
+
+
+def _day(name: str, text: str | None) -> date | None:
+    try:
+        return None if text is None else date.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"reports: start_date of {name} must be a day such as 2026-01-31, not {text!r}") from error
+
+
+def _query(kind: str) -> Query:
+    found = operation(OPERATIONS[kind]).query
+    if found is None:
+        raise ValueError(f"{kind} is no query")
+    return found
+
+
+def _shape(kind: str) -> Shape:
+    return "values" if kind.endswith("_values") else "series" if kind.endswith("_series") else "aggregates"

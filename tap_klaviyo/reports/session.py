@@ -1,0 +1,105 @@
+"""One run's reports: the account's time zone and metrics, asked once, and the answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cached_property
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import BadDocument, BadRequest, SettingsError
+from klaviyo_client.queries import answers
+from tap_klaviyo.metrics import chosen
+from tap_klaviyo.model import Resource
+from tap_klaviyo.reports.declare import Report
+from tap_klaviyo.reports.plan import Window
+from tap_klaviyo.reports.rows import Row, attributes, rows
+
+# So many names fit into a line.
+_MOST_NAMED = 40
+
+
+@dataclass
+class Session:
+    """What all reports of a run share.
+
+    Args:
+        client: the account.
+        now: when the run began.
+    """
+
+    client: KlaviyoClient
+    now: datetime
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The account's time zone.
+
+        Raises:
+            SettingsError: this machine does not know it.
+        """
+        (account,) = self.client.page("get_accounts", query={"fields[account]": "timezone"}).data
+        name = account["attributes"]["timezone"]
+        try:
+            return ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError) as error:
+            raise SettingsError(
+                f"reports: this machine knows no time zone {name}, the account's; install the Python package tzdata"
+            ) from error
+
+    @property
+    def today(self) -> date:
+        """The account's day that is not over yet."""
+        return self.now.astimezone(self.zone).date()
+
+    def metric_id(self, report: Report) -> str | None:
+        """The id of a report's metric, None where it has none.
+
+        Raises:
+            SettingsError: the account has no such metric, or several.
+        """
+        if report.metric is None:
+            return None
+        found, _ = chosen([report.metric], self._metrics)
+        if len(found) == 1:
+            return found[0]
+        word = "metric" if report.shape == "aggregates" else "conversion_metric"
+        if found:
+            raise SettingsError(
+                f"reports: {len(found)} metrics are called {report.metric}; let {word} of {report.name} be one of "
+                f"their ids, {' or '.join(found)}"
+            )
+        names = sorted({str(metric["attributes"]["name"]) for metric in self._metrics})
+        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        raise SettingsError(
+            f"reports: the account has no metric called {report.metric}, which {word} of {report.name} names; it has "
+            f"{', '.join(names[:_MOST_NAMED])}{more}"
+        )
+
+    @cached_property
+    def _metrics(self) -> list[Resource]:
+        pages = self.client.pages("get_metrics", query={"fields[metric]": "name,integration"})
+        return [metric for page in pages for metric in page.data]
+
+    def answers(self, report: Report, window: Window) -> Iterator[list[Row]]:
+        """The rows of each page of the answer for a window.
+
+        Raises:
+            SettingsError: Klaviyo refuses what is asked.
+            NotAllowed, DaySpent, Unavailable: as for ``KlaviyoClient.call``.
+        """
+        metric_id = self.metric_id(report)
+        asked = attributes(report, window, self.zone, metric_id)
+        name = report.operation.id
+        try:
+            for answer in answers(self.client, name, asked):
+                try:
+                    made = list(rows(report, window, answer, self.zone, metric_id))
+                except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+                    raise BadDocument(f"{name}: the answer is no report", operation=name) from error
+                yield made
+        except BadRequest as error:
+            # Nothing is in the body but what the settings ask for.
+            raise SettingsError(f"reports: Klaviyo refuses {report.name}: {error}") from error

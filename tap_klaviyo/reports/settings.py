@@ -1,0 +1,76 @@
+"""The setting ``reports`` as JSON Schema. What each report can be asked for is checked by ``declare``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tap_klaviyo.reports.declare import CONVERSION_METRIC, OPERATIONS, REREAD_DAYS
+
+# Klaviyo tells of one year; within it there must be room for a first day.
+_MOST_REREAD = 300
+
+
+def _names(description: str) -> dict[str, Any]:
+    return {
+        "type": "array",
+        "items": {"type": "string", "minLength": 1},
+        "minItems": 1,
+        "uniqueItems": True,
+        "description": description,
+    }
+
+
+def _text(description: str) -> dict[str, Any]:
+    return {"type": "string", "minLength": 1, "description": description}
+
+
+SETTING: Mapping[str, Any] = {
+    "type": "array",
+    "title": "Reports",
+    "description": (
+        "Reports of Klaviyo, a stream for each entry: a row for each grouping and day (or week, month, hour), a column "
+        "for each statistic. Read by finished days of the account's time zone."
+    ),
+    "items": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["report"],
+        "properties": {
+            "report": {
+                "type": "string",
+                "enum": list(OPERATIONS),
+                "description": "Which of Klaviyo's reports it is.",
+            },
+            "name": _text("The stream's name. By default the report's."),
+            "statistics": _names("What is told, a column each. By default all that the report has."),
+            "group_by": _names("What it is told of, a column each. By default what Klaviyo groups the report by."),
+            "conversion_metric": _text(
+                f"Name or id of the metric whose events are conversions. By default {CONVERSION_METRIC}."
+            ),
+            "metric": _text("Name or id of the metric that metric_aggregates is about."),
+            "measurements": _names("What metric_aggregates tells, a column each. By default all there are."),
+            "by": _names("What metric_aggregates is told of, a column each. By default nothing: one row a day."),
+            "interval": _text(
+                "How long each row is, in Klaviyo's words: hourly, daily, weekly or monthly; for metric_aggregates "
+                "hour, day, week or month. A report of values is asked for each day, week or month. By default a day."
+            ),
+            "filter": _text("A condition of Klaviyo's filter language that narrows the report."),
+            "start_date": {
+                "type": "string",
+                "format": "date",
+                "description": "The first day to read, such as 2026-01-31. By default the day of the tap's start_date.",
+            },
+            "reread_days": {
+                "type": "integer",
+                "minimum": 0,
+                "maximum": _MOST_REREAD,
+                "default": REREAD_DAYS,
+                "description": (
+                    "How many finished days are read again in every run, because what is attributed to them still "
+                    f"changes. By default {REREAD_DAYS}."
+                ),
+            },
+        },
+    },
+}

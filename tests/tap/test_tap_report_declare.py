@@ -1,0 +1,96 @@
+"""The setting ``reports``: what an entry becomes, and what it may not ask for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.operations import operation
+from tap_klaviyo.reports.declare import OPERATIONS, column, declared
+from tap_klaviyo.reports.settings import SETTING
+
+
+def entry(kind: str, **more: Any) -> dict[str, Any]:
+    return {"report": kind, **({"metric": "Placed Order"} if kind == "metric_aggregates" else {}), **more}
+
+
+@pytest.mark.parametrize("kind", OPERATIONS)
+def test_an_entry_that_only_names_a_report_is_enough(kind: str) -> None:
+    """All statistics, Klaviyo's own grouping, by days; the schema is one, and holds the key and the bookmark."""
+    assert Draft202012Validator(dict(SETTING)).is_valid([entry(kind)])
+    (made,) = declared([entry(kind)])
+    columns = made.schema["properties"]
+    Draft202012Validator.check_schema(made.schema)
+    assert made.name == kind
+    assert {*made.key, *made.days, *made.statistics} <= columns.keys()
+    assert set(made.statistics) == set(
+        made.query.values["measurements" if kind == "metric_aggregates" else "statistics"]
+    )
+    assert made.unit == "day"
+    assert made.metric == (None if kind.startswith(("form", "segment")) else "Placed Order")
+
+
+def test_every_column_has_a_name_of_its_own() -> None:
+    """No two dimensions come out alike, nor like a measurement or a day."""
+    query = operation("query_metric_aggregates").query
+    assert query is not None
+    (made,) = declared([entry("metric_aggregates", by=list(query.values["by"]), interval="hour")])
+    assert len(made.schema["properties"]) == len(query.values["by"]) + len(made.statistics) + 3
+    assert [column(name) for name in ("$attributed_flow", "Campaign Name", "URL", "form_id")] == [
+        "attributed_flow",
+        "campaign_name",
+        "url",
+        "form_id",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            entry("flow_series", statistics=["opens", "yawns"]),
+            "has statistics yawns; Klaviyo has average_order_value, ",
+        ),
+        (entry("campaign_values", group_by=["flow_id"]), "has group_by flow_id; Klaviyo has campaign_id, "),
+        (entry("campaign_values", group_by=["campaign_id"]), "must hold campaign_message_id, too"),
+        (entry("form_values", group_by=["form_version_id"]), "must hold form_id, too"),
+        (entry("metric_aggregates", by=["subject"]), "has by subject; Klaviyo has "),
+        (
+            entry("metric_aggregates", statistics=["opens"]),
+            "has statistics, but metric_aggregates takes by, measurements",
+        ),
+        (entry("segment_series", group_by=["segment_id"]), "has group_by, but segment_series takes statistics"),
+        (
+            entry("form_values", conversion_metric="x"),
+            "has conversion_metric, but form_values takes group_by, statistics",
+        ),
+        (entry("flow_series", interval="day"), "interval day; it can be daily, hourly, monthly, weekly"),
+        (entry("flow_values", interval="hourly"), "interval hourly; it can be daily, weekly, monthly"),
+        ({"report": "metric_aggregates"}, "needs metric"),
+        (entry("flow_series", start_date="2026-02-30"), "must be a day such as 2026-01-31, not '2026-02-30'"),
+        (entry("flow_series", name="a-b"), "'a-b' is no name"),
+        (entry("flow_series", name="events"), "events is the name of a table"),
+    ],
+)
+def test_what_a_report_does_not_have_is_an_error_that_names_what_it_has(given: dict[str, Any], said: str) -> None:
+    """What is allowed comes from the specification."""
+    with pytest.raises(SettingsError, match="reports: ") as raised:
+        declared([given], taken={"events"})
+    assert said in str(raised.value)
+
+
+def test_two_entries_of_a_report_need_two_names() -> None:
+    """A stream has one name; with names of their own they are two streams."""
+    with pytest.raises(SettingsError, match="two are called flow_series"):
+        declared([entry("flow_series"), entry("flow_series", interval="weekly")])
+    assert len(declared([entry("flow_series"), entry("flow_series", name="weeks", interval="weekly")])) == 2
+
+
+def test_hours_are_named_by_points_in_time() -> None:
+    """Two hours of a day may look alike on the wall."""
+    (made,) = declared([entry("flow_series", interval="hourly")])
+    assert made.key == ("date_time", "flow_id", "flow_message_id", "send_channel")
+    assert made.days == ("date",)

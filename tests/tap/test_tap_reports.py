@@ -1,0 +1,267 @@
+"""Reports as users read them, held to the account's own events."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.calls import Caller
+from support.counted import (
+    ZONE,
+    brought_up_to_date,
+    counted,
+    events,
+    metric_id,
+    of_campaigns,
+    of_flows,
+    write_event,
+)
+from tap_support import Run, config, run_tap
+
+from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.reports.declare import declared
+
+OPENS = ("Opened Email", "Opened Push")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture(scope="module")
+def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    sandbox = make_shared_sandbox(profiles=60, events=3000, seed=3, limits=False)
+    brought_up_to_date(sandbox)
+    return sandbox
+
+
+def catalog(reports: list[dict[str, Any]]) -> dict[str, Any]:
+    """A catalog in which the reports are selected, and nothing else is."""
+    return {
+        "streams": [
+            {
+                "tap_stream_id": report.name,
+                "stream": report.name,
+                "schema": report.schema,
+                "key_properties": list(report.key),
+                "replication_key": report.days[-1],
+                "replication_method": "INCREMENTAL",
+                "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
+            }
+            for report in declared(reports)
+        ]
+    }
+
+
+def run(folder: Path, sandbox: RunningSandbox, reports: list[dict[str, Any]], *arguments: str, **options: Any) -> Run:
+    # Two calls a minute would take long.
+    settings = config(sandbox, reports=reports, **options.pop("settings", {}))
+    return run_tap(folder, settings, *arguments, catalog=catalog(reports), impatient=True, **options)
+
+
+def today() -> Any:
+    return datetime.now(ZONE).date()
+
+
+def ago(days: int) -> str:
+    return (today() - days * DAY).isoformat()
+
+
+def columns(run: Run, stream: str, *names: str) -> dict[tuple[Any, ...], float]:
+    """The rows as {all of these columns but the last: the last}, noughts left out; no row comes twice."""
+    found = [tuple(row[name] for name in names) for row in run.rows(stream)]
+    assert len({entry[:-1] for entry in found}) == len(found)
+    return {entry[:-1]: entry[-1] for entry in found if entry[-1]}
+
+
+def test_values_are_read_day_by_day(account: RunningSandbox, tmp_path: Path) -> None:
+    """A row for each campaign and finished day, whose numbers are those of the account's events on that day."""
+    made = run(tmp_path, account, [{"report": "campaign_values", "start_date": ago(90)}])
+    assert made.code == 0, made.errors
+    within = [event for event in events(account) if event.day >= today() - 90 * DAY]
+    often, people = counted(within, OPENS, of_campaigns, lambda day: day.isoformat())
+    for name, expected in (("opens", often), ("opens_unique", people)):
+        found = columns(made, "campaign_values", "campaign_id", "timeframe_start", name)
+        assert found == {(*key, day): number for (key, day), number in expected.items()}
+    assert often
+    assert all(row["timeframe_start"] == row["timeframe_end"] for row in made.rows("campaign_values"))
+
+
+def test_a_series_longer_than_a_call_is_read_by_several(account: RunningSandbox, tmp_path: Path) -> None:
+    """Sixty days at a time, to the last year: every day of it is there once."""
+    before = len(account.requests)
+    made = run(tmp_path, account, [{"report": "flow_series", "statistics": ["opens"]}])
+    assert made.code == 0, made.errors
+    calls = [asked for asked in list(account.requests)[before:] if asked.operation == "query_flow_series"]
+    assert len(calls) == 7
+    within = [event for event in events(account) if event.day > today() - 366 * DAY]
+    often, _ = counted(within, OPENS, of_flows, lambda day: day.isoformat())
+    found = columns(made, "flow_series", "flow_id", "flow_message_id", "date", "opens")
+    assert found == {(*key, day): number for (key, day), number in often.items()}
+    assert "flow_series: 7 calls for" in made.errors
+    assert "this day has 225 of 225 left" in made.errors
+
+
+def test_aggregates_are_what_events_say(account: RunningSandbox, tmp_path: Path) -> None:
+    """By dimension and day, in the account's time zone, for a metric that is called by its name."""
+    report = {
+        "report": "metric_aggregates",
+        "metric": "placed order",
+        "by": ["$value_currency"],
+        "start_date": ago(100),
+    }
+    made = run(tmp_path, account, [report])
+    assert made.code == 0, made.errors
+    within = [event for event in events(account) if event.day >= today() - 100 * DAY]
+    often, people = counted(
+        within, ("Placed Order",), lambda e: iter([(e.said["$value_currency"],)]), lambda day: day.isoformat()
+    )
+    for name, expected in (("count", often), ("unique", people)):
+        found = columns(made, "metric_aggregates", "value_currency", "date", name)
+        assert found == {(*key, day): number for (key, day), number in expected.items()}
+    assert {row["metric_id"] for row in made.rows("metric_aggregates")} == {metric_id(account, "Placed Order")}
+
+
+def test_the_last_days_are_read_again(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """What comes late to a day of the last ones is in the next run's row of it; older days cost no more calls."""
+    sandbox = make_sandbox(profiles=10, events=300, limits=False)
+    brought_up_to_date(sandbox)
+    reports = [{"report": "form_values", "reread_days": 3, "start_date": ago(20)}]
+    noon = datetime.combine(today(), datetime.min.time(), ZONE) + timedelta(hours=12)
+    write_event(sandbox, "Viewed Form", noon - 2 * DAY, form_id="F1")
+    first = run(tmp_path, sandbox, reports)
+    for days in (2, 10):
+        write_event(sandbox, "Viewed Form", noon - days * DAY, form_id="F1")
+    before = len(sandbox.requests)
+
+    second = run(tmp_path, sandbox, reports, state=first.state)
+
+    assert [asked.operation for asked in list(sandbox.requests)[before:]].count("query_form_values") == 3
+    viewed = [columns(made, "form_values", "form_id", "timeframe_end", "viewed_form") for made in (first, second)]
+    assert viewed == [{("F1", ago(2)): 1}, {("F1", ago(2)): 2}]
+    bookmark = second.state["bookmarks"]["form_values"]
+    assert (bookmark["replication_key_value"], bookmark["settled"]) == (ago(1), ago(4))
+    assert sum(bookmark["calls"].values()) == 23
+
+
+def test_a_day_that_has_no_room_stops_in_order(account: RunningSandbox, tmp_path: Path) -> None:
+    """Exit code 0 and a line that says where the next run goes on; two streams of a report share its day."""
+    hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+    reports = [
+        {"report": "segment_values", "name": name, "start_date": ago(12), "reread_days": 0} for name in ("one", "two")
+    ]
+    first = run(tmp_path, account, reports, state={"bookmarks": {"two": {"calls": {hour: 210}}}})
+    assert first.code == 0, first.errors
+    assert [len({row["timeframe_end"] for row in first.rows(name)}) for name in ("one", "two")] == [12, 3]
+    assert f"two: this day's budget has room for 3 of 12 calls; the next run goes on from {ago(9)}" in first.errors
+    assert first.state["bookmarks"]["two"]["replication_key_value"] == ago(10)
+
+    tomorrow = {name: {**entry, "calls": {}} for name, entry in first.state["bookmarks"].items()}
+    second = run(tmp_path, account, reports, state={"bookmarks": tomorrow})
+    assert second.rows("one") == []
+    assert sorted({row["timeframe_end"] for row in second.rows("two")}) == [ago(days) for days in range(9, 0, -1)]
+    assert second.said("WARNING") == []
+
+
+def test_a_day_that_others_have_spent_stops_in_order(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Klaviyo says so with a 429 that lasts for hours: nobody waits, and nothing counts as read."""
+    now = [time.time() // 86_400 * 86_400]
+    sandbox = make_sandbox(profiles=2, events=0, clock=lambda: now[0])
+    caller = Caller(sandbox.url)
+    body = {
+        "data": {
+            "type": "form-values-report",
+            "attributes": {"statistics": ["submits"], "timeframe": {"key": "today"}},
+        }
+    }
+    for _ in range(225):
+        assert caller.post("form-values-reports", body).status_code == 200
+        now[0] += 31
+    caller.close()
+
+    made = run(tmp_path, sandbox, [{"report": "form_values"}])
+
+    assert made.code == 0, made.errors
+    assert "this day's requests are spent; there is room again in 22.1 hours" in made.errors
+    assert "replication_key_value" not in json.dumps(made.state)
+
+
+@pytest.mark.parametrize(
+    ("report", "said"),
+    [
+        ({"report": "flow_series", "conversion_metric": "Plaecd Order"}, "Active on Site, Bounced Email"),
+        ({"report": "flow_series", "statistics": ["yawns"]}, "has statistics yawns; Klaviyo has average_order_value"),
+        ({"report": "flow_serie"}, "reports.0.report is wrong"),
+        ({"report": "flow_values", "filter": 'equals(subject,"x")'}, "'subject' is not a filterable field"),
+        ({"report": "flow_series", "stats": ["opens"]}, "reports.0 is wrong: additionalProperties must be False"),
+    ],
+)
+def test_what_cannot_be_is_exit_2(account: RunningSandbox, tmp_path: Path, report: dict[str, Any], said: str) -> None:
+    """The line names the setting and what there is."""
+    # The catalog is that of a setting that was right.
+    selected = catalog([{"report": "flow_values" if report["report"] == "flow_values" else "flow_series"}])
+    made = run_tap(tmp_path, config(account, reports=[report]), catalog=selected, impatient=True)
+    assert made.code == 2, made.errors
+    assert "reports" in made.errors.splitlines()[-1]
+    assert said in made.errors.splitlines()[-1]
+
+
+def test_two_metrics_of_a_name_need_an_id(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """An account with two shops has two; the line names their ids, and one of them works."""
+    sandbox = make_sandbox(profiles=5, events=0, limits=False)
+    write_event(sandbox, "Placed Order", datetime.now(UTC) - DAY)
+    made = run(tmp_path, sandbox, [{"report": "flow_series"}])
+    assert made.code == 2
+    ids = [row["id"] for row in sandbox.store.metrics.rows.values() if row["name"] == "Placed Order"]
+    assert " or ".join(ids) in made.errors.splitlines()[-1]
+    assert run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": ids[0]}]).code == 0
+
+
+def test_a_missing_scope_leaves_out_its_report(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """The others are read, and the run is not green."""
+    sandbox = make_sandbox(profiles=5, events=20, limits=False, scopes="accounts:read metrics:read segments:read")
+    made = run(tmp_path, sandbox, [{"report": "flow_series"}, {"report": "segment_series"}])
+    assert made.code == 1
+    assert "flow_series skipped, because the key lacks a scope; these are needed: flows:read" in made.errors
+    assert made.rows("segment_series")
+
+
+def test_a_start_of_long_ago_is_a_warning(account: RunningSandbox, tmp_path: Path) -> None:
+    """Klaviyo tells of one year."""
+    made = run(tmp_path, account, [{"report": "segment_series", "interval": "weekly", "start_date": "2020-01-01"}])
+    assert made.code == 0
+    (line,) = made.said("WARNING")
+    assert "Klaviyo tells of one year only" in line
+    dates = sorted({row["date"] for row in made.rows("segment_series")})
+    assert 51 <= len(dates) <= 52
+    assert {datetime.fromisoformat(text).weekday() for text in dates} == {0}
+
+
+def test_the_connection_is_tested_with_one_call(account: RunningSandbox, tmp_path: Path) -> None:
+    """`--test` asks for the latest day of each report."""
+    before = len(account.requests)
+    made = run(tmp_path, account, [{"report": "campaign_values"}], "--test")
+    assert made.code == 0, made.errors
+    asked = [entry.operation for entry in list(account.requests)[before:]]
+    assert asked.count("query_campaign_values") == 1
+
+
+def test_reports_can_be_a_variable() -> None:
+    """As JSON; discovery then has the stream, selected, with its key, its bookmark and its own columns."""
+    reports = [{"report": "segment_values", "name": "segments_by_month", "interval": "monthly"}]
+    variables = {"TAP_KLAVIYO_API_KEY": "pk_test", "TAP_KLAVIYO_REPORTS": json.dumps(reports)}
+    command = [sys.executable, "-m", "tap_klaviyo", "--config", "ENV", "--discover"]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env={**os.environ, **variables})
+    stream = json.loads(done.stdout)["streams"][-1]
+    assert stream["tap_stream_id"] == "segments_by_month"
+    assert stream["key_properties"] == ["timeframe_start", "timeframe_end", "segment_id"]
+    assert (stream["replication_key"], stream["replication_method"]) == ("timeframe_end", "INCREMENTAL")
+    assert [entry["metadata"]["selected"] for entry in stream["metadata"] if not entry["breadcrumb"]] == [True]
+    assert "total_members" in stream["schema"]["properties"]
