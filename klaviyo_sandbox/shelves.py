@@ -19,6 +19,7 @@ from klaviyo_sandbox import (
     shelf_coupons,
     shelf_forms,
     shelf_metrics,
+    shelf_objects,
     shelf_people,
 )
 from klaviyo_sandbox.read import Read
@@ -45,4 +46,5 @@ SHELVES: tuple[Shelf, ...] = (
     shelf_forms,
     shelf_account,
     shelf_people,
+    shelf_objects,
 )

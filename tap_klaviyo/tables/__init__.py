@@ -15,6 +15,7 @@ from tap_klaviyo.tables import (
     flows,
     groups,
     metrics,
+    objects,
     people,
     profile_jobs,
     profiles,
@@ -35,6 +36,7 @@ FAMILIES: dict[str, tuple[Table, ...]] = {
     "Content": content.TABLES,
     "Account": account.TABLES,
     "More about people": people.TABLES,
+    "Custom objects": objects.TABLES,
     "V1": (*esp.TABLES, *esp_events.TABLES),
 }
 # Parents before children.

@@ -40,6 +40,12 @@ _GROUPS = {
         "get_coupon_code_ids_for_coupon get_coupon_for_coupon_code get_coupon_id_for_coupon_code "
         "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job"
     ),
+    "Custom_Objects": (
+        "get_data_sources get_data_source get_object_types get_object_type get_object_schema get_object_record "
+        "get_current_schema_for_object_type get_schema_versions_for_object_type "
+        "get_schema_version_ids_for_object_type get_records_for_object_type get_record_ids_for_object_type "
+        "get_ingestion_logs_for_object_type get_ingestion_log_ids_for_object_type"
+    ),
     "Data_Privacy": "request_profile_deletion",
     "Events": "get_events get_event create_event bulk_create_events",
     "Flows": (
