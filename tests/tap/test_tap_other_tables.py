@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
 from collections.abc import Callable
+from pathlib import Path
 
+import psycopg
 import pytest
+from support.demo import load
 from support.others import OTHERS, profile_jobs
-from support.second_path import witness
+from support.second_path import KEYS, witness
+from support.second_path import truth as default_truth
 from tap_support import Run, config, discovered, run_tap, select
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.tables import STREAMS
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -45,3 +53,33 @@ def test_a_table_holds_exactly_the_account(stream: str, run: Run, account: Runni
     expected = sorted(set(truth(witness(account))))
     assert expected
     assert sorted(tuple(row[name] for name in key) for row in run.rows(stream)) == expected
+
+
+def test_postgres_holds_them_all(run: Run, account: RunningSandbox, tmp_path: Path) -> None:
+    """One load of every table that there is: as many rows in the database as there are keys in the account."""
+    demo = load()
+    demo.WORK = tmp_path
+    whole = run_tap(tmp_path, config(account), catalog=select(discovered(), dict.fromkeys(STREAMS)), impatient=True)
+    assert whole.code == 0, whole.errors
+    with demo.postgres() as uri:
+        meltano = demo.Meltano(account.url, uri)
+        meltano.run("install", "loader", "target-postgres", log="install.log")
+        settings = {
+            "sqlalchemy_url": meltano.environment["TARGET_POSTGRES_SQLALCHEMY_URL"],
+            "default_target_schema": "k",
+        }
+        (tmp_path / "target.json").write_text(json.dumps(settings))
+        done = subprocess.run(
+            [ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres", "--config", tmp_path / "target.json"],
+            input="".join(json.dumps(message) + "\n" for message in whole.messages),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        with psycopg.connect(uri) as connection:
+            counted = {name: connection.execute(f"select count(*) from k.{name}").fetchone() for name in STREAMS}
+    expected = {name: len(set(truth(witness(account)))) for name, (_, truth) in OTHERS.items()}
+    expected |= {name: len(default_truth(account, name)) for name in KEYS}
+    expected |= {name: len(whole.rows(name)) for name in STREAMS if name.startswith("esp_")}
+    assert {name: found and found[0] for name, found in counted.items()} == expected
