@@ -21,6 +21,8 @@ PAGE = ROOT / "docs" / "tables.md"
 README = ROOT / "README.md"
 sys.path.insert(0, str(ROOT))
 
+from sizes import SIZES, calls_for  # noqa: E402 - it needs the packages above
+
 from klaviyo_client.operations import Operation, operation  # noqa: E402 - the checkout's own packages
 from tap_klaviyo import schemas, selection  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
@@ -39,13 +41,26 @@ what the dearest costs, and what no selected column needs is not requested. Time
 **Bookmark**: the column that an incremental run goes on from; a table without one is read whole in every run. The
 collections {reread} are read whole, too, unless the setting
 `reread` says otherwise: a tag added, an action edited or a review published need not move the bookmark. **Gone**: what
-becomes of a row whose source is no longer in Klaviyo; the tap only adds and updates.
+becomes of a row whose source is no longer in Klaviyo; `emit_activate_version_messages` lets a target take it out where
+[a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
+
+**What to read first.** Without a selection the tap reads the families from People to Events, 26 tables, for which the
+scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
+(marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and
+`member_lists`, which repeat `list_profiles` in the form of older tables. The other families are read when they are
+selected: most are a handful of calls, those of a call for each metric, job or profile are not.
+
+**Calls in a shop of middle size**: requests, and the minutes that Klaviyo's limit makes of them, for a whole read of
+{profiles:,} profiles, {events:,} events, {lists} lists and {segments} segments with {members:,} members, {campaigns}
+campaigns, {flows} flows, {metrics} metrics, {items:,} catalog items and {codes:,} coupon codes; `scripts/sizes.py` has
+all of it. Collections are read at the same time, so that the minutes do not add up, and an incremental run takes a
+fraction.
 
 Tables named `esp_` are those of the V1 specification, made of today's API. They are left out unless they are selected,
 all at once with `esp_*.*`. Their foreign keys are hashed as that specification has them, from bare ids, and find no
 `key`; the column `_join_key` beside each does.
 """
-HEADINGS = "\n| Table | Key | Bookmark | Calls |\n|---|---|---|---|\n"
+HEADINGS = "\n| Table | Key | Bookmark | Calls | In a shop of middle size |\n|---|---|---|---|---|\n"
 
 
 def calls(table: Table) -> str:
@@ -64,6 +79,14 @@ def rates(table: Table, schema: dict[str, Any]) -> tuple[int, int]:
     op = operation(table.collection.operation)
     needs = requirements(table, sources(schema, schema["properties"]).values())
     return op.rates(selection.query(op, table.collection.resource, needs, needs))
+
+
+def in_the_shop(tables: Sequence[Table], schema: dict[str, Any]) -> str:
+    """Calls and minutes of a stream in the shop of ``sizes.py``, all columns selected but for what is looked up."""
+    counted = [(calls_for(table.collection, COLLECTIONS), rates(table, schema)[1]) for table in tables]
+    minutes = max(count / a_minute for count, a_minute in counted)
+    text = f"{sum(count for count, _ in counted):,}"
+    return text if minutes < 1 else f"{text}, {minutes:,.0f} min"
 
 
 def _plural(op: Operation) -> str:
@@ -138,13 +161,27 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
         cost = "; ".join(
             f"{text}, in each of {lists} collections" if lists > 1 else text for text, lists in costs.items()
         )
-        dearer = " *" if any(extra_calls(table, schemas.load(name))) else ""
-        yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} |\n"
+        schema = schemas.load(name)
+        dearer, shop = " *" if any(extra_calls(table, schema)) else "", in_the_shop(STREAMS[name], schema)
+        yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} | {shop} |\n"
 
 
 def page() -> str:
     reread = [f"`{name}`" for name, found in COLLECTIONS.items() if found.reread]
-    parts = [INTRODUCTION.format(reread=", ".join(reread[:-1]) + " and " + reread[-1])]
+    introduction = INTRODUCTION.format(
+        reread=", ".join(reread[:-1]) + " and " + reread[-1],
+        profiles=SIZES["profiles"],
+        events=SIZES["events"],
+        lists=SIZES["lists"],
+        segments=SIZES["segments"],
+        members=SIZES["list_profiles"] + SIZES["segment_profiles"],
+        campaigns=SIZES["campaigns"],
+        flows=SIZES["flows"],
+        metrics=SIZES["metrics"],
+        items=SIZES["catalog_items"],
+        codes=SIZES["coupon_codes"],
+    )
+    parts = [introduction]
     parts.append("\n\\* Some columns cost calls of their own, listed with the table; deselect them to save these.\n")
     for family, tables in FAMILIES.items():
         parts += overview(family, streams(tables))
