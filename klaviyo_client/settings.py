@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import difflib
+from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
 from importlib import metadata
 from typing import Any
@@ -92,6 +93,10 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
 }
 
 
+# Words for truth values, in small letters; an empty text is a variable that is set to nothing.
+YES, NO = ("true", "1", "yes", "on"), ("", "false", "0", "no", "off")
+
+
 def version() -> str:
     """The installed version of this distribution."""
     return metadata.version("singer-klaviyo")
@@ -132,9 +137,13 @@ def _app(config: Mapping[str, Any]) -> App | None:
     )
 
 
-def with_numbers(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings with plain numbers: environment variables hold text, and the SDK reads files with decimals."""
-    return {name: _number(_plain(value), schema["properties"].get(name, {})) for name, value in config.items()}
+def typed(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings with plain numbers and truth values.
+
+    Environment variables hold text, Meltano hands on as text what it is not to judge, and the SDK reads files with
+    decimals.
+    """
+    return {name: _typed(_plain(value), schema["properties"].get(name, {})) for name, value in config.items()}
 
 
 def _plain(value: Any) -> Any:
@@ -149,8 +158,15 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _number(value: Any, schema: Mapping[str, Any]) -> Any:
-    kinds = {"number": float, "integer": int}
+def _truth(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in (*YES, *NO):
+        raise ValueError(text)
+    return word in YES
+
+
+def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
+    kinds: Mapping[str, Callable[[str], Any]] = {"number": float, "integer": int, "boolean": _truth}
     name = schema.get("type")
     kind = kinds.get(name) if isinstance(name, str) else None
     if not isinstance(value, str) or kind is None:
@@ -170,8 +186,20 @@ def unreadable(error: Exception) -> SettingsError:
     return SettingsError(f"the settings cannot be used: {error}")
 
 
-def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str) -> None:
+def meant(name: str, known: Collection[str]) -> str:
+    """What to say of a name that is unknown: the one that it is like, or all that there are."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f": did you mean {close[0]}?" if close else f"; there are {', '.join(sorted(known))}"
+
+
+def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str, known: Collection[str]) -> None:
     """Refuse settings that the schema forbids, without quoting their values: one of them is the key.
+
+    Args:
+        schema: that of the plugin's own settings.
+        config: the settings.
+        plugin: whose they are.
+        known: the names of all settings, the Meltano SDK's too; any other is a mistake, unless it begins with _ or $.
 
     Raises:
         SettingsError: naming every setting that is missing or wrong, and what was expected. Of credentials, exactly one
@@ -183,6 +211,11 @@ def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str) -> 
         for error in Draft202012Validator({**schema, "oneOf": [{}]}).iter_errors(dict(config))
     ]
     problems += _credential_problems(config, plugin)
+    problems += [
+        f"the setting {name} is unknown{meant(name, known)}"
+        for name in config
+        if name not in known and not name.startswith(("_", "$"))
+    ]
     if problems:
         raise SettingsError("; ".join(sorted(problems)))
 

@@ -42,6 +42,8 @@ KINDS = {
 }
 # A value in meltano.yml wins over the plugin's own default, which may change with its version or the machine.
 WITHOUT_VALUE = {"revision", "lookback", "concurrency", "processes", "batch_size_rows"}
+# Of a word that it does not know Meltano makes false, and what was to be rehearsed would be sent.
+JUDGED_BY_THE_PLUGIN = {"dry_run"}
 # The Meltano SDK's own, for both plugins.
 OF_THE_SDK = {
     "stream_maps": ("object", "Stream maps", "Inline transformations of the Meltano SDK."),
@@ -78,12 +80,14 @@ DESCRIPTIONS = {
 def settings(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The settings as Meltano declares them."""
     for name, found in schema["properties"].items():
-        yield {"name": name, **_kind(found), "label": found["title"], "description": found["description"]}
+        yield {"name": name, **_kind(name, found), "label": found["title"], "description": found["description"]}
     for name, (kind, label, description) in OF_THE_SDK.items():
         yield {"name": name, "kind": kind, "label": label, "description": description}
 
 
-def _kind(found: Mapping[str, Any]) -> dict[str, Any]:
+def _kind(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
+    if name in JUDGED_BY_THE_PLUGIN:
+        return {"kind": "string"}
     types = [found["type"]] if isinstance(found["type"], str) else found["type"]
     if found.get("secret"):
         return {"kind": "string", "sensitive": True}

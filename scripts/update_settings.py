@@ -30,8 +30,8 @@ INTRODUCTION = """\
 
 Each is a key of the config file (`--config tap.json`), a setting in `meltano.yml`, or an environment variable (with
 `--config ENV` in a plain pipe): the plugin's name and the setting's, as in `TAP_KLAVIYO_START_DATE`; lists and objects
-are written as JSON there. A value that cannot be is exit code 2, and nothing is read or sent. `--about` prints the same
-as JSON Schema.
+are written as JSON there. A value that cannot be, or a setting that there is not, is exit code 2, and nothing is read
+or sent; names that begin with `_` or `$` are for your own notes. `--about` prints the same as JSON Schema.
 
 Exactly one kind of credentials must be given: `api_key`, or `client_id`, `client_secret` and `refresh_token`.
 """

@@ -74,17 +74,24 @@ class TapKlaviyo(Tap):
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own check quotes the values, and one of them is the key.
-        self._config = settings.with_numbers(SETTINGS, self._config)
+        self._config = settings.typed(SETTINGS, self._config)
         if raise_errors:
-            settings.check(SETTINGS, self._config, self.name)
             if "batch_config" in self._config:
                 raise SettingsError("batch_config must be removed: this tap writes records, not BATCH files")
+            settings.check(SETTINGS, self._config, self.name, self._known())
             # What a schema cannot say is said now, before anything is written for a target.
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):
                 moment("start_date", start)
             self._reports()
         return []
+
+    @classmethod
+    def _known(cls) -> frozenset[str]:
+        """The names of all settings, the SDK's too."""
+        schema = copy.deepcopy(SETTINGS)
+        cls.append_builtin_config(schema)
+        return frozenset(schema["properties"])
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

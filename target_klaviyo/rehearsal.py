@@ -24,6 +24,7 @@ from klaviyo_client.limits import Spent
 from klaviyo_client.operations import operation
 from klaviyo_client.pages import Page
 from klaviyo_client.privacy import mask
+from klaviyo_client.settings import NO, YES
 from klaviyo_client.transport import Request, Response, Transport
 from target_klaviyo import watch
 from target_klaviyo.despatch import Despatch
@@ -42,7 +43,6 @@ _KNOWN = 200_000
 
 
 _VARIABLE = "TARGET_KLAVIYO_DRY_RUN"
-_YES, _NO = ("true", "1", "yes", "on"), ("", "false", "0", "no", "off")
 
 
 def is_wanted(config: Mapping[str, Any], environment: Mapping[str, str]) -> bool:
@@ -53,9 +53,9 @@ def is_wanted(config: Mapping[str, Any], environment: Mapping[str, str]) -> bool
             send.
     """
     found = environment.get(_VARIABLE, "").strip().lower()
-    if found not in (*_YES, *_NO):  # the SDK takes it for false
+    if found not in (*YES, *NO):  # the SDK takes it for false
         raise SettingsError(f"{_VARIABLE} must be true or false")
-    if found in _YES and not config["dry_run"]:
+    if found in YES and not config["dry_run"]:
         raise SettingsError(f"{_VARIABLE} asks for a rehearsal, and the config does not: add --config ENV, or unset it")
     return bool(config["dry_run"])
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from klaviyo_client import settings
 from klaviyo_client.errors import SettingsError
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
@@ -196,7 +196,7 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
     action = _action(stream, entry)
     for key in entry:
         if key not in (*_COMMON, *action.options):
-            raise SettingsError(f"streams.{stream}.{key} is unknown{_meant(key, (*_COMMON, *action.options))}")
+            raise SettingsError(f"streams.{stream}.{key} is unknown{settings.meant(key, (*_COMMON, *action.options))}")
     options = {
         **defaults(action),
         **{name: _option(stream, entry, action, name) for name in action.options if name in entry},
@@ -258,8 +258,3 @@ def _list(options: Options) -> ListRef | None:
     if name is None:
         return None
     return ListRef(id=name, name=name, create=bool(options.get("create_list")), configured=True)
-
-
-def _meant(key: str, known: tuple[str, ...]) -> str:
-    close = difflib.get_close_matches(key, known, n=1)
-    return f": did you mean {close[0]}?" if close else f"; there are {', '.join(known)}"

@@ -110,9 +110,11 @@ class TargetKlaviyo(Target):
         # The SDK's own check quotes the values, and one of them is the key.
         # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
         defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
-        self._config = settings.with_numbers(SETTINGS, {**defaults, **self._config})
+        self._config = settings.typed(SETTINGS, {**defaults, **self._config})
         if raise_errors:
-            settings.check(SETTINGS, self._config, self.name)
+            known = copy.deepcopy(SETTINGS)
+            self.append_builtin_config(known)
+            settings.check(SETTINGS, self._config, self.name, known["properties"])
         return []
 
     @classmethod

@@ -104,6 +104,18 @@ def test_postgres_columns_have_honest_types(meltano: Any, database: str) -> None
     assert types["timestamp"] in ("bigint", "integer")
 
 
+def test_a_rehearsal_that_is_misspelled_sends_nothing(demo: Any, meltano: Any, account: RunningSandbox) -> None:
+    """Meltano leaves the word to the plugin, which knows it for neither true nor false."""
+    meltano.environment["TARGET_KLAVIYO_DRY_RUN"] = "ture"
+    before = len(account.requests)
+    try:
+        with pytest.raises(demo.Stopped, match=r"DRY_RUN must be true or false|dry_run is wrong"):
+            meltano.run("invoke", "target-klaviyo", log="misspelled.log")
+    finally:
+        del meltano.environment["TARGET_KLAVIYO_DRY_RUN"]
+    assert len(account.requests) == before
+
+
 def test_postgres_loses_what_klaviyo_has_no_more(
     demo: Any, make_sandbox: Callable[..., RunningSandbox], meltano: Any, database: str
 ) -> None:

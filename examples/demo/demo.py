@@ -104,7 +104,7 @@ class Meltano:
                 end_group(process)
         if code:
             tail = "\n".join(path.read_text().splitlines()[-15:])
-            raise Stopped(f"`meltano {' '.join(arguments)}` failed ({path.relative_to(ROOT)}):\n{tail}")
+            raise Stopped(f"`meltano {' '.join(arguments)}` failed ({path.relative_to(WORK.parent)}):\n{tail}")
         return time.monotonic() - begun
 
 

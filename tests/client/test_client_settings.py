@@ -29,7 +29,7 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTI
 def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], said: str) -> None:
     """The message says which setting and what was expected; a value may be the key."""
     with pytest.raises(SettingsError) as caught:
-        settings.check(SCHEMA, config, "tap-klaviyo")
+        settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
     assert "soon" not in str(caught.value)
@@ -50,7 +50,7 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], s
 def test_exactly_one_kind_of_credentials_must_be_given(config: dict[str, Any], said: str) -> None:
     """None, half of one, or both: the message names the settings that are missing or too many."""
     with pytest.raises(SettingsError) as caught:
-        settings.check(SCHEMA, config, "tap-klaviyo")
+        settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
 
@@ -58,9 +58,39 @@ def test_exactly_one_kind_of_credentials_must_be_given(config: dict[str, Any], s
 @pytest.mark.parametrize("config", [OAUTH, {**OAUTH, "api_key": ""}, {"api_key": "pk_1", "client_id": ""}])
 def test_an_empty_setting_is_not_given(config: dict[str, Any]) -> None:
     """A variable that is set to nothing is how an environment leaves it out."""
-    settings.check(SCHEMA, config, "tap-klaviyo")
+    settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
     client = settings.connect(config, "tap-klaviyo")
     assert (client.app is None) is ("refresh_token" not in config)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("rate_limit_shar", "the setting rate_limit_shar is unknown: did you mean rate_limit_share?"),
+        ("xyz", "the setting xyz is unknown; there are api_key, api_url"),
+    ],
+)
+def test_a_setting_that_there_is_not_is_a_mistake(name: str, said: str) -> None:
+    """What was meant by it would silently not happen; its value is not told."""
+    with pytest.raises(SettingsError) as caught:
+        settings.check(SCHEMA, {"api_key": "pk_1", name: "471100"}, "tap-klaviyo", SCHEMA["properties"])
+    assert said in str(caught.value)
+    assert "471100" not in str(caught.value)
+
+
+def test_notes_beside_the_settings_are_let_be() -> None:
+    """Whoever keeps a remark or a schema's address in the file calls it by a name that no setting has."""
+    config = {"api_key": "pk_1", "_note": "mine", "$schema": "tap.json"}
+    settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"), [("true", True), ("Yes", True), ("0", False), ("", False), ("ture", "ture")]
+)
+def test_truth_values_come_as_text(text: str, meant: bool | str) -> None:
+    """Meltano hands them on as they were typed; what is no word for either stays, for the schema to refuse."""
+    schema = {"properties": {"strict": {"type": "boolean"}}}
+    assert settings.typed(schema, {"strict": text}) == {"strict": meant}
 
 
 def test_numbers_come_as_text_and_as_decimals() -> None:
@@ -71,7 +101,7 @@ def test_numbers_come_as_text_and_as_decimals() -> None:
         "api_key": "5",
         "streams": {"a": [Decimal(1)]},
     }
-    made = settings.with_numbers(SCHEMA, config)
+    made = settings.typed(SCHEMA, config)
     assert made == {"rate_limit_share": 0.5, "request_timeout": 30, "api_key": "5", "streams": {"a": [1]}}
     assert {type(value) for value in made.values()} == {float, int, str, dict}
 
