@@ -132,7 +132,7 @@ class TapKlaviyo(Tap):
             # As the SDK does it afterwards: what is asked before must be a glance, too.
             stream.ABORT_AT_RECORD_COUNT = 1
         tap.check_scopes()
-        tap.run_sync_dry_run(streams=tap._selected())
+        tap.run_sync_dry_run(streams=[stream for stream in tap.streams.values() if stream.selected])
         ctx.exit()
 
     def discover_streams(self) -> Sequence[Stream]:

@@ -13,6 +13,7 @@ from klaviyo_client.errors import DaySpent, NotAllowed, SettingsError
 from tap_klaviyo.reports import calls
 from tap_klaviyo.reports.declare import Report
 from tap_klaviyo.reports.plan import Plan, Window, planned, settled_by
+from tap_klaviyo.reports.rows import Row
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.streams import EdgeStream, moment
 
@@ -42,16 +43,20 @@ class ReportStream(EdgeStream):
         """The rows of every day that a run is to read and this day's budget has room for."""
         try:
             session = self._tap.session
-            yield from self._rows(session, self._affordable(session, self._plan(session)))
+            windows = self._affordable(session, self._plan(session))
+            with self._tap.progress.reading(self.name, (self.name,)) as current:
+                for page in self._pages(session, windows):
+                    current.rows[self.name] += len(page)
+                    yield from page
         except NotAllowed as error:
             self._tap.skip([self.name], error)
 
-    def _rows(self, session: Session, windows: Iterable[Window]) -> Iterator[Record]:
+    def _pages(self, session: Session, windows: Iterable[Window]) -> Iterator[list[Row]]:
         for window in windows:
             try:
                 for page in session.answers(self.report, window):
                     self.get_context_state(None)[CALLS] = calls.noted(self.calls, datetime.now(UTC))
-                    yield from page
+                    yield page
             except DaySpent as spent:
                 self.logger.warning("%s: %s; stopped before %s, the next run goes on", self.name, spent, window.first)
                 return

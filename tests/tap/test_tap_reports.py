@@ -219,7 +219,8 @@ def test_two_metrics_of_a_name_need_an_id(make_sandbox: Callable[..., RunningSan
     write_event(sandbox, "Placed Order", datetime.now(UTC) - DAY)
     made = run(tmp_path, sandbox, [{"report": "flow_series"}])
     assert made.code == 2
-    ids = [row["id"] for row in sandbox.store.metrics.rows.values() if row["name"] == "Placed Order"]
+    # The account lists its metrics by their ids, of which one is random.
+    ids = sorted(row["id"] for row in sandbox.store.metrics.rows.values() if row["name"] == "Placed Order")
     assert " or ".join(ids) in made.errors.splitlines()[-1]
     assert run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": ids[0]}]).code == 0
 
@@ -244,13 +245,20 @@ def test_a_start_of_long_ago_is_a_warning(account: RunningSandbox, tmp_path: Pat
     assert {datetime.fromisoformat(text).weekday() for text in dates} == {0}
 
 
-def test_the_connection_is_tested_with_one_call(account: RunningSandbox, tmp_path: Path) -> None:
-    """`--test` asks for the latest day of each report."""
+def test_the_connection_is_tested_with_two_calls(account: RunningSandbox, tmp_path: Path) -> None:
+    """`--test` finds out whether the key may ask for the report, and asks for its latest day."""
     before = len(account.requests)
     made = run(tmp_path, account, [{"report": "campaign_values"}], "--test")
     assert made.code == 0, made.errors
     asked = [entry.operation for entry in list(account.requests)[before:]]
-    assert asked.count("query_campaign_values") == 1
+    assert asked.count("query_campaign_values") == 2
+    assert "campaign_values: usable" in made.errors
+
+
+def test_how_far_a_report_is_read_is_summed_up(account: RunningSandbox, tmp_path: Path) -> None:
+    """Its rows are among those that the run counts."""
+    made = run(tmp_path, account, [{"report": "segment_series", "start_date": ago(10)}])
+    assert any(f"{len(made.rows('segment_series')):,}" in line for line in made.errors.splitlines() if "rows" in line)
 
 
 def test_reports_can_be_a_variable() -> None:
