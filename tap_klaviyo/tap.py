@@ -67,6 +67,8 @@ class TapKlaviyo(Tap):
         self._skipped: tuple[str, ...] = ()
         self._last_state = 0.0
         self._scopes: set[str] = set()
+        # Later runs have a greater one: milliseconds since 1970, as the SDK has it.
+        self._version = time.time_ns() // 1_000_000
         try:
             super().__init__(**options)
         except (ValueError, MappingError) as error:
@@ -113,7 +115,7 @@ class TapKlaviyo(Tap):
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """``--test``: say what the key may read of what is selected, then read a row of each of these streams.
+        """``--test``: say what the key may read of what is selected, then read a row of each; no message is written.
 
         Raises:
             MissingScopes: it may not read all of it; nothing is read then.
@@ -132,7 +134,9 @@ class TapKlaviyo(Tap):
             # As the SDK does it afterwards: what is asked before must be a glance, too.
             stream.ABORT_AT_RECORD_COUNT = 1
         tap.check_scopes()
+        tap._writer.muted = True
         tap.run_sync_dry_run(streams=[stream for stream in tap.streams.values() if stream.selected])
+        tap.logger.info("all that is selected can be read")
         ctx.exit()
 
     def discover_streams(self) -> Sequence[Stream]:
@@ -211,15 +215,8 @@ class TapKlaviyo(Tap):
         """How far this run is; a test of the connection says nothing of it."""
         return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
 
-    @cached_property
-    def _version(self) -> int:
-        """Later runs have a greater one: milliseconds since 1970, as the SDK has it."""
-        return time.time_ns() // 1_000_000
-
     def version_of(self, stream: TableStream) -> int | None:
         """The version of a stream's rows in this run; None when no row of an older one may go."""
-        if not self.config.get("emit_activate_version_messages"):
-            return None
         return self._version if may_delete(stream.collections, self.config) else None
 
     @cached_property

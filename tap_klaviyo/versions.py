@@ -11,12 +11,14 @@ from tap_klaviyo.tables.events import EVENTS
 
 
 def may_delete(collections: Iterable[Collection], config: Mapping[str, Any]) -> bool:
-    """Whether all that a table is made of is read whole in every run, and nothing refers to what is gone of it.
+    """Whether it is asked for, a table is read whole in every run, and nothing refers to what is gone of it.
 
     Args:
         collections: what the table is made of.
         config: the settings; what they leave out of a collection must not count as gone.
     """
+    if not config.get("emit_activate_version_messages"):
+        return False
     reread = config.get("reread", REREAD)
     narrowed = bool(config.get("event_metrics") or config.get("exclude_pushed_events"))
     return all(

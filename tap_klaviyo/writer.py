@@ -15,16 +15,20 @@ class WholeWriter(MsgSpecWriter):
     Attributes:
         writing: whether one is being written.
         afterwards: what to do when it is.
+        muted: whether messages are not wanted, as when the connection is tested.
     """
 
     writing = False
     afterwards: Callable[[], None] | None = None
+    muted = False
 
     def write_message(self, message: Message) -> None:
         self.write_lines(self.format_message(message))
 
     def write_lines(self, lines: bytes | bytearray | memoryview) -> None:
         """Write lines of messages, each with its end."""
+        if self.muted:
+            return
         self.writing = True
         try:
             left = memoryview(lines)

@@ -57,7 +57,7 @@ def test_every_selected_stream_is_judged(make_sandbox: Callable[..., RunningSand
 def test_only_what_the_catalog_selects_is_judged(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, catalog_first: bool
 ) -> None:
-    """Columns, too, wherever the option stands; then a row of each stream is read, as the SDK has it."""
+    """Columns, too, wherever the option stands; then a row of each stream is read, and no message is written."""
     sandbox = make_sandbox(profiles=60, events=20, scopes="lists:read profiles:read")
     members = {"list_id", "member_id", "subscribed_at", "email"}
     catalog = tmp_path / "chosen.json"
@@ -66,7 +66,10 @@ def test_only_what_the_catalog_selects_is_judged(
     run = run_tap(tmp_path, config(sandbox), *(options if catalog_first else (options[2], *options[:2])))
     assert run.code == 0, run.errors
     assert verdicts(run) == {"lists": "usable", "member_lists": "usable"}
-    assert {name: len(run.rows(name)) for name in run.streams} == {"lists": 1, "member_lists": 1}
+    assert run.messages == []
+    assert run.errors.rstrip().endswith("all that is selected can be read")
+    read = [entry for entry in sandbox.requests if entry.status == 200]
+    assert {entry.operation for entry in read} == {"get_lists", "get_profiles_for_list"}
 
 
 def test_a_stream_of_two_collections_needs_both() -> None:
