@@ -269,7 +269,8 @@ class TapKlaviyo(Tap):
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
         self.progress.skipped(tables, error)
         self._skipped += tuple(name for name in tables if name not in self._skipped)
-        self._scopes |= set(operation(error.operation).scopes)
+        # What an include needs is not among the operation's own.
+        self._scopes |= scopes.named(error) or set(operation(error.operation).scopes)
 
     def finish(self) -> None:
         """Called when every stream is done.

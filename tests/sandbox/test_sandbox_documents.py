@@ -79,12 +79,15 @@ def test_an_attribution_names_the_event_it_leads_to(read, reading):
 
 
 def test_a_profile_includes_its_groups(read, reading):
-    """Lists and segments of one profile can be included."""
+    """Lists, segments and devices of one profile can be included."""
     list_id, members = max(reading.store.list_members.items(), key=lambda item: len(item[1]))
     profile_id = next(iter(members.rows))
     document = read.get(f"profiles/{profile_id}", include="lists,segments,push-tokens").json()
     assert {"type": "list", "id": list_id} in document["data"]["relationships"]["lists"]["data"]
-    assert document["data"]["relationships"]["push-tokens"]["data"] == []
+    devices = reading.store.resources["push-token"].rows.values()
+    assert document["data"]["relationships"]["push-tokens"]["data"] == [
+        {"type": "push-token", "id": row["id"]} for row in devices if row["profile_id"] == profile_id
+    ]
     assert list_id in {resource["id"] for resource in document["included"]}
 
 

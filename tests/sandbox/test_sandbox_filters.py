@@ -255,6 +255,7 @@ def test_any_window_over_events_equals_a_plain_comparison(read, reading, data):
     bounds = []
     if data.draw(st.booleans()):
         bounds.append((data.draw(st.sampled_from(("greater-than", "greater-or-equal"))), lower))
+    # Parts of a second do not tell a window's ends apart.
     if data.draw(st.booleans()) and (not bounds or lower // 1 < upper // 1):
         bounds.append((data.draw(st.sampled_from(("less-than", "less-or-equal"))), upper))
     metric = data.draw(st.none() | st.sampled_from(events).map(lambda row: row["metric_id"]))

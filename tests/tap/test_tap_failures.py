@@ -15,12 +15,16 @@ from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.command import Incomplete
+from klaviyo_client.operations import operation
 from klaviyo_client.pages import RawPage, outline
+from klaviyo_client.protocol import refusal
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.shaping import Selected
 from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tap import TapKlaviyo
 
 EVENTS = {"metrics", "events", "event_group_ids", "event_attribution_group_ids"}
 
@@ -275,3 +279,13 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
     assert [record.getMessage() for record in caplog.records] == [
         "list_profiles: lists GONE is gone since it was listed, skipped"
     ]
+
+
+def test_a_scope_that_only_an_include_needs_is_named() -> None:
+    """The specification has none for the conversations that come with profiles; Klaviyo's words would."""
+    detail = "Your API key is missing required scopes for this request: conversations:read"
+    body = json.dumps({"errors": [{"code": "permission_denied", "title": "", "detail": detail}]}).encode()
+    tap = TapKlaviyo(config={"api_key": KEY}, parse_env_config=False)
+    tap.skip(["conversations"], refusal(403, body, operation("get_profiles")))
+    with pytest.raises(Incomplete, match=r"conversations skipped.*needed: conversations:read$"):
+        tap.finish()
