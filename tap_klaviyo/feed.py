@@ -90,6 +90,7 @@ class Account:
     partial: set[str] = field(default_factory=set)
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
     _no_account: NotAllowed | None = None
+    _is_begun: bool = False
 
     def read(
         self, collection: Collection, starts: Mapping[str, datetime | None], *, as_lines: bool = False
@@ -102,6 +103,7 @@ class Account:
                 starts at the oldest of them, and what is older than a table's own is left out of that table.
             as_lines: whether the rows are wanted as lines of RECORD messages.
         """
+        self._check_metrics()
         self._read_ahead(collection)
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
@@ -186,14 +188,25 @@ class Account:
 
     def _narrowed(self, collection: Collection) -> Sequence[tuple[str, ...]]:
         """The user's own conditions."""
-        if collection.name != metrics.NARROWS or not self.event_metrics:
-            return ((),)
+        is_narrowed = collection.name == metrics.NARROWS and self.event_metrics
+        return self._of_metrics if is_narrowed else ((),)
+
+    @cached_property
+    def _of_metrics(self) -> Sequence[tuple[str, ...]]:
         ids, unknown = metrics.chosen(self.event_metrics, self.resources(metrics.COLLECTION))
         if not ids:
             raise SettingsError(f"event_metrics: the account has no metric called {' or '.join(unknown)}")
         for entry in unknown:
             logger.warning("event_metrics: the account has no metric called %s", entry)
         return metrics.conditions(ids)
+
+    def _check_metrics(self) -> None:
+        """Find out before anything is read whether there are such metrics: events are read last."""
+        is_first, self._is_begun = not self._is_begun, True
+        if is_first and self.event_metrics and self.selection.of(self.collections[metrics.NARROWS]):
+            # Whoever may not read metrics is told when it is the turn of the events.
+            with contextlib.suppress(NotAllowed):
+                self._of_metrics  # noqa: B018 - kept for the events' turn
 
     @cached_property
     def selection(self) -> Selection:

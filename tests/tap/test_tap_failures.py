@@ -281,6 +281,28 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
     ]
 
 
+def test_a_metric_that_there_is_not_is_told_before_anything_is_read(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Events are read last; nobody waits for the profiles to learn of a slip of the pen."""
+    sandbox = make_sandbox(profiles=30, events=20)
+    run = run_tap(tmp_path, config(sandbox, event_metrics=["Placed Ordr"]))
+    assert_fails(run, 2, "event_metrics: the account has no metric called Placed Ordr")
+    assert "/api/profiles" not in {entry.path for entry in sandbox.requests}
+    assert run.streams == set()
+
+
+def test_who_may_not_read_metrics_gets_the_rest(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """The scope is asked for once beforehand, and missed by the events only."""
+    sandbox = make_sandbox(profiles=5, events=20, scopes="profiles:read events:read")
+    catalog = select(discovered(), {"profiles": None, "events": {"id"}})
+    run = run_tap(tmp_path, config(sandbox, event_metrics=["Placed Order"]), catalog=catalog)
+    assert run.code == 1
+    assert len(run.rows("profiles")) == 5
+    assert "events: skipped, the key may not do get_metrics" in run.errors
+    assert [entry.path for entry in sandbox.requests].count("/api/metrics") == 2
+
+
 def test_a_scope_that_only_an_include_needs_is_named() -> None:
     """The specification has none for the conversations that come with profiles; Klaviyo's words would."""
     detail = "Your API key is missing required scopes for this request: conversations:read"

