@@ -6,6 +6,7 @@ import logging
 import shutil
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
@@ -14,6 +15,7 @@ from typing import ClassVar, TextIO
 from klaviyo_client.limits import Spent
 
 _BAR = 20
+_MINUTE = 60.0
 _CLEAR = "\r\x1b[2K"
 
 
@@ -148,17 +150,33 @@ def terminal() -> TextIO | None:
     return sys.stderr if sys.stderr.isatty() and not sys.stdout.isatty() else None
 
 
-def busiest(spent: Mapping[str, Spent], had: Mapping[str, Spent], seconds: float) -> tuple[str, float] | None:
-    """The operation of which most of what it may have was used, and how much, in [0, 1]; None when nothing was.
+class LastMinute:
+    """What the requests of the last minute used of Klaviyo's limits.
+
+    Of a minute, for Klaviyo lets one burst: five seconds can hold what is allowed for twenty.
 
     Args:
-        spent: the requests that were sent, by operation.
-        had: the same, so many seconds ago.
-        seconds: how many; greater than 0.
+        now: seconds on the clock.
+        spent: the requests that were sent until now, by operation.
     """
-    shares = {
-        name: (found.requests - (had[name].requests if name in had else 0)) * 60 / (found.per_minute * seconds)
-        for name, found in spent.items()
-    }
-    name = max(shares, key=lambda name: shares[name], default=None)
-    return None if name is None or not shares[name] else (name, shares[name])
+
+    def __init__(self, now: float, spent: Mapping[str, Spent]) -> None:
+        self._seen = deque([(now, spent)])
+
+    def busiest(self, now: float, spent: Mapping[str, Spent]) -> tuple[str, float] | None:
+        """The operation of which most of a minute's allowance was used, and how much, in [0, 1]; None when nothing was.
+
+        Args:
+            now: seconds on the clock.
+            spent: the requests that were sent until now, by operation.
+        """
+        self._seen.append((now, spent))
+        while len(self._seen) > 2 and self._seen[1][0] <= now - _MINUTE:
+            self._seen.popleft()
+        had = self._seen[0][1]
+        shares = {
+            name: min(1.0, (found.requests - (had[name].requests if name in had else 0)) / found.per_minute)
+            for name, found in spent.items()
+        }
+        name = max(shares, key=lambda name: shares[name], default=None)
+        return None if name is None or not shares[name] else (name, shares[name])

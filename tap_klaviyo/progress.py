@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 
 from klaviyo_client.errors import KlaviyoError, NotAllowed
 from klaviyo_client.limits import Spent
-from klaviyo_client.progress import Display, Status, busiest, terminal
+from klaviyo_client.progress import Display, LastMinute, Status, terminal
 from tap_klaviyo.feed import Batch
 from tap_klaviyo.model import Slice
 from tap_klaviyo.slices import text_of
@@ -100,7 +100,8 @@ class Progress(Display):
         self._now: Pass | None = None
         self._total = 0
         self._skipped: list[dict[str, Any]] = []
-        self._last: tuple[float, int, Mapping[str, Spent]] = (0.0, 0, {})
+        self._last = (0.0, 0)
+        self._minute = LastMinute(0.0, {})
 
     # While it reads ---------------------------------------------------------------------------------------------------
 
@@ -114,7 +115,8 @@ class Progress(Display):
             return
         if self._began is None:
             self._began = began
-            self._last = (began, 0, had)
+            self._last = (began, 0)
+            self._minute = LastMinute(began, had)
             self.__enter__()
         self._now = current
         try:
@@ -129,16 +131,16 @@ class Progress(Display):
             self._sum_up_pass()
 
     def status(self) -> Status | None:
-        """How far the pass is; rows a second, and the budget, are of the time since this was asked last."""
+        """How far the pass is; rows a second are of the time since this was asked last."""
         now, spent, current = self._clock(), self._spent(), self._now
         if current is None:
             return None
         rows = sum(current.rows.values())
-        before, total, had = self._last
-        self._last = (now, self._total + rows, spent)
+        before, total = self._last
+        self._last = (now, self._total + rows)
         seconds = now - before
         rate = (self._total + rows - total) / seconds if seconds > 0 else 0.0
-        busy = busiest(spent, had, seconds) if seconds > 0 else None
+        busy = self._minute.busiest(now, spent)
         part = current.part(self._until)
         left = (now - current.began) * (1 - part) / part if part is not None and part >= _LEAST_PART else None
         said = {

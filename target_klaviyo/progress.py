@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from klaviyo_client.limits import Spent
-from klaviyo_client.progress import Display, Status, busiest, terminal
+from klaviyo_client.progress import Display, LastMinute, Status, terminal
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -43,8 +43,8 @@ class Progress(Display):
         self._spent = spent
         self._to_come = to_come
         self._clock = clock
-        self._had: Mapping[str, Spent] = {}
         self._last = (clock(), 0)
+        self._minute = LastMinute(clock(), {})
 
     def status(self) -> Status:
         """How far it is; the records a second are those since this was asked last."""
@@ -54,14 +54,12 @@ class Progress(Display):
         rate = (records - had) / (now - before) if now > before else 0.0
         to_come = self._to_come()
         line = f"{records:,} records taken in, {rate:,.0f} a second; {self._outcomes()}"
-        line += self._budget(now - before) + _estimate(to_come, rate)
+        line += self._budget(now) + _estimate(to_come, rate)
         return Status(line, line, records / (records + to_come) if to_come and records else None)
 
-    def _budget(self, seconds: float) -> str:
-        """The operation of which most of what it may have was used since the last line."""
-        spent, had = self._spent(), self._had
-        self._had = spent
-        found = busiest(spent, had, seconds) if seconds > 0 else None
+    def _budget(self, now: float) -> str:
+        """The operation of which most of what it may have was used in the last minute."""
+        found = self._minute.busiest(now, self._spent())
         return "" if found is None else f"; {found[1]:.0%} of the limit of {found[0]} used"
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from klaviyo_client.limits import Spent
-from klaviyo_client.progress import Bar, Display, Status, busiest, drawn, terminal
+from klaviyo_client.progress import Bar, Display, LastMinute, Status, drawn, terminal
 
 
 class Terminal(io.StringIO):
@@ -24,12 +24,21 @@ class Terminal(io.StringIO):
 
 
 def test_the_busiest_operation_is_the_one_nearest_to_its_own_limit() -> None:
-    """Not the one with most requests; nothing where none was sent since."""
-    spent = {"a": Spent(30, 150), "b": Spent(60, 3500)}
-    assert busiest(spent, {}, 30) == ("a", 0.4)
-    assert busiest(spent, {"a": Spent(30, 150)}, 60) == ("b", 60 / 3500)
-    assert busiest(spent, spent, 30) is None
-    assert busiest({}, {}, 30) is None
+    """Not the one with most requests; nothing where none was sent."""
+    assert LastMinute(0, {}).busiest(30, {"a": Spent(30, 150), "b": Spent(60, 3500)}) == ("a", 0.2)
+    begun = {"a": Spent(30, 150)}
+    assert LastMinute(0, begun).busiest(60, {**begun, "b": Spent(35, 3500)}) == ("b", 0.01)
+    assert LastMinute(0, begun).busiest(5, begun) is None
+    assert LastMinute(0, {}).busiest(5, {}) is None
+
+
+def test_a_burst_uses_a_minutes_allowance_and_is_forgotten_after_a_minute() -> None:
+    """Whoever keeps to the limits is never told of more than all of it."""
+    minute = LastMinute(0, {})
+    shares = [minute.busiest(now, {"a": Spent(min(now * 10, 150), 150)}) for now in range(5, 90, 5)]
+    assert shares[:3] == [("a", 50 / 150), ("a", 100 / 150), ("a", 1.0)]
+    assert shares[11] == ("a", 1.0)
+    assert shares[-1] is None
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,7 @@ def page(count: int, edge: datetime | None = None, part: Slice | None = None) ->
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
-    """Rows a second and the budget are those since the line before; what is left follows from the time that is done."""
+    """Rows a second are those since the line before, the budget is that of a minute; what is left follows from the time that is done."""
     read = Read()
     with read.progress.reading("events", ["events", "groups"]) as current:
         read.pass_time(10, get_events=50)
@@ -75,7 +75,7 @@ def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
             "rows": 0,
             "rows_per_second": 0.0,
             "operation": "get_events",
-            "budget_share": 0.5,
+            "budget_share": 0.083,
         }
         current.add(page(1000, MONDAY + DAY, Slice(start=MONDAY, stop=MONDAY + DAY)))
         current.add(page(1000, MONDAY + 2 * DAY, Slice(start=MONDAY + DAY, stop=MONDAY + 3 * DAY, inner=True)))
@@ -86,7 +86,7 @@ def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
             "rows": 2200,
             "rows_per_second": 220.0,
             "operation": "get_events",
-            "budget_share": 0.9,
+            "budget_share": 0.233,
             "part": 0.111,
             "seconds_left": 160,
         }
@@ -117,7 +117,7 @@ def test_the_text_for_a_terminal() -> None:
         found = read.progress.status()
     assert found is not None
     assert found.part == 0.5
-    assert found.text == ("events: 3,300 rows, 11 a second, 80% of the limit of get_events used, some 5 minutes left")
+    assert found.text == ("events: 3,300 rows, 11 a second, 100% of the limit of get_events used, some 5 minutes left")
 
 
 @given(
