@@ -66,7 +66,7 @@ def page(count: int, edge: datetime | None = None, part: Slice | None = None) ->
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
-    """Rows a second are those since the line before, the budget is that of a minute; what is left follows from the time that is done."""
+    """Rows a second are of the time since the line before; what is left follows from the time that is done."""
     read = Read()
     with read.progress.reading("events", ["events", "groups"]) as current:
         read.pass_time(10, get_events=50)
