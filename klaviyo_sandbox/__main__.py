@@ -26,7 +26,7 @@ to go on later:
     keeps what is written in DIR, before it is answered; started again with DIR, also after a kill, the account is as
     it was. DIR belongs to one account: its seed, numbers and kind are known from there, and no others are taken.
 """
-_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install 'singer-klaviyo[sandbox]'"
+_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install '.[sandbox]' in a clone of singer-klaviyo"
 
 
 def _count(text: str) -> int:

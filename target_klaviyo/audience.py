@@ -77,6 +77,7 @@ class Feed:
 
     Attributes:
         people: the handles of everybody who was in it, whether they could be sent or not.
+        refused: the handles of those of whom every record was refused.
         distinct: how many people that were.
         repeated: how many records were about people who had come before.
         unknown: how many records named nobody.
@@ -86,6 +87,7 @@ class Feed:
     """
 
     people: set[Handle] = field(default_factory=set)
+    refused: set[Handle] = field(default_factory=set)
     distinct: int = 0
     repeated: int = 0
     unknown: int = 0
@@ -99,8 +101,14 @@ class Feed:
         """What the records say of the audience's size, where they agree."""
         return next(iter(self.sizes)) if len(self.sizes) == 1 else None
 
-    def saw(self, handles: Collection[Handle], size: int | None, version: int | None = None) -> None:
+    def saw(
+        self, handles: Collection[Handle], size: int | None, version: int | None = None, *, refused: bool = False
+    ) -> None:
         """A record of somebody; ``size`` is what it says of the audience's size."""
+        if refused:
+            self.refused.update(handle for handle in handles if handle not in self.people)
+        else:
+            self.refused.difference_update(handles)
         if not handles:
             self.unknown += 1
         elif self.people.isdisjoint(handles):
@@ -156,6 +164,12 @@ class Decision:
     verdict: Verdict
     leaving: tuple[str, ...]
     reason: str = ""
+
+
+def staying(feed: Feed, members: Mapping[str, Iterable[Handle]]) -> int:
+    """How many of the members (id -> handles) would be sent again, though they are on the list."""
+    people, refused = feed.people, feed.refused
+    return sum(any(one in people and one not in refused for one in handles) for handles in members.values())
 
 
 def leaving(members: Mapping[str, Iterable[Handle]], people: Collection[Handle]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,10 +15,11 @@ from klaviyo_client.errors import SettingsError
 from klaviyo_client.operations import operation
 from klaviyo_client.protocol import condition
 from target_klaviyo import membership
-from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide
+from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide, staying
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import handles
 from target_klaviyo.model import Kind, ListRef, Options, Origin, Record, Row
+from target_klaviyo.plan import Plan
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -98,18 +99,30 @@ class Finding:
     mirror: Mirror
     decision: Decision
     removed: int = 0
+    rehearsed: bool = False
 
     def told(self) -> tuple[str, list[str], list[str], list[list[str]]]:
         """A section of the report: title, notes, columns, and a row for each who leaves or would leave."""
         members, gone = self.mirror.members or {}, self.decision.leaving
-        notes = [_told(self.mirror, self.decision, self.removed)]
+        notes = [self.line]
         if self.decision.reason:
-            notes.append(f"Nobody was removed: {self.decision.reason}.")
+            notes.append(f"Nobody {'would be' if self.rehearsed else 'was'} removed: {self.decision.reason}.")
         if len(gone) > _SHOWN:
             notes.append(f"{len(gone) - _SHOWN:,} more are not shown.")
         names = ("email", "phone_number", "external_id")
         rows = [[profile, *(dict(members[profile]).get(name, "") for name in names)] for profile in gone[:_SHOWN]]
         return f"Gone from the audience of {self.mirror.name}", notes, ["profile", *names], rows
+
+    @property
+    def line(self) -> str:
+        """The same in one line, without who leaves."""
+        mirror, decision = self.mirror, self.decision
+        has, done = ("has", "would be removed") if self.rehearsed else ("had", "removed")
+        return (
+            f"{mirror.stream}: {mirror.feed.distinct:,} people for the list {mirror.name!r}, "
+            f"which {has} {len(mirror.members or {}):,}: "
+            f"{decision.verdict}, {self.removed:,} of {len(decision.leaving):,} {done}"
+        )
 
 
 class Mirrors:
@@ -118,11 +131,13 @@ class Mirrors:
     Args:
         session: what the actions share.
         now: when the run began.
+        plan: told of who is on the lists, in a rehearsal.
     """
 
-    def __init__(self, session: Session, now: datetime) -> None:
+    def __init__(self, session: Session, now: datetime, plan: Plan | None = None) -> None:
         self._session = session
         self._now = now
+        self._plan = plan
         self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._lost: Counter[str | None] = Counter()
         self.findings: list[Finding] = []
@@ -146,8 +161,14 @@ class Mirrors:
 
     def saw(self, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
         """A record came; ``person`` is a profile resource, or what names somebody in a record that is refused."""
+        self._saw(origin, ref, options, person)
+
+    def _saw(
+        self, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any], *, refused: bool = False
+    ) -> None:
         mirror = self.begin(origin.stream, ref, options)
-        mirror.feed.saw(tuple(handles(person).items()), _size(origin.record, options), origin.version)
+        size = _size(origin.record, options)
+        mirror.feed.saw(tuple(handles(person).items()), size, origin.version, refused=refused)
 
     def refused(self, origin: Origin, ref: ListRef | None, options: Options, person: Mapping[str, Any]) -> None:
         """A record was rejected. Its person is in the audience: who is on the list must not be taken off for it.
@@ -157,7 +178,7 @@ class Mirrors:
         if ref is None:
             self.lost(origin.stream)
         else:
-            self.saw(origin, ref, options, person)
+            self._saw(origin, ref, options, person, refused=True)
 
     def lost(self, stream: str | None) -> None:
         """Something came of which nobody knows whom it was about, or for which list; None: nor of which stream."""
@@ -181,12 +202,15 @@ class Mirrors:
         for mirror in self:
             mirror.feed.lost = self._lost[None] + self._lost[mirror.stream]
         decisions = [(mirror, mirror.decide(manifests.of(mirror.list_id, mirror.name))) for mirror in self]
+        if self._plan is not None:
+            _tell(self._plan, self)
         # One list over its cap is a sign that something is wrong: then nobody is removed from any.
         capped = any(decision.verdict is Verdict.OVER_CAP for _, decision in decisions)
         for mirror, decision in decisions:
             removed = 0 if capped or decision.verdict is not Verdict.REMOVE else self._remove(mirror, decision.leaving)
-            self.findings.append(Finding(mirror, decision, removed))
-            logger.info("%s", _told(mirror, decision, removed))
+            finding = Finding(mirror, decision, removed, rehearsed=self._plan is not None)
+            self.findings.append(finding)
+            logger.info("%s", finding.line)
             if decision.reason:
                 left = f"{len(decision.leaving):,} people stay on the list"
                 problems.append(f"{mirror.stream}: nobody is removed from {mirror.name!r} ({decision.reason}); {left}")
@@ -229,9 +253,8 @@ def _size(record: Record, options: Options) -> int | None:
         return -1
 
 
-def _told(mirror: Mirror, decision: Decision, removed: int) -> str:
-    members = len(mirror.members or {})
-    return (
-        f"{mirror.stream}: {mirror.feed.distinct:,} people for the list {mirror.name!r}, which had {members:,}: "
-        f"{decision.verdict}, {removed:,} of {len(decision.leaving):,} removed"
-    )
+def _tell(plan: Plan, mirrors: Iterable[Mirror]) -> None:
+    for mirror in mirrors:
+        members = mirror.members or {}
+        everyone = {handle for its_handles in members.values() for handle in its_handles}
+        plan.mirrored(mirror.list_id, everyone, staying(mirror.feed, members))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -13,12 +13,13 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.operations import operation
+from target_klaviyo.audience import Handle
+from target_klaviyo.bodies import Sent
+from target_klaviyo.identity import handles
 from target_klaviyo.model import Action, Kind, Outcome, Row
 
 # How much of each kind is shown; the rest is counted.
 ROWS, PEOPLE, REJECTED = 20, 10_000, 1_000
-# People whom the log names of each, masked.
-_LOGGED = 3
 
 # Operation -> what it does with the people of a list.
 _CHANGES = {
@@ -28,50 +29,15 @@ _CHANGES = {
     "bulk_subscribe_profiles": "subscriptions",
     "bulk_unsubscribe_profiles": "unsubscriptions",
 }
-_NAMES = ("email", "phone_number", "external_id", "anonymous_id")
+# What becomes of the people of a list, in words.
+_WORDS = {
+    "additions": "would be put on it",
+    "removals": "would be taken off it",
+    "subscriptions": "would be subscribed to it",
+    "unsubscriptions": "would be unsubscribed from it",
+}
 
 _SENT, _NOTHING, _REJECTED, _LEFT_OUT = "would_be_sent", "nothing_to_send", "would_be_rejected", "left_out"
-
-
-@dataclass(frozen=True)
-class Sent:
-    """What one request holds.
-
-    Attributes:
-        items: how many profiles or events.
-        people: the profiles, as JSON:API resources.
-        list_id: the list that they are put on, taken off, or consent to.
-    """
-
-    items: int
-    people: Sequence[Mapping[str, Any]]
-    list_id: str | None = None
-
-
-def sent(path: Mapping[str, str], document: Mapping[str, Any]) -> Sent:
-    """What a request's body holds, whichever operation it is for.
-
-    >>> sent({"id": "Xy"}, {"data": [{"type": "profile", "id": "01"}]})
-    Sent(items=1, people=[{'type': 'profile', 'id': '01'}], list_id='Xy')
-    """
-    data = document["data"]
-    if isinstance(data, list):
-        return Sent(len(data), data, path.get("id"))
-    attributes, related = data.get("attributes", {}), data.get("relationships", {})
-    if "events-bulk-create" in attributes:
-        entries = attributes["events-bulk-create"]["data"]
-        return Sent(sum(len(entry["attributes"]["events"]["data"]) for entry in entries), [])
-    lists = (related.get("lists") or {}).get("data") or [(related.get("list") or {}).get("data")]
-    list_id = lists[0]["id"] if lists[0] else None
-    if "profiles" in attributes:
-        return Sent(len(attributes["profiles"]["data"]), attributes["profiles"]["data"], list_id)
-    return Sent(1, [data] if data["type"] == "profile" else [], list_id)
-
-
-def name_of(person: Mapping[str, Any]) -> str | None:
-    """What a profile is known by to people: its strongest identifier that is not Klaviyo's own id."""
-    attributes = person.get("attributes") or {}
-    return next((str(attributes[name]) for name in _NAMES if attributes.get(name)), None)
 
 
 @dataclass
@@ -84,16 +50,24 @@ class _Stream:
 @dataclass
 class _People:
     count: int = 0
-    names: list[str] = field(default_factory=list)
+    shown: list[tuple[str, frozenset[Handle]]] = field(default_factory=list)
 
     @property
     def document(self) -> dict[str, Any]:
-        return {"count": self.count, "identifiers": self.names, "not_shown": self.count - len(self.names)}
+        names = [name for name, _ in self.shown]
+        return {"count": self.count, "identifiers": names, "not_shown": self.count - len(names)}
+
+    def without(self, members: Collection[Handle], already: int) -> _People:
+        """Those who are no members, of whom so many are among them."""
+        shown = [entry for entry in self.shown if entry[1].isdisjoint(members)]
+        hidden = self.count - len(self.shown)
+        return _People(max(len(shown), self.count - already) if hidden else len(shown), shown)
 
 
 @dataclass
 class _List:
     made: bool = False
+    already: int | None = None
     changes: dict[str, _People] = field(default_factory=dict)
 
 
@@ -145,7 +119,7 @@ class Plan:
             self._reads[name] += 1
 
     def request(self, name: str, holds: Sent, people: Iterable[str]) -> None:
-        """A request would be sent. ``people`` are the names of those whom it holds."""
+        """A request would be sent. ``people`` are the names of those whom it holds, in their order."""
         with self._lock:
             self._requests[name] += 1
             self._items[name] += holds.items
@@ -154,8 +128,9 @@ class Plan:
                 return
             found = self._lists.setdefault(holds.list_id, _List()).changes.setdefault(change, _People())
             found.count += holds.items
-            if room := PEOPLE - len(found.names):
-                found.names += islice(people, room)
+            if room := PEOPLE - len(found.shown):
+                named = zip(people, holds.people, strict=True)
+                found.shown += ((name, frozenset(handles(person).items())) for name, person in islice(named, room))
 
     def list_seen(self, list_id: str, name: str, *, made: bool = False) -> None:
         """A list's name came by; ``made``: there is no such list yet."""
@@ -163,6 +138,14 @@ class Plan:
             self._list_names[list_id] = name
             if made:
                 self._lists.setdefault(list_id, _List()).made = True
+
+    def mirrored(self, list_id: str, members: Collection[Handle], already: int) -> None:
+        """Who is on a list is known: of those who would be put on it, so many are there already."""
+        with self._lock:
+            found = self._lists.setdefault(list_id, _List())
+            found.already = already
+            if "additions" in found.changes:
+                found.changes["additions"] = found.changes["additions"].without(members, already)
 
     # What it comes to -----------------------------------------------------------------------------------------------
 
@@ -188,6 +171,7 @@ class Plan:
                         "id": None if found.made else list_id,
                         "name": self._list_names.get(list_id),
                         "would_be_made": found.made,
+                        "already_on_it": found.already,
                         **{change: people.document for change, people in found.changes.items()},
                     }
                     for list_id, found in self._lists.items()
@@ -200,17 +184,16 @@ class Plan:
             }
 
     def lines(self) -> list[str]:
-        """The plan for people, but for the last line. Not masked."""
+        """The plan in words, but for the last line. It names no people; names of lists are not masked."""
         with self._lock:
             found = [
                 f"{stream}{f' ({action})' if action else ''}: {said(part.counts)}"
-                f"{_first([name for _, row in part.rows if (name := _person(row))])}"
                 for (stream, action), part in self._streams.items()
             ]
             for list_id, its in self._lists.items():
                 who = f"list {self._list_names.get(list_id, list_id)!r}"
                 who += " (would be made)" if its.made else f" ({list_id})"
-                found += [f"{who}: {p.count:,} {change}{_first(p.names)}" for change, p in its.changes.items()]
+                found += [f"{who}: {_change(change, its)}" for change in its.changes]
             for name, count in self._requests.items():
                 op, items = operation(name), self._items[name]
                 limits = f"Klaviyo takes {op.burst:,} a second and {op.steady:,} a minute"
@@ -294,14 +277,14 @@ def _shown(action: Action, row: Row) -> dict[str, Any]:
     return {"becomes": None if outcome is None else _word(outcome), "steps": steps}
 
 
-def _person(row: Row) -> str | None:
-    profile = row.payload.get("profile", row.payload)
-    return name_of(profile) or profile.get("id")
-
-
 def _many(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
-def _first(names: Sequence[str]) -> str:
-    return f"; first: {', '.join(names[:_LOGGED])}" if names else ""
+def _change(change: str, its: _List) -> str:
+    count = its.changes[change].count
+    words = f"{count:,} {'person' if count == 1 else 'people'} {_WORDS[change]}"
+    if change != "additions" or its.made:
+        return words
+    stay = "those who are on it stay" if its.already is None else f"{its.already:,} are on it already"
+    return f"{words}; {stay}"

@@ -27,9 +27,10 @@ from klaviyo_client.privacy import mask
 from klaviyo_client.settings import NO, YES
 from klaviyo_client.transport import Request, Response, Transport
 from target_klaviyo import watch
+from target_klaviyo.bodies import name_of, sent
 from target_klaviyo.despatch import Despatch
 from target_klaviyo.model import Action, Origin, Outcome, Row
-from target_klaviyo.plan import Plan, name_of, sent
+from target_klaviyo.plan import Plan
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.summary import Ending
 
@@ -236,9 +237,9 @@ class RehearsalReport(Report):
 
     def close(
         self,
-        ending: Ending | None = None,  # noqa: ARG002 - the report's signature
+        ending: Ending | None = None,
         *,
-        not_sent: int = 0,  # noqa: ARG002 - the same
+        not_sent: int = 0,  # noqa: ARG002 - the report's signature
         spent: Mapping[str, Spent] | None = None,  # noqa: ARG002 - the same
     ) -> None:
         """Log the plan, and write it. Once: a second call does nothing.
@@ -249,6 +250,8 @@ class RehearsalReport(Report):
         if self._closed:
             return
         self._closed = True
+        if ending is not None and ending.reason:
+            logger.warning("the rehearsal fails: %s", ending.reason)
         for line in self._plan.lines():
             logger.info("%s", mask(line))
         document = {**self._plan.document(complete=self._complete), "sections": self._sections}

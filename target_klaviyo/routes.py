@@ -171,9 +171,11 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
 def unmapped(stream: str) -> SettingsError:
     """The error for a stream that nothing says what to do with."""
     example = f'"streams": {{"{stream}": {{"action": "upsert_profile"}}}}'
+    copied = ", ".join(action.copied_from[0] for action in ACTIONS.values() if action.copied_from)
     return SettingsError(
-        f"nothing says what to do with the stream {stream}: add {example} to the settings "
-        f"(actions: {', '.join(ACTIONS)}), or deselect it in the tap"
+        f"nothing says what to do with the stream {stream}: deselect it in the tap (of tap-klaviyo's streams a copy "
+        f"takes {copied} only), or, where its records are meant for Klaviyo, add {example} to the settings, "
+        f"with the action that they need (one of {', '.join(ACTIONS)})"
     )
 
 

@@ -102,7 +102,7 @@ class TargetKlaviyo(Target):
     @cached_property
     def mirrors(self) -> Mirrors:
         """Lists that are to equal streams."""
-        return Mirrors(self.session, datetime.now(UTC))
+        return Mirrors(self.session, datetime.now(UTC), self._rehearsal.plan if self._rehearsal else None)
 
     # Settings ---------------------------------------------------------------------------------------------------------
 
@@ -298,8 +298,9 @@ class TargetKlaviyo(Target):
             self._release_state()
         finally:
             left = self._ledger.left
-            if left:
-                logger.warning("%d records were not sent; they come again, as no STATE vouches for them", left)
+            if left and self._rehearsal is None:
+                because = f"{ending.reason}: " if ending.reason else ""
+                logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
             self.report.close(ending, not_sent=left, spent=self.session.client.spent())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature

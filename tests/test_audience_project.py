@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -72,7 +73,7 @@ def settle(account: RunningSandbox) -> None:
 def test_two_lists_follow_two_views_and_a_cap_stops_them(
     demo: Any, account: RunningSandbox, database: psycopg.Connection, meltano: Any
 ) -> None:
-    """The README's promises, one after the other: everybody, who leaves, and a view that went wrong."""
+    """The README's promises: everybody, who leaves, a view that went wrong or was meant, and a new view."""
     columns = "customer_number, email, first_name, orders, last_order_on"
     with database.cursor() as cursor:
         cursor.executemany(
@@ -81,17 +82,31 @@ def test_two_lists_follow_two_views_and_a_cap_stops_them(
         )
     meltano.run("run", "push-audiences", log="first.log")
     everybody = {f"c{n}" for n in range(40)}
-    assert on_list(account, "VIP customers") == everybody
+    assert on_list(account, "Loyal customers") == everybody
     assert on_list(account, "Sleeping customers") == {f"c{n}" for n in range(1, 40, 2)}
     ada = next(row for row in account.store.profiles.rows.values() if row.get("external_id") == "c1")
-    assert ada["properties"]["vip_orders"] == 4
+    assert ada["properties"]["loyal_orders"] == 4
     settle(account)
     database.execute("update shop.customers set orders = 0 where customer_number in ('c0', 'c1', 'c2')")
     meltano.run("run", "push-audiences", log="second.log")
-    assert on_list(account, "VIP customers") == everybody - {"c0", "c1", "c2"}
+    assert on_list(account, "Loyal customers") == everybody - {"c0", "c1", "c2"}
     assert "c1" in on_list(account, "Sleeping customers")
     settle(account)
     database.execute("update shop.customers set orders = 0 where customer_number <> 'c9'")
     with pytest.raises(demo.Stopped, match="max_removals allows"):
         meltano.run("run", "push-audiences", log="third.log")
-    assert on_list(account, "VIP customers") == everybody - {"c0", "c1", "c2"}
+    assert on_list(account, "Loyal customers") == everybody - {"c0", "c1", "c2"}
+
+    (larger,) = re.findall(
+        r"`TARGET_KLAVIYO_STREAMS='(.+)' meltano run push-audiences`", (PROJECT / "README.md").read_text()
+    )
+    meltano.environment["TARGET_KLAVIYO_STREAMS"] = larger
+    meltano.run("run", "push-audiences", log="fourth.log")
+    del meltano.environment["TARGET_KLAVIYO_STREAMS"]
+    assert on_list(account, "Loyal customers") == {"c9"}
+
+    database.execute("create view audience.helper as select email from shop.customers")
+    with pytest.raises(demo.Stopped, match="nothing says what to do with the stream audience-helper"):
+        meltano.run("run", "push-audiences", log="fifth.log")
+    database.execute("drop view audience.helper")
+    meltano.run("run", "push-audiences", log="sixth.log")

@@ -150,9 +150,11 @@ def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) 
 
 def test_a_rehearsal_copies_nothing_and_the_copy_everybody(project: Project) -> None:
     """The first line sends nothing; after the second the other account has the people and the lists, and no consent."""
-    rehearse, copy = commands(blocks(PAGE)[COPY])
+    rehearse, copy, *_ = commands(blocks(PAGE)[COPY])
 
+    before = len(project.account.requests)
     project.run(rehearse)
+    assert not [entry.query for entry in list(project.account.requests)[before:] if "attribution" in str(entry.query)]
     assert len(project.other.store.profiles.rows) == 0
     assert {entry.method for entry in project.other.requests} == {"GET"}
 
@@ -161,6 +163,31 @@ def test_a_rehearsal_copies_nothing_and_the_copy_everybody(project: Project) -> 
     assert len(other.profiles.rows) == len(source.profiles.rows)
     assert {row["name"] for row in source.lists.rows.values()} <= {row["name"] for row in other.lists.rows.values()}
     assert not any("subscription" in entry.path for entry in project.other.requests)
+
+
+def test_a_plain_pipe_copies_the_same(
+    project: Project, make_shared_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Typed without Meltano, the rehearsal sends nothing, and the copy everybody, with STATE for the next one."""
+    other = make_shared_sandbox(profiles=0, events=0, seed=2, limits=False, job_seconds=0.05)
+    [source, copy, *lines] = commands(blocks(PAGE)[COPY])[2:]
+    lines = [
+        *(
+            line.replace('"pk_..."', f'"pk_x", "api_url": "{url}"')
+            for line, url in ((source, project.account.url), (copy, other.url))
+        ),
+        *lines,
+    ]
+
+    project.run(f"cd {tmp_path}", *lines[:-1])
+    assert len(other.store.profiles.rows) == 0
+    assert {entry.method for entry in other.requests} == {"GET"}
+
+    project.run(f"cd {tmp_path}", lines[-1])
+    assert len(other.store.profiles.rows) == len(project.account.store.profiles.rows)
+    assert len(other.store.events.rows) > 0
+    bookmarks = json.loads((tmp_path / "state.json").read_text())["bookmarks"]
+    assert bookmarks.keys() >= {"profiles", "list_profiles", "events"}
 
 
 def test_a_view_becomes_a_list(project: Project, late: str) -> None:

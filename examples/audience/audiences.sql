@@ -15,7 +15,7 @@ create table if not exists shop.customers (
 -- `size` is how many people were to come: without as many, nobody is taken off.
 create schema if not exists audience;
 
-create or replace view audience.vip_customers as
+create or replace view audience.loyal_customers as
 select
     email,
     phone_number,

@@ -337,16 +337,31 @@ def test_who_would_leave_is_in_the_report(push: Pusher, account: RunningSandbox,
 
 
 def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_path: Path) -> None:
-    """The plan names who would come and who would leave, and nothing is sent."""
-    push(people([1, 2, 3]))
+    """The plan names who would come and who would leave, not who is there, and nothing is sent or said to be done."""
+    push(people([1, 2, 3, 4]))
     asked = len([found for found in account.requests if found.method != "GET"])
-    done = push._target(feed(people([1, 9])), streams={"vips": MIRROR}, dry_run=True)
+    refused = {"email": "p4@example.com", "phone_number": "12", "size": 3}
+    done = push._target(feed([*people([1, 9], size=3), refused]), streams={"vips": MIRROR}, dry_run=True)
     assert done.code == 0, done.stderr
     assert len([found for found in account.requests if found.method != "GET"]) == asked
-    assert on_list(account) == numbered(1, 2, 3)
+    assert on_list(account) == numbered(1, 2, 3, 4)
     (plan,) = json.loads((tmp_path / "target-klaviyo-plan.json").read_text())["lists"]
     assert set(plan["removals"]["identifiers"]) == numbered(2, 3)
-    assert set(plan["additions"]["identifiers"]) == numbered(1, 9)
+    assert set(plan["additions"]["identifiers"]) == numbered(9)
+    assert (plan["additions"]["count"], plan["already_on_it"]) == (1, 1)
+    assert "3 people for the list 'VIP', which has 4: remove, 2 of 2 would be removed\n" in done.stderr
+    assert "1 person would be put on it; 1 are on it already\n" in done.stderr
+    assert "2 people would be taken off it\n" in done.stderr
+
+
+def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
+    """All who come are on the list: the log says that, and not so many additions."""
+    push(people(range(27)))
+    done = push._target(feed(people(range(27))), streams={"vips": MIRROR}, dry_run=True)
+    assert done.code == 0, done.stderr
+    assert "0 people would be put on it; 27 are on it already\n" in done.stderr
+    assert "removed\n" in done.stderr
+    assert "27 people would" not in done.stderr
 
 
 @pytest.mark.parametrize("lost", ['{"type": "RECORD", "stream": "vips", "rec', "no list", "stream map"])

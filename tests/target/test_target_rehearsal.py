@@ -36,9 +36,10 @@ from klaviyo_sandbox.records import Asked
 from klaviyo_sandbox.store import Table
 from target_klaviyo import plan as plans
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.bodies import Sent, sent
 from target_klaviyo.delivery import Session
 from target_klaviyo.model import Kind, Origin, Outcome
-from target_klaviyo.plan import Plan, Sent, said, sent
+from target_klaviyo.plan import Plan, said
 from target_klaviyo.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
 from target_klaviyo.report import Tolerance, TooManyRejects
 
@@ -194,7 +195,7 @@ def test_the_plan_is_what_a_real_run_then_does(target: Command, account: Running
 
 
 def test_the_log_names_nobody_and_the_plan_is_its_owners(target: Command) -> None:
-    """People are masked in the log and whole in the file, which only its owner reads; a plan of before is replaced."""
+    """People are not in the log, and whole in the file, which only its owner reads; a plan of before is replaced."""
     path = target.folder / "target-klaviyo-plan.json"
     path.write_text("old")
     path.chmod(0o644)
@@ -208,8 +209,8 @@ def test_the_log_names_nobody_and_the_plan_is_its_owners(target: Command) -> Non
     for secret in (KEY, "example.com", "2025550142", "Lovelace", "Traceback"):
         assert secret not in run.stderr
     said = run.stderr
-    assert "vips (list_members): 1 would be sent, 1 would be rejected; first: <email>" in said
-    assert "list 'VIP' (would be made): 1 additions; first: <email>" in said
+    assert "vips (list_members): 1 would be sent, 1 would be rejected\n" in said
+    assert "list 'VIP' (would be made): 1 person would be put on it\n" in said
     assert "bulk_import_profiles: 1 request with 1 item (" in said
     last = said.splitlines()[-1]
     assert last.endswith(
@@ -250,15 +251,34 @@ def test_what_would_fail_the_run_fails_the_rehearsal(target: Command, settings: 
 
 
 def test_a_wrong_setting_fails_the_rehearsal(target: Command, account: RunningSandbox) -> None:
-    """A list that is not there is found out before the push, and the plan says that it is not all."""
+    """A list that is not there is found out before the push; that is said first, and that the plan is not all."""
     run = target([schema_of("vips"), *records("vips", PEOPLE)], dry_run=True,
                  streams={"vips": {"action": "list_members", "list": "Nobody's"}})  # fmt: skip
     assert run.code == 2
     [line] = run.said("CRITICAL", "ERROR")
     assert "the account has no list" in line
     assert plan_of(run)["complete"] is False
-    assert "it ended early" in run.stderr
+    assert 0 < run.stderr.index("the account has no list") < run.stderr.index("it ended early")
+    assert "STATE" not in run.stderr
     assert writes(account.requests) == []
+
+
+def test_a_push_that_fails_says_why_before_how_much_is_left(target: Command) -> None:
+    """The reason stands in front of the number of records that come again."""
+    run = target([schema_of("vips"), *records("vips", PEOPLE[:1])],
+                 streams={"vips": {"action": "list_members", "list": "Nobody's"}})  # fmt: skip
+    assert run.code == 2
+    assert 0 < run.stderr.index("the account has no list") < run.stderr.index("records not sent: 1")
+
+
+def test_who_stays_on_a_list_that_is_added_to_is_not_known(target: Command) -> None:
+    """In mode add nobody reads the list: the log does not call people new who may be on it."""
+    streams = {"vips": {"action": "list_members", **MAKE}}
+    messages = [schema("vips", PEOPLE), *records("vips", PEOPLE)]
+    assert target(messages, streams=streams).code == 0
+    run = target(messages, streams=streams, dry_run=True)
+    assert "30 people would be put on it; those who are on it stay\n" in run.stderr
+    assert plan_of(run)["lists"][0]["already_on_it"] is None
 
 
 def test_a_plan_that_cannot_be_written_is_a_wrong_setting(target: Command) -> None:
@@ -339,7 +359,7 @@ def test_much_is_counted_and_some_of_it_shown(monkeypatch: pytest.MonkeyPatch) -
         plan.rejected({"record": row.origin.record})
     for part in (PEOPLE[:1], PEOPLE[1:5]):
         names = [row["email"] for row in part]
-        plan.request("bulk_import_profiles", Sent(len(part), [], "L"), iter(names))
+        plan.request("bulk_import_profiles", Sent(len(part), part, "L"), iter(names))
     found = plan.document(complete=True)
     assert len(found["streams"][0]["first_rows"]) == 2
     assert found["lists"][0]["additions"] == {
@@ -348,6 +368,25 @@ def test_much_is_counted_and_some_of_it_shown(monkeypatch: pytest.MonkeyPatch) -
         "not_shown": 3,
     }
     assert (len(found["rejected"]), found["rejected_not_shown"]) == (2, 1)
+
+
+@pytest.mark.parametrize(("shown", "count", "hidden"), [(10, 2, 0), (3, 3, 1)])
+def test_members_are_no_additions(monkeypatch: pytest.MonkeyPatch, shown: int, count: int, hidden: int) -> None:
+    """Who is shown is compared one by one, so that twice the same is once; beyond that members are subtracted."""
+    monkeypatch.setattr(plans, "PEOPLE", shown)
+    plan = Plan(1.0)
+    rows = [{"email": f"P{i}@example.com"} for i in (0, 1, 2, 0, 3)]
+    plan.request("bulk_import_profiles", Sent(5, rows, "L"), [row["email"] for row in rows])
+
+    plan.mirrored("L", {("email", "p0@example.com"), ("email", "p1@example.com")}, 2)
+
+    [found] = plan.document(complete=True)["lists"]
+    assert (found["already_on_it"], found["additions"]["count"], found["additions"]["not_shown"]) == (
+        2,
+        count,
+        2 * hidden,
+    )
+    assert plan.lines()[0] == f"list 'L' (L): {count} people would be put on it; 2 are on it already"
 
 
 def test_whoever_goes_by_klaviyos_id_is_named_by_what_was_read() -> None:

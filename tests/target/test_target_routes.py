@@ -43,6 +43,13 @@ def test_a_stream_that_nothing_is_said_about_shows_the_line_to_add() -> None:
     assert '"streams": {"public-vip": {"action": "upsert_profile"}}' in str(unmapped("public-vip"))
 
 
+def test_a_stream_that_no_copy_takes_is_to_be_deselected() -> None:
+    """That comes first: a table of the tap is not made something to push by an action that does not fit it."""
+    said = str(unmapped("profile_email_suppressions"))
+    assert "takes profiles, events, list_profiles only" in said
+    assert said.index("deselect it in the tap") < said.index("upsert_profile")
+
+
 def test_two_streams_take_their_action_by_name() -> None:
     """profiles and list_members need no setting, and an entry for them may add options only."""
     made = routes({"profiles": {"unknown_columns": "drop"}}, None)
