@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from target_support import KEY, Command, Run, records, schema_of
 
 from klaviyo_client.errors import SettingsError
 from klaviyo_sandbox import RunningSandbox
+from target_klaviyo.model import Origin
+from target_klaviyo.routes import Route
 from target_klaviyo.target import TargetKlaviyo
 
 Make = Callable[..., RunningSandbox]
@@ -41,11 +44,10 @@ def assert_fails(run: Run, code: int, said: str) -> None:
     assert_discreet(run)
 
 
-def nested(levels: int) -> dict[str, Any]:
-    made: dict[str, Any] = {}
-    for _ in range(levels):
-        made = {"in": made}
-    return made
+def nested(levels: int) -> str:
+    """A record so deep that Python's own encoder would not write it."""
+    value = '{"in": ' * levels + "1" + "}" * levels
+    return f'{{"type": "RECORD", "stream": "profiles", "record": {{"email": "d@example.com", "deep": {value}}}}}'
 
 
 def by_email(account: RunningSandbox) -> dict[str, Any]:
@@ -133,12 +135,12 @@ def test_bad_records_are_rejected_alone(target: Command, account: RunningSandbox
         {"phone_number": "4155550100"},
         {"email": "b@example.com", "spent": "Lovelace"},
         {"email": "c@example.com", "seen_at": "yesterday"},
-        {"email": "d@example.com", "deep": nested(700)},
     ]
     lines = [
         *records("early", [PERSON]),
         schema_of("profiles"),
         *records("profiles", rows),
+        nested(20_000),
         '{"type": "RECORD", "email": "ada@example.com", ' + KEY,
         {"type": "RECORD", "stream": "profiles"},
         {"type": "GOSSIP", "about": "ada@example.com"},
@@ -154,7 +156,7 @@ def test_bad_records_are_rejected_alone(target: Command, account: RunningSandbox
         "invalid_phone",
         "invalid_record",
         "invalid_date",
-        "unusable_value",
+        "not_json",
         "not_json",
         "not_singer",
         "unknown_type",
@@ -162,6 +164,29 @@ def test_bad_records_are_rejected_alone(target: Command, account: RunningSandbox
     assert "done: 1 delivered, 0 accepted, 10 rejected (see target-klaviyo-rejects.jsonl)" in run.stderr
     assert "ada@example.com" in by_email(account)
     assert_discreet(run)
+
+
+@pytest.mark.parametrize("error", [RecursionError, OverflowError, ValueError])
+def test_a_value_that_no_encoder_takes_is_rejected_alone(
+    account: RunningSandbox, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, error: type[Exception]
+) -> None:
+    """How deep or large that is depends on Python's version; the others go on whatever it is."""
+    row = Route.row
+
+    def fussy(self: Route, origin: Origin, record: Mapping[str, Any]) -> Any:
+        if record["email"] == "d@example.com":
+            raise error("471100")
+        return row(self, origin, record)
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(Route, "row", fussy)
+    rows = [PERSON, {"email": "d@example.com"}, {"email": "f@example.com"}]
+    lines = [schema_of("profiles"), *records("profiles", rows)]
+    target = TargetKlaviyo(config={"api_key": KEY, "api_url": account.url}, parse_env_config=False)
+    target.listen(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
+    kept = map(json.loads, (tmp_path / "target-klaviyo-rejects.jsonl").read_text().splitlines())
+    assert [line["code"] for line in kept if "code" in line] == ["unusable_value"]
+    assert {"ada@example.com", "f@example.com"} <= by_email(account).keys()
 
 
 @pytest.mark.parametrize("line", ['{"type": "RECORD", "stream": "profiles", "record": {"email": "ada@', json.dumps({})])
