@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.audience import Cap, Feed, Verdict, decide
+from target_klaviyo.audience import Cap, Feed, Verdict, decide, staying
 
 MEMBERS = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3),
@@ -72,3 +72,14 @@ def test_a_cap_that_is_none_is_an_error(text: str) -> None:
     """A typo must not take the cap away."""
     with pytest.raises(ValueError, match="max_removals"):
         Cap.of(text)
+
+
+@pytest.mark.parametrize(("records", "count"), [([False], 1), ([True], 0), ([True, False], 1), ([False, True], 1)])
+def test_a_member_stays_by_a_record_that_was_not_refused(records: list[bool], count: int) -> None:
+    """In whichever order they come, one good record (not refused) is enough to be sent again."""
+    feed = Feed()
+    for refused in records:
+        feed.saw([("email", "a@example.com")], None, refused=refused)
+    members = {"01A": [("email", "a@example.com")], "01B": [("email", "b@example.com")]}
+
+    assert staying(feed, members) == count
