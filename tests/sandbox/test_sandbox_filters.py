@@ -100,6 +100,7 @@ def test_every_operator_of_every_operation(read, reading):
         "catalog-items": next(iter(reading.store.resources["catalog-item"].rows)),
         "catalog-categories": next(iter(reading.store.resources["catalog-category"].rows)),
         "coupons": "10OFF",
+        "object-types": next(iter(reading.store.resources["object-type"].rows)),
     }
     values = {
         "string": '"x"',

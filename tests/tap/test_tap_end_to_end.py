@@ -221,7 +221,7 @@ def test_connection_can_be_tested(account: RunningSandbox, tmp_path: Path) -> No
     assert run.messages == []
     asked = list(account.requests)[before:]
     assert {entry.operation for entry in asked} >= {table.collection.operation for table in TABLES if table.by_default}
-    assert len(asked) < 40
+    assert len(asked) < 50
     assert run.said("ERROR", "CRITICAL") == []
 
 

@@ -26,7 +26,7 @@ Read = Callable[..., tuple[Run, list[tuple[str, dict[str, str]]]]]
 
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
-    return make_shared_sandbox(profiles=130, events=200, seed=4)
+    return make_shared_sandbox(profiles=130, events=200, seed=4, limits=False)
 
 
 @pytest.fixture
