@@ -22,6 +22,7 @@ from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_client.errors import NotAllowed
 from klaviyo_client.limits import Spent
+from klaviyo_client.operations import operation
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.feed import Batch
 from tap_klaviyo.lines import Lines
@@ -93,6 +94,21 @@ def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
         read.pass_time(10)
         assert read.line["rows_per_second"] == 0.0
     assert read.progress.status() is None
+
+
+def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
+    """A minute's look-ups are sent in a burst; in the silence after it no row comes, and the line says why."""
+    read = Read()
+    look_ups, pages = operation("get_event").steady, operation("get_events").steady
+    with read.progress.reading("events", ["events", "groups"]) as current:
+        current.add(page(1000, MONDAY + DAY))
+        read.spent = {"get_event": Spent(look_ups, look_ups), "get_events": Spent(look_ups, pages)}
+        lines = []
+        for _ in range(11):
+            read.pass_time(5)
+            lines.append(read.line)
+    assert {line["rows_per_second"] for line in lines[1:]} == {0.0}
+    assert {(line["operation"], line["budget_share"]) for line in lines} == {("get_event", 1.0)}
 
 
 def test_what_has_no_order_of_time_has_no_estimate() -> None:
