@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 from collections.abc import Callable, Collection, Mapping
 from decimal import Decimal
@@ -184,6 +185,13 @@ def unreadable(error: Exception) -> SettingsError:
     if isinstance(error, ValueError | TypeError):
         return SettingsError(f"the config is not a JSON object, or a setting is not the JSON it should be: {error}")
     return SettingsError(f"the settings cannot be used: {error}")
+
+
+def names(schema: Mapping[str, Any], add: Callable[[dict[str, Any]], None]) -> frozenset[str]:
+    """The names of a plugin's own settings, and of those that ``add`` puts beside them in a copy of the schema."""
+    whole = copy.deepcopy(dict(schema))
+    add(whole)
+    return frozenset(whole["properties"])
 
 
 def meant(name: str, known: Collection[str]) -> str:

@@ -113,11 +113,12 @@ class Account:
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
+        is_looked_up = collection.name in self.selection.looked_up
         in_lanes = as_lines and self.lanes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
             for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
                 shaped = self._shaped(collection, shaper, taken, details)
-                if collection.name in self.selection.looked_up:
+                if is_looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
                 lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
                 yield _batch(shaped, edge.after_page(shaped.times), taken, lines)

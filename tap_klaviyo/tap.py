@@ -80,20 +80,13 @@ class TapKlaviyo(Tap):
         if raise_errors:
             if "batch_config" in self._config:
                 raise SettingsError("batch_config must be removed: this tap writes records, not BATCH files")
-            settings.check(SETTINGS, self._config, self.name, self._known())
+            settings.check(SETTINGS, self._config, self.name, settings.names(SETTINGS, self.append_builtin_config))
             # What a schema cannot say is said now, before anything is written for a target.
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):
                 moment("start_date", start)
             self._reports()
         return []
-
-    @classmethod
-    def _known(cls) -> frozenset[str]:
-        """The names of all settings, the SDK's too."""
-        schema = copy.deepcopy(SETTINGS)
-        cls.append_builtin_config(schema)
-        return frozenset(schema["properties"])
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:

@@ -112,9 +112,7 @@ class TargetKlaviyo(Target):
         defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
         self._config = settings.typed(SETTINGS, {**defaults, **self._config})
         if raise_errors:
-            known = copy.deepcopy(SETTINGS)
-            self.append_builtin_config(known)
-            settings.check(SETTINGS, self._config, self.name, known["properties"])
+            settings.check(SETTINGS, self._config, self.name, settings.names(SETTINGS, self.append_builtin_config))
         return []
 
     @classmethod
