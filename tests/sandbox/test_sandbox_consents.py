@@ -208,7 +208,7 @@ def test_a_historical_import_needs_no_confirmation(call, give, shown):
     [
         (False, LONG_AGO),
         (True, None),
-        (True, (datetime.now(UTC) + timedelta(days=1)).isoformat()),
+        pytest.param(True, (datetime.now(UTC) + timedelta(days=1)).isoformat(), id="True-tomorrow"),
         (True, "long ago"),
         (True, "0001-01-01T00:00:00+14:00"),
     ],
