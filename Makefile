@@ -1,5 +1,6 @@
 # make demo   see the product work, from nothing
-# make test   run every test
+# make test   every module and promise, on all cores, without network
+# make test-all  every test; SEED=... draws the same examples again
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
 # make lock   requirements.lock anew, from what pyproject.toml allows
@@ -9,13 +10,20 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test soak lint lock dist bench format clean
+.PHONY: demo test test-all soak lint lock dist bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py
 
+# A part of the suite, as PYTEST_ARGS names it, runs in one process where `-n 0` says so.
+PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
+
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) -m "not exhaustive" $(PYTEST_ARGS)
+
+test-all: $(VENV)/installed-test
+	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
+	  $(PYTEST) --hypothesis-profile=thorough --hypothesis-seed=$$seed $(PYTEST_ARGS)
 
 soak: $(VENV)/installed-test
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \

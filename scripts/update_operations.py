@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 """Turn the vendor's OpenAPI document into the two files of facts that this project commits.
 
-    python scripts/update_operations.py PATH_TO_SPEC            # write both files
-    python scripts/update_operations.py PATH_TO_SPEC --check    # write nothing, fail when they differ
+    python scripts/update_operations.py                     # write both files, from the document that tests/ keeps
+    python scripts/update_operations.py PATH_TO_DOCUMENT    # from a newer one, which is then kept instead
+    python scripts/update_operations.py --check             # write nothing, fail when they differ
 
 * ``klaviyo_client/operations.json``: for every operation its method, path, budgets, scopes, page size, filters, sorts,
   includes and sparse fields, the batch limits that only the description states, and of queries (what reads by POST)
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import lzma
 import re
 import sys
 from collections.abc import Iterator
@@ -27,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 OPERATIONS = ROOT / "klaviyo_client" / "operations.json"
 SERVED = ROOT / "klaviyo_sandbox" / "served.txt"
 FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
+KEPT = ROOT / "tests" / "specification"
 
 METHODS = ("get", "post", "patch", "put", "delete")
 SHAPE_KEYWORDS = (
@@ -342,12 +345,28 @@ def build(spec: dict[str, Any], served_names: list[str]) -> dict[Path, str]:
     }
 
 
+def kept() -> Path:
+    """The vendor's document that the repository keeps for the tests."""
+    (found,) = KEPT.glob("*.json.xz")
+    return found
+
+
+def keep(content: bytes, revision: str) -> None:
+    """Keep the bytes of another document in its place."""
+    kept().unlink()
+    (KEPT / f"klaviyo-{revision}.json.xz").write_bytes(lzma.compress(content, preset=9 | lzma.PRESET_EXTREME))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("spec", type=Path, help="the vendor's OpenAPI document (JSON)")
+    parser.add_argument("spec", type=Path, nargs="?", help="the vendor's OpenAPI document (JSON)")
     parser.add_argument("--check", action="store_true", help="fail when a committed file differs")
     arguments = parser.parse_args()
-    texts = build(json.loads(arguments.spec.read_text()), SERVED.read_text().split())
+    content = arguments.spec.read_bytes() if arguments.spec else lzma.decompress(kept().read_bytes())
+    spec = json.loads(content)
+    texts = build(spec, SERVED.read_text().split())
+    if arguments.spec and not arguments.check:
+        keep(content, spec["info"]["version"])
     return settle(texts, check=arguments.check)
 
 

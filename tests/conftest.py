@@ -1,40 +1,63 @@
-"""Fixtures that start sandboxes, and the check that all they answer is what the specification allows."""
+"""Fixtures that start sandboxes, the check that all they answer is what the specification allows, and the suite's end.
+
+The suite runs in several processes (pytest-xdist): what the recorders of the workers have seen is added up in the
+process that started them, which also says what a selection has left out.
+"""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.conformance import VARIABLE, Recorder
+from hypothesis import HealthCheck, settings
+from support import specification as kept
+from support.conformance import Recorder, committed_facts, vendor_document
 
 from klaviyo_sandbox import RunningSandbox, serve
 
 RECORDER = pytest.StashKey[Recorder]()
-SELECTED_ALL = pytest.StashKey[bool]()
+DESELECTED = pytest.StashKey[dict[str, int]]()
+# What `make test` leaves out takes so long beside what it runs, on two cores that have nothing else to do.
+TEST_ALL_TAKES = "about 12 minutes on two cores"
 
 MakeSandbox = Callable[..., RunningSandbox]
 
+# How long an example takes says how fast the machine is, and nothing of what is tested.
+_ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", _ANY_MACHINE, derandomize=True, database=None, max_examples=50)
+settings.register_profile("thorough", _ANY_MACHINE, print_blob=True, max_examples=200)
+settings.load_profile("fast")
+
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RECORDER] = Recorder()
-    config.stash[SELECTED_ALL] = True
+    config.stash[RECORDER] = Recorder([committed_facts(), vendor_document(kept.load())])
+    config.stash[DESELECTED] = {"all": 0, "exhaustive": 0}
 
 
 def pytest_deselected(items: list[pytest.Item]) -> None:
     if items:
-        items[0].config.stash[SELECTED_ALL] = False
+        counts = items[0].config.stash[DESELECTED]
+        counts["all"] += len(items)
+        counts["exhaustive"] += sum(item.get_closest_marker("exhaustive") is not None for item in items)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended: take over what it has seen. One that died has nothing to hand on, and fails the session."""
+    output = getattr(node, "workeroutput", {})
+    if "seen" in output:
+        node.config.stash[RECORDER].add(output["seen"])
+        # Every worker collects the same tests.
+        node.config.stash[DESELECTED] = output["deselected"]
 
 
 def _ran_everything(session: pytest.Session) -> bool:
     """Was the whole suite asked for, and nothing of it left out or broken off?"""
     config = session.config
     return (
-        config.stash[SELECTED_ALL]
+        not config.stash[DESELECTED]["all"]
         and config.args_source is not pytest.Config.ArgsSource.ARGS
         and not config.option.collectonly
         and not session.shouldstop
@@ -43,7 +66,11 @@ def _ran_everything(session: pytest.Session) -> bool:
 
 
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    if session.config.stash[RECORDER].verdict(complete=_ran_everything(session)) and exitstatus == pytest.ExitCode.OK:
+    recorder = session.config.stash[RECORDER]
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output.update(seen=recorder.seen, deselected=session.config.stash[DESELECTED])
+    elif recorder.verdict(complete=_ran_everything(session)) and exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -56,6 +83,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     )
     for line in recorder.verdict(complete=complete):
         terminalreporter.write_line(f"conformance: {line}", red=True)
+    if left := config.stash[DESELECTED]["exhaustive"]:
+        terminalreporter.write_line(f"left to `make test-all`, which takes {TEST_ALL_TAKES}: {left} exhaustive tests")
 
 
 @pytest.fixture(scope="session")
@@ -65,14 +94,8 @@ def recorder(pytestconfig: pytest.Config) -> Recorder:
 
 @pytest.fixture(scope="module")
 def specification() -> dict[str, Any]:
-    """The vendor's OpenAPI document. Without it a test is skipped; in CI it must be there."""
-    path = os.environ.get(VARIABLE)
-    if not path:
-        if os.environ.get("CI") == "true":
-            pytest.fail(f"{VARIABLE} must name the specification in CI")
-        pytest.skip(f"{VARIABLE} is not set")
-    document: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return document
+    """The vendor's OpenAPI document."""
+    return kept.load()
 
 
 @contextlib.contextmanager

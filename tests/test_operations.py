@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def test_committed_facts_are_what_the_script_makes_of_the_specification(specification: dict[str, Any]) -> None:
-    """Both files equal the script's output, byte for byte; in CI the specification must be there."""
+    """Both files equal the script's output, byte for byte."""
     update = script("update_operations")
     texts = update.build(specification, update.SERVED.read_text().split())
     assert {target.name: target.read_text() == text for target, text in texts.items()} == {
