@@ -57,6 +57,13 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _speed(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise ValueError(text)
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """The options, with what they default to."""
     options = argparse.ArgumentParser(
@@ -91,6 +98,13 @@ def parser() -> argparse.ArgumentParser:
         "(Klaviyo has such a limit and does not say which; default: none)",
     )
     options.add_argument("--latency", type=_seconds, default=0.0, help="seconds to wait before each answer")
+    options.add_argument(
+        "--speed",
+        type=_speed,
+        default=1.0,
+        help="seconds that pass for the account in one second: limits, latency, stalls, jobs and tokens are over so "
+        "many times as fast (default: %(default)s)",
+    )
     options.add_argument(
         "--faults",
         default="",
@@ -196,6 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             scopes=options.scopes,
             limits=not options.no_limits,
             latency=options.latency,
+            speed=options.speed,
             procedural=options.procedural,
             data=options.data,
             include_limit=Budget(*options.include_limit) if options.include_limit else None,

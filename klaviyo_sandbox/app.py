@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 import time
 from collections import deque
@@ -17,6 +16,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from klaviyo_sandbox import actions, bodies, collections, errors, facts, jobs, oauth
+from klaviyo_sandbox.clock import Clock
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.facts import Operation
 from klaviyo_sandbox.faults import MARK
@@ -66,6 +66,7 @@ class Sandbox:
         store: the account.
         access: the key and scopes to hold requests to.
         quotas: None switches the limits off.
+        clock: the account's.
         latency: seconds to wait before each answer.
         observer: called with every finished exchange, in the thread that serves; not with those that meet a fault.
         include_limit: a budget that requests which include or ask for additional fields share, as Klaviyo has one that
@@ -82,6 +83,7 @@ class Sandbox:
         store: Store,
         access: Access,
         quotas: Quotas | None,
+        clock: Clock,
         latency: float = 0.0,
         observer: Callable[[Exchange], object] | None = None,
         include_limit: Budget | None = None,
@@ -90,6 +92,7 @@ class Sandbox:
         self._store = store
         self.access = access
         self.quotas = quotas
+        self._clock = clock
         self.latency = latency
         self._observer = observer
         self._include_limit = include_limit
@@ -121,7 +124,7 @@ class Sandbox:
         began = time.perf_counter()
         body = await web.body()
         if self.latency:
-            await asyncio.sleep(self.latency)
+            await self._clock.pause(self.latency)
         query = dict(parse_qsl(web.url.query, keep_blank_values=True))
         path = web.url.path
         operation: Operation | None = None
@@ -144,8 +147,8 @@ class Sandbox:
             query,
             response.status_code,
             web.scope.get(MARK),
-            self._store.clock(),
-            time.perf_counter() - began,
+            self._clock(),
+            self._seconds_since(began),
             operation.id if operation else None,
             answer.items,
         )
@@ -160,12 +163,16 @@ class Sandbox:
         began = time.perf_counter()
         body = await web.body()
         if self.latency:
-            await asyncio.sleep(self.latency)
+            await self._clock.pause(self.latency)
         granted = all_scopes() if self.access.scopes is None else self.access.scopes
         answer = self.tokens.answer(web.method, web.headers, body, granted)
-        mark, seconds = web.scope.get(MARK), time.perf_counter() - began
-        self.record(Asked(web.method, oauth.PATH, {}, answer.status, mark, self._store.clock(), seconds, oauth.NAME))
+        mark, seconds = web.scope.get(MARK), self._seconds_since(began)
+        self.record(Asked(web.method, oauth.PATH, {}, answer.status, mark, self._clock(), seconds, oauth.NAME))
         return Response(compact(answer.document), answer.status, dict(answer.headers), "application/json")
+
+    def _seconds_since(self, began: float) -> float:
+        """How long that is for the account, in whose seconds the latency is."""
+        return (time.perf_counter() - began) * self._clock.speed
 
     def _show(self, asked: Asked, web: WebRequest, response: Response) -> None:
         if self._observer is not None and asked.fault is None:

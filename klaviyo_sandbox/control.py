@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_sandbox import faults
 from klaviyo_sandbox.app import Sandbox, parse_scopes
 from klaviyo_sandbox.changes import add_event
+from klaviyo_sandbox.clock import SPEEDS, Clock
 from klaviyo_sandbox.event_rules import moment_fault
 from klaviyo_sandbox.quotas import Quotas
 from klaviyo_sandbox.relations import find, table
@@ -43,6 +44,7 @@ SETTINGS: Mapping[str, Any] = {
     "job_end": {"enum": list(ENDS)},
     "repeats": {"enum": list(REPEATS)},
     "pointers": {"enum": list(POINTERS)},
+    "speed": {"type": "number", "minimum": SPEEDS[0], "maximum": SPEEDS[1]},
 }
 CLOCK: Mapping[str, Any] = {
     "seconds": {"type": "number", "minimum": 0, "maximum": _CENTURY},
@@ -67,44 +69,63 @@ class Gone(LookupError):
     """There is nothing of that kind and id."""
 
 
-class Clock:
-    """The account's time: another clock, ahead of it by what ``advance`` was told so far."""
+@dataclass(frozen=True)
+class Life:
+    """An account from when it was made, or made anew, until the next time.
 
-    def __init__(self, base: Callable[[], float]) -> None:
-        self._base = base
-        self._ahead = 0.0
+    Attributes:
+        sandbox: the account.
+        faulty: stands before it.
+        clock: its time.
+        quotas: its limits, for when they hold.
+        seed: of what is drawn.
+    """
 
-    def __call__(self) -> float:
-        return self._base() + self._ahead
-
-    def advance(self, seconds: float) -> None:
-        self._ahead += seconds
+    sandbox: Sandbox
+    faulty: faults.Faulty
+    clock: Clock
+    quotas: Quotas
+    seed: int
 
 
 class Control:
     """What changes a running sandbox.
 
     Args:
-        sandbox: what is changed.
-        faulty: stands before it.
-        clock: the account's.
-        quotas: the limits, for when they hold.
-        seed: of what is drawn.
+        begin: makes the account; it is given the one that it takes the place of, None at first.
     """
 
-    def __init__(self, sandbox: Sandbox, faulty: faults.Faulty, clock: Clock, quotas: Quotas, seed: int) -> None:
-        self._sandbox = sandbox
-        self._faulty = faulty
-        self._clock = clock
-        self._quotas = quotas
-        self._rng = random.Random(f"{seed} control")
+    def __init__(self, begin: Callable[[Life | None], Life]) -> None:
+        self._begin = begin
+        self._live(begin(None))
+
+    def _live(self, life: Life) -> None:
+        self.life = life
+        self._rng = random.Random(f"{life.seed} control")
+
+    @property
+    def _sandbox(self) -> Sandbox:
+        return self.life.sandbox
+
+    @property
+    def _clock(self) -> Clock:
+        return self.life.clock
+
+    def reset(self) -> None:
+        """Make the account anew, as it was when it was first served.
+
+        Its rows, time and settings are those of the beginning, no request was asked, no budget is spent, no access
+        token is known; what was kept of it on disk is gone. Requests that are still being answered belong to the
+        account that was, and change nothing in the new one.
+        """
+        self._live(self._begin(self.life))
 
     @property
     def settings(self) -> dict[str, Any]:
         """All that ``change`` takes, as it is now."""
         store, scopes = self._sandbox.store, self._sandbox.access.scopes
         return {
-            "faults": self._faulty.faults.text,
+            "faults": self.life.faulty.faults.text,
             "latency": self._sandbox.latency,
             "limits": self._sandbox.quotas is not None,
             "scopes": None if scopes is None else " ".join(sorted(scopes)),
@@ -112,6 +133,7 @@ class Control:
             "job_end": store.job_end,
             "repeats": store.repeats,
             "pointers": store.pointers,
+            "speed": self._clock.speed,
         }
 
     def change(self, **settings: Any) -> dict[str, Any]:
@@ -132,12 +154,14 @@ class Control:
         except ValueError as error:
             raise Wrong(str(error)) from error
         if wanted is not None:
-            self._faulty.change(wanted)
+            self.life.faulty.change(wanted)
         if "scopes" in settings:
             sandbox.access = replace(sandbox.access, scopes=scopes)
         if "limits" in settings:
-            sandbox.quotas = self._quotas if settings["limits"] else None
+            sandbox.quotas = self.life.quotas if settings["limits"] else None
         sandbox.latency = settings.get("latency", sandbox.latency)
+        if "speed" in settings:
+            self._clock.hasten(settings["speed"])
         with store.lock:
             for name in ("job_seconds", "job_end", "repeats", "pointers"):
                 setattr(store, name, settings.get(name, getattr(store, name)))

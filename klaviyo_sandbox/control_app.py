@@ -5,6 +5,7 @@ PATCH  /sandbox/settings          {"faults": "429=0.1", "latency": 0.4, "limits"
 GET    /sandbox/clock             {"now": ...}
 POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
 POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
+POST   /sandbox/reset             {}
 POST   /sandbox/tokens            {"end": "access"} or {"end": "all"}
 DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, templates
 """
@@ -21,7 +22,7 @@ from starlette.responses import JSONResponse, Response
 
 from klaviyo_sandbox.bodies import parsed
 from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, TOKENS, Control, Gone, Wrong, checked
-from klaviyo_sandbox.faults import App, Message, Receive, Send
+from klaviyo_sandbox.faults import Message, Receive, Send
 
 ROOT = "/sandbox/"
 # Longer ones are nobody's settings.
@@ -31,27 +32,26 @@ Handler = Callable[[Mapping[str, Any]], Response]
 
 
 class ControlApp:
-    """An ASGI application that passes on what is not for the control endpoint.
+    """An ASGI application that passes on to the account what is not for the control endpoint.
 
     Args:
-        app: takes everything else.
         control: does what is asked.
     """
 
-    def __init__(self, app: App, control: Control) -> None:
-        self._app = app
+    def __init__(self, control: Control) -> None:
         self._control = control
         self._handlers: Mapping[str, Mapping[str, Handler]] = {
             "settings": {"GET": lambda _: JSONResponse(control.settings), "PATCH": self._change},
             "clock": {"GET": lambda _: self._now(), "POST": self._advance},
             "events": {"POST": self._add_events},
             "tokens": {"POST": self._end_tokens},
+            "reset": {"POST": self._reset},
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or not scope["path"].startswith(ROOT):
-            await self._app(scope, receive, send)
+            await self._control.life.faulty(scope, receive, send)
             return
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
@@ -89,6 +89,11 @@ class ControlApp:
 
     def _end_tokens(self, given: Mapping[str, Any]) -> Response:
         self._control.end_tokens(**checked(given, TOKENS))
+        return Response(status_code=204)
+
+    def _reset(self, given: Mapping[str, Any]) -> Response:
+        checked(given, {})
+        self._control.reset()
         return Response(status_code=204)
 
     def _delete(self, kind: str, row_id: str) -> Response:

@@ -23,6 +23,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 Note = Callable[[str, str, Mapping[str, str], int, str], object]
+Pause = Callable[[float], Awaitable[object]]
 
 KINDS = ("429", "503", "reset", "stall", "truncate")
 # In the scope of a request that meets a fault: its kind.
@@ -150,15 +151,17 @@ class Faulty:
         faults: how often.
         seed: of the dice.
         note: told of each request that never reaches the account: method, path, query, status (0: no answer), kind.
+        pause: waits for so many of the account's seconds.
 
     Attributes:
         faults: how often, at present.
     """
 
-    def __init__(self, app: App, faults: Faults, seed: int, note: Note) -> None:
+    def __init__(self, app: App, faults: Faults, seed: int, note: Note, pause: Pause = asyncio.sleep) -> None:
         self._app = app
         self._seed = seed
         self._note = note
+        self._pause = pause
         self.change(faults)
 
     def change(self, faults: Faults) -> None:
@@ -176,7 +179,7 @@ class Faulty:
         # A request is read to its end first: the connection is to stay usable, or its client may go meanwhile.
         body = await _body(receive)
         if fault.kind == "stall":
-            await asyncio.sleep(self.faults.stall_seconds)
+            await self._pause(self.faults.stall_seconds)
             await self._app(scope, _again(body), send)
             return
         answer = await self._answer(scope, body, fault)

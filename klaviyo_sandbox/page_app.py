@@ -6,7 +6,7 @@ Whatever it answers is no request to Klaviyo: it meets no fault, key or limit, a
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
@@ -49,10 +49,10 @@ class Front:
 
     Args:
         app: takes everything else.
-        sandbox: what the pages show.
+        sandbox: gives what the pages show.
     """
 
-    def __init__(self, app: App, sandbox: Sandbox) -> None:
+    def __init__(self, app: App, sandbox: Callable[[], Sandbox]) -> None:
         self._app = app
         self._sandbox = sandbox
 
@@ -63,7 +63,7 @@ class Front:
             return
         if scope["method"] in ("GET", "HEAD"):
             query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            shown = answer(self._sandbox, scope["path"], query)
+            shown = answer(self._sandbox(), scope["path"], query)
         else:
             shown = Shown(405, "text/plain; charset=utf-8", b"Pages can only be read.\n")
         headers = {**_HEADERS, "content-type": shown.media_type, "content-length": str(len(shown.body))}

@@ -102,6 +102,11 @@ class Kept:
             table.changed = {}
         store.keep = lambda: self.write(store)
 
+    def clear(self) -> None:
+        """Forget what was written."""
+        with _explained(self._path), self._connection:
+            self._connection.execute("DELETE FROM written")
+
     def write(self, store: Store) -> None:
         """Write what was changed since the last time, all of it or nothing.
 

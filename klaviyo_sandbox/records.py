@@ -26,7 +26,7 @@ class Asked:
 
     Attributes:
         at: when it was answered, by the account's clock, in seconds since 1970.
-        seconds: how long that took, the configured latency included.
+        seconds: how long that took, the configured latency included, by the same clock.
         operation: its id, None when the request met none.
         items: how many rows a write brought; 0 when it was refused, and for reads.
     """

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import contextlib
-import socket
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
-import uvicorn
-
-from klaviyo_sandbox.account import build
 from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
-from klaviyo_sandbox.control import Clock, Control
+from klaviyo_sandbox.clock import Clock
+from klaviyo_sandbox.control import SETTINGS, Control, Life, checked
 from klaviyo_sandbox.control_app import ControlApp
-from klaviyo_sandbox.faults import App, Faulty, parse
+from klaviyo_sandbox.copies import copied
+from klaviyo_sandbox.faults import Faulty, Note, parse
+from klaviyo_sandbox.listening import PortTaken, listen, running
 from klaviyo_sandbox.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.page_app import Front
 from klaviyo_sandbox.persistence import Kept, Made
@@ -25,11 +23,7 @@ from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Store
 
-_STARTUP_SECONDS = 30
-
-
-class PortTaken(Exception):
-    """Nothing can listen on the host and port that were asked for."""
+__all__ = ["PortTaken", "RunningSandbox", "serve"]
 
 
 class RunningSandbox:
@@ -41,10 +35,13 @@ class RunningSandbox:
         control: changes it while it runs.
     """
 
-    def __init__(self, sandbox: Sandbox, url: str, control: Control) -> None:
-        self._sandbox = sandbox
+    def __init__(self, url: str, control: Control) -> None:
         self.url = url
         self.control = control
+
+    @property
+    def _sandbox(self) -> Sandbox:
+        return self.control.life.sandbox
 
     @property
     def store(self) -> Store:
@@ -80,6 +77,7 @@ def serve(
     include_limit: Budget | None = None,
     data: Path | None = None,
     oauth: OAuthApp | None = None,
+    speed: float = 1.0,
 ) -> Iterator[RunningSandbox]:
     """Serve a seeded account until the block ends.
 
@@ -109,6 +107,8 @@ def serve(
         data: directory that keeps what is written to the account, and gives it back to the next one that is served
             from there; None keeps nothing.
         oauth: an app that may sign in at ``/oauth/token``, beside the keys; its tokens have the scopes above.
+        speed: how many seconds pass for the account in one of ``clock``'s: all of the above are the account's
+            seconds, so at 100 a minute's limit is full again after 0.6 s, and a latency of 1.0 takes 0.01 s.
 
     Raises:
         DataRefused: ``data`` holds another account or something else, or is in use.
@@ -120,87 +120,60 @@ def serve(
     _check_choice("pointers", pointers, POINTERS)
     wanted = parse(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
-    listener = _listen(host, port)
-    with contextlib.closing(listener), contextlib.ExitStack() as running:
-        kind = profiles + events > LARGE if procedural is None else procedural
-        watch = Clock(clock)
-        store = running.enter_context(_account(Made(seed, profiles, events, kind), watch, data))
-        store.job_seconds, store.job_end = job_seconds, job_end
-        store.repeats, store.pointers = repeats, pointers
-        quotas = Quotas(watch)
-        tokens = Tokens(oauth, watch) if oauth else None
-        access, holding = Access(key, granted, advanced_kdp), quotas if limits else None
-        sandbox = Sandbox(store, access, holding, latency, observer, include_limit, tokens)
-        faulty = Faulty(
-            sandbox.app,
-            wanted,
-            seed,
-            lambda method, path, query, status, fault: sandbox.record(
-                Asked(method, path, query, status, fault, watch())
-            ),
-        )
-        control = Control(sandbox, faulty, watch, quotas, seed)
-        with _running(Front(ControlApp(faulty, control), sandbox), listener):
+    checked({"speed": speed}, SETTINGS)
+    listener = listen(host, port)
+    with contextlib.closing(listener), contextlib.ExitStack() as ended:
+        made = Made(seed, profiles, events, profiles + events > LARGE if procedural is None else procedural)
+        # Before the account is made, for that may take long.
+        kept = None if data is None else ended.enter_context(contextlib.closing(Kept(data, made)))
+
+        def begin(before: Life | None) -> Life:
+            watch = Clock(clock, speed)
+            store = _stored(made, watch, kept, before)
+            store.job_seconds, store.job_end = job_seconds, job_end
+            store.repeats, store.pointers = repeats, pointers
+            quotas, tokens = Quotas(watch), Tokens(oauth, watch) if oauth else None
+            access, holding = Access(key, granted, advanced_kdp), quotas if limits else None
+            sandbox = Sandbox(store, access, holding, watch, latency, observer, include_limit, tokens)
+            faulty = Faulty(sandbox.app, wanted, seed, _noted(sandbox, watch), watch.pause)
+            return Life(sandbox, faulty, watch, quotas, seed)
+
+        control = Control(begin)
+        ended.callback(_keep_last, control)
+        with running(Front(ControlApp(control), lambda: control.life.sandbox), listener):
             address = f"[{host}]" if ":" in host else host
-            yield RunningSandbox(sandbox, f"http://{address}:{listener.getsockname()[1]}", control)
+            yield RunningSandbox(f"http://{address}:{listener.getsockname()[1]}", control)
 
 
-@contextlib.contextmanager
-def _account(made: Made, clock: Callable[[], float], data: Path | None) -> Iterator[Store]:
-    """The account, with what was written to it before, which is kept."""
-    build_one = build_procedural if made.procedural else build
-    if data is None:
-        yield build_one(made.seed, made.profiles, made.events, clock)
-        return
-    # Before the account is made, for that may take long.
-    with contextlib.closing(Kept(data, made)) as kept:
-        store = build_one(made.seed, made.profiles, made.events, clock)
+def _stored(made: Made, clock: Clock, kept: Kept | None, before: Life | None) -> Store:
+    """The account, with what was written to it before, which is kept; nothing when it is made anew."""
+    store = (build_procedural if made.procedural else copied)(made.seed, made.profiles, made.events, clock)
+    if kept is None:
+        return store
+    if before is None:
         kept.restore(store)
-        yield store
-        with store.lock:
-            # Tests change the account without a request.
-            store.keep()
+        return store
+    old = before.sandbox.store
+    with old.lock:
+        kept.clear()
+        kept.restore(store)
+        # Requests to the old account that are still being answered are not to write into the new one's.
+        old.keep = lambda: None
+    return store
+
+
+def _noted(sandbox: Sandbox, clock: Clock) -> Note:
+    """Records the requests that never reach the account."""
+    return lambda method, path, query, status, fault: sandbox.record(Asked(method, path, query, status, fault, clock()))
+
+
+def _keep_last(control: Control) -> None:
+    """Keep what tests changed without a request."""
+    store = control.life.sandbox.store
+    with store.lock:
+        store.keep()
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:
     if value not in choices:
         raise ValueError(f"{name} must be one of {', '.join(choices)}, not '{value}'")
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # asyncio only sends answers without delay (40 ms each) on sockets that are TCP by name, which the
-    # usual helper's are not.
-    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(512)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        raise PortTaken(f"cannot listen on {host} port {port}: {error}") from error
-    return listener
-
-
-@contextlib.contextmanager
-def _running(app: App, listener: socket.socket) -> Iterator[None]:
-    config = uvicorn.Config(
-        app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],), name="klaviyo-sandbox", daemon=True)
-    thread.start()
-    try:
-        _wait_until_started(server, thread)
-        yield
-    finally:
-        server.should_exit = True
-        thread.join()
-
-
-def _wait_until_started(server: uvicorn.Server, thread: threading.Thread) -> None:
-    deadline = time.monotonic() + _STARTUP_SECONDS
-    while not server.started:
-        if not thread.is_alive() or time.monotonic() > deadline:
-            raise RuntimeError("the sandbox did not start; its log says why")
-        time.sleep(0.005)

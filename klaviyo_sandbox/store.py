@@ -219,7 +219,7 @@ class Store:
         self.flow_actions = Table()
         self.flow_messages = Table()
         self.resources: dict[str, Table] = {}
-        self.relations: dict[tuple[str, str], Callable[[Store, Row], Sequence[tuple[str, str]]]] = {}
+        self.relations: dict[tuple[str, str], Relation] = {}
         self.jobs = Table()
         self.suppress_jobs = Table()
         self.unsuppress_jobs = Table()
@@ -294,6 +294,10 @@ class Store:
         """Ids of the lists or segments (``kind``) that a profile is in."""
         members = self.list_members if kind == "list" else self.segment_members
         return [group_id for group_id, table in members.items() if profile_id in table]
+
+
+# What a row is related to: (type, id) each.
+Relation = Callable[[Store, Row], Sequence[tuple[str, str]]]
 
 
 def _nothing() -> None:

@@ -46,6 +46,7 @@ def test_settings_can_be_read_and_changed(running):
         "job_end": "complete",
         "repeats": "request",
         "pointers": "all",
+        "speed": 1.0,
     }
     wanted = {"faults": "503=0.5,seed=3", "limits": False, "job_end": "never", "scopes": "lists:read"}
     assert asked(running, "PATCH", "settings", wanted).json() == {**before, **wanted}
@@ -176,7 +177,10 @@ def test_events_of_anybody_are_drawn_from_the_seed():
     [
         ("PATCH", "settings", {"latency": -1}, "latency"),
         ("PATCH", "settings", {"latency": "slow"}, "latency"),
-        ("PATCH", "settings", {"speed": 5}, "known: faults, latency"),
+        ("PATCH", "settings", {"pace": 5}, "known: faults, latency"),
+        ("PATCH", "settings", {"speed": 0, "latency": 2}, "speed"),
+        ("PATCH", "settings", {"speed": 20_000}, "speed"),
+        ("POST", "reset", {"speed": 5}, "'speed' was unexpected"),
         ("PATCH", "settings", {"job_end": "badly"}, "job_end"),
         ("PATCH", "settings", {"faults": "418=1", "latency": 2}, "unknown name '418'"),
         ("PATCH", "settings", {"scopes": "everything", "latency": 2}, "unknown scopes: everything"),
