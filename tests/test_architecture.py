@@ -34,7 +34,7 @@ ONLY_IN = {
     "oauthlib": {"klaviyo_client/oauth.py"},
     "klaviyo_api": set(),
     "starlette": {"klaviyo_sandbox/app.py", "klaviyo_sandbox/control_app.py"},
-    "uvicorn": {"klaviyo_sandbox/server.py"},
+    "uvicorn": {"klaviyo_sandbox/listening.py"},
 }
 PURE = {
     "klaviyo_client": ("errors", "oauth", "pages", "privacy", "protocol"),
