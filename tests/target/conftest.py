@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from target_support import KEY, Command
+from target_support import KEY, SPEED, Command
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -14,7 +14,7 @@ from klaviyo_sandbox import RunningSandbox
 @pytest.fixture
 def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     """A small account that answers at once."""
-    return make_sandbox(profiles=20, events=0, limits=False, job_seconds=0.05)
+    return make_sandbox(profiles=20, events=0, limits=False, job_seconds=0.05, speed=SPEED)
 
 
 @pytest.fixture

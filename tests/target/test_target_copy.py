@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import KEY, Command, Run, held, records
+from target_support import KEY, SPEED, Command, Run, held, records
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -56,7 +56,7 @@ def extract(
 @pytest.fixture
 def source(make_sandbox: Make) -> RunningSandbox:
     """The account to copy. One of its lists has a name that the other account's lists have not."""
-    account = make_sandbox(profiles=30, events=150, seed=1, limits=False)
+    account = make_sandbox(profiles=30, events=150, seed=1, limits=False, speed=SPEED)
     with account.store.lock:
         largest = max(account.store.list_members, key=lambda name: len(account.store.list_members[name]))
         account.store.lists.put({**account.store.lists.rows[largest], "name": "Known here only"})
@@ -66,7 +66,7 @@ def source(make_sandbox: Make) -> RunningSandbox:
 @pytest.fixture
 def other(make_sandbox: Make) -> RunningSandbox:
     """The account to copy into: of another seed, with lists and metrics of the same names and other ids."""
-    return make_sandbox(profiles=0, events=0, seed=2, limits=False, job_seconds=0.05)
+    return make_sandbox(profiles=0, events=0, seed=2, limits=False, job_seconds=0.05, speed=SPEED)
 
 
 @pytest.fixture

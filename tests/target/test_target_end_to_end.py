@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import KEY, Command, Run, records, schema_of
+from support.hasten import hastened
+from target_support import KEY, SPEED, Command, Run, records, schema_of
 
 from klaviyo_client.errors import SettingsError
 from klaviyo_sandbox import RunningSandbox
@@ -240,7 +241,7 @@ def test_numbers_in_the_environment_are_numbers(target: Command, account: Runnin
 def test_numbers_with_a_point_in_the_file_are_numbers(target: Command, account: RunningSandbox) -> None:
     """The SDK reads them as decimals, which do not mix with the client's arithmetic."""
     entry = {"action": "upsert_profile", "mapping": {"properties.factor": {"value": 1.5}}}
-    run = target(ONE, rate_limit_share=0.5, job_timeout=2.5, streams={"profiles": entry})
+    run = target(ONE, rate_limit_share=0.5, job_timeout=9000.5, streams={"profiles": entry})
     assert run.code == 0, run.stderr
     assert by_email(account)["ada@example.com"]["properties"]["factor"] == 1.5
 
@@ -311,14 +312,14 @@ def test_an_unmapped_stream_shows_the_line_to_add(target: Command) -> None:
 
 def test_a_wrong_key_is_one_line_and_exit_2(target: Command, make_sandbox: Make) -> None:
     """401: the key must change."""
-    other = make_sandbox(profiles=5, events=0, key="pk_other")
+    other = make_sandbox(profiles=5, events=0, key="pk_other", speed=SPEED)
     assert_fails(target(ONE, api_url=other.url), 2, "api_key")
 
 
 @pytest.mark.parametrize("count", [1, 40])
 def test_a_missing_scope_is_named_and_exit_2(target: Command, make_sandbox: Make, count: int) -> None:
     """403: the line names the scope to add."""
-    narrow = make_sandbox(profiles=5, events=0, scopes=["profiles:read", "lists:read"])
+    narrow = make_sandbox(profiles=5, events=0, scopes=["profiles:read", "lists:read"], speed=SPEED)
     people = [{"email": f"p{i}@example.com"} for i in range(count)]
     run = target([schema_of("profiles"), *records("profiles", people), *ONE[-1:]], api_url=narrow.url)
     assert_fails(run, 2, "profiles:write")
@@ -352,7 +353,7 @@ def test_about_and_version_need_no_key(target: Command) -> None:
 
 def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSandbox, tmp_path: Path) -> None:
     """SIGTERM ends the run with a code that is no success, and with the state that is true: the job is waited for."""
-    account.store.job_seconds = 2
+    account.control.change(speed=1, job_seconds=2)
     (tmp_path / "config.json").write_text(json.dumps(target.config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     with subprocess.Popen(
@@ -375,11 +376,10 @@ def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSan
 
 def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody must change anything; the line names the address."""
-    code = "import time; time.sleep = lambda _: None\nfrom target_klaviyo.__main__ import main\nmain()"
     path = target.folder / "config.json"
     path.write_text(json.dumps({**target.config, "api_url": "http://127.0.0.1:9"}))
     done = subprocess.run(
-        [sys.executable, "-c", code, "--config", str(path)],
+        [*hastened("target_klaviyo"), "--config", str(path)],
         input="".join(json.dumps(line) + "\n" for line in ONE),
         capture_output=True,
         text=True,

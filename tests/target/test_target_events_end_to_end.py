@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import KEY, Command, records
+from target_support import KEY, SPEED, Command, records
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -59,7 +59,7 @@ def test_repeats_that_klaviyo_judges_over_all_history_are_kept_once(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """Where a bulk is refused for what is there already, its events go one by one, and the new ones arrive."""
-    account = make_sandbox(profiles=5, events=0, limits=False, repeats="history")
+    account = make_sandbox(profiles=5, events=0, limits=False, repeats="history", speed=SPEED)
     target = Command(tmp_path, {"api_key": KEY, "api_url": account.url})
     target([SCHEMA, *records("events", map(event, range(20)))])
     done = target([SCHEMA, *records("events", map(event, range(10, 30))), STATE])

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import KEY, Command, Run, records
+from target_support import KEY, SPEED, Command, Run, records
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -315,7 +315,7 @@ def test_a_feed_that_is_cut_off_removes_nobody(
 
 def test_fifty_thousand_members(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """A large list is read page by page while its audience comes, and only who is gone leaves."""
-    account = make_sandbox(profiles=5, events=0, limits=False, job_seconds=0.02)
+    account = make_sandbox(profiles=5, events=0, limits=False, job_seconds=0.02, speed=SPEED)
     push = Pusher(Command(tmp_path, {"api_key": KEY, "api_url": account.url}), account)
     assert push(people(range(50_000))).code == 0
     done = push(people(range(1_500, 50_000)), max_removals="2000")

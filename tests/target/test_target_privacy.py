@@ -8,7 +8,6 @@ import re
 import socket
 import stat
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,15 +17,13 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from support.hasten import hastened
 from target_support import KEY, records
 
 from klaviyo_sandbox import RunningSandbox
 
 # Waiting between attempts would cost minutes; everything else is as in a user's process.
-IMPATIENT = (
-    "import sys, time; pause = time.sleep; time.sleep = lambda seconds: pause(min(seconds, 0.01)); "
-    "sys.argv[0] = 'target-klaviyo'; from target_klaviyo.__main__ import main; main()"
-)
+IMPATIENT = hastened("target_klaviyo", speed=100)
 EMAILS = (
     "ada.moss@example.com",
     "o'brien+tag@example.com",
@@ -166,7 +163,7 @@ def run(folder: Path, url: str, streams: Sequence[str], level: str = "DEBUG", **
         messages.append({"type": "SCHEMA", "stream": name, "schema": {"properties": STRINGS}})
         messages += records(name, PEOPLE)
     done = subprocess.run(
-        [sys.executable, "-c", IMPATIENT, "--config", "config.json"],
+        [*IMPATIENT, "--config", "config.json"],
         input="".join(json.dumps(line) + "\n" for line in [*messages, {"type": "STATE", "value": {"at": 1}}]),
         capture_output=True,
         text=True,

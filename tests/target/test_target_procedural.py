@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from target_support import KEY, Command, records, schema_of
+from target_support import KEY, SPEED, Command, records, schema_of
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -14,7 +14,7 @@ def test_a_push_changes_the_people_whom_a_large_account_has(
     tmp_path: Path, make_sandbox: Callable[..., RunningSandbox]
 ) -> None:
     """People of a procedural account are updated, put on a list and taken off it by their addresses, and none twice."""
-    account = make_sandbox(profiles=1_000_000, events=0, limits=False, job_seconds=0.05)
+    account = make_sandbox(profiles=1_000_000, events=0, limits=False, job_seconds=0.05, speed=SPEED)
     target = Command(tmp_path, {"api_key": KEY, "api_url": account.url})
     keys = account.store.profiles.ordered("id")
     rows = [account.store.profiles.rows[keys[place][1]] for place in range(0, 1_000_000, 20_000)]

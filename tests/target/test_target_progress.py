@@ -82,7 +82,7 @@ def test_a_short_run_says_nothing_of_it(target: Command) -> None:
 
 def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, account: RunningSandbox) -> None:
     """While a job is waited for, input has ended and nothing else happens; no address is in the line."""
-    account.store.job_seconds = 1
+    account.control.change(speed=1, job_seconds=1)
     (target.folder / "config.json").write_text(json.dumps(target.config))
     code = (
         "from target_klaviyo.progress import Progress; Progress.SECONDS = 0.1\n"
@@ -105,7 +105,7 @@ def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, accoun
 
 def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None:
     """In place of the lines; it gives way to what is logged, and is gone at the end."""
-    account.store.job_seconds = 1
+    account.control.change(speed=1, job_seconds=1)
     (target.folder / "config.json").write_text(json.dumps(target.config))
     code = (
         "from target_klaviyo.progress import Progress; Progress.REDRAW = 0.1\n"

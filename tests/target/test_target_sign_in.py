@@ -31,7 +31,7 @@ def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
 @pytest.fixture
 def target(tmp_path: Path, account: RunningSandbox) -> Command:
     """The command, set up as the app, with a file for its refresh token."""
-    return Command(tmp_path, {**APP, "api_url": account.url, "refresh_token_path": "token.json"})
+    return Command(tmp_path, {**APP, "api_url": account.url, "refresh_token_path": "token.json"}, speed=1)
 
 
 def test_a_rehearsal_and_a_push_sign_in_one_after_the_other(account: RunningSandbox, target: Command) -> None:
