@@ -60,10 +60,9 @@ def run_tap(
     catalog: dict[str, Any] | None = None,
     state: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
-    impatient: bool = False,
 ) -> Run:
-    """Run the tap in a process of its own, with files in ``folder``; ``impatient`` waits for nothing."""
-    command = hastened("tap_klaviyo") if impatient else [sys.executable, "-m", "tap_klaviyo"]
+    """Run the tap in a process of its own, with files in ``folder``; it waits neither for limits nor to try again."""
+    command = hastened("tap_klaviyo")
     for name, value in (("config", settings), ("catalog", catalog), ("state", state)):
         if isinstance(value, str):
             command += [f"--{name}", value]

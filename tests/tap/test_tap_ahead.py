@@ -25,7 +25,7 @@ TABLES = ("profiles", "lists", "list_tags", "tags", "campaigns", "flows", "metri
 def test_small_collections_do_not_wait_for_a_large_one(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     """All that are read whole are asked for before the profiles are done; rows of a stream still stand together."""
     sandbox = make_sandbox(profiles=1500, events=0, seed=3, limits=False, latency=0.1)
-    run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys(TABLES)), impatient=True)
+    run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys(TABLES)))
     assert run.code == 0, run.errors
     asked = [entry.path for entry in sandbox.requests]
     profiles_end = len(asked) - asked[::-1].index("/api/profiles")
@@ -44,7 +44,7 @@ def test_nothing_is_asked_twice(make_sandbox: MakeSandbox, tmp_path: Path) -> No
         folder = tmp_path / str(concurrency)
         folder.mkdir()
         catalog, settings = select(discovered(), dict.fromkeys(TABLES)), config(sandbox, concurrency=concurrency)
-        run = run_tap(folder, settings, catalog=catalog, impatient=True)
+        run = run_tap(folder, settings, catalog=catalog)
         assert run.code == 0, run.errors
         found.append(
             (
@@ -61,7 +61,9 @@ def test_nothing_is_asked_twice(make_sandbox: MakeSandbox, tmp_path: Path) -> No
 
 def test_a_missing_scope_is_told_in_its_turn(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     """A collection that may not be read is skipped as ever, and the others are whole."""
-    sandbox = make_sandbox(profiles=30, events=0, scopes="profiles:read lists:read metrics:read flows:read")
+    sandbox = make_sandbox(
+        profiles=30, events=0, scopes="profiles:read lists:read metrics:read flows:read", limits=False
+    )
     run = run_tap(
         tmp_path, config(sandbox), catalog=select(discovered(), {"profiles": None, "campaigns": None, "metrics": None})
     )

@@ -87,13 +87,13 @@ def test_a_config_that_is_no_json_is_exit_2(tmp_path: Path) -> None:
 
 def test_a_wrong_key_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """Nobody should try again with it."""
-    sandbox = make_sandbox(profiles=5, events=0, key="pk_another")
+    sandbox = make_sandbox(profiles=5, events=0, key="pk_another", limits=False)
     assert_fails(run_tap(tmp_path, config(sandbox)), 2, "check that it is a private key")
 
 
 def test_a_retired_revision_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """It is never answered in the shape of another revision."""
-    sandbox = make_sandbox(profiles=5, events=0)
+    sandbox = make_sandbox(profiles=5, events=0, limits=False)
     assert_fails(run_tap(tmp_path, config(sandbox, revision="2023-09-15")), 2, "no longer serves this revision")
 
 
@@ -101,7 +101,9 @@ def test_a_missing_scope_leaves_out_its_tables_only(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """The others are read; the last line names what was left out and the scope to add; the exit code is 1."""
-    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read lists:read metrics:read events:read")
+    sandbox = make_sandbox(
+        profiles=10, events=20, scopes="profiles:read lists:read metrics:read events:read", limits=False
+    )
     run = run_tap(tmp_path, config(sandbox))
     assert run.code == 1
     groups = {"lists", "list_tags", "list_profiles", "member_lists", "stg_member_lists"}
@@ -122,7 +124,7 @@ def test_a_missing_scope_names_a_stream_of_many_collections_once(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """Nine collections feed one stream; what hangs on something that cannot be listed is left out with it."""
-    sandbox = make_sandbox(profiles=10, events=0, scopes="profiles:read coupon-codes:read")
+    sandbox = make_sandbox(profiles=10, events=0, scopes="profiles:read coupon-codes:read", limits=False)
     wanted = ("catalog_jobs", "catalog_item_categories", "coupon_codes", "profiles")
     run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys(wanted)))
     assert run.code == 1
@@ -139,7 +141,7 @@ def test_a_missing_scope_fails_the_test_of_the_connection(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """`--test` is there to find this out."""
-    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read accounts:read")
+    sandbox = make_sandbox(profiles=10, events=20, scopes="profiles:read accounts:read", limits=False)
     assert_fails(run_tap(tmp_path, config(sandbox), "--test"), 2, "lists:read")
 
 
@@ -184,14 +186,14 @@ def test_an_unreachable_host_is_exit_1(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    run = run_tap(tmp_path, {"api_key": KEY, "api_url": f"http://127.0.0.1:{port}"}, impatient=True)
+    run = run_tap(tmp_path, {"api_key": KEY, "api_url": f"http://127.0.0.1:{port}"})
     assert_fails(run, 1, f"the host cannot be reached .*{port}")
     assert "trying again" in run.errors
 
 
 def test_a_broken_state_is_exit_2(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """A bookmark that is no time names its table."""
-    sandbox = make_sandbox(profiles=5, events=0)
+    sandbox = make_sandbox(profiles=5, events=0, limits=False)
     state = {"bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "soon"}}}
     catalog = select(discovered(), {"profiles": None})
     assert_fails(run_tap(tmp_path, config(sandbox), catalog=catalog, state=state), 2, "the bookmark of profiles")
@@ -211,7 +213,7 @@ def unusable(tmp_path_factory: pytest.TempPathFactory) -> list[Run]:
         if text:
             path.write_text(text)
         settings = {"api_key": KEY, "api_url": "http://127.0.0.1:9"}
-        runs.append(partial(run_tap, path.parent, settings, f"--{option}", str(path), impatient=True))
+        runs.append(partial(run_tap, path.parent, settings, f"--{option}", str(path)))
     return two_at_a_time(runs)
 
 
@@ -229,7 +231,7 @@ def test_a_start_date_at_the_calendars_beginning_is_everything_or_exit_2(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """A date that people write for "everything" must not end in an unexpected OverflowError."""
-    sandbox = make_sandbox(profiles=5, events=0)
+    sandbox = make_sandbox(profiles=5, events=0, limits=False)
     catalog = select(discovered(), {"profiles": None})
     run = run_tap(tmp_path, config(sandbox, start_date="0001-01-01"), catalog=catalog)
     assert "unexpected" not in run.errors
@@ -241,7 +243,7 @@ def test_a_stream_map_that_fails_on_a_value_does_not_quote_it(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, column: str
 ) -> None:
     """Python's own messages hold the value; what reaches stderr says the kind of error and the place."""
-    sandbox = make_sandbox(profiles=20, events=0)
+    sandbox = make_sandbox(profiles=20, events=0, limits=False)
     settings = config(sandbox, stream_maps={"profiles": {"n": f"float({column} + 'x') if {column} else 0.0"}})
     run = run_tap(tmp_path, settings, catalog=select(discovered(), {"profiles": None}))
     assert_fails(run, 1, r"unexpected ValueError in \w+\.py:\d+ ")
@@ -285,7 +287,7 @@ def test_a_metric_that_there_is_not_is_told_before_anything_is_read(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """Events are read last; nobody waits for the profiles to learn of a slip of the pen."""
-    sandbox = make_sandbox(profiles=30, events=20)
+    sandbox = make_sandbox(profiles=30, events=20, limits=False)
     run = run_tap(tmp_path, config(sandbox, event_metrics=["Placed Ordr"]))
     assert_fails(run, 2, "event_metrics: the account has no metric called Placed Ordr")
     assert "/api/profiles" not in {entry.path for entry in sandbox.requests}
@@ -294,7 +296,7 @@ def test_a_metric_that_there_is_not_is_told_before_anything_is_read(
 
 def test_who_may_not_read_metrics_gets_the_rest(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """The scope is asked for once beforehand, and missed by the events only."""
-    sandbox = make_sandbox(profiles=5, events=20, scopes="profiles:read events:read")
+    sandbox = make_sandbox(profiles=5, events=20, scopes="profiles:read events:read", limits=False)
     catalog = select(discovered(), {"profiles": None, "events": {"id"}})
     run = run_tap(tmp_path, config(sandbox, event_metrics=["Placed Order"]), catalog=catalog)
     assert run.code == 1

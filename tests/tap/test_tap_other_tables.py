@@ -33,7 +33,7 @@ def run(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Ru
     """One run of all of them."""
     catalog = select(discovered(), dict.fromkeys(OTHERS))
     # Of some of them Klaviyo allows fifteen requests a minute.
-    found = run_tap(tmp_path_factory.mktemp("others"), config(account), catalog=catalog, impatient=True)
+    found = run_tap(tmp_path_factory.mktemp("others"), config(account), catalog=catalog)
     assert found.code == 0, found.errors
     assert found.said("WARNING", "ERROR") == []
     return found
@@ -59,7 +59,7 @@ def test_postgres_holds_them_all(run: Run, account: RunningSandbox, tmp_path: Pa
     """One load of every table that there is: as many rows in the database as there are keys in the account."""
     demo = load()
     demo.WORK = tmp_path
-    whole = run_tap(tmp_path, config(account), catalog=select(discovered(), dict.fromkeys(STREAMS)), impatient=True)
+    whole = run_tap(tmp_path, config(account), catalog=select(discovered(), dict.fromkeys(STREAMS)))
     assert whole.code == 0, whole.errors
     with demo.postgres() as uri:
         meltano = demo.Meltano(account.url, uri)

@@ -226,7 +226,7 @@ def test_a_long_read_is_watchable(make_sandbox: Callable[..., RunningSandbox], t
 
 def test_the_summary_is_what_was_written_and_asked(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """Rows per table, requests per operation, skipped tables with the reason; the SDK's own counts are there, too."""
-    sandbox = make_sandbox(scopes="profiles:read lists:read accounts:read segments:read flows:read")
+    sandbox = make_sandbox(scopes="profiles:read lists:read accounts:read segments:read flows:read", limits=False)
     # One at a time: of several that are under way when the first is refused, nobody waits for the others.
     run = run_tap(tmp_path, config(sandbox, concurrency=1))
     assert run.code == 1
@@ -258,7 +258,7 @@ def test_rows_are_counted_on_both_ways(
 ) -> None:
     """With a stream map rows go through the SDK one by one, without any they go as lines."""
     maps = {"stream_maps": {"lists": {"name": "name.upper()"}}} if mapped else {}
-    sandbox = make_sandbox()
+    sandbox = make_sandbox(limits=False)
     catalog = select(discovered(), {"lists": None, "list_tags": None})
     run = run_tap(tmp_path, config(sandbox, **maps), catalog=catalog)
     line, _ = told(run.said("INFO"), "SUMMARY")
@@ -305,6 +305,6 @@ def test_a_test_of_the_connection_says_nothing_of_it(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """One row of each table is no work to watch."""
-    run: Run = run_tap(tmp_path, config(make_sandbox()), "--test")
+    run: Run = run_tap(tmp_path, config(make_sandbox(limits=False)), "--test")
     assert run.code == 0
     assert told(run.errors.splitlines(), "SUMMARY") == told(run.errors.splitlines(), "PROGRESS") == []

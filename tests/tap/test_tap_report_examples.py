@@ -93,7 +93,7 @@ def ran(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Ru
     """One run with all examples. The orders that the forms' visitors did not place are Shopify's alone."""
     examples = list(EXAMPLES.values())
     folder = tmp_path_factory.mktemp("examples")
-    made = run_tap(folder, config(account, reports=examples), catalog=catalog(examples), impatient=True)
+    made = run_tap(folder, config(account, reports=examples), catalog=catalog(examples))
     assert made.code == 0, made.errors
     assert made.said("WARNING") == []
     return made

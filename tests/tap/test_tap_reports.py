@@ -61,7 +61,7 @@ def catalog(reports: list[dict[str, Any]]) -> dict[str, Any]:
 def run(folder: Path, sandbox: RunningSandbox, reports: list[dict[str, Any]], *arguments: str, **options: Any) -> Run:
     # Two calls a minute would take long.
     settings = config(sandbox, reports=reports, **options.pop("settings", {}))
-    return run_tap(folder, settings, *arguments, catalog=catalog(reports), impatient=True, **options)
+    return run_tap(folder, settings, *arguments, catalog=catalog(reports), **options)
 
 
 def today() -> Any:
@@ -207,7 +207,7 @@ def test_what_cannot_be_is_exit_2(account: RunningSandbox, tmp_path: Path, repor
     """The line names the setting and what there is."""
     # The catalog is that of a setting that was right.
     selected = catalog([{"report": "flow_values" if report["report"] == "flow_values" else "flow_series"}])
-    made = run_tap(tmp_path, config(account, reports=[report]), catalog=selected, impatient=True)
+    made = run_tap(tmp_path, config(account, reports=[report]), catalog=selected)
     assert made.code == 2, made.errors
     assert "reports" in made.errors.splitlines()[-1]
     assert said in made.errors.splitlines()[-1]

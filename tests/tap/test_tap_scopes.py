@@ -35,7 +35,9 @@ def whole(*names: str) -> Selection:
 
 def test_every_selected_stream_is_judged(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """By one request for each scope, on any account; what is missing is named, and no message is written."""
-    sandbox = make_sandbox(profiles=0, events=0, scopes="profiles:read lists:read metrics:read campaigns:read")
+    sandbox = make_sandbox(
+        profiles=0, events=0, scopes="profiles:read lists:read metrics:read campaigns:read", limits=False
+    )
     run = run_tap(tmp_path, config(sandbox), "--test")
     assert run.code == 2
     assert run.messages == []
@@ -58,7 +60,7 @@ def test_only_what_the_catalog_selects_is_judged(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, catalog_first: bool
 ) -> None:
     """Columns, too, wherever the option stands; then a row of each stream is read, and no message is written."""
-    sandbox = make_sandbox(profiles=60, events=20, scopes="lists:read profiles:read")
+    sandbox = make_sandbox(profiles=60, events=20, scopes="lists:read profiles:read", limits=False)
     members = {"list_id", "member_id", "subscribed_at", "email"}
     catalog = tmp_path / "chosen.json"
     catalog.write_text(json.dumps(select(discovered(), {"lists": None, "member_lists": members})))
@@ -101,7 +103,7 @@ def test_what_is_asked_is_what_a_read_asks() -> None:
 
 def test_reports_are_judged_and_none_is_read(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """Reads of the same scopes tell, so that a look at the key costs none of a day's few calls."""
-    sandbox = make_sandbox(profiles=5, events=0, scopes="campaigns:read accounts:read metrics:read")
+    sandbox = make_sandbox(profiles=5, events=0, scopes="campaigns:read accounts:read metrics:read", limits=False)
     settings = config(sandbox, reports=[{"report": "campaign_values"}, {"report": "flow_series"}])
     run = run_tap(tmp_path, settings, "--test")
     assert run.code == 2
