@@ -22,6 +22,7 @@ import pytest
 import yaml
 from support.demo import load
 from support.environments import programs
+from support.patience import PATIENCE
 from support.recipes import blocks, commands
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -98,9 +99,9 @@ def test_who_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
         started = psutil.Process(process.pid).children(recursive=True)
 
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=PATIENCE)
 
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert len(started) == 3
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
@@ -165,7 +166,7 @@ def orchestrator(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=90,
+            timeout=PATIENCE,
             check=False,
         )
 

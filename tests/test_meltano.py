@@ -18,6 +18,7 @@ import psycopg
 import pytest
 import yaml
 from support.demo import DEMO, load
+from support.patience import PATIENCE
 from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -216,7 +217,7 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -234,7 +235,7 @@ def test_interrupted_demo_leaves_nothing_running() -> None:
     assert started
 
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
     assert "Traceback" not in errors
@@ -244,7 +245,7 @@ def test_interrupted_demo_leaves_nothing_running() -> None:
 def test_demo_shows_the_whole_product() -> None:
     """After an interrupted one, the demo runs to its end: rows landed, audience built, pushed and read back."""
     process = start_demo()
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 0, output + errors
     assert "300" in output

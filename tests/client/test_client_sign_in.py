@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
@@ -139,7 +140,7 @@ def test_a_write_is_repeated_after_a_401(account: Account) -> None:
 def test_a_second_401_is_the_users_to_act_on(account: Account) -> None:
     """A fresh token that is refused is not renewed again: one sign-in, one repetition, one error."""
     account.start()
-    transport = RequestsTransport(timeout=10)
+    transport = RequestsTransport(timeout=PATIENCE)
     asked: list[str] = []
 
     class Deaf:
@@ -245,7 +246,7 @@ def test_a_rotated_token_is_on_file_before_the_new_one_is_used(account: Account,
     account.start(rotates=True)
     path = tmp_path / "token.json"
     kept: list[str] = []
-    transport = RequestsTransport(timeout=10)
+    transport = RequestsTransport(timeout=PATIENCE)
 
     class Watching:
         def send(self, request: Request) -> Response:
@@ -274,7 +275,7 @@ def test_a_token_rotated_between_reading_and_asking_is_found(account: Account, t
     account.start(rotates=True)
     path = tmp_path / "token.json"
     late = account.client(path)
-    transport = RequestsTransport(timeout=10)
+    transport = RequestsTransport(timeout=PATIENCE)
 
     class Overtaken:
         done = False

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from support.calls import KEY, REVISION
+from support.patience import PATIENCE
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
@@ -27,11 +28,11 @@ def running():
 
 
 def read(sandbox, path, **options):
-    return requests.get(f"{sandbox.url}/api/{path}", headers=HEADERS, timeout=10, **options)
+    return requests.get(f"{sandbox.url}/api/{path}", headers=HEADERS, timeout=PATIENCE, **options)
 
 
 def asked(sandbox, method, path, body=None, **options):
-    return requests.request(method, f"{sandbox.url}/sandbox/{path}", json=body, timeout=10, **options)
+    return requests.request(method, f"{sandbox.url}/sandbox/{path}", json=body, timeout=PATIENCE, **options)
 
 
 def test_settings_can_be_read_and_changed(running):
@@ -98,7 +99,7 @@ def test_a_job_ends_and_a_budget_comes_back_when_the_clock_is_advanced():
             }
         }
         job = requests.post(
-            f"{sandbox.url}/api/profile-bulk-import-jobs", json=jobs, headers=HEADERS, timeout=10
+            f"{sandbox.url}/api/profile-bulk-import-jobs", json=jobs, headers=HEADERS, timeout=PATIENCE
         ).json()["data"]["id"]
 
         def status():
@@ -213,7 +214,7 @@ def test_there_is_nothing_else(running):
     strange = (b'{"latency": NaN}', b'{"seconds": 1e999}', b'{"\\ud800": 1}', b'{"profile_id": "\\ud800"}')
     for body in (b"", b"[]", b"{", b"[" * 100_000, json.dumps({"faults": "x" * 2_000_000}).encode(), *strange):
         answer = requests.patch(
-            f"{running.url}/sandbox/settings", body, headers={"content-type": "application/json"}, timeout=10
+            f"{running.url}/sandbox/settings", body, headers={"content-type": "application/json"}, timeout=PATIENCE
         )
         assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
 
@@ -250,7 +251,7 @@ def test_no_page_of_another_origin_changes_an_account(running):
     """A form's content type is refused, and so is a foreign origin; the account's own pages may."""
     url = f"{running.url}/sandbox/settings"
     body = json.dumps({"latency": 1})
-    plain = requests.patch(url, body, headers={"content-type": "text/plain"}, timeout=10)
+    plain = requests.patch(url, body, headers={"content-type": "text/plain"}, timeout=PATIENCE)
     assert (plain.status_code, "application/json" in plain.json()["error"]) == (400, True)
     assert (
         asked(running, "PATCH", "settings", {"latency": 1}, headers={"origin": "http://evil.example"}).status_code
@@ -265,7 +266,7 @@ def test_control_is_no_request_to_klaviyo():
     """It meets no fault, waits for nothing and is not recorded; a stalled client does not hold it up."""
     with serve(profiles=3, events=0, faults="stall=1,stall_seconds=30", latency=5) as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
-        with socket.create_connection((host, int(port)), timeout=10) as stalled:
+        with socket.create_connection((host, int(port)), timeout=PATIENCE) as stalled:
             stalled.sendall(b"GET /api/tags HTTP/1.1\r\nHost: x\r\n\r\n")
             time.sleep(0.3)
             began = time.monotonic()

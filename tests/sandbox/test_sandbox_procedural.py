@@ -13,6 +13,7 @@ import psutil
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller, problem
+from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
 from klaviyo_sandbox.account import END, START
@@ -214,7 +215,7 @@ def test_a_hundred_million_events_start_at_once_and_take_no_memory():
         for month in range(24):
             lower = (START + timedelta(days=30 * month)).strftime("%Y-%m-%dT%H:%M:%SZ")
             query = {"filter": f"greater-than(datetime,{lower})", "sort": "datetime", "page[size]": "1000", **ALL}
-            page = requests.get(f"{url}/api/events", params=query, headers=headers, timeout=10).json()
+            page = requests.get(f"{url}/api/events", params=query, headers=headers, timeout=PATIENCE).json()
             assert len(page["data"]) == 1000
         assert psutil.Process(process.pid).memory_info().rss < 300e6
         process.terminate()

@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from support.patience import PATIENCE
+
 from klaviyo_sandbox.server import RunningSandbox
 
 KEY = "pk_tap_tests"
@@ -79,7 +81,7 @@ def run_tap(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, **(environment or {})},
     )
     return Run(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
@@ -144,4 +146,4 @@ def run_tap_until(
                 act(process)
                 break
         messages += map(json.loads, lines)
-    return Run(process.wait(30), messages, (folder / "errors.log").read_text())
+    return Run(process.wait(PATIENCE), messages, (folder / "errors.log").read_text())

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from support.patience import PATIENCE
 from support.second_path import KEYS
 from support.second_values import values
 from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
@@ -179,7 +180,7 @@ def test_a_flow_that_is_deleted_while_it_is_read_is_skipped(
     deleting = threading.Thread(target=delete_when_listed, daemon=True)
     deleting.start()
     run = run_tap(tmp_path, config(sandbox), catalog=catalog)
-    deleting.join(timeout=10)
+    deleting.join(timeout=PATIENCE)
 
     assert run.code == 0, run.errors
     rows = run.rows("flow_action_messages")

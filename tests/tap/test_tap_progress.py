@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.patience import PATIENCE
 from support.terminals import Terminal
 from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
@@ -203,7 +204,7 @@ def often(folder: Path, settings: dict[str, Any], *wanted: str, **files: Any) ->
         (folder / f"{name}.json").write_text(json.dumps(value))
         options += [f"--{name}", str(folder / f"{name}.json")]
     command = [sys.executable, "-c", OFTEN, *options]
-    return subprocess.run(command, check=False, timeout=120, **{"capture_output": True, **files})
+    return subprocess.run(command, check=False, timeout=PATIENCE, **{"capture_output": True, **files})
 
 
 def test_a_long_read_is_watchable(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
+from support.patience import PATIENCE
 
 from klaviyo_client.pages import RawPage
 from tap_klaviyo import reader
@@ -214,7 +215,7 @@ def test_one_worker_is_one_thread() -> None:
 
 def test_every_worker_waits_for_an_answer() -> None:
     """All of them at once, where there is work for all."""
-    everyone = threading.Barrier(4, timeout=5)
+    everyone = threading.Barrier(4, timeout=PATIENCE)
     fetch = pages(lambda _: 1)
 
     def together(part: Part) -> RawPage:
@@ -271,7 +272,7 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
         asked.append(owner)
         # The first is slow, the second comes and fills the memory, the third had its turn meanwhile.
         if owner in ("0", "1"):
-            assert (may_come if owner == "0" else third).wait(5)
+            assert (may_come if owner == "0" else third).wait(PATIENCE)
         if owner == "0":
             ahead.append(len(asked))
         return fetch(part)
@@ -293,7 +294,7 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
         turns += 1
         # The second turn comes when the first answer is known: then there is a gap, and the second slice is not next.
         if turns == 2:
-            assert answered.wait(5)
+            assert answered.wait(PATIENCE)
             time.sleep(0.2)
 
     def fetch(part: Part) -> RawPage:
@@ -330,7 +331,7 @@ def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
 
     main = threading.Thread(target=run, daemon=True)
     main.start()
-    main.join(5)
+    main.join(PATIENCE)
     assert found
 
 
@@ -357,5 +358,5 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
 
     main = threading.Thread(target=run, daemon=True)
     main.start()
-    main.join(10)
+    main.join(PATIENCE)
     assert len(model.handed) == 6 * 60

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 from target_support import KEY, Command, Run, records, schema_of
 
 from klaviyo_client.errors import SettingsError
@@ -368,7 +369,7 @@ def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSan
         while not account.store.jobs.rows and time.monotonic() < deadline:
             time.sleep(0.02)
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=20)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert [json.loads(line) for line in out.splitlines()] == [ONE[-1]["value"]]
 
@@ -384,7 +385,7 @@ def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch
         capture_output=True,
         text=True,
         cwd=target.folder,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert_fails(Run(done.returncode, done.stdout, done.stderr, target.folder), 1, "127.0.0.1:9")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 from target_support import KEY, Command, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -102,6 +103,8 @@ def test_killed_and_run_again_each_event_is_there_once(account: RunningSandbox, 
         while not account.store.events.rows and time.monotonic() < deadline:
             time.sleep(0.005)
         process.send_signal(signal.SIGKILL)
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    done = subprocess.run(
+        command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(found["n"] for found in held(account)) == list(range(400))

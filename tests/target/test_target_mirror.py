@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 from target_support import KEY, Command, Run, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -308,7 +309,7 @@ def test_a_feed_that_is_cut_off_removes_nobody(
         process.stdin.flush()
         time.sleep(1.5)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert on_list(account) == numbered(1, 2, 3)
 

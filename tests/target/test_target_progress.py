@@ -9,6 +9,7 @@ import sys
 import time
 
 import pytest
+from support.patience import PATIENCE
 from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
 
@@ -95,7 +96,7 @@ def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, accoun
         capture_output=True,
         text=True,
         cwd=target.folder,
-        timeout=60,
+        timeout=PATIENCE,
         check=True,
     )
     lines = [line for line in done.stderr.splitlines() if "taken in" in line]
@@ -120,7 +121,7 @@ def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None
             stderr=terminal.other_end,
             text=True,
             cwd=target.folder,
-            timeout=60,
+            timeout=PATIENCE,
             check=True,
         )
     assert "\r\x1b[2K40 records taken in, " in terminal.text
