@@ -137,6 +137,7 @@ def test_a_stalled_answer_comes_late_and_whole(met):
     _, caller = met("stall=1,stall_seconds=0.4")
     before = time.monotonic()
     answer = caller.get("profiles")
+    # At least: no machine is too slow for that.
     assert time.monotonic() - before >= 0.4
     assert len(answer.json()["data"]) == 20
 

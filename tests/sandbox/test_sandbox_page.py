@@ -322,11 +322,13 @@ def test_a_huge_account_has_a_quick_page(make_sandbox):
     """A hundred million events make no page slow: none looks through a table."""
     sandbox = make_sandbox(profiles=1_000, events=100, procedural=True)
     huge = build_procedural(1, 1_000_000, 100_000_000, time.time)
+    made = []
+    for table in (huge.profiles, huge.events):
+        table._row = table.rows._row = lambda number, row=table._row: made.append(number) or row(number)
     sandbox._sandbox._store = huge
-    began = time.monotonic()
     assert opened(sandbox.url, "/").named["total-events"] == "100,000,000"
     kinds = ("profiles", "events", "lists", "segments")
     paths = [f"/{kind}/{next(iter(getattr(huge, kind).rows))}" for kind in kinds]
     for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
         opened(sandbox.url, path)
-    assert time.monotonic() - began < 10
+    assert len(made) < 1000
