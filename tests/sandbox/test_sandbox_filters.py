@@ -248,7 +248,7 @@ COMPARE = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(data=st.data())
 def test_any_window_over_events_equals_a_plain_comparison(read, reading, data):
     """For every window, order and metric the account gives the events that a plain comparison of the store gives."""

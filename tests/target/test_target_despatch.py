@@ -77,7 +77,7 @@ def despatch(settled: list[tuple[Row, Outcome]], **options: Any) -> Despatch:
 PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(f"p{n}@x.io" for n in range(20))]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(people=PEOPLE, width=st.integers(1, 4), size=st.integers(1, 6))
 def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], width: int, size: int) -> None:
     """Whatever comes: one outcome each, batches within their limit, somebody's rows in the order in which they came."""
