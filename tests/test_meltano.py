@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ import psycopg
 import pytest
 import yaml
 from support.demo import DEMO, load
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -228,9 +227,7 @@ def test_interrupted_demo_leaves_nothing_running() -> None:
     for line in process.stdout:
         if line.startswith("3."):
             break
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any("tap-klaviyo" in " ".join(p.cmdline()) for p in descendants(process)):
-        time.sleep(0.1)
+    until(lambda: any("tap-klaviyo" in " ".join(p.cmdline()) for p in descendants(process)), every=0.1)
     started = descendants(process)
     assert started
 
