@@ -25,7 +25,8 @@ from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Store
 
-_STARTUP_SECONDS = 30
+# Against hanging only.
+_STARTUP_SECONDS = 300
 
 
 class PortTaken(Exception):

@@ -185,6 +185,20 @@ def test_a_read_that_breaks_off_is_summed_up(caplog: pytest.LogCaptureFixture) -
     ]
 
 
+def test_what_is_asked_between_two_passes_is_of_the_second(caplog: pytest.LogCaptureFixture) -> None:
+    """A pass may be read ahead before it begins; no request is left out of the summaries for that."""
+    read = Read()
+    with caplog.at_level(logging.INFO):
+        for collection in ("lists", "events"):
+            read.pass_time(1, get_events=3)
+            with read.progress.reading(collection, ["events", "groups"]):
+                read.pass_time(1, get_events=2)
+        read.progress.close()
+    first, second, total = told(caplog.messages, "SUMMARY")
+    assert (first["requests"], second["requests"]) == ({"get_events": 2}, {"get_events": 5})
+    assert total["requests"] == 10
+
+
 # In an account --------------------------------------------------------------------------------------------------------
 
 OFTEN = """\
