@@ -186,7 +186,14 @@ def _listen(host: str, port: int) -> socket.socket:
 @contextlib.contextmanager
 def _running(app: App, listener: socket.socket) -> Iterator[None]:
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, ws="none", lifespan="off", timeout_graceful_shutdown=1
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        timeout_graceful_shutdown=1,
+        # A client that was busy for a while must not find its connection closed just as it asks again.
+        timeout_keep_alive=300,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, args=([listener],), name="klaviyo-sandbox", daemon=True)
