@@ -161,7 +161,6 @@ class SignedIn:
             # Of many threads that wait, one asks. What the user must change will not change by asking again.
             if self._failure and (self._asked != asked or isinstance(self._failure, errors.SettingsError)):
                 raise self._failure
-            self._asked += 1
             try:
                 self._held, self._failure = self._fetched(), None
             except errors.SignInFault as fault:
@@ -174,6 +173,9 @@ class SignedIn:
             except errors.SettingsError as error:
                 self._failure = error
                 raise
+            finally:
+                # Now, and not before: whoever came meanwhile has waited for this answer, too.
+                self._asked += 1
             return self._held
 
     def _fetched(self) -> _Held:

@@ -17,6 +17,8 @@ _TICK_SECONDS = 0.1
 # Requests that are being answered may come to their end for so long.
 _GRACE_SECONDS = 1.0
 _GLANCE_SECONDS = 0.002
+# A client that was busy for a while must not find its connection closed just as it asks again.
+_KEEP_ALIVE_SECONDS = 300
 
 
 class PortTaken(Exception):
@@ -46,7 +48,15 @@ def listen(host: str, port: int) -> socket.socket:
 @contextlib.contextmanager
 def running(app: App, listener: socket.socket) -> Iterator[None]:
     """Answer on the socket until the block ends."""
-    server = _Server(uvicorn.Config(app, log_level="warning", access_log=False, ws="none", lifespan="off"))
+    config = uvicorn.Config(
+        app,
+        log_level="warning",
+        access_log=False,
+        ws="none",
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+    )
+    server = _Server(config)
     thread = threading.Thread(target=server.answer, args=(listener,), name="klaviyo-sandbox", daemon=True)
     thread.start()
     try:

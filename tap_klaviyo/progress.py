@@ -98,6 +98,7 @@ class Progress(Display):
         self._clock = clock
         self._began: float | None = None
         self._now: Pass | None = None
+        self._summed: Mapping[str, Spent] | None = None
         self._total = 0
         self._skipped: list[dict[str, Any]] = []
         self._last = (0.0, 0)
@@ -108,7 +109,8 @@ class Progress(Display):
     @contextmanager
     def reading(self, collection: str, tables: Iterable[str]) -> Iterator[Pass]:
         """A pass over a collection, for these tables; it is summed up when it ends, and the run when it fails."""
-        had, began = self._spent(), self._clock()
+        # What the next pass asked for ahead of its turn is its own, so no request is in between two passes.
+        had, began = self._spent() if self._summed is None else self._summed, self._clock()
         current = Pass(collection, dict.fromkeys(tables, 0), began, had)
         if self._quiet:
             yield current
@@ -166,6 +168,7 @@ class Progress(Display):
             return
         self._total += sum(current.rows.values())
         spent, seconds = self._spent(), round(self._clock() - current.began, 3)
+        self._summed = spent
         requests = {
             name: found.requests - (current.had[name].requests if name in current.had else 0)
             for name, found in spent.items()

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -22,6 +21,7 @@ import pytest
 import yaml
 from support.demo import load
 from support.environments import programs
+from support.patience import PATIENCE, until
 from support.recipes import blocks, commands
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -89,18 +89,15 @@ def test_an_exit_code_is_a_failure(accounts: ModuleType) -> None:
 
 def test_who_is_stopped_leaves_nothing_running(tmp_path: Path) -> None:
     """An interruption goes to all that was started, also to what the process itself has started."""
-    script = "import os, accounts; accounts.execute(['sh', '-c', 'sleep 61 & sleep 62'], os.environ)"
+    script = "import os, accounts; accounts.execute(['sh', '-c', 'sleep 6100 & sleep 6200'], os.environ)"
     process = subprocess.Popen([sys.executable, "-c", script], cwd=PROJECT, stderr=subprocess.DEVNULL)
-    started: list[psutil.Process] = []
-    deadline = time.monotonic() + 20
-    while len(started) < 3 and time.monotonic() < deadline:
-        time.sleep(0.05)
-        started = psutil.Process(process.pid).children(recursive=True)
+    until(lambda: len(psutil.Process(process.pid).children(recursive=True)) == 3, every=0.05)
+    started = psutil.Process(process.pid).children(recursive=True)
 
     process.send_signal(signal.SIGINT)
-    process.wait(timeout=20)
+    process.wait(timeout=PATIENCE)
 
-    _, alive = psutil.wait_procs(started, timeout=10)
+    _, alive = psutil.wait_procs(started, timeout=PATIENCE)
     assert len(started) == 3
     assert [each for each in alive if each.status() != psutil.STATUS_ZOMBIE] == []
 
@@ -165,7 +162,7 @@ def orchestrator(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=90,
+            timeout=PATIENCE,
             check=False,
         )
 

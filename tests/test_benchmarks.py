@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from support.patience import PATIENCE
+
 ROOT = Path(__file__).parents[1]
 SMALL = ("--collections=profiles", "--latencies=0", "--seconds=3", "--sustained=0", "--profiles=1000", "--events=0")
 
@@ -16,7 +18,7 @@ FEW = ("--actions", *("events", "list removals"), "--latency=0", "--seconds=5", 
 def _table(script: str, *options: str) -> list[dict[str, str]]:
     """The lines of the Markdown table that a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / script), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True, cwd=ROOT)
     heads, _, *lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
     return [dict(zip(heads, map(str.strip, line), strict=True)) for line in lines]
 

@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +17,7 @@ import psycopg
 import pytest
 import yaml
 from support.demo import DEMO, load
+from support.patience import PATIENCE, until
 from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -216,7 +216,7 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
 
 
 def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
-    _, alive = psutil.wait_procs(processes, timeout=10)
+    _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
@@ -227,14 +227,12 @@ def test_interrupted_demo_leaves_nothing_running() -> None:
     for line in process.stdout:
         if line.startswith("3."):
             break
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline and not any("tap-klaviyo" in " ".join(p.cmdline()) for p in descendants(process)):
-        time.sleep(0.1)
+    until(lambda: any("tap-klaviyo" in " ".join(p.cmdline()) for p in descendants(process)), every=0.1)
     started = descendants(process)
     assert started
 
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=60)
+    _, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 130
     assert "Traceback" not in errors
@@ -244,7 +242,7 @@ def test_interrupted_demo_leaves_nothing_running() -> None:
 def test_demo_shows_the_whole_product() -> None:
     """After an interrupted one, the demo runs to its end: rows landed, audience built, pushed and read back."""
     process = start_demo()
-    output, errors = process.communicate(timeout=300)
+    output, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 0, output + errors
     assert "300" in output

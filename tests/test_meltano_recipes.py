@@ -15,6 +15,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.demo import DEMO, load
+from support.patience import PATIENCE
 from support.recipes import blocks, commands, with_additions
 from support.second_path import truth
 
@@ -48,7 +49,7 @@ class Project:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]

@@ -7,9 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.limits import Clock
 from klaviyo_sandbox.server import RunningSandbox
 
 
@@ -42,14 +44,56 @@ def test_what_the_account_refuses_has_its_error(make_sandbox: Callable[..., Runn
         client(sandbox, api_key="pk_right", revision="2023-09-15").page("get_lists")
 
 
+class Together:
+    """A clock of some threads and their account: time passes when all of them sleep, until the first must wake.
+
+    So a request is on its way for no time, however long the machine takes.
+    """
+
+    def __init__(self, threads: int) -> None:
+        self.now = 1_800_000_000.25
+        self._awake = threads
+        self._alarms: list[float] = []
+        self._rung = threading.Condition()
+
+    def sleep(self, seconds: float) -> None:
+        with self._rung:
+            alarm = self.now + seconds
+            self._alarms.append(alarm)
+            self._rests()
+            assert self._rung.wait_for(lambda: self.now >= alarm, PATIENCE)
+
+    def leave(self) -> None:
+        """A thread has ended."""
+        with self._rung:
+            self._rests()
+
+    def _rests(self) -> None:
+        self._awake -= 1
+        if not self._awake and self._alarms:
+            self.now = min(self._alarms)
+            self._awake = sum(alarm <= self.now for alarm in self._alarms)
+            self._alarms = [alarm for alarm in self._alarms if alarm > self.now]
+            self._rung.notify_all()
+
+
 def test_threads_within_the_budget_meet_no_429(make_sandbox: Callable[..., RunningSandbox]) -> None:
     """Eight threads ask as fast as they may; the account, which counts, refuses none of them."""
-    sandbox = make_sandbox(profiles=5, events=0)
-    shared = client(sandbox, rate_limit_share=1.0)
-    threads = [threading.Thread(target=lambda: [shared.page("get_metrics") for _ in range(3)]) for _ in range(8)]
+    time = Together(8)
+    sandbox = make_sandbox(profiles=5, events=0, clock=lambda: time.now)
+    shared = client(sandbox, rate_limit_share=1.0, clock=Clock(lambda: time.now, time.sleep))
+
+    def work() -> None:
+        for _ in range(30):
+            shared.page("get_metrics")
+        time.leave()
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert [entry.status for entry in sandbox.requests] == [200] * 24
+    assert [entry.status for entry in sandbox.requests] == [200] * 240
+    # As fast as they may: a second has room for ten, a minute for 150.
+    assert time.now - 1_800_000_000.25 == 68

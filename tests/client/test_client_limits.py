@@ -56,7 +56,7 @@ def test_no_window_ever_holds_more_than_its_budget(burst: int, steady: int, gaps
     assert most_in_a_window(sent, 60.0) <= steady
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     burst=st.integers(1, 20),
     steady=st.integers(1, 60),

@@ -225,12 +225,13 @@ def test_an_unreachable_host_is_said_without_the_url_of_the_request() -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
-    waits = Waits()
-    client = KlaviyoClient(
-        api_key="pk_test", api_url=url, clock=Clock(lambda: waits.now, waits.sleep), patience=Patience(attempts=3)
-    )
-    with pytest.raises(errors.ConnectionFault, match="cannot be reached") as caught:
-        client.call("create_list", query={"filter": 'equals(email,"ada@example.com")'}, body={})
+        waits = Waits()
+        client = KlaviyoClient(
+            api_key="pk_test", api_url=url, clock=Clock(lambda: waits.now, waits.sleep), patience=Patience(attempts=3)
+        )
+        # Bound until then, so that nobody else listens there meanwhile.
+        with pytest.raises(errors.ConnectionFault, match="cannot be reached") as caught:
+            client.call("create_list", query={"filter": 'equals(email,"ada@example.com")'}, body={})
     assert not caught.value.perhaps_done
     assert len(waits) == 2
     assert "ada" not in str(caught.value)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller, problem
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.facts import load
@@ -12,7 +13,7 @@ HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 
 def get(sandbox, path="profiles", **changes):
     headers = {name: value for name, value in {**HEADERS, **changes}.items() if value is not None}
-    return requests.get(f"{sandbox.url}/api/{path}", headers=headers, timeout=10)
+    return requests.get(f"{sandbox.url}/api/{path}", headers=headers, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("given", [None, "Klaviyo-API-Key sk_x", "Bearer pk_test", "pk_test", "Klaviyo-API-Key "])
@@ -74,9 +75,9 @@ def test_a_retired_revision_falls_forward_unless_opted_out(reading):
 def test_unknown_paths_and_methods(reading):
     """A path that is not Klaviyo's is a 404, a method that the path does not take a 405."""
     assert problem(get(reading, "wishes"))[:2] == (404, "not_found")
-    refused = requests.put(f"{reading.url}/api/lists", headers=HEADERS, timeout=10)
+    refused = requests.put(f"{reading.url}/api/lists", headers=HEADERS, timeout=PATIENCE)
     assert problem(refused)[:2] == (405, "method_not_allowed")
-    assert requests.head(f"{reading.url}/api/lists", headers=HEADERS, timeout=10).status_code == 405
+    assert requests.head(f"{reading.url}/api/lists", headers=HEADERS, timeout=PATIENCE).status_code == 405
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import textwrap
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller
+from support.patience import PATIENCE
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox"]
 SMALL = ["--profiles", "20", "--events", "30"]
@@ -20,7 +21,7 @@ def start(*arguments):
 
 
 def run(*arguments):
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
@@ -32,11 +33,11 @@ def test_it_says_where_it_is_and_leaves_cleanly(ending):
         assert line == f"Klaviyo sandbox ready at {url} (20 profiles, 30 events)\n"
         assert url.startswith("http://127.0.0.1:")
         headers = {"Authorization": "Klaviyo-API-Key pk_mine", "revision": REVISION}
-        assert requests.get(f"{url}/api/profiles", headers=headers, timeout=10).status_code == 200
+        assert requests.get(f"{url}/api/profiles", headers=headers, timeout=PATIENCE).status_code == 200
         headers["Authorization"] = f"Klaviyo-API-Key {KEY}"
-        assert requests.get(f"{url}/api/profiles", headers=headers, timeout=10).status_code == 401
+        assert requests.get(f"{url}/api/profiles", headers=headers, timeout=PATIENCE).status_code == 401
         process.send_signal(ending)
-        out, err = process.communicate(timeout=20)
+        out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (0, "", "")
 
 
@@ -85,7 +86,7 @@ def test_without_its_extra_it_says_what_to_install():
         [sys.executable, "-c", textwrap.dedent(program)],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=PATIENCE,
         check=False,
         env=environment,
     )
@@ -98,9 +99,9 @@ def test_faults_are_asked_for_by_option():
     """`--faults` makes requests fail, and a text that cannot be read is one line."""
     with start("--port", "0", *SMALL, "--faults", "503=1") as process:
         url = process.stdout.readline().split()[4]
-        assert requests.get(f"{url}/api/profiles", timeout=10).status_code == 503
+        assert requests.get(f"{url}/api/profiles", timeout=PATIENCE).status_code == 503
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)
     refused = run(*SMALL, "--port", "0", "--faults", "503=2")
     assert refused.returncode == 2
     assert refused.stderr == "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2'\n"
@@ -125,4 +126,4 @@ def test_how_jobs_end_and_what_is_a_repetition_are_options():
         assert answers == [202, 400]
         caller.close()
         process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=20)
+        process.communicate(timeout=PATIENCE)

@@ -9,6 +9,7 @@ import pytest
 import requests
 from support.calls import KEY, REVISION
 from support.conformance import FACTS, Recorder, committed_facts, vendor_document
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
 
@@ -19,7 +20,7 @@ def exchange():
     seen = []
     with serve(profiles=3, events=0, limits=False, observer=seen.append) as sandbox:
         headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
-        requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=10)
+        requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=PATIENCE)
     return seen[0]
 
 
@@ -110,7 +111,7 @@ def test_a_sparse_answer_may_lack_attributes_and_nothing_else():
     seen = []
     with serve(profiles=3, events=0, limits=False, observer=seen.append) as sandbox:
         headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
-        requests.get(f"{sandbox.url}/api/segments?fields[segment]=name", headers=headers, timeout=10)
+        requests.get(f"{sandbox.url}/api/segments?fields[segment]=name", headers=headers, timeout=PATIENCE)
     assert observed(seen[0]) == []
     assert observed(seen[0], query={})
     assert observed(seen[0], body=changed(seen[0], lambda row: row.pop("links")))

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.faults import MARK, Dice, Faults, Faulty, parse
@@ -136,6 +137,7 @@ def test_a_stalled_answer_comes_late_and_whole(met):
     _, caller = met("stall=1,stall_seconds=0.4")
     before = time.monotonic()
     answer = caller.get("profiles")
+    # At least: no machine is too slow for that.
     assert time.monotonic() - before >= 0.4
     assert len(answer.json()["data"]) == 20
 
@@ -187,7 +189,7 @@ def test_a_faulty_answer_is_no_exchange():
         headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
         for _ in range(30):
             with contextlib.suppress(requests.RequestException):
-                requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=10)
+                requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=PATIENCE)
         assert {exchange.status for exchange in seen} == {200}
         assert len(seen) == sum(asked.fault is None for asked in sandbox.requests) < 30
 

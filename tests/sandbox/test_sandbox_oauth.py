@@ -8,6 +8,7 @@ import sys
 import pytest
 import requests
 from support.calls import REVISION, problem
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.control import Wrong
@@ -24,12 +25,12 @@ def installed(make_sandbox):
 
 def sign_in(sandbox, refresh_token=APP.refresh_token, *, auth=(APP.client_id, APP.client_secret), **form):
     given = {"grant_type": "refresh_token", "refresh_token": refresh_token, **form}
-    return requests.post(f"{sandbox.url}/oauth/token", data=given, auth=auth, timeout=10)
+    return requests.post(f"{sandbox.url}/oauth/token", data=given, auth=auth, timeout=PATIENCE)
 
 
 def read(sandbox, token, path="lists"):
     headers = {"Authorization": f"Bearer {token}", "revision": REVISION}
-    return requests.get(f"{sandbox.url}/api/{path}", headers=headers, timeout=10)
+    return requests.get(f"{sandbox.url}/api/{path}", headers=headers, timeout=PATIENCE)
 
 
 def test_a_refresh_token_gives_a_token_that_may_do_what_was_granted(installed):
@@ -67,10 +68,10 @@ def test_who_does_not_belong_gets_no_token(installed, options, status, error):
 def test_other_ways_of_asking_are_refused(installed):
     """The endpoint takes a form by POST, and a header that is no Base64 is no client."""
     url, auth = f"{installed.url}/oauth/token", (APP.client_id, APP.client_secret)
-    assert requests.get(url, auth=auth, timeout=10).status_code == 405
+    assert requests.get(url, auth=auth, timeout=PATIENCE).status_code == 405
     form = {"grant_type": "refresh_token", "refresh_token": APP.refresh_token}
-    assert requests.post(url, json=form, auth=auth, timeout=10).json()["error"] == "unsupported_grant_type"
-    assert requests.post(url, data=form, headers={"Authorization": "Basic ü"}, timeout=10).status_code == 401
+    assert requests.post(url, json=form, auth=auth, timeout=PATIENCE).json()["error"] == "unsupported_grant_type"
+    assert requests.post(url, data=form, headers={"Authorization": "Basic ü"}, timeout=PATIENCE).status_code == 401
 
 
 def test_a_token_ends_when_its_time_has_come(installed):
@@ -96,13 +97,13 @@ def test_tokens_can_be_ended_while_a_client_runs(installed):
     """Access tokens alone, as if their time had come, or all, as if the app was uninstalled."""
     url = f"{installed.url}/sandbox/tokens"
     token = sign_in(installed).json()["access_token"]
-    assert requests.post(url, json={"end": "access"}, timeout=10).status_code == 204
+    assert requests.post(url, json={"end": "access"}, timeout=PATIENCE).status_code == 204
     assert read(installed, token).status_code == 401
     token = sign_in(installed).json()["access_token"]
-    assert requests.post(url, json={"end": "all"}, timeout=10).status_code == 204
+    assert requests.post(url, json={"end": "all"}, timeout=PATIENCE).status_code == 204
     assert read(installed, token).status_code == 401
     assert sign_in(installed).json()["error"] == "invalid_grant"
-    assert requests.post(url, json={"end": "some"}, timeout=10).status_code == 400
+    assert requests.post(url, json={"end": "some"}, timeout=PATIENCE).status_code == 400
 
 
 def test_an_account_without_an_app_knows_no_tokens(make_sandbox):
@@ -120,7 +121,7 @@ def test_signing_in_is_recorded_without_its_secrets(installed):
     (asked,) = installed.requests
     assert (asked.method, asked.path, asked.status, asked.operation) == ("POST", "/oauth/token", 200, "oauth_token")
     assert APP.refresh_token not in repr(asked)
-    page = requests.get(f"{installed.url}/", timeout=10).text
+    page = requests.get(f"{installed.url}/", timeout=PATIENCE).text
     assert "Nothing was written yet." in page
     assert "POST /oauth/token" in page
 
@@ -133,7 +134,7 @@ def test_the_command_has_options_for_it():
         try:
             url = process.stdout.readline().split()[4]
             form = {"grant_type": "refresh_token", "refresh_token": "first"}
-            found = requests.post(f"{url}/oauth/token", data=form, auth=("app-1", "secret"), timeout=10).json()
+            found = requests.post(f"{url}/oauth/token", data=form, auth=("app-1", "secret"), timeout=PATIENCE).json()
         finally:
             process.terminate()
     assert found["expires_in"] == 60

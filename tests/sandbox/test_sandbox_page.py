@@ -14,6 +14,7 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import Caller, import_job
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import bodies, page_html, page_live
 from klaviyo_sandbox.page_model import Table
@@ -52,7 +53,7 @@ class Page(HTMLParser):
 
 
 def opened(url: str, path: str, status: int = 200) -> Page:
-    response = requests.get(url + path, headers=HTML, timeout=10)
+    response = requests.get(url + path, headers=HTML, timeout=PATIENCE)
     assert response.status_code == status, (path, response.text)
     assert response.headers["content-type"] == "text/html; charset=utf-8"
     return Page(response.text)
@@ -65,7 +66,7 @@ def test_the_numbers_are_those_of_the_account(reading):
     assert {name: page.named[f"total-{name}"] for name in TABLES} == {
         name: f"{len(getattr(store, name)):,}" for name in TABLES
     }
-    source = requests.get(reading.url, timeout=10).text
+    source = requests.get(reading.url, timeout=PATIENCE).text
     rows = re.findall(r'<a href="/(?:lists|segments)/(\w+)">[^<]+</a></span></td><td[^>]+><span>([\d,]+)<', source)
     members = {**store.list_members, **store.segment_members}
     assert dict(rows) == {group_id: f"{len(table):,}" for group_id, table in members.items()}
@@ -129,7 +130,7 @@ def test_hostile_values_are_text(writing, call):
             ["/sandbox/static/live.js"],
         )
         assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    live = requests.get(f"{writing.url}/sandbox/live", timeout=10).json()
+    live = requests.get(f"{writing.url}/sandbox/live", timeout=PATIENCE).json()
     assert not [tag for tag, _ in Page(live["requests"]).tags if tag in ("script", "img")]
 
 
@@ -165,20 +166,20 @@ def test_what_is_not_there_is_a_page_too(reading, path):
 def test_klaviyo_answers_whoever_is_no_browser(make_sandbox):
     """An unknown path outside of the pages is Klaviyo's own 404 to a client, and so is all below /api to a browser."""
     url = make_sandbox().url
-    assert "errors" in requests.get(f"{url}/nothing", timeout=10).json()
-    assert "errors" in requests.get(f"{url}/api/nothing", headers=HTML, timeout=10).json()
+    assert "errors" in requests.get(f"{url}/nothing", timeout=PATIENCE).json()
+    assert "errors" in requests.get(f"{url}/api/nothing", headers=HTML, timeout=PATIENCE).json()
 
 
 @pytest.mark.parametrize("path", ["/", "/profiles", "/profiles/nobody", "/sandbox/live", "/sandbox/static/page.css"])
 def test_pages_are_for_reading(reading, path):
     """HEAD says what GET says without a body, other methods are refused, and nothing may come from elsewhere."""
-    got, head = (requests.request(method, reading.url + path, timeout=10) for method in ("GET", "HEAD"))
+    got, head = (requests.request(method, reading.url + path, timeout=PATIENCE) for method in ("GET", "HEAD"))
     assert (head.status_code, head.content) == (got.status_code, b"")
     assert head.headers["content-length"] == got.headers["content-length"] == str(len(got.content))
     policy = got.headers["content-security-policy"]
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
-    refused = requests.post(reading.url + path, timeout=10)
+    refused = requests.post(reading.url + path, timeout=PATIENCE)
     assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
@@ -189,7 +190,7 @@ def test_a_page_is_no_request_to_klaviyo(make_sandbox):
     # The factory's own observer holds answers to the specification, which has no pages.
     sandbox._sandbox._observer = heard.append
     for path in ("/", "/profiles", "/events", "/sandbox/live", "/sandbox/static/live.js"):
-        assert requests.get(sandbox.url + path, timeout=10).status_code == 200
+        assert requests.get(sandbox.url + path, timeout=PATIENCE).status_code == 200
     assert list(sandbox.requests) == heard == []
 
 
@@ -216,7 +217,7 @@ def test_the_strip_asks_for_what_is_new(make_sandbox):
 
 
 def _live(sandbox: Any, cursor: object) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{sandbox.url}/sandbox/live?after={cursor}", timeout=10).json()
+    found: dict[str, Any] = requests.get(f"{sandbox.url}/sandbox/live?after={cursor}", timeout=PATIENCE).json()
     return found
 
 
@@ -229,7 +230,7 @@ def test_pages_do_without_what_was_deleted(writing):
         row_id = fullest if kind == "lists" else next(iter(getattr(writing.store, kind).rows))
         writing.control.delete(kind, row_id)
     for path in ("/", "/lists", "/segments", "/flows", "/campaigns", f"/profiles/{member}"):
-        answer = requests.get(writing.url + path, timeout=10)
+        answer = requests.get(writing.url + path, timeout=PATIENCE)
         assert (path, answer.status_code) == (path, 200)
         assert fullest not in answer.text
 
@@ -321,11 +322,13 @@ def test_a_huge_account_has_a_quick_page(make_sandbox):
     """A hundred million events make no page slow: none looks through a table."""
     sandbox = make_sandbox(profiles=1_000, events=100, procedural=True)
     huge = build_procedural(1, 1_000_000, 100_000_000, time.time)
+    made = []
+    for table in (huge.profiles, huge.events):
+        table._row = table.rows._row = lambda number, row=table._row: made.append(number) or row(number)
     sandbox._sandbox._store = huge
-    began = time.monotonic()
     assert opened(sandbox.url, "/").named["total-events"] == "100,000,000"
     kinds = ("profiles", "events", "lists", "segments")
     paths = [f"/{kind}/{next(iter(getattr(huge, kind).rows))}" for kind in kinds]
     for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
         opened(sandbox.url, path)
-    assert time.monotonic() - began < 10
+    assert len(made) < 1000

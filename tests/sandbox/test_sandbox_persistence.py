@@ -11,6 +11,7 @@ import threading
 import pytest
 import requests
 from support.calls import Caller
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.persistence import FILE, DataRefused
@@ -182,7 +183,7 @@ def start(*arguments):
 
 def refused(*arguments):
     """What the command says when it ends with 2."""
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     return done.stderr
 

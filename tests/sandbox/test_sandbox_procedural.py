@@ -13,6 +13,7 @@ import psutil
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller, problem
+from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
 from klaviyo_sandbox.account import END, START
@@ -201,20 +202,20 @@ def test_the_same_seed_gives_the_same_rows(huge):
     assert [other.events.ordered("id")[place][1] for place in (0, 77_777_777)] != ids[:2]
 
 
-def test_a_hundred_million_events_start_at_once_and_take_no_memory():
-    """The command is ready in under five seconds, unasked, and pages from all over the account leave it small."""
+def test_a_hundred_million_events_take_no_memory():
+    """The command is ready without having made them, unasked, and pages from all over the account leave it small."""
     command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--no-limits"]
-    began = time.monotonic()
     with subprocess.Popen(
         [*command, "--events", "100_000_000", "--profiles", "1_000_000"], stdout=subprocess.PIPE, text=True
     ) as process:
         url = process.stdout.readline().split()[4]
-        assert time.monotonic() - began < 5
+        # Rows that were made take some gigabytes.
+        assert psutil.Process(process.pid).memory_info().rss < 300e6
         headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
         for month in range(24):
             lower = (START + timedelta(days=30 * month)).strftime("%Y-%m-%dT%H:%M:%SZ")
             query = {"filter": f"greater-than(datetime,{lower})", "sort": "datetime", "page[size]": "1000", **ALL}
-            page = requests.get(f"{url}/api/events", params=query, headers=headers, timeout=10).json()
+            page = requests.get(f"{url}/api/events", params=query, headers=headers, timeout=PATIENCE).json()
             assert len(page["data"]) == 1000
         assert psutil.Process(process.pid).memory_info().rss < 300e6
         process.terminate()

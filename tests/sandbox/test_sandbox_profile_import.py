@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 from support.calls import KEY, MEDIA_TYPE, REVISION, Caller, problem
+from support.patience import PATIENCE
 
 
 def body(attributes, **more):
@@ -186,7 +187,7 @@ def test_many_writers_at_once_create_one_profile(call, writing):
     def one(number: int) -> int:
         sent = body({"email": f"person{number % 3}@example.com", "properties": {str(number): number}})
         url = f"{writing.url}/api/profile-import"
-        return requests.post(url, json=sent, headers=headers, timeout=10).status_code
+        return requests.post(url, json=sent, headers=headers, timeout=PATIENCE).status_code
 
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(one, range(60)))

@@ -31,7 +31,7 @@ def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
 
         def profiles(klaviyo):
             seen.append(klaviyo.url)
-            return len(requests.get(f"{klaviyo.url}/api/profiles", headers=HEADERS, timeout=10).json()["data"])
+            return len(requests.get(f"{klaviyo.url}/api/profiles", headers=HEADERS, timeout=300).json()["data"])
 
         def test_a_module_is_marked(klaviyo):
             assert profiles(klaviyo) == 3
@@ -48,10 +48,10 @@ def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
 
         def test_they_ended():
             shared = seen.pop()
-            assert requests.get(shared, timeout=10).ok
+            assert requests.get(shared, timeout=300).ok
             for url in seen:
                 with pytest.raises(requests.ConnectionError):
-                    requests.get(url, timeout=10)
+                    requests.get(url, timeout=300)
         """
     )
     pytester.runpytest_inprocess("--strict-markers", "-p", "no:randomly").assert_outcomes(passed=5)

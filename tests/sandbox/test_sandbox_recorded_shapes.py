@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from support.calls import KEY, REVISION
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
 
@@ -136,7 +137,7 @@ def limited():
 
 def ask(sandbox, path, **headers):
     given = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION, **headers}
-    return requests.get(f"{sandbox.url}/api/{path}", headers=given, timeout=10)
+    return requests.get(f"{sandbox.url}/api/{path}", headers=given, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize(("path", "status"), [("events", 200), ("events?sort=colour", 400), ("events/NOBODY", 404)])

@@ -22,10 +22,12 @@ from typing import Any
 
 import pytest
 
+from support.patience import PATIENCE
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NEEDS_CHROMIUM = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (Debian: apt-get install chromium)")
 
-_SECONDS = 60
+_SECONDS = PATIENCE
 _WITH_PIPES = """
 import os, sys
 os.dup2(int(sys.argv[1]), 3)

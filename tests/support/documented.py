@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from support.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 
 Checked = Callable[[subprocess.CompletedProcess[str]], None]
@@ -112,5 +114,5 @@ class Stranger:
             capture_output=True,
             text=True,
             check=False,
-            timeout=300,
+            timeout=PATIENCE,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
 
 from klaviyo_sandbox import RunningSandbox
 from support.calls import KEY, cursor_of
+from support.patience import until
 
 # Group of the SDK -> the operations in it that the sandbox serves.
 _GROUPS = {
@@ -145,12 +145,14 @@ def pages(read: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any]
 
 def ended(read: Callable[[str], Any], job_id: str) -> dict[str, Any]:
     """The attributes of a job when it is complete."""
-    deadline = time.monotonic() + 10
-    while True:
-        attributes: dict[str, Any] = plain(read(job_id))["data"]["attributes"]
+    attributes: dict[str, Any] = {}
+
+    def complete() -> bool:
+        nonlocal attributes
+        attributes = plain(read(job_id))["data"]["attributes"]
         status = attributes["status"]
         # Some of the SDK's objects leave it a member of an enumeration.
-        if getattr(status, "value", status) == "complete":
-            return attributes
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        return bool(getattr(status, "value", status) == "complete")
+
+    until(complete, every=0.02)
+    return attributes

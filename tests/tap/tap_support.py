@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from support.hasten import hastened
+from support.patience import PATIENCE
 
 from klaviyo_sandbox.server import RunningSandbox
 
@@ -75,7 +76,7 @@ def run_tap(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=PATIENCE,
         env={**os.environ, **(environment or {})},
     )
     return Run(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
@@ -140,4 +141,4 @@ def run_tap_until(
                 act(process)
                 break
         messages += map(json.loads, lines)
-    return Run(process.wait(30), messages, (folder / "errors.log").read_text())
+    return Run(process.wait(PATIENCE), messages, (folder / "errors.log").read_text())

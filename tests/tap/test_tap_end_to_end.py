@@ -6,7 +6,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from functools import partial
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from support.patience import PATIENCE
 from support.second_path import KEYS, collection, truth
 from tap_support import KEY, Run, config, discovered, run_tap, run_tap_until, select, two_at_a_time
 
@@ -123,7 +123,7 @@ def test_what_changes_between_runs_is_read(make_sandbox: Callable[..., RunningSa
     first = run_tap(tmp_path, config(sandbox))
     body = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com", "properties": {"x": 1}}}}
     headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
-    made = requests.post(f"{sandbox.url}/api/profile-import", json=body, headers=headers, timeout=30)
+    made = requests.post(f"{sandbox.url}/api/profile-import", json=body, headers=headers, timeout=PATIENCE)
     assert made.status_code == 201
 
     second = run_tap(tmp_path, config(sandbox), state=first.state)
@@ -329,9 +329,9 @@ def test_a_signal_breaks_no_line(make_sandbox: Callable[..., RunningSandbox], tm
     schema = process.stdout.readline()
     # A page is a million bytes and more, the pipe takes sixty thousand.
     begun = process.stdout.read(10)
+    # It waits for room in the pipe, and is woken by the signal before there is any.
     process.send_signal(signal.SIGTERM)
-    time.sleep(0.5)
-    rest, errors = process.communicate(timeout=30)
+    rest, errors = process.communicate(timeout=PATIENCE)
 
     assert process.returncode == 128 + signal.SIGTERM
     assert b"Traceback" not in errors

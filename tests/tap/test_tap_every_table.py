@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -14,7 +12,7 @@ from support.second_path import KEYS
 from support.second_values import values
 from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
 
-from klaviyo_sandbox.server import RunningSandbox
+from klaviyo_sandbox import Exchange, RunningSandbox
 
 WITH_VALUES = ("campaigns", "campaign_messages", "flow_actions", "flow_action_messages", "events", "profiles")
 
@@ -165,21 +163,23 @@ def test_a_flow_that_is_deleted_while_it_is_read_is_skipped(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
 ) -> None:
     """Gone between the listing and its actions' own calls: a warning names each, and every other message comes."""
-    sandbox = make_sandbox(profiles=5, events=0, limits=False, latency=0.25)
+    sandbox = make_sandbox(profiles=5, events=0, limits=False)
     catalog = select(discovered(), {"flow_action_messages": None})
     unarchived = [name for name, row in sandbox.store.flows.rows.items() if not row["archived"]]
     last = max(unarchived)
 
-    def delete_when_listed() -> None:
-        while not any(entry.path.startswith("/api/flow-actions/") for entry in sandbox.requests):
-            time.sleep(0.01)
-        with sandbox.store.lock:
-            sandbox.store.flows.drop(last)
+    observe = sandbox._sandbox._observer
+    assert observe is not None
 
-    deleting = threading.Thread(target=delete_when_listed, daemon=True)
-    deleting.start()
+    def delete_when_listed(exchange: Exchange) -> None:
+        """Called between the answer and the next request."""
+        observe(exchange)
+        if exchange.operation == "get_flows" and last.encode() in exchange.body:
+            with sandbox.store.lock:
+                sandbox.store.flows.drop(last)
+
+    sandbox._sandbox._observer = delete_when_listed
     run = run_tap(tmp_path, config(sandbox), catalog=catalog)
-    deleting.join(timeout=10)
 
     assert run.code == 0, run.errors
     rows = run.rows("flow_action_messages")

@@ -186,7 +186,8 @@ def test_an_unreachable_host_is_exit_1(tmp_path: Path) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
-    run = run_tap(tmp_path, {"api_key": KEY, "api_url": f"http://127.0.0.1:{port}"})
+        # Bound until the end, so that nobody else listens there meanwhile.
+        run = run_tap(tmp_path, {"api_key": KEY, "api_url": f"http://127.0.0.1:{port}"})
     assert_fails(run, 1, f"the host cannot be reached .*{port}")
     assert "trying again" in run.errors
 

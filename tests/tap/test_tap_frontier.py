@@ -38,7 +38,7 @@ NOWS = st.sampled_from((NOON, NOON + timedelta(microseconds=400_000)))
 SINCE = st.none() | MOMENTS
 CHANCE = st.integers(0, 2**32).map(random.Random)
 PAGES_PER_SLICE = st.none() | st.integers(1, 5)
-BRIEF = settings(max_examples=150, deadline=None)
+BRIEF = settings(max_examples=150)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -7,13 +7,13 @@ import os
 import signal
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import psutil
 import pytest
+from support.patience import until
 from tap_support import config, discovered, select
 
 from klaviyo_client.pages import RawPage, pack
@@ -163,10 +163,7 @@ def test_closing_early_ends_the_processes() -> None:
     children = psutil.Process().children()
     shaping.close()
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
-    deadline = time.monotonic() + 5
-    while set(threading.enumerate()) - before and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert set(threading.enumerate()) - before == set()
+    until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_faults_are_counted_here() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
+from support.patience import PATIENCE, until
 
 from klaviyo_client.pages import RawPage
 from tap_klaviyo import reader
@@ -42,27 +43,24 @@ def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> li
     return [f"{owner}.{number}" for owner in range(owners) for number in range(counts(str(owner)))]
 
 
-def wait_until(reached: Callable[[], bool], seconds: float = 5) -> bool:
-    deadline = time.monotonic() + seconds
-    while not reached() and time.monotonic() < deadline:
-        time.sleep(0.005)
-    return reached()
-
-
 @pytest.fixture(autouse=True)
 def nobody_stays() -> Iterator[None]:
     """However a read ends, its threads end with it and ask Klaviyo for nothing more."""
     before = set(threading.enumerate())
     yield
-    assert wait_until(lambda: not set(threading.enumerate()) - before)
+    until(lambda: set(threading.enumerate()) <= before)
 
 
 def test_pages_come_in_order_whatever_the_threads_do() -> None:
-    """Early slices are slow here, and still come first."""
+    """Of each two slices the later is answered first here, and still comes second."""
     fetch = pages()
+    answered = [threading.Event() for _ in SLICES]
 
     def slow(part: Part) -> RawPage:
-        time.sleep(0.002 * (12 - int(part.slice.path["id"])))
+        number = int(part.slice.path["id"])
+        if number % 2 == 0:
+            assert answered[number + 1].wait(PATIENCE)
+        answered[number].set()
         return fetch(part)
 
     taken = list(reader.Reading(Frontier(SLICES), slow, workers=4))
@@ -99,10 +97,9 @@ def test_closing_early_stops_the_threads() -> None:
     reading = reader.Reading(Frontier(SLICES), noted, workers=4)
     next(reading)
     reading.close()
-    assert wait_until(lambda: not set(threading.enumerate()) - before)
-    count = len(asked)
-    time.sleep(0.05)
-    assert len(asked) == count
+    # Nobody is left who could ask.
+    until(lambda: set(threading.enumerate()) <= before)
+    assert len(asked) < 12 * 1000
 
 
 def test_no_more_is_read_ahead_than_can_wait() -> None:
@@ -115,16 +112,19 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
         return fetched[-1]
 
     reading = reader.Reading(Frontier(SLICES), noted, workers=3)
-    next(reading)
-    wait_until(lambda: len(fetched) > 3 * DEPTH)
-    time.sleep(0.1)
+    for taken in range(1, 300):
+        next(reading)
+        until(lambda least=taken + 3 * DEPTH - 1: len(fetched) >= least)
+        # One page is in the reader's hands; the head part may ask for one more when there is no room.
+        assert len(fetched) - taken <= 3 * DEPTH + 1
     reading.close()
-    # One page is in the reader's hands; the head part may ask for one more when there is no room.
-    assert 3 * DEPTH <= len(fetched) <= 3 * DEPTH + 2
 
 
 def watched(fetch: Callable[[Part], RawPage], weigh: Callable[[RawPage], int]) -> tuple[Callable[[Part], RawPage], Any]:
-    """The fetch, and a function that takes pages from a slow reader and gives the most that waited at once."""
+    """The fetch, and a function that takes pages slowly and gives the most that waited at once.
+
+    It begins to take them when ``least`` wait. How slow it is makes a test sharper, and none hangs on it.
+    """
     lock = threading.Lock()
     waiting = most = 0
 
@@ -136,9 +136,11 @@ def watched(fetch: Callable[[Part], RawPage], weigh: Callable[[RawPage], int]) -
             most = max(most, waiting)
         return page
 
-    def slowly(reading: Iterable[Taken]) -> tuple[list[str], int]:
+    def slowly(reading: reader.Reading, least: int = 0) -> tuple[list[str], int]:
         nonlocal waiting
         seen = []
+        reading.begin()
+        until(lambda: most >= least)
         for taken in reading:
             time.sleep(0.003)
             seen.append(taken)
@@ -164,11 +166,10 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
 def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
     fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.packed))
-    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000))
+    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
     assert most <= 50_000 + 6 * 10_000
-    assert most >= 20_000
 
 
 def test_a_page_larger_than_the_memory_still_comes() -> None:
@@ -214,7 +215,7 @@ def test_one_worker_is_one_thread() -> None:
 
 def test_every_worker_waits_for_an_answer() -> None:
     """All of them at once, where there is work for all."""
-    everyone = threading.Barrier(4, timeout=5)
+    everyone = threading.Barrier(4, timeout=PATIENCE)
     fetch = pages(lambda _: 1)
 
     def together(part: Part) -> RawPage:
@@ -235,7 +236,7 @@ def test_a_turn_is_waited_for_once_for_each_request() -> None:
         with lock:
             inside += 1
             assert inside == 1
-        time.sleep(0.001)
+        time.sleep(0.001)  # a door that is open would let others in now
         with lock:
             inside -= 1
             turns += 1
@@ -256,23 +257,24 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
     turns: list[int] = []
     asked: list[str] = []
     ahead: list[int] = []
-    third, may_come = threading.Event(), threading.Event()
+    third = threading.Event()
     fetch = pages(lambda _: 1, size=5000)
 
     def turn() -> None:
         turns.append(len(asked))
         if len(turns) == 3:
             third.set()
-            time.sleep(0.2)
-            threading.Timer(0.2, may_come.set).start()
+            until(lambda: reading._seen == 1)
 
     def noted(part: Part) -> RawPage:
         owner = part.slice.path["id"]
         asked.append(owner)
         # The first is slow, the second comes and fills the memory, the third had its turn meanwhile.
-        if owner in ("0", "1"):
-            assert (may_come if owner == "0" else third).wait(5)
+        if owner == "1":
+            assert third.wait(PATIENCE)
         if owner == "0":
+            # Who has the third turn waits, as does the one who wants the first page: or it has asked, which is wrong.
+            until(lambda: len(asked) > 2 or (len(turns) == 3 and len(reading._changed._waiters) == 2))
             ahead.append(len(asked))
         return fetch(part)
 
@@ -284,7 +286,6 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
 
 def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
     """By what is known then: here the first page has shown meanwhile where the next slice begins."""
-    answered = threading.Event()
     asked: list[Slice] = []
     turns = 0
 
@@ -293,13 +294,11 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
         turns += 1
         # The second turn comes when the first answer is known: then there is a gap, and the second slice is not next.
         if turns == 2:
-            assert answered.wait(5)
-            time.sleep(0.2)
+            until(lambda: reading._seen == 1)
 
     def fetch(part: Part) -> RawPage:
         asked.append(part.slice)
         if len(asked) == 1:
-            answered.set()
             return RawPage(b"", "more", 10)
         return RawPage(b"", None, 0)
 
@@ -307,7 +306,8 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
         return Times(NOON, NOON + timedelta(seconds=10)) if page.size else Times()
 
     frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
-    list(reader.Reading(frontier, fetch, workers=2, turn=turn, times=times))
+    reading = reader.Reading(frontier, fetch, workers=2, turn=turn, times=times)
+    list(reading)
     assert [part.path["id"] for part in asked[:2]] == ["a", "a"]
     assert asked[1].start == NOON + timedelta(seconds=10)
 
@@ -330,7 +330,7 @@ def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
 
     main = threading.Thread(target=run, daemon=True)
     main.start()
-    main.join(5)
+    main.join(PATIENCE)
     assert found
 
 
@@ -357,5 +357,5 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
 
     main = threading.Thread(target=run, daemon=True)
     main.start()
-    main.join(10)
+    main.join(PATIENCE)
     assert len(model.handed) == 6 * 60

@@ -18,7 +18,8 @@ _SANDBOX = _ACCOUNT.__enter__()
 profile_jobs.ask(_SANDBOX)
 
 
-@pytest.fixture(scope="module", autouse=True)
+# Not the module's: where the suite runs in several processes, one may come back to it later.
+@pytest.fixture(scope="session", autouse=True)
 def _account_until_the_end() -> Iterator[None]:
     # The suite wants its settings when the class is made, before any fixture.
     yield

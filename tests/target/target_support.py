@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from support.hasten import hastened
+from support.patience import PATIENCE
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.limits import Clock
@@ -127,7 +128,7 @@ class Command:
             text=True,
             cwd=self.folder,
             env={**os.environ, **(env or {})},
-            timeout=60,
+            timeout=PATIENCE,
             check=False,
         )
         return Run(done.returncode, done.stdout, done.stderr, self.folder)

@@ -315,7 +315,7 @@ def test_consent_takes_no_custom_properties() -> None:
     assert resource(SUBSCRIBE, {**ADA, "properties": {"a": 1}}) == resource(SUBSCRIBE, ADA)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(
     st.lists(
         st.fixed_dictionaries(

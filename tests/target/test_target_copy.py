@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 from target_support import KEY, SPEED, Command, Run, held, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -46,7 +47,7 @@ def extract(
         capture_output=True,
         text=True,
         cwd=folder,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -304,7 +304,7 @@ def test_a_list_that_only_a_record_names_rejects_that_record() -> None:
     assert outcome.code == "list_not_found"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.integers(21, 60),
     st.sets(st.integers(0, 59)),

@@ -7,11 +7,13 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.patience import PATIENCE
 from target_support import respond, scripted_session
 
 from target_klaviyo.batching import encoded
@@ -25,20 +27,30 @@ DELIVERED, REJECTED = Outcome(Kind.DELIVERED, 200), Outcome(Kind.REJECTED, 400)
 
 @dataclass
 class Post:
-    """An action that takes its time, refuses those who are named so, and remembers what it sent."""
+    """An action that takes its time, refuses those who are named so, and remembers what it sent.
+
+    Attributes:
+        seconds: how long it takes at most, so that batches overtake each other; no test hangs on how long it was.
+        together: so many batches are under way at once before the first of them ends.
+    """
 
     batches: list[list[Row]] = field(default_factory=list)
     under_way: list[int] = field(default_factory=list)
     seconds: float = 0.0
     fails_at: str = ""
+    together: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
     active: int = 0
+    met: threading.Event = field(default_factory=threading.Event)
 
     def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[Settled]:
         with self.lock:
             self.batches.append(list(rows))
             self.active += 1
             self.under_way.append(self.active)
+            if self.active >= self.together:
+                self.met.set()
+        assert self.met.wait(PATIENCE)
         time.sleep(random.random() * self.seconds)
         for row in rows:
             name = row.payload["attributes"]["email"]
@@ -65,7 +77,7 @@ def despatch(settled: list[tuple[Row, Outcome]], **options: Any) -> Despatch:
 PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(f"p{n}@x.io" for n in range(20))]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(people=PEOPLE, width=st.integers(1, 4), size=st.integers(1, 6))
 def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], width: int, size: int) -> None:
     """Whatever comes: one outcome each, batches within their limit, somebody's rows in the order in which they came."""
@@ -97,7 +109,7 @@ def test_somebody_known_by_two_names_is_waited_for() -> None:
 
 def test_batches_overlap() -> None:
     """While one batch is under way the next is sent."""
-    post, settled = Post(seconds=0.05), list[tuple[Row, Outcome]]()
+    post, settled = Post(together=3), list[tuple[Row, Outcome]]()
     sender, action = despatch(settled), post.action(max_rows=1)
     for number in range(9):
         sender.put("s", action, row(number, f"p{number}@x.io"))
@@ -126,9 +138,9 @@ def test_an_error_is_raised_where_rows_are_put_and_the_others_still_land() -> No
     sender, action = despatch(settled), post.action(max_rows=1)
 
     def put() -> None:
-        for number in range(50):
+        # However many are put before the thread has failed.
+        for number in count():
             sender.put("s", action, row(number, f"p{number}@x.io"))
-            time.sleep(0.002)
 
     with pytest.raises(RuntimeError, match="broken"):
         put()
@@ -199,7 +211,7 @@ def test_the_worst_outcome_of_its_parts_is_the_records() -> None:
 
 def test_an_action_of_small_batches_may_have_more_of_them_under_way() -> None:
     """Its lanes multiply what the user allows; nobody's rows are in two of them."""
-    post = Post(seconds=0.05)
+    post = Post(together=3)
     settled: list[tuple[Row, Outcome]] = []
     sender = despatch(settled, width=2)
     action = replace(post.action(max_rows=1), lanes=3)

@@ -8,13 +8,13 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support.hasten import hastened
+from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records, schema_of
 
 from klaviyo_client.errors import SettingsError
@@ -353,7 +353,7 @@ def test_about_and_version_need_no_key(target: Command) -> None:
 
 def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSandbox, tmp_path: Path) -> None:
     """SIGTERM ends the run with a code that is no success, and with the state that is true: the job is waited for."""
-    account.control.change(speed=1, job_seconds=2)
+    account.control.change(speed=1, job_seconds=3600)
     (tmp_path / "config.json").write_text(json.dumps(target.config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     with subprocess.Popen(
@@ -365,11 +365,12 @@ def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSan
         process.stdin.write("".join(json.dumps(line) + "\n" for line in lines))
         process.stdin.close()
         process.stdin = None
-        deadline = time.monotonic() + 20
-        while not account.store.jobs.rows and time.monotonic() < deadline:
-            time.sleep(0.02)
+        assert process.stderr is not None
+        until(lambda: account.store.jobs.rows)
         process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=20)
+        assert any("settling what is under way" in line for line in process.stderr)
+        account.control.advance(seconds=3600)
+        out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143
     assert [json.loads(line) for line in out.splitlines()] == [ONE[-1]["value"]]
 
@@ -384,7 +385,7 @@ def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch
         capture_output=True,
         text=True,
         cwd=target.folder,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert_fails(Run(done.returncode, done.stdout, done.stderr, target.folder), 1, "127.0.0.1:9")

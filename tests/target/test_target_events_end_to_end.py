@@ -6,12 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -98,10 +98,10 @@ def test_killed_and_run_again_each_event_is_there_once(account: RunningSandbox, 
         assert process.stdin is not None
         process.stdin.write(lines)
         process.stdin.flush()
-        deadline = time.monotonic() + 20
-        while not account.store.events.rows and time.monotonic() < deadline:
-            time.sleep(0.005)
+        until(lambda: account.store.events.rows)
         process.send_signal(signal.SIGKILL)
-    done = subprocess.run(command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=60, check=False)
+    done = subprocess.run(
+        command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert sorted(found["n"] for found in held(account)) == list(range(400))

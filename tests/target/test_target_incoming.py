@@ -116,7 +116,7 @@ schemas = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(schemas, st.dictionaries(st.sampled_from("abcd"), values, max_size=4))
 def test_verdicts_equal_those_of_jsonschema(schema: dict[str, Any], record: dict[str, Any]) -> None:
     """jsonschema-rs accepts and refuses what the SDK's own validator does."""

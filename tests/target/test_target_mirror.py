@@ -6,12 +6,12 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -299,6 +299,7 @@ def test_a_feed_that_is_cut_off_removes_nobody(
 ) -> None:
     """Neither a signal nor a kill in the middle is an end of the audience."""
     push(people([1, 2, 3]))
+    before = len(account.requests)
     config = {"api_key": KEY, "api_url": account.url, "streams": {"vips": {**MIRROR, "assume_complete": True}}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
@@ -306,9 +307,10 @@ def test_a_feed_that_is_cut_off_removes_nobody(
         assert process.stdin is not None
         process.stdin.write("".join(json.dumps(line) + "\n" for line in feed(people([1]))))
         process.stdin.flush()
-        time.sleep(1.5)
+        # The list is read while its audience comes.
+        until(lambda: len(account.requests) > before)
         process.send_signal(number)
-        process.communicate(timeout=30)
+        process.communicate(timeout=PATIENCE)
     assert process.returncode != 0
     assert on_list(account) == numbered(1, 2, 3)
 

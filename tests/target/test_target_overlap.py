@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import pytest
+from support.patience import PATIENCE, until
 
 from target_klaviyo.overlap import overlapped
 
@@ -13,8 +13,13 @@ from target_klaviyo.overlap import overlapped
 def test_results_come_in_the_order_of_what_was_asked() -> None:
     """Whoever is asked last may answer first."""
 
+    later = [threading.Event() for _ in range(20)]
+
     def work(item: int) -> int:
-        time.sleep((20 - item) / 2000)
+        # Of each two the first answers when the second has.
+        if item % 2 == 0:
+            assert later[item + 1].wait(PATIENCE)
+        later[item].set()
         return item * item
 
     assert overlapped(work, range(20), at_once=8) == [item * item for item in range(20)]
@@ -24,13 +29,16 @@ def test_results_come_in_the_order_of_what_was_asked() -> None:
 def test_no_more_are_under_way_than_may_be() -> None:
     """And not fewer, when there is enough to do."""
     lock, active, most = threading.Lock(), 0, 0
+    full = threading.Event()
 
     def work(_: int) -> None:
         nonlocal active, most
         with lock:
             active += 1
             most = max(most, active)
-        time.sleep(0.02)
+            if active == 4:
+                full.set()
+        assert full.wait(PATIENCE)
         with lock:
             active -= 1
 
@@ -41,13 +49,17 @@ def test_no_more_are_under_way_than_may_be() -> None:
 def test_an_error_is_raised_and_nothing_is_begun_after_it() -> None:
     """What had begun has ended by then."""
     begun: list[int] = []
+    breaking = threading.current_thread()
 
     def work(item: int) -> None:
+        nonlocal breaking
         begun.append(item)
         if item == 1:
+            breaking = threading.current_thread()
             raise ValueError("broken")
-        time.sleep(0.05)
+        # Its thread ends when the error is on record.
+        until(lambda: 1 in begun and not breaking.is_alive())
 
     with pytest.raises(ValueError, match="broken"):
         overlapped(work, range(100), at_once=2)
-    assert len(begun) <= 3
+    assert sorted(begun) == [0, 1]

@@ -18,6 +18,7 @@ from urllib.parse import unquote
 
 import pytest
 from support.hasten import hastened
+from support.patience import PATIENCE
 from target_support import KEY, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -169,7 +170,7 @@ def run(folder: Path, url: str, streams: Sequence[str], level: str = "DEBUG", **
         text=True,
         cwd=folder,
         env={**os.environ, "LOGLEVEL": level, "TARGET_KLAVIYO_LOGLEVEL": level},
-        timeout=100,
+        timeout=PATIENCE,
         check=False,
     )
     return done.returncode, done.stdout + done.stderr

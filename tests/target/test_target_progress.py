@@ -6,9 +6,10 @@ import json
 import logging
 import subprocess
 import sys
-import time
+import threading
 
 import pytest
+from support.patience import PATIENCE, until
 from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
 
@@ -63,67 +64,83 @@ def test_it_speaks_while_it_is_entered(caplog: pytest.LogCaptureFixture, monkeyp
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             before = len(caplog.messages)
-            deadline = time.monotonic() + 5
+            threads = set(threading.enumerate())
             with progress:
-                while len(caplog.messages) < before + 2 and time.monotonic() < deadline:
-                    time.sleep(0.01)
-            said = len(caplog.messages)
-            assert said >= before + 2
-            time.sleep(0.05)
-            assert len(caplog.messages) == said
+                until(lambda wanted=before + 2: len(caplog.messages) >= wanted)
+            # Nobody is left who could say it.
+            assert set(threading.enumerate()) <= threads
+
+
+def saying(name: str, seconds: float) -> list[str]:
+    """The command with another patience than a user's."""
+    code = (
+        f"from target_klaviyo.progress import Progress; Progress.{name} = {seconds}\n"
+        "from target_klaviyo.__main__ import main; main()"
+    )
+    return [sys.executable, "-c", code, "--config", "config.json"]
+
+
+PEOPLE = [schema_of("profiles"), *records("profiles", [{"email": f"p{index}@example.com"} for index in range(40)])]
+LINES = "".join(json.dumps(line) + "\n" for line in PEOPLE)
 
 
 def test_a_short_run_says_nothing_of_it(target: Command) -> None:
     """Nobody needs to know how far something is that is over."""
-    run = target([schema_of("profiles"), *records("profiles", [{"email": "a@example.com"}])])
-    assert run.code == 0
-    assert "taken in" not in run.stderr
+    (target.folder / "config.json").write_text(json.dumps(target.config))
+    # No machine is so slow that this run is a long one.
+    command = saying("SECONDS", 36_000)
+    done = subprocess.run(
+        command, input=LINES, capture_output=True, text=True, cwd=target.folder, timeout=PATIENCE, check=True
+    )
+    assert "done: 40 delivered" in done.stderr
+    assert "taken in" not in done.stderr
 
 
 def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, account: RunningSandbox) -> None:
     """While a job is waited for, input has ended and nothing else happens; no address is in the line."""
-    account.control.change(speed=1, job_seconds=1)
+    account.control.change(speed=1, job_seconds=3600)
     (target.folder / "config.json").write_text(json.dumps(target.config))
-    code = (
-        "from target_klaviyo.progress import Progress; Progress.SECONDS = 0.1\n"
-        "from target_klaviyo.__main__ import main; main()"
-    )
-    people = [{"email": f"p{index}@example.com"} for index in range(40)]
-    done = subprocess.run(
-        [sys.executable, "-c", code, "--config", "config.json"],
-        input="".join(json.dumps(line) + "\n" for line in [schema_of("profiles"), *records("profiles", people)]),
-        capture_output=True,
-        text=True,
-        cwd=target.folder,
-        timeout=60,
-        check=True,
-    )
-    lines = [line for line in done.stderr.splitlines() if "taken in" in line]
-    assert any("40 records taken in, 0 a second; 0 delivered, 0 accepted, 0 rejected" in line for line in lines)
-    assert "@" not in "".join(lines)
+    wanted = "40 records taken in, 0 a second; 0 delivered, 0 accepted, 0 rejected"
+    lines = []
+    with subprocess.Popen(
+        saying("SECONDS", 0.1), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target.folder
+    ) as run:
+        assert run.stdin is not None
+        assert run.stderr is not None
+        run.stdin.write(LINES)
+        run.stdin.close()
+        for line in run.stderr:
+            lines.append(line)
+            if wanted in line and account.store.job_seconds:
+                account.store.job_seconds = 0
+                account.control.advance(seconds=3600)
+    assert run.returncode == 0
+    assert any(wanted in line for line in lines)
+    assert "@" not in "".join(line for line in lines if "taken in" in line)
 
 
 def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None:
     """In place of the lines; it gives way to what is logged, and is gone at the end."""
-    account.control.change(speed=1, job_seconds=1)
+    account.control.change(speed=1, job_seconds=3600)
     (target.folder / "config.json").write_text(json.dumps(target.config))
-    code = (
-        "from target_klaviyo.progress import Progress; Progress.REDRAW = 0.1\n"
-        "from target_klaviyo.__main__ import main; main()"
-    )
-    people = [{"email": f"p{index}@example.com"} for index in range(40)]
-    with Terminal() as terminal:
-        subprocess.run(
-            [sys.executable, "-c", code, "--config", "config.json"],
-            input="".join(json.dumps(line) + "\n" for line in [schema_of("profiles"), *records("profiles", people)]),
+    drawn = "\r\x1b[2K40 records taken in, "
+    with (
+        Terminal() as terminal,
+        subprocess.Popen(
+            saying("REDRAW", 0.1),
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=terminal.other_end,
             text=True,
             cwd=target.folder,
-            timeout=60,
-            check=True,
-        )
-    assert "\r\x1b[2K40 records taken in, " in terminal.text
+        ) as run,
+    ):
+        assert run.stdin is not None
+        run.stdin.write(LINES)
+        run.stdin.close()
+        until(lambda: drawn in terminal.text)
+        account.control.advance(seconds=3600)
+    assert run.returncode == 0
     shown = [line.split("\r\x1b[2K")[-1] for line in terminal.text.split("\n")]
     assert not [line for line in shown if "taken in" in line]
     assert any("done: 40 delivered" in line for line in shown)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.chromium import NEEDS_CHROMIUM, command_line
+from support.patience import PATIENCE
 
 from klaviyo_client.limits import Spent
 from target_klaviyo.model import Kind, Origin, Outcome
@@ -54,7 +55,7 @@ def look(page: Path, width: int, *, dark: bool = False) -> tuple[dict[str, Any],
         *("--virtual-time-budget=2000", "--window-size=1400,900"),
         *("--dump-dom", frame.as_uri()),
     ]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
     found = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stdout + done.stderr
     return json.loads(unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.patience import PATIENCE
 from target_support import Command, Run, records, schema_of
 
 from klaviyo_client.errors import SettingsError
@@ -289,7 +290,7 @@ def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> 
         run.send_signal(signal.SIGTERM)
         errors = run.stderr.read()
         run.stdin.close()
-        code = run.wait(timeout=20)
+        code = run.wait(timeout=PATIENCE)
 
     document = ended(Run(code, "", errors, target.folder))
 

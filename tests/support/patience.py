@@ -1,0 +1,25 @@
+"""How long a test waits before it says that something hangs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+# Seconds. A bound against hanging only, so no machine may be too slow for it: no test ever waits so long and passes.
+PATIENCE = 300.0
+
+
+def until(reached: Callable[[], object], every: float = 0.005) -> None:
+    """Wait until it is reached, however long that takes on this machine.
+
+    Args:
+        reached: looked at again and again.
+        every: seconds between two looks.
+
+    Raises:
+        AssertionError: it was not, for so long that something hangs.
+    """
+    over = time.monotonic() + PATIENCE
+    while not reached():
+        assert time.monotonic() < over, "waited in vain"
+        time.sleep(every)
