@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+from support import warm
 from support.second_path import KEYS
 from tap_support import config, discovered, select
 
@@ -29,12 +29,12 @@ FAULTS = "429=0.02,storm=3,503=0.03,reset=0.03,truncate=0.03,stall=0.02,stall_se
 LATE = timedelta(days=6)
 MOST_KILLS = 5
 
-# The tap as its users run it, but for waits of a fiftieth (before anything of ours is loaded), the patience that goes
-# with them (a storm is not over in a fiftieth of its time), and a STATE wherever one may be written.
+# The tap as its users run it, but for waits of a fiftieth, the patience that goes with them (a storm is not over in a
+# fiftieth of its time), and a STATE wherever one may be written.
 SOUND = """
 import sys, time
-wait = time.sleep
-time.sleep = lambda seconds: wait(seconds / 50)
+from klaviyo_client.limits import Clock
+Clock.__init__.__defaults__ = (time.monotonic, lambda seconds: time.sleep(seconds / 50))
 sys.argv[0] = "tap-klaviyo"
 import klaviyo_client.client
 klaviyo_client.client.Patience.__init__.__defaults__ = (40, 600.0, 120)
@@ -218,7 +218,7 @@ def _run(command: list[str], folder: Path, target: Target, kill: Kill) -> bool:
         command = [*command, "--state", str(folder / "state.json")]
     with (
         (folder / "errors.txt").open("w") as errors,
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True) as tap,
+        warm.Popen(command, stdout=warm.PIPE, stderr=errors, text=True) as tap,
     ):
         assert tap.stdout is not None
         for count, message in enumerate(_messages(tap.stdout), 1):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -14,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from support import warm
 from support.hasten import hastened
 from support.patience import PATIENCE
 
@@ -71,7 +71,7 @@ def run_tap(
             path = folder / f"{name}.json"
             path.write_text(json.dumps(value))
             command += [f"--{name}", str(path)]
-    done = subprocess.run(
+    done = warm.run(
         [*command, *arguments],
         capture_output=True,
         text=True,
@@ -91,7 +91,7 @@ def two_at_a_time(runs: Iterable[Callable[[], Run]]) -> list[Run]:
 @cache
 def _discovery() -> str:
     command = [sys.executable, "-m", "tap_klaviyo", "--discover"]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return warm.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def discovered() -> dict[str, Any]:
@@ -118,17 +118,17 @@ def run_tap_until(
     settings: dict[str, Any],
     catalog: dict[str, Any],
     reached: Callable[[dict[str, Any]], bool],
-    act: Callable[[subprocess.Popen[str]], None],
+    act: Callable[[warm.Popen], None],
 ) -> Run:
     """Run the tap, do something when a message is reached, and let it come to its end."""
     for name, value in (("config", settings), ("catalog", catalog)):
         (folder / f"{name}.json").write_text(json.dumps(value))
     # Not a pipe: nobody would read it while stdout is read to its end.
     with (folder / "errors.log").open("w") as errors:
-        process = subprocess.Popen(
+        process = warm.Popen(
             [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
             cwd=folder,
-            stdout=subprocess.PIPE,
+            stdout=warm.PIPE,
             stderr=errors,
             text=True,
         )

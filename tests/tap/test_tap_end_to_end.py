@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import requests
+from support import warm
 from support.patience import PATIENCE
 from support.second_path import KEYS, collection, truth
 from tap_support import KEY, Run, config, discovered, run_tap, run_tap_until, select, two_at_a_time
@@ -273,7 +274,7 @@ def test_a_list_that_is_deleted_while_the_tap_runs_is_skipped(
     def is_member_of_the_last(message: dict[str, Any]) -> bool:
         return message["type"] == "RECORD" and message["record"]["list_id"] == last
 
-    def delete_the_last(_: subprocess.Popen[str]) -> None:
+    def delete_the_last(_: warm.Popen) -> None:
         with sandbox.store.lock:
             sandbox.store.lists.drop(last)
             sandbox.store.list_members.pop(last, None)
@@ -318,11 +319,11 @@ def test_a_signal_breaks_no_line(make_sandbox: Callable[..., RunningSandbox], tm
     sandbox = make_sandbox(profiles=300, events=3000, limits=False)
     (tmp_path / "config.json").write_text(json.dumps(config(sandbox)))
     (tmp_path / "catalog.json").write_text(json.dumps(select(discovered(), {"events": None})))
-    process = subprocess.Popen(
+    process = warm.Popen(
         [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
         cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=warm.PIPE,
+        stderr=warm.PIPE,
         bufsize=0,
     )
     assert process.stdout is not None

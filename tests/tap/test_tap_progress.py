@@ -6,7 +6,6 @@ import json
 import logging
 import re
 import signal
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support import warm
 from support.patience import until
 from support.terminals import Terminal
 from tap_support import Run, config, discovered, run_tap, run_tap_until, select
@@ -221,7 +221,7 @@ def often(folder: Path, settings: dict[str, Any], stderr: Any, seen: Callable[[]
     for name, value in texts.items():
         (folder / f"{name}.json").write_text(json.dumps(value))
         options += [f"--{name}", str(folder / f"{name}.json")]
-    with subprocess.Popen([sys.executable, "-c", OFTEN, *options], stdout=subprocess.PIPE, stderr=stderr) as tap:
+    with warm.Popen([sys.executable, "-c", OFTEN, *options], stdout=warm.PIPE, stderr=stderr) as tap:
         assert tap.stdout is not None
         # More than two pages, so that two are counted: one alone spans no time.
         lines = list(islice(tap.stdout, 2500))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.calls import Caller
 from support.counted import (
     ZONE,
@@ -266,7 +266,7 @@ def test_reports_can_be_a_variable() -> None:
     reports = [{"report": "segment_values", "name": "segments_by_month", "interval": "monthly"}]
     variables = {"TAP_KLAVIYO_API_KEY": "pk_test", "TAP_KLAVIYO_REPORTS": json.dumps(reports)}
     command = [sys.executable, "-m", "tap_klaviyo", "--config", "ENV", "--discover"]
-    done = subprocess.run(command, capture_output=True, check=True, text=True, env={**os.environ, **variables})
+    done = warm.run(command, capture_output=True, check=True, text=True, env={**os.environ, **variables})
     stream = json.loads(done.stdout)["streams"][-1]
     assert stream["tap_stream_id"] == "segments_by_month"
     assert stream["key_properties"] == ["timeframe_start", "timeframe_end", "segment_id"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from support import warm
 from support.hasten import hastened
 from support.patience import PATIENCE
 
@@ -121,7 +121,7 @@ class Command:
         path = self.folder / "config.json"
         path.write_text(json.dumps({**self.config, **config}))
         lines = [line if isinstance(line, str) else json.dumps(line) for line in messages]
-        done = subprocess.run(
+        done = warm.run(
             [*hastened("target_klaviyo", self.speed), *(arguments or ("--config", str(path)))],
             input="".join(line + "\n" for line in lines),
             capture_output=True,

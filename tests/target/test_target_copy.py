@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.patience import PATIENCE
 from target_support import KEY, SPEED, Command, Run, held, records
 
@@ -28,7 +28,7 @@ OWN = ("Received", "Opened", "Clicked", "Bounced", "Failed", "Subscribed", "Unsu
 @cache
 def discovery() -> str:
     command = [sys.executable, "-m", "tap_klaviyo", "--discover"]
-    return subprocess.run(command, capture_output=True, check=True, text=True).stdout
+    return warm.run(command, capture_output=True, check=True, text=True).stdout
 
 
 def extract(
@@ -42,7 +42,7 @@ def extract(
     config = {"api_key": KEY, "api_url": account.url, **settings}
     for name, document in (("tap", config), ("catalog", catalog)):
         (folder / f"{name}.json").write_text(json.dumps(document))
-    done = subprocess.run(
+    done = warm.run(
         [sys.executable, "-m", "tap_klaviyo", "--config", "tap.json", "--catalog", "catalog.json"],
         capture_output=True,
         text=True,

@@ -6,13 +6,13 @@ import io
 import json
 import re
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.hasten import hastened
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records, schema_of
@@ -356,9 +356,7 @@ def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSan
     account.control.change(speed=1, job_seconds=3600)
     (tmp_path / "config.json").write_text(json.dumps(target.config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path
-    ) as process:
+    with warm.Popen(command, stdin=warm.PIPE, stdout=warm.PIPE, stderr=warm.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
         people = [{"email": f"p{i}@example.com"} for i in range(40)]
         lines = [schema_of("profiles"), *records("profiles", people), *ONE[-1:]]
@@ -379,7 +377,7 @@ def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch
     """Nobody must change anything; the line names the address."""
     path = target.folder / "config.json"
     path.write_text(json.dumps({**target.config, "api_url": "http://127.0.0.1:9"}))
-    done = subprocess.run(
+    done = warm.run(
         [*hastened("target_klaviyo"), "--config", str(path)],
         input="".join(json.dumps(line) + "\n" for line in ONE),
         capture_output=True,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, records
 
@@ -94,14 +94,12 @@ def test_killed_and_run_again_each_event_is_there_once(account: RunningSandbox, 
     (tmp_path / "config.json").write_text(json.dumps(config))
     lines = "".join(json.dumps(line) + "\n" for line in [SCHEMA, *records("events", map(event, range(400))), STATE])
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with warm.Popen(command, stdin=warm.PIPE, stdout=warm.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
         process.stdin.write(lines)
         process.stdin.flush()
         until(lambda: account.store.events.rows)
         process.send_signal(signal.SIGKILL)
-    done = subprocess.run(
-        command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=False
-    )
+    done = warm.run(command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=False)
     assert done.returncode == 0, done.stderr
     assert sorted(found["n"] for found in held(account)) == list(range(400))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records
 
@@ -303,7 +303,7 @@ def test_a_feed_that_is_cut_off_removes_nobody(
     config = {"api_key": KEY, "api_url": account.url, "streams": {"vips": {**MIRROR, "assume_complete": True}}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+    with warm.Popen(command, stdin=warm.PIPE, stderr=warm.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
         process.stdin.write("".join(json.dumps(line) + "\n" for line in feed(people([1]))))
         process.stdin.flush()

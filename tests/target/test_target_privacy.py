@@ -7,7 +7,6 @@ import os
 import re
 import socket
 import stat
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
+from support import warm
 from support.hasten import hastened
 from support.patience import PATIENCE
 from target_support import KEY, records
@@ -163,7 +163,7 @@ def run(folder: Path, url: str, streams: Sequence[str], level: str = "DEBUG", **
     for name in streams:
         messages.append({"type": "SCHEMA", "stream": name, "schema": {"properties": STRINGS}})
         messages += records(name, PEOPLE)
-    done = subprocess.run(
+    done = warm.run(
         [*IMPATIENT, "--config", "config.json"],
         input="".join(json.dumps(line) + "\n" for line in [*messages, {"type": "STATE", "value": {"at": 1}}]),
         capture_output=True,

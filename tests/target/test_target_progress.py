@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
-import subprocess
 import sys
 import threading
 
 import pytest
+from support import warm
 from support.patience import PATIENCE, until
 from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
@@ -89,7 +89,7 @@ def test_a_short_run_says_nothing_of_it(target: Command) -> None:
     (target.folder / "config.json").write_text(json.dumps(target.config))
     # No machine is so slow that this run is a long one.
     command = saying("SECONDS", 36_000)
-    done = subprocess.run(
+    done = warm.run(
         command, input=LINES, capture_output=True, text=True, cwd=target.folder, timeout=PATIENCE, check=True
     )
     assert "done: 40 delivered" in done.stderr
@@ -102,9 +102,7 @@ def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, accoun
     (target.folder / "config.json").write_text(json.dumps(target.config))
     wanted = "40 records taken in, 0 a second; 0 delivered, 0 accepted, 0 rejected"
     lines = []
-    with subprocess.Popen(
-        saying("SECONDS", 0.1), stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target.folder
-    ) as run:
+    with warm.Popen(saying("SECONDS", 0.1), stdin=warm.PIPE, stderr=warm.PIPE, text=True, cwd=target.folder) as run:
         assert run.stdin is not None
         assert run.stderr is not None
         run.stdin.write(LINES)
@@ -126,10 +124,10 @@ def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None
     drawn = "\r\x1b[2K40 records taken in, "
     with (
         Terminal() as terminal,
-        subprocess.Popen(
+        warm.Popen(
             saying("REDRAW", 0.1),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
+            stdin=warm.PIPE,
+            stdout=warm.PIPE,
             stderr=terminal.other_end,
             text=True,
             cwd=target.folder,

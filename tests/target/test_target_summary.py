@@ -8,7 +8,6 @@ import os
 import re
 import signal
 import stat
-import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support import warm
 from support.patience import PATIENCE
 from target_support import Command, Run, records, schema_of
 
@@ -281,7 +281,7 @@ def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> 
     config = {**target.config, "report_path": "out/run.json"}
     (target.folder / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=target.folder) as run:
+    with warm.Popen(command, stdin=warm.PIPE, stderr=warm.PIPE, text=True, cwd=target.folder) as run:
         assert run.stdin is not None
         assert run.stderr is not None
         run.stdin.write("".join(json.dumps(line) + "\n" for line in people("a@example.com", "nobody")))

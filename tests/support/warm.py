@@ -1,0 +1,222 @@
+"""Runs the plugins in processes of their own that need not import anything first: ``subprocess``, but warm.
+
+Three quarters of a short run are imports. A server has them behind it (one for each process of tests) and forks for
+every run, so a run is still a process: with its own arguments, environment, folder, streams, signals and exit code.
+Tests of the start itself, or of what is imported, take ``subprocess``.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Self
+
+PIPE = subprocess.PIPE
+DEVNULL = subprocess.DEVNULL
+CompletedProcess = subprocess.CompletedProcess
+_SERVER = Path(__file__).with_name("warm_server.py")
+
+
+@cache
+def _orders() -> socket.socket:
+    """Where the server, started at the first call, takes orders."""
+    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with its:
+        server = subprocess.Popen(
+            [sys.executable, _SERVER, str(its.fileno())],
+            # Never used, but what programs have: streams that cannot be rewound.
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=None,
+            pass_fds=[its.fileno()],
+            start_new_session=True,
+        )
+
+    def end() -> None:
+        ours.close()
+        server.communicate()
+
+    atexit.register(end)
+    return ours
+
+
+class Popen:
+    """As ``subprocess.Popen`` of ``[sys.executable, "-m" or "-c", what, *arguments]``, with what tests use of it."""
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        stdin: int | IO[Any] | None = None,
+        stdout: int | IO[Any] | None = None,
+        stderr: int | IO[Any] | None = None,
+        text: bool = False,
+        bufsize: int = -1,
+        cwd: str | os.PathLike[str] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> None:
+        python, *arguments = command
+        assert python == sys.executable
+        assert arguments[0] in ("-m", "-c")
+        self.args = command
+        self.returncode: int | None = None
+        order = {"arguments": arguments, "cwd": os.fspath(cwd or Path.cwd()), "env": dict(env or os.environ)}
+        self._connection, told = socket.socketpair()
+        with told:
+            pipes = [_Stream(0, stdin), _Stream(1, stdout), _Stream(2, stderr)]
+            given = [pipe.given for pipe in pipes]
+            socket.send_fds(_orders(), [json.dumps(order).encode()], [*given, told.fileno()])
+        self.stdin, self.stdout, self.stderr = (pipe.kept(text=text, bufsize=bufsize) for pipe in pipes)
+        self._said = b""
+        self._hear(None)
+        self.pid = int(self._said)
+
+    def _hear(self, timeout: float | None) -> bool:
+        """Wait for a line of the server's; whether it came in time."""
+        if not select.select([self._connection], [], [], timeout)[0]:
+            return False
+        said = b""
+        while not said.endswith(b"\n"):
+            more = self._connection.recv(1)
+            assert more, "the server of warm processes is gone"
+            said += more
+        self._said = said
+        return True
+
+    def poll(self) -> int | None:
+        """The exit code, minus the signal's number after a signal; None while it runs."""
+        if self.returncode is None and self._hear(0):
+            self._end()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """As ``poll``, when it has ended."""
+        if self.returncode is None:
+            if not self._hear(timeout):
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self._end()
+        assert self.returncode is not None
+        return self.returncode
+
+    def _end(self) -> None:
+        self.returncode = int(self._said)
+        self._connection.close()
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002 - as there
+        """Write all, read all, wait."""
+        found: dict[str, Any] = {}
+        readers = [
+            threading.Thread(target=lambda name=name, pipe=pipe: found.update({name: pipe.read()}), daemon=True)
+            for name, pipe in (("stdout", self.stdout), ("stderr", self.stderr))
+            if pipe is not None
+        ]
+        if self.stdin is not None:
+            readers.append(threading.Thread(target=self._write, args=(input,), daemon=True))
+        for reader in readers:
+            reader.start()
+        self.wait(timeout)
+        for reader in readers:
+            reader.join()
+        self._close()
+        return found.get("stdout"), found.get("stderr")
+
+    def _write(self, data: Any) -> None:
+        assert self.stdin is not None
+        try:
+            if data:
+                self.stdin.write(data)
+            self.stdin.close()
+        except BrokenPipeError:
+            pass  # it ended before it had read all, as it may
+
+    def _close(self) -> None:
+        for pipe in (self.stdout, self.stderr, self.stdin):
+            if pipe is not None:
+                pipe.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        self.wait()
+
+
+class _Stream:
+    """One of the standard streams of a process that is to start: the end that it is given, and ours of a pipe."""
+
+    def __init__(self, number: int, wanted: int | IO[Any] | None) -> None:
+        self._writes = number == 0
+        self._ours: int | None = None
+        self._its: int | None = None
+        if wanted == PIPE:
+            reading, writing = os.pipe()
+            self._ours, self._its = (writing, reading) if self._writes else (reading, writing)
+            self.given = self._its
+        elif wanted == DEVNULL:
+            self.given = self._its = os.open(os.devnull, os.O_RDWR)
+        else:
+            self.given = number if wanted is None else wanted if isinstance(wanted, int) else wanted.fileno()
+
+    def kept(self, *, text: bool, bufsize: int) -> IO[Any] | None:
+        """The pipe's end that is ours, when it was given its own."""
+        if self._its is not None:
+            os.close(self._its)
+        if self._ours is None:
+            return None
+        mode = "w" if self._writes else "r"
+        return open(self._ours, mode if text else f"{mode}b", bufsize)  # noqa: PTH123 - it is a number
+
+
+def run(
+    command: Sequence[str],
+    *,
+    input: Any = None,  # noqa: A002 - as in subprocess
+    capture_output: bool = False,
+    check: bool = False,
+    timeout: float | None = None,
+    **options: Any,
+) -> CompletedProcess[Any]:
+    """As ``subprocess.run``."""
+    if capture_output:
+        options.update(stdout=PIPE, stderr=PIPE)
+    if input is not None:
+        options.update(stdin=PIPE)
+    with Popen(command, **options) as process:
+        try:
+            out, errors = process.communicate(input, timeout)
+        except BaseException:
+            process.kill()
+            raise
+    done = CompletedProcess(command, process.wait(), out, errors)
+    if check:
+        done.check_returncode()
+    return done
+
+
+if sys.platform != "linux":
+    # Forks of a process that has loaded the system's frameworks are not safe everywhere.
+    Popen, run = subprocess.Popen, subprocess.run  # type: ignore[assignment,misc]
