@@ -52,7 +52,12 @@ def _orders() -> socket.socket:
 
 
 class Popen:
-    """As ``subprocess.Popen`` of ``[sys.executable, "-m" or "-c", what, *arguments]``, with what tests use of it."""
+    """As ``subprocess.Popen``, with what tests use of it.
+
+    Args:
+        command: ``[sys.executable, "-m", module, *arguments]``, ``"-c"`` and a text, or ``"-P"`` and a file.
+        others: as there.
+    """
 
     def __init__(
         self,
@@ -68,7 +73,7 @@ class Popen:
     ) -> None:
         python, *arguments = command
         assert python == sys.executable
-        assert arguments[0] in ("-m", "-c")
+        assert arguments[0] in ("-m", "-c", "-P")
         self.args = command
         self.returncode: int | None = None
         order = {"arguments": arguments, "cwd": os.fspath(cwd or Path.cwd()), "env": dict(env or os.environ)}

@@ -83,12 +83,14 @@ def _run(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
-    (how, what), sys.argv[:] = order["arguments"][:2], order["arguments"][1:]
+    how, what, *arguments = order["arguments"]
+    sys.argv[:] = [how if how == "-c" else what, *arguments]
     try:
         if how == "-m":
             runpy.run_module(what, run_name="__main__", alter_sys=True)
+        elif how == "-P":
+            runpy.run_path(what, run_name="__main__")
         else:
-            sys.argv[0] = how
             exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
         if end.code is not None and not isinstance(end.code, int):
