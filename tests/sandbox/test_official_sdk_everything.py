@@ -8,6 +8,7 @@ from support.declared import OPERATIONS, READS, WRITES, least
 from support.declared_bodies import acceptable
 from support.furnished import furnish
 from support.official import CALLS, call, official
+from support.walks import of_each_kind
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +46,7 @@ def test_the_sdk_has_a_call_for_each():
     assert CALLS.keys() == OPERATIONS.keys()
 
 
-@pytest.mark.parametrize("operation", READS)
+@pytest.mark.parametrize("operation", of_each_kind(READS))
 def test_it_reads(reading, operation):
     """The SDK makes its objects of the answer, and they are what a plain request is answered with."""
     api, caller, paths = reading
@@ -55,7 +56,7 @@ def test_it_reads(reading, operation):
     assert identities(found["data"]) == expected
 
 
-@pytest.mark.parametrize("operation", WRITES)
+@pytest.mark.parametrize("operation", of_each_kind(WRITES))
 def test_it_writes(writing, operation):
     """The SDK takes a body with all that is declared, and the sandbox takes what the SDK makes of it."""
     api, sandbox, paths = writing

@@ -6,6 +6,7 @@ import pytest
 from support.calls import Caller
 from support.declared import READS, allowed, forbidden, least
 from support.furnished import furnish
+from support.walks import of_each_kind
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +25,7 @@ def blamed(answer):
     return answer.status_code, [error["source"].get("parameter") for error in answer.json()["errors"]]
 
 
-@pytest.mark.parametrize("operation", READS)
+@pytest.mark.parametrize("operation", of_each_kind(READS))
 def test_what_is_declared_is_answered(account, operation):
     """Every declared filter, sort, include, field, additional field and page size is a 200."""
     queries = [least(operation), *allowed(operation)]
@@ -32,7 +33,7 @@ def test_what_is_declared_is_answered(account, operation):
     assert refused == {}
 
 
-@pytest.mark.parametrize("operation", READS)
+@pytest.mark.parametrize("operation", of_each_kind(READS))
 def test_what_is_not_declared_is_refused(account, operation):
     """What only other operations have, or none, is a 400 that names the parameter: filters, sorts, includes, sizes."""
     tried = list(forbidden(operation))

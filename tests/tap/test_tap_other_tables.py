@@ -55,6 +55,7 @@ def test_a_table_holds_exactly_the_account(stream: str, run: Run, account: Runni
     assert sorted(tuple(row[name] for name in key) for row in run.rows(stream)) == expected
 
 
+@pytest.mark.exhaustive
 def test_postgres_holds_them_all(run: Run, account: RunningSandbox, tmp_path: Path) -> None:
     """One load of every table that there is: as many rows in the database as there are keys in the account."""
     demo = load()
