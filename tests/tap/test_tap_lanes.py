@@ -83,6 +83,11 @@ def records(lines: Lines) -> list[dict[str, Any]]:
     return [json.loads(line)["record"] for line in bytes(lines.data).splitlines()]
 
 
+def processes() -> list[psutil.Process]:
+    """Those that shape pages for this one."""
+    return [child for child in psutil.Process().children() if "tap_klaviyo.lane" in child.cmdline()]
+
+
 def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> int:
     """How many pages come before the error."""
     given: list[Taken] = []
@@ -147,7 +152,7 @@ def test_a_process_that_is_killed_ends_the_read() -> None:
     """Nobody waits for it, and no process stays."""
     shaping = Lanes(order("events"), Noted(), 2).shape(page(number % 60) for number in range(100_000))
     next(shaping)
-    children = psutil.Process().children()
+    children = processes()
     assert len(children) == 2
     os.kill(children[0].pid, signal.SIGKILL)
     with pytest.raises(Broken):
@@ -160,7 +165,7 @@ def test_closing_early_ends_the_processes() -> None:
     before = set(threading.enumerate())
     shaping = Lanes(order("events"), Noted(), 2).shape(page(number % 60) for number in range(100_000))
     next(shaping)
-    children = psutil.Process().children()
+    children = processes()
     shaping.close()
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     until(lambda: set(threading.enumerate()) <= before)

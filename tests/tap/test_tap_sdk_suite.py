@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -9,6 +10,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from support.others import profile_jobs
 from tap_support import discovered, select
 
+from klaviyo_client.limits import Clock
 from klaviyo_sandbox import serve
 from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tap import TapKlaviyo
@@ -24,6 +26,14 @@ def _account_until_the_end() -> Iterator[None]:
     # The suite wants its settings when the class is made, before any fixture.
     yield
     _ACCOUNT.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_waiting() -> Iterator[None]:
+    # Of some tables Klaviyo allows fifteen requests a minute.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Clock.__init__, "__defaults__", (time.monotonic, lambda _: None))
+        yield
 
 
 TestTapKlaviyo = get_tap_test_class(
