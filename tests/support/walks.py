@@ -23,7 +23,7 @@ def of_each_kind(operations: Iterable[str]) -> list[Any]:
 
 
 def _kinds(operation: str) -> Iterator[Hashable]:
-    """What can go wrong in an operation of its kind: the form of its path, its parameters, and operators by value."""
+    """What can go wrong in an operation of its kind: its path's form, its parameters, and what filters read and how."""
     held = OPERATIONS[operation]
     path, parameters = held["path"], held["parameters"]
     yield held["method"], path.count("{"), path.count("/"), "relationships" in path
@@ -31,7 +31,8 @@ def _kinds(operation: str) -> Iterator[Hashable]:
     # The parameters `fields[profile]` and `fields[event]` are of one kind.
     for name in parameters:
         yield "parameter", name if name.startswith("page") else name.partition("[")[0]
-    for rule in held["filters"].values():
+    for field, rule in held["filters"].items():
+        yield "field", field
         value = rule.get("value", {"type": "string"})
         for form, operators in rule["operators"].items():
             yield from ((name, form, value.get("format", value["type"]), "enum" in value) for name in operators)
