@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.limits import DAY_SECONDS, STEADY_SECONDS, Budget, Budgets, Clock, DayIsFull, Spent
@@ -56,7 +56,6 @@ def test_no_window_ever_holds_more_than_its_budget(burst: int, steady: int, gaps
     assert most_in_a_window(sent, 60.0) <= steady
 
 
-@settings(max_examples=40)
 @given(
     burst=st.integers(1, 20),
     steady=st.integers(1, 60),

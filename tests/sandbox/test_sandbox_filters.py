@@ -3,7 +3,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import Caller, problem
 from support.declared import least
@@ -249,7 +249,6 @@ COMPARE = {
 }
 
 
-@settings(max_examples=60)
 @given(data=st.data())
 def test_any_window_over_events_equals_a_plain_comparison(read, reading, data):
     """For every window, order and metric the account gives the events that a plain comparison of the store gives."""

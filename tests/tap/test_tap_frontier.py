@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from frontier_support import KINDS, SECOND, Reading, Server, account, answer
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_klaviyo.frontier import Frontier, Part, Times
@@ -38,11 +38,9 @@ NOWS = st.sampled_from((NOON, NOON + timedelta(microseconds=400_000)))
 SINCE = st.none() | MOMENTS
 CHANCE = st.integers(0, 2**32).map(random.Random)
 PAGES_PER_SLICE = st.none() | st.integers(1, 5)
-BRIEF = settings(max_examples=150)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@BRIEF
 @given(
     times=TIMES,
     now=NOWS,
@@ -89,7 +87,6 @@ def test_no_window_is_shorter_than_a_second(kind: str, seconds: int, now: dateti
         assert len(reading.handed) == len(burst)
 
 
-@BRIEF
 @given(times=TIMES, others=TIMES, since=SINCE, size=st.integers(1, 6), chance=CHANCE)
 def test_each_slice_comes_whole_before_the_next(
     times: list[datetime], others: list[datetime], since: datetime | None, size: int, chance: random.Random
@@ -108,7 +105,6 @@ def test_each_slice_comes_whole_before_the_next(
     assert owners == sorted(owners)
 
 
-@BRIEF
 @given(times=TIMES, since=SINCE, size=st.integers(1, 3), chance=CHANCE)
 def test_an_error_comes_after_the_good_pages_before_it(
     times: list[datetime], since: datetime | None, size: int, chance: random.Random
@@ -129,7 +125,6 @@ def test_an_error_comes_after_the_good_pages_before_it(
     assert raised or reading.handed == wanted
 
 
-@BRIEF
 @given(times=TIMES, size=st.integers(1, 6), chance=CHANCE)
 def test_without_room_it_goes_on_with_what_is_next_in_turn(
     times: list[datetime], size: int, chance: random.Random
@@ -142,7 +137,6 @@ def test_without_room_it_goes_on_with_what_is_next_in_turn(
 
 
 @pytest.mark.parametrize("kind", ["events", "profiles"])
-@BRIEF
 @given(times=TIMES, now=NOWS, since=SINCE, size=st.integers(1, 6), stop=st.integers(0, 60), chance=CHANCE)
 def test_what_changes_while_it_is_read_is_not_lost(
     kind: str,

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
@@ -315,7 +315,6 @@ def test_consent_takes_no_custom_properties() -> None:
     assert resource(SUBSCRIBE, {**ADA, "properties": {"a": 1}}) == resource(SUBSCRIBE, ADA)
 
 
-@settings(max_examples=150)
 @given(
     st.lists(
         st.fixed_dictionaries(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from target_support import refused, respond, scripted_session
 
@@ -304,7 +304,6 @@ def test_a_list_that_only_a_record_names_rejects_that_record() -> None:
     assert outcome.code == "list_not_found"
 
 
-@settings(max_examples=60)
 @given(
     st.integers(21, 60),
     st.sets(st.integers(0, 59)),

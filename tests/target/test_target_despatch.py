@@ -11,7 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from support.patience import PATIENCE
 from target_support import respond, scripted_session
@@ -77,7 +77,6 @@ def despatch(settled: list[tuple[Row, Outcome]], **options: Any) -> Despatch:
 PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(f"p{n}@x.io" for n in range(20))]))
 
 
-@settings(max_examples=60)
 @given(people=PEOPLE, width=st.integers(1, 4), size=st.integers(1, 6))
 def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], width: int, size: int) -> None:
     """Whatever comes: one outcome each, batches within their limit, somebody's rows in the order in which they came."""

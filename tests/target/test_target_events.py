@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from target_support import refused, respond, scripted_session
 
@@ -305,7 +305,6 @@ def test_a_dropped_phone_number_is_reported() -> None:
     assert (found[0].kind, found[0].code) == (Kind.ACCEPTED, "partial_failure")
 
 
-@settings(max_examples=100)
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 4), st.integers(0, 400)), max_size=40))
 def test_requests_never_pass_a_limit(sizes: list[tuple[str, int, int]]) -> None:
     """However many events and bytes the rows have, no request holds more than its limits, and none is lost."""

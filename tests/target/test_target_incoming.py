@@ -8,7 +8,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.command import Incomplete
@@ -116,7 +116,6 @@ schemas = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=300)
 @given(schemas, st.dictionaries(st.sampled_from("abcd"), values, max_size=4))
 def test_verdicts_equal_those_of_jsonschema(schema: dict[str, Any], record: dict[str, Any]) -> None:
     """jsonschema-rs accepts and refuses what the SDK's own validator does."""
