@@ -9,6 +9,7 @@ import textwrap
 
 import pytest
 import requests
+from support import warm
 from support.calls import KEY, REVISION, Caller
 from support.patience import PATIENCE
 
@@ -21,7 +22,7 @@ def start(*arguments):
 
 
 def run(*arguments):
-    return subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return warm.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

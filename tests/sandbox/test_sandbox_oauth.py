@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 
 import pytest
 import requests
+from support import warm
 from support.calls import REVISION, problem
 from support.patience import PATIENCE
 
@@ -130,7 +130,7 @@ def test_the_command_has_options_for_it():
     """An app with its tokens' life and rotation."""
     command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--profiles", "1", "--events", "0"]
     options = ["--oauth-app", "app-1:secret:first", "--token-seconds", "60", "--rotate-refresh-tokens"]
-    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as process:
+    with warm.Popen([*command, *options], stdout=warm.PIPE, text=True) as process:
         try:
             url = process.stdout.readline().split()[4]
             form = {"grant_type": "refresh_token", "refresh_token": "first"}

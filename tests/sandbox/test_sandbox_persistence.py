@@ -4,12 +4,12 @@ import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
 import sys
 import threading
 
 import pytest
 import requests
+from support import warm
 from support.calls import Caller
 from support.patience import PATIENCE
 
@@ -178,12 +178,12 @@ def test_what_was_answered_outlives_a_kill(tmp_path, size):
 
 
 def start(*arguments):
-    return subprocess.Popen([*COMMAND, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return warm.Popen([*COMMAND, *arguments], stdout=warm.PIPE, stderr=warm.PIPE, text=True)
 
 
 def refused(*arguments):
     """What the command says when it ends with 2."""
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = warm.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     return done.stderr
 

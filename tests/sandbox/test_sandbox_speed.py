@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 import threading
 import time
 
 import pytest
 import requests
+from support import warm
 from support.calls import Caller
 
 from klaviyo_sandbox import serve
@@ -164,7 +164,7 @@ def test_time_neither_stands_nor_ends(speed):
 def test_the_command_has_an_option_for_it():
     """As with the other settings, the running account tells what was asked for."""
     command = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--profiles", "1", "--events", "0"]
-    with subprocess.Popen([*command, "--speed", "250"], stdout=subprocess.PIPE, text=True) as process:
+    with warm.Popen([*command, "--speed", "250"], stdout=warm.PIPE, text=True) as process:
         try:
             url = process.stdout.readline().split()[4]
             assert requests.get(f"{url}/sandbox/settings", timeout=60).json()["speed"] == 250

@@ -17,16 +17,19 @@ import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
-import tap_klaviyo.memory
-import tap_klaviyo.tap  # noqa: F401
-
-# What a run of either plugin imports, late ones too; not their `__main__`, which runs anew in every fork.
+# What a run of a plugin or the sandbox imports, late ones too; not their `__main__`, which runs anew in every fork.
 IMPORTED = (
     "tap_klaviyo.tap",
     "tap_klaviyo.memory",
     "target_klaviyo.target",
     "email.policy",
     "importlib_metadata._adapters",
+    "klaviyo_sandbox.server",
+    "klaviyo_sandbox.listening",
+    "klaviyo_sandbox.persistence",
+    "uvicorn.lifespan.off",
+    "uvicorn.loops.auto",
+    "uvicorn.protocols.http.auto",
 )
 # The standard streams, and the connection to who asked.
 DESCRIPTORS = 4
