@@ -23,7 +23,7 @@ from klaviyo_sandbox.store import Store
 from klaviyo_sandbox.timelines import Timeline
 from klaviyo_sandbox.virtual import VirtualTable
 
-EVENTS, PROFILES = 30_000, 5000
+EVENTS, PROFILES = 10_000, 2000
 ALL = {"include": "attributions,metric,profile"}
 SPARSE = {"fields__event": "datetime,event_properties", "fields__metric": "name", "fields__profile": "email"}
 MEMBERS = {"sort": "joined_group_at", "page__size": 100, "additional_fields__profile": "subscriptions"}
