@@ -80,6 +80,8 @@ def make_stranger(account: RunningSandbox, database: str) -> Callable[[Path], St
             {
                 **{name: known[name] for name in (*kept, "TAP_KLAVIYO_API_URL", "TARGET_KLAVIYO_API_URL")},
                 "PATH": f"{folder / 'bin'}:{Path(sys.prefix) / 'bin'}:{programs}:{known['PATH']}",
+                # The value of what `--no-compile` turns off: most modules of what is installed nobody imports.
+                "PIP_NO_COMPILE": "0",
                 "WAREHOUSE": database,
                 "FOR_TARGET": known["TARGET_POSTGRES_SQLALCHEMY_URL"],
                 "FOR_TAP": known["TAP_POSTGRES_SQLALCHEMY_URL"],
