@@ -185,6 +185,7 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
             Run(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
             sandbox_options,
             sandbox_options,
+            sandbox_options,
         ],
         "examples/README.md": [
             Run(seen.delivered, {"klaviyo-sandbox &": ":", "127.0.0.1:8765": f"127.0.0.1:{port}"}),
