@@ -7,13 +7,17 @@ process that started them, which also says what a selection has left out.
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlsplit
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
 from support import specification as kept
 from support.conformance import Recorder, committed_facts, vendor_document
+from support.demo import load as load_demo
 
 from klaviyo_sandbox import RunningSandbox, serve
 
@@ -127,3 +131,24 @@ def make_shared_sandbox(recorder: Recorder) -> Iterator[MakeSandbox]:
 def sandbox(make_sandbox: MakeSandbox) -> RunningSandbox:
     """A small account of the test's own, with Klaviyo's limits."""
     return make_sandbox()
+
+
+@pytest.fixture(scope="session")
+def make_database() -> Iterator[Callable[[], str]]:
+    """Makes empty databases in one PostgreSQL of this process; gives their addresses."""
+    with load_demo().postgres() as uri:
+        names = (f"test_{number}" for number in itertools.count())
+
+        def make() -> str:
+            name = next(names)
+            with psycopg.connect(uri, autocommit=True) as connection:
+                connection.execute(f"create database {name}")
+            return urlsplit(uri)._replace(path=f"/{name}").geturl()
+
+        yield make
+
+
+@pytest.fixture(scope="module")
+def database(make_database: Callable[[], str]) -> str:
+    """The address of a database of the module's own."""
+    return make_database()

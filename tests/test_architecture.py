@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -70,7 +70,8 @@ IMPURE = {
 }
 
 
-def imported(source: str, package: str) -> Iterator[str]:
+@cache
+def imported(source: str, package: str) -> list[str]:
     """Full names of the modules that a source text imports at run time."""
     tree = ast.parse(source)
     typing_only = {
@@ -79,13 +80,15 @@ def imported(source: str, package: str) -> Iterator[str]:
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test)
         for inner in ast.walk(node)
     }
+    found: list[str] = []
     for node in ast.walk(tree):
         if id(node) in typing_only:
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            yield node.module or package if not node.level else package
+            found.append(node.module or package if not node.level else package)
+    return found
 
 
 def breaches(files: dict[str, str]) -> list[str]:

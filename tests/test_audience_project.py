@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.demo import load
+from support.environments import have_plugins
 
 from klaviyo_sandbox.server import RunningSandbox
 
@@ -18,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = ROOT / "examples" / "audience"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def demo() -> Any:
     """The demo as a module: its Meltano and its PostgreSQL serve here, too."""
     return load()
@@ -30,31 +31,26 @@ def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
 
 
 @pytest.fixture
-def database(demo: Any) -> Iterator[psycopg.Connection]:
-    with demo.postgres() as uri, psycopg.connect(uri, autocommit=True) as connection:
+def shop(database: str) -> Iterator[psycopg.Connection]:
+    """A database with the example's tables and views."""
+    with psycopg.connect(database, autocommit=True) as connection:
         connection.execute((PROJECT / "audiences.sql").read_text())
         yield connection
 
 
 @pytest.fixture
-def meltano(demo: Any, account: RunningSandbox, database: psycopg.Connection, tmp_path: Path) -> Iterator[Any]:
+def meltano(demo: Any, account: RunningSandbox, shop: psycopg.Connection, database: str, tmp_path: Path) -> Any:
     """Meltano in a copy of the project, in which the checkout is where it is."""
     project = tmp_path / "audience"
     shutil.copytree(PROJECT, project, ignore=shutil.ignore_patterns(".meltano", "output"))
     file = project / "meltano.yml"
     file.write_text(file.read_text().replace("${MELTANO_PROJECT_ROOT}/../..", str(ROOT)))
-    before = demo.WORK, demo.ROOT
     demo.WORK, demo.ROOT = tmp_path, tmp_path
-    runner = demo.Meltano(account.url, demo_uri(database))
+    runner = demo.Meltano(account.url, database)
     runner.environment["MELTANO_PROJECT_ROOT"] = str(project)
     runner.environment["MELTANO_ENVIRONMENT"] = "production"
-    runner.run("install", log="install.log")
-    yield runner
-    demo.WORK, demo.ROOT = before
-
-
-def demo_uri(connection: psycopg.Connection) -> str:
-    return f"postgresql://postgres:@/postgres?host={connection.info.host}"
+    have_plugins(project / ".meltano", file.read_text(), "tap-postgres", "target-klaviyo")
+    return runner
 
 
 def on_list(account: RunningSandbox, name: str) -> set[str]:
@@ -70,12 +66,13 @@ def settle(account: RunningSandbox) -> None:
             members.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
 
 
+@pytest.mark.exhaustive
 def test_two_lists_follow_two_views_and_a_cap_stops_them(
-    demo: Any, account: RunningSandbox, database: psycopg.Connection, meltano: Any
+    demo: Any, account: RunningSandbox, shop: psycopg.Connection, meltano: Any
 ) -> None:
     """The README's promises: everybody, who leaves, a view that went wrong or was meant, and a new view."""
     columns = "customer_number, email, first_name, orders, last_order_on"
-    with database.cursor() as cursor:
+    with shop.cursor() as cursor:
         cursor.executemany(
             f"insert into shop.customers ({columns}) values (%s, %s, 'Ada', %s, %s)",
             [(f"c{n}", f"c{n}@example.com", 3 + n % 3, "2020-01-01" if n % 2 else "2999-01-01") for n in range(40)],
@@ -87,26 +84,24 @@ def test_two_lists_follow_two_views_and_a_cap_stops_them(
     ada = next(row for row in account.store.profiles.rows.values() if row.get("external_id") == "c1")
     assert ada["properties"]["loyal_orders"] == 4
     settle(account)
-    database.execute("update shop.customers set orders = 0 where customer_number in ('c0', 'c1', 'c2')")
+    shop.execute("update shop.customers set orders = 0 where customer_number in ('c0', 'c1', 'c2')")
     meltano.run("run", "push-audiences", log="second.log")
     assert on_list(account, "Loyal customers") == everybody - {"c0", "c1", "c2"}
     assert "c1" in on_list(account, "Sleeping customers")
     settle(account)
-    database.execute("update shop.customers set orders = 0 where customer_number <> 'c9'")
+    shop.execute("update shop.customers set orders = 0 where customer_number <> 'c9'")
     with pytest.raises(demo.Stopped, match="max_removals allows"):
         meltano.run("run", "push-audiences", log="third.log")
     assert on_list(account, "Loyal customers") == everybody - {"c0", "c1", "c2"}
+
+    shop.execute("create view audience.helper as select email from shop.customers")
+    with pytest.raises(demo.Stopped, match="nothing says what to do with the stream audience-helper"):
+        meltano.run("run", "push-audiences", log="fourth.log")
+    shop.execute("drop view audience.helper")
 
     (larger,) = re.findall(
         r"`TARGET_KLAVIYO_STREAMS='(.+)' meltano run push-audiences`", (PROJECT / "README.md").read_text()
     )
     meltano.environment["TARGET_KLAVIYO_STREAMS"] = larger
-    meltano.run("run", "push-audiences", log="fourth.log")
-    del meltano.environment["TARGET_KLAVIYO_STREAMS"]
+    meltano.run("run", "push-audiences", log="fifth.log")
     assert on_list(account, "Loyal customers") == {"c9"}
-
-    database.execute("create view audience.helper as select email from shop.customers")
-    with pytest.raises(demo.Stopped, match="nothing says what to do with the stream audience-helper"):
-        meltano.run("run", "push-audiences", log="fifth.log")
-    database.execute("drop view audience.helper")
-    meltano.run("run", "push-audiences", log="sixth.log")

@@ -6,12 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from support.patience import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 SMALL = ("--collections=profiles", "--latencies=0", "--seconds=3", "--sustained=0", "--profiles=1000", "--events=0")
-
-
 FEW = ("--actions", *("events", "list removals"), "--latency=0", "--seconds=5", "--alone=1", "--records=200")
 
 
@@ -23,6 +22,7 @@ def _table(script: str, *options: str) -> list[dict[str, str]]:
     return [dict(zip(heads, map(str.strip, line), strict=True)) for line in lines]
 
 
+@pytest.mark.exhaustive
 def test_the_benchmark_prints_a_table():
     """Every reader starts, reads from a small account, and has a line of a Markdown table."""
     table = _table("extract.py", *SMALL)
@@ -32,6 +32,7 @@ def test_the_benchmark_prints_a_table():
     assert {line["collection"] for line in table} == {"profiles"}
 
 
+@pytest.mark.exhaustive
 def test_the_benchmark_of_the_target_prints_a_table():
     """The target and the sender of single records start, and have their lines; what is to be undone is there first."""
     table = _table("load.py", *FEW)

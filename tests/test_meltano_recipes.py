@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from support.demo import DEMO, load
-from support.patience import PATIENCE
+from support.demo import DEMO, ROOT, load
+from support.environments import have_plugins
+from support.patience import SCRIPT_PATIENCE
 from support.recipes import blocks, commands, with_additions
 from support.second_path import truth
 
 from klaviyo_sandbox.server import RunningSandbox
 
-ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "meltano.md").read_text()
 SELECT, NIGHTLY, BACKFILL, COPY, PUSH, STATE = [title for title in blocks(PAGE) if title]
 STATE_ID = "production:tap-klaviyo-to-target-postgres"
@@ -49,7 +51,7 @@ class Project:
             env=self.environment,
             capture_output=True,
             text=True,
-            timeout=PATIENCE,
+            timeout=SCRIPT_PATIENCE,
             check=False,
         )
         assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
@@ -63,7 +65,11 @@ class Project:
         return [f"{entry.path} {entry.query.get('filter', '')}" for entry in asked if entry.method == "GET"]
 
     def state(self, state_id: str = STATE_ID) -> dict[str, Any]:
-        found: dict[str, Any] = json.loads(self.run(f"meltano state get {state_id}"))["singer_state"]["bookmarks"]
+        """What the latest run that ended left; looked up where Meltano keeps it, which takes no process."""
+        with contextlib.closing(sqlite3.connect(self.folder / ".meltano" / "meltano.db")) as connection:
+            query = "select completed_state from state where state_id = ?"
+            (text,) = connection.execute(query, (state_id,)).fetchone()
+        found: dict[str, Any] = json.loads(text)["singer_state"]["bookmarks"]
         return found
 
     def landed(self, table: str, key: str) -> set[str]:
@@ -73,8 +79,9 @@ class Project:
 
 @pytest.fixture(scope="module")
 def project(
-    make_shared_sandbox: Callable[..., RunningSandbox], tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Project]:
+    make_shared_sandbox: Callable[..., RunningSandbox], database: str, tmp_path_factory: pytest.TempPathFactory
+) -> Project:
+    """With our plugins installed, which take no network."""
     demo, folder = load(), tmp_path_factory.mktemp("recipes")
     account = make_shared_sandbox(profiles=60, events=300, seed=4, limits=False)
     other = make_shared_sandbox(profiles=0, events=0, seed=5, limits=False, job_seconds=0.05)
@@ -84,22 +91,29 @@ def project(
         r"(?<=      select:\n        - profiles\.\*\n)(?:        - \w+\.\*\n)+", "        - events.*\n", checkout
     )
     (folder / "meltano.yml").write_text(with_additions(checkout, PAGE))
-    with demo.postgres() as uri:
-        project = Project(folder, account, other, demo.Meltano(account.url, uri), uri)
-        export, install = commands(blocks(PAGE)[""])
-        name, value = export.removeprefix("export ").split("=")
-        project.environment[name] = value
-        project.run(install)
-        yield project
+    project = Project(folder, account, other, demo.Meltano(account.url, database), database)
+    export, _install = commands(blocks(PAGE)[""])
+    name, value = export.removeprefix("export ").split("=")
+    project.environment[name] = value
+    have_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
+    return project
 
 
 @pytest.fixture(scope="module")
-def late(project: Project) -> str:
+def installed(project: Project) -> Project:
+    """With all plugins of the project, as the page installs them."""
+    _export, install = commands(blocks(PAGE)[""])
+    project.run(install)
+    return project
+
+
+@pytest.fixture(scope="module")
+def late(installed: Project) -> str:
     """The id of an event that was recorded between the two nights that have gone by since."""
     first, second = commands(blocks(PAGE)[NIGHTLY])
-    project.run(first)
-    (event,) = project.account.control.add_events(count=1, seconds=-3600)
-    project.run(second)
+    installed.run(first)
+    (event,) = installed.account.control.add_events(count=1, seconds=-3600)
+    installed.run(second)
     return str(event)
 
 
@@ -125,6 +139,7 @@ def test_the_nameless_selection_selects_nobodys_name(project: Project) -> None:
     assert not {name for name in chosen if name.startswith("events.profile_") and name != "events.profile_data_id"}
 
 
+@pytest.mark.exhaustive
 def test_nights_land_what_there_is_and_then_what_is_new(project: Project, late: str) -> None:
     """The job lands the account; the schedule's run, a night later, what came since."""
     assert project.landed("profiles", "profile_id") == {key for (key,) in truth(project.account, "profiles")}
@@ -133,6 +148,7 @@ def test_nights_land_what_there_is_and_then_what_is_new(project: Project, late: 
     assert len(events) == 301
 
 
+@pytest.mark.exhaustive
 def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) -> None:
     """With a suffix it reads from its own start date, only what is selected, and goes on from its own STATE."""
     *exports, refresh, again = commands(blocks(PAGE)[BACKFILL])
@@ -191,6 +207,7 @@ def test_a_plain_pipe_copies_the_same(
     assert bookmarks.keys() >= {"profiles", "list_profiles", "events"}
 
 
+@pytest.mark.exhaustive
 def test_a_view_becomes_a_list(project: Project, late: str) -> None:
     """Whoever is in the view of PostgreSQL is on the list, made for it."""
     (push,) = commands(blocks(PAGE)[PUSH])
@@ -205,6 +222,7 @@ def test_a_view_becomes_a_list(project: Project, late: str) -> None:
     assert len(store.list_members[list_id].rows) >= size > 0
 
 
+@pytest.mark.exhaustive
 def test_state_moves_to_another_place_and_back_in_time(project: Project, late: str) -> None:
     """It holds moments and no person; a run goes on from it elsewhere; one table's bookmark is set back alone."""
     get, export, put, go_on, set_back, again = commands(blocks(PAGE)[STATE])

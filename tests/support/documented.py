@@ -11,9 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from support.patience import PATIENCE
-
-ROOT = Path(__file__).parents[2]
+from support.demo import ROOT
+from support.patience import SCRIPT_PATIENCE
 
 Checked = Callable[[subprocess.CompletedProcess[str]], None]
 
@@ -97,9 +96,6 @@ class Stranger:
         self.home = copy_checkout(folder)
         self.environment = {**os.environ, **environment}
         (self.home / ".venv").symlink_to(sys.prefix)
-        # The plugins that other tests of Meltano have installed serve here, too.
-        (ROOT / ".meltano").mkdir(exist_ok=True)
-        (self.home / ".meltano").symlink_to(ROOT / ".meltano")
 
     def types(self, block: Block, run: Run) -> subprocess.CompletedProcess[str]:
         """Run the block's commands until one fails; every placeholder of ``run`` must stand in it."""
@@ -114,5 +110,5 @@ class Stranger:
             capture_output=True,
             text=True,
             check=False,
-            timeout=PATIENCE,
+            timeout=SCRIPT_PATIENCE,
         )

@@ -2,19 +2,77 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
+import shlex
 import subprocess
 import sys
-import venv
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+import yaml
+from meltano.core.venv_service import fingerprint
+from uv import find_uv_bin
 
 
-def programs(name: str, requirements: Path) -> Path:
-    """The folder of an environment's programs; it is made once for each content of the requirements."""
-    folder = Path(sys.prefix) / f"{name}-{hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]}"
-    if not (folder / "installed").exists():
-        venv.create(folder, clear=True, with_pip=True)
-        install = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*install, "--requirement", requirements], check=True)
-        (folder / "installed").touch()
+def programs(name: str, requirements: str) -> Path:
+    """The folder of an environment's programs; it is made once for each content of the requirements.
+
+    Of several processes that want it at the same time, one makes it and the others wait. What was left half made, by a
+    process that was killed, is made anew.
+    """
+    folder = Path(sys.prefix) / f"{name}-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
+    with _alone(folder.with_suffix(".lock")):
+        if not (folder / "installed").exists():
+            _make(folder, requirements)
+            (folder / "installed").touch()
     return folder / "bin"
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _make(folder: Path, requirements: str) -> None:
+    uv = find_uv_bin()
+    subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
+    (folder / "requirements.txt").write_text(requirements)
+    install = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
+    subprocess.run([*install, "--requirement", folder / "requirements.txt"], check=True)
+
+
+def have_plugins(folder: Path, project: str, *names: str) -> None:
+    """Let Meltano find plugins of a project installed in the folder of its files (``MELTANO_SYS_DIR_ROOT``).
+
+    Ours are those of the environment that runs the tests, and take no network. Others are installed once for all
+    projects. No two projects share the folder itself, in which Meltano keeps the files of a run.
+
+    Args:
+        folder: what the project has as ``.meltano``.
+        project: the text of its ``meltano.yml``.
+        names: of plugins that have a ``pip_url`` there.
+    """
+    found = {entry["name"]: (kind, entry) for kind, plugins in _plugins(project).items() for entry in plugins}
+    for name in names:
+        kind, plugin = found[name]
+        home = folder / kind / name / "venv"
+        home.mkdir(parents=True)
+        arguments = shlex.split(plugin["pip_url"])
+        if arguments[0] == "-e":
+            (home / "bin").mkdir()
+            for program in ("python", plugin["executable"]):
+                (home / "bin" / program).symlink_to(Path(sys.executable).with_name(program))
+        else:
+            (home / "bin").symlink_to(programs(name, plugin["pip_url"]))
+        # Meltano installs again what it finds without, or with another one.
+        (home / ".meltano_plugin_fingerprint").write_text(fingerprint(arguments))
+
+
+def _plugins(project: str) -> dict[str, list[dict[str, Any]]]:
+    plugins: dict[str, list[dict[str, Any]]] = yaml.safe_load(project)["plugins"]
+    return plugins

@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 # Seconds. A bound against hanging only, so no machine may be too slow for it: no test ever waits so long and passes.
 PATIENCE = 300.0
+# The same for what runs Meltano, or the demo, several times in one go.
+SCRIPT_PATIENCE = 3 * PATIENCE
 
 
 def until(reached: Callable[[], object], every: float = 0.005) -> None:
