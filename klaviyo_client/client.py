@@ -215,13 +215,13 @@ class KlaviyoClient:
 
         def attempt() -> T:
             nonlocal owed
-            response = self._attempt(op, url, query, None, owed=owed)
+            # A turn pays for one request, whatever becomes of it.
+            now_owed, owed = owed, True
+            response = self._attempt(op, url, query, None, owed=now_owed)
             try:
                 return read(response.body, self.api_url)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise errors.BadDocument(f"{op.id}: the answer is no JSON:API document", operation=op.id) from error
-            finally:
-                owed = True
 
         return retrying(attempt, self.patience, self.clock, repeatable=True)
 

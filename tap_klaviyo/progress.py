@@ -98,7 +98,7 @@ class Progress(Display):
         self._clock = clock
         self._began: float | None = None
         self._now: Pass | None = None
-        self._summed: Mapping[str, Spent] | None = None
+        self._summed: Mapping[str, Spent] = {}
         self._total = 0
         self._skipped: list[dict[str, Any]] = []
         self._last = (0.0, 0)
@@ -109,8 +109,8 @@ class Progress(Display):
     @contextmanager
     def reading(self, collection: str, tables: Iterable[str]) -> Iterator[Pass]:
         """A pass over a collection, for these tables; it is summed up when it ends, and the run when it fails."""
-        # What the next pass asked for ahead of its turn is its own, so no request is in between two passes.
-        had, began = self._spent() if self._summed is None else self._summed, self._clock()
+        # What a pass asked for ahead of its turn is its own, so no request is between two passes, or before the first.
+        had, began = self._summed, self._clock()
         current = Pass(collection, dict.fromkeys(tables, 0), began, had)
         if self._quiet:
             yield current

@@ -143,6 +143,17 @@ def test_retry_after_is_obeyed_and_capped() -> None:
     assert waits == [7, 30]
 
 
+@pytest.mark.parametrize(("status", "waited"), [(429, 14), (503, 14), (RESET, None)])
+def test_a_turn_pays_for_one_request_only(status: int, waited: float | None) -> None:
+    """A repetition waits for the budget, which Retry-After may have closed, and is counted like any other request."""
+    fault = Reply(status, headers={"retry-after": "7"})
+    with scripted(fault, fault, Reply()) as (client, server, waits):
+        client.turn("get_lists", {})
+        client.raw_page("get_lists", path={}, query={}, paid=True)
+    assert len(server.seen) == client.spent()["get_lists"].requests == 3
+    assert waited is None or sum(waits) == waited
+
+
 def test_a_fault_of_the_server_may_name_its_time_too() -> None:
     """Retry-After counts with a 503 as with a 429."""
     with scripted(Reply(503, headers={"retry-after": "11"}), Reply()) as (client, _, waits):
