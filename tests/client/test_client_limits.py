@@ -247,3 +247,13 @@ def test_the_servers_word_on_the_day_wins() -> None:
         budget = Budget(10, 100, known, clock=FakeTime().clock)
         budget.announced(10, 100, 5)
         assert budget.left == 5
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    """Of two requests that are refused while both are under way, the one that asks for more time is heard."""
+    time = FakeTime()
+    budget = Budget(8, 1000, clock=time.clock)
+    budget.throttled(9)
+    time.now += 1
+    budget.throttled(2)
+    assert budget.acquire() == 8

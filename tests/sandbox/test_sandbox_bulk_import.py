@@ -189,3 +189,16 @@ def test_rows_may_name_their_profile_by_id(call, identifier):
     assert call.get(f"profiles/{profile_id}").json()["data"]["attributes"]["title"] == "Dr."
     (error,) = call.get(f"{JOBS}/{done['id']}/import-errors").json()["data"]
     assert error["attributes"]["original_payload"] == {"id": "01NOBODY", "title": "Mx."}
+
+
+def test_jobs_that_are_due_together_are_done_in_their_order(make_sandbox):
+    """Of two imports of one person between which nobody asked, the later one's values stay."""
+    now = [1_800_000_000.0]
+    caller = Caller(make_sandbox(limits=False, job_seconds=8, clock=lambda: now[0]).url)
+    for title in ("first", "second"):
+        assert caller.post(JOBS, import_job([{"email": "a@example.com", "title": title}])).status_code == 202
+        now[0] += 1
+    now[0] += 60
+    (row,) = caller.get("profiles", filter='equals(email,"a@example.com")').json()["data"]
+    assert row["attributes"]["title"] == "second"
+    caller.close()

@@ -366,3 +366,15 @@ def test_repetitions_over_history_are_dropped_or_refused(call, make_sandbox):
     assert strict.post("events", event(unique_id="1")).status_code == 202
     assert len(shown(strict)) == 1
     strict.close()
+
+
+def test_an_event_that_comes_late_moves_no_profile_back(call):
+    """A profile's last event is the latest by its own time, whatever came last, alone or in bulk."""
+    for time in ("2026-03-01T00:00:00Z", "2026-01-01T00:00:00Z"):
+        assert call.post("events", event(time=time)).status_code == 202
+    (row,) = call.get("profiles", filter='equals(email,"a@example.com")').json()["data"]
+    assert row["attributes"]["last_event_date"] == "2026-03-01T00:00:00+00:00"
+    entries = bulk(entry(attributes(time="2026-03-02T00:00:00Z"), attributes(time="2026-02-01T00:00:00Z")))
+    assert call.post(BULK, entries).status_code == 202
+    (row,) = call.get("profiles", filter='equals(email,"a@example.com")').json()["data"]
+    assert row["attributes"]["last_event_date"] == "2026-03-02T00:00:00+00:00"

@@ -332,3 +332,13 @@ def test_any_mix_of_good_and_bad_rows_gives_one_outcome_each(
         bad = {f"p{i}@example.com" for i in failing if i < count}
     found = outcomes_of(scripted_session(jobs)[0], people(count))
     assert rejected(found) == bad
+
+
+def test_some_bad_rows_among_thousands_are_all_found() -> None:
+    """Many refusals are no sign that nothing is taken while other parts of the batch are."""
+    bad = {f"p{index}@example.com" for index in range(500, 10_000, 1_000)}
+
+    def judge(request: Request) -> Response | None:
+        return refused(400, None) if not bad.isdisjoint(sent(request)) else None
+
+    assert rejected(outcomes_of(scripted_session(Imports(judge))[0], people(10_000))) == bad

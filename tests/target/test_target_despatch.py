@@ -221,3 +221,35 @@ def test_an_action_of_small_batches_may_have_more_of_them_under_way() -> None:
     assert 2 < max(post.under_way) <= 6
     order = [origin.payload["attributes"]["email"] for origin, _ in settled]
     assert sorted(order) == sorted(f"p{number % 20}@x.org" for number in range(30))
+
+
+class Gate(Post):
+    """Holds the first batch back until another one has begun, and notes beginnings and ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.log: list[tuple[str, int]] = []
+        self.last_began = threading.Event()
+
+    def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+        number = rows[0].origin.record["number"]
+        with self.lock:
+            self.log.append(("begins", number))
+        if number == 2:
+            self.last_began.set()
+        if number == 0:
+            assert self.last_began.wait(PATIENCE)
+        for one in rows:
+            yield Unit((one,), one.payload, one.body), DELIVERED
+        with self.lock:
+            self.log.append(("ends", number))
+
+
+def test_nobodys_rows_are_under_way_twice() -> None:
+    """While somebody's row is being sent their next one waits, although lanes are free and others are sent."""
+    gate = Gate()
+    sender, action = despatch([], width=3), gate.action(max_rows=1)
+    for number, email in enumerate(["a@x.io", "a@x.io", "b@x.io"]):
+        sender.put("s", action, row(number, email))
+    sender.flush()
+    assert gate.log.index(("ends", 0)) < gate.log.index(("begins", 1))

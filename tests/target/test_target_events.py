@@ -326,3 +326,12 @@ def test_requests_never_pass_a_limit(sizes: list[tuple[str, int, int]]) -> None:
         assert len(part) == 1 or (len(events) <= 10 and len(body) <= 3000 + 100)
         counts.update(event["attributes"]["unique_id"] for event in events)
     assert sum(counts.values()) == len(counts) == sum(count for _, count, _ in sizes)
+
+
+def test_one_id_in_two_metrics_is_two_events() -> None:
+    """Order 77 may be placed and fulfilled: Klaviyo tells ids apart within a person and metric only."""
+    placed = rows("a@x.io", metric="Placed Order", unique=["77"])
+    (fulfilled,) = rows("b@x.io", "a@x.io", metric="Fulfilled Order", unique=["1", "77"])[1:]
+    found, asked = outcomes(lambda _: respond(202), [*placed, fulfilled])
+    assert sent(asked[0]) == [("a@x.io", 0), ("a@x.io", 1)]
+    assert {outcome.kind for outcome in found.values()} == {Kind.ACCEPTED}
