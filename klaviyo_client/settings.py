@@ -15,6 +15,7 @@ from klaviyo_client.client import DEFAULT_API_URL, KlaviyoClient
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.oauth import App
 from klaviyo_client.operations import pinned_revision
+from klaviyo_client.truth import truth
 
 OAUTH = ("client_id", "client_secret", "refresh_token")
 # Kinds of credentials, of which a schema asks for exactly one.
@@ -94,10 +95,6 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-# Words for truth values, in small letters; an empty text is a variable that is set to nothing.
-YES, NO = ("true", "1", "yes", "on"), ("", "false", "0", "no", "off")
-
-
 def version() -> str:
     """The installed version of this distribution."""
     return metadata.version("singer-klaviyo")
@@ -159,15 +156,27 @@ def _plain(value: Any) -> Any:
             return value
 
 
-def _truth(text: str) -> bool:
-    word = text.strip().lower()
-    if word not in (*YES, *NO):
+def as_truth(text: str) -> bool:
+    """A setting's word for a truth value; an empty text is a variable that is set to nothing, and means no.
+
+    Raises:
+        ValueError: it is no such word.
+    """
+    found = truth(text)
+    if found is None and text.strip():
         raise ValueError(text)
-    return word in YES
+    return bool(found)
+
+
+def said_in(environment: Mapping[str, str], prefix: str, schema: Mapping[str, Any]) -> dict[str, str]:
+    """The words for truth values as variables have them: the SDK takes every word that it does not know for false."""
+    names = [name for name, entry in schema["properties"].items() if entry.get("type") == "boolean"]
+    variables = {name: prefix + name.upper() for name in names}
+    return {name: environment[variable] for name, variable in variables.items() if variable in environment}
 
 
 def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
-    kinds: Mapping[str, Callable[[str], Any]] = {"number": float, "integer": int, "boolean": _truth}
+    kinds: Mapping[str, Callable[[str], Any]] = {"number": float, "integer": int, "boolean": as_truth}
     name = schema.get("type")
     kind = kinds.get(name) if isinstance(name, str) else None
     if not isinstance(value, str) or kind is None:

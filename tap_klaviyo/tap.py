@@ -69,6 +69,7 @@ class TapKlaviyo(Tap):
         self._scopes: set[str] = set()
         # Later runs have a greater one: milliseconds since 1970, as the SDK has it.
         self._version = time.time_ns() // 1_000_000
+        self._asks_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(**options)
         except (ValueError, MappingError) as error:
@@ -76,7 +77,8 @@ class TapKlaviyo(Tap):
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own check quotes the values, and one of them is the key.
-        self._config = settings.typed(SETTINGS, self._config)
+        said = settings.said_in(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
+        self._config = settings.typed(SETTINGS, {**self._config, **said})
         if raise_errors:
             if "batch_config" in self._config:
                 raise SettingsError("batch_config must be removed: this tap writes records, not BATCH files")

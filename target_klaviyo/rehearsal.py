@@ -24,7 +24,7 @@ from klaviyo_client.limits import Spent
 from klaviyo_client.operations import operation
 from klaviyo_client.pages import Page
 from klaviyo_client.privacy import mask
-from klaviyo_client.settings import NO, YES
+from klaviyo_client.settings import as_truth
 from klaviyo_client.transport import Request, Response, Transport
 from target_klaviyo import watch
 from target_klaviyo.bodies import name_of, sent
@@ -53,10 +53,11 @@ def is_wanted(config: Mapping[str, Any], environment: Mapping[str, str]) -> bool
         SettingsError: the environment asks for one and is not listened to, or cannot be understood: going on would
             send.
     """
-    found = environment.get(_VARIABLE, "").strip().lower()
-    if found not in (*YES, *NO):  # the SDK takes it for false
-        raise SettingsError(f"{_VARIABLE} must be true or false")
-    if found in YES and not config["dry_run"]:
+    try:
+        asked = as_truth(environment.get(_VARIABLE, ""))
+    except ValueError as error:
+        raise SettingsError(f"{_VARIABLE} must be true or false") from error
+    if asked and not config["dry_run"]:
         raise SettingsError(f"{_VARIABLE} asks for a rehearsal, and the config does not: add --config ENV, or unset it")
     return bool(config["dry_run"])
 

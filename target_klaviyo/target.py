@@ -62,6 +62,7 @@ class TargetKlaviyo(Target):
             SettingsError: one is missing or wrong.
         """
         reader = LineReader()
+        self._asks_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(message_reader=reader, **options)
         except (ValueError, MappingError) as error:
@@ -110,7 +111,8 @@ class TargetKlaviyo(Target):
         # The SDK's own check quotes the values, and one of them is the key.
         # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
         defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
-        self._config = settings.typed(SETTINGS, {**defaults, **self._config})
+        said = settings.said_in(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
+        self._config = settings.typed(SETTINGS, {**defaults, **self._config, **said})
         if raise_errors:
             settings.check(SETTINGS, self._config, self.name, settings.names(SETTINGS, self.append_builtin_config))
         return []
