@@ -1,7 +1,8 @@
 """A record's columns to an action's fields, by a mapping and by name. Pure.
 
 The contract says what the fields are. Its ``x-`` keys say by which other column names a field is known (``x-names``),
-which field no column name reaches (``x-by-name: false``), and which columns are never sent (``x-ignored-columns``).
+which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), and which columns
+are never sent (``x-ignored-columns``).
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from decimal import Decimal
 from fnmatch import translate
 from typing import Any
 
+from klaviyo_client.protocol import decode_json
+from klaviyo_client.truth import WORDS, truth
 from target_klaviyo.model import Record, Unfit
 
 Schema = Mapping[str, Any]
@@ -58,6 +61,7 @@ class Mapper:
         keeps_unknown: whether unknown columns become custom properties.
         keeps_nulls: whether a null is a value: that of a field which is to be cleared.
         kinds: field -> its JSON types.
+        words: fields that are lists of words (``x-words``): in one text there may be several.
     """
 
     mapped: Mapping[Target, Source]
@@ -66,6 +70,7 @@ class Mapper:
     keeps_unknown: bool
     keeps_nulls: bool
     kinds: Mapping[Target, frozenset[str]]
+    words: frozenset[Target] = frozenset()
     _places: dict[str, Target | None] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
@@ -136,8 +141,17 @@ class Mapper:
         holder = found
         for step in target[:-1]:
             holder = holder.setdefault(step, {})
-        if isinstance(holder, dict):
-            holder.setdefault(target[-1], _typed(plain(value, target), kinds))
+        typed = self._typed(plain(value, target), target, kinds)
+        if isinstance(holder, dict) and (typed is not None or value is None):
+            holder.setdefault(target[-1], typed)
+
+    def _typed(self, value: Any, target: Target, kinds: frozenset[str]) -> Any:
+        """The value as the field has it; None where it says nothing."""
+        if kinds == {"boolean"}:
+            return read_truth(value, ".".join(target))
+        if "array" in kinds:
+            return listed(value, are_words=target in self.words)
+        return _text(value) if kinds == {"string"} else value
 
     def _is_ignored(self, column: str) -> bool:
         return self.ignored.match(column) is not None
@@ -172,6 +186,7 @@ def compiled(
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
         kinds=kinds,
+        words=frozenset((name,) for name, entry in schema["properties"].items() if entry.get("x-words")),
     )
 
 
@@ -217,13 +232,58 @@ def _number(value: Decimal) -> float | int:
     return int(value) if value == value.to_integral_value() else float(value)
 
 
-def _typed(value: Any, kinds: frozenset[str]) -> Any:
+def _text(value: Any) -> Any:
     """Text where the field is text and the column is a number, as ids, phones and postal codes often are."""
-    if isinstance(value, str) and "array" in kinds:
-        return [value]
-    if kinds != {"string"} or isinstance(value, bool) or not isinstance(value, int | float):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def read_truth(value: Any, field: str) -> bool | None:
+    """What a value says of a field that is yes or no; None where it says nothing.
+
+    Raises:
+        Unfit: it is no word for either.
+    """
+    try:
+        return truth(value)
+    except ValueError as error:
+        pointer = "/" + field.replace(".", "/")
+        raise Unfit("invalid_field", f"{field} must be one of {WORDS}", pointer=pointer) from error
+
+
+def listed(value: Any, *, are_words: bool) -> Any:
+    """The entries of a list, each once: CSV files, forms and old plugins write one text for all of them.
+
+    A text is the JSON of a list, or words with commas between them, or, where entries are no words, one entry: the
+    name of a list may hold a comma. Whatever is no list and no text stays as it is.
+    """
+    if isinstance(value, str):
+        parsed = _parsed(value)
+        found = [part for part in _BETWEEN.split(value) if part] if are_words else [value]
+        value = found if parsed is None else parsed
+    if not isinstance(value, list):
+        return value
+    entries = [entry.strip() if isinstance(entry, str) else entry for entry in value]
+    if are_words:
+        entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
+    # Two equal lines of an order are two.
+    return list(dict.fromkeys(entries)) if all(isinstance(entry, str) for entry in entries) else entries
+
+
+# As people write them: with commas, semicolons, bars or spaces.
+_BETWEEN = re.compile(r"[\s,;|]+")
+
+
+def _parsed(text: str) -> list[Any] | None:
+    """The list that a text is the JSON of."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        found = decode_json(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, list) else None
 
 
 def _kinds(schema: Schema) -> dict[Target, frozenset[str]]:

@@ -7,7 +7,7 @@ The names are those of Klaviyo's Track and Identify API, retired on 2024-06-30: 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from target_klaviyo import lists, tracking
@@ -26,9 +26,8 @@ _OF_LOCATION = (
 _WHO = {"$email": "$email", "email": "$email", "$phone_number": "$phone_number", "phone_number": "$phone_number",
         "$id": "$id", "id": "$id", "external_id": "$id", "$anonymous": "$anonymous"}  # fmt: skip
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
-_CHANNELS = {"email": "email", "sms": "sms"}
+_CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
 _IN_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
-_NO = (False, 0, "0", "", "false", "no", "off")
 
 _CREATE = {"create_list": LIST_OPTIONS["create_list"]}
 _CONSENT = {
@@ -99,12 +98,24 @@ TRACK = Action(
 
 
 def identify(fields: Record, context: Context) -> Iterator[Part]:
-    """The profile, its lists, and its consent where the option says so."""
+    """The profile, its lists, and its consent where the option says so.
+
+    Raises:
+        Unfit: ``$consent`` has a word that nobody knows.
+    """
     lists = fields.get("lists", ())
     yield from _profile(fields, lists)
-    channels = [_CHANNELS[name] for name in map(str.lower, fields.get("consent", ())) if name in _CHANNELS]
-    if channels and context.options["consent"] == "subscribe":
+    if context.options["consent"] == "subscribe" and (channels := _consented(fields.get("consent", ()))):
         yield from _subscriptions(fields, lists, channels)
+
+
+def _consented(words: Iterable[str]) -> list[str]:
+    """The channels that ``$consent`` means."""
+    words = list(words)
+    if not _CHANNELS.keys() >= set(words):
+        expected = ", ".join(_CHANNELS)
+        raise Unfit("invalid_field", f"consent must be a list of words out of {expected}", pointer="/consent")
+    return [channel for word in words for channel in _CHANNELS[word]]
 
 
 def _profile(fields: Record, lists: Any) -> Iterator[Part]:
@@ -166,7 +177,7 @@ def update_profile(fields: Record, context: Context) -> Iterator[Part]:  # noqa:
     """
     lists = fields.get("lists", ())
     yield from _profile(fields, lists)
-    if lists and "confirm_opt_in" in fields and fields["confirm_opt_in"] not in _NO:
+    if lists and fields.get("confirm_opt_in"):
         yield from _subscriptions(fields, lists, ["email"])
     if "event" in fields:
         yield Part("track_event", _event(fields))

@@ -136,11 +136,64 @@ def test_a_form_is_a_profile_its_lists_and_an_event() -> None:
     assert event["events"][0]["properties"] == {"page": "home", "pushed_by": "target-klaviyo"}
 
 
-@pytest.mark.parametrize(("value", "subscribes"), [("1", True), (True, True), ("0", False), (None, False)])
+@pytest.mark.parametrize(
+    ("value", "subscribes"),
+    [
+        *((value, True) for value in ("1", True, 1, "Yes", " TRUE", "on", "y")),
+        *((value, False) for value in ("0", None, False, 0, "", " ", "False", "No", "FALSE", "n", "null", " 0", "0.0")),
+    ],
+)
 def test_only_a_form_that_asks_for_opt_in_subscribes(value: Any, subscribes: bool) -> None:
     """`confirmOptIn` subscribes with the list's opt-in; without it people are added to the list, and no more."""
     found = [action for action, *_ in steps("update_profile", {**FORM, "confirmOptIn": value})]
     assert ("subscribe" in found) == subscribes
+
+
+@pytest.mark.parametrize("value", ["perhaps", "2", 2, -1, [], ["no"], {"no": 1}])
+def test_a_form_that_asks_for_opt_in_in_no_words_that_are_known_is_refused(value: Any) -> None:
+    """The rejection names the field and the words."""
+    with pytest.raises(Unfit, match="confirm_opt_in must be one of true, yes") as caught:
+        steps("update_profile", {**FORM, "confirmOptIn": value})
+    assert (caught.value.code, caught.value.pointer) == ("invalid_field", "/confirm_opt_in")
+
+
+@pytest.mark.parametrize(
+    ("said", "channels"),
+    [
+        *((said, ["email", "sms"]) for said in ("email,sms", "Email; SMS", " email  sms ", '["email", "SMS"]')),
+        *((said, ["email"]) for said in ("EMAIL", ["email", "Email"], "email,web", ["email", "directmail"])),
+        *((said, None) for said in ("web", [], "[]", " ", None)),
+    ],
+)
+def test_consent_in_one_text_is_understood(said: Any, channels: list[str] | None) -> None:
+    """No consent that was given is lost for how it was written."""
+    record = {"$email": "ada@example.com", "$phone_number": "+14155550100", "$consent": said}
+    found = steps("identify", record, consent="subscribe")
+    assert [action for action, *_ in found] == ["upsert_profile"] + ["subscribe"] * (channels is not None)
+    if channels is not None:
+        assert list(found[1][1]["attributes"]["subscriptions"]) == channels
+
+
+@pytest.mark.parametrize("said", ["yes", "email,fax", ["e-mail"], True, '["email"', [None]])
+def test_consent_in_words_that_nobody_knows_is_refused(said: Any) -> None:
+    """Rather than that it is taken for none, and the record for delivered."""
+    record = {"$email": "ada@example.com", "$consent": said}
+    with pytest.raises(Unfit) as caught:
+        steps("identify", record, consent="subscribe")
+    assert (caught.value.code, caught.value.pointer) in {
+        ("invalid_field", "/consent"),
+        ("invalid_field", "/consent/0"),
+    }
+
+
+@pytest.mark.parametrize("action", ["identify", "update_profile"])
+def test_a_list_that_is_named_twice_is_joined_once(action: str) -> None:
+    """And its opt-in asked for once. A text may be the JSON of a list; a list's own name may hold a comma."""
+    for said in (["News", "News", " News"], '["News", "News"]', "News"):
+        found = steps(action, {"email": "ada@example.com", "$lists": said})
+        assert [ref for _, _, ref in found] == [ListRef("News", "News")]
+    [(_, _, ref)] = steps(action, {"email": "ada@example.com", "$lists": "News, daily"})
+    assert ref == ListRef("News, daily", "News, daily")
 
 
 @pytest.mark.parametrize("missing", [{"email": None}, {"event[name]": None}])
