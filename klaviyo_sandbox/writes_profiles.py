@@ -82,7 +82,7 @@ def _row_problems(request: Request, resources: Sequence[Mapping[str, Any]]) -> I
 
 
 def delete(store: Store, request: Request) -> Answer:
-    """Forget everybody whom the one identifier fits, at once; an identifier that fits nobody is no error.
+    """Forget everybody whom the one identifier fits, at once; one that fits nobody is 404, as Klaviyo answers.
 
     Their events stay, as records of a profile that is gone.
     """
@@ -97,6 +97,9 @@ def delete(store: Store, request: Request) -> Answer:
         raise Refusal([invalid(BAD_EMAIL, f"{pointer}/attributes/email")])
     if name == "phone_number" and not is_phone(value):
         raise Refusal([invalid(BAD_PHONE, f"{pointer}/attributes/phone_number")])
-    for profile_id in store.matching(name, value):
+    gone = list(store.matching(name, value))
+    if not gone:
+        raise not_found("A profile with this identifier does not exist.")
+    for profile_id in gone:
         store.drop_profile(profile_id)
     return Answer(202)

@@ -156,7 +156,11 @@ def test_a_deletion_takes_exactly_one_identifier(call, profile_id, attributes, m
     assert call.get(f"profiles/{profile_id}").status_code == 200
 
 
-def test_nobody_to_delete_is_no_error(call):
-    """Klaviyo looks later, and so has nothing to say now."""
-    assert call.post(DELETIONS, deletion({"email": "nobody@example.com"})).status_code == 202
-    assert call.post(DELETIONS, deletion({}, id="01NOBODY")).status_code == 202
+@pytest.mark.parametrize(
+    ("attributes", "more"),
+    [({"email": "nobody@example.com"}, {}), ({"phone_number": "+12025550199"}, {}), ({}, {"id": "01NOBODY"})],
+)
+def test_nobody_to_delete_is_not_found(call, attributes, more):
+    """As Klaviyo answers of somebody whom the account does not have, or no longer has."""
+    refused = call.post(DELETIONS, deletion(attributes, **more))
+    assert problem(refused) == (404, "not_found", {"pointer": "/data/"})
