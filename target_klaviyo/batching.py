@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
-from target_klaviyo.identity import handles, same_person
+from target_klaviyo.identity import IDENTIFIERS, handles
 from target_klaviyo.model import Record, Row, Unit
 
 
@@ -34,59 +34,86 @@ def chunks(units: Sequence[Unit], *, max_items: int, max_bytes: int | None, enve
         yield chunk
 
 
-def waves(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> Iterator[list[Unit]]:
+def waves(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> list[list[Unit]]:
     """Groups of units in which no identifier occurs twice; one group must be done before the next begins.
 
-    Rows about the same person become one unit, in which later values win. Rows that share an identifier but cannot be
-    merged (they disagree in a stronger one, or they patch lists) come in different groups, in order, so that
-    Klaviyo judges one after the other.
+    Rows become one unit, in which later values win, where all their identifiers are the same, and all channels of
+    consent. Rows that share some and not all (one e-mail address and two phone numbers), or that patch lists, come in
+    different groups, in order, so that Klaviyo judges one after the other, and what was said of each reaches it.
     """
-    wave = _Wave(max_item_bytes)
+    made: list[list[Unit]] = []
+    last: dict[Handle, Place] = {}
     for row in rows:
-        if not wave.take(row):
-            yield wave.units()
-            wave = _Wave(max_item_bytes)
-            wave.take(row)
-    if units := wave.units():
-        yield units
-
-
-class _Wave:
-    def __init__(self, max_item_bytes: int | None) -> None:
-        self._max_item_bytes = max_item_bytes
-        self._slots: list[Unit] = []
-        self._slot_of: dict[tuple[str, str], int] = {}
-
-    def units(self) -> list[Unit]:
-        return self._slots
-
-    def take(self, row: Row) -> bool:
-        """Add the row; False when it must wait for the next wave."""
         mine = handles(row.payload)
-        slots = {self._slot_of[handle] for handle in mine.items() if handle in self._slot_of}
-        if not slots:
-            slot = len(self._slots)
-            self._slots.append(Unit((row,), row.payload, row.body))
-        elif len(slots) == 1:
-            slot = slots.pop()
-            merged = self._merged(self._slots[slot], row, mine)
-            if merged is None:
-                return False
-            self._slots[slot] = merged
-        else:
-            return False
-        for handle in mine.items():
-            self._slot_of[handle] = slot
-        return True
+        places = [last[handle] for handle in mine.items() if handle in last]
+        place = _merged(made, places, row, mine, max_item_bytes)
+        if place is None:
+            wave = 1 + max((before for before, _ in places), default=-1)
+            if wave == len(made):
+                made.append([])
+            place = (wave, len(made[wave]))
+            made[wave].append(Unit((row,), row.payload, row.body))
+        last.update(dict.fromkeys(mine.items(), place))
+    return made
 
-    def _merged(self, unit: Unit, row: Row, mine: Mapping[str, str]) -> Unit | None:
-        if "meta" in unit.payload or "meta" in row.payload or not same_person(handles(unit.payload), mine):
-            return None
-        payload = merged(unit.payload, row.payload)
-        body = encoded(payload)
-        if self._max_item_bytes is not None and len(body) > self._max_item_bytes:
-            return None
-        return Unit((*unit.rows, row), payload, body)
+
+Handle = tuple[str, str]
+
+
+# Where a unit is: which wave, and at which position in it.
+Place = tuple[int, int]
+
+
+def _merged(
+    made: list[list[Unit]], places: Sequence[Place], row: Row, mine: Mapping[str, str], max_item_bytes: int | None
+) -> Place | None:
+    """The place of the unit that took in the row; None where there is none that may."""
+    if len(set(places)) != 1:
+        return None
+    wave, position = place = places[0]
+    unit = made[wave][position]
+    if "meta" in unit.payload or "meta" in row.payload or handles(unit.payload) != mine:
+        return None
+    if _asked(unit.payload) != _asked(row.payload):
+        return None
+    payload = merged(unit.payload, row.payload)
+    body = encoded(payload)
+    if max_item_bytes is not None and len(body) > max_item_bytes:
+        return None
+    made[wave][position] = Unit((*unit.rows, row), payload, body)
+    return place
+
+
+def _asked(payload: Record) -> Any:
+    """What must be the same of two rows about consent, or Klaviyo's refusal of the one would take the other along."""
+    attributes = payload["attributes"]
+    if "subscriptions" not in attributes:
+        return None
+    channels = {channel: set(kinds) for channel, kinds in attributes["subscriptions"].items()}
+    others = {name: value for name, value in attributes.items() if name not in (*IDENTIFIERS, "subscriptions")}
+    return channels, others
+
+
+def turns(rows: Sequence[Row], person: Callable[[Record], Record]) -> list[list[Row]]:
+    """The rows in groups that must be sent one after the other.
+
+    What is said of one person about different lists, or on different terms, takes different requests, and the later
+    word must not arrive first: taken off a list after having joined it, nobody is on it.
+    """
+    if len({(row.list, row.terms) for row in rows}) <= 1:
+        return [list(rows)]
+    made: list[list[Row]] = []
+    last: dict[Handle, tuple[int, Any]] = {}
+    for row in rows:
+        about = (row.list, row.terms)
+        mine = handles(person(row.payload)).items()
+        before = [last[handle] for handle in mine if handle in last]
+        turn = max((turn + (its != about) for turn, its in before), default=0)
+        if turn == len(made):
+            made.append([])
+        made[turn].append(row)
+        last.update(dict.fromkeys(mine, (turn, about)))
+    return made
 
 
 def merged(earlier: Record, later: Record) -> dict[str, Any]:

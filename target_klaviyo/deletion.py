@@ -12,12 +12,13 @@ from target_klaviyo.model import Kind, Outcome, Record, Row, Settled, Unit
 
 DELETE = "request_profile_deletion"
 _NOBODY = "nobody has this external_id, so nobody was deleted"
+_GONE = "Klaviyo has nobody of this identifier: gone already, or never there"
 
 
 def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     """Ask for the deletion of ALL profiles that match a row's one identifier.
 
-    Klaviyo takes no external id: whoever is named by one is looked up first.
+    Klaviyo takes no external id: whoever is named by one is looked up first. Whoever is gone already is done.
 
     Raises:
         Refused: the key, a scope or the revision is wrong.
@@ -44,4 +45,7 @@ def _deleted(session: Session, unit: Unit, profile: Record) -> Settled:
     done = attempt([unit], send)
     for _, reply in done.taken:
         return unit, Outcome(Kind.ACCEPTED, reply.status)
-    return done.settled[0]
+    _, outcome = done.settled[0]
+    if outcome.status == 404:  # also where the answer to a first request was lost, and this is the second's
+        outcome = Outcome(Kind.DELIVERED, 404, "not_found", None, _GONE)
+    return unit, outcome

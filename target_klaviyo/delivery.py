@@ -11,6 +11,7 @@ from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetir
 from target_klaviyo import outcomes
 from target_klaviyo.lists import Leavers, Lists, Manifests
 from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
+from target_klaviyo.pairs import Pairs
 from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
 
 T = TypeVar("T")
@@ -36,6 +37,7 @@ class Session:
     lists: Lists = field(init=False)
     watches: Mapping[Jobs, Watch] = field(init=False)
     leavers: Leavers = field(init=False, default_factory=Leavers)
+    pairs: Pairs = field(init=False, default_factory=Pairs)
     manifests: Manifests = field(init=False, default_factory=Manifests)
 
     def __post_init__(self) -> None:

@@ -1,18 +1,22 @@
 """Rows on their way: several batches at once, and one person's rows one after another.
 
 Each queue (the rows of one stream and action) has lanes. A lane fills up while its last batch is under way, and never
-has two under way; whoever has rows in a lane gets the next one there too. So nobody's rows overtake each other.
+has two under way; whoever has rows in a lane gets the next one there too. So nobody's rows overtake each other. Those
+of another queue they may overtake, unless one takes what the other gives: who subscribed and then unsubscribed is off.
 """
 
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from queue import SimpleQueue
 
 from klaviyo_client.command import Incomplete
+from target_klaviyo import outcomes
+from target_klaviyo.batching import turns
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import handles
 from target_klaviyo.model import Action, Kind, Outcome, Row, Unit
@@ -51,12 +55,14 @@ class Queue:
         stream: whose rows they are.
         max_rows: rows to send at once.
         width: batches that may be under way at once.
+        takes: what its rows so far may take away.
     """
 
     action: Action
     stream: str
     max_rows: int
     width: int
+    takes: frozenset[str] = frozenset()
     _lanes: list[_Lane] = field(default_factory=list)
     _filling: _Lane | None = None
 
@@ -71,6 +77,10 @@ class Queue:
             for lane in self._lanes
             if not (lane.handles.isdisjoint(mine) and (lane.flying is None or lane.flying.isdisjoint(mine)))
         ]
+
+    def crosses(self, action: Action, takes: frozenset[str]) -> bool:
+        """Whether its rows must keep their order with a row of this action that takes so much."""
+        return not (self.action.gives.isdisjoint(takes) and self.takes.isdisjoint(action.gives))
 
     def filling(self) -> _Lane:
         """The lane for people who have no row under way."""
@@ -111,6 +121,8 @@ class Despatch:
         self._queues: dict[tuple[str, str], Queue] = {}
         self._answers: SimpleQueue[tuple[Unit, Outcome] | _Ended] = SimpleQueue()
         self._next: deque[tuple[str, Action, Row]] = deque()
+        # What will be given to whom by what is to be done next with records; none of it takes anything.
+        self._promised: Counter[tuple[Handle, str]] = Counter()
         self._flying = 0
         self._error: BaseException | None = None
 
@@ -120,6 +132,13 @@ class Despatch:
         Raises:
             Exception: what kept an earlier batch from its outcomes.
         """
+        while self._is_promised(action, row):
+            self.hurry()
+            if self._flying:
+                self._wait()
+            self.poll()
+        for step in _following(row):
+            self._promise(step)
         self._put(stream, action, row)
         self.poll()
 
@@ -167,7 +186,12 @@ class Despatch:
 
     def _put(self, stream: str, action: Action, row: Row) -> None:
         queue = self._queue(stream, action)
-        mine = tuple(handles(action.person(row.payload)).items())
+        mine = _names(action, row)
+        takes = action.takes(row.terms)
+        queue.takes |= takes
+        for other in self._queues.values():
+            while other is not queue and other.crosses(action, takes) and (before := other.holders(mine)):
+                self._clear(other, before)
         holders = queue.holders(mine)
         while len(holders) > 1:  # one person known by two names: what is under way of both comes first
             self._clear(queue, holders)
@@ -237,7 +261,7 @@ class Despatch:
             return
         unit, outcome = answer
         for row in unit.rows:
-            self._settle(row, outcome)
+            self._settle(row, outcomes.noted(outcome, row.note))
             if row.then is not None:
                 self._follow(row.then, outcome)
 
@@ -247,6 +271,7 @@ class Despatch:
         if outcome.kind is not Kind.REJECTED:
             self._next.append((row.origin.stream, action, row))
             return
+        self._promise(then, -1)
         self._settle(row, outcome)
         if row.then is not None:
             self._follow(row.then, outcome)
@@ -254,13 +279,41 @@ class Despatch:
     def _go_on(self) -> None:
         """Put what is to be done with records after what was done with them."""
         while self._next and self._error is None:
-            self._put(*self._next.popleft())
+            stream, action, row = self._next.popleft()
+            self._put(stream, action, row)
+            self._promise((action, row), -1)
+
+    def _promise(self, step: tuple[Action, Row], count: int = 1) -> None:
+        action, row = step
+        for promise in product(_names(action, row), action.gives):
+            self._promised[promise] += count
+            if not self._promised[promise]:
+                del self._promised[promise]
+
+    def _is_promised(self, action: Action, row: Row) -> bool:
+        """Whether something is still to be given to the row's person that the row takes."""
+        if not self._promised:
+            return False
+        takes = action.takes(row.terms)
+        return any(promise in self._promised for promise in product(_names(action, row), takes))
 
 
 def _delivered(queue: Queue, session: Session, rows: Sequence[Row]) -> Iterator[tuple[Unit, Outcome]]:
     if queue.action.deliver is None:
         raise TypeError(f"the action {queue.action.name} is made of others and sends nothing itself")
-    yield from queue.action.deliver(session, rows)
+    for turn in turns(rows, queue.action.person):
+        yield from queue.action.deliver(session, turn)
+
+
+def _names(action: Action, row: Row) -> tuple[Handle, ...]:
+    return tuple(handles(action.person(row.payload)).items())
+
+
+def _following(row: Row) -> Iterator[tuple[Action, Row]]:
+    """What is to be done with the record after this."""
+    while row.then is not None:
+        yield row.then
+        row = row.then[1]
 
 
 def _weight(lane: _Lane) -> int:

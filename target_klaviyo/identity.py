@@ -13,7 +13,7 @@ from email_validator import EmailNotValidError, validate_email
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.model import Record, Unfit
 
-# The strongest first: two rows that differ in it are about two people, whatever weaker ones they share.
+# The strongest first.
 IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 
 
@@ -99,8 +99,12 @@ def checked_region(text: str | None) -> str | None:
     return region
 
 
-def identified(fields: Record, region: str | None = None, takes: Collection[str] = IDENTIFIERS) -> dict[str, Any]:
-    """The fields with their identifiers in the form that Klaviyo takes; blank ones and nulls are left out.
+def identified(
+    fields: Record, region: str | None = None, takes: Collection[str] = IDENTIFIERS
+) -> tuple[dict[str, Any], dict[str, Unfit]]:
+    """(the fields with their identifiers in the form that Klaviyo takes, identifier -> what is wrong with it).
+
+    Identifiers that are blank, null or wrong are not among the fields; whether a wrong one matters, its action says.
 
     Args:
         fields: as the mapping made them.
@@ -108,23 +112,38 @@ def identified(fields: Record, region: str | None = None, takes: Collection[str]
         takes: the identifiers that would do, for the reason.
 
     Raises:
-        Unfit: an identifier is wrong, or there is none.
+        Unfit: there is no identifier, not even a wrong one.
     """
     made = dict(fields)
+    faults: dict[str, Unfit] = {}
     for name in IDENTIFIERS:
-        value = made.get(name, "")
+        value = made.pop(name, "")
         if value is None or (isinstance(value, str) and not value.strip()):
-            made.pop(name, None)
-    if not any(name in made for name in IDENTIFIERS):
+            continue
+        try:
+            made[name] = _identifier(name, value, region)
+        except Unfit as unfit:
+            faults[name] = unfit
+    if not faults and not any(name in made for name in IDENTIFIERS):
         raise Unfit("no_identifier", f"the record has no {_listed(takes)}")
-    for name in ("id", "external_id"):
-        if isinstance(made.get(name), str):
-            made[name] = made[name].strip()
-    if isinstance(made.get("email"), str):
-        made["email"] = email(made["email"])
-    if isinstance(made.get("phone_number"), str):
-        made["phone_number"] = phone_number(made["phone_number"], region)
-    return made
+    return made, faults
+
+
+# Klaviyo's bound of an external id.
+_LONGEST = 255
+
+
+def _identifier(name: str, value: Any, region: str | None) -> str:
+    if not isinstance(value, str):
+        raise Unfit("invalid_field", f"{name} must be a text", pointer=f"/{name}")
+    if name == "email":
+        return email(value)
+    if name == "phone_number":
+        return phone_number(value, region)
+    text = value.strip()
+    if name == "external_id" and len(text) > _LONGEST:
+        raise Unfit("invalid_field", f"{name} must have {_LONGEST} characters at most", pointer=f"/{name}")
+    return text
 
 
 def _listed(names: Collection[str]) -> str:
@@ -150,11 +169,3 @@ def handles(resource: Record) -> dict[str, str]:
 
 def _comparable(name: str, value: str) -> str:
     return value.strip().casefold() if name == "email" else value.strip()
-
-
-def same_person(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether two sets of handles agree in the strongest identifier that both have."""
-    for name in IDENTIFIERS:
-        if name in one and name in other:
-            return one[name] == other[name]
-    return False

@@ -14,6 +14,7 @@ from klaviyo_client.operations import operation
 from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows
+from target_klaviyo.identity import handles
 from target_klaviyo.model import Call, Kind, Outcome, Row, Settled, Unit
 from target_klaviyo.watch import IMPORTS, followed
 
@@ -52,6 +53,9 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     yield from lost
     for list_id, members in groups:
         for units in waves(members, max_item_bytes=limits.max_item_bytes):
+            if list_id is not None:
+                for unit in units:
+                    session.leavers.back(list_id, handles(unit.payload))
             yield from _upserted(session, units, list_id)
 
 

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from target_klaviyo.model import Kind, Origin, Outcome
-
-_RANK = (Kind.DELIVERED, Kind.ACCEPTED, Kind.REJECTED)
+from target_klaviyo.model import Origin, Outcome
+from target_klaviyo.outcomes import worst
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,7 @@ class Ledger:
     def settle(origin: Origin, outcome: Outcome) -> bool:
         """Note what became of one part of a record; whether it was the last. The worst outcome is the record's."""
         origin.left -= 1
-        if origin.outcome is None or _RANK.index(outcome.kind) > _RANK.index(origin.outcome.kind):
-            origin.outcome = outcome
+        origin.outcome = outcome if origin.outcome is None else worst((origin.outcome, outcome))
         return origin.left == 0
 
     @property

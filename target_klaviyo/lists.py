@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
@@ -112,23 +112,46 @@ class Manifests:
 
 
 class Leavers:
-    """Who is being unsubscribed from a list, by (list id, profile id), and from which channels. Thread-safe."""
+    """Who is being unsubscribed from a list, and from which channels, until they join one again. Thread-safe.
+
+    Somebody is a list's id with Klaviyo's id of the profile, or with a name such as ``email:a@x.org``.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._left: dict[Member, frozenset[str]] = {}
+        self._called: dict[str, set[Member]] = {}
 
-    def claim(self, members: Collection[Member], channels: frozenset[str]) -> frozenset[str] | None:
-        """Take note of them and return None; or return the channels when one of them is leaving already."""
+    def claim(
+        self, members: Collection[Member], channels: frozenset[str], names: Collection[Member], *, more: bool = False
+    ) -> frozenset[str]:
+        """The channels that they are leaving by already; where there are none, take note that they leave now.
+
+        Args:
+            members: one person.
+            channels: those to leave by.
+            names: what they are called where they may join again.
+            more: take note also of channels that come to those they are leaving by.
+        """
         with self._lock:
-            for member in members:
-                if member in self._left:
-                    return self._left[member]
-            self._left.update(dict.fromkeys(members, channels))
-            return None
+            before = frozenset[str]().union(*(self._left.get(member, ()) for member in members))
+            if not before or (more and not channels <= before):
+                for member in members:
+                    self._left[member] = before | channels
+                for _, name in names:
+                    self._called.setdefault(name, set()).update(members)
+            return before
 
     def release(self, members: Collection[Member]) -> None:
         """They do not leave after all: Klaviyo refused it."""
         with self._lock:
             for member in members:
-                del self._left[member]
+                self._left.pop(member, None)
+
+    def back(self, list_id: str | None, handles: Mapping[str, str]) -> None:
+        """Somebody joins a list, or subscribes to all: when they leave it again, that is asked for again."""
+        with self._lock:
+            for name, value in handles.items() if self._left else ():
+                for member in self._called.get(f"{name}:{value}", ()):
+                    if list_id in (None, member[0]):
+                        self._left.pop(member, None)

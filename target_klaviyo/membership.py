@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -19,6 +20,7 @@ ADD = "add_profiles_to_list"
 REMOVE = "remove_profiles_from_list"
 _QUOTED = re.compile(r"""(['"])(.+?)\1""")
 _NOBODY = "nobody is known by these identifiers, so nobody was removed"
+_GONE = Outcome(Kind.DELIVERED, None, "not_found", None, "Klaviyo has no profile with this id, so nobody was removed")
 
 
 def remove(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
@@ -64,7 +66,7 @@ def changed(session: Session, name: str, list_id: str, ids: Mapping[Row, str]) -
         of_person.setdefault(profile_id, []).append(row)
     units = [_unit(profile_id, rows) for profile_id, rows in of_person.items()]
     for chunk in chunks(units, max_items=operation(name).max_items or 1, max_bytes=None):
-        done = attempt(chunk, send, blame=_named)
+        done = attempt(chunk, send, blame=_gone if name == REMOVE else _named)
         yield from done.settled
         for part, reply in done.taken:
             yield from ((unit, Outcome(Kind.DELIVERED, reply.status)) for unit in part)
@@ -75,9 +77,22 @@ def _unit(profile_id: str, rows: Sequence[Row]) -> Unit:
     return Unit(tuple(rows), payload, encoded(payload))
 
 
+def _gone(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outcome]:
+    """As ``_named``, for those who are to leave: whoever the account does not have is on no list."""
+    quoted = _quoted(refused)
+    gone = {index: _GONE for index, unit in enumerate(part) if unit.payload["id"] in quoted}
+    return {index: replace(outcome, status=refused.status) for index, outcome in gone.items()} or outcomes.blamed(
+        refused, part
+    )
+
+
+def _quoted(refused: Refused) -> set[str]:
+    return {found[2] for error in refused.errors for found in _QUOTED.finditer(error.detail)}
+
+
 def _named(refused: Refused, part: Sequence[Unit]) -> dict[int, Outcome]:
     """Those whose ids the refusal quotes: "Invalid profile IDs: {'x'}" points at no row."""
-    quoted = {found[2] for error in refused.errors for found in _QUOTED.finditer(error.detail)}
+    quoted = _quoted(refused)
     code = refused.errors[0].code if refused.errors else None
     outcome = Outcome(
         Kind.REJECTED, refused.status, code or str(refused.status), "/data", "Klaviyo has no profile with this id"

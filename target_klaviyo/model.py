@@ -63,6 +63,42 @@ class Unfit(Exception):
         return Outcome(self.kind, code=self.code, pointer=self.pointer, reason=self.reason)
 
 
+@dataclass(frozen=True)
+class Note:
+    """What was left out of a record that was sent; for its outcome. Never quotes values.
+
+    Attributes:
+        code, pointer, reason: as an outcome has them.
+    """
+
+    code: str
+    pointer: str
+    reason: str
+
+
+# The codes of notes.
+IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT = "identifier_left_out", "channel_left_out"
+
+
+def strict(fields: Record, faults: Mapping[str, Unfit], _context: Context) -> tuple[Record, Note | None]:
+    """For actions that send all identifiers: one that is wrong is one too many.
+
+    Raises:
+        Unfit: one is wrong.
+    """
+    for unfit in faults.values():
+        raise unfit
+    return fields, None
+
+
+def left_out(faults: Mapping[str, Unfit]) -> Note | None:
+    """The note on identifiers that are wrong and were not needed."""
+    if not faults:
+        return None
+    names, first = ", ".join(faults), next(iter(faults))
+    return Note(IDENTIFIER_LEFT_OUT, f"/{first}", f"{names} cannot be used and was left out ({faults[first].reason})")
+
+
 @dataclass(eq=False)
 class Origin:
     """A record as it came, before stream maps: what the rejects file repeats; and what is known of its fate.
@@ -111,6 +147,7 @@ class Row:
         list: the list that it is about.
         terms: what else all rows of one request must have in common, as its action says.
         then: what is to be done with the record when this was taken: an action, and the row for it.
+        note: what was left out of it.
     """
 
     origin: Origin
@@ -119,6 +156,7 @@ class Row:
     list: ListRef | None = None
     terms: Terms = ()
     then: tuple[Action, Row] | None = None
+    note: Note | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,7 +241,12 @@ class Action:
         deliver: sends rows, yields every row's unit with its outcome; called in a thread.
         parts: the contract's fields -> what is to be done, one after the other.
         terms: the contract's fields -> what all rows of one request must have in common.
+        sifted: the fields, what is wrong with identifiers that are not among them, and the context -> the fields that
+            are sent, and what was left out; raises Unfit when nothing is left. Only what it gives back is judged.
         person: what ``resource`` made -> the profile in it, as a resource.
+        gives: what it may bring about, by the words "profile", "consent" and "list".
+        takes: a row's terms -> what it may take away. Where one action gives what another takes, the rows of one person
+            are sent in the order in which they came, whatever their streams.
         streams: incoming streams that take this action by their name alone.
         options: its own options in a ``streams`` entry: name -> JSON Schema, with description and default.
         unpacked: a record -> the same with its columns under the names of the contract, for shapes of old.
@@ -228,7 +271,10 @@ class Action:
     deliver: Callable[[Session, Sequence[Row]], Iterable[Settled]] | None = None
     parts: Callable[[Record, Context], Iterable[Part]] | None = None
     terms: Callable[[Record, Context], Terms] = lambda _fields, _context: ()
+    sifted: Callable[[Record, Mapping[str, Unfit], Context], tuple[Record, Note | None]] = strict
     person: Callable[[Record], Record] = lambda payload: payload
+    gives: frozenset[str] = frozenset({"profile"})
+    takes: Callable[[Terms], frozenset[str]] = lambda _terms: frozenset()
     streams: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     unpacked: Callable[[Record], Record] = lambda record: record

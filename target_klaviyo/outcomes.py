@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import ApiError, Refused
 from target_klaviyo.identity import handles
-from target_klaviyo.model import Kind, Outcome, Record, Settled, Unit
+from target_klaviyo.model import Kind, Note, Outcome, Record, Settled, Unit
 
 _ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
 _LIST = re.compile(r"/relationships/lists?(?:/|$)")
@@ -63,6 +63,24 @@ def delivery(reply: Reply, profile: Record, *, alone: bool) -> Outcome:
         reason = f"Klaviyo took the record but {'dropped' if alone else 'may have dropped'} its {dropped}"
         return Outcome(Kind.DELIVERED, reply.status, "partial_failure", f"/data/attributes/{dropped}", reason)
     return Outcome(Kind.DELIVERED, reply.status)
+
+
+# From the best to the worst.
+_RANK = (Kind.DELIVERED, Kind.ACCEPTED, Kind.REJECTED)
+
+
+def worst(found: Iterable[Outcome]) -> Outcome:
+    """The worst of the outcomes of a record's parts; of those that are as bad, the first that has something to say."""
+    return max(found, key=lambda outcome: (_RANK.index(outcome.kind), outcome.code is not None))
+
+
+def noted(outcome: Outcome, note: Note | None) -> Outcome:
+    """The outcome of a row of which something was left out: it says what, unless the row was rejected anyway."""
+    if note is None or outcome.kind is Kind.REJECTED:
+        return outcome
+    if outcome.code is None:
+        return replace(outcome, code=note.code, pointer=note.pointer, reason=note.reason)
+    return replace(outcome, reason=f"{outcome.reason}; {note.reason}")
 
 
 @dataclass(frozen=True)

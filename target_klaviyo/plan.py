@@ -16,7 +16,7 @@ from klaviyo_client.operations import operation
 from target_klaviyo.audience import Handle
 from target_klaviyo.bodies import Sent
 from target_klaviyo.identity import handles
-from target_klaviyo.model import Action, Kind, Outcome, Row
+from target_klaviyo.model import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Action, Kind, Outcome, Row
 
 # How much of each kind is shown; the rest is counted.
 ROWS, PEOPLE, REJECTED = 20, 10_000, 1_000
@@ -252,8 +252,8 @@ def _word(outcome: Outcome) -> str:
         return _REJECTED
     if outcome.kind is Kind.LEFT_OUT:
         return _LEFT_OUT
-    # No answer of a rehearsal has a code: this one is ours, for somebody of whom nothing need be sent.
-    return _SENT if outcome.code is None else _NOTHING
+    # No answer of a rehearsal has a code: this one is ours, for somebody of whom a part or nothing need be sent.
+    return _SENT if outcome.code in (None, IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT) else _NOTHING
 
 
 def _steps(action: Action, row: Row) -> Iterator[tuple[Action, Row]]:

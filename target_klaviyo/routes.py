@@ -12,6 +12,7 @@ import jsonschema_rs
 
 from klaviyo_client import settings
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.truth import truth
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
@@ -19,7 +20,8 @@ from target_klaviyo.batching import encoded
 from target_klaviyo.contracts import Contract
 from target_klaviyo.identity import IDENTIFIERS, identified, phone_number
 from target_klaviyo.mapping import Mapper
-from target_klaviyo.model import Action, Context, Kind, ListRef, Options, Origin, Record, Row, Unfit
+from target_klaviyo.model import Action, Context, Kind, ListRef, Note, Options, Origin, Record, Row, Unfit
+from target_klaviyo.moments import moment
 
 _DELETED = "_sdc_deleted_at"
 # What every action's entry may say.
@@ -63,26 +65,31 @@ class Route:
         Raises:
             Unfit: it cannot be sent.
         """
-        is_deleted = any(source.get(_DELETED) is not None for source in (record, origin.record))
+        is_deleted = any(_is_deleted(source) for source in (record, origin.record))
         if is_deleted and (self.is_mirror or not self.action.takes_deleted):
             raise Unfit(
                 "deleted_in_source", "records that their source marks as deleted are left out", kind=Kind.LEFT_OUT
             )
-        taken = [name for name in IDENTIFIERS if name in self.contract.fields]
-        found = self.mapper.fields(self.action.unpacked(record))
-        fields = identified(found, self.region, taken or IDENTIFIERS) if self.action.is_about_people else found
-        self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         context = Context(self.options, self.now(), is_deleted)
+        fields: Record = self.mapper.fields(self.action.unpacked(record))
+        note: Note | None = None
+        if self.action.is_about_people:
+            taken = [name for name in IDENTIFIERS if name in self.contract.fields]
+            found, faults = identified(fields, self.region, taken or IDENTIFIERS)
+            fields, note = self.action.sifted(found, faults, context)
+        self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         if self.action.parts is None:
-            return self.action, self._made(self.action, origin, fields, context)
+            return self.action, replace(self._made(self.action, origin, fields, context), note=note)
         parts = [(ACTIONS[part.action], part.fields) for part in self.action.parts(fields, context)]
         if not parts:
             raise Unfit("nothing_to_do", "the record says nothing that could be sent")
         following: tuple[Action, Row] | None = None
         for action, its_fields in reversed(parts):
             own = {**defaults(action), **{name: self.options[name] for name in action.options if name in self.options}}
-            row = self._made(action, origin, its_fields, replace(context, options=own))
-            following = action, replace(row, then=following)
+            its_context = replace(context, options=own)
+            sifted, its_note = action.sifted(its_fields, {}, its_context)
+            row = self._made(action, origin, sifted, its_context)
+            following = action, replace(row, then=following, note=its_note)
         origin.left = len(parts)
         assert following is not None  # noqa: S101 - there is at least one part
         return following
@@ -179,6 +186,20 @@ def unmapped(stream: str) -> SettingsError:
     )
 
 
+def _is_deleted(record: Record) -> bool:
+    """Whether the source marks a record as deleted: by a time, or by a word.
+
+    Raises:
+        Unfit: the mark is neither. Nobody is removed by it, and nobody who is gone is kept.
+    """
+    value = record.get(_DELETED)
+    try:
+        return bool(truth(value))
+    except ValueError:
+        moment(value, _DELETED)
+        return True
+
+
 def _without_nulls(fields: Record) -> dict[str, Any]:
     """What the contract speaks of: a null is no value, but asks to clear one."""
     return {
@@ -228,6 +249,11 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
 
 def _option(stream: str, entry: Mapping[str, Any], action: Action, name: str) -> Any:
     schema, value = action.options[name], entry[name]
+    if schema["type"] == "boolean" and isinstance(value, str):  # what is no word for either stays, and is refused
+        with contextlib.suppress(ValueError):
+            value = truth(value)
+    if schema["type"] == "array":
+        value = mapping.listed(value, are_words=True)
     if not jsonschema_rs.is_valid(dict(schema), value):
         raise SettingsError(f"streams.{stream}.{name} must be {expected(schema)}")
     return value.strip() if isinstance(value, str) else value

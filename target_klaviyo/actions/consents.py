@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from klaviyo_client.protocol import utc_text
 from target_klaviyo import consents, lists, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS
-from target_klaviyo.model import Action, Context, Record, Terms, Unfit
+from target_klaviyo.model import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
 from target_klaviyo.moments import moment
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
@@ -23,7 +23,6 @@ _KINDS = {
     "whatsapp_conversational": ("whatsapp", "conversational"),
 }
 _SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
-_NEEDS = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
 
 def _channels(names: Iterable[str], what: str) -> dict[str, Any]:
@@ -36,22 +35,49 @@ def _channels(names: Iterable[str], what: str) -> dict[str, Any]:
     }
 
 
-def _profile(fields: Record, context: Context, consent: str) -> dict[str, Any]:
-    """The person as a resource, with no more identifiers than the channels need: others would be written to them."""
-    kinds = [_KINDS[name] for name in fields.get("channels") or context.options["channels"]]
+def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+    """What the channels need, and no more identifiers: others would be written to the person.
+
+    A channel whose identifier is missing or wrong is left out, and the others are done all the same.
+
+    Raises:
+        Unfit: no channel is left.
+    """
+    asked: Sequence[str] = fields.get("channels", context.options["channels"])
+    if not (isinstance(asked, list) and asked and all(isinstance(name, str) and name in _KINDS for name in asked)):
+        return fields, None  # the contract says what is wrong
+    needed = {name: consents.NEEDS[_KINDS[name][0]] for name in asked}
+    lost = {name: identifier for name, identifier in needed.items() if identifier not in fields}
+    for name, identifier in lost.items():
+        if len(lost) == len(needed):
+            raise faults.get(identifier) or _missing(name, identifier)
+    sent = {identifier for name, identifier in needed.items() if name not in lost}
+    kept = {name: value for name, value in fields.items() if name not in consents.NEEDS.values() or name in sent}
+    note = left_out(faults)
+    if lost:
+        first = next(iter(lost.values()))
+        why = faults[first].reason if first in faults else f"the record has no {first}"
+        note = Note(CHANNEL_LEFT_OUT, f"/{first}", f"{', '.join(lost)} was left out: {why}")
+    return {**kept, "channels": [name for name in asked if name not in lost]}, note
+
+
+def _missing(channel: str, identifier: str) -> Unfit:
+    reason = f"consent to {channel} needs the field {identifier}"
+    return Unfit(f"no_{identifier}", reason, pointer=f"/{identifier}")
+
+
+def _profile(fields: Record, consent: str) -> dict[str, Any]:
+    """The person as a resource, by the identifiers that the channels need."""
     attributes: dict[str, Any] = {}
     subscriptions: dict[str, Any] = {}
-    for channel, kind in kinds:
-        needed = _NEEDS[channel]
-        if needed not in fields:
-            raise Unfit(f"no_{needed}", f"consent to {channel} needs the field {needed}", pointer=f"/{needed}")
-        attributes[needed] = fields[needed]
+    for channel, kind in (_KINDS[name] for name in fields["channels"]):
+        attributes[consents.NEEDS[channel]] = fields[consents.NEEDS[channel]]
         subscriptions.setdefault(channel, {})[kind] = {"consent": consent}
     return {"type": "profile", "attributes": {**attributes, "subscriptions": subscriptions}}
 
 
 def _subscribed(fields: Record, context: Context) -> dict[str, Any]:
-    made = _profile(fields, context, "SUBSCRIBED")
+    made = _profile(fields, "SUBSCRIBED")
     if "id" in fields:
         made = {"type": "profile", "id": fields["id"], "attributes": made["attributes"]}
     if "age_gated_date_of_birth" in fields:
@@ -85,8 +111,8 @@ def _subscribed_terms(fields: Record, context: Context) -> Terms:
     return custom_source, context.options["historical_import"]
 
 
-def _unsubscribed(fields: Record, context: Context) -> dict[str, Any]:
-    return _profile(fields, context, "UNSUBSCRIBED")
+def _unsubscribed(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
+    return _profile(fields, "UNSUBSCRIBED")
 
 
 def _unsubscribed_terms(_fields: Record, context: Context) -> Terms:
@@ -99,8 +125,10 @@ SUBSCRIBE = Action(
     operation=consents.SUBSCRIBE,
     calls=(*lists.find(option="list"), lists.MAKE),
     resource=_subscribed,
+    sifted=_sifted,
     terms=_subscribed_terms,
     deliver=consents.subscribe,
+    gives=frozenset({"profile", "consent", "list"}),
     lanes=3,  # requests hold a thousand people, and their budget is twelve of them a second
     options={
         "channels": _channels(_SUBSCRIBABLE, "subscribed to"),
@@ -131,8 +159,10 @@ UNSUBSCRIBE = Action(
     operation=consents.UNSUBSCRIBE,
     calls=(*lists.find(option="list"), people.find("to know who is on the list", on_list=True, option="list")),
     resource=_unsubscribed,
+    sifted=_sifted,
     terms=_unsubscribed_terms,
     deliver=consents.unsubscribe,
+    takes=lambda _terms: frozenset({"consent", "list"}),
     takes_deleted=True,
     lanes=4,  # requests hold a hundred people, and may each need two questions first
     options={

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from target_klaviyo import deletion, people
 from target_klaviyo.identity import IDENTIFIERS
-from target_klaviyo.model import Action, Context, Options, Record
+from target_klaviyo.model import Action, Context, Note, Options, Record, Unfit, left_out, strict
+
+
+def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+    """One identifier, the strongest that can be used: Klaviyo refuses two.
+
+    Raises:
+        Unfit: none can be used.
+    """
+    for name in IDENTIFIERS:
+        if name in fields:
+            return {name: fields[name]}, left_out(faults)
+    return strict(fields, faults, context)
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
-    """The person by one identifier, the strongest there is: Klaviyo refuses two."""
-    name = next(name for name in IDENTIFIERS if name in fields)
+    """The person by their one identifier."""
+    (name,) = fields
     if name == "id":
         return {"type": "profile", "id": fields["id"], "attributes": {}}
     return {"type": "profile", "attributes": {name: fields[name]}}
@@ -25,13 +38,16 @@ def _check(options: Options) -> None:
 DELETE_PROFILE = Action(
     name="delete_profile",
     summary=(
-        "Delete people for good: all profiles that match the record's one identifier, which is the (mapped) id, "
-        "else email, phone_number or external_id."
+        "Delete people for good: all profiles that match one identifier of the record, the first that can be used of "
+        "(mapped) id, email, phone_number and external_id."
     ),
     operation=deletion.DELETE,
     calls=(people.find("to find who has an external_id", field="external_id"),),
     resource=_resource,
+    sifted=_sifted,
     deliver=deletion.deliver,
+    gives=frozenset(),
+    takes=lambda _terms: frozenset({"profile", "consent", "list"}),
     takes_deleted=True,
     check=_check,
     options={

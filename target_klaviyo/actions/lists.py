@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
 
 from target_klaviyo import jobs, lists, membership, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience import Cap
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import IDENTIFIERS
-from target_klaviyo.model import Action, Call, Context, Options, Record, Row, Settled, Terms
+from target_klaviyo.model import (
+    Action,
+    Call,
+    Context,
+    Note,
+    Options,
+    Record,
+    Row,
+    Settled,
+    Terms,
+    Unfit,
+    left_out,
+    strict,
+)
 
 _REMOVE, MIRROR = "remove", "mirror"
+_LIST = ("list_id", "list_name")
 _OF_MIRROR = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
 
 
@@ -20,10 +33,11 @@ def _removes(context: Context) -> bool:
     return context.is_deleted or context.options["mode"] == _REMOVE
 
 
-def _resource(fields: Record, context: Context) -> dict[str, Any]:
-    if _removes(context):
-        fields = {name: fields[name] for name in IDENTIFIERS if name in fields}
-    return resource(fields, context)
+def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+    """Whoever is removed is only looked for: what else is known of them is not sent."""
+    if not _removes(context) or not any(name in fields for name in IDENTIFIERS):
+        return strict(fields, faults, context)
+    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST)}, left_out(faults)
 
 
 def _terms(_fields: Record, context: Context) -> Terms:
@@ -64,9 +78,12 @@ LIST_MEMBERS = Action(
         people.find("to know who is on the list", on_list=True, option="mode", values=(MIRROR,)),
         Call(membership.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
     ),
-    resource=_resource,
+    resource=resource,
+    sifted=_sifted,
     terms=_terms,
     deliver=_deliver,
+    gives=frozenset({"profile", "list"}),
+    takes=lambda terms: frozenset({"list"} if _REMOVE in terms else ()),
     check=_check,
     options={
         **LIST_OPTIONS,

@@ -63,6 +63,7 @@ UPSERT_PROFILE = Action(
     resource=resource,
     terms=_terms,
     deliver=deliver,
+    gives=frozenset({"profile", "list"}),
     options={
         **LIST_OPTIONS,
         "update_only": {

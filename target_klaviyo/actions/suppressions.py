@@ -23,6 +23,7 @@ SUPPRESS = Action(
     calls=followed(SUPPRESSIONS),
     resource=_resource,
     deliver=suppressions.suppress,
+    takes=lambda _terms: frozenset({"consent"}),
     takes_deleted=True,
     lanes=_LANES,
 )
@@ -34,6 +35,7 @@ UNSUPPRESS = Action(
     calls=followed(UNSUPPRESSIONS),
     resource=_resource,
     deliver=suppressions.unsuppress,
+    gives=frozenset({"consent"}),
     takes_deleted=True,
     lanes=_LANES,
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.batching import chunks, encoded, waves
+from target_klaviyo.batching import chunks, encoded, turns, waves
 from target_klaviyo.identity import handles
-from target_klaviyo.model import Origin, Row, Unit
+from target_klaviyo.model import ListRef, Origin, Row, Unit
 
 
 def row(meta: dict[str, Any] | None = None, **attributes: Any) -> Row:
@@ -57,6 +58,32 @@ def test_people_who_share_a_weaker_identifier_are_sent_one_after_the_other() -> 
     """A shared external id does not merge two e-mail addresses: Klaviyo judges, in order."""
     rows = [row(email="a@example.com", external_id="1"), row(email="b@example.com", external_id="1")]
     assert [len(wave) for wave in waves(rows)] == [1, 1]
+
+
+def test_one_address_with_two_numbers_is_two_units_in_order() -> None:
+    """Merged, the earlier number would never be sent; nor would a row that knows less be merged into one with more."""
+    people = [{"phone_number": "+14155550100"}, {"phone_number": "+14155550101"}, {}, {"external_id": "1"}]
+    rows = [row(email="a@example.com", **more) for more in people]
+    made = list(waves(rows))
+    assert [unit.rows for wave in made for unit in wave] == [(one,) for one in rows]
+    assert [len(wave) for wave in made] == [1, 1, 1, 1]
+
+
+def test_rows_that_wait_for_each_other_hold_nobody_else_up() -> None:
+    """Fifty people with two numbers each take two requests, not a hundred."""
+    rows = [row(email=f"{i}@x.org", phone_number=f"+1415555{i}{n}00") for i in range(10, 60) for n in (1, 2)]
+    assert [len(wave) for wave in waves(rows)] == [50, 50]
+
+
+def test_what_is_said_of_somebody_about_two_lists_keeps_its_order() -> None:
+    """Others need not wait for it."""
+    one, two = ListRef(name="A"), ListRef(name="B")
+    rows = [
+        replace(row(email=email), list=ref)
+        for email, ref in [("a", one), ("b", one), ("a", two), ("c", two), ("a", one), ("b", one)]
+    ]
+    found = [[rows.index(one) for one in turn] for turn in turns(rows, lambda payload: payload)]
+    assert found == [[0, 1, 3, 5], [2], [4]]
 
 
 def test_patches_are_never_merged() -> None:

@@ -91,14 +91,11 @@ def test_the_body_of_an_unsubscription_is_klaviyos() -> None:
     assert settled(session, "unsubscribe", rows_of(entry, ADA)) == [Outcome(Kind.ACCEPTED, 202)]
     [request] = wire.asked
     assert request.url.endswith("/api/profile-subscription-bulk-delete-jobs")
-    subscriptions = {"email": {"marketing": NO, "open_tracking": NO}, "whatsapp": {"conversational": NO}}
+    by_email = {"email": ADA["email"], "subscriptions": {"email": {"marketing": NO, "open_tracking": NO}}}
+    by_phone = {"phone_number": ADA["phone_number"], "subscriptions": {"whatsapp": {"conversational": NO}}}
+    people = [{"type": "profile", "attributes": attributes} for attributes in (by_email, by_phone)]
     assert body_of(request) == {
-        "data": {
-            "type": "profile-subscription-bulk-delete-job",
-            "attributes": {
-                "profiles": {"data": [{"type": "profile", "attributes": {**ADA, "subscriptions": subscriptions}}]}
-            },
-        }
+        "data": {"type": "profile-subscription-bulk-delete-job", "attributes": {"profiles": {"data": people}}}
     }
 
 
@@ -122,9 +119,26 @@ def test_a_records_own_channels_and_id_are_taken() -> None:
 
 
 @pytest.mark.parametrize("entry", [SUBSCRIBE, UNSUBSCRIBE])
-def test_a_channel_without_its_identifier_is_a_rejection(entry: dict[str, Any]) -> None:
-    """Others send what is left of the record, and nobody hears that there was no consent."""
-    assert unfit({**entry, "channels": ["email", "sms"]}, {"email": "ada@x.org"}).code == "no_phone_number"
+@pytest.mark.parametrize("phone", [None, " ", "call me", "+1", 5])
+def test_a_channel_without_its_identifier_is_left_out_and_said(phone: Any, entry: dict[str, Any]) -> None:
+    """Nobody stays subscribed to e-mail because their phone number is none, and nobody takes it for done."""
+    [row] = rows_of({**entry, "channels": ["email", "sms"]}, {"email": "ada@x.org", "phone_number": phone})
+    assert list(row.payload["attributes"]) == ["email", "subscriptions"]
+    assert list(row.payload["attributes"]["subscriptions"]) == ["email"]
+    assert row.note is not None
+    assert (row.note.code, row.note.pointer) == ("channel_left_out", "/phone_number")
+    assert row.note.reason.startswith("sms was left out: ")
+    mirrored = {"phone_number": "+14155550100", "email": phone}
+    [row] = rows_of({**entry, "channels": ["email", "sms"]}, mirrored)
+    assert list(row.payload["attributes"]["subscriptions"]) == ["sms"]
+
+
+@pytest.mark.parametrize("entry", [SUBSCRIBE, UNSUBSCRIBE])
+def test_no_channel_with_its_identifier_is_a_rejection(entry: dict[str, Any]) -> None:
+    """Nothing could be sent."""
+    assert unfit({**entry, "channels": ["sms", "whatsapp"]}, {"email": "ada@x.org"}).code == "no_phone_number"
+    assert unfit({**entry, "channels": ["sms"]}, {**ADA, "phone_number": "call me"}).code == "invalid_phone"
+    assert unfit(entry, {**ADA, "email": "ada"}).code == "invalid_email"
     assert unfit(entry, {"phone_number": "+14155550100"}).code == "no_email"
     assert unfit(entry, {"external_id": "7"}).code == "no_identifier"
     assert "external_id" not in unfit(entry, {"external_id": "7"}).reason
@@ -188,19 +202,18 @@ def test_each_source_and_list_has_its_own_requests() -> None:
     ]
 
 
-def test_two_records_of_one_person_are_one_with_all_their_channels() -> None:
-    """Neither wins over the other: consent to e-mail does not take back that to SMS."""
+def test_records_of_one_person_are_one_only_with_the_same_channels() -> None:
+    """Others go one after the other: what Klaviyo refuses of the one is no refusal of the other."""
     session, wire = scripted_session(accepted)
-    rows = rows_of(
-        SUBSCRIBE, {**ADA, "channels": ["email", "sms"]}, {**ADA, "channels": ["email", "sms_transactional"]}
-    )
-    assert len(settled(session, "subscribe", rows)) == 2
-    [request] = wire.asked
-    [profile] = body_of(request)["data"]["attributes"]["profiles"]["data"]
-    assert profile["attributes"]["subscriptions"] == {
-        "email": {"marketing": YES},
-        "sms": {"marketing": YES, "transactional": YES},
-    }
+    both, more = {**ADA, "channels": ["email", "sms"]}, {**ADA, "channels": ["email", "sms_transactional"]}
+    rows = rows_of(SUBSCRIBE, both, both, more, {**more, "age_gated_date_of_birth": "1990-01-01"})
+    assert {outcome.kind for outcome in settled(session, "subscribe", rows)} == {Kind.ACCEPTED}
+    sent = [body_of(request)["data"]["attributes"]["profiles"]["data"] for request in wire.asked]
+    assert [[list(profile["attributes"]["subscriptions"]["sms"]) for profile in people] for people in sent] == [
+        [["marketing"]],
+        [["transactional"]],
+        [["transactional"]],
+    ]
 
 
 @pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
@@ -267,14 +280,16 @@ def test_only_members_are_unsubscribed_from_a_list() -> None:
 
 
 def test_every_identifier_that_is_sent_must_be_on_the_list() -> None:
-    """The e-mail address may be one person's and the phone number another's, who never joined."""
+    """The e-mail address may be one person's, who leaves, and the phone number another's, who never joined."""
     account = People(
         {"A": {"email": ADA["email"]}, "B": {"phone_number": ADA["phone_number"]}}, {"LIST01": {"A"}}, accepted
     )
     session, wire = scripted_session(account)
     [outcome] = settled(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["email", "sms"]}, ADA))
-    assert (outcome.code, outcome.pointer) == ("not_on_list", "/phone_number")
-    assert not writes(wire)
+    assert (outcome.kind, outcome.code, outcome.pointer) == (Kind.REJECTED, "not_on_list", "/phone_number")
+    [request] = writes(wire)
+    [profile] = body_of(request)["data"]["attributes"]["profiles"]["data"]
+    assert profile["attributes"] == {"email": ADA["email"], "subscriptions": {"email": {"marketing": NO}}}
 
 
 def test_global_unless_member_asks_nobody() -> None:

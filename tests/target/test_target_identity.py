@@ -61,7 +61,7 @@ def test_a_region_that_does_not_exist_is_a_wrong_setting() -> None:
 
 def test_blank_identifiers_are_none() -> None:
     """An empty column, as CSV files have, is not a wrong e-mail address."""
-    assert identity.identified({"email": " ", "external_id": " 7 "}) == {"external_id": "7"}
+    assert identity.identified({"email": " ", "external_id": " 7 "}) == ({"external_id": "7"}, {})
     with pytest.raises(Unfit) as caught:
         identity.identified({"email": "", "first_name": "Ada"})
     assert caught.value.code == "no_identifier"

@@ -11,7 +11,7 @@ from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.transport import Request, Response
 from target_klaviyo import people
 from target_klaviyo.batching import encoded
-from target_klaviyo.model import Kind, Origin, Outcome, Row
+from target_klaviyo.model import Kind, Origin, Outcome, Row, Unfit
 from target_klaviyo.routes import routes
 
 REMOVE = {"action": "list_members", "mode": "remove", "list": "LIST01"}
@@ -66,8 +66,8 @@ def test_a_klaviyo_id_needs_no_lookup() -> None:
     assert [removed(request) for request in writes(wire)] == [["A"]]
 
 
-def test_ids_that_klaviyo_does_not_know_are_rejected_and_the_rest_goes_again() -> None:
-    """The refusal quotes them: no bisecting."""
+def test_whoever_klaviyo_does_not_know_has_left_and_the_rest_goes_again() -> None:
+    """The refusal quotes them: no bisecting. Whom the account does not have, no list has."""
 
     def write(request: Request) -> Response:
         bad = [key for key in removed(request) if key.startswith("X")]
@@ -80,12 +80,8 @@ def test_ids_that_klaviyo_does_not_know_are_rejected_and_the_rest_goes_again() -
     session, wire = scripted_session(People({}, {"LIST01": set()}, write))
     rows = rows_of({**REMOVE, "mapping": {"id": "kid"}}, *({"kid": key} for key in ("A", "X1", "B", "X2")))
     outcomes = settled(session, "list_members", rows)
-    assert [outcome.kind for outcome in outcomes] == [
-        Kind.DELIVERED,
-        Kind.REJECTED,
-        Kind.DELIVERED,
-        Kind.REJECTED,
-    ]
+    assert {outcome.kind for outcome in outcomes} == {Kind.DELIVERED}
+    assert [outcome.code for outcome in outcomes] == [None, "not_found", None, "not_found"]
     assert [removed(request) for request in writes(wire)] == [["A", "X1", "B", "X2"], ["A", "B"]]
     assert "X1" not in (outcomes[1].reason or "")
 
@@ -103,6 +99,31 @@ def test_a_list_that_vanished_rejects_its_own_rows_only() -> None:
     )
     kinds = [outcome.kind for outcome in settled(session, "list_members", rows_of(REMOVE, *found))]
     assert kinds == [Kind.DELIVERED, Kind.REJECTED]
+
+
+def test_a_removal_is_judged_by_what_it_looks_for_only() -> None:
+    """Bad phone numbers, and fields that are not sent, keep nobody on a list; who is added is judged by everything."""
+    record = {"email": "ada@x.org", "phone_number": "call me", "first_name": {"no": "text"}, "locale": 5}
+    [row] = rows_of(REMOVE, record)
+    assert row.payload == {"type": "profile", "attributes": {"email": "ada@x.org"}}
+    assert row.note is not None
+    assert (row.note.code, row.note.pointer) == ("identifier_left_out", "/phone_number")
+    with pytest.raises(Unfit):
+        rows_of({**REMOVE, "mode": "add"}, record)
+    with pytest.raises(Unfit):
+        rows_of(REMOVE, {"email": "ada", "phone_number": "call me"})
+
+
+@pytest.mark.parametrize("mark", [None, "", " ", "null", False, "False", "0", 0])
+def test_a_mark_of_deletion_that_says_no_removes_nobody(mark: Any) -> None:
+    """CSV files have the column empty, or with a word; who is marked by a time or by yes leaves."""
+    [row] = rows_of({**REMOVE, "mode": "add"}, {"email": "ada@x.org", "_sdc_deleted_at": mark})
+    assert row.terms == ()
+    for yes in ("2026-01-01T00:00:00Z", "2026-01-01", 1767225600, True, "true"):
+        [row] = rows_of({**REMOVE, "mode": "add"}, {"email": "ada@x.org", "_sdc_deleted_at": yes})
+        assert row.terms == ("remove",)
+    with pytest.raises(Unfit, match="_sdc_deleted_at is neither"):
+        rows_of(REMOVE, {"email": "ada@x.org", "_sdc_deleted_at": "perhaps"})
 
 
 def test_removing_sends_no_attributes_and_makes_no_list() -> None:

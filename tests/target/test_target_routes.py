@@ -26,7 +26,7 @@ from target_klaviyo.routes import check_columns, routes, unmapped
         ({"action": "upsert_profile", "mapping": ["email"]}, r"streams\.vip\.mapping must be an object"),
         ({"action": "upsert_profile", "unknown_columns": "keep"}, r"streams\.vip\.unknown_columns must be one of"),
         ({"action": "list_members", "list": 3}, r"streams\.vip\.list must be"),
-        ({"action": "list_members", "list": "VIP", "create_list": "yes"}, r"streams\.vip\.create_list must be"),
+        ({"action": "list_members", "list": "VIP", "create_list": "perhaps"}, r"streams\.vip\.create_list must be"),
     ],
 )
 def test_a_wrong_entry_is_named_with_its_stream_and_key(entry: Any, said: str | None) -> None:
@@ -108,3 +108,15 @@ def test_a_record_over_the_vendors_limit_is_rejected_with_the_limit() -> None:
     record = {"email": "ada@example.com", "bio": "x" * limit}
     with pytest.raises(Unfit, match=f"{limit:,}"):
         routes({}, None)["profiles"].row(Origin("profiles", record), record)
+
+
+def test_options_take_the_words_that_fields_take() -> None:
+    """Orchestrators hand on texts: yes and no by closed lists, channels in one text."""
+    off = routes({"s": {"action": "unsubscribe", "channels": "Email, sms", "global_unless_member": " No "}}, None)["s"]
+    assert (off.options["channels"], off.options["global_unless_member"]) == (["email", "sms"], False)
+    for word in ("False", "0", "off", "FALSE"):
+        with pytest.raises(SettingsError, match="allow_deletion must be true"):
+            routes({"s": {"action": "delete_profile", "allow_deletion": word}}, None)
+    for name, value in (("channels", "email,fax"), ("channels", ""), ("global_unless_member", "ja")):
+        with pytest.raises(SettingsError, match=rf"streams\.s\.{name} must be"):
+            routes({"s": {"action": "unsubscribe", name: value}}, None)

@@ -9,7 +9,7 @@ from target_support import People, body_of, refused, respond, rows_of, scripted_
 
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.transport import Request, Response
+from klaviyo_client.transport import Broken, Request, Response
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.model import Kind, Outcome, Unfit
 
@@ -147,6 +147,56 @@ def test_an_external_id_of_nobody_deletes_nobody_and_says_so() -> None:
     [outcome] = settled(session, "delete_profile", rows_of(DELETE, {"external_id": "7"}))
     assert (outcome.kind, outcome.code) == (Kind.DELIVERED, "not_found")
     assert not writes(wire)
+
+
+def test_whoever_is_gone_already_is_deleted() -> None:
+    """Klaviyo answers 404, which is what was wanted; also when a first answer was lost, and the second is the 404."""
+    session, _ = scripted_session(lambda _: refused(404, "/data/"))
+    [outcome] = settled(session, "delete_profile", rows_of(DELETE, ADA))
+    assert (outcome.kind, outcome.status, outcome.code) == (Kind.DELIVERED, 404, "not_found")
+    lost: list[Request] = []
+
+    def once(request: Request) -> Response:
+        if not lost:
+            lost.append(request)
+            raise Broken("no answer", perhaps_done=True)
+        return refused(404, "/data/")
+
+    session, wire = scripted_session(once)
+    [outcome] = settled(session, "delete_profile", rows_of(DELETE, ADA))
+    assert (outcome.kind, outcome.code, len(wire.asked)) == (Kind.DELIVERED, "not_found", 2)
+
+
+@pytest.mark.parametrize(
+    ("record", "sent", "left_out"),
+    [
+        ({**ADA, "phone_number": "call me"}, ADA, "/phone_number"),
+        ({**ADA, "phone_number": 5, "external_id": "x" * 256}, ADA, "/phone_number"),
+        ({"email": "ada", "phone_number": "+14155550100"}, {"phone_number": "+14155550100"}, "/email"),
+    ],
+)
+def test_an_identifier_that_is_not_sent_keeps_nobody_from_being_deleted(
+    record: dict[str, Any], sent: dict[str, Any], left_out: str
+) -> None:
+    """The first that can be used is; what was left out is said."""
+    [row] = rows_of(DELETE, record)
+    assert row.payload["attributes"] == sent
+    assert row.note is not None
+    assert (row.note.code, row.note.pointer) == ("identifier_left_out", left_out)
+
+
+def test_a_deletion_by_nothing_that_can_be_used_is_rejected() -> None:
+    """By what is wrong with its strongest identifier."""
+    with pytest.raises(Unfit) as caught:
+        rows_of(DELETE, {"email": "ada", "phone_number": "call me"})
+    assert caught.value.code == "invalid_email"
+
+
+@pytest.mark.parametrize("action", ["suppress", "unsuppress"])
+def test_a_suppression_does_not_look_at_what_it_does_not_send(action: str) -> None:
+    """It is about an address; a phone number that is none is none of its business."""
+    [row] = rows_of({"action": action}, {**ADA, "phone_number": "call me", "external_id": {}})
+    assert row.payload["attributes"] == ADA
 
 
 def test_a_refused_deletion_rejects_its_record_only() -> None:

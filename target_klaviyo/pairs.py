@@ -1,0 +1,43 @@
+"""Which e-mail address and phone number were sent as one person's in this run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+
+class Pairs:
+    """Remembers who was named with whom. Thread-safe.
+
+    Klaviyo takes an address and a number that come together for one person's: the number of whoever has the address is
+    overwritten, or, where it is somebody else's, consent by it is dropped. So they go together only while nothing that
+    was sent says that they are two people's.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        # Hashes: a run may name millions.
+        self._partner: dict[int, int | None] = {}
+
+    def are_one(self, handles: Mapping[str, str]) -> bool:
+        """Whether these identifiers can be sent as one person's; takes note that they are sent so, or each alone."""
+        keys = [hash(handle) for handle in handles.items()]
+        if "id" in handles or len(keys) < 2:
+            return self._alone(keys)
+        one, other = keys
+        with self._lock:
+            known = [key for key in keys if key in self._partner]
+            if len(known) == len(keys):
+                return self._partner[one] == other and self._partner[other] == one
+            if any(self._partner[key] is not None for key in known):
+                for key in keys:
+                    self._partner.setdefault(key, None)
+                return False
+            self._partner[one], self._partner[other] = other, one
+            return True
+
+    def _alone(self, keys: list[int]) -> bool:
+        with self._lock:
+            for key in keys:
+                self._partner.setdefault(key, None)
+        return True
