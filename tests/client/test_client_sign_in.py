@@ -18,6 +18,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.limits import Clock
 from klaviyo_client.oauth import App
 from klaviyo_client.retries import Patience
+from klaviyo_client.sending import Sender
 from klaviyo_client.token_file import TokenFile
 from klaviyo_client.transport import Request, RequestsTransport, Response
 from klaviyo_sandbox.oauth import OAuthApp
@@ -228,7 +229,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
     client = account.client()
     client.page("get_lists")
     account.now += 3400
-    original = client.credentials._transport  # type: ignore[attr-defined]
+    original = client.credentials._sender  # type: ignore[attr-defined]
 
     class Down:
         asked = 0
@@ -237,7 +238,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
             Down.asked += 1
             return Response(503, {}, b"")
 
-    client.credentials._transport = Down()  # type: ignore[attr-defined]
+    client.credentials._sender = Sender(Down())  # type: ignore[attr-defined]
     for passing in (0, 1, 10):
         account.now += passing
         client.page("get_lists")
@@ -246,7 +247,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
     account.now += 300
     with pytest.raises(errors.SignInFault):
         client.page("get_lists")
-    client.credentials._transport = original  # type: ignore[attr-defined]
+    client.credentials._sender = original  # type: ignore[attr-defined]
     client.page("get_lists")
 
 
@@ -308,7 +309,7 @@ def test_a_token_rotated_between_reading_and_asking_is_found(account: Account, t
                 account.client(path).page("get_lists")
             return transport.send(request)
 
-    late.credentials._transport = Overtaken()  # type: ignore[attr-defined]
+    late.credentials._sender = Sender(Overtaken())  # type: ignore[attr-defined]
     late.page("get_lists")
     assert account.asked == [("token", 200), ("lists", 200), ("token", 400), ("token", 200), ("lists", 200)]
 
