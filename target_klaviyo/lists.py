@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotFound, SettingsError
+from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.protocol import condition
 from klaviyo_client.retries import retrying
 from target_klaviyo.model import Call, ListRef, Unfit
@@ -92,18 +92,29 @@ class Lists:
         return True
 
     def _create(self, name: str) -> str:
-        """Make a list; after a lost answer, which may mean that it is made, it is looked for before that is repeated."""
+        """Make a list. After a lost answer, for it may be made, it is looked for before another is asked for."""
         body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
         was_lost = False
 
-        def attempt(_: object) -> str:
+        def attempt(_: object) -> str | Unavailable:
             nonlocal was_lost
-            if was_lost and (found := self._only(name)):
-                return found
-            was_lost = True
-            return str(self._client.call(_CREATE, body=body).document["data"]["id"])
+            try:
+                if was_lost and (found := self._only(name)):
+                    return found
+            except Unavailable as fault:
+                return fault  # it was tried again already
+            try:
+                return str(self._client.call(_CREATE, body=body).document["data"]["id"])
+            except Unavailable as fault:
+                if not fault.perhaps_done:
+                    return fault
+                was_lost = True
+                raise
 
-        return retrying(attempt, self._client.patience, self._client.clock, repeatable=True)
+        made = retrying(attempt, self._client.patience, self._client.clock, repeatable=True)
+        if isinstance(made, Unavailable):
+            raise made
+        return made
 
 
 class Manifests:
