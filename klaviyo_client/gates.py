@@ -15,6 +15,8 @@ from dataclasses import dataclass
 EASE_SECONDS = 60.0
 # After a 429 that our own count did not foresee, others are spending too: give way, then come back.
 _EASE = 0.75
+# But not for ever: a gate that opens lets few pass at first in any case.
+_LEAST = 0.1
 # Where a 429 names no time: its first pause, in seconds, which doubles while refusals go on.
 _FIRST_PAUSE = 1.0
 # So many doublings after it opened, a gate bounds nothing more: no operation has a burst of a million.
@@ -37,11 +39,13 @@ class Gate:
     Args:
         clock: what pauses are taken on.
         longest_pause: how long, in seconds, those grow that Klaviyo does not name.
+        eases: whether fewer requests are sent for a while after it was closed.
     """
 
-    def __init__(self, clock: Clock, longest_pause: float = 120.0) -> None:
+    def __init__(self, clock: Clock, longest_pause: float = 120.0, *, eases: bool = True) -> None:
         self._clock = clock
         self._longest = longest_pause
+        self._eases = eases
         self._lock = threading.Lock()
         self._closed_at = self._opens = float("-inf")
         self._pause = _FIRST_PAUSE
@@ -71,7 +75,7 @@ class Gate:
             is_news = sent > self._closed_at
             if is_news:
                 self._closed_at = now
-                self._ease *= _EASE
+                self._ease = max(_LEAST, self._ease * _EASE) if self._eases else 1.0
                 self._eased = now
                 if seconds is None:
                     seconds = self._pause * _RANDOM.uniform(1.0, 1.25)

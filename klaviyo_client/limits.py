@@ -255,7 +255,8 @@ class Budgets:
         self._made: dict[tuple[str, int, int], Budget] = {}
         self._gates: dict[str, Gate] = {}
         self._lock = threading.Lock()
-        self.include = Gate(clock, longest_pause)
+        # What is refused has its own operation to ease; the others only wait, for nobody knows whose limit it was.
+        self.include = Gate(clock, longest_pause, eases=False)
 
     def of(self, operation: str, rates: tuple[int, int], daily: int | None = None, *, bounded: bool = False) -> Budget:
         """The budget of these (burst, steady); a 429 to one of an operation's closes them all."""

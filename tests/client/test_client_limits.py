@@ -270,6 +270,40 @@ def test_a_gate_stands_before_all_limits_of_an_operation() -> None:
     assert [many.closed(Turn()), other.closed(Turn()), other.closed(Turn(budgets.include))] == [5, 0, 5]
 
 
+def test_others_are_stopped_by_a_shared_gate_but_not_slowed_down() -> None:
+    """Whether the shared limit was the one that was spent, nobody knows."""
+    time = FakeTime()
+    budgets = Budgets(1.0, time.clock)
+    refusing, other = budgets.of("get_flows", (8, 1000)), budgets.of("get_events", (8, 1000))
+    turn = Turn(budgets.include)
+    refusing.enter(turn)
+    refusing.throttled(turn, 5)
+    time.now += 25
+
+    def at_once(budget: Budget) -> int:
+        began, count = time.now, 0
+        while time.now == began:
+            budget.enter(Turn(budgets.include))
+            count += time.now == began
+        return count
+
+    assert [at_once(refusing), at_once(other)] == [6, 8]
+
+
+def test_however_often_it_is_refused_a_tenth_is_left() -> None:
+    """Who meets one 429 after the other is as slow as that, and not slower for half an hour."""
+    time = FakeTime()
+    budget = Budget(100, 1000, clock=time.clock)
+    for _ in range(40):
+        refused(budget, 1)
+    time.now += 30
+    began, count = time.now, 0
+    while time.now == began:
+        budget.enter(Turn())
+        count += 1
+    assert count - 1 == 10
+
+
 def test_an_announced_limit_never_lifts_one_that_the_query_brings_about() -> None:
     """Klaviyo's header may speak of the operation at large; it can lower the stricter limit, and that alone."""
     budgets = Budgets(1.0, FakeTime().clock)

@@ -6,6 +6,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Callable, Hashable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -141,30 +142,30 @@ def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -
     return log
 
 
-def judged(make: Make, way: str, concurrency: int, pause: int, speed: float) -> None:
-    log = measured(make, way, concurrency, pause, speed)
-    refused = [asked for asked in log if asked.status == 429]
-    assert refused
-    assert breaches(log, concurrency - 1) == []
-
-
 @pytest.mark.parametrize("pause", [1, 10])
 @pytest.mark.parametrize("concurrency", [1, 64])
 @pytest.mark.parametrize("way", WAYS)
 def test_no_way_of_asking_hammers_an_account(make_sandbox: Make, way: str, concurrency: int, pause: int) -> None:
     """No request comes before the Retry-After of the last 429 is over, and each that comes is in our own count."""
-    judged(make_sandbox, way, concurrency, pause, QUICK)
+    log = measured(make_sandbox, way, concurrency, pause, QUICK)
+    assert [asked for asked in log if asked.status == 429]
+    assert breaches(log, concurrency - 1) == []
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("pause", [1, 10])
-@pytest.mark.parametrize("concurrency", [1, 64])
-@pytest.mark.parametrize("way", [way for way in WAYS if way not in ("query", "reduced page")])
-def test_no_way_of_asking_hammers_an_account_in_real_seconds(
-    make_sandbox: Make, way: str, concurrency: int, pause: int
-) -> None:
-    """The same on the clock that Klaviyo has."""
-    judged(make_sandbox, way, concurrency, pause, 1.0)
+def test_no_way_of_asking_hammers_an_account_in_real_seconds(make_sandbox: Make) -> None:
+    """The same on the clock that Klaviyo has; accounts side by side, for almost all of it is waiting."""
+    cases = [(way, concurrency, pause) for way in WAYS for concurrency in (1, 64) for pause in (1, 10)]
+    cases = [case for case in cases if case[:2] != ("query", 64)]  # which takes a minute and a half
+
+    with ThreadPoolExecutor(len(cases)) as side_by_side:
+        logs = list(side_by_side.map(lambda case: measured(make_sandbox, *case, 1.0), cases))
+
+    for (way, concurrency, pause), log in zip(cases, logs, strict=True):
+        refused = sum(asked.status == 429 for asked in log)
+        print(f"{way}, {concurrency} at once, Retry-After {pause}: {len(log)} requests, {refused} refused")
+        assert refused
+        assert breaches(log, concurrency - 1) == [], (way, concurrency, pause)
 
 
 @pytest.mark.parametrize("concurrency", [1, 64])
