@@ -436,7 +436,10 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     """Of two requests that are refused while both are under way, the one that asks for more time is heard."""
     time = FakeTime()
     budget = Budget(8, 1000, clock=time.clock)
-    budget.throttled(9)
+    first, second = Turn(), Turn()
+    budget.enter(first)
+    budget.enter(second)
+    budget.throttled(first, 9)
     time.now += 1
-    budget.throttled(2)
+    budget.throttled(second, 2)
     assert budget.acquire() == 8

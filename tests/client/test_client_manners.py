@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import pytest
+from support.another import Another
 from support.hasten import quick
 from support.manners import breaches
 from support.patience import until
@@ -20,7 +20,7 @@ from klaviyo_client.oauth import App
 from klaviyo_client.queries import answers
 from klaviyo_client.retries import Patience
 from klaviyo_sandbox.oauth import OAuthApp
-from klaviyo_sandbox.quotas import MINUTE, SECOND, Budget, Quotas, Verdict
+from klaviyo_sandbox.quotas import MINUTE, SECOND
 from klaviyo_sandbox.records import Asked
 from klaviyo_sandbox.server import RunningSandbox
 
@@ -69,36 +69,6 @@ WAYS: Mapping[str, tuple[str, Callable[[KlaviyoClient], None]]] = {
     "POST": ("create_list", post),
     "job poll": ("get_bulk_import_profiles_job", poll),
 }
-
-
-@dataclass
-class Another:
-    """Another client of the account, which now and then spends what a window has left, just before ours asks.
-
-    Attributes:
-        quotas: the account's.
-        seconds: the window's length.
-        times: how often.
-        every: after how many requests of the client that is judged.
-    """
-
-    quotas: Quotas
-    seconds: int
-    times: int
-    every: int = 10
-    asked: int = 0
-
-    def __post_init__(self) -> None:
-        self._spend = self.quotas.spend
-        self.quotas.spend = self.spend  # type: ignore[method-assign]
-
-    def spend(self, key: Hashable, budget: Budget, *more: tuple[Hashable, Budget]) -> Verdict:
-        self.asked += 1
-        if self.asked % self.every == 0 and self.times:
-            self.times -= 1
-            now = int(self.quotas._clock() // self.seconds)
-            self.quotas._spent[key, self.seconds] = (now, budget.burst if self.seconds == SECOND else budget.steady)
-        return self._spend(key, budget, *more)
 
 
 def at_once(count: int, work: Callable[[], object]) -> None:
