@@ -1,7 +1,9 @@
-"""Acquire budget, sign, send, decode; what may pass by itself is tried again by ``retries``."""
+"""Wait for the budget, sign, send, decode; what may pass by itself is tried again by ``retries``."""
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -9,13 +11,14 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from klaviyo_client import errors, protocol
+from klaviyo_client import errors, oauth, protocol
 from klaviyo_client.credentials import Credentials, PrivateKey, SignedIn
-from klaviyo_client.limits import DAY_SECONDS, Budget, Budgets, Clock, DayIsFull, Spent
+from klaviyo_client.limits import Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
 from klaviyo_client.oauth import App
-from klaviyo_client.operations import Operation, operation, pinned_revision
+from klaviyo_client.operations import Operation, asks_for_more, operation, pinned_revision
 from klaviyo_client.pages import Page, RawPage, decode_page, outline
 from klaviyo_client.retries import Patience, retrying
+from klaviyo_client.sending import Sender, asked_for
 from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
 
 T = TypeVar("T")
@@ -74,8 +77,8 @@ class KlaviyoClient:
             raise errors.SettingsError("rate_limit_share must be greater than 0 and at most 1")
         if self.request_timeout <= 0:
             raise errors.SettingsError("request_timeout must be greater than 0 seconds")
-        self._budgets = Budgets(self.rate_limit_share, self.clock)
-        self._transport = self.transport or RequestsTransport(timeout=self.request_timeout)
+        self._budgets = Budgets(self.rate_limit_share, self.clock, self.patience.longest_wait)
+        self._sender = Sender(self.transport or RequestsTransport(timeout=self.request_timeout))
         self._revision = self.revision or pinned_revision()
         self.credentials = self._signing()
 
@@ -88,9 +91,10 @@ class KlaviyoClient:
             self.app,
             api_url=self.api_url,
             user_agent=self.user_agent,
-            transport=self._transport,
+            sender=self._sender,
+            budget=self._budgets.of(oauth.NAME, oauth.RATES),
             clock=self.clock,
-            longest_wait=self.patience.longest_wait,
+            longest=self.patience.longest,
         )
 
     def call(
@@ -120,9 +124,11 @@ class KlaviyoClient:
         op = operation(name)
         url = self.api_url + protocol.path_of(op, path or {})
         content = body if body is None or isinstance(body, bytes) else msgspec.json.encode(body)
+        turn = self._turn(query or {})
 
-        def attempt() -> Reply:
-            response = self._attempt(op, url, query or {}, content)
+        def attempt(told: Callable[[float], None]) -> Reply:
+            turn.told = told
+            response = self._attempt(op, url, query or {}, content, turn)
             return Reply(response.status, response.headers, self._document(op, response))
 
         return retrying(attempt, self.patience, self.clock, repeatable=repeatable or op.reads)
@@ -158,9 +164,11 @@ class KlaviyoClient:
         """The requests that were sent, by operation."""
         return self._budgets.spent()
 
-    def turn(self, name: str, query: Mapping[str, str]) -> None:
-        """Wait until the budget has room for such a request, and take it; the request is then ``paid``."""
-        self._acquire(operation(name), query)
+    def turn(self, name: str, query: Mapping[str, str]) -> Turn:
+        """Wait until the budget has room for such a request, and take a place there, which is for one request."""
+        turn = self._turn(query)
+        self._acquire(operation(name), query, turn)
+        return turn
 
     def raw_page(
         self,
@@ -169,7 +177,7 @@ class KlaviyoClient:
         path: Mapping[str, str],
         query: Mapping[str, str],
         link: str | None = None,
-        paid: bool = False,
+        turn: Turn | None = None,
     ) -> RawPage:
         """The page that a ``next`` link leads to, or the first one, only outlined: little work for a thread.
 
@@ -178,14 +186,14 @@ class KlaviyoClient:
             path: values for the path's parameters.
             query: the query string's parameters.
             link: where the page is; None for the first.
-            paid: whether ``turn`` was waited for.
+            turn: a place in the budget that was waited for; without one, or when it has been used, another is.
         """
         op = operation(name)
         if link is None:
             url = self.api_url + protocol.path_of(op, path)
         else:
             url, query = self._asked_again(link)
-        return self._page(op, url, query, outline, paid=paid)
+        return self._page(op, url, query, outline, turn)
 
     def decoded(self, name: str, page: RawPage) -> Page:
         """The whole of a page of this operation that was only outlined.
@@ -208,16 +216,13 @@ class KlaviyoClient:
         url: str,
         query: Mapping[str, str],
         read: Callable[[bytes, str], T],
-        *,
-        paid: bool = False,
+        turn: Turn | None = None,
     ) -> T:
-        owed = not paid
+        place = turn or self._turn(query)
 
-        def attempt() -> T:
-            nonlocal owed
-            # A turn pays for one request, whatever becomes of it.
-            now_owed, owed = owed, True
-            response = self._attempt(op, url, query, None, owed=now_owed)
+        def attempt(told: Callable[[float], None]) -> T:
+            place.told = told
+            response = self._attempt(op, url, query, None, place)
             try:
                 return read(response.body, self.api_url)
             except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -226,52 +231,56 @@ class KlaviyoClient:
         return retrying(attempt, self.patience, self.clock, repeatable=True)
 
     def _budget(self, op: Operation, query: Mapping[str, str] | None = None) -> Budget:
-        return self._budgets.of(op.id, op.rates(query or {}), op.daily)
+        query = query or {}
+        return self._budgets.of(op.id, op.rates(query), op.daily, bounded=op.is_reduced(query))
 
-    def _acquire(self, op: Operation, query: Mapping[str, str]) -> None:
-        try:
-            self._budget(op, query).acquire()
-        except DayIsFull as full:
-            raise errors.DaySpent.of(op.id, int(full.seconds)) from full
+    def _turn(self, query: Mapping[str, str]) -> Turn:
+        return Turn(self._budgets.include if asks_for_more(query) else None, self.patience.longest)
 
-    def _attempt(
-        self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, *, owed: bool = True
-    ) -> Response:
+    def _acquire(self, op: Operation, query: Mapping[str, str], turn: Turn) -> None:
+        with _told_of(op):
+            self._budget(op, query).acquire(turn)
+
+    def _attempt(self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, turn: Turn) -> Response:
         """One request within the budget; its answer, or the error that the status stands for."""
-        budget = self._budget(op, query)
-        if owed:
-            self._acquire(op, query)
+        # Before it is signed, for the wait may be long, and a token does not hold for ever.
+        self._acquire(op, query, turn)
         authorization = self.credentials.authorization()
-        response = self._exchange(op, url, query, body, authorization)
+        response = self._exchange(op, url, query, body, authorization, turn)
         # Whatever it was, a 401 says that it was not done.
         if response.status == 401 and self.credentials.renewed(authorization):
-            self._acquire(op, query)
-            response = self._exchange(op, url, query, body, self.credentials.authorization())
-        if rates := protocol.announced_rates(response.headers):
-            budget.announced(*rates)
-        seconds = protocol.retry_after(response.headers, self.patience.longest_wait)
-        asked_for = protocol.retry_after(response.headers, int(DAY_SECONDS)) or 0
-        if response.status == 429 and op.daily and asked_for > self.patience.longest_wait:
+            self._acquire(op, query, turn)
+            response = self._exchange(op, url, query, body, self.credentials.authorization(), turn)
+        if response.status < 400:
+            return response
+        seconds = asked_for(response)
+        if response.status == 429 and op.daily and (seconds or 0) > self.patience.longest_wait:
             # Only the day's window can last so long; others may have spent it.
-            raise errors.DaySpent.of(op.id, asked_for)
+            raise errors.DaySpent.of(op.id, seconds or 0)
         if response.status == 429:
-            budget.throttled(1 if seconds is None else seconds)
-            raise errors.Throttled(f"{op.id}: Klaviyo asks to slow down (429)", operation=op.id, retry_after=seconds)
+            raise errors.Throttled.of(op.id, seconds)
         if response.status >= 500:
-            raise errors.ServerFault(
-                f"{op.id}: Klaviyo answered {response.status}", operation=op.id, retry_after=seconds
-            )
-        if response.status >= 400:
-            raise protocol.refusal(response.status, response.body, op, self.credentials.refused)
-        return response
+            said = f"{op.id}: Klaviyo answered {response.status}"
+            raise errors.ServerFault(said, operation=op.id, retry_after=seconds)
+        raise protocol.refusal(response.status, response.body, op, self.credentials.refused)
 
     def _exchange(
-        self, op: Operation, url: str, query: Mapping[str, str], body: bytes | None, authorization: str
+        self,
+        op: Operation,
+        url: str,
+        query: Mapping[str, str],
+        body: bytes | None,
+        authorization: str,
+        turn: Turn,
     ) -> Response:
+        """The answer at the end of redirects, each of which is a request as any other."""
         headers = protocol.headers(self._revision, self.user_agent, with_body=body is not None)
+        budget, asked = self._budget(op, query), query
         for _ in range(4):
+            request = Request(op.method, url, headers, asked, body, authorization)
             try:
-                response = self._transport.send(Request(op.method, url, headers, query, body, authorization))
+                with _told_of(op):
+                    response = self._sender.send(request, budget, turn)
             except Broken as broken:
                 raise errors.ConnectionFault(
                     f"{op.id}: {broken} ({self.api_url})", operation=op.id, perhaps_done=broken.perhaps_done
@@ -279,7 +288,7 @@ class KlaviyoClient:
             if response.status not in _REDIRECTS:
                 return response
             url = protocol.same_origin(response.headers.get("location", ""), self.api_url, seen_from=url)
-            query = {}
+            asked = {}
             if op.method != "GET":
                 break
         raise errors.BadRequest(f"{op.id}: redirected, check api_url", status=response.status, operation=op.id)
@@ -292,3 +301,15 @@ class KlaviyoClient:
             return protocol.decode_json(response.body)
         except ValueError as error:
             raise errors.BadDocument(f"{op.id}: the answer is not JSON", operation=op.id) from error
+
+
+@contextlib.contextmanager
+def _told_of(op: Operation) -> Iterator[None]:
+    """What keeps a request from being sent, as an error of the operation."""
+    try:
+        yield
+    except DayIsFull as full:
+        raise errors.DaySpent.of(op.id, int(full.seconds)) from full
+    except Closed as closed:
+        seconds = math.ceil(closed.seconds)
+        raise (errors.DaySpent.of(op.id, seconds) if op.daily else errors.Throttled.of(op.id, seconds)) from closed

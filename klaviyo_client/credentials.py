@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import logging
+import math
 import threading
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from klaviyo_client import errors, oauth, privacy, protocol
-from klaviyo_client.limits import Clock
+from klaviyo_client.limits import Budget, Clock, Closed, Turn
 from klaviyo_client.oauth import App, Token
+from klaviyo_client.sending import Sender, asked_for
 from klaviyo_client.token_file import TokenFile
-from klaviyo_client.transport import Broken, Request, Transport
+from klaviyo_client.transport import Broken, Request
 
 logger = logging.getLogger(__name__)
 
@@ -86,9 +89,10 @@ class SignedIn:
         app: what to sign in with.
         api_url: where Klaviyo is; the secrets go to no other origin.
         user_agent: how the requests name themselves.
-        transport: sends them.
+        sender: sends them.
+        budget: that of the token endpoint.
         clock: what the life of a token is measured with.
-        longest_wait: cap on the seconds that the endpoint asks to wait.
+        longest: how long, in seconds, to wait when the endpoint asks for it.
 
     Raises:
         SettingsError: the app's ``refresh_token_path`` cannot be used.
@@ -100,16 +104,25 @@ class SignedIn:
     )
 
     def __init__(
-        self, app: App, *, api_url: str, user_agent: str, transport: Transport, clock: Clock, longest_wait: int = 120
+        self,
+        app: App,
+        *,
+        api_url: str,
+        user_agent: str,
+        sender: Sender,
+        budget: Budget,
+        clock: Clock,
+        longest: float,
     ) -> None:
         basic = base64.b64encode(f"{app.client_id}:{app.client_secret}".encode()).decode()
         privacy.hide(app.client_secret, app.refresh_token, basic)
         self._basic = f"Basic {basic}"
         self._url = api_url + oauth.PATH
         self._headers = {"accept": "application/json", "content-type": oauth.MEDIA_TYPE, "user-agent": user_agent}
-        self._transport = transport
+        self._sender = sender
+        self._budget = budget
         self._clock = clock
-        self._longest_wait = longest_wait
+        self._turn = Turn(longest=longest, told=self._tell)
         self._file: TokenFile | None = None
         if app.refresh_token_path is not None:
             self._file = TokenFile(Path(app.refresh_token_path), app.refresh_token)
@@ -120,6 +133,7 @@ class SignedIn:
         self._held: _Held | None = None
         self._asked = 0
         self._failure: errors.KlaviyoError | None = None
+        self._met: errors.SignInFault | None = None
         self._warned = False
 
     @property
@@ -169,7 +183,8 @@ class SignedIn:
                     self._failure = fault
                     raise
                 logger.warning("%s; going on with the access token that still holds", fault)
-                self._held = replace(old, renew_at=now + AGAIN_SECONDS)
+                again = max(AGAIN_SECONDS, self._budget.closed(self._turn))
+                self._held = replace(old, renew_at=now + again)
             except errors.SettingsError as error:
                 self._failure = error
                 raise
@@ -179,22 +194,31 @@ class SignedIn:
             return self._held
 
     def _fetched(self) -> _Held:
-        refresh = self._latest()
-        asked_at = self._clock.monotonic()
-        try:
-            token = self._ask(refresh)
-        except errors.GrantRefused:
-            newer = self._newer(refresh)
-            if newer == refresh:
-                raise
-            refresh, token = newer, self._ask(newer)
-        privacy.hide(token.access)
-        if token.refresh is not None and token.refresh != refresh:
-            self._keep(token.refresh)
+        # Before the file is locked, for the wait may be long, and others may need no token now.
+        self._wait()
+        with self._sole_user():
+            refresh = self._latest()
+            asked_at = self._clock.monotonic()
+            while True:
+                try:
+                    token = self._ask(refresh)
+                    break
+                except errors.GrantRefused:
+                    newer = self._newer(refresh)
+                    if newer == refresh:
+                        raise
+                    refresh = newer
+            privacy.hide(token.access)
+            if token.refresh is not None and token.refresh != refresh:
+                self._keep(token.refresh)
         if token.seconds is None:
             return _Held(token, float("inf"), float("inf"))
         ends_at = asked_at + token.seconds
         return _Held(token, ends_at - min(EARLY_SECONDS, token.seconds * EARLY_PART), ends_at)
+
+    def _sole_user(self) -> AbstractContextManager[None]:
+        """While it is entered, no other run asks with what the file holds, or writes it."""
+        return nullcontext() if self._file is None else self._file.locked(self._clock.sleep)
 
     def _latest(self) -> str:
         if self._file is None:
@@ -222,11 +246,33 @@ class SignedIn:
                 "refresh_token_path, so that the next run has it"
             )
 
+    def _wait(self) -> None:
+        try:
+            self._budget.acquire(self._turn)
+        except Closed as closed:
+            raise self._fault("Klaviyo asks to slow down", math.ceil(closed.seconds)) from closed
+
     def _ask(self, refresh: str) -> Token:
         request = Request("POST", self._url, self._headers, {}, oauth.form(refresh), self._basic)
+        self._wait()
         try:
-            response = self._transport.send(request)
+            response = self._sender.send(request, self._budget, self._turn)
+            return oauth.answered(response.status, response.body, asked_for(response))
+        except Closed as closed:
+            raise self._fault("Klaviyo asks to slow down", math.ceil(closed.seconds)) from closed
         except Broken as broken:
-            raise errors.SignInFault(f"{oauth.NAME}: {broken} ({self._url})", operation=oauth.NAME) from broken
-        seconds = protocol.retry_after(response.headers, self._longest_wait)
-        return oauth.answered(response.status, response.body, seconds)
+            self._budget.throttled(self._turn, None)
+            raise self._fault(f"{broken} ({self._url})") from broken
+        except errors.SignInFault as fault:
+            # Whatever the status: every thread needs a token, and none is to ask sooner than the others.
+            self._budget.throttled(self._turn, fault.retry_after)
+            self._met = fault
+            raise
+
+    def _fault(self, said: str, seconds: int | None = None) -> errors.SignInFault:
+        self._met = errors.SignInFault(f"{oauth.NAME}: {said}", operation=oauth.NAME, retry_after=seconds)
+        return self._met
+
+    def _tell(self, seconds: float) -> None:
+        if self._met is not None:
+            logger.warning("%s; trying again in %.1f s", self._met, seconds)

@@ -125,9 +125,11 @@ class Unavailable(KlaviyoError):
         operation: Klaviyo's operation id.
         retry_after: seconds that Klaviyo asked us to wait, if it did.
         perhaps_done: whether Klaviyo may have carried the request out.
+        is_gated: whether whoever tries again is made to wait before anything is sent, so that nothing else need wait.
     """
 
     perhaps_done = True
+    is_gated = False
 
     def __init__(self, message: str, *, operation: str, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -139,6 +141,14 @@ class Throttled(Unavailable):
     """429."""
 
     perhaps_done = False
+    is_gated = True
+
+    @classmethod
+    def of(cls, operation: str, seconds: int | None) -> Throttled:
+        """The error for an operation that may be asked again in so many seconds; None where Klaviyo does not say."""
+        pause = "" if seconds is None else f" for {seconds} s"
+        message = f"{operation}: Klaviyo asks to slow down{pause} (429)"
+        return cls(message, operation=operation, retry_after=seconds)
 
 
 class DaySpent(Unavailable):
@@ -173,3 +183,4 @@ class SignInFault(Unavailable):
     """The token endpoint is busy, broken, or out of reach."""
 
     perhaps_done = False
+    is_gated = True

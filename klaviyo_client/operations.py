@@ -97,9 +97,18 @@ class Operation:
         rates += [
             (limit.burst, limit.steady)
             for limit in self.reduced
-            if limit.value in query.get(limit.parameter, "").split(",")
+            if limit.value in map(str.strip, query.get(limit.parameter, "").split(","))
         ]
-        return min(rates)
+        return min(burst for burst, _ in rates), min(steady for _, steady in rates)
+
+    def is_reduced(self, query: Mapping[str, str]) -> bool:
+        """Whether the specification gives a request with this query less than others."""
+        return self.rates(query) != (self.burst, self.steady)
+
+
+def asks_for_more(query: Mapping[str, str]) -> bool:
+    """Whether a request asks for more than its own resources: those share a limit that Klaviyo does not disclose."""
+    return any(name == "include" or name.startswith("additional-fields[") for name, value in query.items() if value)
 
 
 def _operation(name: str, facts: Mapping[str, Any]) -> Operation:

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import sys
 import tempfile
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+_LOOK_SECONDS = 0.05
+_BUSY, _NEVER = -1, -2
 
 
 def write(path: Path, text: str) -> None:
@@ -28,3 +39,50 @@ def write(path: Path, text: str) -> None:
         with suppress(OSError):
             Path(made).unlink()
         raise
+
+
+@contextmanager
+def locked(path: Path, sleep: Callable[[float], None], seconds: float) -> Iterator[None]:
+    """Keep other processes that lock the same file out. The lock is on an empty file beside it while it lasts.
+
+    It ends with the process, however that ends. Where none can be had, and after ``seconds``, one goes on without it.
+
+    Args:
+        path: what is to be locked; it is replaced as a whole, so that the lock cannot be on it.
+        sleep: waits between two tries.
+        seconds: how long to wait for others.
+    """
+    beside = path.with_name(f".{path.name}.lock")
+    waited = 0.0
+    handle = _lock(beside)
+    while handle == _BUSY and waited < seconds:
+        sleep(_LOOK_SECONDS)
+        waited += _LOOK_SECONDS
+        handle = _lock(beside)
+    try:
+        yield
+    finally:
+        if handle >= 0:
+            # While it is ours: who holds the file that is gone then looks whether it is still the one that is there.
+            with suppress(OSError):
+                beside.unlink()
+            os.close(handle)
+
+
+def _lock(path: Path) -> int:
+    """The file, locked; one of the negative numbers above where that cannot be."""
+    try:
+        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return _NEVER
+    try:
+        if sys.platform == "win32":
+            msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
+        else:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not os.path.samestat(os.fstat(handle), path.stat()):
+                raise BlockingIOError(errno.EAGAIN, "another file has taken its place")
+    except OSError as error:
+        os.close(handle)
+        return _BUSY if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK, errno.ENOENT) else _NEVER
+    return handle

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urljoin, urlsplit
 
@@ -17,6 +19,8 @@ from klaviyo_client.operations import Operation
 
 MEDIA_TYPE = "application/vnd.api+json"
 PARTIAL_FAILURE = "x-klaviyo-partial-failure"
+# Longer than anybody waits.
+_LONG = 10**9
 
 _REFUSALS: Mapping[int, type[errors.Refused]] = {
     401: errors.InvalidKey,
@@ -176,12 +180,33 @@ def decode_json(body: bytes) -> Any:
         return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
 
 
-def retry_after(response_headers: Mapping[str, str], cap: int) -> int | None:
-    """Seconds that the server asks for, at most ``cap``; None when it says nothing we understand."""
+def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | None:
+    """Whole seconds that the server asks for, from 1 on; None when it says nothing we understand, or no time to wait.
+
+    Args:
+        response_headers: of the answer.
+        now: for a moment as an HTTP date, where the answer has no date of its own to count from.
+    """
     text = response_headers.get("retry-after", "").strip()
-    if not re.fullmatch(r"[0-9]+", text):
+    # A header that a proxy has added once more comes with both values.
+    found = [part.strip() for part in text.split(",")]
+    if all(re.fullmatch(r"[0-9]+(\.[0-9]*)?", part) for part in found):
+        # Python refuses to read a number of 5,000 digits.
+        seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in found)
+    else:
+        until = _http_date(text)
+        if until is None:
+            return None
+        seconds = math.ceil((until - (_http_date(response_headers.get("date", "")) or now)).total_seconds())
+    return min(seconds, _LONG) if seconds > 0 else None
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return cap if len(text) > 9 else min(int(text), cap)  # Python refuses to read a number of 5,000 digits
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int, int | None] | None:

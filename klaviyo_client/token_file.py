@@ -5,11 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from klaviyo_client import private
 from klaviyo_client.errors import SettingsError
+
+# Longer than a request for a token takes; a run that was stopped in the middle must not stop all others.
+LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -74,6 +79,13 @@ class TokenFile:
                 f"the new refresh token could not be written ({error}), and Klaviyo may take the old one no more: "
                 "correct refresh_token_path; authorise the app again if the next run is refused"
             ) from error
+
+    def locked(self, sleep: Callable[[float], None]) -> AbstractContextManager[None]:
+        """While it is entered, no other run that locks the file is in there; after a minute's wait one goes in alone.
+
+        Each refresh token may be taken once only: of two runs that asked with the same, one would be refused.
+        """
+        return private.locked(self.path, sleep, LOCK_SECONDS)
 
     @property
     def _fingerprint(self) -> str:

@@ -113,6 +113,15 @@ class Sandbox:
         self.requests.append(asked)
         self.asked += 1
 
+    def operation_of(self, method: str, path: str) -> str | None:
+        """The id of the operation that a request asks for; None when it asks for none."""
+        if path == oauth.PATH and self.tokens is not None:
+            return oauth.NAME
+        try:
+            return self._route(method, path)[0].id
+        except errors.Refusal:
+            return None
+
     @property
     def store(self) -> Store:
         """The account as it is now, with every job that is due carried out."""
@@ -151,6 +160,7 @@ class Sandbox:
             self._seconds_since(began),
             operation.id if operation else None,
             answer.items,
+            _pause(response.headers),
         )
         self.record(asked)
         self._show(asked, web, response)
@@ -310,6 +320,12 @@ def _response(answer: bodies.Answer, headers: Mapping[str, str]) -> Response:
         return Response(status_code=answer.status, headers=sent)
     content = answer.document if isinstance(answer.document, bytes) else compact(answer.document)
     return Response(content, answer.status, sent, MEDIA_TYPE)
+
+
+def _pause(headers: Mapping[str, str]) -> int | None:
+    """Whole seconds that an answer asks to wait."""
+    found = headers.get("retry-after")
+    return None if found is None else int(found)
 
 
 async def _broken(_web: WebRequest, _exception: Exception) -> Response:

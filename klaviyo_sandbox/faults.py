@@ -22,7 +22,7 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
-Note = Callable[[str, str, Mapping[str, str], int, str], object]
+Note = Callable[[str, str, Mapping[str, str], int, str, int | None], object]
 Pause = Callable[[float], Awaitable[object]]
 
 KINDS = ("429", "503", "reset", "stall", "truncate")
@@ -150,7 +150,8 @@ class Faulty:
         app: the account's.
         faults: how often.
         seed: of the dice.
-        note: told of each request that never reaches the account: method, path, query, status (0: no answer), kind.
+        note: told of each request that never reaches the account: method, path, query, status (0: no answer), kind,
+            seconds that it is asked to wait.
         pause: waits for so many of the account's seconds.
 
     Attributes:
@@ -198,7 +199,7 @@ class Faulty:
         if found is None:
             status = {"429": 429, "reset": 0}.get(fault.kind, 503)
             query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
-            self._note(scope["method"], scope["path"], query, status, fault.kind)
+            self._note(scope["method"], scope["path"], query, status, fault.kind, fault.retry_after)
         if found is None or fault.kind == "503":
             return _refusal(fault)
         return found

@@ -29,6 +29,7 @@ class Asked:
         seconds: how long that took, the configured latency included, by the same clock.
         operation: its id, None when the request met none.
         items: how many rows a write brought; 0 when it was refused, and for reads.
+        retry_after: whole seconds that the answer asked to wait; None when it named no time.
     """
 
     method: str
@@ -40,3 +41,4 @@ class Asked:
     seconds: float = 0.0
     operation: str | None = None
     items: int = 0
+    retry_after: int | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
@@ -164,7 +164,14 @@ def _stored(made: Made, clock: Clock, kept: Kept | None, before: Life | None) ->
 
 def _noted(sandbox: Sandbox, clock: Clock) -> Note:
     """Records the requests that never reach the account."""
-    return lambda method, path, query, status, fault: sandbox.record(Asked(method, path, query, status, fault, clock()))
+
+    def note(
+        method: str, path: str, query: Mapping[str, str], status: int, fault: str, retry_after: int | None
+    ) -> None:
+        operation = sandbox.operation_of(method, path)
+        sandbox.record(Asked(method, path, query, status, fault, clock(), operation=operation, retry_after=retry_after))
+
+    return note
 
 
 def _keep_last(control: Control) -> None:

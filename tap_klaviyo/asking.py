@@ -94,7 +94,7 @@ class Asker:
 
     def _page(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:
-            return self.client.raw_page(operation_id, path=part.slice.path, query=query, link=part.link, paid=True)
+            return self.client.raw_page(operation_id, path=part.slice.path, query=query, link=part.link, turn=part.turn)
         except NotFound:
             if part.slice.parent is None:
                 raise

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import sqrt
 
+from klaviyo_client.limits import Turn
 from klaviyo_client.pages import RawPage
 from tap_klaviyo.model import Slice
 
@@ -58,6 +59,7 @@ class Part:
     Attributes:
         slice: what is read.
         link: where its next page is, None for its first.
+        turn: what its next request was waited for with.
     """
 
     slice: Slice
@@ -75,6 +77,7 @@ class Part:
     ended: bool = False
     cut: datetime | None = None
     error: BaseException | None = None
+    turn: Turn | None = None
 
 
 class Frontier:

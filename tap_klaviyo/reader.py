@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from klaviyo_client.limits import Turn
 from klaviyo_client.pages import RawPage
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 
@@ -17,8 +18,9 @@ DEPTH = 12
 MOST_PAGES = 60
 
 
-def no_turns() -> None:
+def no_turns() -> Turn | None:
     """For pages that nobody counts."""
+    return None
 
 
 def no_times(page: RawPage) -> Times:  # noqa: ARG001
@@ -35,7 +37,8 @@ class Reading:
         frontier: what to read.
         fetch: gets the next page of a part; called by the threads.
         workers: how many threads may wait for answers at once.
-        turn: waits until one more request may be sent. What to ask for is chosen after that, by what is known then.
+        turn: waits until one more request may be sent. What to ask for is chosen after that, by what is known then,
+            and is given the turn to send it with.
         rate: requests a second that the turns will come to.
         times: a page's first and last bookmark.
         memory: bytes of packed pages that may wait to be handed out.
@@ -47,7 +50,7 @@ class Reading:
         fetch: Callable[[Part], RawPage],
         *,
         workers: int,
-        turn: Callable[[], None] = no_turns,
+        turn: Callable[[], Turn | None] = no_turns,
         rate: float = 1.0,
         times: Callable[[RawPage], Times] = no_times,
         memory: int = MEMORY,
@@ -137,10 +140,11 @@ class Reading:
             with self._door:
                 if not self._wait_for_work():
                     return
-                self._turn()
+                turn = self._turn()
                 part = self._take()
             if part is None:
                 return
+            part.turn = turn
             began = time.monotonic()
             try:
                 page = self._fetch(part)

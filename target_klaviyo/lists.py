@@ -7,8 +7,9 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotFound, SettingsError
+from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.protocol import condition
+from klaviyo_client.retries import retrying
 from target_klaviyo.model import Call, ListRef, Unfit
 
 Member = tuple[str, str]
@@ -56,18 +57,21 @@ class Lists:
             return unfit
 
     def _resolve(self, ref: ListRef) -> str:
-        named = self._named(ref.name) if ref.name is not None else []
-        if len(named) > 1:
-            ids = ", ".join(sorted(named))
-            raise Unfit("list_ambiguous", f"{len(named)} lists are called {ref.name!r}: name one by its id ({ids})")
-        if named:
-            return named[0]
+        if ref.name is not None and (named := self._only(ref.name)):
+            return named
         if ref.id is not None and self._exists(ref.id):
             return ref.id
         if ref.name is not None and ref.create:
             return self._create(ref.name)
         advice = "" if ref.name is None else " (the option create_list: true of the stream makes it)"
         raise Unfit("list_not_found", f"the account has no list {str(ref)!r}{advice}")
+
+    def _only(self, name: str) -> str | None:
+        named = self._named(name)
+        if len(named) > 1:
+            ids = ", ".join(sorted(named))
+            raise Unfit("list_ambiguous", f"{len(named)} lists are called {name!r}: name one by its id ({ids})")
+        return named[0] if named else None
 
     def _named(self, name: str) -> list[str]:
         query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
@@ -88,9 +92,29 @@ class Lists:
         return True
 
     def _create(self, name: str) -> str:
-        # Not repeatable: after a lost answer a second list of that name could be made.
+        """Make a list. After a lost answer, for it may be made, it is looked for before another is asked for."""
         body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
-        return str(self._client.call(_CREATE, body=body).document["data"]["id"])
+        was_lost = False
+
+        def attempt(_: object) -> str | Unavailable:
+            nonlocal was_lost
+            try:
+                if was_lost and (found := self._only(name)):
+                    return found
+            except Unavailable as fault:
+                return fault  # it was tried again already
+            try:
+                return str(self._client.call(_CREATE, body=body).document["data"]["id"])
+            except Unavailable as fault:
+                if not fault.perhaps_done:
+                    return fault
+                was_lost = True
+                raise
+
+        made = retrying(attempt, self._client.patience, self._client.clock, repeatable=True)
+        if isinstance(made, Unavailable):
+            raise made
+        return made
 
 
 class Manifests:

@@ -24,6 +24,7 @@ from klaviyo_client.limits import Spent
 from klaviyo_client.operations import operation
 from klaviyo_client.pages import Page
 from klaviyo_client.privacy import mask
+from klaviyo_client.sending import Sender
 from klaviyo_client.settings import as_truth
 from klaviyo_client.transport import Request, Response, Transport
 from target_klaviyo import watch
@@ -95,7 +96,7 @@ class RehearsingClient(KlaviyoClient):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self._transport = ReadOnly(self._transport)
+        self._sender = Sender(ReadOnly(self._sender.transport))
         self._numbers = itertools.count(1)
         self._made_lists: dict[str, str] = {}
         self._people: dict[str, str] = {}

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.limits import DAY_SECONDS, STEADY_SECONDS, Budget, Budgets, Clock, DayIsFull, Spent
+from klaviyo_client.limits import DAY_SECONDS, STEADY_SECONDS, Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
 
 
 class FakeTime:
@@ -148,12 +148,22 @@ def test_threads_share_one_budget() -> None:
     assert most_in_a_window(waits, 60.0) <= 20
 
 
+def refused(budget: Budget, seconds: float | None) -> None:
+    """A request that is sent, and answered with 429."""
+    turn = Turn()
+    budget.enter(turn)
+    budget.throttled(turn, seconds)
+
+
 def test_a_429_stops_everybody_and_slows_down_for_a_minute() -> None:
     """Nobody sends before Retry-After is over; then fewer at once, and after quiet minutes as many as before."""
     time = FakeTime()
     budget = Budget(8, 1000, clock=time.clock)
-    budget.throttled(7)
-    budget.throttled(7)  # a second thread that was refused in the same moment changes nothing more
+    first, second = Turn(), Turn()
+    budget.enter(first)
+    budget.enter(second)
+    budget.throttled(first, 7)
+    budget.throttled(second, 7)  # a second thread that was refused in the same moment changes nothing more
     assert budget.acquire() == 7
 
     def in_a_second() -> int:
@@ -164,9 +174,147 @@ def test_a_429_stops_everybody_and_slows_down_for_a_minute() -> None:
             count += time.now - begun < 1
         return count
 
+    assert in_a_second() == 4
     assert in_a_second() == 6
     time.now += STEADY_SECONDS + 1
     assert in_a_second() == 8
+
+
+def test_after_a_429_not_everybody_comes_at_once() -> None:
+    """One request in the first second after the pause, two in the next, then four: others may still be spending."""
+    time = FakeTime()
+    budget = Budget(100, 1000, clock=time.clock)
+    refused(budget, 5)
+    opened = time.now + 5
+    sent = []
+    for _ in range(15):
+        budget.enter(Turn())
+        sent.append(int(time.now - opened))
+    assert sent == [0, 1, 1, 2, 2, 2, 2, *[3] * 8]
+
+
+def test_a_place_from_before_a_429_is_none_any_more() -> None:
+    """Who had been given a moment within the pause, or has not used it yet, waits like everybody else."""
+    time = FakeTime()
+    budget = Budget(100, 1000, clock=time.clock)
+    early = Turn()
+    budget.acquire(early)
+    refused(budget, 9)
+    closed_at = time.now
+    budget.enter(early)
+    assert time.now == closed_at + 9
+
+
+def test_a_turn_is_for_one_request() -> None:
+    """However often it is used, each request has a place of its own in the windows, and is counted."""
+    time = FakeTime()
+    budget = Budget(1, 3, clock=time.clock)
+    turn = Turn()
+    budget.acquire(turn)
+    sent = []
+    for _ in range(4):
+        budget.enter(turn)
+        sent.append(time.now - 1000)
+    assert sent == [0, 1, 2, 60]
+    assert budget.spent.requests == 4
+
+
+def test_only_what_is_sent_is_counted() -> None:
+    """Who waits for a turn and then has nothing to send has sent nothing."""
+    budget = Budget(10, 100, clock=FakeTime().clock)
+    budget.acquire(Turn())
+    assert budget.spent.requests == 0
+
+
+def test_pauses_that_nobody_names_grow_for_all_threads_together() -> None:
+    """A 429 without Retry-After: a second, two, four, for as long as refusals go on; a request let through ends it."""
+    time = FakeTime()
+    budget = Budget(100, 1000, clock=time.clock)
+    pauses = []
+    for number in range(10):
+        turns = [Turn() for _ in range(3)]
+        for turn in turns[: 1 if number else 3]:
+            budget.enter(turn)
+        for turn in turns[: 1 if number else 3]:
+            budget.throttled(turn, None)  # of three that were under way at once, one makes the pause longer
+        pauses.append(budget.closed(Turn()))
+    assert all(2**number <= pause <= 1.25 * 2**number for number, pause in enumerate(pauses[:7]))
+    assert max(pauses) <= 150
+    turn = Turn()
+    budget.enter(turn)
+    budget.passed(turn)
+    refused(budget, None)
+    assert budget.closed(Turn()) <= 1.25
+
+
+def test_a_pause_that_is_too_long_is_told_and_not_waited_for() -> None:
+    """Nothing is sent before it is over, whatever the patience of who comes."""
+    time = FakeTime()
+    budget = Budget(10, 100, clock=time.clock)
+    refused(budget, 900)
+    with pytest.raises(Closed) as closed:
+        budget.acquire(Turn(longest=600))
+    assert closed.value.seconds == 900
+    assert time.slept == []
+
+
+def test_a_gate_stands_before_all_limits_of_an_operation() -> None:
+    """A 429 to its stricter variant stops the others, too; a shared one stops other operations that share it."""
+    time = FakeTime()
+    budgets = Budgets(1.0, time.clock)
+    many, few = budgets.of("get_profiles", (75, 750)), budgets.of("get_profiles", (10, 150), bounded=True)
+    other = budgets.of("get_flows", (3, 60))
+    turn = Turn(budgets.include)
+    few.enter(turn)
+    few.throttled(turn, 5)
+    assert [many.closed(Turn()), other.closed(Turn()), other.closed(Turn(budgets.include))] == [5, 0, 5]
+
+
+def test_others_are_stopped_by_a_shared_gate_but_not_slowed_down() -> None:
+    """Whether the shared limit was the one that was spent, nobody knows."""
+    time = FakeTime()
+    budgets = Budgets(1.0, time.clock)
+    refusing, other = budgets.of("get_flows", (8, 1000)), budgets.of("get_events", (8, 1000))
+    turn = Turn(budgets.include)
+    refusing.enter(turn)
+    refusing.throttled(turn, 5)
+    time.now += 25
+
+    def at_once(budget: Budget) -> int:
+        began, count = time.now, 0
+        while time.now == began:
+            budget.enter(Turn(budgets.include))
+            count += time.now == began
+        return count
+
+    assert [at_once(refusing), at_once(other)] == [6, 8]
+
+
+def test_however_often_it_is_refused_a_tenth_is_left() -> None:
+    """Who meets one 429 after the other is as slow as that, and not slower for half an hour."""
+    time = FakeTime()
+    budget = Budget(100, 1000, clock=time.clock)
+    for _ in range(40):
+        refused(budget, 1)
+    time.now += 30
+    began, count = time.now, 0
+    while time.now == began:
+        budget.enter(Turn())
+        count += 1
+    assert count - 1 == 10
+
+
+def test_an_announced_limit_never_lifts_one_that_the_query_brings_about() -> None:
+    """Klaviyo's header may speak of the operation at large; it can lower the stricter limit, and that alone."""
+    budgets = Budgets(1.0, FakeTime().clock)
+    many, few = budgets.of("get_profiles", (75, 750)), budgets.of("get_profiles", (10, 150), bounded=True)
+    few.announced(75, 750)
+    assert few.spent.per_minute == 150
+    few.announced(10, 50)
+    assert few.spent.per_minute == 50
+    few.announced(75, 750)
+    assert few.spent.per_minute == 150
+    assert many.spent.per_minute == 750
 
 
 def test_the_servers_word_wins() -> None:
@@ -181,18 +329,53 @@ def test_the_servers_word_wins() -> None:
     assert [budget.acquire() for _ in range(4)] == [0, 0, 0, 60]
 
 
-def test_every_thread_waits_out_a_429() -> None:
-    """Threads that had nothing to do with the refused request stand still as long."""
-    waits: list[float] = []
-    budget = Budget(100, 1000, clock=Clock(lambda: 50.0, lambda seconds: None))
-    budget.throttled(9)
-    threads = [threading.Thread(target=lambda: waits.append(budget.acquire())) for _ in range(8)]
+class SharedTime(FakeTime):
+    """Time that several threads let pass: it is never earlier than what the one that slept longest has seen."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lock = threading.Lock()
+
+    @property
+    def clock(self) -> Clock:
+        def sleep(seconds: float) -> None:
+            with self.lock:
+                self.slept.append(seconds)
+                self.now += seconds
+
+        return Clock(lambda: self.now, sleep)
+
+
+@pytest.mark.usefixtures("eager_switches")
+@pytest.mark.parametrize("seconds", [1, 10])
+def test_no_thread_sends_while_a_429_is_waited_out(seconds: int) -> None:
+    """Of 64 threads that ask and ask, none sends within a pause, but those that were under way when it began."""
+    time = SharedTime()
+    budget = Budget(1000, 60_000, clock=time.clock)
+    log: list[tuple[float, float | None]] = []
+    noting = threading.Lock()
+
+    def work() -> None:
+        turn = Turn()
+        for _ in range(20):
+            budget.enter(turn)
+            with noting:
+                is_refused = len(log) % 97 == 50
+                if is_refused:
+                    budget.throttled(turn, seconds)
+                log.append((turn.sent, time.now if is_refused else None))
+
+    threads = [threading.Thread(target=work) for _ in range(64)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert waits == [9.0] * 8
+    assert len(log) == 64 * 20 == budget.spent.requests
+    pauses = [at for _, at in log if at is not None]
+    assert len(pauses) >= 3
+    for at in pauses:
+        assert not [sent for sent, _ in log if at < sent < at + seconds]
 
 
 def test_each_operation_has_one_budget_for_each_of_its_limits() -> None:
@@ -208,9 +391,9 @@ def test_what_was_spent_is_told_by_operation() -> None:
     budgets = Budgets(1.0, FakeTime().clock)
     budgets.of("unused", (1, 1))
     for _ in range(3):
-        budgets.of("get_profiles", (75, 700)).acquire()
-    budgets.of("get_profiles", (10, 150)).acquire()
-    budgets.of("create_event", (350, 3500)).acquire()
+        budgets.of("get_profiles", (75, 700)).enter(Turn())
+    budgets.of("get_profiles", (10, 150)).enter(Turn())
+    budgets.of("create_event", (350, 3500)).enter(Turn())
     budgets.of("create_event", (350, 3500)).announced(10, 60)
     assert budgets.spent() == {"get_profiles": Spent(4, 150), "create_event": Spent(1, 60)}
 
@@ -253,7 +436,10 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     """Of two requests that are refused while both are under way, the one that asks for more time is heard."""
     time = FakeTime()
     budget = Budget(8, 1000, clock=time.clock)
-    budget.throttled(9)
+    first, second = Turn(), Turn()
+    budget.enter(first)
+    budget.enter(second)
+    budget.throttled(first, 9)
     time.now += 1
-    budget.throttled(2)
+    budget.throttled(second, 2)
     assert budget.acquire() == 8

@@ -11,6 +11,8 @@ from klaviyo_client import errors, protocol
 from klaviyo_client.operations import operation
 from klaviyo_client.pages import decode_page
 
+NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
+
 
 def test_headers_ask_for_one_revision_and_no_other() -> None:
     """The revision is pinned and may not fall forward; a content type goes only with a body."""
@@ -130,15 +132,45 @@ def test_json_that_others_write_is_decoded() -> None:
         protocol.decode_json(b"[" * 100_000)
 
 
-def test_retry_after_is_an_integer_and_capped() -> None:
-    """Anything else is no answer to the question."""
-    assert protocol.retry_after({"retry-after": "7"}, 120) == 7
-    assert protocol.retry_after({"retry-after": "86400"}, 120) == 120
-    assert protocol.retry_after({"retry-after": " 0 "}, 120) == 0
-    assert protocol.retry_after({"retry-after": "9" * 5000}, 120) == 120
-    for rubbish in ("Wed, 21 Oct 2026 07:28:00 GMT", "-5", "1.5", "", "soon", "nan", "²", "٣", "7s"):
-        assert protocol.retry_after({"retry-after": rubbish}, 120) is None
-    assert protocol.retry_after({}, 120) is None
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("7", 7),
+        (" 7 ", 7),
+        ("7, 9", 9),
+        ("0.2", 1),
+        ("1.5", 2),
+        ("1.", 1),
+        ("86400", 86_400),
+        ("9" * 5000, 10**9),
+        ("Wed, 21 Oct 2026 07:28:30 GMT", 30),
+        ("Wednesday, 21-Oct-26 07:28:30 GMT", 30),
+        ("Wed, 21 Oct 2026 09:28:30 +0200", 30),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", 10**9),
+    ],
+)
+def test_retry_after_is_in_seconds_or_a_moment(text: str, seconds: int) -> None:
+    """Never less than was asked for: parts of a second are a whole one, and of two values the longer one counts."""
+    assert protocol.retry_after({"retry-after": text}, NOW) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("0", "0.0", "-5", "", "soon", "nan", "inf", "1e3", "²", "٣", "7s", "7,"),
+        *("Wed, 21 Oct 2026 07:27:59 GMT", "Wed, 99 Oct 2026 07:28:00 GMT", "Wed, 21 Oct 99999999999 07:28:00 GMT"),
+    ],
+)
+def test_retry_after_without_a_time_to_wait_names_none(text: str) -> None:
+    """Rubbish, nothing and the past are no answer to the question: the pause is then our own."""
+    assert protocol.retry_after({"retry-after": text}, NOW) is None
+    assert protocol.retry_after({}, NOW) is None
+
+
+def test_a_moment_is_counted_from_the_servers_own_clock() -> None:
+    """Ours may go wrong by hours."""
+    dated = {"retry-after": "Wed, 21 Oct 2026 12:00:09 GMT", "date": "Wed, 21 Oct 2026 12:00:00 GMT"}
+    assert protocol.retry_after(dated, NOW) == 9
 
 
 def test_announced_rates_are_read_from_the_header() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
 import socket
 import struct
 import threading
@@ -135,12 +136,61 @@ def test_attempts_are_bounded() -> None:
     assert waits == sorted(waits)
 
 
-def test_retry_after_is_obeyed_and_capped() -> None:
-    """Klaviyo's own number of seconds wins, up to the longest wait that we allow."""
+def test_retry_after_is_obeyed_or_not_waited_for() -> None:
+    """Klaviyo's own number of seconds is kept whole; a call that has no time for it ends, and sends nothing sooner."""
     script = (Reply(429, headers={"retry-after": "7"}), Reply(429, headers={"retry-after": "9999"}), Reply())
-    with scripted(*script, patience=Patience(longest_wait=30)) as (client, _, waits):
+    with scripted(*script, patience=Patience(seconds=50, longest_wait=30)) as (client, server, waits):
+        with pytest.raises(errors.Throttled, match="for 9999 s"):
+            client.page("get_lists")
+        with pytest.raises(errors.Throttled):
+            client.turn("get_lists", {})
+        assert waits == [7]
+        assert len(server.seen) == 2
+        waits.now += 9999
         client.page("get_lists")
-    assert waits == [7, 30]
+
+
+def test_a_pause_longer_than_our_own_is_waited_out() -> None:
+    """`longest_wait` bounds what we make up, not what Klaviyo asks for."""
+    with scripted(Reply(429, headers={"retry-after": "300"}), Reply()) as (client, _, waits):
+        client.page("get_lists")
+    assert waits == [300]
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(429, ["7.0"]), (503, ["7.0"])])
+def test_the_log_says_what_is_waited(status: int, seconds: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """A wait is told before it begins, with its length as it is: once."""
+    with scripted(Reply(status, headers={"retry-after": "7"}), Reply()) as (client, _, waits):
+        client.page("get_lists")
+    assert re.findall(r"trying again in ([\d.]+) s", caplog.text) == seconds
+    assert sum(waits) == 7
+
+
+def test_the_log_tells_of_the_budgets_wait_too(caplog: pytest.LogCaptureFixture) -> None:
+    """After a fault of half a second the minute may have no room: what is told adds up to what was waited."""
+    with scripted(Reply(), Reply(), Reply(503), Reply()) as (client, _, waits):
+        for _ in range(3):
+            client.page("get_tags")
+    told = [float(found) for found in re.findall(r"trying again in ([\d.]+) s", caplog.text)]
+    assert sum(told) == pytest.approx(sum(waits[-len(told) :]), abs=0.1)
+
+
+def test_each_hop_of_a_redirect_is_a_request() -> None:
+    """It waits for its turn and is counted, for the server counts it."""
+    hop = Reply(302, headers={"location": "/api/tags"})
+    with scripted(hop, hop, Reply()) as (client, server, waits):
+        client.page("get_tags")
+        assert len(server.seen) == client.spent()["get_tags"].requests == 3
+    assert sum(waits) >= 1  # two a second
+
+
+def test_a_429_after_a_redirect_closes_the_operation() -> None:
+    """The address that it was seen from is asked no sooner, either."""
+    script = (Reply(302, headers={"location": "/api/x"}), Reply(429, headers={"retry-after": "7"}), Reply())
+    with scripted(*script) as (client, server, waits):
+        client.page("get_lists")
+        assert len(server.seen) == client.spent()["get_lists"].requests == 3
+    assert sum(waits) == 7
 
 
 @pytest.mark.parametrize(("status", "waited"), [(429, 14), (503, 14), (RESET, None)])
@@ -148,8 +198,8 @@ def test_a_turn_pays_for_one_request_only(status: int, waited: float | None) -> 
     """A repetition waits for the budget, which Retry-After may have closed, and is counted like any other request."""
     fault = Reply(status, headers={"retry-after": "7"})
     with scripted(fault, fault, Reply()) as (client, server, waits):
-        client.turn("get_lists", {})
-        client.raw_page("get_lists", path={}, query={}, paid=True)
+        turn = client.turn("get_lists", {})
+        client.raw_page("get_lists", path={}, query={}, turn=turn)
     assert len(server.seen) == client.spent()["get_lists"].requests == 3
     assert waited is None or sum(waits) == waited
 

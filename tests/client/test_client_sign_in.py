@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,11 +16,12 @@ from typing import Any
 import pytest
 from support.patience import PATIENCE, until
 
-from klaviyo_client import errors
+from klaviyo_client import errors, private
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.limits import Clock
 from klaviyo_client.oauth import App
 from klaviyo_client.retries import Patience
+from klaviyo_client.sending import Sender
 from klaviyo_client.token_file import TokenFile
 from klaviyo_client.transport import Request, RequestsTransport, Response
 from klaviyo_sandbox.oauth import OAuthApp
@@ -228,7 +232,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
     client = account.client()
     client.page("get_lists")
     account.now += 3400
-    original = client.credentials._transport  # type: ignore[attr-defined]
+    original = client.credentials._sender  # type: ignore[attr-defined]
 
     class Down:
         asked = 0
@@ -237,7 +241,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
             Down.asked += 1
             return Response(503, {}, b"")
 
-    client.credentials._transport = Down()  # type: ignore[attr-defined]
+    client.credentials._sender = Sender(Down())  # type: ignore[attr-defined]
     for passing in (0, 1, 10):
         account.now += passing
         client.page("get_lists")
@@ -246,7 +250,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
     account.now += 300
     with pytest.raises(errors.SignInFault):
         client.page("get_lists")
-    client.credentials._transport = original  # type: ignore[attr-defined]
+    client.credentials._sender = original  # type: ignore[attr-defined]
     client.page("get_lists")
 
 
@@ -292,6 +296,52 @@ def test_two_runs_at_once_share_the_file(account: Account, tmp_path: Path) -> No
     assert {status for _, status in account.asked} == {200}
 
 
+@pytest.mark.parametrize("runs", [2, 3, 8])
+def test_runs_that_sign_in_at_once_are_never_told_to_authorise_again(
+    account: Account, tmp_path: Path, runs: int
+) -> None:
+    """Each waits until the one before it has written its token down, and asks with that one."""
+    account.start(rotates=True)
+    for _ in range(3):
+        # Really slept, for the others need time to write down.
+        clock = Clock(lambda: account.now, time.sleep)
+        clients = iter([account.client(tmp_path / "token.json", clock=clock) for _ in range(runs)])
+        found = at_once(runs, lambda clients=clients: next(clients).page("get_lists"))  # type: ignore[misc]
+        assert [error for error in found if isinstance(error, Exception)] == []
+        account.now += 4000
+    assert {status for _, status in account.asked} == {200}
+    assert [entry.name for entry in tmp_path.iterdir()] == ["token.json"]
+
+
+def test_a_run_that_hangs_with_the_lock_stops_nobody_for_ever(account: Account, tmp_path: Path) -> None:
+    """After a minute one goes on without it, as one does where a file system knows no locks."""
+    account.start(rotates=True)
+    path = tmp_path / "token.json"
+    before = account.now
+    with private.locked(path, account.sleep, 60):
+        account.client(path).page("get_lists")
+    assert account.now - before == pytest.approx(60, abs=1)
+
+
+def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
+    """A killed run leaves a file at most, which locks nothing."""
+    path = tmp_path / "token.json"
+    hold = (
+        "import os, pathlib, sys, time; from klaviyo_client import private\n"
+        "with private.locked(pathlib.Path(sys.argv[1]), time.sleep, 60): print('held', flush=True); time.sleep(600)"
+    )
+    with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True) as held:
+        assert held.stdout is not None
+        assert held.stdout.readline() == "held\n"
+        waited: list[float] = []
+        with private.locked(path, waited.append, 1):
+            assert sum(waited) >= 1
+        held.kill()
+        held.wait()
+    with private.locked(path, waited.clear, 1):  # type: ignore[arg-type]
+        assert waited
+
+
 def test_a_token_rotated_between_reading_and_asking_is_found(account: Account, tmp_path: Path) -> None:
     """The refused one was the file's of a moment ago, so that the file is read once more."""
     account.start(rotates=True)
@@ -308,7 +358,7 @@ def test_a_token_rotated_between_reading_and_asking_is_found(account: Account, t
                 account.client(path).page("get_lists")
             return transport.send(request)
 
-    late.credentials._transport = Overtaken()  # type: ignore[attr-defined]
+    late.credentials._sender = Sender(Overtaken())  # type: ignore[attr-defined]
     late.page("get_lists")
     assert account.asked == [("token", 200), ("lists", 200), ("token", 400), ("token", 200), ("lists", 200)]
 

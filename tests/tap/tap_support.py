@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from support import warm
-from support.hasten import hastened
+from support.hasten import AT_ONCE, hastened
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -61,9 +61,10 @@ def run_tap(
     catalog: dict[str, Any] | None = None,
     state: dict[str, Any] | None = None,
     environment: dict[str, str] | None = None,
+    speed: float = AT_ONCE,
 ) -> Run:
     """Run the tap in a process of its own, with files in ``folder``; it waits neither for limits nor to try again."""
-    command = hastened("tap_klaviyo")
+    command = hastened("tap_klaviyo", speed)
     for name, value in (("config", settings), ("catalog", catalog), ("state", state)):
         if isinstance(value, str):
             command += [f"--{name}", value]

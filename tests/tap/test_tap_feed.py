@@ -34,8 +34,8 @@ class Scripted(KlaviyoClient):
         self.asked.append((name, (path or {}).get("id")))
         return self._answers[name]({**(query or {}), **(path or {})})
 
-    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, paid: bool = False) -> RawPage:
-        assert paid
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, turn: Any = None) -> RawPage:
+        assert turn
         found = self.page(name, path=path, query=query)
         body = json.dumps({"data": found.data, "included": list(found.included.values())}).encode()
         return outline(body, self.api_url)

@@ -297,6 +297,46 @@ def test_a_list_that_is_missing_is_made_on_request_only() -> None:
     assert session.lists.id_of(ListRef(id="VIP", name="VIP", create=True, configured=True)) == "NEW001"
 
 
+@pytest.mark.parametrize("made", [True, False])
+@pytest.mark.parametrize("lost", [503, 201, 0])
+def test_a_lost_answer_about_a_new_list_makes_no_second_one(lost: int, made: bool) -> None:
+    """After a 503, a broken answer or none, the list is looked for: found, it is the one, and else it is made."""
+    names: list[str] = []
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        if request.method == "GET":
+            found = [{"type": "list", "id": name, "attributes": {"name": "VIP"}} for name in names]
+            return respond(200, {"data": found})
+        asked.append(request.method)
+        if made or len(asked) > 1:
+            names.append(f"NEW{len(asked)}")
+        if len(asked) > 1:
+            return respond(201, {"data": {"type": "list", "id": names[-1]}})
+        if lost == 0:
+            raise Broken("no answer", perhaps_done=True)
+        return Response(lost, {}, b'{"data"')
+
+    session, _ = scripted_session(answer)
+    assert session.lists.id_of(ListRef(name="VIP", create=True)) == ("NEW1" if made else "NEW2")
+    assert len(names) == 1
+
+
+def test_a_list_that_cannot_be_made_ends_in_time() -> None:
+    """Each attempt looks first; when patience has ended, the fault is told."""
+    asked: list[str] = []
+
+    def answer(request: Request) -> Response:
+        asked.append(request.method)
+        return respond(200, {"data": []}) if request.method == "GET" else respond(503)
+
+    session, _ = scripted_session(answer)
+    with pytest.raises(Unavailable, match="503"):
+        session.lists.id_of(ListRef(name="VIP", create=True))
+    attempts = session.client.patience.attempts
+    assert asked == ["GET", "POST"] * attempts
+
+
 def test_a_list_that_only_a_record_names_rejects_that_record() -> None:
     """Another list's rows go on."""
     session, _ = scripted_session(lists_named())

@@ -1,0 +1,38 @@
+"""Another client of an account, of which the one that is tested knows nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+from klaviyo_sandbox.quotas import SECOND, Budget, Quotas, Verdict
+
+
+@dataclass
+class Another:
+    """Another client of the account, which now and then spends what a window has left, just before ours asks.
+
+    Attributes:
+        quotas: the account's.
+        seconds: the window's length.
+        times: how often.
+        every: after how many requests of the client that is judged.
+    """
+
+    quotas: Quotas
+    seconds: int
+    times: int
+    every: int = 10
+    asked: int = 0
+
+    def __post_init__(self) -> None:
+        self._spend = self.quotas.spend
+        self.quotas.spend = self.spend  # type: ignore[method-assign]
+
+    def spend(self, key: Hashable, budget: Budget, *more: tuple[Hashable, Budget]) -> Verdict:
+        self.asked += 1
+        if self.asked % self.every == 0 and self.times:
+            self.times -= 1
+            now = int(self.quotas._clock() // self.seconds)
+            self.quotas._spent[key, self.seconds] = (now, budget.burst if self.seconds == SECOND else budget.steady)
+        return self._spend(key, budget, *more)
