@@ -159,11 +159,13 @@ class Decision:
     Attributes:
         leaving: the ids of those who are on the list and not in the stream.
         reason: for people; empty when there is nothing to explain.
+        doubt: why the feed itself does not show that it was whole, whatever the user vouches for; None when it does.
     """
 
     verdict: Verdict
     leaving: tuple[str, ...]
     reason: str = ""
+    doubt: str | None = None
 
 
 def staying(feed: Feed, members: Mapping[str, Iterable[Handle]]) -> int:
@@ -188,16 +190,17 @@ def decide(
 ) -> Decision:
     """Whether to remove those who are on the list and not in the stream."""
     gone = leaving(members, feed.people)
+    unproven = feed.doubt(manifest, assumed=False)
     if not gone:
-        return Decision(Verdict.NOTHING_TO_REMOVE, ())
+        return Decision(Verdict.NOTHING_TO_REMOVE, (), doubt=unproven)
     if not feed.distinct and not (manifest == 0 and allow_empty):
         said = "audience_manifest does not say 0" if manifest != 0 else "allow_empty is not set"
-        return Decision(Verdict.EMPTY, gone, f"nobody came, and {said}")
+        return Decision(Verdict.EMPTY, gone, f"nobody came, and {said}", unproven)
     doubt = feed.doubt(manifest, assumed=assumed)
     if doubt is not None:
-        return Decision(Verdict.NOT_WHOLE, gone, doubt)
+        return Decision(Verdict.NOT_WHOLE, gone, doubt, unproven)
     if not cap.allows(len(gone), len(members)):
         most = cap.of_members(len(members))
         reason = f"{len(gone):,} of {len(members):,} members would be removed, and max_removals allows {most:,}"
-        return Decision(Verdict.OVER_CAP, gone, reason)
-    return Decision(Verdict.REMOVE, gone)
+        return Decision(Verdict.OVER_CAP, gone, reason, unproven)
+    return Decision(Verdict.REMOVE, gone, doubt=unproven)

@@ -18,6 +18,7 @@ from target_klaviyo import membership
 from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide, staying
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import handles
+from target_klaviyo.ledger import without
 from target_klaviyo.model import Kind, ListRef, Options, Origin, Record, Row
 from target_klaviyo.plan import Plan
 
@@ -132,6 +133,9 @@ class Mirrors:
         session: what the actions share.
         now: when the run began.
         plan: told of who is on the lists, in a rehearsal.
+
+    Attributes:
+        feeds: the tap's streams that mirrors are fed from, as far as they have begun.
     """
 
     def __init__(self, session: Session, now: datetime, plan: Plan | None = None) -> None:
@@ -140,6 +144,8 @@ class Mirrors:
         self._plan = plan
         self._mirrors: dict[tuple[str, str], Mirror] = {}
         self._lost: Counter[str | None] = Counter()
+        self._doubts: list[str] | None = None
+        self.feeds: set[str] = set()
         self.findings: list[Finding] = []
 
     def begin(self, stream: str, ref: ListRef, options: Options) -> Mirror:
@@ -159,26 +165,48 @@ class Mirrors:
         made.begin(self._session, self._now)
         return made
 
-    def saw(self, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
-        """A record came; ``person`` is a profile resource, or what names somebody in a record that is refused."""
-        self._saw(origin, ref, options, person)
+    def fit(self, state: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """What may be written of a STATE that came after a mirrored stream had begun; None: nothing yet.
+
+        All of it when every feed has shown that it was whole, and who is gone has been removed. Until then, and where
+        only the user vouches for a feed, all but the places in mirrored feeds: whoever goes on must send them whole.
+        """
+        return state if self._doubts == [] else without(state, self.feeds)
+
+    @property
+    def doubts(self) -> str:
+        """Why a STATE is held back at the end, for people."""
+        return "; ".join(self._doubts or ["the mirror did not come to its end"])
+
+    def saw(self, stream: str, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
+        """A record came; ``person`` is a profile resource, and ``stream`` what stream maps call the origin's."""
+        self._saw(stream, origin, ref, options, person)
 
     def _saw(
-        self, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any], *, refused: bool = False
+        self,
+        stream: str,
+        origin: Origin,
+        ref: ListRef,
+        options: Options,
+        person: Mapping[str, Any],
+        *,
+        refused: bool = False,
     ) -> None:
-        mirror = self.begin(origin.stream, ref, options)
+        mirror = self.begin(stream, ref, options)
         size = _size(origin.record, options)
         mirror.feed.saw(tuple(handles(person).items()), size, origin.version, refused=refused)
 
-    def refused(self, origin: Origin, ref: ListRef | None, options: Options, person: Mapping[str, Any]) -> None:
+    def refused(
+        self, stream: str, origin: Origin, ref: ListRef | None, options: Options, person: Mapping[str, Any]
+    ) -> None:
         """A record was rejected. Its person is in the audience: who is on the list must not be taken off for it.
 
         ``ref`` is the list that the settings name, if they do; ``person`` what names somebody in the record.
         """
         if ref is None:
-            self.lost(origin.stream)
+            self.lost(stream)
         else:
-            self._saw(origin, ref, options, person, refused=True)
+            self._saw(stream, origin, ref, options, person, refused=True)
 
     def lost(self, stream: str | None) -> None:
         """Something came of which nobody knows whom it was about, or for which list; None: nor of which stream."""
@@ -220,6 +248,7 @@ class Mirrors:
                 problems.append(f"{mirror.stream}: Klaviyo refused {len(decision.leaving) - removed:,} removals")
         if problems:
             raise (CapExceeded if capped else Incomplete)("; ".join(problems))
+        self._doubts = [f"{mirror.stream}: {found.doubt}" for mirror, found in decisions if found.doubt is not None]
 
     @property
     def to_come(self) -> int | None:

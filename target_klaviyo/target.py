@@ -89,6 +89,7 @@ class TargetKlaviyo(Target):
         self._ledger = Ledger()
         self._signal = 0
         self._released: Mapping[str, Any] | None = None
+        self._held: Mapping[str, Any] | None = None
         self._reader = reader
         reader.reject, reader.idle, reader.landing = self._reject_line, self._look_after, self._landing
 
@@ -172,6 +173,11 @@ class TargetKlaviyo(Target):
             # Another stream begins, or this one anew. What came before may be about the same people, and must not
             # arrive later.
             self.despatch.flush()
+        if any(self._mirrors_into(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
+            self.mirrors.feeds.add(stream)
+
+    def _mirrors_into(self, alias: str) -> bool:
+        return alias in self.routes and self.routes[alias].is_mirror
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
@@ -233,7 +239,7 @@ class TargetKlaviyo(Target):
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         super()._process_state_message(message_dict)
-        self._ledger.state(message_dict["value"])
+        self._ledger.state(message_dict["value"], mirrored=bool(self.mirrors.feeds))
         self._look_after()
 
     def _look_after(self) -> None:
@@ -247,11 +253,28 @@ class TargetKlaviyo(Target):
 
     def _release_state(self) -> None:
         """Write the latest STATE before which everything has its outcome."""
-        state = self._ledger.due()
+        state, held = self._ledger.due(), self._ledger.held
         if state is not None:
-            self._write_state_message(state)
+            self._vouch(state)
+        if held is not self._held:
+            self._held = held
+            self._release_held()
+
+    def _release_held(self, *, ended: bool = False) -> None:
+        """Write what may be written of the STATE that mirrors hold back."""
+        if self._held is None:
+            return
+        state = self.mirrors.fit(self._held)
+        if state is not None:
+            self._vouch(state)
+        if ended and state != self._held:
+            held = "no STATE is" if state is None else "the STATE is without the mirrored stream's place when it is"
+            logger.warning("%s written, so that the mirrored feed comes whole again: %s", held, self.mirrors.doubts)
 
     def _write_state_message(self, state: Mapping[str, Any]) -> None:
+        """Nothing: the SDK would write whatever came last."""
+
+    def _vouch(self, state: Mapping[str, Any]) -> None:
         if self._rehearsal is not None:  # nothing was done that a STATE could vouch for
             return
         if state != self._released:
@@ -269,6 +292,7 @@ class TargetKlaviyo(Target):
             super().process_endofpipe()
             self.report.check(ended=True)
             self._finish_mirrors()
+            self._release_held(ended=True)
             self.report.close(spent=self.session.client.spent())
 
     def _finish_mirrors(self) -> None:
@@ -296,6 +320,7 @@ class TargetKlaviyo(Target):
         try:
             self.despatch.land()
             self._release_state()
+            self._release_held(ended=True)
         finally:
             left = self._ledger.left
             if left and self._rehearsal is None:
