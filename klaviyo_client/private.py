@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import errno
 import os
+import secrets
+import stat
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TextIO
 
 if sys.platform == "win32":
     import msvcrt
@@ -25,6 +29,9 @@ def write(path: Path, text: str) -> None:
     Raises:
         OSError: it cannot be written there.
     """
+    if is_device(path):  # a file in its place would be the end of it
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     # Made anew (O_EXCL), and readable by its owner only.
     handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
@@ -86,3 +93,51 @@ def _lock(path: Path) -> int:
         os.close(handle)
         return _BUSY if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK, errno.ENOENT) else _NEVER
     return handle
+
+
+def try_out(path: Path) -> None:
+    """See whether a file could be put there, before anything is at stake. Its folder is made, and nothing else stays.
+
+    Raises:
+        OSError: it could not.
+    """
+    if is_device(path):
+        if not os.access(path, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    Path(made).unlink()
+
+
+def is_device(path: Path) -> bool:
+    """Whether there is something that only passes on what is written: a device, or a pipe."""
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
+
+
+def new(path: Path) -> tuple[Path, TextIO]:
+    """A new file to write line by line, and where it is: there, or under a name of its own where one is already.
+
+    No two processes ever get the same file, and none that is there is touched. Every line is written at once, so that
+    a kill breaks none but the one that is being written.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    place = path
+    while True:
+        try:
+            handle = os.open(place, os.O_WRONLY | (os.O_APPEND if is_device(place) else os.O_CREAT | os.O_EXCL), 0o600)
+        except FileExistsError:
+            began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+            place = path.with_name(f"{path.stem}.{began}-{secrets.token_hex(3)}{path.suffix}")
+        else:
+            return place, os.fdopen(handle, "w", encoding="utf-8", buffering=1)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from klaviyo_client import private
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.limits import Spent
@@ -70,8 +71,9 @@ class Report:
 
     Args:
         tolerance: how many rejected records the run bears.
-        path: where rejected records go. The file is made with the first of them, readable by its owner only; one from
-            an earlier run moves to ``<path>.1``, so that it can be replayed while this run writes its own.
+        path: where rejected records go. The file is made with the first of them, readable by its owner only. One that
+            is there belongs to another run, and somebody may be replaying it: it stays as it is, and this run's gets
+            a name of its own beside it.
         summary: the run as a document, where one is asked for.
 
     Attributes:
@@ -105,7 +107,6 @@ class Report:
     def add(self, origin: Origin, action: str, outcome: Outcome) -> None:
         """Count a record's outcome; a rejected record goes to the file."""
         with self._lock:
-            self._count(origin.stream, action, outcome, origin.record)
             if outcome.kind is Kind.REJECTED:
                 self._write_schema(origin.stream)
                 self._write(
@@ -117,12 +118,13 @@ class Report:
                         **_why(outcome),
                     }
                 )
+            self._count(origin.stream, action, outcome, origin.record)
 
     def add_line(self, line: str, outcome: Outcome) -> None:
         """Count a line that is no Singer message; it goes to the file in a form that a replay skips."""
         with self._lock:
-            self._count("unreadable lines", "", outcome, line)
             self._write({"type": UNREADABLE, "line": line, **_why(outcome)})
+            self._count("unreadable lines", "", outcome, line)
 
     def section(
         self,
@@ -148,7 +150,8 @@ class Report:
         with self._lock:
             if self._file is not None:
                 self._file.flush()
-                os.fsync(self._file.fileno())
+                if not private.is_device(self._path):
+                    os.fsync(self._file.fileno())
 
     def close(
         self, ending: Ending | None = None, *, not_sent: int = 0, spent: Mapping[str, Spent] | None = None
@@ -244,10 +247,14 @@ class Report:
         self._file.write(json.dumps(document, default=str) + "\n")
 
     def _open(self) -> TextIO:
-        if self._path.exists():
-            self._path.replace(self._path.with_name(self._path.name + ".1"))
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        return os.fdopen(os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+        try:
+            place, file = private.new(self._path)
+        except OSError as error:
+            raise SettingsError(f"rejects_path cannot be written: {self._path}: {error.strerror}") from error
+        if place != self._path:
+            logger.info("%s is another run's and stays; this run's rejected records go to %s", self._path, place)
+        self._path = place
+        return file
 
 
 def _why(outcome: Outcome) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property
-from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -31,6 +30,7 @@ from target_klaviyo.ledger import Ledger
 from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
+from target_klaviyo.places import document, place
 from target_klaviyo.plan import Plan
 from target_klaviyo.progress import Progress
 from target_klaviyo.reader import LineReader
@@ -71,11 +71,13 @@ class TargetKlaviyo(Target):
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
         self._rehearsal: Rehearsal | None = None
-        path = self.config.get("report_path")
-        self.report = Report(Path(self.config["rejects_path"]), tolerance, Summary(Path(path)) if path else None)
         if is_wanted(self.config, os.environ):
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
-            self.report = self._rehearsal.report(Path(self.config["plan_path"]), tolerance)
+            self.report: Report = self._rehearsal.report(place(self.config, "plan_path", os.environ), tolerance)
+        else:
+            path = document(self.config, "report_path")
+            rejects = place(self.config, "rejects_path", os.environ)
+            self.report = Report(rejects, tolerance, Summary(path) if path else None)
         client = settings.connect(
             self.config, self.name, KlaviyoClient if self._rehearsal is None else self._rehearsal.client
         )

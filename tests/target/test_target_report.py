@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import stat
 import threading
 from pathlib import Path
 
 import pytest
 
+from klaviyo_client import private
 from target_klaviyo.model import Kind, Origin, Outcome
 from target_klaviyo.report import Report
 
@@ -57,14 +59,57 @@ def test_a_rejected_record_can_be_piped_in_again(path: Path) -> None:
     report.close()
 
 
-def test_an_earlier_file_is_kept_beside_the_new_one(path: Path) -> None:
-    """A file that is being replayed is not overwritten under the reader."""
-    for email in ("first", "second"):
-        report = Report(path)
-        report.add(Origin("s", {"email": email}), "", NO)
+def test_no_run_touches_the_file_of_another(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Each has a file of its own, whether the others have ended or not, and the log says which; nothing is deleted."""
+    reports = [Report(path) for _ in range(3)]
+    for number in range(6):
+        reports[number % 3].add(Origin("s", {"run": number % 3}), "", NO)
+    for report in reports:
         report.close()
-    assert lines(path)[0]["record"] == {"email": "second"}
-    assert lines(path.with_name("rejects.jsonl.1"))[0]["record"] == {"email": "first"}
+    later = Report(path)
+    with caplog.at_level(logging.INFO):
+        later.add(Origin("s", {"run": 3}), "", NO)
+        later.close()
+    files = sorted(path.parent.iterdir())
+    assert len(files) == 4
+    assert path in files
+    assert all(file.name.startswith("rejects.") and file.suffix == ".jsonl" for file in files)
+    assert all(stat.S_IMODE(file.stat().st_mode) == 0o600 for file in files)
+    found = {file: [line["record"] for line in lines(file)] for file in files}
+    assert sorted(map(str, found.values())) == [
+        *(str([{"run": number}] * 2) for number in range(3)),
+        str([{"run": 3}]),
+    ]
+    (its,) = [file for file, rows in found.items() if rows == [{"run": 3}]]
+    assert f"(see {its})" in caplog.messages[-1]
+
+
+def test_every_line_is_whole_at_once(path: Path) -> None:
+    """A kill breaks no line that is not being written: half a line would take the next file's first one with it."""
+    report = Report(path)
+    for size in (10, 20_000):
+        report.add(Origin("s", {"text": "x" * size}), "", NO)
+        assert path.read_text().endswith("\n")
+        assert lines(path)
+    report.close()
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
+    """`/dev/null`, or a pipe: what is written there is somebody else's business."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    private.try_out(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    report = Report(pipe)
+    report.add(Origin("s", {"email": "ada"}), "", NO)
+    report.secure()
+    report.close()
+    private.write(pipe, "end\n")
+    got = os.read(reader, 10_000).decode().splitlines()
+    os.close(reader)
+    assert json.loads(got[0])["record"] == {"email": "ada"}
+    assert stat.S_ISFIFO(pipe.stat().st_mode)
+    assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_a_line_that_nobody_can_read_is_kept_in_a_safe_form(path: Path) -> None:
