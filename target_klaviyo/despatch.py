@@ -12,7 +12,8 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
+from typing import Final, Literal
 
 from klaviyo_client.command import Incomplete
 from target_klaviyo import outcomes
@@ -20,12 +21,10 @@ from target_klaviyo.batching import turns
 from target_klaviyo.delivery import Session
 from target_klaviyo.identity import handles
 from target_klaviyo.model import Action, Kind, Outcome, Row, Unit
+from target_klaviyo.stopping import Stop, Stopped
 
 Handle = tuple[str, str]
-
-
-class Stopped(BaseException):
-    """Nothing more is to be sent. No error: nothing may take it for one and go on."""
+_LOOK_SECONDS = 0.5
 
 
 Settle = Callable[[Row, Outcome], None]
@@ -44,6 +43,11 @@ class _Ended:
     queue: Queue
     lane: _Lane
     error: BaseException | None
+
+
+# Nothing came back: whoever waits shall look up.
+_WAKE: Final = "wake"
+_Answer = tuple[Unit, Outcome] | _Ended | Literal["wake"]
 
 
 @dataclass(eq=False)
@@ -111,15 +115,19 @@ class Despatch:
         settle: told of every row that has its outcome.
         width: batches of one queue that may be under way at once, times its action's lanes.
         max_rows: rows to send at once at most, where the user wants fewer than Klaviyo takes.
+        stop: bounds how long ``land`` waits.
     """
 
-    def __init__(self, session: Session, settle: Settle, *, width: int, max_rows: int | None = None) -> None:
+    def __init__(
+        self, session: Session, settle: Settle, *, width: int, max_rows: int | None = None, stop: Stop | None = None
+    ) -> None:
         self._session = session
         self._settle = settle
         self._width = width
         self._max_rows = max_rows
         self._queues: dict[tuple[str, str], Queue] = {}
-        self._answers: SimpleQueue[tuple[Unit, Outcome] | _Ended] = SimpleQueue()
+        self._stop = stop or Stop()
+        self._answers: SimpleQueue[_Answer] = SimpleQueue()
         self._next: deque[tuple[str, Action, Row]] = deque()
         # What will be given to whom by what is to be done next with records; none of it takes anything.
         self._promised: Counter[tuple[Handle, str]] = Counter()
@@ -177,12 +185,26 @@ class Despatch:
     def stop(self) -> None:
         """Send nothing more: whoever puts or flushes is told by ``Stopped``. May be called by a signal's handler."""
         self._error = self._error or Stopped()
+        self._answers.put(_WAKE)
 
-    def land(self) -> None:
-        """Send nothing more; wait for what is under way."""
+    def land(self, after_each: Callable[[], None] = lambda: None) -> None:
+        """Send nothing more; wait for what is under way, with a bound when the run was asked to stop.
+
+        What has no answer by then comes again, as after a kill.
+
+        Args:
+            after_each: called whenever something has its outcome.
+        """
         self.stop()
         while self._flying:
-            self._wait()
+            # Looked at anew all the time: the signal may come while this waits.
+            if not self._stop.left:
+                return
+            try:
+                self._take(self._answers.get(timeout=min(_LOOK_SECONDS, self._stop.left)))
+            except Empty:
+                continue
+            after_each()
 
     def _put(self, stream: str, action: Action, row: Row) -> None:
         queue = self._queue(stream, action)
@@ -250,8 +272,12 @@ class Despatch:
 
     def _wait(self) -> None:
         self._take(self._answers.get())
+        if isinstance(self._error, Stopped):
+            raise self._error
 
-    def _take(self, answer: tuple[Unit, Outcome] | _Ended) -> None:
+    def _take(self, answer: _Answer) -> None:
+        if answer == _WAKE:
+            return
         if isinstance(answer, _Ended):
             answer.lane.flying = None
             self._flying -= 1

@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cached_property, partial
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -22,9 +22,10 @@ from klaviyo_client import settings
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import KlaviyoError, SettingsError
+from klaviyo_client.transport import RequestsTransport
 from target_klaviyo import scopes
 from target_klaviyo.delivery import Session
-from target_klaviyo.despatch import Despatch, Stopped
+from target_klaviyo.despatch import Despatch
 from target_klaviyo.identity import checked_region
 from target_klaviyo.ledger import Ledger
 from target_klaviyo.mirrors import Mirrors
@@ -38,6 +39,7 @@ from target_klaviyo.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import BREACHES, KlaviyoSink
+from target_klaviyo.stopping import Stop, Stoppable, Stopped
 from target_klaviyo.summary import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
@@ -54,6 +56,8 @@ class TargetKlaviyo(Target):
     package_name = "singer-klaviyo"
     default_sink_class = KlaviyoSink
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
+    # The SDK hands signals to us before anything else is set up.
+    _signal, _is_asked_twice, _is_ready = 0, False, False
 
     def __init__(self, **options: Any) -> None:
         """Read the settings, and nothing else yet.
@@ -78,9 +82,10 @@ class TargetKlaviyo(Target):
             path = document(self.config, "report_path")
             rejects = place(self.config, "rejects_path", os.environ)
             self.report = Report(rejects, tolerance, Summary(path) if path else None)
-        client = settings.connect(
-            self.config, self.name, KlaviyoClient if self._rehearsal is None else self._rehearsal.client
-        )
+        self._stop = Stop()
+        made = KlaviyoClient if self._rehearsal is None else self._rehearsal.client
+        wire = Stoppable(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
+        client = settings.connect(self.config, self.name, partial(made, clock=self._stop.clock(), transport=wire))
         self.session = Session(client, job_timeout=self.config["job_timeout"])
         self._progress = Progress(
             lambda: self.report.records,
@@ -89,18 +94,22 @@ class TargetKlaviyo(Target):
             to_come=lambda: self.mirrors.to_come,
         )
         self._ledger = Ledger()
-        self._signal = 0
         self._released: Mapping[str, Any] | None = None
         self._held: Mapping[str, Any] | None = None
         self._reader = reader
         reader.reject, reader.idle, reader.landing = self._reject_line, self._look_after, self._landing
+        self._is_ready = True
 
     @cached_property
     def despatch(self) -> Despatch:
         """Where records are sent from."""
         made = Despatch if self._rehearsal is None else self._rehearsal.despatch
         return made(
-            self.session, self._settle, width=self.config["concurrency"], max_rows=self.config.get("batch_size_rows")
+            self.session,
+            self._settle,
+            width=self.config["concurrency"],
+            max_rows=self.config.get("batch_size_rows"),
+            stop=self._stop,
         )
 
     @cached_property
@@ -314,27 +323,34 @@ class TargetKlaviyo(Target):
             self._land(Ending.by(stopped, self._signal))
             sys.exit(128 + self._signal)
         except BaseException as error:
-            self._land(Ending.by(error, self._signal))
+            if not self._is_asked_twice:
+                self._land(Ending.by(error, self._signal))
             raise
 
     def _land(self, ending: Ending) -> None:
         """Send nothing more; settle what is under way, and write the STATE that is true then."""
         try:
-            self.despatch.land()
+            self.despatch.land(self._release_state)
             self._release_state()
             self._release_held(ended=True)
         finally:
-            left = self._ledger.left
-            if left and self._rehearsal is None:
-                because = f"{ending.reason}: " if ending.reason else ""
-                logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
-            self.report.close(ending, not_sent=left, spent=self.session.client.spent())
+            if not self._is_asked_twice:
+                self._close(ending)
+
+    def _close(self, ending: Ending) -> None:
+        left = self._ledger.left
+        if left and self._rehearsal is None:
+            because = f"{ending.reason}: " if ending.reason else ""
+            logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
+        self.report.close(ending, not_sent=left, spent=self.session.client.spent())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.
-        if self._signal:
-            sys.exit(128 + signum)  # asked twice
+        self._is_asked_twice = bool(self._signal)
+        if self._is_asked_twice or not self._is_ready:
+            sys.exit(128 + signum)
         self._signal = signum
+        self._stop.ask()
         self.logger.warning("stopped by signal %d; settling what is under way", signum)
         self._reader.stopped = True
         self.despatch.stop()

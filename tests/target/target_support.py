@@ -78,12 +78,17 @@ def schema_of(stream: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Run:
-    """How a target ended."""
+    """How a target ended.
+
+    Attributes:
+        before: files that earlier runs had left in its folder.
+    """
 
     code: int
     stdout: str
     stderr: str
     folder: Path
+    before: frozenset[Path] = frozenset()
 
     @property
     def states(self) -> list[Any]:
@@ -91,8 +96,9 @@ class Run:
 
     @property
     def rejects(self) -> list[dict[str, Any]]:
-        path = self.folder / "target-klaviyo-rejects.jsonl"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        """What this run has put on file."""
+        files = sorted(set(self.folder.glob("target-klaviyo-rejects*.jsonl")) - self.before)
+        return [json.loads(line) for file in files for line in file.read_text().splitlines()]
 
     @property
     def rejected(self) -> list[dict[str, Any]]:
@@ -121,6 +127,7 @@ class Command:
         path = self.folder / "config.json"
         path.write_text(json.dumps({**self.config, **config}))
         lines = [line if isinstance(line, str) else json.dumps(line) for line in messages]
+        before = frozenset(self.folder.iterdir())
         done = warm.run(
             [*hastened("target_klaviyo", self.speed), *(arguments or ("--config", str(path)))],
             input="".join(line + "\n" for line in lines),
@@ -131,7 +138,7 @@ class Command:
             timeout=PATIENCE,
             check=False,
         )
-        return Run(done.returncode, done.stdout, done.stderr, self.folder)
+        return Run(done.returncode, done.stdout, done.stderr, self.folder, before)
 
 
 Wire = Callable[[Request], Response]

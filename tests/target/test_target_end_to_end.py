@@ -211,7 +211,7 @@ def test_a_record_without_identifier_is_one_warning(target: Command) -> None:
 
 
 def test_rejects_can_be_replayed_after_a_fix(target: Command, account: RunningSandbox) -> None:
-    """`target-klaviyo --input rejects.jsonl` sends what was rejected, and leaves the file readable meanwhile."""
+    """`target-klaviyo --input rejects.jsonl` sends what was rejected, and leaves the file as it is."""
     run = target([schema_of("profiles"), *records("profiles", [{"phone_number": "(415) 555-0100"}]), "{broken"])
     assert [line["code"] for line in run.rejected] == ["invalid_phone", "not_json"]
     arguments = ("--config", "config.json", "--input", "target-klaviyo-rejects.jsonl")
