@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import io
 import json
-from typing import IO
+from typing import IO, Any
 
 import click
+
+# No tap writes a STATE or a catalog of half of that, and what works on them recursively bears some times as much.
+_DEEPEST = 100
 
 
 def checked(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -> IO[str] | None:  # noqa: ARG001
@@ -17,11 +20,24 @@ def checked(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -
     """
     if value is None:
         return None
-    text = value.read()
+    try:
+        text = value.read()
+    except UnicodeDecodeError:
+        # Not chained: the error holds the file.
+        raise click.BadParameter(f"the {param.name} file is not UTF-8", param=param) from None
     try:
         document = json.loads(text)
+        is_deep = _depth(document) > _DEEPEST
+        # What is kept of it goes out again with the tap's own.
+        json.dumps("" if is_deep else document, ensure_ascii=False).encode()
+    except RecursionError:
+        is_deep, document = True, None
+    except UnicodeEncodeError:
+        raise click.BadParameter(f"the {param.name} file holds a text that cannot be written", param=param) from None
     except ValueError as error:
         raise click.BadParameter(f"the {param.name} file is not JSON", param=param) from error
+    if is_deep:
+        raise click.BadParameter(f"the {param.name} file is nested too deeply", param=param)
     if isinstance(document, dict) and document.get("type") == "STATE" and "value" in document:
         # The last line of the tap's own output, which the SDK would take for a state without bookmarks.
         document = document["value"]
@@ -34,3 +50,12 @@ def checked(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -
     if not usable:
         raise click.BadParameter(f"the {param.name} file is JSON, but no Singer {param.name}", param=param)
     return io.StringIO(text)
+
+
+def _depth(document: Any) -> int:
+    """How many arrays and objects lie within each other, told without recursion."""
+    depth, level = 0, [document]
+    while level := [entry for entry in level if isinstance(entry, dict | list)]:
+        depth += 1
+        level = [inner for entry in level for inner in (entry.values() if isinstance(entry, dict) else entry)]
+    return depth

@@ -72,7 +72,7 @@ class TapKlaviyo(Tap):
         self._asks_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(**options)
-        except (ValueError, MappingError) as error:
+        except (ValueError, MappingError, RecursionError) as error:
             raise settings.unreadable(error) from error
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
@@ -94,7 +94,7 @@ class TapKlaviyo(Tap):
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         try:
             return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise settings.unreadable(error) from error
 
     @classmethod

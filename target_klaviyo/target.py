@@ -69,7 +69,7 @@ class TargetKlaviyo(Target):
         self._asks_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(message_reader=reader, **options)
-        except (ValueError, MappingError) as error:
+        except (ValueError, MappingError, RecursionError) as error:
             raise settings.unreadable(error) from error
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
@@ -140,7 +140,7 @@ class TargetKlaviyo(Target):
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         try:
             return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError) as error:
+        except (OSError, ValueError, TypeError, RecursionError) as error:
             raise settings.unreadable(error) from error
 
     @classmethod
@@ -249,7 +249,7 @@ class TargetKlaviyo(Target):
     # State ------------------------------------------------------------------------------------------------------------
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
-        super()._process_state_message(message_dict)
+        # Not the SDK's too: it would keep a copy of whatever came last, and may break at one that is nested deeply.
         self._ledger.state(message_dict["value"], mirrored=bool(self.mirrors.feeds))
         self._look_after()
 

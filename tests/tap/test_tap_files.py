@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import sys
+from pathlib import Path
 from typing import Any
 
 import click
 import pytest
+from support import warm
+from support.patience import PATIENCE
 
 from tap_klaviyo.files import checked
 
@@ -35,3 +40,46 @@ def test_what_is_no_state_is_refused(document: Any) -> None:
     """With the option's name, and nothing of what is in the file."""
     with pytest.raises(click.BadParameter, match="no Singer state"):
         taken("state", document)
+
+
+def nested(depth: int) -> str:
+    return '{"bookmarks": {"profiles": ' + '{"a": ' * depth + "1" + "}" * depth + "}}"
+
+
+@pytest.mark.parametrize(
+    ("option", "content", "said"),
+    [
+        ("state", json.dumps(STATE).encode("utf-16"), "is not UTF-8"),
+        ("state", nested(100_000).encode(), "nested too deeply"),
+        ("state", nested(900).encode(), "nested too deeply"),
+        ("state", b"[" * 100_000, "nested too deeply"),
+        ("state", b"", "is not JSON"),
+        ("state", b'{"bookmarks": {"profi', "is not JSON"),
+        ("state", b'{"bookmarks": {"profiles": {"a": 1' + b"0" * 5_000 + b"}}}", "is not JSON"),
+        ("state", b'{"bookmarks": {"profiles": {"a": "\\ud800"}}}', "cannot be written"),
+        ("catalog", b"\x00\xff\xfe", "is not UTF-8"),
+        ("catalog", nested(100_000).encode(), "nested too deeply"),
+        ("config", b"\x00\xff\xfe", "not a JSON object"),
+        ("config", nested(100_000).encode(), "recursion"),
+        ("config", nested(900).encode(), "recursion"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else str(len(value)),
+)
+def test_a_file_that_cannot_be_is_exit_code_2(tmp_path: Path, option: str, content: bytes, said: str) -> None:
+    """One sentence that says what is wrong with which, before anything is asked of Klaviyo, and no traceback."""
+    (tmp_path / "config.json").write_text(json.dumps({"api_key": "pk_x", "api_url": "http://127.0.0.1:9"}))
+    (tmp_path / "wrong.json").write_bytes(content)
+    arguments = ["--config", "config.json"] if option != "config" else []
+    done = warm.run(
+        [sys.executable, "-m", "tap_klaviyo", *arguments, f"--{option}", "wrong.json"],
+        input="",
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 2, done.stderr
+    assert done.stdout == ""
+    assert re.search(said, done.stderr)
+    assert "Traceback" not in done.stderr

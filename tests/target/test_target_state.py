@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import records, respond, schema_of, scripted_session
+from target_support import Command, records, respond, schema_of, scripted_session
 
 from klaviyo_client.errors import Unavailable
 from klaviyo_client.transport import Request, Response
@@ -146,6 +146,16 @@ def test_rows_from_before_a_changed_schema_are_sent_first(tmp_path: Path, monkey
     monkeypatch.setattr(Despatch, "flush", flushing)
     run(messages, tmp_path)
     assert sent[:4] == ["old@example.com", "settled", "new1@example.com", "new2@example.com"]
+
+
+@pytest.mark.parametrize("depth", [90, 900, 100_000])
+def test_a_state_that_is_nested_deeply_breaks_nothing(target: Command, depth: int) -> None:
+    """It goes out, or, where it cannot be read, onto the file of rejected lines; what came before it stands."""
+    deep = '{"type": "STATE", "value": {"a": ' + '{"a": ' * depth + "1" + "}" * depth + "}}"
+    done = target([schema_of("profiles"), *records("profiles", [person(1)]), state(1), deep])
+    assert done.code == 0, done.stderr
+    came = [line.startswith('{"a": {"a"') for line in done.stdout.splitlines()]
+    assert came[-1] if depth < 1_000 else (not any(came) and len(done.rejected) == 1)
 
 
 def test_a_signal_vouches_for_nothing_that_was_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
