@@ -53,7 +53,10 @@ SETTINGS: dict[str, Any] = {
             "default": "target-klaviyo-rejects.jsonl",
             "title": "Rejects file",
             "description": (
-                "Where rejected records go, with the reason, as Singer messages that can be piped in again after a fix."
+                "Where rejected records go, with the reason, as Singer messages that can be piped in again after a "
+                "fix. A file that is there stays as it is, and a run that finds one puts its time and an id into its "
+                "own file's name. The default goes elsewhere, with a warning, where the working directory cannot be "
+                "written."
             ),
         },
         "report_path": {
