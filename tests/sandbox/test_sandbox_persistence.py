@@ -146,9 +146,8 @@ def test_what_was_answered_outlives_a_kill(tmp_path, size):
     answered = []
 
     def write(url, number):
-        call = Caller(url)
         # The kill may come in the middle of an answer.
-        with contextlib.suppress(requests.RequestException):
+        with contextlib.closing(Caller(url)) as call, contextlib.suppress(requests.RequestException):
             for at in range(10_000):
                 email = f"writer{number}.{at}@example.com"
                 answer = call.post("profile-import", {"data": person(email=email)})
@@ -168,12 +167,12 @@ def test_what_was_answered_outlives_a_kill(tmp_path, size):
     with start("--data", str(tmp_path)) as process:
         line = process.stdout.readline()
         assert f"{int(size[1])} events" in line
-        call = Caller(line.split()[4])
-        for at in range(0, len(answered), 50):
-            part = dict(answered[at : at + 50])
-            listed = ",".join(f'"{email}"' for email in part)
-            rows = call.rows("profiles", filter=f"any(email,[{listed}])", page__size=100)
-            assert {row["attributes"]["email"]: row["id"] for row in rows} == part
+        with contextlib.closing(Caller(line.split()[4])) as call:
+            for at in range(0, len(answered), 50):
+                part = dict(answered[at : at + 50])
+                listed = ",".join(f'"{email}"' for email in part)
+                rows = call.rows("profiles", filter=f"any(email,[{listed}])", page__size=100)
+                assert {row["attributes"]["email"]: row["id"] for row in rows} == part
         process.terminate()
 
 
