@@ -24,6 +24,8 @@ Schema = Mapping[str, Any]
 Target = tuple[str, ...]
 _OPEN = "properties"
 _ODD: Target = ()
+# Also as databases such as Snowflake write the names of columns.
+_OF_SINGER = ("_sdc_*", "_SDC_*")
 # Columns that are remembered; a record may bring new ones.
 _MOST_COLUMNS = 4096
 
@@ -143,6 +145,8 @@ class Mapper:
             holder = holder.setdefault(step, {})
         typed = self._typed(plain(value, target), target, kinds)
         if isinstance(holder, dict) and (typed is not None or value is None):
+            if kinds == {"boolean"} and holder.get(target[-1], typed) != typed:
+                raise Unfit("invalid_field", f"two columns disagree on {'.'.join(target)}", pointer=f"/{target[-1]}")
             holder.setdefault(target[-1], typed)
 
     def _typed(self, value: Any, target: Target, kinds: frozenset[str]) -> Any:
@@ -182,7 +186,7 @@ def compiled(
     return Mapper(
         mapped={_target(name, kinds): _source(name, entry) for name, entry in _flat(mapping, kinds)},
         named=_names(schema),
-        ignored=re.compile("|".join((*map(translate, ("_sdc_*", *schema.get("x-ignored-columns", ()))), *exact))),
+        ignored=re.compile("|".join((*map(translate, (*_OF_SINGER, *schema.get("x-ignored-columns", ()))), *exact))),
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
         kinds=kinds,
@@ -256,7 +260,7 @@ def listed(value: Any, *, are_words: bool) -> Any:
     """The entries of a list, each once: CSV files, forms and old plugins write one text for all of them.
 
     A text is the JSON of a list, or words with commas between them, or, where entries are no words, one entry: the
-    name of a list may hold a comma. Whatever is no list and no text stays as it is.
+    name of a list may hold a comma. Blank entries are none. Whatever is no list and no text stays as it is.
     """
     if isinstance(value, str):
         parsed = _parsed(value)
@@ -267,8 +271,9 @@ def listed(value: Any, *, are_words: bool) -> Any:
     entries = [entry.strip() if isinstance(entry, str) else entry for entry in value]
     if are_words:
         entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
-    # Two equal lines of an order are two.
-    return list(dict.fromkeys(entries)) if all(isinstance(entry, str) for entry in entries) else entries
+    # Two equal lines of an order are two. Forms send an empty field where nothing was chosen.
+    only_texts = all(isinstance(entry, str) for entry in entries)
+    return list(dict.fromkeys(filter(None, entries))) if only_texts else entries
 
 
 # As people write them: with commas, semicolons, bars or spaces.
