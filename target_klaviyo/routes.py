@@ -101,6 +101,15 @@ class Route:
         """Whether a list is to equal the stream."""
         return self.options.get("mode") == MIRROR
 
+    @property
+    def may_send_only(self) -> bool:
+        """Whether there are records of which no more is sent than was judged: never their other columns."""
+        return "properties" not in self.contract.fields or self.action.takes_deleted
+
+    def sends_only(self, row: Row) -> bool:
+        """Whether this is the row of such a record."""
+        return "properties" not in self.contract.fields or bool(self.action.takes(row.terms))
+
     def who(self, record: Record) -> dict[str, Any]:
         """What identifies the person of a record that cannot be sent, as far as it can be read."""
         with contextlib.suppress(Unfit, ValueError, RecursionError, OverflowError):

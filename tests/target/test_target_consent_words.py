@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from target_support import NOW, People, respond, rows_of, scripted_session, settled, writes
+from target_support import NOW, Command, People, records, respond, rows_of, scripted_session, settled, writes
 
+from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.batching import waves
 from target_klaviyo.model import Kind, ListRef, Origin, Row, Unfit
 from target_klaviyo.routes import routes
@@ -125,3 +126,59 @@ def test_an_option_takes_the_numbers_that_a_record_takes(said: Any, meant: bool)
         "channels": ["email"],
         "global_unless_member": meant,
     }
+
+
+BROKEN = [{"created": ""}, {"created": "0000-00-00"}, {"age": "12"}, {"phone_number": 12025550171.5}, {"tags": None}]
+PROMISED = {
+    "type": "object",
+    "properties": {
+        "email": {"type": "string"},
+        "phone_number": {"type": "string"},
+        "created": {"type": "string", "format": "date-time"},
+        "age": {"type": "integer"},
+        "tags": {"type": "array"},
+    },
+}
+# What sends its own fields only, or only looks for people.
+TAKERS = [
+    {"action": "unsubscribe"},
+    {"action": "subscribe"},
+    {"action": "suppress"},
+    {"action": "unsuppress"},
+    {"action": "delete_profile", "allow_deletion": True},
+    {"action": "list_members", "list": "News", "mode": "remove"},
+]
+
+
+@pytest.mark.parametrize("entry", TAKERS, ids=lambda entry: str(entry["action"]))
+def test_a_column_that_is_not_sent_refuses_nobodys_wish(
+    target: Command, account: RunningSandbox, entry: dict[str, Any]
+) -> None:
+    """A date that is none, beside an address that is one: the person is unsubscribed, removed or deleted."""
+    if entry["action"] == "list_members":
+        with account.store.lock:
+            entry = {**entry, "list": next(iter(account.store.lists.rows))}
+    schema = {"type": "SCHEMA", "stream": "s", "key_properties": ["email"], "schema": PROMISED}
+    people = [{"email": f"p{at}@example.com", **more} for at, more in enumerate(BROKEN)]
+    run = target([schema, *records("s", people)], streams={"s": entry})
+    assert (run.code, run.rejected) == (0, [])
+    assert "not as the tap's SCHEMA has it" in run.stderr
+
+
+@pytest.mark.parametrize("said", [1, 1.0, "1.0", " Yes "])
+def test_a_rehearsal_is_one_by_any_word_for_yes(target: Command, account: RunningSandbox, said: Any) -> None:
+    """Settings take the numbers that records take, and nobody is unsubscribed by one that was not understood."""
+    schema = {"type": "SCHEMA", "stream": "s", "key_properties": [], "schema": {"properties": {"email": {}}}}
+    run = target([schema, *records("s", [ADA])], streams={"s": {"action": "unsubscribe"}}, dry_run=said)
+    assert run.code == 0
+    with account.store.lock:
+        assert not [row for row in account.store.profiles.rows.values() if row["email"] == ADA["email"]]
+
+
+@pytest.mark.parametrize("entry", [{"action": "upsert_profile"}, {"action": "list_members", "create_list": True}])
+def test_a_column_that_is_sent_is_still_held_to_the_promise(target: Command, entry: dict[str, Any]) -> None:
+    """Custom properties are not written in another type than their source says."""
+    schema = {"type": "SCHEMA", "stream": "s", "key_properties": ["email"], "schema": PROMISED}
+    more: dict[str, Any] = {"list": "News"} if entry["action"] == "list_members" else {}
+    run = target([schema, *records("s", [{**ADA, "age": "12"}])], streams={"s": {**entry, **more}})
+    assert [line["code"] for line in run.rejected if line["type"] == "RECORD"] == ["invalid_record"]
