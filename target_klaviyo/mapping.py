@@ -97,7 +97,9 @@ class Mapper:
             if place == _ODD or not (type(value) is str or (len(place) > 1 and _is_plain_number(value))):
                 self._put_column(found, column, value)
             elif len(place) == 1:
-                found.setdefault(place[0], value)
+                held = found.get(place[0], "")
+                if type(held) is str and not held.strip():  # another column may name it, too
+                    found[place[0]] = value
             else:
                 found.setdefault(place[0], {}).setdefault(place[1], value)
         return found
@@ -145,9 +147,24 @@ class Mapper:
             holder = holder.setdefault(step, {})
         typed = self._typed(plain(value, target), target, kinds)
         if isinstance(holder, dict) and (typed is not None or value is None):
-            if kinds == {"boolean"} and holder.get(target[-1], typed) != typed:
-                raise Unfit("invalid_field", f"two columns disagree on {'.'.join(target)}", pointer=f"/{target[-1]}")
-            holder.setdefault(target[-1], typed)
+            name = target[-1]
+            holder[name] = self._joined(holder[name], typed, target, kinds) if name in holder else typed
+
+    def _joined(self, held: Any, typed: Any, target: Target, kinds: frozenset[str]) -> Any:
+        """What two columns of one field come to: the first counts, unless it is blank, and lists are put together.
+
+        Raises:
+            Unfit: they disagree on consent.
+        """
+        if target not in self.kinds:  # a custom property
+            return held
+        if held == [] or (isinstance(held, str) and not held.strip()):
+            return typed
+        if (kinds == {"boolean"} or (target in self.words and typed)) and held != typed:
+            raise Unfit("invalid_field", f"two columns disagree on {'.'.join(target)}", pointer="/" + "/".join(target))
+        if isinstance(held, list) and isinstance(typed, list) and all(isinstance(entry, str) for entry in held + typed):
+            return list(dict.fromkeys(held + typed))
+        return held
 
     def _typed(self, value: Any, target: Target, kinds: frozenset[str]) -> Any:
         """The value as the field has it; None where it says nothing."""

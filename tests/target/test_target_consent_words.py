@@ -207,3 +207,32 @@ def test_a_column_that_is_sent_is_still_held_to_the_promise(target: Command, ent
     schema = {"type": "SCHEMA", "stream": "s", "key_properties": ["email"], "schema": PROMISED}
     run = target([schema, *records("s", [{**ADA, "age": "12"}])], streams={"s": entry})
     assert [line["code"] for line in run.rejected if line["type"] == "RECORD"] == ["invalid_record"]
+
+
+def test_a_blank_column_gives_way_to_another_of_the_same_field() -> None:
+    """Old plugins write `$email` beside `email`, forms `lists[]` beside `list`: blanks say nothing."""
+    for record in ({"email": " ", "$email": "ada@example.com"}, {"$email": "ada@example.com", "email": ""}):
+        ((_, row),) = steps({"action": "unsubscribe"}, record)
+        assert row.payload["attributes"]["email"] == "ada@example.com"
+    found = steps({"action": "update_profile"}, {**ADA, "list": "", "lists[]": ["News"], "confirmOptIn": "yes"})
+    assert [(name, str(row.list)) for name, row in found] == [("list_members", "News"), ("subscribe", "News")]
+
+
+def test_lists_of_two_columns_are_all_joined() -> None:
+    """None of them is lost for the other."""
+    found = steps({"action": "update_profile"}, {**ADA, "list": "News", "lists[]": ["VIP", "News"]})
+    assert [str(row.list) for _, row in found] == ["News", "VIP"]
+
+
+def test_columns_that_disagree_on_whose_consent_it_is_are_refused() -> None:
+    """Neither channel is subscribed for the other column's word."""
+    record = {"$email": "ada@example.com", "$phone_number": "+12025550171", "$consent": "email", "consent": "sms"}
+    with pytest.raises(Unfit, match="disagree"):
+        steps({"action": "identify", "consent": "subscribe"}, record)
+
+
+def test_who_is_deleted_in_the_source_is_not_let_reach_again() -> None:
+    """A record that is gone from the table of those to unsuppress lifts no suppression."""
+    with pytest.raises(Unfit) as caught:
+        steps({"action": "unsuppress"}, {**ADA, "_sdc_deleted_at": "2026-01-01T00:00:00Z"})
+    assert (caught.value.kind, caught.value.code) == (Kind.LEFT_OUT, "deleted_in_source")
