@@ -179,6 +179,8 @@ def _typed(value: Any, schema: Mapping[str, Any]) -> Any:
     kinds: Mapping[str, Callable[[str], Any]] = {"number": float, "integer": int, "boolean": as_truth}
     name = schema.get("type")
     kind = kinds.get(name) if isinstance(name, str) else None
+    if kind is as_truth and isinstance(value, int | float):
+        value = str(value)
     if not isinstance(value, str) or kind is None:
         return value
     try:

@@ -24,6 +24,8 @@ Schema = Mapping[str, Any]
 Target = tuple[str, ...]
 _OPEN = "properties"
 _ODD: Target = ()
+# Also as databases such as Snowflake write the names of columns.
+_OF_SINGER = ("_sdc_*", "_SDC_*")
 # Columns that are remembered; a record may bring new ones.
 _MOST_COLUMNS = 4096
 
@@ -95,7 +97,9 @@ class Mapper:
             if place == _ODD or not (type(value) is str or (len(place) > 1 and _is_plain_number(value))):
                 self._put_column(found, column, value)
             elif len(place) == 1:
-                found.setdefault(place[0], value)
+                held = found.get(place[0], "")
+                if type(held) is str and not held.strip():  # another column may name it, too
+                    found[place[0]] = value
             else:
                 found.setdefault(place[0], {}).setdefault(place[1], value)
         return found
@@ -143,7 +147,24 @@ class Mapper:
             holder = holder.setdefault(step, {})
         typed = self._typed(plain(value, target), target, kinds)
         if isinstance(holder, dict) and (typed is not None or value is None):
-            holder.setdefault(target[-1], typed)
+            name = target[-1]
+            holder[name] = self._joined(holder[name], typed, target, kinds) if name in holder else typed
+
+    def _joined(self, held: Any, typed: Any, target: Target, kinds: frozenset[str]) -> Any:
+        """What two columns of one field come to: the first counts, unless it is blank, and lists are put together.
+
+        Raises:
+            Unfit: they disagree on consent.
+        """
+        if target not in self.kinds:  # a custom property
+            return held
+        if held == [] or (isinstance(held, str) and not held.strip()):
+            return typed
+        if (kinds == {"boolean"} or (target in self.words and typed)) and held != typed:
+            raise Unfit("invalid_field", f"two columns disagree on {'.'.join(target)}", pointer="/" + "/".join(target))
+        if isinstance(held, list) and isinstance(typed, list) and all(isinstance(entry, str) for entry in held + typed):
+            return list(dict.fromkeys(held + typed))
+        return held
 
     def _typed(self, value: Any, target: Target, kinds: frozenset[str]) -> Any:
         """The value as the field has it; None where it says nothing."""
@@ -182,7 +203,7 @@ def compiled(
     return Mapper(
         mapped={_target(name, kinds): _source(name, entry) for name, entry in _flat(mapping, kinds)},
         named=_names(schema),
-        ignored=re.compile("|".join((*map(translate, ("_sdc_*", *schema.get("x-ignored-columns", ()))), *exact))),
+        ignored=re.compile("|".join((*map(translate, (*_OF_SINGER, *schema.get("x-ignored-columns", ()))), *exact))),
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
         kinds=kinds,
@@ -256,7 +277,7 @@ def listed(value: Any, *, are_words: bool) -> Any:
     """The entries of a list, each once: CSV files, forms and old plugins write one text for all of them.
 
     A text is the JSON of a list, or words with commas between them, or, where entries are no words, one entry: the
-    name of a list may hold a comma. Whatever is no list and no text stays as it is.
+    name of a list may hold a comma. Blank entries are none. Whatever is no list and no text stays as it is.
     """
     if isinstance(value, str):
         parsed = _parsed(value)
@@ -267,8 +288,9 @@ def listed(value: Any, *, are_words: bool) -> Any:
     entries = [entry.strip() if isinstance(entry, str) else entry for entry in value]
     if are_words:
         entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
-    # Two equal lines of an order are two.
-    return list(dict.fromkeys(entries)) if all(isinstance(entry, str) for entry in entries) else entries
+    # Two equal lines of an order are two. Forms send an empty field where nothing was chosen.
+    only_texts = all(isinstance(entry, str) for entry in entries)
+    return list(dict.fromkeys(filter(None, entries))) if only_texts else entries
 
 
 # As people write them: with commas, semicolons, bars or spaces.

@@ -59,6 +59,13 @@ class Unfit(Exception):
         self.pointer = pointer
 
     @property
+    def note(self) -> Note:
+        """What is said of a record that is sent all the same."""
+        return Note(
+            self.code, self.pointer or "", f"not as the tap's SCHEMA has it, which was not needed: {self.reason}"
+        )
+
+    @property
     def outcome(self) -> Outcome:
         return Outcome(self.kind, code=self.code, pointer=self.pointer, reason=self.reason)
 

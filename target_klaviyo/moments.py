@@ -14,6 +14,12 @@ AHEAD = timedelta(days=365)
 # Seconds since 1970, of 1973 and later; thousandths where there are thirteen digits. 20260131 is a day.
 _UNIX = re.compile(r"([0-9]{9,13})(?:\.[0-9]+)?")
 _DIGITS_OF_THOUSANDTHS = 13
+# A zone as databases write it: `2026-01-31 10:00:00 UTC`, `... +0000`.
+_ZONE = re.compile(r"(?<=[0-9])\s+(UTC|GMT|Z|[+-][0-9]{2}(?::?[0-9]{2})?)$")
+
+
+def _zone(found: re.Match[str]) -> str:
+    return "Z" if found[1].isalpha() else found[1]
 
 
 def moment(value: Any, field: str) -> datetime:
@@ -27,7 +33,7 @@ def moment(value: Any, field: str) -> datetime:
         if unix := _UNIX.fullmatch(text):
             seconds = int(unix[1])
             return datetime.fromtimestamp(seconds // 1000 if len(unix[1]) == _DIGITS_OF_THOUSANDTHS else seconds, UTC)
-        found = datetime.fromisoformat(text)
+        found = datetime.fromisoformat(_ZONE.sub(_zone, text))
         aware = found.replace(tzinfo=UTC) if found.tzinfo is None else found
         return aware.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError, OSError) as error:

@@ -24,6 +24,8 @@ from target_klaviyo.model import Action, Context, Kind, ListRef, Note, Options, 
 from target_klaviyo.moments import moment
 
 _DELETED = "_sdc_deleted_at"
+# Databases such as Snowflake write the names of columns in capitals.
+_MARKS = (_DELETED, _DELETED.upper())
 # What every action's entry may say.
 _COMMON = ("action", "mapping", "unknown_columns")
 _UNKNOWN_COLUMNS = ("properties", "drop")
@@ -99,6 +101,15 @@ class Route:
         """Whether a list is to equal the stream."""
         return self.options.get("mode") == MIRROR
 
+    @property
+    def may_send_only(self) -> bool:
+        """Whether there are records of which no more is sent than was judged: never their other columns."""
+        return "properties" not in self.contract.fields or self.action.takes_deleted
+
+    def sends_only(self, row: Row) -> bool:
+        """Whether this is the row of such a record."""
+        return "properties" not in self.contract.fields or bool(self.action.takes(row.terms))
+
     def who(self, record: Record) -> dict[str, Any]:
         """What identifies the person of a record that cannot be sent, as far as it can be read."""
         with contextlib.suppress(Unfit, ValueError, RecursionError, OverflowError):
@@ -121,10 +132,12 @@ class Route:
         return Row(origin, payload, body, self._list(action, fields), action.terms(fields, context))
 
     def _list(self, action: Action, fields: Record) -> ListRef | None:
-        if "list_id" in fields or "list_name" in fields:
-            create = bool(self.options.get("create_list"))
-            return ListRef(fields.get("list_id"), fields.get("list_name"), create=create)
-        if self.list is None and action.needs_list:
+        said = {name: (fields.get(name) or "").strip() or None for name in ("list_id", "list_name")}
+        if any(said.values()):
+            return ListRef(said["list_id"], said["list_name"], create=bool(self.options.get("create_list")))
+        # Blank, it means some list: that of the stream, and without one never all.
+        meant = action.needs_list or not said.keys().isdisjoint(name for name in fields if fields[name] is not None)
+        if self.list is None and meant:
             raise Unfit("no_list", "the record has no list_id or list_name, and its stream has no option list")
         return self.list if "list" in action.options else None
 
@@ -192,7 +205,10 @@ def _is_deleted(record: Record) -> bool:
     Raises:
         Unfit: the mark is neither. Nobody is removed by it, and nobody who is gone is kept.
     """
-    value = record.get(_DELETED)
+    return any(_is_mark(record[name]) for name in _MARKS if name in record)
+
+
+def _is_mark(value: Any) -> bool:
     try:
         return bool(truth(value))
     except ValueError:
@@ -249,7 +265,7 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
 
 def _option(stream: str, entry: Mapping[str, Any], action: Action, name: str) -> Any:
     schema, value = action.options[name], entry[name]
-    if schema["type"] == "boolean" and isinstance(value, str):  # what is no word for either stays, and is refused
+    if schema["type"] == "boolean" and value is not None:  # what is no word for either stays, and is refused
         with contextlib.suppress(ValueError):
             value = truth(value)
     if schema["type"] == "array":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
@@ -91,10 +92,30 @@ class KlaviyoSink(Sink):
         self.record_counter_metric.increment()
         self._despatch.put(self.stream_name, action, row)
 
-    def _row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
+    def _broken(self, record: Record) -> Unfit | None:
+        """What the record has otherwise than its SCHEMA promises; whether that matters is known by what is sent of it.
+
+        Raises:
+            Unfit: it lacks its key.
+        """
         try:
             self._incoming.check(record)
-            return self.route.row(origin, record)
+        except Unfit as unfit:
+            if unfit.code in BREACHES or self.route.is_mirror or not self.route.may_send_only:
+                raise
+            return unfit
+        return None
+
+    def _row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
+        try:
+            broken = self._broken(record)
+            action, row = self.route.row(origin, record)
+            if broken is None:
+                return action, row
+            if not self.route.sends_only(row):
+                origin.left = 1
+                raise broken
+            return action, replace(row, note=row.note or broken.note)
         except (OverflowError, RecursionError, ValueError) as error:
             raise Unfit("unusable_value", f"a value is too large or nested too deeply ({error})") from error
 

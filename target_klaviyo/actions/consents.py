@@ -24,6 +24,13 @@ _KINDS = {
 }
 _SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
 
+# What a record may say beside; blank, as in a CSV file, it says nothing.
+_BESIDE = ("consented_at", "custom_source", "age_gated_date_of_birth")
+
+
+def _without_blanks(fields: Record) -> Record:
+    return {name: value for name, value in fields.items() if name not in _BESIDE or str(value).strip()}
+
 
 def _channels(names: Iterable[str], what: str) -> dict[str, Any]:
     return {
@@ -43,6 +50,7 @@ def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tu
     Raises:
         Unfit: no channel is left.
     """
+    fields = _without_blanks(fields)
     asked: Sequence[str] = fields.get("channels", context.options["channels"])
     if not (isinstance(asked, list) and asked and all(isinstance(name, str) and name in _KINDS for name in asked)):
         return fields, None  # the contract says what is wrong

@@ -82,7 +82,7 @@ def event(fields: Record, context: Context) -> dict[str, Any]:
 
 def derived_id(fields: Record, made: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
     """The same text for the same event of the same person, whenever it is sent."""
-    who = [[name, str(fields[name]).casefold()] for name in _PERSON if name in fields]
+    who = [[name, str(fields[name]).lower()] for name in _PERSON if name in fields]
     said = [who, made["metric"]["data"]["attributes"]["name"], made.get("time"), made.get("value")]
     content = encoded({"": [*said, made.get("value_currency"), _sorted(properties)]})
     return hashlib.sha256(content).hexdigest()[:32]

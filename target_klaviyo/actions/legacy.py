@@ -15,7 +15,7 @@ from target_klaviyo.actions import events
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.consents import SUBSCRIBE
 from target_klaviyo.jobs import CALLS, IMPORT
-from target_klaviyo.model import Action, Call, Context, Part, Record, Unfit
+from target_klaviyo.model import Action, Call, Context, Note, Part, Record, Unfit, strict
 
 _IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
@@ -109,6 +109,18 @@ def identify(fields: Record, context: Context) -> Iterator[Part]:
         yield from _subscriptions(fields, lists, channels)
 
 
+def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+    """All identifiers, and consent only where it is sent.
+
+    Raises:
+        Unfit: an identifier is wrong.
+    """
+    made, note = strict(fields, faults, context)
+    if context.options["consent"] == "ignore":
+        made = {name: value for name, value in made.items() if name not in ("consent", "custom_source")}
+    return made, note
+
+
 def _consented(words: Iterable[str]) -> list[str]:
     """The channels that ``$consent`` means."""
     words = list(words)
@@ -147,6 +159,7 @@ IDENTIFY = Action(
         Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
     ),
     parts=identify,
+    sifted=_sifted,
     options={**_CREATE, **_CONSENT},
 )
 

@@ -36,6 +36,5 @@ UNSUPPRESS = Action(
     resource=_resource,
     deliver=suppressions.unsuppress,
     gives=frozenset({"consent"}),
-    takes_deleted=True,
     lanes=_LANES,
 )
