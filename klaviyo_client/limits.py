@@ -157,6 +157,10 @@ class Budget:
         for gate in self._gates(turn):
             gate.close(seconds, turn.sent)
 
+    def paused(self, seconds: float) -> None:
+        """A request met a fault that is to last so long: nobody asks this operation before it is over."""
+        self._gate.pause(seconds)
+
     def passed(self, turn: Turn) -> None:
         """The turn's request was let through."""
         for gate in self._gates(turn):
