@@ -137,7 +137,7 @@ class Turn:
         longest: how long to wait, in seconds, for a gate that was closed.
         told: called with the seconds of each wait before it begins.
         sent: when the latest request went out, by the clock.
-        held: the place, as the closings of the gates when it was given; None without one.
+        held: the place, as its budget and the closings of the gates when it was given; None without one.
         of_day: whether it was taken from the day's budget, too.
     """
 

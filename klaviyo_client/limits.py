@@ -191,7 +191,8 @@ class Budget:
         return (self._gate,) if turn.shared is None else (self._gate, turn.shared)
 
     def _closings_seen_by(self, turn: Turn) -> tuple[int, ...]:
-        return tuple(gate.closings for gate in self._gates(turn))
+        # With whose place it is: one in another budget of the operation is none here.
+        return (id(self), *(gate.closings for gate in self._gates(turn)))
 
     def _reserve(self, turn: Turn) -> float:
         """Take a place for the turn; the seconds until then."""

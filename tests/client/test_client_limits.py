@@ -199,6 +199,18 @@ def test_refusals_of_a_limit_that_is_spent_slow_down_only_once() -> None:
     assert time.now - 1000 < STEADY_SECONDS
 
 
+def test_a_place_in_one_budget_is_none_in_a_stricter_one() -> None:
+    """A link may ask for more than the query did that a turn was waited for."""
+    time = FakeTime()
+    budgets = Budgets(1.0, time.clock)
+    many, few = budgets.of("get_profiles", (75, 750)), budgets.of("get_profiles", (1, 15), bounded=True)
+    for _ in range(3):
+        turn = Turn()
+        many.acquire(turn)
+        few.enter(turn)
+    assert time.now - 1000 >= 2
+
+
 def test_a_pause_of_a_fault_stops_everybody_and_slows_nobody_down() -> None:
     """A 503 that names a time says nothing of how fast is too fast."""
     time = FakeTime()
