@@ -29,11 +29,26 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 
 @dataclass(frozen=True)
 class Reply:
-    """A success. ``document`` is None where Klaviyo sends no body (202, 204)."""
+    """A success of an operation. ``document`` is None where Klaviyo sends no body (202, 204)."""
 
     status: int
     headers: Mapping[str, str]
     document: Any = None
+    operation: str = ""
+
+    @property
+    def made(self) -> Mapping[str, Any]:
+        """The resource that was made or asked for; it has an ``id``.
+
+        Raises:
+            BadDocument: there is none.
+        """
+        found = self.document.get("data") if isinstance(self.document, dict) else None
+        if not isinstance(found, dict) or not isinstance(found.get("id"), str):
+            raise errors.BadDocument(
+                f"{self.operation}: the answer does not say what was made", operation=self.operation
+            )
+        return found
 
     @property
     def partial_failure(self) -> str | None:
@@ -129,7 +144,7 @@ class KlaviyoClient:
         def attempt(told: Callable[[float], None]) -> Reply:
             turn.told = told
             response = self._attempt(op, url, query or {}, content, turn)
-            return Reply(response.status, response.headers, self._document(op, response))
+            return Reply(response.status, response.headers, self._document(op, response), op.id)
 
         return retrying(attempt, self.patience, self.clock, repeatable=repeatable or op.reads)
 
@@ -251,8 +266,11 @@ class KlaviyoClient:
         if response.status == 401 and self.credentials.renewed(authorization):
             self._acquire(op, query, turn)
             response = self._exchange(op, url, query, body, self.credentials.authorization(), turn)
-        if response.status < 400:
+        if response.status < 300:
             return response
+        if response.status < 400:
+            said = f"{op.id}: answered {response.status}, check api_url"
+            raise errors.BadRequest(said, status=response.status, operation=op.id)
         seconds = asked_for(response)
         if response.status == 429 and op.daily and (seconds or 0) > self.patience.longest_wait:
             # Only the day's window can last so long; others may have spent it.

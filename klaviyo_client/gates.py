@@ -49,6 +49,7 @@ class Gate:
         self._lock = threading.Lock()
         self._closed_at = self._opens = float("-inf")
         self._pause = _FIRST_PAUSE
+        self._is_new = True
         self._ease = 1.0
         self._eased = 0.0
         self._closings = 0
@@ -68,27 +69,42 @@ class Gate:
 
         Args:
             seconds: the pause that was asked for; None when none was.
-            sent: when the request went out, by the clock. Of many that were under way, the first one slows us down.
+            sent: when the request went out, by the clock. Of many that were under way, the first one slows us down;
+                those that ask, one after the other, whether a spent limit has room again, do not.
         """
         with self._lock:
             now = self._clock.monotonic()
-            is_news = sent > self._closed_at
-            if is_news:
+            if sent > self._closed_at:
                 self._closed_at = now
-                self._ease = max(_LEAST, self._ease * _EASE) if self._eases else 1.0
-                self._eased = now
+                self._slow_down(now)
                 if seconds is None:
                     seconds = self._pause * _RANDOM.uniform(1.0, 1.25)
                     self._pause = min(self._pause * 2, self._longest)
-            if seconds is not None and now + seconds > self._opens:
-                self._opens = now + seconds
-                self._closings += 1
+            if seconds is not None:
+                self._stay_closed(now + seconds)
+
+    def pause(self, seconds: float) -> None:
+        """Nobody passes for so long, for a reason that tells nothing of how fast is too fast."""
+        with self._lock:
+            self._stay_closed(self._clock.monotonic() + seconds)
+
+    def _slow_down(self, now: float) -> None:
+        if self._eases and self._is_new:
+            self._ease = max(_LEAST, self._ease * _EASE)
+        self._is_new = False
+        self._eased = now
+
+    def _stay_closed(self, until: float) -> None:
+        if until > self._opens:
+            self._opens = until
+            self._closings += 1
 
     def passed(self, sent: float) -> None:
         """A request was let through: the next refusal's pause is short again."""
         with self._lock:
             if sent > self._closed_at:
                 self._pause = _FIRST_PAUSE
+                self._is_new = True
 
     def allowed(self, limit: float, moment: float) -> int:
         """How many of ``limit`` requests a second may be sent at a moment.
@@ -121,7 +137,7 @@ class Turn:
         longest: how long to wait, in seconds, for a gate that was closed.
         told: called with the seconds of each wait before it begins.
         sent: when the latest request went out, by the clock.
-        held: the place, as the closings of the gates when it was given; None without one.
+        held: the place, as its budget and the closings of the gates when it was given; None without one.
         of_day: whether it was taken from the day's budget, too.
     """
 

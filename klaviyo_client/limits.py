@@ -157,6 +157,10 @@ class Budget:
         for gate in self._gates(turn):
             gate.close(seconds, turn.sent)
 
+    def paused(self, seconds: float) -> None:
+        """A request met a fault that is to last so long: nobody asks this operation before it is over."""
+        self._gate.pause(seconds)
+
     def passed(self, turn: Turn) -> None:
         """The turn's request was let through."""
         for gate in self._gates(turn):
@@ -187,7 +191,8 @@ class Budget:
         return (self._gate,) if turn.shared is None else (self._gate, turn.shared)
 
     def _closings_seen_by(self, turn: Turn) -> tuple[int, ...]:
-        return tuple(gate.closings for gate in self._gates(turn))
+        # With whose place it is: one in another budget of the operation is none here.
+        return (id(self), *(gate.closings for gate in self._gates(turn)))
 
     def _reserve(self, turn: Turn) -> float:
         """Take a place for the turn; the seconds until then."""

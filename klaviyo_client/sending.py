@@ -30,8 +30,11 @@ class Sender:
         response = self.transport.send(request)
         if rates := protocol.announced_rates(response.headers):
             budget.announced(*rates)
+        seconds = asked_for(response)
         if response.status == 429:
-            budget.throttled(turn, asked_for(response))
+            budget.throttled(turn, seconds)
+        elif response.status >= 500 and seconds:
+            budget.paused(seconds)
         elif response.status < 500:
             budget.passed(turn)
         return response

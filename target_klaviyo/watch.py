@@ -113,7 +113,7 @@ class Watch:
                     self._known_at = self._client.clock.monotonic()
                 if job_id in self._known:
                     return self._known[job_id]
-        found: Job = self._client.call(self._jobs.one, path={"job_id": job_id}).document["data"]["attributes"]
+        found: Job = self._client.call(self._jobs.one, path={"job_id": job_id}).made["attributes"]
         return found
 
     def _latest(self) -> dict[str, Job]:

@@ -156,6 +156,13 @@ def refused(budget: Budget, seconds: float | None) -> None:
     budget.throttled(turn, seconds)
 
 
+def let_through(budget: Budget) -> None:
+    """A request that is sent, and answered."""
+    turn = Turn()
+    budget.enter(turn)
+    budget.passed(turn)
+
+
 def test_a_429_stops_everybody_and_slows_down_for_a_minute() -> None:
     """Nobody sends before Retry-After is over; then fewer at once, and after quiet minutes as many as before."""
     time = FakeTime()
@@ -179,6 +186,44 @@ def test_a_429_stops_everybody_and_slows_down_for_a_minute() -> None:
     assert in_a_second() == 6
     time.now += STEADY_SECONDS + 1
     assert in_a_second() == 8
+
+
+def test_refusals_of_a_limit_that_is_spent_slow_down_only_once() -> None:
+    """Those to whoever asks whether the pause is over tell nothing new of how fast is too fast."""
+    time = FakeTime()
+    budget = Budget(100, 1000, clock=time.clock)
+    for _ in range(8):
+        refused(budget, 1)
+    for _ in range(700):
+        let_through(budget)
+    assert time.now - 1000 < STEADY_SECONDS
+
+
+def test_a_place_in_one_budget_is_none_in_a_stricter_one() -> None:
+    """A link may ask for more than the query did that a turn was waited for."""
+    time = FakeTime()
+    budgets = Budgets(1.0, time.clock)
+    many, few = budgets.of("get_profiles", (75, 750)), budgets.of("get_profiles", (1, 15), bounded=True)
+    for _ in range(3):
+        turn = Turn()
+        many.acquire(turn)
+        few.enter(turn)
+    assert time.now - 1000 >= 2
+
+
+def test_a_pause_of_a_fault_stops_everybody_and_slows_nobody_down() -> None:
+    """A 503 that names a time says nothing of how fast is too fast."""
+    time = FakeTime()
+    budget = Budget(8, 1000, clock=time.clock)
+    turn = Turn()
+    budget.enter(turn)
+    budget.paused(7)
+    assert budget.acquire() == 7
+    time.now += 5
+    began = time.now
+    for _ in range(8):
+        budget.acquire()
+    assert time.now == began
 
 
 def test_after_a_429_not_everybody_comes_at_once() -> None:
@@ -297,6 +342,7 @@ def test_however_often_it_is_refused_a_tenth_is_left() -> None:
     budget = Budget(100, 1000, clock=time.clock)
     for _ in range(40):
         refused(budget, 1)
+        let_through(budget)
     time.now += 30
     began, count = time.now, 0
     while time.now == began:

@@ -175,6 +175,39 @@ def test_the_log_tells_of_the_budgets_wait_too(caplog: pytest.LogCaptureFixture)
     assert sum(told) == pytest.approx(sum(waits[-len(told) :]), abs=0.1)
 
 
+@pytest.mark.parametrize("status", [300, 304, 306])
+def test_what_is_neither_done_nor_refused_is_no_success(status: int) -> None:
+    """A write that a proxy answered so was not done, and nothing is to vouch for it."""
+    with scripted(Reply(status, b"")) as (client, server, _):
+        with pytest.raises(errors.BadRequest, match="api_url"):
+            client.call("bulk_create_events", body={})
+        with pytest.raises(errors.BadRequest, match="api_url"):
+            client.page("get_lists")
+        assert len(server.seen) == 2
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"data": {}}'])
+def test_a_success_without_what_was_made_is_no_usable_answer(body: bytes) -> None:
+    """Whoever needs its id is told which operation gave none."""
+    with scripted(Reply(202, body)) as (client, _, _):
+        reply = client.call("bulk_import_profiles", body={})
+        with pytest.raises(errors.BadDocument, match="bulk_import_profiles"):
+            _ = reply.made
+
+
+def test_a_503_that_names_a_time_closes_the_operation_for_every_thread() -> None:
+    """Whoever comes next does not find out for itself that the service is down."""
+    with scripted(Reply(503, headers={"retry-after": "7"}), Reply(), patience=Patience(attempts=1)) as (
+        client,
+        _,
+        waits,
+    ):
+        with pytest.raises(errors.ServerFault):
+            client.page("get_lists")
+        client.page("get_lists")
+    assert sum(waits) == 7
+
+
 def test_each_hop_of_a_redirect_is_a_request() -> None:
     """It waits for its turn and is counted, for the server counts it."""
     hop = Reply(302, headers={"location": "/api/tags"})
