@@ -10,6 +10,7 @@ from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
+from klaviyo_client.errors import BadDocument
 from klaviyo_client.operations import operation
 from target_klaviyo.model import Call
 
@@ -113,7 +114,10 @@ class Watch:
                     self._known_at = self._client.clock.monotonic()
                 if job_id in self._known:
                     return self._known[job_id]
-        found: Job = self._client.call(self._jobs.one, path={"job_id": job_id}).made["attributes"]
+        found = self._client.call(self._jobs.one, path={"job_id": job_id}).made.get("attributes")
+        if not isinstance(found, dict) or not isinstance(found.get("status"), str):
+            message = f"{self._jobs.one}: the answer does not say how the job is"
+            raise BadDocument(message, operation=self._jobs.one)
         return found
 
     def _latest(self) -> dict[str, Job]:

@@ -74,7 +74,8 @@ def test_rows_with_nulls_never_go_in_bulk() -> None:
         if request.url.endswith("/profile-bulk-import-jobs"):
             return respond(202, {"data": {"type": "profile-bulk-import-job", "id": "J"}})
         if request.url.endswith("/J"):
-            return respond(200, {"data": {"attributes": {"status": "complete", "total_count": 1, "failed_count": 0}}})
+            attributes = {"status": "complete", "total_count": 1, "failed_count": 0}
+            return respond(200, {"data": {"type": "profile-bulk-import-job", "id": "J", "attributes": attributes}})
         return taken(request)
 
     session, asked = scripted_session(wire)

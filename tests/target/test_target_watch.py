@@ -10,6 +10,7 @@ from support.patience import until
 from target_support import Scripted, respond
 
 from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import BadDocument
 from klaviyo_client.limits import Clock
 from klaviyo_client.transport import Request, Response
 from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
@@ -47,3 +48,12 @@ def test_many_jobs_under_way_are_asked_about_together(kind: Jobs) -> None:
     assert {name: job["number"] for name, job in found.items()} == {name: int(name[1:]) for name in JOBS}
     # One about the first, before there were others; one about all; one about the last, when there are no others left.
     assert len(wire.asked) <= 3
+
+
+@pytest.mark.parametrize("attributes", [None, [], {}, {"status": None}, {"total_count": 1}])
+def test_a_job_of_which_nothing_is_said_is_a_clear_error(attributes: Any) -> None:
+    """An answer without a status names the operation, and is no reason to go on as if the job had ended."""
+    wire = Scripted(lambda _: respond(200, {"data": {"type": "job", "id": "J1", "attributes": attributes}}))
+    watch = Watch(KlaviyoClient("pk_x", clock=Clock(lambda: 0.0, lambda _: None), transport=wire), 60, IMPORTS)
+    with pytest.raises(BadDocument, match=IMPORTS.one):
+        watch.ended("J1")
