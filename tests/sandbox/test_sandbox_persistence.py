@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import sqlite3
 import sys
 import threading
@@ -155,7 +154,7 @@ def test_what_was_answered_outlives_a_kill(tmp_path, size):
                 answer = call.post("profile-import", {"data": person(email=email)})
                 answered.append((email, answer.json()["data"]["id"]))
                 if len(answered) >= 150:
-                    os.kill(process.pid, signal.SIGKILL)
+                    process.kill()  # whoever comes second finds it gone, which is no error
 
     with start("--data", str(tmp_path), *size) as process:
         url = process.stdout.readline().split()[4]
