@@ -15,7 +15,7 @@ from pathlib import Path
 import click
 
 from klaviyo_client.errors import InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
-from klaviyo_client.privacy import mask
+from klaviyo_client.privacy.redaction import mask
 
 FAILED = 1
 MUST_CHANGE = 2

@@ -11,9 +11,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from klaviyo_client import errors, oauth, privacy, protocol
+from klaviyo_client import errors, oauth, protocol
 from klaviyo_client.limits import Budget, Clock, Closed, Turn
 from klaviyo_client.oauth import App, Token
+from klaviyo_client.privacy import redaction
 from klaviyo_client.sending import Sender, asked_for
 from klaviyo_client.token_file import TokenFile
 from klaviyo_client.transport import Broken, Request
@@ -115,7 +116,7 @@ class SignedIn:
         longest: float,
     ) -> None:
         basic = base64.b64encode(f"{app.client_id}:{app.client_secret}".encode()).decode()
-        privacy.hide(app.client_secret, app.refresh_token, basic)
+        redaction.hide(app.client_secret, app.refresh_token, basic)
         self._basic = f"Basic {basic}"
         self._url = api_url + oauth.PATH
         self._headers = {"accept": "application/json", "content-type": oauth.MEDIA_TYPE, "user-agent": user_agent}
@@ -208,7 +209,7 @@ class SignedIn:
                     if newer == refresh:
                         raise
                     refresh = newer
-            privacy.hide(token.access)
+            redaction.hide(token.access)
             if token.refresh is not None and token.refresh != refresh:
                 self._keep(token.refresh)
         if token.seconds is None:
@@ -224,7 +225,7 @@ class SignedIn:
         if self._file is None:
             return self._refresh
         token = self._file.latest()
-        privacy.hide(token)
+        redaction.hide(token)
         return token
 
     def _newer(self, refresh: str) -> str:
@@ -234,7 +235,7 @@ class SignedIn:
         return self._latest()
 
     def _keep(self, refresh: str) -> None:
-        privacy.hide(refresh)
+        redaction.hide(refresh)
         if self._file is not None:
             self._file.keep(refresh)
             return

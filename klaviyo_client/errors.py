@@ -31,7 +31,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from klaviyo_client.privacy import mask
+from klaviyo_client.privacy.redaction import mask
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from klaviyo_client import private
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.privacy import private_files
 
 # Longer than a request for a token takes; a run that was stopped in the middle must not stop all others.
 LOCK_SECONDS = 60.0
@@ -73,7 +73,7 @@ class TokenFile:
         """
         document = {"refresh_token": token, "descends_from": self._fingerprint}
         try:
-            private.write(self.path, json.dumps(document, indent=2) + "\n")
+            private_files.write(self.path, json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise SettingsError(
                 f"the new refresh token could not be written ({error}), and Klaviyo may take the old one no more: "
@@ -85,7 +85,7 @@ class TokenFile:
 
         Each refresh token may be taken once only: of two runs that asked with the same, one would be refused.
         """
-        return private.locked(self.path, sleep, LOCK_SECONDS)
+        return private_files.locked(self.path, sleep, LOCK_SECONDS)
 
     @property
     def _fingerprint(self) -> str:

@@ -9,8 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from klaviyo_client import private
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.privacy import private_files
 from target_klaviyo.options import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
@@ -66,7 +66,7 @@ def document(config: Mapping[str, Any], setting: str) -> Path | None:
 def _fault(path: Path) -> str | None:
     """Why a file cannot be written there, None when it can."""
     try:
-        private.try_out(path)
+        private_files.try_out(path)
     except OSError as error:
         return error.strerror or type(error).__name__
     except ValueError:  # a NUL in it

@@ -17,13 +17,13 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_client import private
 from klaviyo_client.client import KlaviyoClient, Reply
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.limits import Spent
 from klaviyo_client.operations import operation
 from klaviyo_client.pages import Page
-from klaviyo_client.privacy import mask
+from klaviyo_client.privacy import private_files
+from klaviyo_client.privacy.redaction import mask
 from klaviyo_client.sending import Sender
 from klaviyo_client.settings import as_truth
 from klaviyo_client.transport import Request, Response, Transport
@@ -258,7 +258,7 @@ class RehearsalReport(Report):
             logger.info("%s", mask(line))
         document = {**self._plan.document(complete=self._complete), "sections": self._sections}
         try:
-            private.write(self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            private_files.write(self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
         except OSError as error:
             raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
         wrong = document["rejected"] or not self._complete

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from klaviyo_client import private
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.limits import Spent
+from klaviyo_client.privacy import private_files
 from target_klaviyo.amounts import amount
 from target_klaviyo.incoming import UNREADABLE
 from target_klaviyo.model import Kind, Origin, Outcome
@@ -150,7 +150,7 @@ class Report:
         with self._lock:
             if self._file is not None:
                 self._file.flush()
-                if not private.is_device(self._path):
+                if not private_files.is_device(self._path):
                     os.fsync(self._file.fileno())
 
     def close(
@@ -248,7 +248,7 @@ class Report:
 
     def _open(self) -> TextIO:
         try:
-            place, file = private.new(self._path)
+            place, file = private_files.new(self._path)
         except OSError as error:
             raise SettingsError(f"rejects_path cannot be written: {self._path}: {error.strerror}") from error
         if place != self._path:

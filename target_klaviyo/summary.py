@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from klaviyo_client import private
 from klaviyo_client.command import explained
 from klaviyo_client.limits import Spent
-from klaviyo_client.privacy import mask
+from klaviyo_client.privacy import private_files
+from klaviyo_client.privacy.redaction import mask
 from klaviyo_client.settings import version
 from target_klaviyo.model import Kind, Outcome
 from target_klaviyo.page import page
@@ -136,8 +136,8 @@ class Summary:
         Raises:
             OSError: they cannot be written there.
         """
-        private.write(self.path, json.dumps(document, indent=2, default=str) + "\n")
-        private.write(self.page, page(document))
+        private_files.write(self.path, json.dumps(document, indent=2, default=str) + "\n")
+        private_files.write(self.page, page(document))
 
 
 def _totals(counts: Counter[Kind]) -> dict[str, int]:

@@ -40,7 +40,7 @@ PURE = {
     "klaviyo_client/errors.py",
     "klaviyo_client/oauth.py",
     "klaviyo_client/pages.py",
-    "klaviyo_client/privacy.py",
+    "klaviyo_client/privacy/redaction.py",
     "klaviyo_client/protocol.py",
     "tap_klaviyo/compiled.py",
     "tap_klaviyo/frontier.py",

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from klaviyo_client.command import MaskingFilter
-from klaviyo_client.privacy import hide, mask
+from klaviyo_client.privacy.redaction import hide, mask
 
 
 @pytest.mark.parametrize(

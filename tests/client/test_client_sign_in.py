@@ -16,10 +16,11 @@ from typing import Any
 import pytest
 from support.patience import PATIENCE, until
 
-from klaviyo_client import errors, private
+from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.limits import Clock
 from klaviyo_client.oauth import App
+from klaviyo_client.privacy import private_files
 from klaviyo_client.retries import Patience
 from klaviyo_client.sending import Sender
 from klaviyo_client.token_file import TokenFile
@@ -318,7 +319,7 @@ def test_a_run_that_hangs_with_the_lock_stops_nobody_for_ever(account: Account, 
     account.start(rotates=True)
     path = tmp_path / "token.json"
     before = account.now
-    with private.locked(path, account.sleep, 60):
+    with private_files.locked(path, account.sleep, 60):
         account.client(path).page("get_lists")
     assert account.now - before == pytest.approx(60, abs=1)
 
@@ -334,11 +335,11 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
         assert held.stdout is not None
         assert held.stdout.readline() == "held\n"
         waited: list[float] = []
-        with private.locked(path, waited.append, 1):
+        with private_files.locked(path, waited.append, 1):
             assert sum(waited) >= 1
         held.kill()
         held.wait()
-    with private.locked(path, waited.clear, 1):  # type: ignore[arg-type]
+    with private_files.locked(path, waited.clear, 1):  # type: ignore[arg-type]
         assert waited
 
 

@@ -16,8 +16,8 @@ from support import warm
 from support.patience import PATIENCE, until
 from target_support import PROFILE_SCHEMA, Command, Run, records
 
-from klaviyo_client import private
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.privacy import private_files
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.places import place
 
@@ -159,7 +159,7 @@ def test_many_threads_get_files_of_their_own(tmp_path: Path) -> None:
     got: list[Path] = []
 
     def make() -> None:
-        path, file = private.new(tmp_path / "r.jsonl")
+        path, file = private_files.new(tmp_path / "r.jsonl")
         file.close()
         got.append(path)
 
