@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-OPERATIONS = Path(__file__).parents[1] / "klaviyo_client" / "operations.json"
+OPERATIONS = Path(__file__).parents[1] / "klaviyo_client" / "api" / "operations.json"
 KEY = "pk_benchmark"
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from klaviyo_client import errors, oauth, protocol
+from klaviyo_client import errors, oauth
+from klaviyo_client.api import protocol
 from klaviyo_client.limits import Budget, Clock, Closed, Turn
 from klaviyo_client.oauth import App, Token
 from klaviyo_client.privacy import redaction

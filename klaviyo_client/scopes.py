@@ -13,9 +13,9 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
+from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadRequest, Conflict, MissingScopes, NotAllowed, NotEnabled, NotFound, TooLarge
-from klaviyo_client.operations import Operation, operation
 
 # Letters and digits, as ids are; long enough that no id of Klaviyo's can be it.
 NOBODY = "0" * 32

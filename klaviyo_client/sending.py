@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from klaviyo_client import protocol
+from klaviyo_client.api import protocol
 from klaviyo_client.limits import Budget, Turn
 from klaviyo_client.transport import Request, Response, Transport
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection
 
 SIZES: Mapping[str, int] = {

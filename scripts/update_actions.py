@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "actions.md"
 sys.path.insert(0, str(ROOT))
 
-from klaviyo_client.operations import Operation, operation  # noqa: E402 - the checkout's own packages
+from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
 from tap_klaviyo import schemas  # noqa: E402
 from tap_klaviyo.tables import TABLES  # noqa: E402
 from target_klaviyo import contracts  # noqa: E402
@@ -31,7 +31,7 @@ Schema = Mapping[str, Any]
 INTRODUCTION = """\
 # Actions
 
-<!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/operations.json. -->
+<!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/api/operations.json. -->
 
 An action is something that `target-klaviyo` does with a record. Some streams take an action by their name alone; for
 any other the setting `streams` names it, with its options. Two options are every action's: `mapping` says where a field

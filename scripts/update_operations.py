@@ -5,9 +5,9 @@
     python scripts/update_operations.py PATH_TO_DOCUMENT    # from a newer one, which is then kept instead
     python scripts/update_operations.py --check             # write nothing, fail when they differ
 
-* ``klaviyo_client/operations.json``: for every operation its method, path, budgets, scopes, page size, filters, sorts,
-  includes and sparse fields, the batch limits that only the description states, and of queries (what reads by POST)
-  the attributes of the body with their values and the bounds that only their descriptions state.
+* ``klaviyo_client/api/operations.json``: for every operation its method, path, budgets, scopes, page size, filters,
+  sorts, includes and sparse fields, the batch limits that only the description states, and of queries (what reads by
+  POST) the attributes of the body with their values and the bounds that only their descriptions state.
 * ``klaviyo_sandbox/facts.json``: for every operation named in ``klaviyo_sandbox/served.txt`` its parameters and the
   shapes of its bodies, without prose. The sandbox has its own file so that it stays an independent witness.
 """
@@ -26,7 +26,7 @@ from typing import Any
 from generated import settle
 
 ROOT = Path(__file__).resolve().parents[1]
-OPERATIONS = ROOT / "klaviyo_client" / "operations.json"
+OPERATIONS = ROOT / "klaviyo_client" / "api" / "operations.json"
 SERVED = ROOT / "klaviyo_sandbox" / "served.txt"
 FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
 KEPT = ROOT / "tests" / "specification"

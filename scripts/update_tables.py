@@ -23,7 +23,7 @@ sys.path.insert(0, str(ROOT))
 
 from sizes import SIZES, calls_for  # noqa: E402 - it needs the packages above
 
-from klaviyo_client.operations import Operation, operation  # noqa: E402 - the checkout's own packages
+from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
 from tap_klaviyo import schemas, selection  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
 from tap_klaviyo.paths import sources  # noqa: E402
@@ -33,7 +33,7 @@ from tap_klaviyo.tables import COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 INTRODUCTION = """\
 # Tables
 
-<!-- Made by scripts/update_tables.py from schemas/tap, tap_klaviyo/tables and klaviyo_client/operations.json. -->
+<!-- Made by scripts/update_tables.py from schemas/tap, tap_klaviyo/tables and klaviyo_client/api/operations.json. -->
 
 Every table is a stream of `tap-klaviyo`. Tables of one collection are read in one pass: selecting several of them costs
 what the dearest costs, and what no selected column needs is not requested. Timestamps are RFC 3339 in UTC.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection
 from tap_klaviyo.reader import Reading
 

@@ -10,11 +10,11 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_client import pages, protocol
+from klaviyo_client.api import pages, protocol
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
-from klaviyo_client.operations import operation
-from klaviyo_client.pages import Page, RawPage
 from tap_klaviyo.frontier import Frontier, Part, Times
 from tap_klaviyo.model import Collection, Detail, Slice
 from tap_klaviyo.reader import MEMORY, Reading, no_times

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.paths import CONSTANT, Source, follower, sources
 from tap_klaviyo.values import Convert, Unfit, as_it_is, converter
 

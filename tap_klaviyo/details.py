@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from klaviyo_client.api.pages import Page
 from klaviyo_client.errors import NotAllowed
-from klaviyo_client.pages import Page
 from tap_klaviyo.model import Detail
 from tap_klaviyo.shaping import Wanted
 

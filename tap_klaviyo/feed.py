@@ -11,9 +11,9 @@ from functools import cached_property, partial
 from itertools import chain, islice
 from typing import Any
 
+from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, SettingsError
-from klaviyo_client.operations import Operation, operation
 from tap_klaviyo import ahead, metrics
 from tap_klaviyo.ahead import Ahead, is_small
 from tap_klaviyo.asking import Asker

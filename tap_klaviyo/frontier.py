@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import sqrt
 
+from klaviyo_client.api.pages import RawPage
 from klaviyo_client.limits import Turn
-from klaviyo_client.pages import RawPage
 from tap_klaviyo.model import Slice
 
 SECOND = timedelta(seconds=1)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from klaviyo_client.pages import decode_page, decode_pieces, unpack
+from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
 from tap_klaviyo import memory, schemas
 from tap_klaviyo.board import Board
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send

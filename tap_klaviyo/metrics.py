@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from klaviyo_client import protocol
+from klaviyo_client.api import protocol
 from tap_klaviyo.model import Resource
 from tap_klaviyo.paths import Source
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 
 Resource = Mapping[str, Any]
 

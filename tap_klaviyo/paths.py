@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
 from tap_klaviyo.values import md5_of
 

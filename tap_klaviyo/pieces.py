@@ -13,7 +13,7 @@ from datetime import datetime
 from itertools import groupby
 from typing import Any
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.lines import Lines, record_lines
 from tap_klaviyo.model import Detail, Slice
 from tap_klaviyo.paths import follower, parse_source

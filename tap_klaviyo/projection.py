@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.compiled import compile_rows
 from tap_klaviyo.model import Detail, Resource, Table
 from tap_klaviyo.paths import sources

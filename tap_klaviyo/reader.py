@@ -6,8 +6,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 
+from klaviyo_client.api.pages import RawPage
 from klaviyo_client.limits import Turn
-from klaviyo_client.pages import RawPage
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.

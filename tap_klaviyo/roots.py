@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Detail, Resource, Root, Table
 from tap_klaviyo.paths import INCLUDED, OWN, Source, follower, parse_source, plain
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from klaviyo_client import protocol
-from klaviyo_client.operations import operation
+from klaviyo_client.api import protocol
+from klaviyo_client.api.operations import operation
 from klaviyo_client.scopes import NOBODY, Queries, Use
 from tap_klaviyo import metrics, selection
 from tap_klaviyo.model import Collection, Detail

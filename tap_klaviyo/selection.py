@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from klaviyo_client.operations import Operation, operation
+from klaviyo_client.api.operations import Operation, operation
 from tap_klaviyo import metrics
 from tap_klaviyo.model import Collection, Mark
 from tap_klaviyo.paths import OWN, Source, parse_source, sources

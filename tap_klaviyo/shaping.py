@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
 from tap_klaviyo.paths import OWN, follower, parse_source, plain, sources
 from tap_klaviyo.projection import Projection

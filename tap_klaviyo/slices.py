@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_client import protocol
-from klaviyo_client.operations import Operation
+from klaviyo_client.api import protocol
+from klaviyo_client.api.operations import Operation
 from tap_klaviyo.model import Collection, Resource, Slice
 
 # Where only `>` exists, going back one tick makes it `>=`: rows of the bookmark's own second come again.

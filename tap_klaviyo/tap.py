@@ -21,10 +21,10 @@ from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 
 from klaviyo_client import scopes, settings
+from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
-from klaviyo_client.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.files import checked

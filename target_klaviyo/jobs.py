@@ -8,9 +8,9 @@ from typing import Any
 
 import msgspec
 
+from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from klaviyo_client.operations import operation
 from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows

@@ -6,9 +6,9 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from klaviyo_client.api.protocol import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
-from klaviyo_client.protocol import condition
 from klaviyo_client.retries import retrying
 from target_klaviyo.model import Call, ListRef, Unfit
 

@@ -16,7 +16,7 @@ from decimal import Decimal
 from fnmatch import translate
 from typing import Any
 
-from klaviyo_client.protocol import decode_json
+from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.truth import WORDS, truth
 from target_klaviyo.model import Record, Unfit
 

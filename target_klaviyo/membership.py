@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import msgspec
 
+from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from klaviyo_client.operations import operation
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded
 from target_klaviyo.delivery import Session, alone, attempt, by_list

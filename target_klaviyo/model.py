@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 
 if TYPE_CHECKING:
     from target_klaviyo.delivery import Session

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from target_klaviyo.audience import Handle
 from target_klaviyo.bodies import Sent
 from target_klaviyo.identity import handles

@@ -17,11 +17,11 @@ from typing import Any
 
 import msgspec
 
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.pages import Page
 from klaviyo_client.client import KlaviyoClient, Reply
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.limits import Spent
-from klaviyo_client.operations import operation
-from klaviyo_client.pages import Page
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from klaviyo_client.sending import Sender

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from klaviyo_client.operations import operation
 from target_klaviyo import outcomes
 from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Attempt, Session, alone, attempt, is_about_rows

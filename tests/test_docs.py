@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from klaviyo_client.operations import pinned_revision
+from klaviyo_client.api.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
 from tap_klaviyo.options import SETTINGS as TAP
 from tap_klaviyo.reports.declare import OPERATIONS as REPORTS

@@ -8,7 +8,7 @@ from typing import Any
 
 from support.scripts import script
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 
 ROOT = Path(__file__).parents[1]
 
@@ -25,7 +25,7 @@ def test_committed_facts_are_what_the_script_makes_of_the_specification(specific
 
 def test_every_operation_has_budgets_and_a_path() -> None:
     """Nothing that the client may call is without limits, and nothing that takes a private key without scopes."""
-    document = json.loads((ROOT / "klaviyo_client" / "operations.json").read_text())
+    document = json.loads((ROOT / "klaviyo_client" / "api" / "operations.json").read_text())
     assert len(document["operations"]) > 300
     for name in document["operations"]:
         op = operation(name)
@@ -71,7 +71,7 @@ def test_predictions_lower_the_limit() -> None:
 
 def test_what_reads_by_post_is_known() -> None:
     """The eight queries and a rendering only need to be allowed to read; queries say what their bodies may hold."""
-    document = json.loads((ROOT / "klaviyo_client" / "operations.json").read_text())
+    document = json.loads((ROOT / "klaviyo_client" / "api" / "operations.json").read_text())
     posts = {name for name, facts in document["operations"].items() if facts["method"] == "POST"}
     queries = {name for name in posts if operation(name).query}
     assert {name for name in posts if operation(name).reads} == queries | {"render_template"}

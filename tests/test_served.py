@@ -16,7 +16,9 @@ from tap_klaviyo.tables import COLLECTIONS, TABLES
 from target_klaviyo.actions import ACTIONS
 
 ROOT = Path(__file__).parents[1]
-KNOWN = json.loads((ROOT / "klaviyo_client" / "operations.json").read_text(encoding="utf-8"))["operations"].keys()
+KNOWN = json.loads((ROOT / "klaviyo_client" / "api" / "operations.json").read_text(encoding="utf-8"))[
+    "operations"
+].keys()
 SERVED = load().operations.keys()
 
 

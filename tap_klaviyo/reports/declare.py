@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
+from klaviyo_client.api.operations import Operation, Query, operation
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.operations import Operation, Query, operation
 
 # The setting's name of a report -> the operation that answers it.
 OPERATIONS: Mapping[str, str] = {

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
 from tap_klaviyo.paths import related
 from tap_klaviyo.tables.shapes import distinct

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from itertools import product
 from typing import Any
 
-from klaviyo_client.operations import operation
-from klaviyo_client.pages import Page
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Detail, Root, Table, each
 from tap_klaviyo.tables.shapes import distinct, numbered, where
 

@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
-from klaviyo_client import errors, protocol
-from klaviyo_client.operations import operation
-from klaviyo_client.pages import decode_page
+from klaviyo_client import errors
+from klaviyo_client.api import protocol
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.pages import decode_page
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 

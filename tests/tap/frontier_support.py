@@ -10,8 +10,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_client.operations import Operation, operation
-from klaviyo_client.pages import RawPage
+from klaviyo_client.api.operations import Operation, operation
+from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Collection
 from tap_klaviyo.slices import SETTLE, conditions, owned, plan, text_of

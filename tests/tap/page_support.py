@@ -6,7 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
-from klaviyo_client.pages import Page, decode_page
+from klaviyo_client.api.pages import Page, decode_page
 from tap_klaviyo import schemas
 from tap_klaviyo.model import Detail, Table
 from tap_klaviyo.projection import Projection

@@ -14,11 +14,11 @@ import pytest
 from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_time
 
 from klaviyo_client import errors
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.pages import RawPage, outline
+from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.command import Incomplete
-from klaviyo_client.operations import operation
-from klaviyo_client.pages import RawPage, outline
-from klaviyo_client.protocol import refusal
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account

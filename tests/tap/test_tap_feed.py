@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from klaviyo_client import errors, protocol
+from klaviyo_client import errors
+from klaviyo_client.api import protocol
+from klaviyo_client.api.pages import Page, RawPage, outline
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.pages import Page, RawPage, outline
 from tap_klaviyo import details, schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Detail

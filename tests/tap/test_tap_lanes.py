@@ -16,7 +16,7 @@ import pytest
 from support.patience import until
 from tap_support import config, discovered, select
 
-from klaviyo_client.pages import RawPage, pack
+from klaviyo_client.api.pages import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import feed, lanes, schemas
 from tap_klaviyo.board import SLOT, Board

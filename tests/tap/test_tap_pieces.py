@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_support import PAGES
 
-from klaviyo_client.pages import Page, decode_page, decode_pieces
+from klaviyo_client.api.pages import Page, decode_page, decode_pieces
 from tap_klaviyo import schemas
 from tap_klaviyo.lines import lines_of
 from tap_klaviyo.model import Slice

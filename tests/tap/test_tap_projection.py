@@ -7,7 +7,7 @@ import json
 import pytest
 from page_support import rows
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo import projection, schemas
 from tap_klaviyo.model import Table
 from tap_klaviyo.projection import Projection

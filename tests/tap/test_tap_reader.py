@@ -13,7 +13,7 @@ import pytest
 from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
 from support.patience import PATIENCE, until
 
-from klaviyo_client.pages import RawPage
+from klaviyo_client.api.pages import RawPage
 from tap_klaviyo import reader
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Slice

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.operations import operation
 from tap_klaviyo.reports.declare import OPERATIONS, column, declared
 from tap_klaviyo.reports.settings import SETTING
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Detail, Root, Table, each
 from tap_klaviyo.paths import parse_source
 from tap_klaviyo.projection import Projection

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from page_support import columns, page, rows
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from tap_klaviyo import schemas, selection
 from tap_klaviyo.paths import sources
 from tap_klaviyo.roots import requirements

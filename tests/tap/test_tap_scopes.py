@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tap_support import Run, config, discovered, run_tap, select
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import schemas
 from tap_klaviyo.scopes import queries, uses

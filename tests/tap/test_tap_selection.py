@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from tap_klaviyo import schemas
 from tap_klaviyo.model import Table
 from tap_klaviyo.paths import sources

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from klaviyo_client.pages import Page
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.flows import first_message, messages_of
 from tap_klaviyo.tables.groups import subscription

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection, Slice
 from tap_klaviyo.slices import SETTLE, Edge, can_be_cut, conditions, owned, plan, text_of
 from tap_klaviyo.tables import TABLES

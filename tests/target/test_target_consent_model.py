@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.consent_model import told
 from target_support import KEY, SPEED, Command
 
-from klaviyo_client.operations import pinned_revision
+from klaviyo_client.api.operations import pinned_revision
 from klaviyo_sandbox import RunningSandbox
 
 EMAILS = [f"p{i}@example.com" for i in range(8)]

@@ -28,7 +28,7 @@ from target_support import (
     settled,
 )
 
-from klaviyo_client.operations import operation
+from klaviyo_client.api.operations import operation
 from klaviyo_client.retries import Patience
 from klaviyo_client.transport import Request
 from klaviyo_sandbox import RunningSandbox

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.operations import operation
 from target_klaviyo.model import ListRef, Origin, Unfit
 from target_klaviyo.routes import check_columns, routes, unmapped
 

@@ -12,8 +12,8 @@ import pytest
 from target_support import EVERY, KEY, Command, Run, rows_of, settled
 
 from klaviyo_client import scopes
+from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.operations import operation
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.store import Table
 from target_klaviyo.actions import ACTIONS
@@ -22,7 +22,9 @@ from target_klaviyo.model import Kind
 from target_klaviyo.routes import routes
 from target_klaviyo.scopes import of_streams
 
-OPERATIONS = json.loads(resources.files("klaviyo_client").joinpath("operations.json").read_text("utf-8"))["operations"]
+OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
+    "operations"
+]
 
 
 def check(target: Command, **config: Any) -> Run:

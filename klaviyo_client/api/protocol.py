@@ -15,7 +15,7 @@ from urllib.parse import quote, urljoin, urlsplit
 import msgspec
 
 from klaviyo_client import errors
-from klaviyo_client.operations import Operation
+from klaviyo_client.api.operations import Operation
 
 MEDIA_TYPE = "application/vnd.api+json"
 PARTIAL_FAILURE = "x-klaviyo-partial-failure"

@@ -9,7 +9,7 @@ from typing import Any, NotRequired, TypedDict
 import lz4.block
 import msgspec
 
-from klaviyo_client.protocol import decode_json, same_origin
+from klaviyo_client.api.protocol import decode_json, same_origin
 
 
 @dataclass(frozen=True)

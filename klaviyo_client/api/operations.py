@@ -154,7 +154,7 @@ def _query(facts: Mapping[str, Any]) -> Query:
 
 @cache
 def _document() -> Mapping[str, Any]:
-    text = resources.files("klaviyo_client").joinpath("operations.json").read_text("utf-8")
+    text = resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8")
     document: Mapping[str, Any] = json.loads(text)
     return document
 
