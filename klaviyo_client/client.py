@@ -16,11 +16,11 @@ from klaviyo_client.api import protocol
 from klaviyo_client.api.operations import Operation, asks_for_more, operation, pinned_revision
 from klaviyo_client.api.pages import Page, RawPage, decode_page, outline
 from klaviyo_client.credentials import Credentials, PrivateKey, SignedIn
-from klaviyo_client.limits import Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
+from klaviyo_client.http.rate_limits import Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
+from klaviyo_client.http.retries import Patience, retrying
+from klaviyo_client.http.sending import Sender, asked_for
+from klaviyo_client.http.transport import Broken, Request, RequestsTransport, Response, Transport
 from klaviyo_client.oauth import App
-from klaviyo_client.retries import Patience, retrying
-from klaviyo_client.sending import Sender, asked_for
-from klaviyo_client.transport import Broken, Request, RequestsTransport, Response, Transport
 
 T = TypeVar("T")
 

@@ -13,14 +13,14 @@ from typing import Protocol
 
 from klaviyo_client import errors, oauth
 from klaviyo_client.api import protocol
-from klaviyo_client.limits import Budget, Clock, Closed, Turn
+from klaviyo_client.http.rate_limits import Budget, Clock, Closed, Turn
+from klaviyo_client.http.sending import Sender, asked_for
+from klaviyo_client.http.transport import Broken, Request
 from klaviyo_client.oauth import App, Token
 from klaviyo_client.privacy import redaction
-from klaviyo_client.sending import Sender, asked_for
 from klaviyo_client.token_file import TokenFile
-from klaviyo_client.transport import Broken, Request
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("klaviyo_client")
 
 # A token is renewed so long before its end, or a tenth of its life if that is less: a request that waits for its turn
 # or its answer must not outlive it.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, TextIO
 
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 
 _BAR = 20
 _MINUTE = 60.0

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from math import sqrt
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.limits import Turn
+from klaviyo_client.http.rate_limits import Turn
 from tap_klaviyo.model import Slice
 
 SECOND = timedelta(seconds=1)

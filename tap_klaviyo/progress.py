@@ -15,7 +15,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from klaviyo_client.errors import KlaviyoError, NotAllowed
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.progress import Display, LastMinute, Status, terminal
 from tap_klaviyo.feed import Batch
 from tap_klaviyo.model import Slice

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.limits import Turn
+from klaviyo_client.http.rate_limits import Turn
 from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.

@@ -9,7 +9,7 @@ from typing import Any
 from klaviyo_client.api.protocol import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
-from klaviyo_client.retries import retrying
+from klaviyo_client.http.retries import retrying
 from target_klaviyo.model import Call, ListRef, Unfit
 
 Member = tuple[str, str]

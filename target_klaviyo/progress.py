@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.progress import Display, LastMinute, Status, terminal
 
 logger = logging.getLogger("target-klaviyo")

@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.privacy import private_files
 from target_klaviyo.amounts import amount
 from target_klaviyo.incoming import UNREADABLE

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from klaviyo_client.command import explained
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from klaviyo_client.settings import version

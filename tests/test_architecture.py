@@ -30,7 +30,7 @@ ONLY_IN = {
         "target_klaviyo/sinks.py",
         "target_klaviyo/reader.py",
     },
-    "requests": {"klaviyo_client/transport.py"},
+    "requests": {"klaviyo_client/http/transport.py"},
     "oauthlib": {"klaviyo_client/oauth.py"},
     "klaviyo_api": set(),
     "starlette": {"klaviyo_sandbox/app.py", "klaviyo_sandbox/control_app.py"},

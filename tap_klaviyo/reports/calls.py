@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_client.limits import DAY_SECONDS
+from klaviyo_client.http.rate_limits import DAY_SECONDS
 
 _HOUR = "%Y-%m-%dT%H"
 

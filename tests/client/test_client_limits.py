@@ -12,7 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.patience import until
 
-from klaviyo_client.limits import DAY_SECONDS, STEADY_SECONDS, Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
+from klaviyo_client.http.rate_limits import (
+    DAY_SECONDS,
+    STEADY_SECONDS,
+    Budget,
+    Budgets,
+    Clock,
+    Closed,
+    DayIsFull,
+    Spent,
+    Turn,
+)
 
 
 class FakeTime:

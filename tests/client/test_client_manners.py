@@ -16,9 +16,9 @@ from support.patience import until
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.http.retries import Patience
 from klaviyo_client.oauth import App
 from klaviyo_client.queries import answers
-from klaviyo_client.retries import Patience
 from klaviyo_sandbox.oauth import OAuthApp
 from klaviyo_sandbox.quotas import MINUTE, SECOND
 from klaviyo_sandbox.records import Asked

@@ -8,7 +8,7 @@ import re
 
 import pytest
 
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.progress import Bar, Display, LastMinute, Status, drawn, terminal
 
 

@@ -19,8 +19,8 @@ import requests_mock
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.limits import Clock
-from klaviyo_client.retries import Patience
+from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.retries import Patience
 
 RESET = 0
 EMPTY = b'{"data": []}'

@@ -12,8 +12,8 @@ import sys
 import time
 from importlib import import_module
 
-from klaviyo_client.limits import Clock
-from klaviyo_client.retries import Patience
+from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.retries import Patience
 
 # So fast that waiting costs nothing, for accounts without limits. Nothing may hang on when a thing is too late.
 AT_ONCE = 10_000.0

@@ -24,7 +24,7 @@ from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import NotAllowed
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.feed import Batch
 from tap_klaviyo.lines import Lines

@@ -17,9 +17,9 @@ from support.hasten import hastened
 from support.patience import PATIENCE
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.limits import Clock
-from klaviyo_client.retries import Patience
-from klaviyo_client.transport import Request, Response
+from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery import Session

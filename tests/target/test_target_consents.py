@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_client.errors import SettingsError, Unavailable
-from klaviyo_client.transport import Broken, Request, Response
+from klaviyo_client.http.transport import Broken, Request, Response
 from target_klaviyo.model import Kind, Outcome, Unfit
 
 SUBSCRIBE = {"action": "subscribe"}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import InvalidKey
-from klaviyo_client.transport import Broken, Request, Response
+from klaviyo_client.http.transport import Broken, Request, Response
 from target_klaviyo import tracking
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
 from target_klaviyo.batching import encoded

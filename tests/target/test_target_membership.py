@@ -8,7 +8,7 @@ import pytest
 from target_support import NOW, People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_client.errors import NotAllowed, SettingsError
-from klaviyo_client.transport import Request, Response
+from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import people
 from target_klaviyo.batching import encoded
 from target_klaviyo.model import Kind, Origin, Outcome, Row, Unfit

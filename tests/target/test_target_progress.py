@@ -13,7 +13,7 @@ from support.patience import PATIENCE, until
 from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
 
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.progress import Progress
 

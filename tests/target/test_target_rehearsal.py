@@ -29,8 +29,8 @@ from target_support import (
 )
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.retries import Patience
-from klaviyo_client.transport import Request
+from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.transport import Request
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.records import Asked
 from klaviyo_sandbox.store import Table

@@ -12,7 +12,7 @@ import pytest
 from target_support import Command, records, respond, schema_of, scripted_session
 
 from klaviyo_client.errors import Unavailable
-from klaviyo_client.transport import Request, Response
+from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import target as module
 from target_klaviyo.despatch import Despatch
 from target_klaviyo.model import Action, Row

@@ -16,7 +16,7 @@ from support.patience import PATIENCE
 from target_support import PROFILE_SCHEMA, Command, Time, records, respond
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.transport import Request, Response
+from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.stopping import GRACE_SECONDS, Stop, Stoppable, Stopped
 from target_klaviyo.watch import IMPORTS, Watch
 

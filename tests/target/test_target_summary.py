@@ -22,7 +22,7 @@ from target_support import Command, Run, records, schema_of
 
 from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.limits import Spent
+from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo import summary as module
 from target_klaviyo.model import Kind, Origin, Outcome

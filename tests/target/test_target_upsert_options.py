@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
-from klaviyo_client.transport import Request, Response
+from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.jobs import FEW
 from target_klaviyo.model import Kind, Outcome, Unfit
 

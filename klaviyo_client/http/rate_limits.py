@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from klaviyo_client.gates import EASE_SECONDS, Clock, Closed, DayIsFull, Gate, Turn
+from klaviyo_client.http.gates import EASE_SECONDS, Clock, Closed, DayIsFull, Gate, Turn
 
 __all__ = ["DAY_SECONDS", "STEADY_SECONDS", "Budget", "Budgets", "Clock", "Closed", "DayIsFull", "Spent", "Turn"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from klaviyo_client.api import protocol
-from klaviyo_client.limits import Budget, Turn
-from klaviyo_client.transport import Request, Response, Transport
+from klaviyo_client.http.rate_limits import Budget, Turn
+from klaviyo_client.http.transport import Request, Response, Transport
 
 
 class Sender:

@@ -11,10 +11,10 @@ from typing import TypeVar
 import backoff
 
 from klaviyo_client import errors
-from klaviyo_client.limits import Clock
+from klaviyo_client.http.rate_limits import Clock
 
 T = TypeVar("T")
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("klaviyo_client")
 # Of our own: a thread that waits must not move the random numbers of the program that it runs in.
 _RANDOM = random.Random()
 # Shorter waits are not worth a line in the log.

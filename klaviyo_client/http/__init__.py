@@ -1,0 +1,1 @@
+"""One request on its way: when it may go, how it is sent, whether it is sent again."""
