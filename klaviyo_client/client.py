@@ -11,16 +11,17 @@ from urllib.parse import parse_qsl
 
 import msgspec
 
-from klaviyo_client import errors, oauth
+from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.operations import Operation, asks_for_more, operation, pinned_revision
 from klaviyo_client.api.pages import Page, RawPage, decode_page, outline
-from klaviyo_client.credentials import Credentials, PrivateKey, SignedIn
+from klaviyo_client.auth import oauth
+from klaviyo_client.auth.credentials import Credentials, PrivateKey, SignedIn
+from klaviyo_client.auth.oauth import App
 from klaviyo_client.http.rate_limits import Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
 from klaviyo_client.http.retries import Patience, retrying
 from klaviyo_client.http.sending import Sender, asked_for
 from klaviyo_client.http.transport import Broken, Request, RequestsTransport, Response, Transport
-from klaviyo_client.oauth import App
 
 T = TypeVar("T")
 

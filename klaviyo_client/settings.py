@@ -12,9 +12,9 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from klaviyo_client.api.operations import pinned_revision
+from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import DEFAULT_API_URL, KlaviyoClient
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.oauth import App
 from klaviyo_client.truth import truth
 
 OAUTH = ("client_id", "client_secret", "refresh_token")

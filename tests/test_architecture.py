@@ -31,14 +31,14 @@ ONLY_IN = {
         "target_klaviyo/reader.py",
     },
     "requests": {"klaviyo_client/http/transport.py"},
-    "oauthlib": {"klaviyo_client/oauth.py"},
+    "oauthlib": {"klaviyo_client/auth/oauth.py"},
     "klaviyo_api": set(),
     "starlette": {"klaviyo_sandbox/app.py", "klaviyo_sandbox/control_app.py"},
     "uvicorn": {"klaviyo_sandbox/listening.py"},
 }
 PURE = {
     "klaviyo_client/errors.py",
-    "klaviyo_client/oauth.py",
+    "klaviyo_client/auth/oauth.py",
     "klaviyo_client/api/pages.py",
     "klaviyo_client/privacy/redaction.py",
     "klaviyo_client/api/protocol.py",

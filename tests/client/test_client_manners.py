@@ -15,9 +15,9 @@ from support.manners import breaches
 from support.patience import until
 
 from klaviyo_client import errors
+from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import Patience
-from klaviyo_client.oauth import App
 from klaviyo_client.queries import answers
 from klaviyo_sandbox.oauth import OAuthApp
 from klaviyo_sandbox.quotas import MINUTE, SECOND

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from klaviyo_client import errors, oauth
-from klaviyo_client.oauth import App, Token
+from klaviyo_client import errors
+from klaviyo_client.auth import oauth
+from klaviyo_client.auth.oauth import App, Token
 
 
 @given(st.text(min_size=1))

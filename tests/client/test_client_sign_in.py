@@ -17,14 +17,14 @@ import pytest
 from support.patience import PATIENCE, until
 
 from klaviyo_client import errors
+from klaviyo_client.auth.oauth import App
+from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.rate_limits import Clock
 from klaviyo_client.http.retries import Patience
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
-from klaviyo_client.oauth import App
 from klaviyo_client.privacy import private_files
-from klaviyo_client.token_file import TokenFile
 from klaviyo_sandbox.oauth import OAuthApp
 from klaviyo_sandbox.server import RunningSandbox
 

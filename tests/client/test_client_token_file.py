@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.token_file import TokenFile
 
 
 def test_the_latest_token_is_kept_for_its_owner_only(tmp_path: Path) -> None:

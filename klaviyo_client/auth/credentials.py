@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
-from klaviyo_client import errors, oauth
+from klaviyo_client import errors
 from klaviyo_client.api import protocol
+from klaviyo_client.auth import oauth
+from klaviyo_client.auth.oauth import App, Token
+from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.http.rate_limits import Budget, Clock, Closed, Turn
 from klaviyo_client.http.sending import Sender, asked_for
 from klaviyo_client.http.transport import Broken, Request
-from klaviyo_client.oauth import App, Token
 from klaviyo_client.privacy import redaction
-from klaviyo_client.token_file import TokenFile
 
 logger = logging.getLogger("klaviyo_client")
 

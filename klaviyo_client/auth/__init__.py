@@ -1,0 +1,1 @@
+"""How requests are signed: a private key, or OAuth tokens and the file that keeps them."""
