@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "settings.md"
 sys.path.insert(0, str(ROOT))
 
-from klaviyo_client.settings import CONNECTION  # noqa: E402 - the checkout's own packages
+from klaviyo_client.plugin.settings import CONNECTION  # noqa: E402 - the checkout's own packages
 from tap_klaviyo.options import SETTINGS as TAP  # noqa: E402
 from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
 

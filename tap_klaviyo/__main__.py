@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from klaviyo_client.command import run
+from klaviyo_client.plugin.command import run
 from tap_klaviyo import memory
 from tap_klaviyo.tap import TapKlaviyo
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from klaviyo_client import settings
+from klaviyo_client.plugin import settings
 from tap_klaviyo.reports.settings import SETTING as REPORTS
 from tap_klaviyo.tables import COLLECTIONS
 

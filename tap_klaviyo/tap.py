@@ -20,11 +20,12 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 
-from klaviyo_client import scopes, settings
+from klaviyo_client import scopes
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.command import Incomplete
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
+from klaviyo_client.plugin import settings
+from klaviyo_client.plugin.command import Incomplete
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.files import checked

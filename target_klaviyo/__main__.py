@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 
-from klaviyo_client.command import run
+from klaviyo_client.plugin.command import run
 from target_klaviyo.target import TargetKlaviyo
 
 

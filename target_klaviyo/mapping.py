@@ -17,7 +17,7 @@ from fnmatch import translate
 from typing import Any
 
 from klaviyo_client.api.protocol import decode_json
-from klaviyo_client.truth import WORDS, truth
+from klaviyo_client.plugin.truth import WORDS, truth
 from target_klaviyo.model import Record, Unfit
 
 Schema = Mapping[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from klaviyo_client import settings
+from klaviyo_client.plugin import settings
 
 _STREAMS = """\
 What to do with each incoming stream: its name -> {"action": ..., ...}. docs/actions.md has the actions, their options \

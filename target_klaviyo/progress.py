@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.progress import Display, LastMinute, Status, terminal
+from klaviyo_client.plugin.progress import Display, LastMinute, Status, terminal
 
 logger = logging.getLogger("target-klaviyo")
 

@@ -24,9 +24,9 @@ from klaviyo_client.errors import SettingsError
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, Response, Transport
+from klaviyo_client.plugin.settings import as_truth
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from klaviyo_client.settings import as_truth
 from target_klaviyo import watch
 from target_klaviyo.bodies import name_of, sent
 from target_klaviyo.despatch import Despatch

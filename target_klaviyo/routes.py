@@ -10,9 +10,9 @@ from typing import Any
 
 import jsonschema_rs
 
-from klaviyo_client import settings
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.truth import truth
+from klaviyo_client.plugin import settings
+from klaviyo_client.plugin.truth import truth
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from klaviyo_client.command import explained
 from klaviyo_client.http.rate_limits import Spent
+from klaviyo_client.plugin.command import explained
+from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from klaviyo_client.settings import version
 from target_klaviyo.model import Kind, Outcome
 from target_klaviyo.page import page
 

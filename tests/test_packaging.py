@@ -17,7 +17,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from klaviyo_client import settings
+from klaviyo_client.plugin import settings
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("klaviyo_client", "klaviyo_sandbox", "tap_klaviyo", "target_klaviyo")

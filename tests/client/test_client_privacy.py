@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from klaviyo_client.command import MaskingFilter
+from klaviyo_client.plugin.command import MaskingFilter
 from klaviyo_client.privacy.redaction import hide, mask
 
 

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.progress import Bar, Display, LastMinute, Status, drawn, terminal
+from klaviyo_client.plugin.progress import Bar, Display, LastMinute, Status, drawn, terminal
 
 
 class Terminal(io.StringIO):

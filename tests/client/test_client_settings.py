@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from klaviyo_client import settings
 from klaviyo_client.errors import SettingsError
+from klaviyo_client.plugin import settings
 
 OAUTH = {"client_id": "app-1", "client_secret": "a-secret", "refresh_token": "a-token"}
 SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTION), "oneOf": settings.CREDENTIALS}

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.settings import said_in, typed
-from klaviyo_client.truth import NO, NOTHING, YES, truth
+from klaviyo_client.plugin.settings import said_in, typed
+from klaviyo_client.plugin.truth import NO, NOTHING, YES, truth
 
 
 @pytest.mark.parametrize("word", [True, 1, 1.0, Decimal(1), "True", " YES ", "y", "T", "on", "1", "1.0"])

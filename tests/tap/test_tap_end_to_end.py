@@ -19,7 +19,7 @@ from support.patience import PATIENCE
 from support.second_path import KEYS, collection, truth
 from tap_support import KEY, Run, config, discovered, run_tap, run_tap_until, select, two_at_a_time
 
-from klaviyo_client import settings
+from klaviyo_client.plugin import settings
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.tables import TABLES
 

@@ -15,7 +15,7 @@ from klaviyo_client.api.operations import pinned_revision
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import DEFAULT_API_URL, KlaviyoClient
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.truth import truth
+from klaviyo_client.plugin.truth import truth
 
 OAUTH = ("client_id", "client_secret", "refresh_token")
 # Kinds of credentials, of which a schema asks for exactly one.
