@@ -7,7 +7,7 @@ from datetime import datetime
 
 from klaviyo_client.api import protocol
 from klaviyo_client.api.operations import operation
-from klaviyo_client.scopes import NOBODY, Queries, Use
+from klaviyo_client.permissions import NOBODY, Queries, Use
 from tap_klaviyo import metrics, selection
 from tap_klaviyo.model import Collection, Detail
 from tap_klaviyo.paths import sources

@@ -20,7 +20,7 @@ from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.tap_base import CliTestOptionValue
 
-from klaviyo_client import scopes
+from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
@@ -170,14 +170,14 @@ class TapKlaviyo(Tap):
         """
         account = self.account
         selected = account.selection
-        ask = scopes.harmless(account.client, queries(selected, COLLECTIONS, account.now))
+        ask = permissions.harmless(account.client, queries(selected, COLLECTIONS, account.now))
         reports = [
             found.report for found in self.streams.values() if isinstance(found, ReportStream) and found.selected
         ]
         wanted = [*uses(selected, COLLECTIONS), *of_reports(reports)]
-        findings = scopes.found(scopes.of_key(account.client, ask), wanted)
+        findings = permissions.found(permissions.of_key(account.client, ask), wanted)
         relied_on = [finding.use.name for finding in findings if finding.enabled or finding.scopes]
-        scopes.report(findings, self.logger, relied_on=relied_on)
+        permissions.report(findings, self.logger, relied_on=relied_on)
 
     @cached_property
     def client(self) -> KlaviyoClient:
@@ -266,7 +266,7 @@ class TapKlaviyo(Tap):
         self.progress.skipped(tables, error)
         self._skipped += tuple(name for name in tables if name not in self._skipped)
         # What an include needs is not among the operation's own.
-        self._scopes |= scopes.named(error) or set(operation(error.operation).scopes)
+        self._scopes |= permissions.named(error) or set(operation(error.operation).scopes)
 
     def finish(self) -> None:
         """Called when every stream is done.

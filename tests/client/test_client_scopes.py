@@ -17,7 +17,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed, NotEnabled, Refused
 from klaviyo_client.http.transport import Request, Response
-from klaviyo_client.scopes import Known, Use, found, harmless, report
+from klaviyo_client.permissions import Known, Use, found, harmless, report
 
 OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
     "operations"

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from target_support import EVERY, KEY, Command, Run, rows_of, settled
 
-from klaviyo_client import scopes
+from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
@@ -138,7 +138,7 @@ def test_every_operation_that_is_named_is_declared() -> None:
 def test_a_check_sends_nothing_that_could_be_done(account: RunningSandbox) -> None:
     """Each operation that any action makes use of, asked as the check asks it: refused, or a read."""
     before = everything(account)
-    ask = scopes.harmless(KlaviyoClient(KEY, account.url))
+    ask = permissions.harmless(KlaviyoClient(KEY, account.url))
     names = declared()
     for name in names:
         ask(name)
