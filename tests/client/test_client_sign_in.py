@@ -328,8 +328,8 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     """A killed run leaves a file at most, which locks nothing."""
     path = tmp_path / "token.json"
     hold = (
-        "import os, pathlib, sys, time; from klaviyo_client import private\n"
-        "with private.locked(pathlib.Path(sys.argv[1]), time.sleep, 60): print('held', flush=True); time.sleep(600)"
+        "import os, pathlib, sys, time; from klaviyo_client.privacy import private_files\n"
+        "with private_files.locked(pathlib.Path(sys.argv[1]), time.sleep, 60): print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True) as held:
         assert held.stdout is not None
