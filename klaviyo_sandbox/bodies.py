@@ -11,9 +11,9 @@ from typing import Any
 
 from klaviyo_sandbox import identity
 from klaviyo_sandbox.collections import Request
-from klaviyo_sandbox.errors import Problem, Refusal, invalid
-from klaviyo_sandbox.facts import Schema
-from klaviyo_sandbox.shapes import faults
+from klaviyo_sandbox.spec.body_schema import faults
+from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
+from klaviyo_sandbox.spec.facts import Schema
 
 # Klaviyo says so when it took the rest of a profile and dropped a phone number that is none.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from klaviyo_sandbox.filters import moment
 from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.spec.filters import moment
 from klaviyo_sandbox.store import Row, Store
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
-from klaviyo_sandbox import errors
+from klaviyo_sandbox.spec import errors
 
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox import consents, profiles
-from klaviyo_sandbox.errors import Problem, Refusal, not_found
-from klaviyo_sandbox.filters import moment
+from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
+from klaviyo_sandbox.spec.filters import moment
 from klaviyo_sandbox.store import Row, Store, Table
 
 IMPORT = "profile-bulk-import-job"

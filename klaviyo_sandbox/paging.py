@@ -10,8 +10,8 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from klaviyo_sandbox.errors import invalid_parameter
-from klaviyo_sandbox.filters import Clause
+from klaviyo_sandbox.spec.errors import invalid_parameter
+from klaviyo_sandbox.spec.filters import Clause
 from klaviyo_sandbox.store import Row, SortKey, Table
 
 # Greater than any id, for "after every row with this value".

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from klaviyo_sandbox import jobs
-from klaviyo_sandbox.documents import Identity
+from klaviyo_sandbox.spec.documents import Identity
 from klaviyo_sandbox.store import Row, Store, Table
 
 Related = Callable[[Store, Row], Sequence[Identity]]

@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 from klaviyo_sandbox import report_deeds
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.collections import Request
-from klaviyo_sandbox.documents import split
 from klaviyo_sandbox.report_deeds import Deed, Source, groupings, values_of
 from klaviyo_sandbox.report_numbers import MADE
 from klaviyo_sandbox.report_rules import (
@@ -24,6 +23,7 @@ from klaviyo_sandbox.report_rules import (
     zone_of,
 )
 from klaviyo_sandbox.report_times import Frame, Intervals, intervals
+from klaviyo_sandbox.spec.documents import split
 from klaviyo_sandbox.store import Store
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}

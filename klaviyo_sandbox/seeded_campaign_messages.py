@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.filters import moment
 from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.spec.filters import moment
 from klaviyo_sandbox.store import Row
 
 _OPENINGS = (

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.filters import moment
 from klaviyo_sandbox.ids import ulid
 from klaviyo_sandbox.seeded_times import between
+from klaviyo_sandbox.spec.filters import moment
 from klaviyo_sandbox.store import Row
 
 _KEPT = timedelta(days=7)

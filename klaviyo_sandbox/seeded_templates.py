@@ -6,9 +6,9 @@ import random
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.filters import moment
 from klaviyo_sandbox.ids import short_id
 from klaviyo_sandbox.seeded_times import between
+from klaviyo_sandbox.spec.filters import moment
 from klaviyo_sandbox.store import Row
 
 _TEMPLATES = (

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.filters import moment
 from klaviyo_sandbox.ids import ulid
 from klaviyo_sandbox.read import Read, every, of
 from klaviyo_sandbox.relations import Related, held, holders
 from klaviyo_sandbox.seeded_times import between
+from klaviyo_sandbox.spec.filters import moment
 from klaviyo_sandbox.store import Row, Store, Table
 
 READS: Mapping[str, Read] = {

@@ -10,9 +10,9 @@ from klaviyo_sandbox.bodies import Answer, check_rows, without_bad_phone
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.consent_rules import NEEDS, Wanted, row_problem, wanted
 from klaviyo_sandbox.consents import Consent
-from klaviyo_sandbox.errors import Problem, Refusal, not_found
-from klaviyo_sandbox.filters import moment, parse_datetime
 from klaviyo_sandbox.keys import pending_id
+from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
+from klaviyo_sandbox.spec.filters import moment, parse_datetime
 from klaviyo_sandbox.store import ANONYMOUS, Row, Store
 
 _ROWS = "/data/attributes/profiles/data"

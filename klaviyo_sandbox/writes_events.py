@@ -16,12 +16,12 @@ from typing import Any
 from klaviyo_sandbox import profiles
 from klaviyo_sandbox.bodies import Answer, check_count, profile_problem, without_bad_phone
 from klaviyo_sandbox.collections import Request
-from klaviyo_sandbox.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.event_rules import event_problem
-from klaviyo_sandbox.filters import moment, parse_datetime
 from klaviyo_sandbox.identity import People
 from klaviyo_sandbox.ids import short_id
 from klaviyo_sandbox.keys import event_key
+from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
+from klaviyo_sandbox.spec.filters import moment, parse_datetime
 from klaviyo_sandbox.store import Row, Store
 
 _SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}

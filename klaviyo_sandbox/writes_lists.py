@@ -6,8 +6,8 @@ import random
 
 from klaviyo_sandbox.bodies import Answer, check_count
 from klaviyo_sandbox.collections import Request, documents
-from klaviyo_sandbox.errors import Refusal, invalid, not_found
 from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
 from klaviyo_sandbox.store import Store, Table
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from klaviyo_sandbox.facts import Schema, resolve
+from klaviyo_sandbox.spec.facts import Schema, resolve
 
 Fault = tuple[str, str]
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from klaviyo_sandbox.facts import Operation, Relation, ResourceShape
+from klaviyo_sandbox.spec.facts import Operation, Relation, ResourceShape
 from klaviyo_sandbox.store import Row
 
 Identity = tuple[str, str]

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.errors import Refusal, invalid_parameter
+from klaviyo_sandbox.spec.errors import Refusal, invalid_parameter
 
 # Klaviyo refuses windows that end so close to now that rows may still arrive in them.
 SETTLING = timedelta(seconds=5)
