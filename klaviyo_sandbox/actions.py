@@ -13,9 +13,9 @@ from klaviyo_sandbox import (
     writes_profiles,
     writes_suppressions,
 )
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.collections import Request
-from klaviyo_sandbox.store import Store
 
 
 def write(store: Store, request: Request) -> Answer:

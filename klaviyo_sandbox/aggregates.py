@@ -11,16 +11,16 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.collections import Request
-from klaviyo_sandbox.ids import short_id
 from klaviyo_sandbox.report_deeds import events_between, owed_to
 from klaviyo_sandbox.report_rules import clauses_of, holds, place_of, refused
 from klaviyo_sandbox.report_times import Frame, Intervals, NoTimeframe, intervals
 from klaviyo_sandbox.reports import document
 from klaviyo_sandbox.spec.errors import Refusal
 from klaviyo_sandbox.spec.filters import Clause
-from klaviyo_sandbox.store import Row, Store
 
 # The live API has been seen to refuse smaller pages.
 _SMALLEST_PAGE = 500

@@ -15,7 +15,9 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from klaviyo_sandbox import actions, bodies, collections, jobs, oauth
+from klaviyo_sandbox import actions, bodies, collections, oauth
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.clock import Clock
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.faults import MARK
@@ -24,7 +26,6 @@ from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation
-from klaviyo_sandbox.store import Store
 
 MEDIA_TYPE = "application/vnd.api+json"
 _BODY_TYPES = (MEDIA_TYPE, "application/json")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from klaviyo_sandbox import identity
+from klaviyo_sandbox.account import identifiers
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.spec.body_schema import faults
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
@@ -109,12 +109,12 @@ def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
 def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None:
     """The first thing wrong with what identifies a profile, whose attributes ``pointer`` points to."""
     attributes = resource["attributes"]
-    if not identity.names_someone(resource):
-        return invalid(identity.NOBODY, pointer)
-    if attributes.get("email") and not identity.is_email(attributes["email"]):
-        return invalid(identity.BAD_EMAIL, f"{pointer}/email")
-    if attributes.get("phone_number") and not identity.is_phone(attributes["phone_number"]):
-        return invalid(identity.BAD_PHONE, f"{pointer}/phone_number")
+    if not identifiers.names_someone(resource):
+        return invalid(identifiers.NOBODY, pointer)
+    if attributes.get("email") and not identifiers.is_email(attributes["email"]):
+        return invalid(identifiers.BAD_EMAIL, f"{pointer}/email")
+    if attributes.get("phone_number") and not identifiers.is_phone(attributes["phone_number"]):
+        return invalid(identifiers.BAD_PHONE, f"{pointer}/phone_number")
     # The profile of a single event has ``meta`` among its attributes, every other beside them.
     place = pointer if "meta" in attributes else pointer.removesuffix("/attributes")
     meta = attributes.get("meta") or resource.get("meta") or {}
@@ -129,7 +129,7 @@ def _is_email_patch(change: Mapping[str, Any]) -> bool:
     given = change.get("email", [])
     addresses = given if isinstance(given, list) else [given]
     return change.keys() <= {"email"} and all(
-        isinstance(address, str) and identity.is_email(address) for address in addresses
+        isinstance(address, str) and identifiers.is_email(address) for address in addresses
     )
 
 
@@ -144,7 +144,7 @@ def without_bad_phone(resource: Mapping[str, Any], pointer: str) -> tuple[Mappin
         return resource, {}
     attributes = {name: value for name, value in resource["attributes"].items() if name != "phone_number"}
     rest = {**resource, "attributes": attributes}
-    if problem.source["pointer"] != f"{pointer}/phone_number" or not identity.names_someone(rest):
+    if problem.source["pointer"] != f"{pointer}/phone_number" or not identifiers.names_someone(rest):
         raise Refusal([problem])
     other = profile_problem(rest, pointer)
     if other is not None:

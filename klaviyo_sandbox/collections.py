@@ -8,15 +8,15 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from klaviyo_sandbox.account.relations import find, related
+from klaviyo_sandbox.account.store import IDENTIFIERS, Store, Table, values_at
 from klaviyo_sandbox.paging import Order, page, read_cursor
 from klaviyo_sandbox.read import Params, Read, unknown
 from klaviyo_sandbox.reads import READS
-from klaviyo_sandbox.relations import find, related
 from klaviyo_sandbox.spec.documents import Documents, split
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.spec.filters import Clause, moment, parse
-from klaviyo_sandbox.store import IDENTIFIERS, Store, Table, values_at
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, invalid
 from klaviyo_sandbox.spec.filters import parse_datetime
-from klaviyo_sandbox.store import Store
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # The identifier that a channel needs.

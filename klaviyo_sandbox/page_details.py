@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from klaviyo_sandbox import jobs, page_tables
+from klaviyo_sandbox import page_tables
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.app import Sandbox
 from klaviyo_sandbox.page_model import Block, Cell, Document, Facts, Link, Table, View, to
 from klaviyo_sandbox.page_overview import pager, start_of
 from klaviyo_sandbox.page_tables import status, when
-from klaviyo_sandbox.store import Row, Store
 
 _EVENTS = 20
 _APART = ("id", "properties", "location", "subscriptions", "predictive_analytics", "other_emails", "anonymous_id")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from klaviyo_sandbox import page_live, page_tables
+from klaviyo_sandbox.account.store import IDENTIFIERS, Store
 from klaviyo_sandbox.app import Sandbox
 from klaviyo_sandbox.page_model import Block, Link, Pager, Table, Tiles, View, to
-from klaviyo_sandbox.store import IDENTIFIERS, Store
 
 _LATEST = 8
 _HOME = Link("Overview", "/")

@@ -10,9 +10,9 @@ import json
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from klaviyo_sandbox.account.store import Row, SortKey, Table
 from klaviyo_sandbox.spec.errors import invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
-from klaviyo_sandbox.store import Row, SortKey, Table
 
 # Greater than any id, for "after every row with this value".
 _LAST = "\U0010ffff"

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from klaviyo_sandbox.relations import find, related, table
+from klaviyo_sandbox.account.relations import find, related, table
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.spec.errors import Refusal, not_found
-from klaviyo_sandbox.store import Row, Store, Table
 
 Params = Mapping[str, str]
 Rows = Callable[[Store, Params], Table]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from klaviyo_sandbox import jobs
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.relations import related, table
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Params, Read, Rows, every, of
-from klaviyo_sandbox.relations import related, table
 from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.spec.errors import not_found
-from klaviyo_sandbox.store import Row, Store, Table
 
 
 def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> Rows:

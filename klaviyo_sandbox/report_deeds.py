@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.spec.errors import Refusal, invalid
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store
 
 # Looking through more takes many seconds, and holds up everybody else.
 MOST_EVENTS = 500_000

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.paging import Cursor, read_cursor
 from klaviyo_sandbox.report_times import Frame, NoTimeframe, check_length, frame
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause, parse
-from klaviyo_sandbox.store import Store
 
 ATTRIBUTES = "/data/attributes"
 # "Max of 100 items per list filter."

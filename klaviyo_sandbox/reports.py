@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from klaviyo_sandbox import report_deeds
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.report_deeds import Deed, Source, groupings, values_of
@@ -24,7 +25,6 @@ from klaviyo_sandbox.report_rules import (
 )
 from klaviyo_sandbox.report_times import Frame, Intervals, intervals
 from klaviyo_sandbox.spec.documents import split
-from klaviyo_sandbox.store import Store
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
 # Of reports that have no group_by.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.seeded_flow_messages import CHANNELS, Making, message
 
 Definition = dict[str, Any]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row
 
 _OPENINGS = (
     {"type": "open_app"},

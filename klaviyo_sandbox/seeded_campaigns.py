@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.seeded_campaign_messages import Sending, messages
 from klaviyo_sandbox.seeded_tags import Tagger
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row
 
 _DAY = timedelta(days=1)
 _LATER, _NEVER = ("Scheduled", "Preparing to schedule"), ("Draft",)

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.seeded_attributions import Touch, attribute
 from klaviyo_sandbox.seeded_mailings import Mailings
 from klaviyo_sandbox.seeded_properties import Properties, Scene, kinds
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.
 _SAME_SECOND = 0.08

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row
 
 _KEPT = timedelta(days=7)
 # (status, rows, rows that failed) of the jobs of a kind, the oldest first.

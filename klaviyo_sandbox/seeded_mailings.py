@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from klaviyo_sandbox.ids import short_id
-from klaviyo_sandbox.store import Row
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row
 
 EMAIL, SMS, PUSH = CHANNELS = ("email", "sms", "push")
 _CAMPAIGN_CHANNELS = {"email": EMAIL, "sms": SMS, "mobile_push": PUSH}

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import ulid
-from klaviyo_sandbox.profiles import never_subscribed
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.profiles import never_subscribed
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row
 
 _FIRST = (
     *("Ada", "Zoë", "José", "Łukasz", "Chloé", "Søren", "Mina", "Noah", "Ines", "Björn", "Anaïs", "Yuki", "Omar"),

@@ -6,10 +6,10 @@ import random
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row
 
 _TEMPLATES = (
     ("Newsletter: plain", "SIMPLE"),

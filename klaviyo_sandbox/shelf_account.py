@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.relations import Related, held
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Read, every, of
-from klaviyo_sandbox.relations import Related, held
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 READS: Mapping[str, Read] = {
     "get_account": Read("account"),

@@ -8,12 +8,12 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Read, every, of
-from klaviyo_sandbox.relations import Related, held, holders
 from klaviyo_sandbox.seeded_jobs import bulk_jobs
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
 # Type -> (what several of them are in the names of operations, the member of rows that holds their ids).

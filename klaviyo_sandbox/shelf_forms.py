@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.relations import Related, held, holders, related
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Read, every, of
-from klaviyo_sandbox.relations import Related, held, holders, related
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 
 def _defined(store: Store, row: Row) -> Row:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Read, every, of
-from klaviyo_sandbox.relations import Related, held, holders
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 READS: Mapping[str, Read] = {
     "get_custom_metrics": Read("custom-metric", every("custom-metric")),

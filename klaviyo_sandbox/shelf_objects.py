@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Read, every, of
-from klaviyo_sandbox.relations import Related, held, holders
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 SOURCE, TYPE, SCHEMA, RECORD, LOG = (
     *("data-source", "object-type", "object-schema", "object-record", "object-ingestion-log"),

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.read import Read, every, of
-from klaviyo_sandbox.relations import Related, held, holders
 from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 READS: Mapping[str, Read] = {
     "get_push_tokens": Read("push-token", every("push-token"), stored_as={"profile.id": "profile_id"}),

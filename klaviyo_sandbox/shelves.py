@@ -22,9 +22,9 @@ from klaviyo_sandbox import (
     shelf_objects,
     shelf_people,
 )
+from klaviyo_sandbox.account.relations import Related
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.read import Read
-from klaviyo_sandbox.relations import Related
-from klaviyo_sandbox.store import Store, Table
 
 
 class Shelf(Protocol):

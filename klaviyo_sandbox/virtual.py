@@ -10,10 +10,10 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
+from klaviyo_sandbox.account.store import Row, SortKey, Table, sort_key, values_at
 from klaviyo_sandbox.overlay import Keys, Merged
 from klaviyo_sandbox.spec.errors import Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
-from klaviyo_sandbox.store import Row, SortKey, Table, sort_key, values_at
 
 # A write that names so many rows by one word takes seconds, and holds up everybody else.
 MOST_WALKED = 20_000

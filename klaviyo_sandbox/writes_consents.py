@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from klaviyo_sandbox import consents, profiles
+from klaviyo_sandbox.account import profiles
+from klaviyo_sandbox.account.consent import Consent, changed, unsubscribed_from_list
+from klaviyo_sandbox.account.rows import pending_id
+from klaviyo_sandbox.account.store import ANONYMOUS, Row, Store
 from klaviyo_sandbox.bodies import Answer, check_rows, without_bad_phone
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.consent_rules import NEEDS, Wanted, row_problem, wanted
-from klaviyo_sandbox.consents import Consent
-from klaviyo_sandbox.keys import pending_id
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.filters import moment, parse_datetime
-from klaviyo_sandbox.store import ANONYMOUS, Row, Store
 
 _ROWS = "/data/attributes/profiles/data"
 _EMAIL = ("email", "marketing")
@@ -49,10 +49,10 @@ def unsubscribe(store: Store, request: Request) -> Answer:
         for consent in withdrawn:
             if list_id and _is_email(consent) and row["id"] in store.list_members[list_id]:
                 store.list_members[list_id].drop(row["id"])
-                subscriptions = consents.unsubscribed_from_list(subscriptions, list_id, now)
+                subscriptions = unsubscribed_from_list(subscriptions, list_id, now)
             else:
                 said = Consent(consent.channel, consent.kind, given=False, at=now, now=now)
-                subscriptions = consents.changed(subscriptions, said)
+                subscriptions = changed(subscriptions, said)
         store.put_profile({**row, "subscriptions": subscriptions})
     return Answer(202, headers=headers)
 
@@ -153,7 +153,7 @@ def _give(
             source=source,
             phone_number=row.get("phone_number"),
         )
-        subscriptions = consents.changed(subscriptions, said)
+        subscriptions = changed(subscriptions, said)
     store.put_profile({**row, "subscriptions": subscriptions})
     if list_id and any(consent.kind == "marketing" for consent in given):
         store.join(list_id, row["id"])

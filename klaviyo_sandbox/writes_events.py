@@ -13,16 +13,16 @@ from dataclasses import dataclass
 from datetime import UTC
 from typing import Any
 
-from klaviyo_sandbox import profiles
+from klaviyo_sandbox.account import profiles
+from klaviyo_sandbox.account.identifiers import People
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.rows import event_key
+from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.bodies import Answer, check_count, profile_problem, without_bad_phone
 from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.event_rules import event_problem
-from klaviyo_sandbox.identity import People
-from klaviyo_sandbox.ids import short_id
-from klaviyo_sandbox.keys import event_key
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.filters import moment, parse_datetime
-from klaviyo_sandbox.store import Row, Store
 
 _SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}
 _ENTRIES = "/data/attributes/events-bulk-create/data"

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from klaviyo_sandbox import jobs
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.identifiers import BAD_EMAIL, is_email
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer, check_rows
 from klaviyo_sandbox.collections import Request, documents
-from klaviyo_sandbox.identity import BAD_EMAIL, is_email
 from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
-from klaviyo_sandbox.store import Store
 
 _ROWS = "/data/attributes/profiles/data"
 

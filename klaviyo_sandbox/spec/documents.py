@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.facts import Operation, Relation, ResourceShape
-from klaviyo_sandbox.store import Row
 
 Identity = tuple[str, str]
 Tree = dict[str, "Tree"]

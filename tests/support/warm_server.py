@@ -26,7 +26,7 @@ IMPORTED = (
     "importlib_metadata._adapters",
     "klaviyo_sandbox.server",
     "klaviyo_sandbox.listening",
-    "klaviyo_sandbox.persistence",
+    "klaviyo_sandbox.account.persistence",
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",

@@ -15,7 +15,7 @@ import pytest
 from tap_support import config, discovered, run_tap, select, two_at_a_time
 
 from klaviyo_client.api.pages import Page
-from klaviyo_sandbox import changes
+from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import feed, lanes, schemas
 from tap_klaviyo.model import Slice

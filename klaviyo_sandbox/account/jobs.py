@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox import consents, profiles
+from klaviyo_sandbox.account import consent, profiles
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 IMPORT = "profile-bulk-import-job"
 SUPPRESS = "profile-suppression-bulk-create-job"
@@ -100,7 +100,7 @@ def _import(store: Store, job: Row) -> Mapping[str, Any]:
 
 def _suppress(store: Store, job: Row) -> Mapping[str, Any]:
     """Change whom it makes a difference for; the others, and addresses that nobody has, are skipped."""
-    change = consents.suppressed if job["kind"] == SUPPRESS else consents.unsuppressed
+    change = consent.suppressed if job["kind"] == SUPPRESS else consent.unsuppressed
     skipped = 0
     for name, value in job["whom"]:
         profile_id = value if name == "id" else store.identified_by(name, value)

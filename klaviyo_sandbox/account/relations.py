@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from klaviyo_sandbox import jobs
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.spec.documents import Identity
-from klaviyo_sandbox.store import Row, Store, Table
 
 Related = Callable[[Store, Row], Sequence[Identity]]
 

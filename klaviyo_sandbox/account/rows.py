@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from klaviyo_sandbox.store import Row
+    from klaviyo_sandbox.account.store import Row
 
 EventKey = tuple[str, str, str]
 

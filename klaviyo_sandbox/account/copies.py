@@ -6,8 +6,8 @@ import pickle
 from collections.abc import Callable
 from functools import lru_cache
 
-from klaviyo_sandbox.account import build
-from klaviyo_sandbox.store import Relation, Store
+from klaviyo_sandbox.account.build import build
+from klaviyo_sandbox.account.store import Relation, Store
 
 # Rows; a larger account is hardly made twice, and its copy would only take memory.
 _SMALL = 5_000

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from klaviyo_sandbox.identity import holders
-from klaviyo_sandbox.ids import ulid
+from klaviyo_sandbox.account.identifiers import holders
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.store import ANONYMOUS, IDENTIFIERS, Row, Store
 from klaviyo_sandbox.spec.errors import Refusal, duplicate_profile, not_found
-from klaviyo_sandbox.store import ANONYMOUS, IDENTIFIERS, Row, Store
 
 # Merged member by member when they are written; every other attribute is replaced.
 _MERGED = ("location", "properties")

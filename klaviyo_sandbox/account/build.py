@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.seeded_campaigns import campaigns
 from klaviyo_sandbox.seeded_consents import with_consents
 from klaviyo_sandbox.seeded_events import events, metrics
@@ -21,7 +22,6 @@ from klaviyo_sandbox.seeded_tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.seeded_templates import templates
 from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store, Table
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
 START = END - timedelta(days=730)

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from klaviyo_sandbox.ids import short_id
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.store import Row, Store
 
 
 def touch_profile(store: Store, profile_id: str, **attributes: Any) -> Row:

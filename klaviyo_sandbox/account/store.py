@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_sandbox.keys import EventKey, event_key
+from klaviyo_sandbox.account.rows import EventKey, event_key
 from klaviyo_sandbox.spec.filters import Clause, moment
 
 if TYPE_CHECKING:
