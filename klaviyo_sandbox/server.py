@@ -10,6 +10,7 @@ from pathlib import Path
 
 from klaviyo_sandbox.account.copies import copied
 from klaviyo_sandbox.account.persistence import Kept, Made
+from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
 from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.clock import Clock
@@ -19,7 +20,6 @@ from klaviyo_sandbox.faults import Faulty, Note, parse
 from klaviyo_sandbox.listening import PortTaken, listen, running
 from klaviyo_sandbox.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.page_app import Front
-from klaviyo_sandbox.procedural_account import LARGE, build_procedural
 from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.records import Asked, Exchange
 

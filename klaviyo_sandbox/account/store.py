@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.rows import EventKey, event_key
 from klaviyo_sandbox.spec.filters import Clause, moment
 
 if TYPE_CHECKING:
-    from klaviyo_sandbox.printing import Printer
+    from klaviyo_sandbox.account.procedural.page_renderer import Printer
 
 Row = Mapping[str, Any]
 SortKey = tuple[str, str]

@@ -17,8 +17,8 @@ from support.calls import Caller, import_job
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import bodies, page_html, page_live
+from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.page_model import Table
-from klaviyo_sandbox.procedural_account import build_procedural
 from klaviyo_sandbox.quotas import Budget, Quotas
 from klaviyo_sandbox.records import Asked
 

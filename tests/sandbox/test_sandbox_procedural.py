@@ -17,11 +17,11 @@ from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
 from klaviyo_sandbox.account.build import END, START
+from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
+from klaviyo_sandbox.account.procedural.ids import event_id, event_number, number_in_profile_id, profile_id
+from klaviyo_sandbox.account.procedural.timelines import Timeline
+from klaviyo_sandbox.account.procedural.virtual_table import VirtualTable
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.procedural_account import LARGE, build_procedural
-from klaviyo_sandbox.procedural_ids import event_id, event_number, number_in_profile_id, profile_id
-from klaviyo_sandbox.timelines import Timeline
-from klaviyo_sandbox.virtual import VirtualTable
 
 EVENTS, PROFILES = 10_000, 2000
 ALL = {"include": "attributions,metric,profile"}

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from klaviyo_sandbox.account.procedural.events import NAMES, TOUCHES, EventCast, EventMould
+from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, Stencil, compact, mark
 from klaviyo_sandbox.account.relations import find, related
 from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.moulds import Cast, Mould, Stencil, compact, mark
-from klaviyo_sandbox.procedural_events import NAMES, TOUCHES, EventCast, EventMould
 from klaviyo_sandbox.seeded_attributions import attribution
 from klaviyo_sandbox.seeded_mailings import Mailing
 from klaviyo_sandbox.spec.documents import Documents, Identity

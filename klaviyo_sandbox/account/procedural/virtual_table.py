@@ -10,8 +10,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass
 from typing import Any
 
+from klaviyo_sandbox.account.procedural.overlay import Keys, Merged
 from klaviyo_sandbox.account.store import Row, SortKey, Table, sort_key, values_at
-from klaviyo_sandbox.overlay import Keys, Merged
 from klaviyo_sandbox.spec.errors import Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
 

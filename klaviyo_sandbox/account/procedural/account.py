@@ -12,11 +12,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from klaviyo_sandbox.account.build import END, START, fill_shelves, furnish, numbers_of
+from klaviyo_sandbox.account.procedural.events import ProceduralEvents
+from klaviyo_sandbox.account.procedural.page_renderer import Printer
+from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles, text_of
+from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.printing import Printer
-from klaviyo_sandbox.procedural_events import ProceduralEvents
-from klaviyo_sandbox.procedural_profiles import ProceduralProfiles, text_of
-from klaviyo_sandbox.virtual import Order, VirtualTable
 
 # The first list and the first segment hold a tenth of the profiles, the next ones at most so many, in turn.
 _LARGE = 10

@@ -12,14 +12,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from klaviyo_sandbox.account.procedural.ids import number_in_profile_id, profile_id
+from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, compact, mark
+from klaviyo_sandbox.account.procedural.timelines import Timeline
+from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.store import SortKey
-from klaviyo_sandbox.moulds import Cast, Mould, compact, mark
-from klaviyo_sandbox.procedural_ids import number_in_profile_id, profile_id
 from klaviyo_sandbox.seeded_consents import with_consents
 from klaviyo_sandbox.seeded_profiles import profile
 from klaviyo_sandbox.spec.filters import moment
-from klaviyo_sandbox.timelines import Timeline
-from klaviyo_sandbox.virtual import Order, VirtualTable
 
 _MOULDS = 256
 # The marks are in e-mail addresses and external ids with at least six digits.

@@ -12,15 +12,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from klaviyo_sandbox.account.procedural.ids import event_id, event_number
+from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles, text_of
+from klaviyo_sandbox.account.procedural.row_templates import SECOND, Cast, Mould, Values, mark
+from klaviyo_sandbox.account.procedural.timelines import Timeline
+from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.moulds import SECOND, Cast, Mould, Values, mark
-from klaviyo_sandbox.procedural_ids import event_id, event_number
-from klaviyo_sandbox.procedural_profiles import ProceduralProfiles, text_of
 from klaviyo_sandbox.seeded_attributions import attribution
 from klaviyo_sandbox.seeded_mailings import Mailing, Mailings
 from klaviyo_sandbox.seeded_properties import Scene, kinds
-from klaviyo_sandbox.timelines import Timeline
-from klaviyo_sandbox.virtual import Order, VirtualTable
 
 # Names of the values; "first" and "second" are the ids of the events that an event is attributed to.
 NAMES = ("id", "at", "when", "uuid", "profile", "sent", "first", "second")
