@@ -11,15 +11,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.seeded.campaigns import campaigns
+from klaviyo_sandbox.account.seeded.consents import with_consents
+from klaviyo_sandbox.account.seeded.events import events, metrics
+from klaviyo_sandbox.account.seeded.flows import Account, flows
+from klaviyo_sandbox.account.seeded.mailings import Mailings, of_a_deleted_flow, of_campaigns, of_flows
+from klaviyo_sandbox.account.seeded.profiles import profiles
+from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
+from klaviyo_sandbox.account.seeded.templates import templates
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.seeded_campaigns import campaigns
-from klaviyo_sandbox.seeded_consents import with_consents
-from klaviyo_sandbox.seeded_events import events, metrics
-from klaviyo_sandbox.seeded_flows import Account, flows
-from klaviyo_sandbox.seeded_mailings import Mailings, of_a_deleted_flow, of_campaigns, of_flows
-from klaviyo_sandbox.seeded_profiles import profiles
-from klaviyo_sandbox.seeded_tags import Tagger, tag_groups, tags
-from klaviyo_sandbox.seeded_templates import templates
 from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.spec.filters import moment
 

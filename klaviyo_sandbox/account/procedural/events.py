@@ -17,10 +17,10 @@ from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles, text
 from klaviyo_sandbox.account.procedural.row_templates import SECOND, Cast, Mould, Values, mark
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
+from klaviyo_sandbox.account.seeded.attributions import attribution
+from klaviyo_sandbox.account.seeded.event_properties import Scene, kinds
+from klaviyo_sandbox.account.seeded.mailings import Mailing, Mailings
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.seeded_attributions import attribution
-from klaviyo_sandbox.seeded_mailings import Mailing, Mailings
-from klaviyo_sandbox.seeded_properties import Scene, kinds
 
 # Names of the values; "first" and "second" are the ids of the events that an event is attributed to.
 NAMES = ("id", "at", "when", "uuid", "profile", "sent", "first", "second")

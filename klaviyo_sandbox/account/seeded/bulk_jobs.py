@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
 
 _KEPT = timedelta(days=7)

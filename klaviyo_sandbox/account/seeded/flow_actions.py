@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.seeded_flow_messages import CHANNELS, Making, message
+from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, Making, message
 
 Definition = dict[str, Any]
 

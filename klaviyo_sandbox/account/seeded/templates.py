@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
 
 _TEMPLATES = (

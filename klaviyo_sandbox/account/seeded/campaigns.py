@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.seeded.campaign_messages import Sending, messages
+from klaviyo_sandbox.account.seeded.tags import Tagger
+from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.seeded_campaign_messages import Sending, messages
-from klaviyo_sandbox.seeded_tags import Tagger
-from klaviyo_sandbox.seeded_times import between
 from klaviyo_sandbox.spec.filters import moment
 
 _DAY = timedelta(days=1)
