@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related, table
+from klaviyo_sandbox.account.resources.catalogue import SHELVES
+from klaviyo_sandbox.account.resources.read import Params, Read, Rows, every, of
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.read import Params, Read, Rows, every, of
-from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.spec.errors import not_found
 
 

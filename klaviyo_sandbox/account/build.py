@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.resources.catalogue import SHELVES
 from klaviyo_sandbox.account.seeded.campaigns import campaigns
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.events import events, metrics
@@ -20,7 +21,6 @@ from klaviyo_sandbox.account.seeded.profiles import profiles
 from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.account.seeded.templates import templates
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.shelves import SHELVES
 from klaviyo_sandbox.spec.filters import moment
 
 END = datetime(2026, 6, 1, tzinfo=UTC)

@@ -12,19 +12,10 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from klaviyo_sandbox import (
-    shelf_account,
-    shelf_catalog,
-    shelf_content,
-    shelf_coupons,
-    shelf_forms,
-    shelf_metrics,
-    shelf_objects,
-    shelf_people,
-)
 from klaviyo_sandbox.account.relations import Related
+from klaviyo_sandbox.account.resources import account, catalog, content, coupons, forms, metrics, objects, people
+from klaviyo_sandbox.account.resources.read import Read
 from klaviyo_sandbox.account.store import Store, Table
-from klaviyo_sandbox.read import Read
 
 
 class Shelf(Protocol):
@@ -39,12 +30,12 @@ class Shelf(Protocol):
 
 
 SHELVES: tuple[Shelf, ...] = (
-    shelf_metrics,
-    shelf_catalog,
-    shelf_coupons,
-    shelf_content,
-    shelf_forms,
-    shelf_account,
-    shelf_people,
-    shelf_objects,
+    metrics,
+    catalog,
+    coupons,
+    content,
+    forms,
+    account,
+    people,
+    objects,
 )
