@@ -15,7 +15,7 @@ from klaviyo_sandbox import (
 )
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer
-from klaviyo_sandbox.collections import Request
+from klaviyo_sandbox.reads.collections import Request
 
 
 def write(store: Store, request: Request) -> Answer:

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.bodies import Answer
-from klaviyo_sandbox.collections import Request
+from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.report_deeds import events_between, owed_to
 from klaviyo_sandbox.report_rules import clauses_of, holds, place_of, refused
 from klaviyo_sandbox.report_times import Frame, Intervals, NoTimeframe, intervals

@@ -15,14 +15,15 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from klaviyo_sandbox import actions, bodies, collections, oauth
+from klaviyo_sandbox import actions, bodies, oauth
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.procedural.row_templates import compact
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.clock import Clock
-from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.faults import MARK
 from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.reads import collections
+from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation

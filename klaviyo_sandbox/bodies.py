@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_sandbox.account import identifiers
-from klaviyo_sandbox.collections import Request
+from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.body_schema import faults
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.facts import Schema

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from klaviyo_sandbox import report_deeds
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer
-from klaviyo_sandbox.collections import Request
+from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.report_deeds import Deed, Source, groupings, values_of
 from klaviyo_sandbox.report_numbers import MADE
 from klaviyo_sandbox.report_rules import (

@@ -10,8 +10,8 @@ from klaviyo_sandbox.account.consent import Consent, changed, unsubscribed_from_
 from klaviyo_sandbox.account.rows import pending_id
 from klaviyo_sandbox.account.store import ANONYMOUS, Row, Store
 from klaviyo_sandbox.bodies import Answer, check_rows, without_bad_phone
-from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.consent_rules import NEEDS, Wanted, row_problem, wanted
+from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.filters import moment, parse_datetime
 

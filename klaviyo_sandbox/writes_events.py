@@ -19,8 +19,8 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import event_key
 from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.bodies import Answer, check_count, profile_problem, without_bad_phone
-from klaviyo_sandbox.collections import Request
 from klaviyo_sandbox.event_rules import event_problem
+from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.filters import moment, parse_datetime
 

@@ -8,7 +8,7 @@ from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.identifiers import BAD_EMAIL, is_email
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer, check_rows
-from klaviyo_sandbox.collections import Request, documents
+from klaviyo_sandbox.reads.collections import Request, documents
 from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
 
 _ROWS = "/data/attributes/profiles/data"

@@ -11,8 +11,8 @@ from typing import Any
 from klaviyo_sandbox.account.relations import find, related
 from klaviyo_sandbox.account.resources.read import Params, Read, unknown
 from klaviyo_sandbox.account.store import IDENTIFIERS, Store, Table, values_at
-from klaviyo_sandbox.paging import Order, page, read_cursor
-from klaviyo_sandbox.reads import READS
+from klaviyo_sandbox.reads.operations import READS
+from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.documents import Documents, split
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
 from klaviyo_sandbox.spec.facts import Operation
