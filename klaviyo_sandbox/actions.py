@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from klaviyo_sandbox import (
-    aggregates,
-    reports,
-    writes_consents,
-    writes_events,
-    writes_lists,
-    writes_profiles,
-    writes_suppressions,
-)
+from klaviyo_sandbox import writes_consents, writes_events, writes_lists, writes_profiles, writes_suppressions
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.reads.collections import Request
+from klaviyo_sandbox.reports import aggregates, reports
 
 
 def write(store: Store, request: Request) -> Answer:

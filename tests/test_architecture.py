@@ -80,8 +80,8 @@ PURE = {
     "klaviyo_sandbox/page_html.py",
     "klaviyo_sandbox/page_live.py",
     "klaviyo_sandbox/page_model.py",
-    "klaviyo_sandbox/report_numbers.py",
-    "klaviyo_sandbox/report_times.py",
+    "klaviyo_sandbox/reports/statistics.py",
+    "klaviyo_sandbox/reports/timeframes.py",
     "klaviyo_sandbox/spec/body_schema.py",
 }
 IMPURE = {

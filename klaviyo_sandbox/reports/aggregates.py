@@ -15,10 +15,10 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.reads.collections import Request
-from klaviyo_sandbox.report_deeds import events_between, owed_to
-from klaviyo_sandbox.report_rules import clauses_of, holds, place_of, refused
-from klaviyo_sandbox.report_times import Frame, Intervals, NoTimeframe, intervals
-from klaviyo_sandbox.reports import document
+from klaviyo_sandbox.reports.activities import events_between, owed_to
+from klaviyo_sandbox.reports.reports import document
+from klaviyo_sandbox.reports.rules import clauses_of, holds, place_of, refused
+from klaviyo_sandbox.reports.timeframes import Frame, Intervals, NoTimeframe, intervals
 from klaviyo_sandbox.spec.errors import Refusal
 from klaviyo_sandbox.spec.filters import Clause
 

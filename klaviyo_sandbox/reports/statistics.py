@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 
-from klaviyo_sandbox.report_deeds import SMS, Deed
+from klaviyo_sandbox.reports.activities import SMS, Deed
 
 Numbers = Mapping[str, float]
 

@@ -8,22 +8,14 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlencode
 
-from klaviyo_sandbox import report_deeds
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.reads.collections import Request
-from klaviyo_sandbox.report_deeds import Deed, Source, groupings, values_of
-from klaviyo_sandbox.report_numbers import MADE
-from klaviyo_sandbox.report_rules import (
-    check_report,
-    clauses_of,
-    cursor_at,
-    frame_of,
-    holds,
-    place_of,
-    zone_of,
-)
-from klaviyo_sandbox.report_times import Frame, Intervals, intervals
+from klaviyo_sandbox.reports import activities
+from klaviyo_sandbox.reports.activities import Deed, Source, groupings, values_of
+from klaviyo_sandbox.reports.rules import check_report, clauses_of, cursor_at, frame_of, holds, place_of, zone_of
+from klaviyo_sandbox.reports.statistics import MADE
+from klaviyo_sandbox.reports.timeframes import Frame, Intervals, intervals
 from klaviyo_sandbox.spec.documents import split
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
@@ -91,11 +83,11 @@ def _deeds(
     if kind == "segment":
         yield from _joined(store, start, stop, parts)
         return
-    events = report_deeds.events_between(store, start, stop)
+    events = activities.events_between(store, start, stop)
     if kind == "form":
-        made = report_deeds.of_forms(store, events)
+        made = activities.of_forms(store, events)
     else:
-        made = report_deeds.of_messages(store, events, kind, attributes["conversion_metric_id"])
+        made = activities.of_messages(store, events, kind, attributes["conversion_metric_id"])
     yield from ((parts.of(deed.when), deed) for deed in made)
 
 

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reads.paging import Cursor, read_cursor
-from klaviyo_sandbox.report_times import Frame, NoTimeframe, check_length, frame
+from klaviyo_sandbox.reports.timeframes import Frame, NoTimeframe, check_length, frame
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause, parse
 
