@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from klaviyo_sandbox import writes_consents, writes_events, writes_lists, writes_profiles, writes_suppressions
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.reports import aggregates, reports
+from klaviyo_sandbox.writes import consents, events, lists, profiles, suppressions
+from klaviyo_sandbox.writes.bodies import Answer
 
 
 def write(store: Store, request: Request) -> Answer:
@@ -21,20 +21,20 @@ def write(store: Store, request: Request) -> Answer:
 
 
 WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
-    "create_or_update_profile": writes_profiles.upsert,
-    "create_profile": writes_profiles.create,
-    "update_profile": writes_profiles.update,
-    "bulk_import_profiles": writes_profiles.import_many,
-    "request_profile_deletion": writes_profiles.delete,
-    "create_list": writes_lists.create,
-    "add_profiles_to_list": writes_lists.add_members,
-    "remove_profiles_from_list": writes_lists.remove_members,
-    "create_event": writes_events.create,
-    "bulk_create_events": writes_events.create_many,
-    "bulk_subscribe_profiles": writes_consents.subscribe,
-    "bulk_unsubscribe_profiles": writes_consents.unsubscribe,
-    "bulk_suppress_profiles": writes_suppressions.suppress,
-    "bulk_unsuppress_profiles": writes_suppressions.unsuppress,
+    "create_or_update_profile": profiles.upsert,
+    "create_profile": profiles.create,
+    "update_profile": profiles.update,
+    "bulk_import_profiles": profiles.import_many,
+    "request_profile_deletion": profiles.delete,
+    "create_list": lists.create,
+    "add_profiles_to_list": lists.add_members,
+    "remove_profiles_from_list": lists.remove_members,
+    "create_event": events.create,
+    "bulk_create_events": events.create_many,
+    "bulk_subscribe_profiles": consents.subscribe,
+    "bulk_unsubscribe_profiles": consents.unsubscribe,
+    "bulk_suppress_profiles": suppressions.suppress,
+    "bulk_unsuppress_profiles": suppressions.unsuppress,
     "query_campaign_values": reports.answer,
     "query_flow_values": reports.answer,
     "query_flow_series": reports.answer,

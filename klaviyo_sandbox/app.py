@@ -15,7 +15,7 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from klaviyo_sandbox import actions, bodies, oauth
+from klaviyo_sandbox import actions, oauth
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.procedural.row_templates import compact
 from klaviyo_sandbox.account.store import Store
@@ -27,6 +27,7 @@ from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation
+from klaviyo_sandbox.writes import bodies
 
 MEDIA_TYPE = "application/vnd.api+json"
 _BODY_TYPES = (MEDIA_TYPE, "application/json")

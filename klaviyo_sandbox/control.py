@@ -19,8 +19,8 @@ from klaviyo_sandbox.account.relations import find, table
 from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Table
 from klaviyo_sandbox.app import Sandbox, parse_scopes
 from klaviyo_sandbox.clock import SPEEDS, Clock
-from klaviyo_sandbox.event_rules import moment_fault
 from klaviyo_sandbox.quotas import Quotas
+from klaviyo_sandbox.writes.event_rules import moment_fault
 
 # Path -> JSON:API type of what can be deleted; profiles are deleted through the API.
 DELETABLE = {

@@ -20,9 +20,9 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from klaviyo_sandbox.bodies import parsed
 from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, TOKENS, Control, Gone, Wrong, checked
 from klaviyo_sandbox.faults import Message, Receive, Send
+from klaviyo_sandbox.writes.bodies import parsed
 
 ROOT = "/sandbox/"
 # Longer ones are nobody's settings.

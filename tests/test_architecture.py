@@ -75,7 +75,7 @@ PURE = {
     "klaviyo_sandbox/account/consent.py",
     "klaviyo_sandbox/spec/documents.py",
     "klaviyo_sandbox/spec/errors.py",
-    "klaviyo_sandbox/event_rules.py",
+    "klaviyo_sandbox/writes/event_rules.py",
     "klaviyo_sandbox/spec/filters.py",
     "klaviyo_sandbox/page_html.py",
     "klaviyo_sandbox/page_live.py",

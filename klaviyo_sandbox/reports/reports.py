@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.bodies import Answer
 from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.reports import activities
 from klaviyo_sandbox.reports.activities import Deed, Source, groupings, values_of
@@ -17,6 +16,7 @@ from klaviyo_sandbox.reports.rules import check_report, clauses_of, cursor_at, f
 from klaviyo_sandbox.reports.statistics import MADE
 from klaviyo_sandbox.reports.timeframes import Frame, Intervals, intervals
 from klaviyo_sandbox.spec.documents import split
+from klaviyo_sandbox.writes.bodies import Answer
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
 # Of reports that have no group_by.
