@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.oauth import OAuthApp
 
 _AT_SCALE = """\
 at scale:
@@ -189,7 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         from klaviyo_sandbox.account.persistence import DataRefused
-        from klaviyo_sandbox.quotas import Budget
+        from klaviyo_sandbox.http.quotas import Budget
         from klaviyo_sandbox.server import PortTaken, serve
     except ModuleNotFoundError as missing:
         if str(missing.name).partition(".")[0] not in ("starlette", "uvicorn"):

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from klaviyo_sandbox import page_details, page_html, page_live, page_overview
-from klaviyo_sandbox.app import Sandbox
-from klaviyo_sandbox.faults import App, Message, Receive, Send
+from klaviyo_sandbox.http.app import Sandbox
+from klaviyo_sandbox.http.faults import App, Message, Receive, Send
 from klaviyo_sandbox.page_model import Link, View
 
 _KINDS = ("profiles", "lists", "segments", "metrics", "events", "jobs", "campaigns", "flows")

@@ -8,7 +8,7 @@ from typing import Any
 from klaviyo_sandbox import page_tables
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.app import Sandbox
+from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.page_model import Block, Cell, Document, Facts, Link, Table, View, to
 from klaviyo_sandbox.page_overview import pager, start_of
 from klaviyo_sandbox.page_tables import status, when

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from klaviyo_sandbox import oauth
+from klaviyo_sandbox.http import oauth
+from klaviyo_sandbox.http.quotas import Quotas
+from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.page_model import Badge, Cell, Meter, Moment, Table
-from klaviyo_sandbox.quotas import Quotas
-from klaviyo_sandbox.records import Asked
 
 # Requests that the strip shows, and the most that one answer to its script brings.
 SHOWN = 40

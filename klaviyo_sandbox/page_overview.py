@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from klaviyo_sandbox import page_live, page_tables
 from klaviyo_sandbox.account.store import IDENTIFIERS, Store
-from klaviyo_sandbox.app import Sandbox
+from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.page_model import Block, Link, Pager, Table, Tiles, View, to
 
 _LATEST = 8

@@ -33,8 +33,8 @@ ONLY_IN = {
     "requests": {"klaviyo_client/http/transport.py"},
     "oauthlib": {"klaviyo_client/auth/oauth.py"},
     "klaviyo_api": set(),
-    "starlette": {"klaviyo_sandbox/app.py", "klaviyo_sandbox/control_app.py"},
-    "uvicorn": {"klaviyo_sandbox/listening.py"},
+    "starlette": {"klaviyo_sandbox/http/app.py", "klaviyo_sandbox/http/control_app.py"},
+    "uvicorn": {"klaviyo_sandbox/http/listening.py"},
 }
 PURE = {
     "klaviyo_client/errors.py",

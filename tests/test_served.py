@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_sandbox.actions import WRITES
+from klaviyo_sandbox.http.operations import WRITES
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.spec.facts import FACTS, load
 from tap_klaviyo.model import Detail

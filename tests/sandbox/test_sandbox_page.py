@@ -18,9 +18,9 @@ from support.patience import PATIENCE
 
 from klaviyo_sandbox import page_html, page_live
 from klaviyo_sandbox.account.procedural.account import build_procedural
+from klaviyo_sandbox.http.quotas import Budget, Quotas
+from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.page_model import Table
-from klaviyo_sandbox.quotas import Budget, Quotas
-from klaviyo_sandbox.records import Asked
 from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from klaviyo_sandbox.faults import App
+from klaviyo_sandbox.http.faults import App
 
 # How often the header `date` is looked after.
 _TICK_SECONDS = 0.1

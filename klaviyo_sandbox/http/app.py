@@ -15,16 +15,16 @@ from starlette.requests import Request as WebRequest
 from starlette.responses import Response
 from starlette.routing import Route
 
-from klaviyo_sandbox import actions, oauth
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.procedural.row_templates import compact
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.clock import Clock
-from klaviyo_sandbox.faults import MARK
-from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.http import oauth, operations
+from klaviyo_sandbox.http.clock import Clock
+from klaviyo_sandbox.http.faults import MARK
+from klaviyo_sandbox.http.quotas import Budget, Quotas
+from klaviyo_sandbox.http.request_log import Asked, Exchange
 from klaviyo_sandbox.reads import collections
 from klaviyo_sandbox.reads.collections import Request
-from klaviyo_sandbox.records import Asked, Exchange
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.writes import bodies
@@ -273,7 +273,7 @@ class Sandbox:
     def _written(self, request: Request) -> bodies.Answer:
         try:
             bodies.check_body(request, self._facts.schemas)
-            answer = actions.write(self._store, request)
+            answer = operations.write(self._store, request)
             return answer if request.operation.query else replace(answer, items=bodies.items_of(request.body))
         except errors.Refusal as refusal:
             raise bodies.told(refusal, self._store.pointers) from None

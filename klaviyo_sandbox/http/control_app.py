@@ -20,8 +20,8 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from klaviyo_sandbox.control import CLOCK, EVENTS, SETTINGS, TOKENS, Control, Gone, Wrong, checked
-from klaviyo_sandbox.faults import Message, Receive, Send
+from klaviyo_sandbox.http.control import CLOCK, EVENTS, SETTINGS, TOKENS, Control, Gone, Wrong, checked
+from klaviyo_sandbox.http.faults import Message, Receive, Send
 from klaviyo_sandbox.writes.bodies import parsed
 
 ROOT = "/sandbox/"

@@ -13,13 +13,13 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from klaviyo_sandbox import faults
 from klaviyo_sandbox.account.changes import add_event
 from klaviyo_sandbox.account.relations import find, table
 from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Table
-from klaviyo_sandbox.app import Sandbox, parse_scopes
-from klaviyo_sandbox.clock import SPEEDS, Clock
-from klaviyo_sandbox.quotas import Quotas
+from klaviyo_sandbox.http import faults
+from klaviyo_sandbox.http.app import Sandbox, parse_scopes
+from klaviyo_sandbox.http.clock import SPEEDS, Clock
+from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.writes.event_rules import moment_fault
 
 # Path -> JSON:API type of what can be deleted; profiles are deleted through the API.
