@@ -21,7 +21,7 @@ from klaviyo_sandbox.http.listening import PortTaken, listen, running
 from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Asked, Exchange
-from klaviyo_sandbox.page_app import Front
+from klaviyo_sandbox.page.app import Front
 
 __all__ = ["PortTaken", "RunningSandbox", "serve"]
 

@@ -9,7 +9,7 @@ from itertools import islice
 from klaviyo_sandbox.http import oauth
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.http.request_log import Asked
-from klaviyo_sandbox.page_model import Badge, Cell, Meter, Moment, Table
+from klaviyo_sandbox.page.model import Badge, Cell, Meter, Moment, Table
 
 # Requests that the strip shows, and the most that one answer to its script brings.
 SHOWN = 40

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
 
-from klaviyo_sandbox.page_model import Badge, Cell, Document, Facts, Link, Meter, Moment, Pager, Table, Tiles, View
+from klaviyo_sandbox.page.model import Badge, Cell, Document, Facts, Link, Meter, Moment, Pager, Table, Tiles, View
 
 
 def page(view: View) -> str:

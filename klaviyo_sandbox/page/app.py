@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from klaviyo_sandbox import page_details, page_html, page_live, page_overview
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.faults import App, Message, Receive, Send
-from klaviyo_sandbox.page_model import Link, View
+from klaviyo_sandbox.page import details, html, live, overview
+from klaviyo_sandbox.page.model import Link, View
 
 _KINDS = ("profiles", "lists", "segments", "metrics", "events", "jobs", "campaigns", "flows")
 _STATIC = Path(__file__).parent / "static"
@@ -81,13 +81,13 @@ def answer(sandbox: Sandbox, path: str, query: Mapping[str, str]) -> Shown:
         return _live(sandbox, query) if rest == "live" else _static(rest.removeprefix("static/"))
     view: View | None
     if not head:
-        view = page_overview.overview(sandbox)
+        view = overview.overview(sandbox)
     elif rest:
-        view = page_details.detail(sandbox, head, rest, query)
+        view = details.detail(sandbox, head, rest, query)
     elif head in ("profiles", "events"):
-        view = (page_overview.profiles if head == "profiles" else page_overview.events)(sandbox, query)
+        view = (overview.profiles if head == "profiles" else overview.events)(sandbox, query)
     else:
-        view = page_overview.index(sandbox, head) if head in _KINDS else None
+        view = overview.index(sandbox, head) if head in _KINDS else None
     return _page(200, view) if view else _not_found()
 
 
@@ -108,11 +108,11 @@ def _live(sandbox: Sandbox, query: Mapping[str, str]) -> Shown:
     """What is new in the strip, as rows that the server has made."""
     text = query.get("after", "")
     cursor = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-    new = page_live.since(sandbox.requests, sandbox.asked, cursor)
+    new = live.since(sandbox.requests, sandbox.asked, cursor)
     document = {
         "cursor": sandbox.asked,
-        "requests": page_html.rows(page_live.requests(new)),
-        "budget": page_html.rows(page_live.budgets(sandbox.quotas)),
+        "requests": html.rows(live.requests(new)),
+        "budget": html.rows(live.budgets(sandbox.quotas)),
     }
     return Shown(200, "application/json", json.dumps(document).encode())
 
@@ -129,4 +129,4 @@ def _not_found() -> Shown:
 
 
 def _page(status: int, view: View) -> Shown:
-    return Shown(status, "text/html; charset=utf-8", page_html.page(view).encode())
+    return Shown(status, "text/html; charset=utf-8", html.page(view).encode())

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from klaviyo_sandbox import page_live, page_tables
 from klaviyo_sandbox.account.store import IDENTIFIERS, Store
 from klaviyo_sandbox.http.app import Sandbox
-from klaviyo_sandbox.page_model import Block, Link, Pager, Table, Tiles, View, to
+from klaviyo_sandbox.page import live, tables
+from klaviyo_sandbox.page.model import Block, Link, Pager, Table, Tiles, View, to
 
 _LATEST = 8
 _HOME = Link("Overview", "/")
@@ -19,25 +19,25 @@ def overview(sandbox: Sandbox) -> View:
     with store.lock:
         account = next(iter(store.accounts.rows.values()))
         blocks: list[Block] = [
-            page_live.writes(sandbox.requests, _LATEST),
-            page_tables.import_jobs(store, _LATEST, _all(_count_of_jobs(store), "jobs")),
-            page_tables.profiles(
-                page_tables.newest(store.profiles, "updated", _LATEST),
+            live.writes(sandbox.requests, _LATEST),
+            tables.import_jobs(store, _LATEST, _all(_count_of_jobs(store), "jobs")),
+            tables.profiles(
+                tables.newest(store.profiles, "updated", _LATEST),
                 "Latest changed profiles",
                 _all(len(store.profiles), "profiles"),
             ),
-            page_tables.events(
+            tables.events(
                 store,
-                page_tables.newest(store.events, "datetime", _LATEST),
+                tables.newest(store.events, "datetime", _LATEST),
                 "Latest events",
                 _all(len(store.events), "events"),
             ),
             _latest_members(store),
-            page_tables.groups(store, "lists"),
-            page_tables.groups(store, "segments"),
-            page_tables.campaigns(store, _LATEST, _all(len(store.campaigns), "campaigns")),
-            page_tables.flows(store, _LATEST, _all(len(store.flows), "flows")),
-            page_tables.metrics(store),
+            tables.groups(store, "lists"),
+            tables.groups(store, "segments"),
+            tables.campaigns(store, _LATEST, _all(len(store.campaigns), "campaigns")),
+            tables.flows(store, _LATEST, _all(len(store.flows), "flows")),
+            tables.metrics(store),
         ]
         return View(
             account["contact_information"]["organization_name"],
@@ -45,8 +45,8 @@ def overview(sandbox: Sandbox) -> View:
             f"Account {account['id']}, times in UTC",
             tiles=_totals(store),
             live=(
-                page_live.budgets(sandbox.quotas),
-                page_live.requests(page_live.since(sandbox.requests, sandbox.asked, 0)),
+                live.budgets(sandbox.quotas),
+                live.requests(live.since(sandbox.requests, sandbox.asked, 0)),
             ),
             cursor=sandbox.asked,
             search="",
@@ -61,10 +61,10 @@ def profiles(sandbox: Sandbox, query: Mapping[str, str]) -> View:
             ids = [wanted] if wanted in store.profiles else []
             ids += [found for name in IDENTIFIERS if (found := store.identified_by(name, wanted))]
             rows = [row for found in dict.fromkeys(ids) if (row := store.profiles.get(found)) is not None]
-            table = page_tables.profiles(rows, "Profiles found")
+            table = tables.profiles(rows, "Profiles found")
             return View("Profiles", [table], f"{len(rows)} identified by “{wanted}”.", [_HOME], search=wanted)
-        rows = page_tables.newest(store.profiles, "updated", page_tables.PAGE, start)
-        table = page_tables.profiles(rows, "Latest changed first")
+        rows = tables.newest(store.profiles, "updated", tables.PAGE, start)
+        table = tables.profiles(rows, "Latest changed first")
         blocks: list[Block] = [table, pager("/profiles", start, len(store.profiles))]
         return View("Profiles", blocks, crumbs=[_HOME], search="")
 
@@ -73,8 +73,8 @@ def events(sandbox: Sandbox, query: Mapping[str, str]) -> View:
     """All events, the latest first."""
     store, start = sandbox.store, start_of(query)
     with store.lock:
-        rows = page_tables.newest(store.events, "datetime", page_tables.PAGE, start)
-        table = page_tables.events(store, rows, "Latest first")
+        rows = tables.newest(store.events, "datetime", tables.PAGE, start)
+        table = tables.events(store, rows, "Latest first")
         return View("Events", [table, pager("/events", start, len(store.events))], crumbs=[_HOME])
 
 
@@ -83,16 +83,16 @@ def index(sandbox: Sandbox, kind: str) -> View:
     store = sandbox.store
     with store.lock:
         if kind in ("lists", "segments"):
-            table = page_tables.groups(store, kind)
+            table = tables.groups(store, kind)
         elif kind == "metrics":
-            table = page_tables.metrics(store)
+            table = tables.metrics(store)
         elif kind == "jobs":
             # More than that nobody looks through, and each takes a look at the clock.
-            table = page_tables.import_jobs(store, 500)
+            table = tables.import_jobs(store, 500)
         elif kind == "campaigns":
-            table = page_tables.campaigns(store, len(store.campaigns))
+            table = tables.campaigns(store, len(store.campaigns))
         else:
-            table = page_tables.flows(store, len(store.flows))
+            table = tables.flows(store, len(store.flows))
         return View(kind.capitalize(), [table], crumbs=[_HOME])
 
 
@@ -104,8 +104,8 @@ def start_of(query: Mapping[str, str]) -> int:
 
 def pager(path: str, start: int, count: int) -> Pager:
     """Where the rows before and after are."""
-    end = min(start + page_tables.PAGE, count)
-    newer = f"{path}?start={max(0, start - page_tables.PAGE)}" if start else None
+    end = min(start + tables.PAGE, count)
+    newer = f"{path}?start={max(0, start - tables.PAGE)}" if start else None
     text = f"{start + 1:,} to {end:,} of {count:,}" if start < end else f"None of {count:,}"
     return Pager(text, newer, f"{path}?start={end}" if end < count else None)
 
@@ -124,13 +124,13 @@ def _latest_members(store: Store) -> Table:
         for list_id, members in store.list_members.items()
         # The members of a list that was deleted are still held.
         if list_id in store.lists
-        for member in page_tables.newest(members, "joined_group_at", _LATEST)
+        for member in tables.newest(members, "joined_group_at", _LATEST)
     ]
     rows = [
         (
-            page_tables.person(store, profile_id),
+            tables.person(store, profile_id),
             to("lists", list_id, store.lists.rows[list_id]["name"]),
-            page_tables.when(at),
+            tables.when(at),
         )
         for at, list_id, profile_id in sorted(latest, reverse=True)[:_LATEST]
     ]

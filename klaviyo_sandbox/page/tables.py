@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from klaviyo_sandbox.account import jobs, store
 from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.page_model import Badge, Cell, Link, Moment, Table, to
+from klaviyo_sandbox.page.model import Badge, Cell, Link, Moment, Table, to
 
 # Rows of one page of a long table.
 PAGE = 50

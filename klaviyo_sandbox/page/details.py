@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from klaviyo_sandbox import page_tables
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.http.app import Sandbox
-from klaviyo_sandbox.page_model import Block, Cell, Document, Facts, Link, Table, View, to
-from klaviyo_sandbox.page_overview import pager, start_of
-from klaviyo_sandbox.page_tables import status, when
+from klaviyo_sandbox.page import tables
+from klaviyo_sandbox.page.model import Block, Cell, Document, Facts, Link, Table, View, to
+from klaviyo_sandbox.page.overview import pager, start_of
+from klaviyo_sandbox.page.tables import status, when
 
 _EVENTS = 20
 _APART = ("id", "properties", "location", "subscriptions", "predictive_analytics", "other_emails", "anonymous_id")
@@ -26,13 +26,13 @@ def profile(store: Store, profile_id: str) -> View | None:
     blocks: list[Block] = [
         Facts("Attributes", {"Id": profile_id, **known}),
         _consents(row["subscriptions"]),
-        page_tables.groups(store, "lists", store.groups_of("list", profile_id)),
-        page_tables.groups(store, "segments", store.groups_of("segment", profile_id)),
+        tables.groups(store, "lists", store.groups_of("list", profile_id)),
+        tables.groups(store, "segments", store.groups_of("segment", profile_id)),
         _events_of(store, profile_id),
         Document("Custom properties", row.get("properties") or {}),
         Document("Location", {name: value for name, value in (row.get("location") or {}).items() if value is not None}),
     ]
-    return View(page_tables.known_as(row), blocks, crumbs=_under("profiles"))
+    return View(tables.known_as(row), blocks, crumbs=_under("profiles"))
 
 
 def group(store: Store, kind: str, group_id: str, query: Mapping[str, str]) -> View | None:
@@ -45,15 +45,15 @@ def group(store: Store, kind: str, group_id: str, query: Mapping[str, str]) -> V
     facts: dict[str, Cell] = {
         "Id": group_id,
         "Members": len(members),
-        "Tags": page_tables.tags(store, row),
+        "Tags": tables.tags(store, row),
         "Created": when(row["created"]),
         "Updated": when(row["updated"]),
     }
     if is_list:
         facts["Opt-in"] = str(row["opt_in_process"]).replace("_", " ")
     shown = [
-        (page_tables.person(store, member["id"]), member["id"], when(member["joined_group_at"]))
-        for member in page_tables.newest(members, "joined_group_at", page_tables.PAGE, start)
+        (tables.person(store, member["id"]), member["id"], when(member["joined_group_at"]))
+        for member in tables.newest(members, "joined_group_at", tables.PAGE, start)
     ]
     table = Table("Members", ("Profile", "Id", "Joined"), shown)
     blocks: list[Block] = [Facts("About", facts), table, pager(f"/{kind}/{group_id}", start, len(members))]
@@ -71,7 +71,7 @@ def event(store: Store, event_id: str) -> View | None:
         "Id": event_id,
         "Time": when(row["datetime"]),
         "Metric": metric["name"] if metric else row["metric_id"],
-        "Profile": page_tables.person(store, row["profile_id"]),
+        "Profile": tables.person(store, row["profile_id"]),
     }
     blocks: list[Block] = [Facts("About", facts), Document("Properties", row["event_properties"] or {})]
     return View(str(facts["Metric"]), blocks, crumbs=_under("events"))
@@ -103,12 +103,12 @@ def _job(store: Store, row: Row) -> View:
     if "failures" in row:
         failures = row["failures"]
         rows = [
-            (one["code"], one["detail"], str(page_tables.known_as({"id": "", **one["original_payload"]})))
-            for one in failures[: page_tables.PAGE]
+            (one["code"], one["detail"], str(tables.known_as({"id": "", **one["original_payload"]})))
+            for one in failures[: tables.PAGE]
         ]
         note = f"{len(failures) - len(rows):,} more." if len(failures) > len(rows) else ""
         blocks.append(Table("Rows that failed", ("Code", "Reason", "Whose"), rows, note=note))
-    return View(f"{page_tables.KINDS[row['kind']]} of {row['total_count']:,}", blocks, crumbs=_under("jobs"))
+    return View(f"{tables.KINDS[row['kind']]} of {row['total_count']:,}", blocks, crumbs=_under("jobs"))
 
 
 def campaign(store: Store, campaign_id: str) -> View | None:
@@ -121,7 +121,7 @@ def campaign(store: Store, campaign_id: str) -> View | None:
         "Status": status(row["status"]),
         "Sent to": list(_audience(store, row, "included")),
         "Not sent to": list(_audience(store, row, "excluded")) or None,
-        "Tags": page_tables.tags(store, row),
+        "Tags": tables.tags(store, row),
         "Created": when(row["created_at"]),
         "Scheduled": when(row["scheduled_at"]),
         "Send time": when(row["send_time"]),
@@ -146,7 +146,7 @@ def flow(store: Store, flow_id: str) -> View | None:
         "Id": flow_id,
         "Status": status(row["status"]),
         "Trigger": row["trigger_type"],
-        "Tags": page_tables.tags(store, row),
+        "Tags": tables.tags(store, row),
         "Created": when(row["created"]),
         "Updated": when(row["updated"]),
         "Archived": row["archived"],
@@ -168,13 +168,13 @@ def detail(sandbox: Sandbox, kind: str, row_id: str, query: Mapping[str, str]) -
 
 
 def _events_of(store: Store, profile_id: str) -> Table:
-    if not page_tables.can_pick(store.events, "profile_id"):
+    if not tables.can_pick(store.events, "profile_id"):
         note = "In an account of this size, nobody's events can be picked out quickly enough to show them here."
         return Table("Latest events", (), (), note)
     held = [store.events.rows[event_id] for event_id in store.events.having("profile_id", (profile_id,))]
     held.sort(key=lambda row: (row["datetime"], row["id"]), reverse=True)
     note = f"The latest of {len(held):,}." if len(held) > _EVENTS else ""
-    return page_tables.events(store, held[:_EVENTS], "Latest events", note=note, of_one=True)
+    return tables.events(store, held[:_EVENTS], "Latest events", note=note, of_one=True)
 
 
 def _consents(subscriptions: Mapping[str, Mapping[str, Row] | None]) -> Table:
