@@ -18,9 +18,9 @@ from klaviyo_client.errors import NotFound
 from tap_klaviyo.frontier import Frontier, Part, Times
 from tap_klaviyo.model import Collection, Detail, Slice
 from tap_klaviyo.reader import MEMORY, Reading, no_times
+from tap_klaviyo.rows.values import Unfit, as_datetime
 from tap_klaviyo.selection import Selection
 from tap_klaviyo.slices import SETTLE, can_be_cut, conditions
-from tap_klaviyo.values import Unfit, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 

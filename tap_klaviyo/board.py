@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tap_klaviyo.lines import Lines
+from tap_klaviyo.rows.record_lines import Lines
 
 # Bytes: a page of a thousand events is two and a half million. More than that is sent.
 SLOT = 6 << 20

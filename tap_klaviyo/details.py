@@ -8,7 +8,7 @@ from typing import Any
 from klaviyo_client.api.pages import Page
 from klaviyo_client.errors import NotAllowed
 from tap_klaviyo.model import Detail
-from tap_klaviyo.shaping import Wanted
+from tap_klaviyo.rows.page_rows import Wanted
 
 # What an order is attributed to was mostly read shortly before it. About 300 bytes each; at least half of it is kept.
 MEMORY = 100_000

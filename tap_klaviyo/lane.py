@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import IO
 
 from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
-from tap_klaviyo import memory, schemas
+from tap_klaviyo import memory
 from tap_klaviyo.board import Board
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
-from tap_klaviyo.lines import Lines
-from tap_klaviyo.pieces import PIECE, shape_in_pieces
-from tap_klaviyo.shaping import Knowledge, Selected, Shaper
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.chunks import PIECE, shape_in_pieces
+from tap_klaviyo.rows.page_rows import Knowledge, Selected, Shaper
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 
@@ -24,7 +25,7 @@ def _found(names: ByNames) -> Order:
     collection = COLLECTIONS[names.collection]
     by_name = {table.name: table for table in TABLES if table.collection == collection}
     tables = [
-        Selected(by_name[name], schemas.load(name), columns, since, version)
+        Selected(by_name[name], schema_files.load(name), columns, since, version)
         for name, columns, since, version in names.tables
     ]
     return Order(collection, tables, names.account, names.api_url, names.without, names.integration)

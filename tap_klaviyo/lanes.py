@@ -18,9 +18,9 @@ from typing import IO, Any
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.board import Board, Placed
 from tap_klaviyo.frontier import Taken
-from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Collection, Mark, Resource, Slice
-from tap_klaviyo.shaping import Faults, Knowledge, Selected, Shaper
+from tap_klaviyo.rows.page_rows import Faults, Knowledge, Selected, Shaper
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.slices import text_of
 
 

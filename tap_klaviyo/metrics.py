@@ -7,7 +7,7 @@ from typing import Any
 
 from klaviyo_client.api import protocol
 from tap_klaviyo.model import Resource
-from tap_klaviyo.paths import Source
+from tap_klaviyo.rows.paths import Source
 
 COLLECTION = "metrics"
 NARROWS = "events"

@@ -10,11 +10,11 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import NOBODY, Queries, Use
 from tap_klaviyo import metrics, selection
 from tap_klaviyo.model import Collection, Detail
-from tap_klaviyo.paths import sources
 from tap_klaviyo.reports.declare import Report
-from tap_klaviyo.roots import needed
+from tap_klaviyo.rows.page_rows import Selected
+from tap_klaviyo.rows.paths import sources
+from tap_klaviyo.rows.roots import needed
 from tap_klaviyo.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.shaping import Selected
 from tap_klaviyo.slices import conditions, plan
 
 Collections = Mapping[str, Collection]

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from klaviyo_client.api.operations import Operation, operation
 from tap_klaviyo import metrics
 from tap_klaviyo.model import Collection, Mark
-from tap_klaviyo.paths import OWN, Source, parse_source, sources
-from tap_klaviyo.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
-from tap_klaviyo.shaping import Selected
+from tap_klaviyo.rows.page_rows import Selected
+from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
 
 # The collection that holds the account itself, and nothing else.
 THE_ACCOUNT = "accounts"

@@ -15,11 +15,11 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
 from klaviyo_client.errors import NotAllowed, SettingsError
-from tap_klaviyo import schemas
 from tap_klaviyo.feed import Batch
-from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.projection import emitted
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.projection import emitted
+from tap_klaviyo.rows.record_lines import Lines
 
 if TYPE_CHECKING:
     from tap_klaviyo.tap import TapKlaviyo
@@ -71,7 +71,7 @@ class TableStream(EdgeStream):
         self.collections = [found.collection for found in tables]
         self.finished: set[str] = set()
         self.selected_by_default = table.by_default
-        super().__init__(tap, schema=emitted(schemas.load(table.name)), name=table.name)
+        super().__init__(tap, schema=emitted(schema_files.load(table.name)), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._schema_written = False
@@ -87,7 +87,7 @@ class TableStream(EdgeStream):
         known = self.effective_schema["properties"]
         return tuple(
             name
-            for name in schemas.load(self.table.name)["properties"]
+            for name in schema_files.load(self.table.name)["properties"]
             if name in known and self.mask.get(("properties", name), True)
         )
 

@@ -26,7 +26,6 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
-from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.files import checked
 from tap_klaviyo.model import Collection
@@ -36,8 +35,9 @@ from tap_klaviyo.reports import calls
 from tap_klaviyo.reports.declare import Report, declared
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.reports.stream import ReportStream
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.scopes import of_reports, queries, uses
-from tap_klaviyo.shaping import Selected
 from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
@@ -191,7 +191,7 @@ class TapKlaviyo(Tap):
             client=self.client,
             now=datetime.now(UTC),
             selected=[
-                Selected(table, schemas.load(stream.name), stream.columns, version=stream.version)
+                Selected(table, schema_files.load(stream.name), stream.columns, version=stream.version)
                 for stream in self._selected()
                 for table in stream.tables
             ],

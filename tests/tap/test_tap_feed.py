@@ -13,10 +13,11 @@ from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.pages import Page, RawPage, outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo import details, schemas
+from tap_klaviyo import details
 from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Detail
-from tap_klaviyo.shaping import Selected
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -46,7 +47,7 @@ def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None 
     """A run over these tables, with all of their columns or some."""
     selected = []
     for name in names:
-        schema = schemas.load(name)
+        schema = schema_files.load(name)
         selected.append(Selected(BY_NAME[name], schema, columns or tuple(schema["properties"])))
     return Account(client, NOW, selected, COLLECTIONS, **options)
 

@@ -18,13 +18,14 @@ from tap_support import config, discovered, select
 
 from klaviyo_client.api.pages import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed, lanes, schemas
+from tap_klaviyo import feed, lanes
 from tap_klaviyo.board import SLOT, Board
 from tap_klaviyo.frontier import Taken
 from tap_klaviyo.lanes import Broken, Lanes, Order
-from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Slice
-from tap_klaviyo.shaping import Selected, Wanted
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected, Wanted
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
@@ -34,7 +35,7 @@ URL = "http://127.0.0.1:1"
 
 def order(*names: str) -> Order:
     tables = [
-        Selected(table, schemas.load(table.name), tuple(schemas.load(table.name)["properties"]))
+        Selected(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]

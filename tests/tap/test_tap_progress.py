@@ -27,9 +27,9 @@ from klaviyo_client.errors import NotAllowed
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.feed import Batch
-from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Slice
 from tap_klaviyo.progress import Pass, Progress
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.slices import text_of
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)

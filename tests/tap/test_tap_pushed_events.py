@@ -17,9 +17,10 @@ from tap_support import config, discovered, run_tap, select, two_at_a_time
 from klaviyo_client.api.pages import Page
 from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed, lanes, schemas
+from tap_klaviyo import feed, lanes
 from tap_klaviyo.model import Slice
-from tap_klaviyo.shaping import Selected, Shaper
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected, Shaper
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.events import EVENTS, PUSHED
 from tap_klaviyo.tap import TapKlaviyo
@@ -143,7 +144,7 @@ def test_a_table_that_is_ahead_gets_neither_old_ones_nor_pushed_ones() -> None:
             for attributes in ({"datetime": f"2026-01-01T0{hour}:00:00Z", "event_properties": properties},)
         ]
     )
-    schema = schemas.load("events")
+    schema = schema_files.load("events")
     found = {}
     for since in (None, "2026-01-01T02:00:00+00:00"):
         selected = Selected(BY_NAME["events"], schema, ("id",), since)

@@ -9,7 +9,7 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
-from tap_klaviyo.values import md5_of
+from tap_klaviyo.rows.values import md5_of
 
 PATH, MD5, CONSTANT = "x-klaviyo-path", "x-klaviyo-md5", "x-klaviyo-constant"
 OWN, INCLUDED = "own", "included"

@@ -14,12 +14,12 @@ from itertools import groupby
 from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.lines import Lines, record_lines
 from tap_klaviyo.model import Detail, Slice
-from tap_klaviyo.paths import follower, parse_source
-from tap_klaviyo.projection import Projection
-from tap_klaviyo.roots import LookUp
-from tap_klaviyo.shaping import Knowledge, Shaper, asking, wanted
+from tap_klaviyo.rows.page_rows import Knowledge, Shaper, asking, wanted
+from tap_klaviyo.rows.paths import follower, parse_source
+from tap_klaviyo.rows.projection import Projection
+from tap_klaviyo.rows.record_lines import Lines, record_lines
+from tap_klaviyo.rows.roots import LookUp
 
 # Rows. Half or twice as many cost the same.
 PIECE = 100

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.paths import CONSTANT, Source, follower, sources
-from tap_klaviyo.values import Convert, Unfit, as_it_is, converter
+from tap_klaviyo.rows.paths import CONSTANT, Source, follower, sources
+from tap_klaviyo.rows.values import Convert, Unfit, as_it_is, converter
 
 RowFunction = Callable[[Mapping[str, Any], Page], dict[str, Any]]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 def folder() -> Traversable:
     """Where the schema files of the tables are."""
-    beside = Path(__file__).parents[1] / "schemas" / "tap"
+    beside = Path(__file__).parents[2] / "schemas" / "tap"
     # An editable install has a copy inside the package, too, but from the day it was installed: beside wins.
     return beside if beside.is_dir() else resources.files("tap_klaviyo") / "schemas"
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Detail, Resource, Root, Table
-from tap_klaviyo.paths import INCLUDED, OWN, Source, follower, parse_source, plain
+from tap_klaviyo.rows.paths import INCLUDED, OWN, Source, follower, parse_source, plain
 
 # Known before any page is read: the slice's parent, its pass, the account itself, what the V1 tables call it, and when
 # the page was read.

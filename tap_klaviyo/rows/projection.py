@@ -8,10 +8,10 @@ from operator import itemgetter
 from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.compiled import compile_rows
 from tap_klaviyo.model import Detail, Resource, Table
-from tap_klaviyo.paths import sources
-from tap_klaviyo.roots import LookUp, expand, extend, known_to_nobody, needed
+from tap_klaviyo.rows.compiler import compile_rows
+from tap_klaviyo.rows.paths import sources
+from tap_klaviyo.rows.roots import LookUp, expand, extend, known_to_nobody, needed
 
 
 def emitted(schema: Mapping[str, Any]) -> dict[str, Any]:
