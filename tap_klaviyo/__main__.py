@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 
 from klaviyo_client.plugin.command import run
-from tap_klaviyo import memory
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.workers import tuning
 
 
 def main() -> None:
-    memory.quiet_collector()
-    memory.small_heaps()
+    tuning.quiet_collector()
+    tuning.small_heaps()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

@@ -19,13 +19,13 @@ from tap_klaviyo.ahead import Ahead, is_small
 from tap_klaviyo.asking import Asker
 from tap_klaviyo.details import Details
 from tap_klaviyo.frontier import Taken
-from tap_klaviyo.lanes import Lanes, Order
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
 from tap_klaviyo.reader import Reading
 from tap_klaviyo.rows.page_rows import Selected, Shaped, Shaper
 from tap_klaviyo.rows.record_lines import Lines, lines_of
 from tap_klaviyo.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.slices import SETTLE, TICK, Edge, plan, text_of
+from tap_klaviyo.workers.pool import Lanes, Order
 
 logger = logging.getLogger("tap-klaviyo")
 

@@ -20,7 +20,7 @@ from typing import Any, NoReturn
 # What a run of a plugin or the sandbox imports, late ones too; not their `__main__`, which runs anew in every fork.
 IMPORTED = (
     "tap_klaviyo.tap",
-    "tap_klaviyo.memory",
+    "tap_klaviyo.workers.tuning",
     "target_klaviyo.target",
     "email.policy",
     "importlib_metadata._adapters",

@@ -18,16 +18,17 @@ from tap_support import config, discovered, select
 
 from klaviyo_client.api.pages import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed, lanes
-from tap_klaviyo.board import SLOT, Board
+from tap_klaviyo import feed
 from tap_klaviyo.frontier import Taken
-from tap_klaviyo.lanes import Broken, Lanes, Order
 from tap_klaviyo.model import Slice
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected, Wanted
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.workers import pool
+from tap_klaviyo.workers.pool import Broken, Lanes, Order
+from tap_klaviyo.workers.shared_memory import SLOT, Board
 
 EVENTS = ("events", "event_group_ids", "event_attribution_group_ids")
 URL = "http://127.0.0.1:1"
@@ -86,7 +87,7 @@ def records(lines: Lines) -> list[dict[str, Any]]:
 
 def processes() -> list[psutil.Process]:
     """Those that shape pages for this one."""
-    return [child for child in psutil.Process().children() if "tap_klaviyo.lane" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "tap_klaviyo.workers.worker" in child.cmdline()]
 
 
 def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> int:
@@ -189,8 +190,8 @@ def test_with_and_without_processes_the_messages_are_the_same(
     catalog = select(discovered(), dict.fromkeys(EVENTS))
     monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = lanes._start
-    monkeypatch.setattr(lanes, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start
+    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
 
     def run(processes: int) -> dict[str, list[Any]]:
         settings = config(sandbox, processes=processes, concurrency=2)

@@ -17,13 +17,14 @@ from tap_support import config, discovered, run_tap, select, two_at_a_time
 from klaviyo_client.api.pages import Page
 from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed, lanes
+from tap_klaviyo import feed
 from tap_klaviyo.model import Slice
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected, Shaper
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.events import EVENTS, PUSHED
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.workers import pool
 from target_klaviyo.actions.events import SOURCE, SOURCE_VALUE
 
 BY_NAME = {table.name: table for table in TABLES if table.collection == EVENTS}
@@ -106,8 +107,8 @@ def test_processes_leave_them_out_too(
     catalog = select(discovered(), dict.fromkeys(BY_NAME))
     monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = lanes._start
-    monkeypatch.setattr(lanes, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start
+    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
 
     def run(processes: int) -> list[tuple[str, dict[str, Any]]]:
         settings = config(sandbox, processes=processes, concurrency=2, exclude_pushed_events=True)

@@ -1,4 +1,4 @@
-"""The far side of a lane: ``python -m tap_klaviyo.lane``, started by ``lanes.py`` and by nobody else."""
+"""The far side of a lane: ``python -m tap_klaviyo.workers.worker``, started by ``lanes.py`` and by nobody else."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import IO
 
 from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
-from tap_klaviyo import memory
-from tap_klaviyo.board import Board
-from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import PIECE, shape_in_pieces
 from tap_klaviyo.rows.page_rows import Knowledge, Selected, Shaper
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
+from tap_klaviyo.workers import tuning
+from tap_klaviyo.workers.pool import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
+from tap_klaviyo.workers.shared_memory import Board
 
 
 def _found(names: ByNames) -> Order:
@@ -62,7 +62,7 @@ def work(source: IO[bytes], sink: IO[bytes], board: Board | None) -> None:
 
 
 if __name__ == "__main__":
-    memory.quiet_collector()
+    tuning.quiet_collector()
     # Whoever started it decides when it ends: a Ctrl-C is theirs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work(sys.stdin.buffer, sys.stdout.buffer, Board.opened(int(sys.argv[1])) if sys.argv[1:] else None)

@@ -16,12 +16,12 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
-from tap_klaviyo.board import Board, Placed
 from tap_klaviyo.frontier import Taken
 from tap_klaviyo.model import Collection, Mark, Resource, Slice
 from tap_klaviyo.rows.page_rows import Faults, Knowledge, Selected, Shaper
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.slices import text_of
+from tap_klaviyo.workers.shared_memory import Board, Placed
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class Lanes:
 
 def _start(board: Board | None) -> subprocess.Popen[bytes]:
     descriptors = [] if board is None else [board.descriptor]
-    command = [sys.executable, "-m", "tap_klaviyo.lane", *map(str, descriptors)]
+    command = [sys.executable, "-m", "tap_klaviyo.workers.worker", *map(str, descriptors)]
     return subprocess.Popen(  # noqa: S603 - ourselves
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors
     )
