@@ -24,8 +24,8 @@ sys.path.insert(0, str(ROOT))
 from sizes import SIZES, calls_for  # noqa: E402 - it needs the packages above
 
 from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
-from tap_klaviyo import selection  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
+from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.rows.paths import sources  # noqa: E402
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, led_to, requirements  # noqa: E402

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 from klaviyo_client.errors import KlaviyoError, NotAllowed
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.plugin.progress import Display, LastMinute, Status, terminal
-from tap_klaviyo.feed import Batch
 from tap_klaviyo.model import Slice
-from tap_klaviyo.slices import text_of
+from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.slices import text_of
 
 logger = logging.getLogger("tap-klaviyo")
 

@@ -8,14 +8,14 @@ from datetime import datetime
 from klaviyo_client.api import protocol
 from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import NOBODY, Queries, Use
-from tap_klaviyo import metrics, selection
 from tap_klaviyo.model import Collection, Detail
+from tap_klaviyo.reading import event_metrics, selection
+from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
+from tap_klaviyo.reading.slices import conditions, plan
 from tap_klaviyo.reports.declare import Report
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import needed
-from tap_klaviyo.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.slices import conditions, plan
 
 Collections = Mapping[str, Collection]
 
@@ -45,8 +45,8 @@ def _needs(collection: Collection, selected: Selection, collections: Collections
     yield collection.operation
     if collection.parent:
         yield collections[collection.parent].operation
-    if collection.name == metrics.NARROWS and selected.by_metric:
-        yield collections[metrics.COLLECTION].operation
+    if collection.name == event_metrics.NARROWS and selected.by_metric:
+        yield collections[event_metrics.COLLECTION].operation
 
 
 def _parts(entry: Selected, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:

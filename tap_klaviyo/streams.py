@@ -15,8 +15,8 @@ from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 from singer_sdk.streams import Stream
 
 from klaviyo_client.errors import NotAllowed, SettingsError
-from tap_klaviyo.feed import Batch
 from tap_klaviyo.model import Collection, Table
+from tap_klaviyo.reading.account_reader import Batch
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import emitted
 from tap_klaviyo.rows.record_lines import Lines

@@ -26,11 +26,12 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
-from tap_klaviyo.feed import Account
 from tap_klaviyo.files import checked
 from tap_klaviyo.model import Collection
 from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.progress import Progress
+from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import calls
 from tap_klaviyo.reports.declare import Report, declared
 from tap_klaviyo.reports.session import Session
@@ -38,7 +39,6 @@ from tap_klaviyo.reports.stream import ReportStream
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.scopes import of_reports, queries, uses
-from tap_klaviyo.slices import SETTLE
 from tap_klaviyo.streams import TableStream, moment
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED

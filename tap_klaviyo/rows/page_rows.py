@@ -9,11 +9,11 @@ from typing import Any, Protocol
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
+from tap_klaviyo.reading.slices import owned
 from tap_klaviyo.rows.paths import OWN, follower, parse_source, plain, sources
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookUp
 from tap_klaviyo.rows.values import Unfit, as_datetime
-from tap_klaviyo.slices import owned
 
 # Owner -> the ids to find among what it has.
 Wanted = Mapping[str, Sequence[str]]

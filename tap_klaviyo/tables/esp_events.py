@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from tap_klaviyo.metrics import folded
 from tap_klaviyo.model import Table, each
+from tap_klaviyo.reading.event_metrics import folded
 from tap_klaviyo.tables.events import EVENTS, KEPT
 
 _OTHERS = "events"

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
-from tap_klaviyo.frontier import Taken
 from tap_klaviyo.model import Collection, Mark, Resource, Slice
+from tap_klaviyo.reading.frontier import Taken
+from tap_klaviyo.reading.slices import text_of
 from tap_klaviyo.rows.page_rows import Faults, Knowledge, Selected, Shaper
 from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.slices import text_of
 from tap_klaviyo.workers.shared_memory import Board, Placed
 
 

@@ -48,7 +48,7 @@ main()
 # The bookmark one page too early: every batch carries the edge of the one after it, whose rows are still to come.
 EARLY = """
 from dataclasses import replace
-from tap_klaviyo.feed import Account
+from tap_klaviyo.reading.account_reader import Account
 read = Account.read
 def read_early(*arguments, **options):
     batches = read(*arguments, **options)

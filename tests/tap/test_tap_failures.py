@@ -20,7 +20,7 @@ from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.plugin.command import Incomplete
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.feed import Account
+from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import TABLES

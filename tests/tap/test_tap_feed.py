@@ -13,9 +13,9 @@ from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.pages import Page, RawPage, outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo import details
-from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Detail
+from tap_klaviyo.reading import lookups
+from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
@@ -130,7 +130,7 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A history of any length fits into memory; the younger half at least is known, and the rest asked for again."""
-    monkeypatch.setattr(details, "MEMORY", 4)
+    monkeypatch.setattr(lookups, "MEMORY", 4)
     asked: list[str] = []
 
     def fetch(_: Detail, owners: Iterable[str]) -> Iterator[Page]:
@@ -139,7 +139,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Page([{"id": owner}])
 
     keep = Detail("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
-    kept = details.Details({"sent": keep}, fetch, lambda *_: None)
+    kept = lookups.Details({"sent": keep}, fetch, lambda *_: None)
     for name in "abcdefg":
         kept.see("sent", {name: "seen"})
     assert kept.known("sent", {name: [name] for name in "adfg"}) == {

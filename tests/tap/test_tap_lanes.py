@@ -18,9 +18,9 @@ from tap_support import config, discovered, select
 
 from klaviyo_client.api.pages import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed
-from tap_klaviyo.frontier import Taken
 from tap_klaviyo.model import Slice
+from tap_klaviyo.reading import account_reader
+from tap_klaviyo.reading.frontier import Taken
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected, Wanted
 from tap_klaviyo.rows.record_lines import Lines
@@ -188,7 +188,7 @@ def test_with_and_without_processes_the_messages_are_the_same(
     """Rows, their order and the states that hold after them, details and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start
     monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
@@ -205,10 +205,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
         return found
 
     alone = run(0)
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1000)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1000)
     assert run(2) == alone
     assert started == []
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     assert run(2) == alone
     assert len(started) == 2
     assert len(alone["events"]) == 4000

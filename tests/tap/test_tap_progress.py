@@ -26,11 +26,11 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import NotAllowed
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.feed import Batch
 from tap_klaviyo.model import Slice
 from tap_klaviyo.progress import Pass, Progress
+from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.slices import text_of
 from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.slices import text_of
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -17,8 +17,8 @@ from tap_support import config, discovered, run_tap, select, two_at_a_time
 from klaviyo_client.api.pages import Page
 from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed
 from tap_klaviyo.model import Slice
+from tap_klaviyo.reading import account_reader
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected, Shaper
 from tap_klaviyo.tables import TABLES
@@ -105,7 +105,7 @@ def test_processes_leave_them_out_too(
     sandbox = make_sandbox(profiles=20, events=4000, limits=False)
     pushed, _ = push(sandbox, 200)
     catalog = select(discovered(), dict.fromkeys(BY_NAME))
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start
     monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from page_support import columns, page, rows
 
 from klaviyo_client.api.operations import operation
-from tap_klaviyo import selection
+from tap_klaviyo.reading import selection
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import requirements

@@ -13,10 +13,10 @@ from tap_support import Run, config, discovered, run_tap, select
 
 from klaviyo_client.api.operations import operation
 from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.scopes import queries, uses
-from tap_klaviyo.selection import Selection
 from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
 
 

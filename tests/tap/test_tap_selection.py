@@ -6,10 +6,10 @@ import pytest
 
 from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Table
+from tap_klaviyo.reading.selection import query, resource_type
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import requirements
-from tap_klaviyo.selection import query, resource_type
 from tap_klaviyo.tables import TABLES
 
 BY_NAME = {table.name: table for table in TABLES}

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.rate_limits import Turn
-from tap_klaviyo.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.reading.frontier import Frontier, Part, Taken, Times
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
 MEMORY = 45_000_000

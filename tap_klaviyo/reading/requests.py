@@ -15,12 +15,12 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
-from tap_klaviyo.frontier import Frontier, Part, Times
 from tap_klaviyo.model import Collection, Detail, Slice
-from tap_klaviyo.reader import MEMORY, Reading, no_times
+from tap_klaviyo.reading.frontier import Frontier, Part, Times
+from tap_klaviyo.reading.page_reader import MEMORY, Reading, no_times
+from tap_klaviyo.reading.selection import Selection
+from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
 from tap_klaviyo.rows.values import Unfit, as_datetime
-from tap_klaviyo.selection import Selection
-from tap_klaviyo.slices import SETTLE, can_be_cut, conditions
 
 logger = logging.getLogger("tap-klaviyo")
 

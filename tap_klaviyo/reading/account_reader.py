@@ -14,17 +14,17 @@ from typing import Any
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, SettingsError
-from tap_klaviyo import ahead, metrics
-from tap_klaviyo.ahead import Ahead, is_small
-from tap_klaviyo.asking import Asker
-from tap_klaviyo.details import Details
-from tap_klaviyo.frontier import Taken
 from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
-from tap_klaviyo.reader import Reading
+from tap_klaviyo.reading import event_metrics, prefetch
+from tap_klaviyo.reading.frontier import Taken
+from tap_klaviyo.reading.lookups import Details
+from tap_klaviyo.reading.page_reader import Reading
+from tap_klaviyo.reading.prefetch import Ahead, is_small
+from tap_klaviyo.reading.requests import Asker
+from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
+from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan, text_of
 from tap_klaviyo.rows.page_rows import Selected, Shaped, Shaper
 from tap_klaviyo.rows.record_lines import Lines, lines_of
-from tap_klaviyo.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.slices import SETTLE, TICK, Edge, plan, text_of
 from tap_klaviyo.workers.pool import Lanes, Order
 
 logger = logging.getLogger("tap-klaviyo")
@@ -63,7 +63,7 @@ class Account:
         selected: every table that is wanted.
         collections: every collection there is, by name.
         reread: names of the collections that are read whole although they have a bookmark.
-        event_metrics: the metrics whose events are wanted, as ``metrics.chosen`` takes them; empty for all.
+        event_metrics: the metrics whose events are wanted, as ``event_metrics.chosen`` takes them; empty for all.
         without: collection -> what of it no table is to have.
         integration: what the V1 tables call the account; by default its id.
         concurrency: how many answers to wait for at once.
@@ -189,22 +189,22 @@ class Account:
 
     def _narrowed(self, collection: Collection) -> Sequence[tuple[str, ...]]:
         """The user's own conditions."""
-        is_narrowed = collection.name == metrics.NARROWS and self.event_metrics
+        is_narrowed = collection.name == event_metrics.NARROWS and self.event_metrics
         return self._of_metrics if is_narrowed else ((),)
 
     @cached_property
     def _of_metrics(self) -> Sequence[tuple[str, ...]]:
-        ids, unknown = metrics.chosen(self.event_metrics, self.resources(metrics.COLLECTION))
+        ids, unknown = event_metrics.chosen(self.event_metrics, self.resources(event_metrics.COLLECTION))
         if not ids:
             raise SettingsError(f"event_metrics: the account has no metric called {' or '.join(unknown)}")
         for entry in unknown:
             logger.warning("event_metrics: the account has no metric called %s", entry)
-        return metrics.conditions(ids)
+        return event_metrics.conditions(ids)
 
     def _check_metrics(self) -> None:
         """Find out before anything is read whether there are such metrics: events are read last."""
         is_first, self._is_begun = not self._is_begun, True
-        if is_first and self.event_metrics and self.selection.of(self.collections[metrics.NARROWS]):
+        if is_first and self.event_metrics and self.selection.of(self.collections[event_metrics.NARROWS]):
             # Whoever may not read metrics is told when it is the turn of the events.
             with contextlib.suppress(NotAllowed):
                 self._of_metrics  # noqa: B018 - kept for the events' turn
@@ -217,12 +217,14 @@ class Account:
     @cached_property
     def _ahead(self) -> Ahead:
         return Ahead(
-            lambda found: self._asker.pages(found, self._slices(found), workers=ahead.THREADS, memory=ahead.MEMORY)
+            lambda found: self._asker.pages(
+                found, self._slices(found), workers=prefetch.THREADS, memory=prefetch.MEMORY
+            )
         )
 
     def _read_ahead(self, current: Collection) -> None:
         """Begin to read what is small, as soon as its parents are known; not where few answers may be waited for."""
-        if not self.glance and self.concurrency > ahead.THREADS:
+        if not self.glance and self.concurrency > prefetch.THREADS:
             found = {entry.table.collection.name: entry.table.collection for entry in self.selected}.values()
             self._ahead.begin(
                 collection

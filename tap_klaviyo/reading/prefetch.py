@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable
 
 from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection
-from tap_klaviyo.reader import Reading
+from tap_klaviyo.reading.page_reader import Reading
 
 # Requests a minute that so many threads can spend. What Klaviyo gives faster is read in its turn, with all threads.
 SLOW = 750

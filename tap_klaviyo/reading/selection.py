@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klaviyo_client.api.operations import Operation, operation
-from tap_klaviyo import metrics
 from tap_klaviyo.model import Collection, Mark
+from tap_klaviyo.reading import event_metrics
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
@@ -49,7 +49,7 @@ class Selection:
     def looked_up(self) -> set[str]:
         """The collections whose resources others ask for."""
         found = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
-        return found | {THE_ACCOUNT} | ({metrics.COLLECTION} if self.by_metric else set())
+        return found | {THE_ACCOUNT} | ({event_metrics.COLLECTION} if self.by_metric else set())
 
     @property
     def account_roots(self) -> tuple[str, ...]:
@@ -62,7 +62,7 @@ class Selection:
 
     def _needs(self, collection: Collection) -> list[Source]:
         """What the selected columns need of the collection, and what others ask of it."""
-        needs = list(metrics.NEEDS) if collection.name == metrics.COLLECTION and self.by_metric else []
+        needs = list(event_metrics.NEEDS) if collection.name == event_metrics.COLLECTION and self.by_metric else []
         if mark := self.without.get(collection.name):
             needs.append(parse_source(mark.path))
         for entry in self.tables:
