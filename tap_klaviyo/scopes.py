@@ -12,7 +12,7 @@ from tap_klaviyo.model import Collection, Detail
 from tap_klaviyo.reading import event_metrics, selection
 from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.reading.slices import conditions, plan
-from tap_klaviyo.reports.declare import Report
+from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import needed

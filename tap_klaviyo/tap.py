@@ -32,8 +32,8 @@ from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, S
 from tap_klaviyo.progress import Progress
 from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.reading.slices import SETTLE
-from tap_klaviyo.reports import calls
-from tap_klaviyo.reports.declare import Report, declared
+from tap_klaviyo.reports import call_log
+from tap_klaviyo.reports.declaration import Report, declared
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.reports.stream import ReportStream
 from tap_klaviyo.rows import schema_files
@@ -221,7 +221,7 @@ class TapKlaviyo(Tap):
         found = Session(self.client, datetime.now(UTC))
         for stream in self.streams.values():
             if isinstance(stream, ReportStream):
-                found.client.remember(stream.report.operation.id, calls.ages([stream.calls], found.now))
+                found.client.remember(stream.report.operation.id, call_log.ages([stream.calls], found.now))
         return found
 
     def lookback(self, collection: Collection) -> timedelta:

@@ -10,11 +10,11 @@ from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from klaviyo_client.errors import DaySpent, NotAllowed, SettingsError
-from tap_klaviyo.reports import calls
-from tap_klaviyo.reports.declare import Report
-from tap_klaviyo.reports.plan import Plan, Window, planned, settled_by
+from tap_klaviyo.reports import call_log
+from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row
 from tap_klaviyo.reports.session import Session
+from tap_klaviyo.reports.windows import Plan, Window, planned, settled_by
 from tap_klaviyo.streams import EdgeStream, moment
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class ReportStream(EdgeStream):
         for window in windows:
             try:
                 for page in session.answers(self.report, window):
-                    self.get_context_state(None)[CALLS] = calls.noted(self.calls, datetime.now(UTC))
+                    self.get_context_state(None)[CALLS] = call_log.noted(self.calls, datetime.now(UTC))
                     yield page
             except DaySpent as spent:
                 self.logger.warning("%s: %s; stopped before %s, the next run goes on", self.name, spent, window.first)

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
 
-from tap_klaviyo.reports.declare import Report, Unit
+from tap_klaviyo.reports.declaration import Report, Unit
 
 _DAY = timedelta(days=1)
 
