@@ -23,9 +23,9 @@ MAY_IMPORT = {
 ONLY_IN = {
     "singer_sdk": {
         "tap_klaviyo/tap.py",
-        "tap_klaviyo/writer.py",
-        "tap_klaviyo/streams.py",
-        "tap_klaviyo/reports/stream.py",
+        "tap_klaviyo/streams/writer.py",
+        "tap_klaviyo/streams/table.py",
+        "tap_klaviyo/streams/report.py",
         "target_klaviyo/target.py",
         "target_klaviyo/sinks.py",
         "target_klaviyo/reader.py",
@@ -55,7 +55,7 @@ PURE = {
     "tap_klaviyo/reports/rows.py",
     "tap_klaviyo/reports/settings.py",
     "tap_klaviyo/rows/roots.py",
-    "tap_klaviyo/scopes.py",
+    "tap_klaviyo/streams/permissions.py",
     "tap_klaviyo/reading/selection.py",
     "tap_klaviyo/rows/page_rows.py",
     "tap_klaviyo/reading/slices.py",

@@ -16,7 +16,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected
-from tap_klaviyo.scopes import queries, uses
+from tap_klaviyo.streams.permissions import queries, uses
 from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
 
 

@@ -15,7 +15,7 @@ from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.reports.windows import Plan, Window, planned, settled_by
-from tap_klaviyo.streams import EdgeStream, moment
+from tap_klaviyo.streams.table import EdgeStream, moment
 
 if TYPE_CHECKING:
     from tap_klaviyo.tap import TapKlaviyo
