@@ -27,7 +27,6 @@ from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
 from tap_klaviyo.model import Collection
-from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
@@ -35,6 +34,7 @@ from tap_klaviyo.reports.declaration import Report, declared
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.page_rows import Selected
+from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.streams.deletions import may_delete
 from tap_klaviyo.streams.input_files import checked
 from tap_klaviyo.streams.permissions import of_reports, queries, uses

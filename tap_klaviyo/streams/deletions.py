@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tap_klaviyo.model import Collection
-from tap_klaviyo.options import REREAD
+from tap_klaviyo.settings import REREAD
 from tap_klaviyo.tables.events import EVENTS
 
 

@@ -12,9 +12,9 @@ from tap_support import config, discovered, run_tap, select
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Collection
-from tap_klaviyo.options import REREAD
 from tap_klaviyo.reading.page_reader import Reading
 from tap_klaviyo.reading.prefetch import Ahead, is_small
+from tap_klaviyo.settings import REREAD
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 
 MakeSandbox = Callable[..., RunningSandbox]

@@ -10,7 +10,7 @@ import pytest
 from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.options import REREAD
+from tap_klaviyo.settings import REREAD
 from tap_klaviyo.streams.deletions import may_delete
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 
