@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from target_klaviyo.amounts import amount
+from target_klaviyo.model.amounts import amount
 
 # Without a setting: a tenth of the list, and never more than this.
 _SHARE, _COUNT = 0.1, 1_000

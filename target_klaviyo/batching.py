@@ -7,8 +7,8 @@ from typing import Any
 
 import msgspec
 
-from target_klaviyo.identity import IDENTIFIERS, handles
-from target_klaviyo.model import Record, Row, Unit
+from target_klaviyo.model.identifiers import IDENTIFIERS, handles
+from target_klaviyo.model.records import Record, Row, Unit
 
 
 def encoded(payload: Record) -> bytes:

@@ -19,9 +19,9 @@ from klaviyo_client.client import Reply
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded, merged, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list
-from target_klaviyo.identity import handles
 from target_klaviyo.lists import Member
-from target_klaviyo.model import Kind, Outcome, Row, Settled, Terms, Unit
+from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Terms, Unit
 
 SUBSCRIBE = "bulk_subscribe_profiles"
 UNSUBSCRIBE = "bulk_unsubscribe_profiles"

@@ -13,7 +13,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
-from target_klaviyo.model import Record, Unfit
+from target_klaviyo.model.records import Record, Unfit
 
 
 @dataclass(frozen=True)

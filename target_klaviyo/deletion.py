@@ -8,7 +8,7 @@ from klaviyo_client.client import Reply
 from target_klaviyo import people
 from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Session, alone, attempt
-from target_klaviyo.model import Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.model.records import Kind, Outcome, Record, Row, Settled, Unit
 
 DELETE = "request_profile_deletion"
 _NOBODY = "nobody has this external_id, so nobody was deleted"

@@ -10,7 +10,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo import outcomes
 from target_klaviyo.lists import Leavers, Lists, Manifests
-from target_klaviyo.model import ListRef, Outcome, Row, Settled, Unfit, Unit
+from target_klaviyo.model.records import ListRef, Outcome, Row, Settled, Unfit, Unit
 from target_klaviyo.pairs import Pairs
 from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
 

@@ -19,8 +19,8 @@ from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo import outcomes
 from target_klaviyo.batching import turns
 from target_klaviyo.delivery import Session
-from target_klaviyo.identity import handles
-from target_klaviyo.model import Action, Kind, Outcome, Row, Unit
+from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.records import Action, Kind, Outcome, Row, Unit
 from target_klaviyo.stopping import Stop, Stopped
 
 Handle = tuple[str, str]

@@ -14,8 +14,8 @@ from klaviyo_client.errors import Refused
 from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows
-from target_klaviyo.identity import handles
-from target_klaviyo.model import Call, Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.records import Call, Kind, Outcome, Row, Settled, Unit
 from target_klaviyo.watch import IMPORTS, followed
 
 logger = logging.getLogger("target-klaviyo")

@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from target_klaviyo.model import Origin, Outcome
+from target_klaviyo.model.records import Origin, Outcome
 from target_klaviyo.outcomes import worst
 
 

@@ -10,7 +10,7 @@ from klaviyo_client.api.protocol import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.http.retries import retrying
-from target_klaviyo.model import Call, ListRef, Unfit
+from target_klaviyo.model.records import Call, ListRef, Unfit
 
 Member = tuple[str, str]
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"

@@ -18,7 +18,7 @@ from typing import Any
 
 from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.plugin.truth import WORDS, truth
-from target_klaviyo.model import Record, Unfit
+from target_klaviyo.model.records import Record, Unfit
 
 Schema = Mapping[str, Any]
 Target = tuple[str, ...]

@@ -14,7 +14,7 @@ from klaviyo_client.errors import Refused
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded
 from target_klaviyo.delivery import Session, alone, attempt, by_list
-from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Unit
 
 ADD = "add_profiles_to_list"
 REMOVE = "remove_profiles_from_list"

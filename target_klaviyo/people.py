@@ -13,8 +13,8 @@ from urllib.parse import quote
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.protocol import condition
 from target_klaviyo.delivery import Attempt, Session, alone, attempt
-from target_klaviyo.identity import IDENTIFIERS, handles
-from target_klaviyo.model import Call, Outcome, Row, Unit
+from target_klaviyo.model.identifiers import IDENTIFIERS, handles
+from target_klaviyo.model.records import Call, Outcome, Row, Unit
 from target_klaviyo.overlap import overlapped
 
 _ALL, _ON_LIST = "get_profiles", "get_profiles_for_list"

@@ -13,7 +13,7 @@ from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
 from target_klaviyo.incoming import UNREADABLE, message
 from target_klaviyo.lines import lines
-from target_klaviyo.model import Unfit
+from target_klaviyo.model.records import Unfit
 from target_klaviyo.stopping import Stopped
 
 logger = logging.getLogger("target-klaviyo")

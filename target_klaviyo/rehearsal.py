@@ -30,7 +30,7 @@ from klaviyo_client.privacy.redaction import mask
 from target_klaviyo import watch
 from target_klaviyo.bodies import name_of, sent
 from target_klaviyo.despatch import Despatch
-from target_klaviyo.model import Action, Origin, Outcome, Row
+from target_klaviyo.model.records import Action, Origin, Outcome, Row
 from target_klaviyo.plan import Plan
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.summary import Ending

@@ -18,10 +18,10 @@ from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.batching import encoded
 from target_klaviyo.contracts import Contract
-from target_klaviyo.identity import IDENTIFIERS, identified, phone_number
 from target_klaviyo.mapping import Mapper
-from target_klaviyo.model import Action, Context, Kind, ListRef, Note, Options, Origin, Record, Row, Unfit
-from target_klaviyo.moments import moment
+from target_klaviyo.model.identifiers import IDENTIFIERS, identified, phone_number
+from target_klaviyo.model.records import Action, Context, Kind, ListRef, Note, Options, Origin, Record, Row, Unfit
+from target_klaviyo.model.times import moment
 
 _DELETED = "_sdc_deleted_at"
 # Databases such as Snowflake write the names of columns in capitals.

@@ -13,7 +13,7 @@ from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo import routes
 from target_klaviyo.incoming import incoming
-from target_klaviyo.model import Action, Kind, Origin, Record, Row, Unfit
+from target_klaviyo.model.records import Action, Kind, Origin, Record, Row, Unfit
 
 if TYPE_CHECKING:
     from target_klaviyo.target import TargetKlaviyo

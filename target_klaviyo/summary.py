@@ -18,7 +18,7 @@ from klaviyo_client.plugin.command import explained
 from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from target_klaviyo.model import Kind, Outcome
+from target_klaviyo.model.records import Kind, Outcome
 from target_klaviyo.page import page
 
 # Rejected records that are repeated at most, and the characters of their JSON: they are held in memory until the end.

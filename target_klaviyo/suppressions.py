@@ -10,7 +10,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, attempt
-from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Unit
 from target_klaviyo.watch import SUPPRESSIONS, UNSUPPRESSIONS
 
 SUPPRESS = "bulk_suppress_profiles"

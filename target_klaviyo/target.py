@@ -26,10 +26,10 @@ from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo import scopes
 from target_klaviyo.delivery import Session
 from target_klaviyo.despatch import Despatch
-from target_klaviyo.identity import checked_region
 from target_klaviyo.ledger import Ledger
 from target_klaviyo.mirrors import Mirrors
-from target_klaviyo.model import Origin, Outcome, Row, Unfit
+from target_klaviyo.model.identifiers import checked_region
+from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
 from target_klaviyo.places import document, place
 from target_klaviyo.plan import Plan

@@ -13,8 +13,8 @@ from klaviyo_client.errors import Refused
 from target_klaviyo import outcomes
 from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Attempt, Session, alone, attempt, is_about_rows
-from target_klaviyo.identity import handles
-from target_klaviyo.model import Call, Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.records import Call, Kind, Outcome, Record, Row, Settled, Unit
 from target_klaviyo.overlap import overlapped
 
 BULK, SINGLE = "bulk_create_events", "create_event"

@@ -12,7 +12,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
 from klaviyo_client.plugin.command import Incomplete
-from target_klaviyo.model import Call
+from target_klaviyo.model.records import Call
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
 # There may be no more questions than jobs: with many under way, one answer about all of them is shared this long.

@@ -11,7 +11,7 @@ import pytest
 from support import scripts
 
 from target_klaviyo import contracts
-from target_klaviyo.model import Action, Call
+from target_klaviyo.model.records import Action, Call
 
 
 @pytest.fixture(scope="module")

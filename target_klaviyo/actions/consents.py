@@ -9,8 +9,8 @@ from typing import Any
 from klaviyo_client.api.protocol import utc_text
 from target_klaviyo import consents, lists, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS
-from target_klaviyo.model import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
-from target_klaviyo.moments import moment
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
+from target_klaviyo.model.times import moment
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
 _KINDS = {

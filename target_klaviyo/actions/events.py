@@ -10,8 +10,8 @@ from typing import Any
 from target_klaviyo import tracking
 from target_klaviyo.actions.profiles import resource as profile_resource
 from target_klaviyo.batching import encoded
-from target_klaviyo.model import Action, Context, Kind, Record, Unfit
-from target_klaviyo.moments import event_time
+from target_klaviyo.model.records import Action, Context, Kind, Record, Unfit
+from target_klaviyo.model.times import event_time
 
 # The marks by which the tap knows events that came from here: its setting exclude_pushed_events leaves them out.
 SOURCE, SOURCE_VALUE = "pushed_by", "target-klaviyo"

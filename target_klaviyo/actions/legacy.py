@@ -15,7 +15,7 @@ from target_klaviyo.actions import events
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.consents import SUBSCRIBE
 from target_klaviyo.jobs import CALLS, IMPORT
-from target_klaviyo.model import Action, Call, Context, Note, Part, Record, Unfit, strict
+from target_klaviyo.model.records import Action, Call, Context, Note, Part, Record, Unfit, strict
 
 _IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.

@@ -8,8 +8,8 @@ from target_klaviyo import jobs, lists, membership, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience import Cap
 from target_klaviyo.delivery import Session
-from target_klaviyo.identity import IDENTIFIERS
-from target_klaviyo.model import (
+from target_klaviyo.model.identifiers import IDENTIFIERS
+from target_klaviyo.model.records import (
     Action,
     Call,
     Context,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from target_klaviyo.delivery import Session, alone
-from target_klaviyo.model import Action, Context, Kind, Outcome, Record, Row, Settled
+from target_klaviyo.model.records import Action, Context, Kind, Outcome, Record, Row, Settled
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature

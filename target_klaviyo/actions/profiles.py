@@ -6,7 +6,7 @@ from typing import Any
 
 from target_klaviyo import lists, membership, people
 from target_klaviyo.jobs import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
-from target_klaviyo.model import Action, Call, Context, Record, Terms
+from target_klaviyo.model.records import Action, Call, Context, Record, Terms
 
 _PATCHES = ("append", "unappend", "unset")
 _ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)

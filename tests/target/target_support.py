@@ -23,7 +23,7 @@ from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery import Session
-from target_klaviyo.model import Origin, Outcome, Row
+from target_klaviyo.model.records import Origin, Outcome, Row
 from target_klaviyo.routes import routes
 
 KEY = "pk_0123456789abcdef"

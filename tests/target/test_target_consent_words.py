@@ -10,7 +10,7 @@ from target_support import NOW, Command, People, records, respond, rows_of, scri
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.batching import waves
-from target_klaviyo.model import Kind, ListRef, Origin, Row, Unfit
+from target_klaviyo.model.records import Kind, ListRef, Origin, Row, Unfit
 from target_klaviyo.routes import routes
 
 ADA = {"email": "ada@example.com"}

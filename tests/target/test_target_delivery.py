@@ -16,7 +16,7 @@ from klaviyo_client.http.transport import Broken, Request, Response
 from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo.batching import encoded
 from target_klaviyo.jobs import FEW, deliver
-from target_klaviyo.model import Kind, ListRef, Origin, Outcome, Row
+from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome, Row
 
 ON_LIST = ListRef(id="LIST01")
 

@@ -20,7 +20,7 @@ from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Session
 from target_klaviyo.despatch import Despatch
 from target_klaviyo.ledger import Ledger
-from target_klaviyo.model import Action, Kind, Origin, Outcome, Row, Settled, Unit
+from target_klaviyo.model.records import Action, Kind, Origin, Outcome, Row, Settled, Unit
 from target_klaviyo.stopping import Stopped
 
 DELIVERED, REJECTED = Outcome(Kind.DELIVERED, 200), Outcome(Kind.REJECTED, 400)

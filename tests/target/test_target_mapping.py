@@ -11,7 +11,7 @@ import pytest
 
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions.profiles import resource
-from target_klaviyo.model import Context, Unfit
+from target_klaviyo.model.records import Context, Unfit
 
 
 def fields(record: dict[str, Any], wanted: dict[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:

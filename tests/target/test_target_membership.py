@@ -11,7 +11,7 @@ from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import people
 from target_klaviyo.batching import encoded
-from target_klaviyo.model import Kind, Origin, Outcome, Row, Unfit
+from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit
 from target_klaviyo.routes import routes
 
 REMOVE = {"action": "list_members", "mode": "remove", "list": "LIST01"}

@@ -14,7 +14,7 @@ from support.chromium import NEEDS_CHROMIUM, command_line
 from support.patience import PATIENCE
 
 from klaviyo_client.http.rate_limits import Spent
-from target_klaviyo.model import Kind, Origin, Outcome
+from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.report import Report
 from target_klaviyo.summary import Ending, Summary
 

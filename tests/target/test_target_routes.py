@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from target_klaviyo.model import ListRef, Origin, Unfit
+from target_klaviyo.model.records import ListRef, Origin, Unfit
 from target_klaviyo.routes import check_columns, routes, unmapped
 
 

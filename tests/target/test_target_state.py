@@ -15,7 +15,7 @@ from klaviyo_client.errors import Unavailable
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import target as module
 from target_klaviyo.despatch import Despatch
-from target_klaviyo.model import Action, Row
+from target_klaviyo.model.records import Action, Row
 from target_klaviyo.target import TargetKlaviyo
 
 STREAMS = {"other": {"action": "upsert_profile"}}

@@ -25,7 +25,7 @@ from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.plugin.command import Incomplete
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo import summary as module
-from target_klaviyo.model import Kind, Origin, Outcome
+from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.page import page
 from target_klaviyo.report import Report
 from target_klaviyo.summary import Ending, Summary

@@ -11,7 +11,7 @@ from klaviyo_client.errors import SettingsError
 from klaviyo_client.http.transport import Broken, Request, Response
 from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.model import Kind, Outcome, Unfit
+from target_klaviyo.model.records import Kind, Outcome, Unfit
 
 ADA = {"email": "ada@x.org"}
 KINDS = {"suppress": "profile-suppression-bulk-create-job", "unsuppress": "profile-suppression-bulk-delete-job"}

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from target_klaviyo.model import Unfit
+from target_klaviyo.model.records import Unfit
 
 # The time of an event, as the specification of create_event has it: after 1990, up to one year ahead.
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)

@@ -11,7 +11,7 @@ import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
 from klaviyo_client.errors import SettingsError
-from target_klaviyo.model import Record, Unfit
+from target_klaviyo.model.records import Record, Unfit
 
 # The strongest first.
 IDENTIFIERS = ("id", "email", "phone_number", "external_id")
