@@ -16,10 +16,11 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
-from target_klaviyo import outcomes, people
-from target_klaviyo.batching import chunks, encoded, merged, waves
-from target_klaviyo.delivery import Session, alone, attempt, by_list
-from target_klaviyo.lists import Member
+from target_klaviyo import people
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.batches import chunks, encoded, merged, waves
+from target_klaviyo.delivery.lists import Member
+from target_klaviyo.delivery.requests import Session, alone, attempt, by_list
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Terms, Unit
 
@@ -113,7 +114,7 @@ def _rejoined(cut: Mapping[Row, Sequence[Row]], settled: Iterable[Settled]) -> I
             row = whole_of[piece]
             found.setdefault(row, []).append(outcome)
             if len(found[row]) == len(cut[row]):
-                yield alone(row), outcomes.worst(found.pop(row))
+                yield alone(row), responses.worst(found.pop(row))
 
 
 def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) -> Iterator[Settled]:
@@ -219,7 +220,7 @@ def _sent(
         yield from done.settled
         for part, reply in done.taken:
             for unit in part:
-                outcome = outcomes.delivery(reply, unit.payload, alone=len(part) == 1)
+                outcome = responses.delivery(reply, unit.payload, alone=len(part) == 1)
                 yield unit, replace(outcome, kind=Kind.ACCEPTED)
 
 

@@ -11,12 +11,13 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from target_klaviyo import membership, outcomes, people
-from target_klaviyo.batching import chunks, encoded, waves
-from target_klaviyo.delivery import Session, alone, attempt, by_list, is_about_rows
+from target_klaviyo import membership, people
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.batches import chunks, encoded, waves
+from target_klaviyo.delivery.jobs import IMPORTS, followed
+from target_klaviyo.delivery.requests import Session, alone, attempt, by_list, is_about_rows
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Call, Kind, Outcome, Row, Settled, Unit
-from target_klaviyo.watch import IMPORTS, followed
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -117,8 +118,8 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     except Refused as refused:
         if not is_about_rows(refused):
             raise
-        return outcomes.refusal(refused), None
-    return outcomes.delivery(reply, unit.payload, alone=True), reply
+        return responses.refusal(refused), None
+    return responses.delivery(reply, unit.payload, alone=True), reply
 
 
 def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
@@ -160,7 +161,7 @@ def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator
     completed = job.get("completed_count")  # nullable in the specification
     incomplete = completed is not None and completed < job["total_count"]
     errors = _import_errors(session, job_id) if failed or incomplete else []
-    verdicts = outcomes.of_job(units, reply, failed, errors)
+    verdicts = responses.of_job(units, reply, failed, errors)
     if verdicts.unattributed:
         logger.warning(
             "import job %s: %d of %d rows failed, and Klaviyo does not say which; they count as accepted",

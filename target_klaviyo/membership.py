@@ -11,9 +11,10 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from target_klaviyo import outcomes, people
-from target_klaviyo.batching import chunks, encoded
-from target_klaviyo.delivery import Session, alone, attempt, by_list
+from target_klaviyo import people
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.batches import chunks, encoded
+from target_klaviyo.delivery.requests import Session, alone, attempt, by_list
 from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Unit
 
 ADD = "add_profiles_to_list"
@@ -81,7 +82,7 @@ def _gone(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outcome]:
     """As ``_named``, for those who are to leave: whoever the account does not have is on no list."""
     quoted = _quoted(refused)
     gone = {index: _GONE for index, unit in enumerate(part) if unit.payload["id"] in quoted}
-    return {index: replace(outcome, status=refused.status) for index, outcome in gone.items()} or outcomes.blamed(
+    return {index: replace(outcome, status=refused.status) for index, outcome in gone.items()} or responses.blamed(
         refused, part
     )
 
@@ -98,4 +99,4 @@ def _named(refused: Refused, part: Sequence[Unit]) -> dict[int, Outcome]:
         Kind.REJECTED, refused.status, code or str(refused.status), "/data", "Klaviyo has no profile with this id"
     )
     named = {index: outcome for index, unit in enumerate(part) if unit.payload["id"] in quoted}
-    return named or outcomes.blamed(refused, part)
+    return named or responses.blamed(refused, part)

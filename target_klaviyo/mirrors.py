@@ -16,8 +16,8 @@ from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin.command import CapExceeded, Incomplete
 from target_klaviyo import membership
 from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide, staying
-from target_klaviyo.delivery import Session
-from target_klaviyo.ledger import without
+from target_klaviyo.delivery.ledger import without
+from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record, Row
 from target_klaviyo.plan import Plan

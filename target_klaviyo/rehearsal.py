@@ -27,9 +27,9 @@ from klaviyo_client.http.transport import Request, Response, Transport
 from klaviyo_client.plugin.settings import as_truth
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from target_klaviyo import watch
 from target_klaviyo.bodies import name_of, sent
-from target_klaviyo.despatch import Despatch
+from target_klaviyo.delivery import jobs
+from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.model.records import Action, Origin, Outcome, Row
 from target_klaviyo.plan import Plan
 from target_klaviyo.report import Report, Tolerance
@@ -39,7 +39,7 @@ logger = logging.getLogger("target-klaviyo")
 
 # How the ids begin that Klaviyo never gave. Its own have no hyphen there.
 _MADE_UP = "rehearsal-"
-_JOBS = frozenset(jobs.many for jobs in (watch.IMPORTS, watch.SUPPRESSIONS, watch.UNSUPPRESSIONS))
+_JOBS = frozenset(kind.many for kind in (jobs.IMPORTS, jobs.SUPPRESSIONS, jobs.UNSUPPRESSIONS))
 # People whose names are kept, so that whoever is removed by Klaviyo's id has one in the plan.
 _KNOWN = 200_000
 

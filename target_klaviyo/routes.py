@@ -16,8 +16,8 @@ from klaviyo_client.plugin.truth import truth
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
-from target_klaviyo.batching import encoded
 from target_klaviyo.contracts import Contract
+from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.mapping import Mapper
 from target_klaviyo.model.identifiers import IDENTIFIERS, identified, phone_number
 from target_klaviyo.model.records import Action, Context, Kind, ListRef, Note, Options, Origin, Record, Row, Unfit

@@ -24,9 +24,10 @@ from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo import scopes
-from target_klaviyo.delivery import Session
-from target_klaviyo.despatch import Despatch
-from target_klaviyo.ledger import Ledger
+from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.ledger import Ledger
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.stopping import Stop, Stoppable, Stopped
 from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
@@ -39,7 +40,6 @@ from target_klaviyo.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.report import Report, Tolerance
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import BREACHES, KlaviyoSink
-from target_klaviyo.stopping import Stop, Stoppable, Stopped
 from target_klaviyo.summary import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")

@@ -10,12 +10,12 @@ from typing import Any
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from target_klaviyo import outcomes
-from target_klaviyo.batching import encoded
-from target_klaviyo.delivery import Attempt, Session, alone, attempt, is_about_rows
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.parallel import overlapped
+from target_klaviyo.delivery.requests import Attempt, Session, alone, attempt, is_about_rows
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Call, Kind, Outcome, Record, Row, Settled, Unit
-from target_klaviyo.overlap import overlapped
 
 BULK, SINGLE = "bulk_create_events", "create_event"
 CALLS = (Call(SINGLE, "to send one by one what is refused in bulk"),)
@@ -132,7 +132,7 @@ def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
         found: dict[int, Outcome] = {}
         for error in refused.errors:
             for at in places.units_at(error.pointer):
-                found.setdefault(at, outcomes.rejection(error, refused.status))
+                found.setdefault(at, responses.rejection(error, refused.status))
         return found
 
     done: Attempt[Reply] = attempt(units, send, blame=blamed, one_by_one=lambda part: _one_by_one(session, part))
@@ -144,7 +144,7 @@ def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
 
 def accepted(reply: Reply, unit: Unit, *, alone: bool) -> Outcome:
     """202: Klaviyo took it, and says nothing more, but perhaps that it dropped a field."""
-    return replace(outcomes.delivery(reply, unit.payload["profile"], alone=alone), kind=Kind.ACCEPTED)
+    return replace(responses.delivery(reply, unit.payload["profile"], alone=alone), kind=Kind.ACCEPTED)
 
 
 def _one_by_one(session: Session, units: Sequence[Unit]) -> list[Settled]:
@@ -168,7 +168,7 @@ def _alone(session: Session, unit: Unit) -> Outcome:
         except Refused as refused:
             if not is_about_rows(refused):
                 raise
-            return outcomes.refusal(refused)
+            return responses.refusal(refused)
         outcome = accepted(reply, unit, alone=True)
         found = outcome if found is None or outcome.code else found
     return found or Outcome(Kind.ACCEPTED)

@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_client.api.protocol import utc_text
-from target_klaviyo import consents, lists, people
+from target_klaviyo import consents, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS
+from target_klaviyo.delivery import lists
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
 from target_klaviyo.model.times import moment
 

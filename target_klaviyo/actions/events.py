@@ -9,7 +9,7 @@ from typing import Any
 
 from target_klaviyo import tracking
 from target_klaviyo.actions.profiles import resource as profile_resource
-from target_klaviyo.batching import encoded
+from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.model.records import Action, Context, Kind, Record, Unfit
 from target_klaviyo.model.times import event_time
 

@@ -10,10 +10,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from target_klaviyo import lists, tracking
+from target_klaviyo import tracking
 from target_klaviyo.actions import events
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.consents import SUBSCRIBE
+from target_klaviyo.delivery import lists
 from target_klaviyo.jobs import CALLS, IMPORT
 from target_klaviyo.model.records import Action, Call, Context, Note, Part, Record, Unfit, strict
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from target_klaviyo import jobs, lists, membership, people
+from target_klaviyo import jobs, membership, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience import Cap
-from target_klaviyo.delivery import Session
+from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.identifiers import IDENTIFIERS
 from target_klaviyo.model.records import (
     Action,

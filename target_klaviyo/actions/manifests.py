@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from target_klaviyo.delivery import Session, alone
+from target_klaviyo.delivery.requests import Session, alone
 from target_klaviyo.model.records import Action, Context, Kind, Outcome, Record, Row, Settled
 
 

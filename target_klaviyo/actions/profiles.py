@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from target_klaviyo import lists, membership, people
+from target_klaviyo import membership, people
+from target_klaviyo.delivery import lists
 from target_klaviyo.jobs import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
 from target_klaviyo.model.records import Action, Call, Context, Record, Terms
 

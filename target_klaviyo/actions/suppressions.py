@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from target_klaviyo import suppressions
+from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, followed
 from target_klaviyo.model.records import Action, Context, Record
-from target_klaviyo.watch import SUPPRESSIONS, UNSUPPRESSIONS, followed
 
 # Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
 _LANES = 8

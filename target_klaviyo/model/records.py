@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from klaviyo_client.api.operations import operation
 
 if TYPE_CHECKING:
-    from target_klaviyo.delivery import Session
+    from target_klaviyo.delivery.requests import Session
 
 Record = Mapping[str, Any]
 Options = Mapping[str, Any]

@@ -22,7 +22,7 @@ from klaviyo_client.http.retries import Patience
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery import Session
+from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.records import Origin, Outcome, Row
 from target_klaviyo.routes import routes
 

@@ -14,7 +14,7 @@ from target_support import refused, respond, scripted_session
 from klaviyo_client.errors import InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Broken, Request, Response
 from klaviyo_client.plugin.command import Incomplete
-from target_klaviyo.batching import encoded
+from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.jobs import FEW, deliver
 from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome, Row
 

@@ -17,7 +17,7 @@ from klaviyo_client.errors import InvalidKey
 from klaviyo_client.http.transport import Broken, Request, Response
 from target_klaviyo import tracking
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
-from target_klaviyo.batching import encoded
+from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit, Unit
 from target_klaviyo.routes import fitted, routes
 

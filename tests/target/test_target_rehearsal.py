@@ -37,7 +37,7 @@ from klaviyo_sandbox.http.request_log import Asked
 from target_klaviyo import plan as plans
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.bodies import Sent, sent
-from target_klaviyo.delivery import Session
+from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.plan import Plan, said
 from target_klaviyo.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend

@@ -16,12 +16,12 @@ from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from klaviyo_client.plugin.command import Incomplete
-from target_klaviyo import outcomes
-from target_klaviyo.batching import turns
-from target_klaviyo.delivery import Session
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.batches import turns
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.stopping import Stop, Stopped
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Action, Kind, Outcome, Row, Unit
-from target_klaviyo.stopping import Stop, Stopped
 
 Handle = tuple[str, str]
 _LOOK_SECONDS = 0.5
@@ -287,7 +287,7 @@ class Despatch:
             return
         unit, outcome = answer
         for row in unit.rows:
-            self._settle(row, outcomes.noted(outcome, row.note))
+            self._settle(row, responses.noted(outcome, row.note))
             if row.then is not None:
                 self._follow(row.then, outcome)
 

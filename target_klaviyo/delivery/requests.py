@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
-from target_klaviyo import outcomes
-from target_klaviyo.lists import Leavers, Lists, Manifests
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
+from target_klaviyo.delivery.lists import Leavers, Lists, Manifests
+from target_klaviyo.delivery.pairs import Pairs
 from target_klaviyo.model.records import ListRef, Outcome, Row, Settled, Unfit, Unit
-from target_klaviyo.pairs import Pairs
-from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
 
 T = TypeVar("T")
 Blame = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
@@ -81,7 +81,7 @@ def attempt(
     units: Sequence[Unit],
     send: Callable[[Sequence[Unit]], T],
     *,
-    blame: Blame = outcomes.blamed,
+    blame: Blame = responses.blamed,
     one_by_one: OneByOne | None = None,
 ) -> Attempt[T]:
     """Send the units in as few requests as Klaviyo lets us.
@@ -124,14 +124,14 @@ def attempt(
 def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[Settled], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
-    if outcomes.blames_list(refused) or refused.status == 404:
-        return _all(part, outcomes.refusal(refused)), []
+    if responses.blames_list(refused) or refused.status == 404:
+        return _all(part, responses.refusal(refused)), []
     blamed = blame(refused, part)
     if blamed and not isinstance(refused, TooLarge):
         rest = [unit for index, unit in enumerate(part) if index not in blamed]
         return [(part[index], outcome) for index, outcome in blamed.items()], [rest] if rest else []
     if len(part) == 1:
-        return _all(part, outcomes.refusal(refused)), []
+        return _all(part, responses.refusal(refused)), []
     middle = len(part) // 2
     return [], [part[:middle], part[middle:]]
 

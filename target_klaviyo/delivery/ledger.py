@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from target_klaviyo.delivery.responses import worst
 from target_klaviyo.model.records import Origin, Outcome
-from target_klaviyo.outcomes import worst
 
 
 @dataclass(frozen=True)
