@@ -14,10 +14,10 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.protocol import condition
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin.command import CapExceeded, Incomplete
-from target_klaviyo import membership
 from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide, staying
 from target_klaviyo.delivery.ledger import without
 from target_klaviyo.delivery.requests import Session
+from target_klaviyo.endpoints import list_members
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record, Row
 from target_klaviyo.plan import Plan
@@ -259,7 +259,7 @@ class Mirrors:
 
     def _remove(self, mirror: Mirror, ids: Collection[str]) -> int:
         rows = {_leaver(mirror.stream, profile_id): profile_id for profile_id in ids}
-        settled = membership.changed(self._session, membership.REMOVE, mirror.list_id, rows)
+        settled = list_members.changed(self._session, list_members.REMOVE, mirror.list_id, rows)
         return sum(len(unit.rows) for unit, outcome in settled if outcome.kind is not Kind.REJECTED)
 
     def __iter__(self) -> Iterator[Mirror]:

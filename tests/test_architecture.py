@@ -152,7 +152,7 @@ def test_every_room_of_the_rules_exists() -> None:
     ("path", "line"),
     [
         ("tap_klaviyo/reading/account_reader.py", "from target_klaviyo.model.records import Outcome"),
-        ("target_klaviyo/jobs.py", "import tap_klaviyo.reading.slices"),
+        ("target_klaviyo/endpoints/profile_imports.py", "import tap_klaviyo.reading.slices"),
         ("klaviyo_client/client.py", "from tap_klaviyo import model"),
         ("klaviyo_client/client.py", "import singer_sdk"),
         ("klaviyo_sandbox/account/store.py", "from klaviyo_client import protocol"),

@@ -15,7 +15,7 @@ from klaviyo_client.errors import InvalidKey, Refused, SettingsError, Unavailabl
 from klaviyo_client.http.transport import Broken, Request, Response
 from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo.delivery.batches import encoded
-from target_klaviyo.jobs import FEW, deliver
+from target_klaviyo.endpoints.profile_imports import FEW, deliver
 from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome, Row
 
 ON_LIST = ListRef(id="LIST01")

@@ -11,10 +11,10 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from target_klaviyo import people
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.batches import chunks, encoded
 from target_klaviyo.delivery.requests import Session, alone, attempt, by_list
+from target_klaviyo.endpoints import people
 from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Unit
 
 ADD = "add_profiles_to_list"

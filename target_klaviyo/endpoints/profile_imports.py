@@ -11,11 +11,11 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import Reply
 from klaviyo_client.errors import Refused
-from target_klaviyo import membership, people
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.batches import chunks, encoded, waves
 from target_klaviyo.delivery.jobs import IMPORTS, followed
 from target_klaviyo.delivery.requests import Session, alone, attempt, by_list, is_about_rows
+from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Call, Kind, Outcome, Row, Settled, Unit
 
@@ -105,7 +105,7 @@ def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> It
     if list_id is None:
         return
     ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
-    for unit, outcome in membership.changed(session, membership.ADD, list_id, ids):
+    for unit, outcome in list_members.changed(session, list_members.ADD, list_id, ids):
         for row in unit.rows:
             yield alone(row), outcome if outcome.kind is Kind.REJECTED else upserted[row][1]
 

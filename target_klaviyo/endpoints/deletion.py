@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from klaviyo_client.client import Reply
-from target_klaviyo import people
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.delivery.requests import Session, alone, attempt
+from target_klaviyo.endpoints import people
 from target_klaviyo.model.records import Kind, Outcome, Record, Row, Settled, Unit
 
 DELETE = "request_profile_deletion"
