@@ -32,8 +32,8 @@ from target_klaviyo.delivery import jobs
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.model.records import Action, Origin, Outcome, Row
 from target_klaviyo.plan import Plan
-from target_klaviyo.report import Report, Tolerance
-from target_klaviyo.summary import Ending
+from target_klaviyo.reporting.results import Report, Tolerance
+from target_klaviyo.reporting.run_report import Ending
 
 logger = logging.getLogger("target-klaviyo")
 

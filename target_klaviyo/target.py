@@ -32,15 +32,15 @@ from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
-from target_klaviyo.places import document, place
 from target_klaviyo.plan import Plan
-from target_klaviyo.progress import Progress
 from target_klaviyo.reader import LineReader
 from target_klaviyo.rehearsal import Rehearsal, is_wanted
-from target_klaviyo.report import Report, Tolerance
+from target_klaviyo.reporting.places import document, place
+from target_klaviyo.reporting.progress import Progress
+from target_klaviyo.reporting.results import Report, Tolerance
+from target_klaviyo.reporting.run_report import Ending, Summary
 from target_klaviyo.routes import routes
 from target_klaviyo.sinks import BREACHES, KlaviyoSink
-from target_klaviyo.summary import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
 

@@ -70,7 +70,7 @@ PURE = {
     "target_klaviyo/model/records.py",
     "target_klaviyo/model/times.py",
     "target_klaviyo/delivery/responses.py",
-    "target_klaviyo/page.py",
+    "target_klaviyo/reporting/html.py",
     "target_klaviyo/routes.py",
     "klaviyo_sandbox/account/consent.py",
     "klaviyo_sandbox/spec/documents.py",

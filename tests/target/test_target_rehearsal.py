@@ -41,7 +41,7 @@ from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.plan import Plan, said
 from target_klaviyo.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
-from target_klaviyo.report import Tolerance, TooManyRejects
+from target_klaviyo.reporting.results import Tolerance, TooManyRejects
 
 STATE = {"type": "STATE", "value": {"at": 1}}
 

@@ -15,8 +15,8 @@ from support.patience import PATIENCE
 
 from klaviyo_client.http.rate_limits import Spent
 from target_klaviyo.model.records import Kind, Origin, Outcome
-from target_klaviyo.report import Report
-from target_klaviyo.summary import Ending, Summary
+from target_klaviyo.reporting.results import Report
+from target_klaviyo.reporting.run_report import Ending, Summary
 
 pytestmark = NEEDS_CHROMIUM
 

@@ -19,7 +19,7 @@ from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.model.records import Kind, Outcome
-from target_klaviyo.page import page
+from target_klaviyo.reporting.html import page
 
 # Rejected records that are repeated at most, and the characters of their JSON: they are held in memory until the end.
 MAX_ROWS, MAX_SIZE = 1_000, 8_000_000

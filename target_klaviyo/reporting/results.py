@@ -20,7 +20,7 @@ from klaviyo_client.privacy import private_files
 from target_klaviyo.incoming import UNREADABLE
 from target_klaviyo.model.amounts import amount
 from target_klaviyo.model.records import Kind, Origin, Outcome
-from target_klaviyo.summary import Ending, Summary
+from target_klaviyo.reporting.run_report import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
 
