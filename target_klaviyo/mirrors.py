@@ -20,7 +20,7 @@ from target_klaviyo.delivery.requests import Session
 from target_klaviyo.endpoints import list_members
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record, Row
-from target_klaviyo.plan import Plan
+from target_klaviyo.rehearsal.plan import Plan
 
 logger = logging.getLogger("target-klaviyo")
 

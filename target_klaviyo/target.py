@@ -32,9 +32,9 @@ from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS
-from target_klaviyo.plan import Plan
 from target_klaviyo.reader import LineReader
-from target_klaviyo.rehearsal import Rehearsal, is_wanted
+from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.reporting.places import document, place
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.results import Report, Tolerance

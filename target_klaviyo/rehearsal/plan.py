@@ -14,9 +14,9 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from target_klaviyo.audience import Handle
-from target_klaviyo.bodies import Sent
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Action, Kind, Outcome, Row
+from target_klaviyo.rehearsal.request_bodies import Sent
 
 # How much of each kind is shown; the rest is counted.
 ROWS, PEOPLE, REJECTED = 20, 10_000, 1_000

@@ -27,11 +27,11 @@ from klaviyo_client.http.transport import Request, Response, Transport
 from klaviyo_client.plugin.settings import as_truth
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from target_klaviyo.bodies import name_of, sent
 from target_klaviyo.delivery import jobs
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.model.records import Action, Origin, Outcome, Row
-from target_klaviyo.plan import Plan
+from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.rehearsal.request_bodies import name_of, sent
 from target_klaviyo.reporting.results import Report, Tolerance
 from target_klaviyo.reporting.run_report import Ending
 
