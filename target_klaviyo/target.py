@@ -24,11 +24,11 @@ from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo import scopes
+from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.requests import Session
 from target_klaviyo.delivery.stopping import Stop, Stoppable, Stopped
-from target_klaviyo.mirrors import Mirrors
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
 from target_klaviyo.options import SETTINGS

@@ -61,7 +61,7 @@ PURE = {
     "tap_klaviyo/reading/slices.py",
     "tap_klaviyo/rows/values.py",
     "target_klaviyo/model/amounts.py",
-    "target_klaviyo/audience.py",
+    "target_klaviyo/audience/completeness.py",
     "target_klaviyo/delivery/batches.py",
     "target_klaviyo/model/identifiers.py",
     "target_klaviyo/incoming.py",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
-from target_klaviyo.audience import Cap
+from target_klaviyo.audience.completeness import Cap
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.requests import Session
 from target_klaviyo.endpoints import list_members, people, profile_imports

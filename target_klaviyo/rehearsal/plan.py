@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from target_klaviyo.audience import Handle
+from target_klaviyo.audience.completeness import Handle
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Action, Kind, Outcome, Row
 from target_klaviyo.rehearsal.request_bodies import Sent

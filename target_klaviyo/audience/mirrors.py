@@ -14,7 +14,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.protocol import condition
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin.command import CapExceeded, Incomplete
-from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide, staying
+from target_klaviyo.audience.completeness import Cap, Decision, Feed, Handle, Verdict, decide, staying
 from target_klaviyo.delivery.ledger import without
 from target_klaviyo.delivery.requests import Session
 from target_klaviyo.endpoints import list_members
