@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from support import scripts
 
-from target_klaviyo import contracts
+from target_klaviyo.intake import contracts
 from target_klaviyo.model.records import Action, Call
 
 

@@ -17,7 +17,7 @@ from klaviyo_client.errors import SettingsError
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.plugin.command import Incomplete
 from klaviyo_client.privacy import private_files
-from target_klaviyo.incoming import UNREADABLE
+from target_klaviyo.intake.records import UNREADABLE
 from target_klaviyo.model.amounts import amount
 from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.reporting.run_report import Ending, Summary

@@ -23,8 +23,8 @@ from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.requests import Session
+from target_klaviyo.intake.routes import routes
 from target_klaviyo.model.records import Origin, Outcome, Row
-from target_klaviyo.routes import routes
 
 KEY = "pk_0123456789abcdef"
 # How fast waits are over in the command, and jobs in the accounts that it speaks to.

@@ -10,8 +10,8 @@ from target_support import NOW, Command, People, records, respond, rows_of, scri
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.delivery.batches import waves
+from target_klaviyo.intake.routes import routes
 from target_klaviyo.model.records import Kind, ListRef, Origin, Row, Unfit
-from target_klaviyo.routes import routes
 
 ADA = {"email": "ada@example.com"}
 FORM = {**ADA, "list": "News"}

@@ -18,8 +18,8 @@ from klaviyo_client.http.transport import Broken, Request, Response
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints import events
+from target_klaviyo.intake.routes import fitted, routes
 from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit, Unit
-from target_klaviyo.routes import fitted, routes
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RECORD = {"email": "ada@example.com", "metric": "Viewed", "time": "2026-05-01T10:00:00Z"}

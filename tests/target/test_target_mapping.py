@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo import contracts, mapping
 from target_klaviyo.actions.profiles import resource
+from target_klaviyo.intake import contracts, mapping
 from target_klaviyo.model.records import Context, Unfit
 
 

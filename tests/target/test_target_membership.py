@@ -11,8 +11,8 @@ from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints import people
+from target_klaviyo.intake.routes import routes
 from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit
-from target_klaviyo.routes import routes
 
 REMOVE = {"action": "list_members", "mode": "remove", "list": "LIST01"}
 

@@ -11,8 +11,8 @@ from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
 from klaviyo_client.plugin.command import Incomplete
-from target_klaviyo import routes
-from target_klaviyo.incoming import incoming
+from target_klaviyo.intake import routes
+from target_klaviyo.intake.records import incoming
 from target_klaviyo.model.records import Action, Kind, Origin, Record, Row, Unfit
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ import jsonschema_rs
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.truth import truth
-from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
-from target_klaviyo.contracts import Contract
 from target_klaviyo.delivery.batches import encoded
-from target_klaviyo.mapping import Mapper
+from target_klaviyo.intake import contracts, mapping
+from target_klaviyo.intake.contracts import Contract
+from target_klaviyo.intake.mapping import Mapper
 from target_klaviyo.model.identifiers import IDENTIFIERS, identified, phone_number
 from target_klaviyo.model.records import Action, Context, Kind, ListRef, Note, Options, Origin, Record, Row, Unfit
 from target_klaviyo.model.times import moment

@@ -43,7 +43,7 @@ class Contract:
 
 def folder() -> Traversable:
     """Where the contracts are: beside the package in a checkout, inside it in a wheel."""
-    beside = Path(__file__).parents[1] / "schemas" / "target"
+    beside = Path(__file__).parents[2] / "schemas" / "target"
     return beside if beside.is_dir() else resources.files("target_klaviyo") / "schemas"
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.permissions import Use, found, harmless, of_key, report
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.intake.routes import Route, defaults
 from target_klaviyo.model.records import Action, Options
-from target_klaviyo.routes import Route, defaults
 
 logger = logging.getLogger("target-klaviyo")
 

@@ -12,8 +12,8 @@ from typing import IO, Any
 from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
 from target_klaviyo.delivery.stopping import Stopped
-from target_klaviyo.incoming import UNREADABLE, message
-from target_klaviyo.lines import lines
+from target_klaviyo.intake.lines import lines
+from target_klaviyo.intake.records import UNREADABLE, message
 from target_klaviyo.model.records import Unfit
 
 logger = logging.getLogger("target-klaviyo")

@@ -14,7 +14,7 @@ from jsonschema_rs import Draft202012Validator
 
 from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.plugin.command import Incomplete
-from target_klaviyo import contracts
+from target_klaviyo.intake import contracts
 from target_klaviyo.model.records import Record, Unfit
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
