@@ -34,13 +34,13 @@ from target_klaviyo.intake.routes import routes
 from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
-from target_klaviyo.options import SETTINGS
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.reporting.places import document, place
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.results import Report, Tolerance
 from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.settings import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
 

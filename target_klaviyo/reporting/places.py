@@ -11,7 +11,7 @@ from typing import Any
 
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy import private_files
-from target_klaviyo.options import SETTINGS
+from target_klaviyo.settings import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
 
