@@ -150,7 +150,9 @@ def test_both_plugins_run_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     assert about.returncode == 0, about.stderr
     assert "streams" in json.loads(about.stdout)["settings"]["properties"]
 
-    contracts = "from target_klaviyo.intake import contracts; print(contracts.folder(), sorted(contracts.load('list_members').fields))"
+    contracts = (
+        "from target_klaviyo.intake.contracts import folder, load; print(folder(), sorted(load('list_members').fields))"
+    )
     loaded = run(installed, tmp_path, "-c", contracts)
     assert loaded.stdout.startswith(str(installed)), loaded.stderr
     assert "list_name" in loaded.stdout
