@@ -18,7 +18,8 @@ from klaviyo_client.api.pages import Page, RawPage, decode_page, outline
 from klaviyo_client.auth import oauth
 from klaviyo_client.auth.credentials import Credentials, PrivateKey, SignedIn
 from klaviyo_client.auth.oauth import App
-from klaviyo_client.http.rate_limits import Budget, Budgets, Clock, Closed, DayIsFull, Spent, Turn
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.rate_limits import Budget, Budgets, Closed, DayIsFull, Spent, Turn
 from klaviyo_client.http.retries import Patience, retrying
 from klaviyo_client.http.sending import Sender, asked_for
 from klaviyo_client.http.transport import Broken, Request, RequestsTransport, Response, Transport

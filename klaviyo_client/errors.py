@@ -16,13 +16,15 @@
     │   ├── RevisionRetired  410 the user: the pinned revision is served no more
     │   ├── TooLarge         413 the caller: send less at once
     │   └── BadRequest       400 and the others: the caller, ``errors`` says where
-    └── Unavailable              nobody: retried already, try again later
-        ├── Throttled        429 certainly not done
-        ├── DaySpent             certainly not done: this day's requests are spent, by us or, says a 429, by others
-        ├── ServerFault      5xx perhaps done
-        ├── ConnectionFault      perhaps done, see ``perhaps_done``
-        ├── BadDocument          the answer is not what the specification promises
-        └── SignInFault          no access token to be had, so nothing was asked with it
+    ├── Unavailable              nobody: retried already, try again later
+    │   ├── Throttled        429 certainly not done
+    │   ├── DaySpent             certainly not done: this day's requests are spent, by us or, says a 429, by others
+    │   ├── ServerFault      5xx perhaps done
+    │   ├── ConnectionFault      perhaps done, see ``perhaps_done``
+    │   ├── BadDocument          the answer is not what the specification promises
+    │   └── SignInFault          no access token to be had, so nothing was asked with it
+    └── Incomplete               the user: the run of a plugin ended in order, but left something out
+        └── CapExceeded          the user: more would be removed than a cap allows
 
 Data lives in attributes. ``str(error)`` is one line without keys, e-mail addresses and phone numbers.
 """
@@ -184,3 +186,11 @@ class SignInFault(Unavailable):
 
     perhaps_done = False
     is_gated = True
+
+
+class Incomplete(KlaviyoError):
+    """The run ended in order, but something was left out; the message says what and why."""
+
+
+class CapExceeded(Incomplete):
+    """More would be removed than a cap allows, so nothing is."""

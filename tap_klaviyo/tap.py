@@ -23,9 +23,8 @@ from singer_sdk.tap_base import CliTestOptionValue
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
+from klaviyo_client.errors import Incomplete, NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import settings
-from klaviyo_client.plugin.command import Incomplete
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account
 from tap_klaviyo.files import checked

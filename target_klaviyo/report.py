@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from klaviyo_client.errors import SettingsError
+from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.command import Incomplete
 from klaviyo_client.privacy import private_files
 from target_klaviyo.amounts import amount
 from target_klaviyo.incoming import UNREADABLE

@@ -19,10 +19,9 @@ from singer_sdk import Target
 from singer_sdk.exceptions import MappingError
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import KlaviyoError, SettingsError
+from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import settings
-from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo import scopes
 from target_klaviyo.delivery import Session
 from target_klaviyo.despatch import Despatch

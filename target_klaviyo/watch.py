@@ -10,8 +10,7 @@ from typing import Any
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadDocument
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import BadDocument, Incomplete
 from target_klaviyo.model import Call
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0

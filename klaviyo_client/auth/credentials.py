@@ -16,7 +16,8 @@ from klaviyo_client.api import protocol
 from klaviyo_client.auth import oauth
 from klaviyo_client.auth.oauth import App, Token
 from klaviyo_client.auth.token_file import TokenFile
-from klaviyo_client.http.rate_limits import Budget, Clock, Closed, Turn
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.rate_limits import Budget, Closed, Turn
 from klaviyo_client.http.sending import Sender, asked_for
 from klaviyo_client.http.transport import Broken, Request
 from klaviyo_client.privacy import redaction

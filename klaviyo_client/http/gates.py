@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import random
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from klaviyo_client.http.clock import Clock
 
 EASE_SECONDS = 60.0
 # After a 429 that our own count did not foresee, others are spending too: give way, then come back.
@@ -23,14 +24,6 @@ _FIRST_PAUSE = 1.0
 _WIDE_OPEN = 20
 # Of our own: a thread that waits must not move the random numbers of the program that it runs in.
 _RANDOM = random.Random()
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Time as an argument, so that a test can switch waiting off."""
-
-    monotonic: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
 
 
 class Gate:

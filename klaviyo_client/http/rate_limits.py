@@ -13,9 +13,10 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from klaviyo_client.http.gates import EASE_SECONDS, Clock, Closed, DayIsFull, Gate, Turn
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.gates import EASE_SECONDS, Closed, DayIsFull, Gate, Turn
 
-__all__ = ["DAY_SECONDS", "STEADY_SECONDS", "Budget", "Budgets", "Clock", "Closed", "DayIsFull", "Spent", "Turn"]
+__all__ = ["DAY_SECONDS", "STEADY_SECONDS", "Budget", "Budgets", "Closed", "DayIsFull", "Spent", "Turn"]
 
 BURST_SECONDS = 1.0
 STEADY_SECONDS = EASE_SECONDS

@@ -11,7 +11,7 @@ from typing import TypeVar
 import backoff
 
 from klaviyo_client import errors
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 
 T = TypeVar("T")
 logger = logging.getLogger("klaviyo_client")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import click
 
-from klaviyo_client.errors import InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
+from klaviyo_client.errors import CapExceeded, InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
 from klaviyo_client.privacy.redaction import mask
 
 FAILED = 1
@@ -22,14 +22,6 @@ MUST_CHANGE = 2
 CAPPED = 3
 
 logger = logging.getLogger("singer-klaviyo")
-
-
-class Incomplete(KlaviyoError):
-    """The run ended in order, but something was left out; the message says what and why."""
-
-
-class CapExceeded(Incomplete):
-    """More would be removed than a cap allows, so nothing is."""
 
 
 class MaskingFilter(logging.Filter):

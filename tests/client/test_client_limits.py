@@ -12,12 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.patience import until
 
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.rate_limits import (
     DAY_SECONDS,
     STEADY_SECONDS,
     Budget,
     Budgets,
-    Clock,
     Closed,
     DayIsFull,
     Spent,

@@ -19,7 +19,7 @@ import requests_mock
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.retries import Patience
 
 RESET = 0

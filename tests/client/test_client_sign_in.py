@@ -20,7 +20,7 @@ from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.retries import Patience
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
@@ -329,7 +329,8 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "token.json"
     hold = (
         "import os, pathlib, sys, time; from klaviyo_client.privacy import private_files\n"
-        "with private_files.locked(pathlib.Path(sys.argv[1]), time.sleep, 60): print('held', flush=True); time.sleep(600)"
+        "with private_files.locked(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
+        "    print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True) as held:
         assert held.stdout is not None

@@ -12,7 +12,7 @@ import sys
 import time
 from importlib import import_module
 
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.retries import Patience
 
 # So fast that waiting costs nothing, for accounts without limits. Nothing may hang on when a thing is too late.

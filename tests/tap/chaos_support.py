@@ -33,7 +33,7 @@ MOST_KILLS = 5
 # fiftieth of its time), and a STATE wherever one may be written.
 SOUND = """
 import sys, time
-from klaviyo_client.limits import Clock
+from klaviyo_client.http.clock import Clock
 Clock.__init__.__defaults__ = (time.monotonic, lambda seconds: time.sleep(seconds / 50))
 sys.argv[0] = "tap-klaviyo"
 import klaviyo_client.client

@@ -18,7 +18,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import RawPage, outline
 from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import schemas
 from tap_klaviyo.feed import Account

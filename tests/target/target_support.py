@@ -17,7 +17,7 @@ from support.hasten import hastened
 from support.patience import PATIENCE
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.retries import Patience
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox

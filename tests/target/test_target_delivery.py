@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_support import refused, respond, scripted_session
 
-from klaviyo_client.errors import InvalidKey, Refused, SettingsError, Unavailable
+from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Broken, Request, Response
-from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo.batching import encoded
 from target_klaviyo.jobs import FEW, deliver
 from target_klaviyo.model import Kind, ListRef, Origin, Outcome, Row

@@ -20,9 +20,8 @@ from support import warm
 from support.patience import PATIENCE
 from target_support import Command, Run, records, schema_of
 
-from klaviyo_client.errors import SettingsError
+from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.command import Incomplete
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo import summary as module
 from target_klaviyo.model import Kind, Origin, Outcome

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
-from klaviyo_client.errors import SettingsError
+from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.transport import Broken, Request, Response
-from klaviyo_client.plugin.command import Incomplete
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.model import Kind, Outcome, Unfit
 
