@@ -19,10 +19,11 @@ from klaviyo_client.auth import oauth
 from klaviyo_client.auth.credentials import Credentials, PrivateKey, SignedIn
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.http.clock import Clock
-from klaviyo_client.http.rate_limits import Budget, Budgets, Closed, DayIsFull, Spent, Turn
+from klaviyo_client.http.rate_limits import Budget, Budgets, Closed, DayIsFull, Turn
 from klaviyo_client.http.retries import Patience, retrying
 from klaviyo_client.http.sending import Sender, asked_for
 from klaviyo_client.http.transport import Broken, Request, RequestsTransport, Response, Transport
+from klaviyo_client.http.usage import Usage
 
 T = TypeVar("T")
 
@@ -178,9 +179,9 @@ class KlaviyoClient:
             page = self.next_page(name, page.next)
             yield page
 
-    def spent(self) -> Mapping[str, Spent]:
+    def usage(self) -> Mapping[str, Usage]:
         """The requests that were sent, by operation."""
-        return self._budgets.spent()
+        return self._budgets.usage()
 
     def turn(self, name: str, query: Mapping[str, str]) -> Turn:
         """Wait until the budget has room for such a request, and take a place there, which is for one request."""

@@ -208,7 +208,7 @@ class TapKlaviyo(Tap):
     @cached_property
     def progress(self) -> Progress:
         """How far this run is; a test of the connection says nothing of it."""
-        return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
+        return Progress(self.account.client.usage, self.account.now - SETTLE, quiet=self._is_test)
 
     def version_of(self, stream: TableStream) -> int | None:
         """The version of a stream's rows in this run; None when no row of an older one may go."""

@@ -21,9 +21,9 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
 from klaviyo_client.client import KlaviyoClient, Reply
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, Response, Transport
+from klaviyo_client.http.usage import Usage
 from klaviyo_client.plugin.settings import as_truth
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
@@ -242,7 +242,7 @@ class RehearsalReport(Report):
         ending: Ending | None = None,
         *,
         not_sent: int = 0,  # noqa: ARG002 - the report's signature
-        spent: Mapping[str, Spent] | None = None,  # noqa: ARG002 - the same
+        usage: Mapping[str, Usage] | None = None,  # noqa: ARG002 - the same
     ) -> None:
         """Log the plan, and write it. Once: a second call does nothing.
 

@@ -89,7 +89,7 @@ class TargetKlaviyo(Target):
         self._progress = Progress(
             lambda: self.report.records,
             lambda: self.report.counted,
-            spent=self.session.client.spent,
+            usage=self.session.client.usage,
             to_come=lambda: self.mirrors.to_come,
         )
         self._ledger = Ledger()
@@ -303,7 +303,7 @@ class TargetKlaviyo(Target):
             self.report.check(ended=True)
             self._finish_mirrors()
             self._release_held(ended=True)
-            self.report.close(spent=self.session.client.spent())
+            self.report.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:
         try:
@@ -341,7 +341,7 @@ class TargetKlaviyo(Target):
         if left and self._rehearsal is None:
             because = f"{ending.reason}: " if ending.reason else ""
             logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
-        self.report.close(ending, not_sent=left, spent=self.session.client.spent())
+        self.report.close(ending, not_sent=left, usage=self.session.client.usage())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

@@ -15,25 +15,13 @@ from dataclasses import dataclass, field
 
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.gates import EASE_SECONDS, Closed, DayIsFull, Gate, Turn
+from klaviyo_client.http.usage import Usage
 
-__all__ = ["DAY_SECONDS", "STEADY_SECONDS", "Budget", "Budgets", "Closed", "DayIsFull", "Spent", "Turn"]
+__all__ = ["DAY_SECONDS", "STEADY_SECONDS", "Budget", "Budgets", "Closed", "DayIsFull", "Turn"]
 
 BURST_SECONDS = 1.0
 STEADY_SECONDS = EASE_SECONDS
 DAY_SECONDS = 86_400.0
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What was spent of one operation's budget.
-
-    Attributes:
-        requests: how many were sent, repetitions included.
-        per_minute: how many the account allows.
-    """
-
-    requests: int
-    per_minute: int
 
 
 @dataclass
@@ -91,9 +79,9 @@ class Budget:
         self._requests = 0
 
     @property
-    def spent(self) -> Spent:
+    def usage(self) -> Usage:
         with self._lock:
-            return Spent(self._requests, self._windows[-1].limit)
+            return Usage(self._requests, self._windows[-1].limit)
 
     @property
     def left(self) -> int | None:
@@ -275,15 +263,15 @@ class Budgets:
                 )
             return self._made[key]
 
-    def spent(self) -> dict[str, Spent]:
+    def usage(self) -> dict[str, Usage]:
         """What was spent, by operation. Of an operation with several budgets, the strictest one's limit is told."""
-        found: dict[str, Spent] = {}
+        found: dict[str, Usage] = {}
         with self._lock:
             made = list(self._made.items())
         for (operation, *_), budget in made:
-            spent, before = budget.spent, found.get(operation)
+            usage, before = budget.usage, found.get(operation)
             if before is not None:
-                spent = Spent(before.requests + spent.requests, min(before.per_minute, spent.per_minute))
-            if spent.requests:
-                found[operation] = spent
+                usage = Usage(before.requests + usage.requests, min(before.per_minute, usage.per_minute))
+            if usage.requests:
+                found[operation] = usage
         return found

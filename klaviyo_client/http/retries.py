@@ -41,9 +41,9 @@ class Patience:
         """Seconds that a call would wait, at most, before it sends anything."""
         return max(self.longest_wait, self.seconds)
 
-    def bears(self, seconds: float, spent: float) -> bool:
-        """Whether a call that has gone on for ``spent`` seconds has time for a wait."""
-        return seconds <= max(self.longest_wait, self.seconds - spent)
+    def bears(self, seconds: float, elapsed: float) -> bool:
+        """Whether a call that has gone on for ``elapsed`` seconds has time for a wait."""
+        return seconds <= max(self.longest_wait, self.seconds - elapsed)
 
 
 def retrying(
@@ -74,8 +74,8 @@ def retrying(
         met = fault if isinstance(fault, errors.Unavailable) else None
         is_lost = not repeatable and getattr(fault, "perhaps_done", True)
         is_over = isinstance(fault, errors.DaySpent)
-        spent = clock.monotonic() - began
-        late = spent >= patience.seconds or not patience.bears(getattr(fault, "retry_after", None) or 0, spent)
+        elapsed = clock.monotonic() - began
+        late = elapsed >= patience.seconds or not patience.bears(getattr(fault, "retry_after", None) or 0, elapsed)
         return is_lost or is_over or late or faults >= patience.attempts
 
     def waits() -> Generator[float, errors.Unavailable, None]:

@@ -20,8 +20,8 @@ from klaviyo_client.http.rate_limits import (
     Budgets,
     Closed,
     DayIsFull,
-    Spent,
     Turn,
+    Usage,
 )
 
 
@@ -272,14 +272,14 @@ def test_a_turn_is_for_one_request() -> None:
         budget.enter(turn)
         sent.append(time.now - 1000)
     assert sent == [0, 1, 2, 60]
-    assert budget.spent.requests == 4
+    assert budget.usage.requests == 4
 
 
 def test_only_what_is_sent_is_counted() -> None:
     """Who waits for a turn and then has nothing to send has sent nothing."""
     budget = Budget(10, 100, clock=FakeTime().clock)
     budget.acquire(Turn())
-    assert budget.spent.requests == 0
+    assert budget.usage.requests == 0
 
 
 def test_pauses_that_nobody_names_grow_for_all_threads_together() -> None:
@@ -366,12 +366,12 @@ def test_an_announced_limit_never_lifts_one_that_the_query_brings_about() -> Non
     budgets = Budgets(1.0, FakeTime().clock)
     many, few = budgets.of("get_profiles", (75, 750)), budgets.of("get_profiles", (10, 150), bounded=True)
     few.announced(75, 750)
-    assert few.spent.per_minute == 150
+    assert few.usage.per_minute == 150
     few.announced(10, 50)
-    assert few.spent.per_minute == 50
+    assert few.usage.per_minute == 50
     few.announced(75, 750)
-    assert few.spent.per_minute == 150
-    assert many.spent.per_minute == 750
+    assert few.usage.per_minute == 150
+    assert many.usage.per_minute == 750
 
 
 def test_the_servers_word_wins() -> None:
@@ -465,7 +465,7 @@ def test_what_was_spent_is_told_by_operation() -> None:
     budgets.of("get_profiles", (10, 150)).enter(Turn())
     budgets.of("create_event", (350, 3500)).enter(Turn())
     budgets.of("create_event", (350, 3500)).announced(10, 60)
-    assert budgets.spent() == {"get_profiles": Spent(4, 150), "create_event": Spent(1, 60)}
+    assert budgets.usage() == {"get_profiles": Usage(4, 150), "create_event": Usage(1, 60)}
 
 
 def test_nobody_waits_for_a_day() -> None:

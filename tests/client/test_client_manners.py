@@ -108,7 +108,7 @@ def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -
     rounds = max(1, 40 // concurrency)
     at_once(concurrency, lambda: [ask(client) for _ in range(rounds)])
     log = [asked for asked in sandbox.requests if asked.operation == name]
-    assert len(log) == sum(spent.requests for spent in client.spent().values())
+    assert len(log) == sum(usage.requests for usage in client.usage().values())
     return log
 
 
@@ -155,9 +155,9 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
     at_once(concurrency, lambda: client.call("get_accounts"))
     calm.join()
     signing = [asked for asked in sandbox.requests if asked.operation == "oauth_token"]
-    assert len(signing) == client.spent()["oauth_token"].requests >= 6
+    assert len(signing) == client.usage()["oauth_token"].requests >= 6
     assert breaches(signing) == []
-    assert sum(found.requests for found in client.spent().values()) == len(sandbox.requests)
+    assert sum(found.requests for found in client.usage().values()) == len(sandbox.requests)
 
 
 def test_a_judge_sees_a_client_that_does_not_wait() -> None:

@@ -213,7 +213,7 @@ def test_each_hop_of_a_redirect_is_a_request() -> None:
     hop = Reply(302, headers={"location": "/api/tags"})
     with scripted(hop, hop, Reply()) as (client, server, waits):
         client.page("get_tags")
-        assert len(server.seen) == client.spent()["get_tags"].requests == 3
+        assert len(server.seen) == client.usage()["get_tags"].requests == 3
     assert sum(waits) >= 1  # two a second
 
 
@@ -222,7 +222,7 @@ def test_a_429_after_a_redirect_closes_the_operation() -> None:
     script = (Reply(302, headers={"location": "/api/x"}), Reply(429, headers={"retry-after": "7"}), Reply())
     with scripted(*script) as (client, server, waits):
         client.page("get_lists")
-        assert len(server.seen) == client.spent()["get_lists"].requests == 3
+        assert len(server.seen) == client.usage()["get_lists"].requests == 3
     assert sum(waits) == 7
 
 
@@ -233,7 +233,7 @@ def test_a_turn_pays_for_one_request_only(status: int, waited: float | None) -> 
     with scripted(fault, fault, Reply()) as (client, server, waits):
         turn = client.turn("get_lists", {})
         client.raw_page("get_lists", path={}, query={}, turn=turn)
-    assert len(server.seen) == client.spent()["get_lists"].requests == 3
+    assert len(server.seen) == client.usage()["get_lists"].requests == 3
     assert waited is None or sum(waits) == waited
 
 
