@@ -20,9 +20,9 @@ from klaviyo_client.auth.credentials import Credentials, PrivateKey, SignedIn
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.rate_limits import Budget, Budgets, Closed, DayIsFull, Turn
-from klaviyo_client.http.retries import Patience, retrying
+from klaviyo_client.http.retries import RetryPolicy, call_with_retries
 from klaviyo_client.http.sending import Sender, asked_for
-from klaviyo_client.http.transport import Broken, Request, RequestsTransport, Response, Transport
+from klaviyo_client.http.transport import Request, RequestsTransport, Response, Transport, TransportError
 from klaviyo_client.http.usage import Usage
 
 T = TypeVar("T")
@@ -85,7 +85,7 @@ class KlaviyoClient:
     rate_limit_share: float = 0.9
     request_timeout: float = 60.0
     user_agent: str = "singer-klaviyo"
-    patience: Patience = field(default_factory=Patience)
+    retry_policy: RetryPolicy = field(default_factory=RetryPolicy)
     clock: Clock = field(default_factory=Clock)
     transport: Transport | None = None
     app: App | None = None
@@ -96,7 +96,7 @@ class KlaviyoClient:
             raise errors.SettingsError("rate_limit_share must be greater than 0 and at most 1")
         if self.request_timeout <= 0:
             raise errors.SettingsError("request_timeout must be greater than 0 seconds")
-        self._budgets = Budgets(self.rate_limit_share, self.clock, self.patience.longest_wait)
+        self._budgets = Budgets(self.rate_limit_share, self.clock, self.retry_policy.max_wait)
         self._sender = Sender(self.transport or RequestsTransport(timeout=self.request_timeout))
         self._revision = self.revision or pinned_revision()
         self.credentials = self._signing()
@@ -113,7 +113,7 @@ class KlaviyoClient:
             sender=self._sender,
             budget=self._budgets.of(oauth.NAME, oauth.RATES),
             clock=self.clock,
-            longest=self.patience.longest,
+            longest=self.retry_policy.limiter_timeout,
         )
 
     def call(
@@ -123,7 +123,7 @@ class KlaviyoClient:
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> Reply:
         """Carry out one operation.
 
@@ -132,12 +132,12 @@ class KlaviyoClient:
             path: values for the path's parameters.
             query: the query string's parameters.
             body: a JSON document, or its bytes.
-            repeatable: whether doing it twice is the same as once. What is not (and does not only read) is sent
+            idempotent: whether doing it twice is the same as once. What is not (and does not only read) is sent
                 again only when it is certain that it was not done.
 
         Raises:
             Refused: Klaviyo answered 4xx.
-            Unavailable: no answer, or only 429 and 5xx, for as long as ``patience`` allows.
+            Unavailable: no answer, or only 429 and 5xx, for as long as ``retry_policy`` allows.
             UntrustedOrigin: a redirect leads to another origin.
         """
         op = operation(name)
@@ -150,7 +150,7 @@ class KlaviyoClient:
             response = self._attempt(op, url, query or {}, content, turn)
             return Reply(response.status, response.headers, self._document(op, response), op.id)
 
-        return retrying(attempt, self.patience, self.clock, repeatable=repeatable or op.reads)
+        return call_with_retries(attempt, self.retry_policy, self.clock, idempotent=idempotent or op.reads)
 
     def left_today(self, name: str) -> int | None:
         """How many requests of an operation this day has left, by our own count; None where nothing limits them."""
@@ -247,14 +247,14 @@ class KlaviyoClient:
             except (ValueError, TypeError, KeyError, AttributeError) as error:
                 raise errors.BadDocument(f"{op.id}: the answer is no JSON:API document", operation=op.id) from error
 
-        return retrying(attempt, self.patience, self.clock, repeatable=True)
+        return call_with_retries(attempt, self.retry_policy, self.clock, idempotent=True)
 
     def _budget(self, op: Operation, query: Mapping[str, str] | None = None) -> Budget:
         query = query or {}
         return self._budgets.of(op.id, op.rates(query), op.daily, bounded=op.is_reduced(query))
 
     def _turn(self, query: Mapping[str, str]) -> Turn:
-        return Turn(self._budgets.include if asks_for_more(query) else None, self.patience.longest)
+        return Turn(self._budgets.include if asks_for_more(query) else None, self.retry_policy.limiter_timeout)
 
     def _acquire(self, op: Operation, query: Mapping[str, str], turn: Turn) -> None:
         with _told_of(op):
@@ -276,9 +276,9 @@ class KlaviyoClient:
             said = f"{op.id}: answered {response.status}, check api_url"
             raise errors.BadRequest(said, status=response.status, operation=op.id)
         seconds = asked_for(response)
-        if response.status == 429 and op.daily and (seconds or 0) > self.patience.longest_wait:
+        if response.status == 429 and op.daily and (seconds or 0) > self.retry_policy.max_wait:
             # Only the day's window can last so long; others may have spent it.
-            raise errors.DaySpent.of(op.id, seconds or 0)
+            raise errors.DailyLimitReached.of(op.id, seconds or 0)
         if response.status == 429:
             raise errors.Throttled.of(op.id, seconds)
         if response.status >= 500:
@@ -303,9 +303,9 @@ class KlaviyoClient:
             try:
                 with _told_of(op):
                     response = self._sender.send(request, budget, turn)
-            except Broken as broken:
+            except TransportError as broken:
                 raise errors.ConnectionFault(
-                    f"{op.id}: {broken} ({self.api_url})", operation=op.id, perhaps_done=broken.perhaps_done
+                    f"{op.id}: {broken} ({self.api_url})", operation=op.id, may_have_succeeded=broken.may_have_succeeded
                 ) from broken
             if response.status not in _REDIRECTS:
                 return response
@@ -331,7 +331,9 @@ def _told_of(op: Operation) -> Iterator[None]:
     try:
         yield
     except DayIsFull as full:
-        raise errors.DaySpent.of(op.id, int(full.seconds)) from full
+        raise errors.DailyLimitReached.of(op.id, int(full.seconds)) from full
     except Closed as closed:
         seconds = math.ceil(closed.seconds)
-        raise (errors.DaySpent.of(op.id, seconds) if op.daily else errors.Throttled.of(op.id, seconds)) from closed
+        raise (
+            errors.DailyLimitReached.of(op.id, seconds) if op.daily else errors.Throttled.of(op.id, seconds)
+        ) from closed

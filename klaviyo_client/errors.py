@@ -18,9 +18,9 @@
     │   └── BadRequest       400 and the others: the caller, ``errors`` says where
     ├── Unavailable              nobody: retried already, try again later
     │   ├── Throttled        429 certainly not done
-    │   ├── DaySpent             certainly not done: this day's requests are spent, by us or, says a 429, by others
-    │   ├── ServerFault      5xx perhaps done
-    │   ├── ConnectionFault      perhaps done, see ``perhaps_done``
+    │   ├── DailyLimitReached    certainly not done: this day's requests are spent, by us or, says a 429, by others
+    │   ├── ServerFault      5xx may have been done
+    │   ├── ConnectionFault      may have been done, see ``may_have_succeeded``
     │   ├── BadDocument          the answer is not what the specification promises
     │   └── SignInFault          no access token to be had, so nothing was asked with it
     └── Incomplete               the user: the run of a plugin ended in order, but left something out
@@ -126,12 +126,12 @@ class Unavailable(KlaviyoError):
     Attributes:
         operation: Klaviyo's operation id.
         retry_after: seconds that Klaviyo asked us to wait, if it did.
-        perhaps_done: whether Klaviyo may have carried the request out.
-        is_gated: whether whoever tries again is made to wait before anything is sent, so that nothing else need wait.
+        may_have_succeeded: whether Klaviyo may have carried the request out.
+        waits_in_limiter: whether the rate limiter makes the next attempt wait, so that a retry need not wait itself.
     """
 
-    perhaps_done = True
-    is_gated = False
+    may_have_succeeded = True
+    waits_in_limiter = False
 
     def __init__(self, message: str, *, operation: str, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -142,8 +142,8 @@ class Unavailable(KlaviyoError):
 class Throttled(Unavailable):
     """429."""
 
-    perhaps_done = False
-    is_gated = True
+    may_have_succeeded = False
+    waits_in_limiter = True
 
     @classmethod
     def of(cls, operation: str, seconds: int | None) -> Throttled:
@@ -153,13 +153,13 @@ class Throttled(Unavailable):
         return cls(message, operation=operation, retry_after=seconds)
 
 
-class DaySpent(Unavailable):
+class DailyLimitReached(Unavailable):
     """An operation may be asked no more in this day. Trying again within minutes does not help."""
 
-    perhaps_done = False
+    may_have_succeeded = False
 
     @classmethod
-    def of(cls, operation: str, seconds: int) -> DaySpent:
+    def of(cls, operation: str, seconds: int) -> DailyLimitReached:
         """The error for an operation that may be asked again in so many seconds."""
         message = f"{operation}: this day's requests are spent; there is room again in {seconds / 3600:.1f} hours"
         return cls(message, operation=operation, retry_after=seconds)
@@ -172,9 +172,9 @@ class ServerFault(Unavailable):
 class ConnectionFault(Unavailable):
     """No connection, a connection that broke, or silence for longer than the time-out."""
 
-    def __init__(self, message: str, *, operation: str, perhaps_done: bool) -> None:
+    def __init__(self, message: str, *, operation: str, may_have_succeeded: bool) -> None:
         super().__init__(message, operation=operation)
-        self.perhaps_done = perhaps_done
+        self.may_have_succeeded = may_have_succeeded
 
 
 class BadDocument(Unavailable):
@@ -184,8 +184,8 @@ class BadDocument(Unavailable):
 class SignInFault(Unavailable):
     """The token endpoint is busy, broken, or out of reach."""
 
-    perhaps_done = False
-    is_gated = True
+    may_have_succeeded = False
+    waits_in_limiter = True
 
 
 class Incomplete(KlaviyoError):

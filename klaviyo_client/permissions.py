@@ -150,7 +150,7 @@ def harmless(client: KlaviyoClient, queries: Queries | None = None) -> Callable[
                 path=path,
                 query={**(queries or {}).get(name, {}), **size},
                 body=None if op.method == "GET" else {},
-                repeatable=True,
+                idempotent=True,
             )
         except (BadRequest, NotFound, Conflict, TooLarge) as error:
             # The scope is there; but a proxy's answer, or a redirect, tells nothing.

@@ -25,7 +25,7 @@ def answers(client: KlaviyoClient, name: str, attributes: Mapping[str, Any]) -> 
 
     Raises:
         Refused, Unavailable, UntrustedOrigin: as for ``KlaviyoClient.call``.
-        DaySpent: no more may be asked in this day.
+        DailyLimitReached: no more may be asked in this day.
         BadDocument: a page is no answer to a query, or leads to itself.
         ValueError: the operation is no query.
     """

@@ -40,7 +40,7 @@ def _deleted(session: Session, unit: Unit, profile: Record) -> Settled:
 
     def send(_part: Sequence[Unit]) -> Reply:
         # Done twice it is done once.
-        return session.client.call(DELETE, body=encoded(document), repeatable=True)
+        return session.client.call(DELETE, body=encoded(document), idempotent=True)
 
     done = attempt([unit], send)
     for _, reply in done.taken:

@@ -113,7 +113,7 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     """(what became of it, Klaviyo's answer if it was taken)."""
     body = b'{"data":' + unit.body + b"}"
     try:
-        reply = session.client.call(_SINGLE, body=body, repeatable=_is_repeatable([unit]))
+        reply = session.client.call(_SINGLE, body=body, idempotent=_is_idempotent([unit]))
     except Refused as refused:
         if not is_about_rows(refused):
             raise
@@ -123,7 +123,7 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
 
 def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
     def send(part: Sequence[Unit]) -> Reply:
-        return session.client.call(IMPORT, body=_import_body(part, list_id), repeatable=_is_repeatable(part))
+        return session.client.call(IMPORT, body=_import_body(part, list_id), idempotent=_is_idempotent(part))
 
     done = attempt(units, send)
     yield from done.settled
@@ -142,7 +142,7 @@ def _import_body(units: Sequence[Unit], list_id: str | None) -> bytes:
     return encoded({"data": data})
 
 
-def _is_repeatable(units: Sequence[Unit]) -> bool:
+def _is_idempotent(units: Sequence[Unit]) -> bool:
     # An upsert that is done twice is done once; appending to a list is not.
     return not any(unit.payload.get("meta", {}).get("patch_properties", {}).get("append") for unit in units)
 

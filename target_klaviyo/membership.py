@@ -59,7 +59,7 @@ def changed(session: Session, name: str, list_id: str, ids: Mapping[Row, str]) -
     def send(part: Sequence[Unit]) -> Reply:
         body = encoded({"data": [msgspec.Raw(unit.body) for unit in part]})
         # Done twice it is done once.
-        return session.client.call(name, path={"id": list_id}, body=body, repeatable=True)
+        return session.client.call(name, path={"id": list_id}, body=body, idempotent=True)
 
     of_person: dict[str, list[Row]] = {}
     for row, profile_id in ids.items():

@@ -109,7 +109,7 @@ class RehearsingClient(KlaviyoClient):
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> Reply:
         if operation(name).method != "GET":
             return self._imagined(name, path or {}, msgspec.json.decode(body) if isinstance(body, bytes) else body)
@@ -117,7 +117,7 @@ class RehearsingClient(KlaviyoClient):
             attributes = {"status": "complete", "name": self._made_lists.get(made_up)}
             return Reply(200, {}, {"data": {"id": made_up, "attributes": attributes}})
         self.plan.read(name)
-        reply = super().call(name, path=path, query=query, body=body, repeatable=repeatable)
+        reply = super().call(name, path=path, query=query, body=body, idempotent=idempotent)
         if isinstance(reply.document, dict):
             self._remember(reply.document.get("data"))
         return reply

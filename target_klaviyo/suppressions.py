@@ -45,7 +45,7 @@ def unsuppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
 def _done(session: Session, name: str, rows: Sequence[Row]) -> Iterator[Settled]:
     def send(part: Sequence[Unit]) -> Reply:
         # Done twice it is done once.
-        return session.client.call(name, body=_body(name, part), repeatable=True)
+        return session.client.call(name, body=_body(name, part), idempotent=True)
 
     for units in waves(rows):
         for chunk in chunks(units, max_items=operation(name).max_items or 1, max_bytes=None):

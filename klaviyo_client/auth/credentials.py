@@ -19,7 +19,7 @@ from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.rate_limits import Budget, Closed, Turn
 from klaviyo_client.http.sending import Sender, asked_for
-from klaviyo_client.http.transport import Broken, Request
+from klaviyo_client.http.transport import Request, TransportError
 from klaviyo_client.privacy import redaction
 
 logger = logging.getLogger("klaviyo_client")
@@ -264,7 +264,7 @@ class SignedIn:
             return oauth.answered(response.status, response.body, asked_for(response))
         except Closed as closed:
             raise self._fault("Klaviyo asks to slow down", math.ceil(closed.seconds)) from closed
-        except Broken as broken:
+        except TransportError as broken:
             self._budget.throttled(self._turn, None)
             raise self._fault(f"{broken} ({self._url})") from broken
         except errors.SignInFault as fault:

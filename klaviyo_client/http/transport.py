@@ -33,12 +33,12 @@ class Response:
     body: bytes
 
 
-class Broken(Exception):
-    """No answer. ``perhaps_done`` says whether the request may have reached the server."""
+class TransportError(Exception):
+    """No answer. ``may_have_succeeded`` says whether the request may have reached the server."""
 
-    def __init__(self, message: str, *, perhaps_done: bool) -> None:
+    def __init__(self, message: str, *, may_have_succeeded: bool) -> None:
         super().__init__(message)
-        self.perhaps_done = perhaps_done
+        self.may_have_succeeded = may_have_succeeded
 
 
 class Transport(Protocol):
@@ -94,13 +94,13 @@ class RequestsTransport:
                 # In one go: `content` takes a page of two megabytes in two hundred pieces, and copies them.
                 body = answer.raw.read(decode_content=True)
         except requests.ConnectTimeout as error:
-            raise Broken(f"no connection within {self._timeout:g} s", perhaps_done=False) from error
+            raise TransportError(f"no connection within {self._timeout:g} s", may_have_succeeded=False) from error
         except requests.Timeout as error:
-            raise Broken(f"no answer within {self._timeout:g} s", perhaps_done=True) from error
+            raise TransportError(f"no answer within {self._timeout:g} s", may_have_succeeded=True) from error
         except requests.ConnectionError as error:
-            raise Broken(*_reason(error)[:1], perhaps_done=_reason(error)[1]) from error
+            raise TransportError(*_reason(error)[:1], may_have_succeeded=_reason(error)[1]) from error
         except (requests.RequestException, HTTPError) as error:
-            raise Broken(f"the answer broke off ({type(error).__name__})", perhaps_done=True) from error
+            raise TransportError(f"the answer broke off ({type(error).__name__})", may_have_succeeded=True) from error
         return Response(
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},

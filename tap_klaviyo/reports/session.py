@@ -88,7 +88,7 @@ class Session:
 
         Raises:
             SettingsError: Klaviyo refuses what is asked.
-            NotAllowed, DaySpent, Unavailable: as for ``KlaviyoClient.call``.
+            NotAllowed, DailyLimitReached, Unavailable: as for ``KlaviyoClient.call``.
         """
         metric_id = self.metric_id(report)
         asked = attributes(report, window, self.zone, metric_id)

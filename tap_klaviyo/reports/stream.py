@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from klaviyo_client.errors import DaySpent, NotAllowed, SettingsError
+from klaviyo_client.errors import DailyLimitReached, NotAllowed, SettingsError
 from tap_klaviyo.reports import calls
 from tap_klaviyo.reports.declare import Report
 from tap_klaviyo.reports.plan import Plan, Window, planned, settled_by
@@ -57,7 +57,7 @@ class ReportStream(EdgeStream):
                 for page in session.answers(self.report, window):
                     self.get_context_state(None)[CALLS] = calls.noted(self.calls, datetime.now(UTC))
                     yield page
-            except DaySpent as spent:
+            except DailyLimitReached as spent:
                 self.logger.warning("%s: %s; stopped before %s, the next run goes on", self.name, spent, window.first)
                 return
             self._publish(session, window.last)

@@ -17,7 +17,7 @@ from support.patience import until
 from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.queries import answers
 from klaviyo_sandbox.oauth import OAuthApp
 from klaviyo_sandbox.quotas import MINUTE, SECOND
@@ -104,7 +104,7 @@ def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -
     began, start = time.time(), 1_780_000_020 + (MINUTE - pause if pause > 1 else 0)
     sandbox = make(profiles=30, events=0, speed=speed, clock=lambda: start + time.time() - began)
     Another(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
-    client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), patience=Patience(seconds=600 * speed))
+    client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), retry_policy=RetryPolicy(timeout=600 * speed))
     rounds = max(1, 40 // concurrency)
     at_once(concurrency, lambda: [ask(client) for _ in range(rounds)])
     log = [asked for asked in sandbox.requests if asked.operation == name]
@@ -144,9 +144,9 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
     storm = "429=1,storm=4"
     app = OAuthApp("app-1", "secret-1", "refresh-1", token_seconds=3600.0)
     sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=app, faults=storm, limits=False)
-    patience = Patience(seconds=600 * QUICK, attempts=20)
+    retry_policy = RetryPolicy(timeout=600 * QUICK, attempts=20)
     client = KlaviyoClient(
-        app=App("app-1", "secret-1", "refresh-1"), api_url=sandbox.url, clock=quick(QUICK), patience=patience
+        app=App("app-1", "secret-1", "refresh-1"), api_url=sandbox.url, clock=quick(QUICK), retry_policy=retry_policy
     )
     calm = threading.Thread(
         target=lambda: (until(lambda: len(sandbox.requests) >= 6), sandbox.control.change(faults=""))

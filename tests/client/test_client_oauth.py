@@ -75,7 +75,7 @@ def test_whoever_must_act_is_told(status: int, body: bytes, kind: type[errors.Kl
         oauth.answered(status, body, 7)
     assert type(caught.value) is kind
     if isinstance(caught.value, errors.SignInFault):
-        assert caught.value.perhaps_done is False
+        assert caught.value.may_have_succeeded is False
         assert caught.value.retry_after == (7 if status in (429, 503) else None)
 
 

@@ -70,7 +70,7 @@ def test_a_link_to_elsewhere_is_not_followed() -> None:
 def test_a_day_that_others_have_spent_is_not_waited_for() -> None:
     """A 429 that lasts longer than any wait can only be the day's."""
     with scripted(Reply(429, headers={"retry-after": "40000"})) as (client, server, waits):
-        with pytest.raises(errors.DaySpent) as spent:
+        with pytest.raises(errors.DailyLimitReached) as spent:
             list(answers(client, REPORT, ASKED))
         assert spent.value.retry_after == 40_000
         assert len(server.seen) == 1
@@ -84,7 +84,7 @@ def test_the_days_budget_is_kept() -> None:
         assert client.left_today(REPORT) == 2  # nine tenths of 225
         for _ in range(2):
             list(answers(client, REPORT, ASKED))
-        with pytest.raises(errors.DaySpent):
+        with pytest.raises(errors.DailyLimitReached):
             list(answers(client, REPORT, ASKED))
         assert len(server.seen) == 2
         assert client.left_today(AGGREGATE) is None

@@ -21,7 +21,7 @@ from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.clock import Clock
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_client.privacy import private_files
@@ -53,7 +53,7 @@ class Account:
         self, path: Path | None = None, *, secret: str = SECRET, refresh: str = REFRESH, **options: Any
     ) -> KlaviyoClient:
         app = App("app-1", secret, refresh, str(path) if path else None)
-        options = {"clock": Clock(lambda: self.now, self.sleep), "patience": Patience(attempts=3), **options}
+        options = {"clock": Clock(lambda: self.now, self.sleep), "retry_policy": RetryPolicy(attempts=3), **options}
         return KlaviyoClient(app=app, api_url=self.sandbox.url, **options)
 
     @property
@@ -217,7 +217,7 @@ def test_threads_that_wait_share_a_fault(account: Account) -> None:
             until(lambda: len(came) == 64)
             return transport.send(request)
 
-    client = account.client(transport=Late(), patience=Patience(attempts=1))
+    client = account.client(transport=Late(), retry_policy=RetryPolicy(attempts=1))
     client.credentials._lock = Queue()  # type: ignore[attr-defined]
     found = at_once(64, lambda: client.page("get_lists"))
     assert len(found) == 64

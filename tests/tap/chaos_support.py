@@ -37,7 +37,7 @@ from klaviyo_client.http.clock import Clock
 Clock.__init__.__defaults__ = (time.monotonic, lambda seconds: time.sleep(seconds / 50))
 sys.argv[0] = "tap-klaviyo"
 import klaviyo_client.client
-klaviyo_client.client.Patience.__init__.__defaults__ = (40, 600.0, 120)
+klaviyo_client.client.RetryPolicy.__init__.__defaults__ = (40, 600.0, 120, 0.5, 2.0, 0.25)
 import tap_klaviyo.tap
 tap_klaviyo.tap.STATE_SECONDS = 0.0
 {broken}
