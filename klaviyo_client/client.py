@@ -14,7 +14,7 @@ import msgspec
 from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.operations import Operation, asks_for_more, operation, pinned_revision
-from klaviyo_client.api.pages import Page, RawPage, decode_page, outline
+from klaviyo_client.api.pages import Page, RawPage, decode_page, parse_outline
 from klaviyo_client.auth import oauth
 from klaviyo_client.auth.credentials import Credentials, PrivateKey, SignedIn
 from klaviyo_client.auth.oauth import App
@@ -41,7 +41,7 @@ class Reply:
     operation: str = ""
 
     @property
-    def made(self) -> Mapping[str, Any]:
+    def resource(self) -> Mapping[str, Any]:
         """The resource that was made or asked for; it has an ``id``.
 
         Raises:
@@ -212,9 +212,9 @@ class KlaviyoClient:
             url = self.api_url + protocol.path_of(op, path)
         else:
             url, query = self._asked_again(link)
-        return self._page(op, url, query, outline, turn)
+        return self._page(op, url, query, parse_outline, turn)
 
-    def decoded(self, name: str, page: RawPage) -> Page:
+    def decode(self, name: str, page: RawPage) -> Page:
         """The whole of a page of this operation that was only outlined.
 
         Raises:

@@ -24,7 +24,7 @@ from tap_klaviyo.values import Unfit, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
-NOTHING = RawPage(pages.pack(b'{"data":[]}'), None, 0)
+NOTHING = RawPage(pages.compress(b'{"data":[]}'), None, 0)
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,7 @@ class Asker:
         )
         with contextlib.closing(reading):
             for taken in reading:
-                yield self.client.decoded(detail.operation, taken.page)
+                yield self.client.decode(detail.operation, taken.page)
 
     def _page(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:
@@ -104,7 +104,7 @@ class Asker:
 
 
 def _times(bookmark: str | None, page: RawPage) -> Times:
-    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.ends))
+    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.first_and_last))
 
 
 def _moment(attributes: Any, bookmark: str | None) -> datetime | None:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
+from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
 from tap_klaviyo import memory, schemas
 from tap_klaviyo.board import Board
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
@@ -31,9 +31,9 @@ def _found(names: ByNames) -> Order:
 
 
 def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Knowledge) -> tuple[dict[str, Lines], list[str | None]]:
-    body, now = unpack(job.packed), datetime.now(UTC)
+    body, now = decompress(job.compressed), datetime.now(UTC)
     try:
-        return shape_in_pieces(shaper, decode_pieces(body, PIECE), job.slice, job.cut, knowledge, now)
+        return shape_in_pieces(shaper, decode_in_chunks(body, PIECE), job.slice, job.cut, knowledge, now)
     except ValueError:
         # Unusual: the patient decoder tells. What was counted until then is counted again.
         shaper.faults()

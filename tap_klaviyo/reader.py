@@ -107,7 +107,7 @@ class Reading:
                 taken = self._frontier.pop()
                 if taken is not None:
                     self._held -= 1
-                    self._held_bytes -= len(taken.page.packed)
+                    self._held_bytes -= len(taken.page.compressed)
                     self._changed.notify_all()
                     return taken
                 self._staff()
@@ -181,9 +181,9 @@ class Reading:
                 self._frontier.failed(part, answer)
             else:
                 self._held += 1
-                self._held_bytes += len(answer.packed)
+                self._held_bytes += len(answer.compressed)
                 self._seen += 1
-                self._seen_bytes += len(answer.packed)
+                self._seen_bytes += len(answer.compressed)
                 self._latency += (seconds - self._latency) / min(self._seen, 10)
                 self._adapt()
                 self._frontier.answered(part, answer, times or Times())

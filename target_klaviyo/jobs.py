@@ -100,7 +100,7 @@ def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> It
         if list_id is None or reply is None:
             yield unit, outcome
         else:
-            upserted.update(dict.fromkeys(unit.rows, (reply.made["id"], outcome)))
+            upserted.update(dict.fromkeys(unit.rows, (reply.resource["id"], outcome)))
     if list_id is None:
         return
     ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
@@ -149,7 +149,7 @@ def _is_idempotent(units: Sequence[Unit]) -> bool:
 
 def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
     """Wait for the job and read what became of its rows."""
-    job_id = reply.made["id"]
+    job_id = reply.resource["id"]
     job = session.watches[IMPORTS].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"

@@ -104,7 +104,7 @@ class Lists:
             except Unavailable as fault:
                 return fault  # it was tried again already
             try:
-                return str(self._client.call(_CREATE, body=body).made["id"])
+                return str(self._client.call(_CREATE, body=body).resource["id"])
             except Unavailable as fault:
                 if not fault.may_have_succeeded:
                     return fault

@@ -24,7 +24,7 @@ from klaviyo_client.errors import SettingsError
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, Response, Transport
 from klaviyo_client.http.usage import Usage
-from klaviyo_client.plugin.settings import as_truth
+from klaviyo_client.plugin.booleans import parse_boolean_setting
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo import watch
@@ -55,7 +55,7 @@ def is_wanted(config: Mapping[str, Any], environment: Mapping[str, str]) -> bool
             send.
     """
     try:
-        asked = as_truth(environment.get(_VARIABLE, ""))
+        asked = parse_boolean_setting(environment.get(_VARIABLE, ""))
     except ValueError as error:
         raise SettingsError(f"{_VARIABLE} must be true or false") from error
     if asked and not config["dry_run"]:
@@ -258,7 +258,9 @@ class RehearsalReport(Report):
             logger.info("%s", mask(line))
         document = {**self._plan.document(complete=self._complete), "sections": self._sections}
         try:
-            private_files.write(self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            private_files.write_private(
+                self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+            )
         except OSError as error:
             raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
         wrong = document["rejected"] or not self._complete

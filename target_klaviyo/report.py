@@ -247,7 +247,7 @@ class Report:
 
     def _open(self) -> TextIO:
         try:
-            place, file = private_files.new(self._path)
+            place, file = private_files.create_private(self._path)
         except OSError as error:
             raise SettingsError(f"rejects_path cannot be written: {self._path}: {error.strerror}") from error
         if place != self._path:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from klaviyo_client.http.usage import Usage
-from klaviyo_client.plugin.command import explained
+from klaviyo_client.plugin.command import error_message
 from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
@@ -40,7 +40,7 @@ class Ending:
         """The end that this error is. ``signal`` is the one that came before it, if any."""
         if signal and not isinstance(error, Exception):  # Stopped, or SystemExit when a second signal came
             return cls("stopped", signal=signal)
-        return cls("failed", reason=explained(error))
+        return cls("failed", reason=error_message(error))
 
 
 @dataclass
@@ -136,8 +136,8 @@ class Summary:
         Raises:
             OSError: they cannot be written there.
         """
-        private_files.write(self.path, json.dumps(document, indent=2, default=str) + "\n")
-        private_files.write(self.page, page(document))
+        private_files.write_private(self.path, json.dumps(document, indent=2, default=str) + "\n")
+        private_files.write_private(self.page, page(document))
 
 
 def _totals(counts: Counter[Kind]) -> dict[str, int]:

@@ -64,7 +64,7 @@ def _body(name: str, units: Sequence[Unit]) -> bytes:
 
 def _outcome(session: Session, name: str, reply: Reply) -> Outcome:
     """What the job came to, for all of its people alike."""
-    job_id = reply.made["id"]
+    job_id = reply.resource["id"]
     job = session.watches[_JOBS[name]].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"

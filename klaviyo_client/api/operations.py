@@ -21,7 +21,7 @@ class ReducedLimit:
 
 
 @dataclass(frozen=True)
-class Query:
+class QueryBody:
     """The body of an operation that reads by POST.
 
     Attributes:
@@ -42,9 +42,9 @@ class Query:
     paged_in_body: bool
     max_years: int | None = None
     max_days: Mapping[str, int] = field(default_factory=dict)
-    grouped_by: tuple[str, ...] = ()
-    always_by: tuple[str, ...] = ()
-    needed_by: Mapping[str, str] = field(default_factory=dict)
+    default_group_by: tuple[str, ...] = ()
+    required_group_by: tuple[str, ...] = ()
+    group_by_requires: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Operation:
     max_item_bytes: int | None = None
     reduced: tuple[ReducedLimit, ...] = ()
     reads: bool = False
-    query: Query | None = None
+    query: QueryBody | None = None
 
     def operators(self, name: str) -> frozenset[str]:
         """Operators that the field can be filtered with; empty when it cannot."""
@@ -138,17 +138,17 @@ def _operation(name: str, facts: Mapping[str, Any]) -> Operation:
     )
 
 
-def _query(facts: Mapping[str, Any]) -> Query:
-    return Query(
+def _query(facts: Mapping[str, Any]) -> QueryBody:
+    return QueryBody(
         type=facts["type"],
         required=tuple(facts["required"]),
         values={name: tuple(values) for name, values in facts["values"].items()},
         paged_in_body=facts["paged_in_body"],
         max_years=facts.get("max_years"),
         max_days=facts.get("max_days", {}),
-        grouped_by=tuple(facts.get("grouped_by", ())),
-        always_by=tuple(facts.get("always_by", ())),
-        needed_by=facts.get("needed_by", {}),
+        default_group_by=tuple(facts.get("grouped_by", ())),
+        required_group_by=tuple(facts.get("always_by", ())),
+        group_by_requires=facts.get("needed_by", {}),
     )
 
 

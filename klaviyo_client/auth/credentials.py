@@ -119,7 +119,7 @@ class SignedIn:
         longest: float,
     ) -> None:
         basic = base64.b64encode(f"{app.client_id}:{app.client_secret}".encode()).decode()
-        redaction.hide(app.client_secret, app.refresh_token, basic)
+        redaction.add_secrets(app.client_secret, app.refresh_token, basic)
         self._basic = f"Basic {basic}"
         self._url = api_url + oauth.PATH
         self._headers = {"accept": "application/json", "content-type": oauth.MEDIA_TYPE, "user-agent": user_agent}
@@ -212,7 +212,7 @@ class SignedIn:
                     if newer == refresh:
                         raise
                     refresh = newer
-            redaction.hide(token.access)
+            redaction.add_secrets(token.access)
             if token.refresh is not None and token.refresh != refresh:
                 self._keep(token.refresh)
         if token.seconds is None:
@@ -228,7 +228,7 @@ class SignedIn:
         if self._file is None:
             return self._refresh
         token = self._file.latest()
-        redaction.hide(token)
+        redaction.add_secrets(token)
         return token
 
     def _newer(self, refresh: str) -> str:
@@ -238,7 +238,7 @@ class SignedIn:
         return self._latest()
 
     def _keep(self, refresh: str) -> None:
-        redaction.hide(refresh)
+        redaction.add_secrets(refresh)
         if self._file is not None:
             self._file.keep(refresh)
             return

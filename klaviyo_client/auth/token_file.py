@@ -73,7 +73,7 @@ class TokenFile:
         """
         document = {"refresh_token": token, "descends_from": self._fingerprint}
         try:
-            private_files.write(self.path, json.dumps(document, indent=2) + "\n")
+            private_files.write_private(self.path, json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise SettingsError(
                 f"the new refresh token could not be written ({error}), and Klaviyo may take the old one no more: "
@@ -85,7 +85,7 @@ class TokenFile:
 
         Each refresh token may be taken once only: of two runs that asked with the same, one would be refused.
         """
-        return private_files.locked(self.path, sleep, LOCK_SECONDS)
+        return private_files.file_lock(self.path, sleep, LOCK_SECONDS)
 
     @property
     def _fingerprint(self) -> str:

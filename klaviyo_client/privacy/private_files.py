@@ -23,7 +23,7 @@ _LOOK_SECONDS = 0.05
 _BUSY, _NEVER = -1, -2
 
 
-def write(path: Path, text: str) -> None:
+def write_private(path: Path, text: str) -> None:
     """Put a file in its place at once: it is the old one or the new one.
 
     Raises:
@@ -49,7 +49,7 @@ def write(path: Path, text: str) -> None:
 
 
 @contextmanager
-def locked(path: Path, sleep: Callable[[float], None], seconds: float) -> Iterator[None]:
+def file_lock(path: Path, sleep: Callable[[float], None], seconds: float) -> Iterator[None]:
     """Keep other processes that lock the same file out. The lock is on an empty file beside it while it lasts.
 
     It ends with the process, however that ends. Where none can be had, and after ``seconds``, one goes on without it.
@@ -95,7 +95,7 @@ def _lock(path: Path) -> int:
     return handle
 
 
-def try_out(path: Path) -> None:
+def check_writable(path: Path) -> None:
     """See whether a file could be put there, before anything is at stake. Its folder is made, and nothing else stays.
 
     Raises:
@@ -122,7 +122,7 @@ def is_device(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def new(path: Path) -> tuple[Path, TextIO]:
+def create_private(path: Path) -> tuple[Path, TextIO]:
     """A new file to write line by line, and where it is: there, or under a name of its own where one is already.
 
     No two processes ever get the same file, and none that is there is touched. Every line is written at once, so that

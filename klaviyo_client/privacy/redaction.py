@@ -12,9 +12,9 @@ _NAMED = re.compile(
     r"((?:access_token|refresh_token|client_secret)(?:=|[\"']\s*:\s*[\"']))[^\s&\"',;)}]+", re.IGNORECASE
 )
 # The secrets of this process that no form gives away. Only grows, by a token an hour.
-_HIDDEN: set[str] = set()
+_SECRETS: set[str] = set()
 # A shorter one would blot out words; Klaviyo's are several times as long.
-_SHORTEST = 8
+_MIN_LENGTH = 8
 # A name may hold what else parts words, such as o'brien or a=b, but is not taken to begin with it. A failing URL
 # carries addresses percent-encoded, where a letter may take six characters.
 _PART = r"[^\s\"'<>(){}\[\],;:=&?]"
@@ -28,11 +28,11 @@ _PHONE = re.compile(
 )
 
 
-def hide(*secrets: str) -> None:
+def add_secrets(*secrets: str) -> None:
     """Mask these from now on wherever they stand, as they are and percent-encoded."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
-            _HIDDEN.update((secret, quote(secret, safe="")))
+        if len(secret) >= _MIN_LENGTH:
+            _SECRETS.update((secret, quote(secret, safe="")))
 
 
 def mask(text: str) -> str:
@@ -42,7 +42,7 @@ def mask(text: str) -> str:
     '<key> sent <email> and <phone>'
     """
     # The longest first: one may begin as another does. A copy, as another thread may add one.
-    for secret in sorted(_HIDDEN.copy(), key=len, reverse=True):
+    for secret in sorted(_SECRETS.copy(), key=len, reverse=True):
         text = text.replace(secret, "<key>")
     text = _NAMED.sub(r"\1<key>", text)
     return _PHONE.sub("<phone>", _EMAIL.sub("<email>", _KEY.sub("<key>", text)))

@@ -192,7 +192,7 @@ def test_a_success_without_what_was_made_is_no_usable_answer(body: bytes) -> Non
     with scripted(Reply(202, body)) as (client, _, _):
         reply = client.call("bulk_import_profiles", body={})
         with pytest.raises(errors.BadDocument, match="bulk_import_profiles"):
-            _ = reply.made
+            _ = reply.resource
 
 
 def test_a_503_that_names_a_time_closes_the_operation_for_every_thread() -> None:

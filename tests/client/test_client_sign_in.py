@@ -319,7 +319,7 @@ def test_a_run_that_hangs_with_the_lock_stops_nobody_for_ever(account: Account, 
     account.start(rotates=True)
     path = tmp_path / "token.json"
     before = account.now
-    with private_files.locked(path, account.sleep, 60):
+    with private_files.file_lock(path, account.sleep, 60):
         account.client(path).page("get_lists")
     assert account.now - before == pytest.approx(60, abs=1)
 
@@ -329,18 +329,18 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "token.json"
     hold = (
         "import os, pathlib, sys, time; from klaviyo_client.privacy import private_files\n"
-        "with private_files.locked(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
+        "with private_files.file_lock(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
         "    print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True) as held:
         assert held.stdout is not None
         assert held.stdout.readline() == "held\n"
         waited: list[float] = []
-        with private_files.locked(path, waited.append, 1):
+        with private_files.file_lock(path, waited.append, 1):
             assert sum(waited) >= 1
         held.kill()
         held.wait()
-    with private_files.locked(path, waited.clear, 1):  # type: ignore[arg-type]
+    with private_files.file_lock(path, waited.clear, 1):  # type: ignore[arg-type]
         assert waited
 
 

@@ -15,7 +15,7 @@ from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_
 
 from klaviyo_client import errors
 from klaviyo_client.api.operations import operation
-from klaviyo_client.api.pages import RawPage, outline
+from klaviyo_client.api.pages import RawPage, parse_outline
 from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete
@@ -261,7 +261,7 @@ class Vanished(KlaviyoClient):
             raise errors.NotFound("gone", status=404, operation=name)
         else:
             found = [{"id": "P", "attributes": {"joined_group_at": "2026-01-01T00:00:00Z"}}]
-        return outline(json.dumps({"data": found}).encode(), self.api_url)
+        return parse_outline(json.dumps({"data": found}).encode(), self.api_url)
 
 
 def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> None:

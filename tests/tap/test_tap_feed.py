@@ -11,7 +11,7 @@ import pytest
 
 from klaviyo_client import errors
 from klaviyo_client.api import protocol
-from klaviyo_client.api.pages import Page, RawPage, outline
+from klaviyo_client.api.pages import Page, RawPage, parse_outline
 from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo import details, schemas
 from tap_klaviyo.feed import Account
@@ -39,7 +39,7 @@ class Scripted(KlaviyoClient):
         assert turn
         found = self.page(name, path=path, query=query)
         body = json.dumps({"data": found.data, "included": list(found.included.values())}).encode()
-        return outline(body, self.api_url)
+        return parse_outline(body, self.api_url)
 
 
 def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any) -> Account:

@@ -36,7 +36,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
 
 
 def names(taken: Iterable[Taken]) -> list[str]:
-    return [page.page.packed.decode().strip() for page in taken]
+    return [page.page.compressed.decode().strip() for page in taken]
 
 
 def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
@@ -165,7 +165,7 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
 
 def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
-    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.packed))
+    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.compressed))
     seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
