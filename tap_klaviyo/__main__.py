@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import sys
 
+from klaviyo_client.plugin import tuning
 from klaviyo_client.plugin.command import run
 from tap_klaviyo import memory
 from tap_klaviyo.tap import TapKlaviyo
 
 
 def main() -> None:
-    memory.quiet_collector()
+    tuning.tune_gc(tuning.PAGES)
     memory.small_heaps()
     sys.exit(run(lambda: TapKlaviyo.cli))
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import IO
 
 from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
-from tap_klaviyo import memory, schemas
+from klaviyo_client.plugin import tuning
+from tap_klaviyo import schemas
 from tap_klaviyo.board import Board
 from tap_klaviyo.lanes import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
 from tap_klaviyo.lines import Lines
@@ -61,7 +62,7 @@ def work(source: IO[bytes], sink: IO[bytes], board: Board | None) -> None:
 
 
 if __name__ == "__main__":
-    memory.quiet_collector()
+    tuning.tune_gc(tuning.PAGES)
     # Whoever started it decides when it ends: a Ctrl-C is theirs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work(sys.stdin.buffer, sys.stdout.buffer, Board.opened(int(sys.argv[1])) if sys.argv[1:] else None)

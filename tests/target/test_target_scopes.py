@@ -121,7 +121,9 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
     entry, record = EVERY[name]
     entry = {"action": name, **entry}
     (requirement,) = of_streams(routes({"s": entry}, None), ["s"])
-    account.control.change(scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes}))
+    account.control.change(
+        scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes})
+    )
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
     (outcome,) = settled(session, name, rows_of(entry, record))
     assert outcome.kind in (Kind.DELIVERED, Kind.ACCEPTED)
