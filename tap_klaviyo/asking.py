@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_client.api import pages, protocol
+from klaviyo_client.api import filters, pages
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -63,7 +63,7 @@ class Asker:
 
         def ask(part: Part) -> RawPage:
             found = conditions(part.slice, collection, op)
-            asked = {**query, "filter": protocol.all_of(found)} if found else query
+            asked = {**query, "filter": filters.all_of(found)} if found else query
             return self._page(collection.name, op.id, asked, collection.parent, part)
 
         frontier = Frontier(
@@ -74,7 +74,7 @@ class Asker:
             ask,
             workers=1 if self.glance else min(self.concurrency, workers or self.concurrency),
             memory=memory,
-            turn=lambda: self.client.turn(op.id, query),
+            acquire=lambda: self.client.acquire(op.id, query),
             rate=op.rates(query)[1] / 60,
             times=partial(_times, collection.bookmark) if ordered else no_times,
         )
@@ -86,7 +86,7 @@ class Asker:
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
             lambda part: self._page(detail.operation, detail.operation, query, detail.owners, part),
             workers=self.concurrency,
-            turn=lambda: self.client.turn(detail.operation, query),
+            acquire=lambda: self.client.acquire(detail.operation, query),
         )
         with contextlib.closing(reading):
             for taken in reading:
@@ -94,7 +94,9 @@ class Asker:
 
     def _page(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:
-            return self.client.raw_page(operation_id, path=part.slice.path, query=query, link=part.link, turn=part.turn)
+            return self.client.raw_page(
+                operation_id, path=part.slice.path, query=query, link=part.link, permit=part.permit
+            )
         except NotFound:
             if part.slice.parent is None:
                 raise

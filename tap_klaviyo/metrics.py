@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
 from klaviyo_client.api.metric_names import normalize_name
 from tap_klaviyo.model import Resource
 from tap_klaviyo.paths import Source
@@ -47,7 +47,7 @@ def chosen(wanted: Iterable[str], metrics: Sequence[Resource]) -> tuple[list[str
 def conditions(ids: Sequence[str]) -> list[tuple[str, ...]]:
     """The filter conditions for events of these metrics, one set for each request that it takes."""
     return [
-        (protocol.condition("equals", "metric_id", list(ids[start : start + MOST])),)
+        (filters.condition("equals", "metric_id", list(ids[start : start + MOST])),)
         for start in range(0, len(ids), MOST)
     ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
 from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import UNUSED_ID, Queries, Requirement
 from tap_klaviyo import metrics, selection
@@ -68,6 +68,6 @@ def queries(selected: Selection, collections: Collections, now: datetime) -> Que
             continue
         first = plan(collection, since=None, now=now, parents=({"id": UNUSED_ID},))[0]
         held = conditions(first, collection, operation(collection.operation))
-        condition = {"filter": protocol.all_of(held)} if held else {}
+        condition = {"filter": filters.all_of(held)} if held else {}
         found[collection.operation] = {**selected.query(collection), **condition}
     return found

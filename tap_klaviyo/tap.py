@@ -222,7 +222,7 @@ class TapKlaviyo(Tap):
         found = Session(self.client, datetime.now(UTC))
         for stream in self.streams.values():
             if isinstance(stream, ReportStream):
-                found.client.remember(stream.report.operation.id, calls.ages([stream.calls], found.now))
+                found.client.add_past_requests(stream.report.operation.id, calls.ages([stream.calls], found.now))
         return found
 
     def lookback(self, collection: Collection) -> timedelta:

@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded, merged, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list

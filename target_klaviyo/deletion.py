@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from target_klaviyo import people
 from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Session, alone, attempt

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from klaviyo_client.api.protocol import condition
+from klaviyo_client.api.filters import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.http.retries import call_with_retries

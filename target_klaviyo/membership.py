@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded

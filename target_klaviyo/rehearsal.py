@@ -19,7 +19,8 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
-from klaviyo_client.client import KlaviyoClient, Reply
+from klaviyo_client.api.reply import Reply
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, Response, Transport

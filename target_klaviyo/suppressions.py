@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, attempt
 from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit

@@ -100,7 +100,7 @@ class ReportStream(EdgeStream):
     def _affordable(self, session: Session, plan: Plan) -> tuple[Window, ...]:
         """As many calls as this day has left; what is planned and what is left is said before the first."""
         operation = self.report.operation
-        left = session.client.left_today(operation.id)
+        left = session.client.requests_left_today(operation.id)
         windows = plan.windows[-1:] if self.ABORT_AT_RECORD_COUNT is not None else plan.windows
         if not windows:
             self.logger.info("%s: no day is finished that was not read", self.name)

@@ -18,7 +18,7 @@ from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import RetryPolicy
-from klaviyo_client.queries import answers
+from klaviyo_client.queries import query_pages
 from klaviyo_sandbox.oauth import OAuthApp
 from klaviyo_sandbox.quotas import MINUTE, SECOND
 from klaviyo_sandbox.records import Asked
@@ -31,9 +31,9 @@ NOBODY = "0" * 26
 
 
 def page(client: KlaviyoClient) -> None:
-    """As the tap reads: a turn first, then the page."""
-    turn = client.turn("get_profiles", {})
-    client.raw_page("get_profiles", path={}, query={}, turn=turn)
+    """As the tap reads: a permit first, then the page."""
+    permit = client.acquire("get_profiles", {})
+    client.raw_page("get_profiles", path={}, query={}, permit=permit)
 
 
 def reduced_page(client: KlaviyoClient) -> None:
@@ -49,7 +49,7 @@ def query(client: KlaviyoClient) -> None:
     """A read by POST, of a metric that is not there."""
     asked = {"metric_id": "ABC123", "measurements": ["count"], "filter": []}
     with contextlib.suppress(errors.Refused):
-        list(answers(client, "query_metric_aggregates", asked))
+        list(query_pages(client, "query_metric_aggregates", asked))
 
 
 def post(client: KlaviyoClient) -> None:

@@ -143,7 +143,7 @@ def test_retry_after_is_obeyed_or_not_waited_for() -> None:
         with pytest.raises(errors.Throttled, match="for 9999 s"):
             client.page("get_lists")
         with pytest.raises(errors.Throttled):
-            client.turn("get_lists", {})
+            client.acquire("get_lists", {})
         assert waits == [7]
         assert len(server.seen) == 2
         waits.now += 9999
@@ -209,7 +209,7 @@ def test_a_503_that_names_a_time_closes_the_operation_for_every_thread() -> None
 
 
 def test_each_hop_of_a_redirect_is_a_request() -> None:
-    """It waits for its turn and is counted, for the server counts it."""
+    """It waits for the limits and is counted, for the server counts it."""
     hop = Reply(302, headers={"location": "/api/tags"})
     with scripted(hop, hop, Reply()) as (client, server, waits):
         client.page("get_tags")
@@ -231,8 +231,8 @@ def test_a_turn_pays_for_one_request_only(status: int, waited: float | None) -> 
     """A repetition waits for the budget, which Retry-After may have closed, and is counted like any other request."""
     fault = Reply(status, headers={"retry-after": "7"})
     with scripted(fault, fault, Reply()) as (client, server, waits):
-        turn = client.turn("get_lists", {})
-        client.raw_page("get_lists", path={}, query={}, turn=turn)
+        permit = client.acquire("get_lists", {})
+        client.raw_page("get_lists", path={}, query={}, permit=permit)
     assert len(server.seen) == client.usage()["get_lists"].requests == 3
     assert waited is None or sum(waits) == waited
 

@@ -375,7 +375,7 @@ def test_a_token_that_another_run_is_about_to_write_down_is_waited_for(account: 
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        TokenFile(path, REFRESH).keep(first.credentials._refresh)  # type: ignore[attr-defined]
+        TokenFile(path, REFRESH).keep(first.credentials._refresh_token)  # type: ignore[attr-defined]
 
     second = account.client(path)
     second.credentials._clock = Clock(lambda: account.now, sleep)  # type: ignore[attr-defined]
@@ -433,7 +433,7 @@ def test_no_secret_is_logged_at_debug(
     with pytest.raises(errors.GrantRefused):
         client.page("get_lists")
     kept = json.loads(path.read_text())["refresh_token"]
-    access = client.credentials._held.token.access  # type: ignore[attr-defined]
+    access = client.credentials._current.token.access  # type: ignore[attr-defined]
     assert "oauth/token" in everything_logged.text
     for secret in (SECRET, REFRESH, kept, access):
         assert secret not in everything_logged.text

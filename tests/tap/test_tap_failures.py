@@ -254,7 +254,7 @@ def test_a_stream_map_that_fails_on_a_value_does_not_quote_it(
 class Vanished(KlaviyoClient):
     """An account in which one list is deleted after it was listed."""
 
-    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, turn: Any = None) -> RawPage:
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
         if name == "get_lists":
             found = [{"id": "GONE", "attributes": {"name": "a"}}, {"id": "HERE", "attributes": {"name": "b"}}]
         elif path["id"] == "GONE":
