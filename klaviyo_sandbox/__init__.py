@@ -14,7 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from klaviyo_sandbox.records import Exchange
+    from klaviyo_sandbox.http.request_log import Exchange
     from klaviyo_sandbox.server import PortTaken, RunningSandbox, serve
 
 __all__ = ["Exchange", "PortTaken", "RunningSandbox", "serve"]
@@ -23,9 +23,9 @@ __all__ = ["Exchange", "PortTaken", "RunningSandbox", "serve"]
 def __getattr__(name: str) -> Any:
     # Only who serves needs the extra; the command must be able to say that it is missing.
     if name == "Exchange":
-        from klaviyo_sandbox import records
+        from klaviyo_sandbox.http import request_log
 
-        return records.Exchange
+        return request_log.Exchange
     if name in __all__:
         from klaviyo_sandbox import server
 

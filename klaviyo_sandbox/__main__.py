@@ -12,7 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from types import FrameType
 
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.oauth import OAuthApp
 
 _AT_SCALE = """\
 at scale:
@@ -162,7 +162,7 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
 
 def _fill_in(options: argparse.Namespace) -> None:
     """What was not said of the account: as it is kept, or else as usual."""
-    from klaviyo_sandbox.persistence import made_in
+    from klaviyo_sandbox.account.persistence import made_in
 
     kept = made_in(options.data) if options.data is not None else None
     usual = {"seed": 1, "profiles": 2000, "events": 20_000} if kept is None else asdict(kept)
@@ -188,8 +188,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGINT or SIGTERM. Gives 2 when it cannot start."""
     options = parser().parse_args(arguments)
     try:
-        from klaviyo_sandbox.persistence import DataRefused
-        from klaviyo_sandbox.quotas import Budget
+        from klaviyo_sandbox.account.persistence import DataRefused
+        from klaviyo_sandbox.http.quotas import Budget
         from klaviyo_sandbox.server import PortTaken, serve
     except ModuleNotFoundError as missing:
         if str(missing.name).partition(".")[0] not in ("starlette", "uvicorn"):

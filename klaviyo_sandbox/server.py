@@ -8,20 +8,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from klaviyo_sandbox.app import Access, Sandbox, parse_scopes
-from klaviyo_sandbox.clock import Clock
-from klaviyo_sandbox.control import SETTINGS, Control, Life, checked
-from klaviyo_sandbox.control_app import ControlApp
-from klaviyo_sandbox.copies import copied
-from klaviyo_sandbox.faults import Faulty, Note, parse
-from klaviyo_sandbox.listening import PortTaken, listen, running
-from klaviyo_sandbox.oauth import OAuthApp, Tokens
-from klaviyo_sandbox.page_app import Front
-from klaviyo_sandbox.persistence import Kept, Made
-from klaviyo_sandbox.procedural_account import LARGE, build_procedural
-from klaviyo_sandbox.quotas import Budget, Quotas
-from klaviyo_sandbox.records import Asked, Exchange
-from klaviyo_sandbox.store import ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.account.copies import copied
+from klaviyo_sandbox.account.persistence import Kept, Made
+from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
+from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.http.app import Access, Sandbox, parse_scopes
+from klaviyo_sandbox.http.clock import Clock
+from klaviyo_sandbox.http.control import SETTINGS, Control, Life, checked
+from klaviyo_sandbox.http.control_app import ControlApp
+from klaviyo_sandbox.http.faults import Faulty, Note, parse
+from klaviyo_sandbox.http.listening import PortTaken, listen, running
+from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
+from klaviyo_sandbox.http.quotas import Budget, Quotas
+from klaviyo_sandbox.http.request_log import Asked, Exchange
+from klaviyo_sandbox.page.app import Front
 
 __all__ = ["PortTaken", "RunningSandbox", "serve"]
 

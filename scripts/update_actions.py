@@ -20,7 +20,7 @@ PAGE = ROOT / "docs" / "actions.md"
 sys.path.insert(0, str(ROOT))
 
 from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
-from tap_klaviyo import schemas  # noqa: E402
+from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.tables import TABLES  # noqa: E402
 from target_klaviyo import contracts  # noqa: E402
 from target_klaviyo.actions import ACTIONS  # noqa: E402
@@ -125,7 +125,7 @@ def needs(schema: Schema) -> list[str]:
 def fitted(action: Action) -> Iterator[str]:
     """What is meant by streams that the tap wrote."""
     for table in TABLES:
-        if found := action.fitted(frozenset(schemas.load(table.name)["properties"])):
+        if found := action.fitted(frozenset(schema_files.load(table.name)["properties"])):
             meant = ", ".join(f"`{name}: {_json(value)}`" for name, value in found.items())
             yield f"A stream with the columns of tap-klaviyo's `{table.name}`: {meant}, unless its entry says otherwise"
 

@@ -23,7 +23,7 @@ HUB = ROOT / "docs" / "meltano-hub"
 PROJECT = ROOT / "meltano.yml"
 sys.path.insert(0, str(ROOT))
 
-from tap_klaviyo.options import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
+from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
 from tap_klaviyo.tables import STREAMS  # noqa: E402
 from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
 

@@ -8,8 +8,8 @@
 * ``klaviyo_client/api/operations.json``: for every operation its method, path, budgets, scopes, page size, filters,
   sorts, includes and sparse fields, the batch limits that only the description states, and of queries (what reads by
   POST) the attributes of the body with their values and the bounds that only their descriptions state.
-* ``klaviyo_sandbox/facts.json``: for every operation named in ``klaviyo_sandbox/served.txt`` its parameters and the
-  shapes of its bodies, without prose. The sandbox has its own file so that it stays an independent witness.
+* ``klaviyo_sandbox/spec/facts.json``: for every operation named in ``klaviyo_sandbox/spec/served.txt`` its parameters
+  and the shapes of its bodies, without prose. The sandbox has its own file so that it stays an independent witness.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from generated import settle
 
 ROOT = Path(__file__).resolve().parents[1]
 OPERATIONS = ROOT / "klaviyo_client" / "api" / "operations.json"
-SERVED = ROOT / "klaviyo_sandbox" / "served.txt"
-FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
+SERVED = ROOT / "klaviyo_sandbox" / "spec" / "served.txt"
+FACTS = ROOT / "klaviyo_sandbox" / "spec" / "facts.json"
 KEPT = ROOT / "tests" / "specification"
 
 METHODS = ("get", "post", "patch", "put", "delete")

@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "sandbox.md"
 sys.path.insert(0, str(ROOT))
 
-from klaviyo_sandbox.facts import Operation, load  # noqa: E402 - the checkout's own packages
+from klaviyo_sandbox.spec.facts import Operation, load  # noqa: E402 - the checkout's own packages
 
 PLACE = re.compile(r"(?<=facts\.json -->\n).*(?=<!-- end of operations -->)", re.DOTALL)
 

@@ -24,10 +24,11 @@ sys.path.insert(0, str(ROOT))
 from sizes import SIZES, calls_for  # noqa: E402 - it needs the packages above
 
 from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
-from tap_klaviyo import schemas, selection  # noqa: E402
 from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
-from tap_klaviyo.paths import sources  # noqa: E402
-from tap_klaviyo.roots import ACCOUNT, INTEGRATION, led_to, requirements  # noqa: E402
+from tap_klaviyo.reading import selection  # noqa: E402
+from tap_klaviyo.rows import schema_files  # noqa: E402
+from tap_klaviyo.rows.paths import sources  # noqa: E402
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, led_to, requirements  # noqa: E402
 from tap_klaviyo.tables import COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
@@ -125,7 +126,7 @@ def _names(columns: list[str]) -> str:
 
 def section(tables: Sequence[Table]) -> Iterator[str]:
     table = tables[0]
-    schema = schemas.load(table.name)
+    schema = schema_files.load(table.name)
     yield f"\n### {table.name}\n\n{schema['description']}\n\n"
     if not table.by_default:
         yield "- Selected: only when asked for\n"
@@ -161,7 +162,7 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
         cost = "; ".join(
             f"{text}, in each of {lists} collections" if lists > 1 else text for text, lists in costs.items()
         )
-        schema = schemas.load(name)
+        schema = schema_files.load(name)
         dearer, shop = " *" if any(extra_calls(table, schema)) else "", in_the_shop(STREAMS[name], schema)
         yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} | {shop} |\n"
 

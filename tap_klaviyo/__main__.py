@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from klaviyo_client.plugin import tuning
 from klaviyo_client.plugin.command import run
-from tap_klaviyo import memory
+from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.workers.tuning import small_heaps
 
 
 def main() -> None:
-    tuning.tune_gc(tuning.PAGES)
-    memory.small_heaps()
+    tune_gc(PAGES)
+    small_heaps()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

@@ -25,24 +25,24 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import config_check, settings
-from tap_klaviyo import schemas
-from tap_klaviyo.feed import Account
-from tap_klaviyo.files import checked
 from tap_klaviyo.model import Collection
-from tap_klaviyo.options import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
-from tap_klaviyo.progress import Progress
-from tap_klaviyo.reports import calls
-from tap_klaviyo.reports.declare import Report, declared
+from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.reading.slices import SETTLE
+from tap_klaviyo.reports import call_log
+from tap_klaviyo.reports.declaration import Report, declared
 from tap_klaviyo.reports.session import Session
-from tap_klaviyo.reports.stream import ReportStream
-from tap_klaviyo.scopes import of_reports, queries, requirements
-from tap_klaviyo.shaping import Selected
-from tap_klaviyo.slices import SETTLE
-from tap_klaviyo.streams import TableStream, moment
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected
+from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
+from tap_klaviyo.streams.deletions import may_delete
+from tap_klaviyo.streams.input_files import checked
+from tap_klaviyo.streams.permissions import of_reports, queries, requirements
+from tap_klaviyo.streams.progress import Progress
+from tap_klaviyo.streams.report import ReportStream
+from tap_klaviyo.streams.table import TableStream, moment
+from tap_klaviyo.streams.writer import WholeWriter
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 from tap_klaviyo.tables.events import EVENTS, PUSHED
-from tap_klaviyo.versions import may_delete
-from tap_klaviyo.writer import WholeWriter
 
 
 class TapKlaviyo(Tap):
@@ -192,7 +192,7 @@ class TapKlaviyo(Tap):
             client=self.client,
             now=datetime.now(UTC),
             selected=[
-                Selected(table, schemas.load(stream.name), stream.columns, version=stream.version)
+                Selected(table, schema_files.load(stream.name), stream.columns, version=stream.version)
                 for stream in self._selected()
                 for table in stream.tables
             ],
@@ -222,7 +222,7 @@ class TapKlaviyo(Tap):
         found = Session(self.client, datetime.now(UTC))
         for stream in self.streams.values():
             if isinstance(stream, ReportStream):
-                found.client.add_past_requests(stream.report.operation.id, calls.ages([stream.calls], found.now))
+                found.client.add_past_requests(stream.report.operation.id, call_log.ages([stream.calls], found.now))
         return found
 
     def lookback(self, collection: Collection) -> timedelta:

@@ -16,8 +16,8 @@ import yaml
 
 from klaviyo_client.api.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
-from tap_klaviyo.options import SETTINGS as TAP
-from tap_klaviyo.reports.declare import OPERATIONS as REPORTS
+from tap_klaviyo.reports.declaration import OPERATIONS as REPORTS
+from tap_klaviyo.settings import SETTINGS as TAP
 from tap_klaviyo.tables import FAMILIES, TABLES
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.options import SETTINGS as TARGET

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tap_klaviyo.model import Detail
-from tap_klaviyo.reports.declare import OPERATIONS
+from tap_klaviyo.reports.declaration import OPERATIONS
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 DECISIONS = Path(__file__).parents[1] / "docs" / "decisions.md"

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from klaviyo_sandbox.actions import WRITES
-from klaviyo_sandbox.facts import FACTS, load
-from klaviyo_sandbox.reads import READS
+from klaviyo_sandbox.http.operations import WRITES
+from klaviyo_sandbox.reads.operations import READS
+from klaviyo_sandbox.spec.facts import FACTS, load
 from tap_klaviyo.model import Detail
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from target_klaviyo.actions import ACTIONS

@@ -12,8 +12,8 @@ from itertools import pairwise
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from tap_klaviyo.reports.declare import Report, column
-from tap_klaviyo.reports.plan import Window, after
+from tap_klaviyo.reports.declaration import Report, column
+from tap_klaviyo.reports.windows import Window, after
 
 Row = dict[str, Any]
 

@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument, BadRequest, SettingsError
 from klaviyo_client.queries import query_pages
-from tap_klaviyo.metrics import chosen
 from tap_klaviyo.model import Resource
-from tap_klaviyo.reports.declare import Report
-from tap_klaviyo.reports.plan import Window
+from tap_klaviyo.reading.event_metrics import chosen
+from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row, attributes, rows
+from tap_klaviyo.reports.windows import Window
 
 # So many names fit into a line.
 _MOST_NAMED = 40

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tap_klaviyo.reports.declare import CONVERSION_METRIC, OPERATIONS, REREAD_DAYS
+from tap_klaviyo.reports.declaration import CONVERSION_METRIC, OPERATIONS, REREAD_DAYS
 
 # Klaviyo tells of one year; within it there must be room for a first day.
 _MOST_REREAD = 300

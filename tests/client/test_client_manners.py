@@ -19,9 +19,9 @@ from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.queries import query_pages
-from klaviyo_sandbox.oauth import OAuthApp
-from klaviyo_sandbox.quotas import MINUTE, SECOND
-from klaviyo_sandbox.records import Asked
+from klaviyo_sandbox.http.oauth import OAuthApp
+from klaviyo_sandbox.http.quotas import MINUTE, SECOND
+from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.server import RunningSandbox
 
 Make = Callable[..., RunningSandbox]

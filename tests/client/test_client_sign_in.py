@@ -25,7 +25,7 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_client.privacy import private_files
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.server import RunningSandbox
 
 Make = Callable[..., RunningSandbox]

@@ -6,7 +6,7 @@ from support.calls import KEY, REVISION, Caller, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.facts import load
+from klaviyo_sandbox.spec.facts import load
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 

@@ -7,8 +7,8 @@ from collections import Counter
 import phonenumbers
 import pytest
 
-from klaviyo_sandbox.account import END, START, build
-from klaviyo_sandbox.store import Store
+from klaviyo_sandbox.account.build import END, START, build
+from klaviyo_sandbox.account.store import Store
 
 TABLES = (
     *("accounts", "profiles", "lists", "segments", "metrics", "events", "tags", "tag_groups", "templates"),

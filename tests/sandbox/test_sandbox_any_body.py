@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from klaviyo_sandbox.facts import load, resolve
+from klaviyo_sandbox.spec.facts import load, resolve
 
 FACTS = load()
 ADDRESSES = ("a@example.com", "b@example.com", "B@example.com", "bad", "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_sandbox import changes
+from klaviyo_sandbox.account import changes
 
 
 def test_a_touched_profile_moves_under_the_cursor(writing, call):

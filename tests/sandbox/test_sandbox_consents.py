@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from support.calls import problem
 
-from klaviyo_sandbox import writes_consents
+from klaviyo_sandbox.writes import consents
 
 GIVE, WITHDRAW = "profile-subscription-bulk-create-jobs", "profile-subscription-bulk-delete-jobs"
 ROWS = "/data/attributes/profiles/data"
@@ -169,7 +169,7 @@ def test_a_double_opt_in_leaves_consent_pending(call, give, shown, writing):
     assert shown(email="a@example.com") is None
     assert list(writing.store.pending_consents.rows) == [f"{list_id}/a@example.com"]
     with writing.store.lock:
-        writes_consents.confirm(writing.store, list_id, "a@example.com")
+        consents.confirm(writing.store, list_id, "a@example.com")
     assert shown(email="a@example.com")["email"]["marketing"]["consent"] == "SUBSCRIBED"
     assert members(call, list_id) == {"a@example.com"}
     assert writing.store.pending_consents.rows == {}

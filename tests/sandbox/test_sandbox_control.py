@@ -16,8 +16,8 @@ from support.patience import PATIENCE
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.control import Gone, Wrong
-from klaviyo_sandbox.faults import Dice
+from klaviyo_sandbox.http.control import Gone, Wrong
+from klaviyo_sandbox.http.faults import Dice
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from klaviyo_sandbox.documents import field_tree, pruned
+from klaviyo_sandbox.spec.documents import field_tree, pruned
 
 
 @pytest.mark.parametrize(

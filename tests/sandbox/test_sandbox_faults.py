@@ -15,7 +15,7 @@ from support.calls import KEY, REVISION, Caller
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.faults import MARK, Dice, Faults, Faulty, parse
+from klaviyo_sandbox.http.faults import MARK, Dice, Faults, Faulty, parse
 
 PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com"}}}
 

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from support.calls import Caller, problem
 from support.declared import least
 
-from klaviyo_sandbox.errors import Refusal
-from klaviyo_sandbox.facts import load
-from klaviyo_sandbox.filters import Clause, parse
+from klaviyo_sandbox.spec.errors import Refusal
+from klaviyo_sandbox.spec.facts import load
+from klaviyo_sandbox.spec.filters import Clause, parse
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
 EVENTS = load().operations["get_events"].filters

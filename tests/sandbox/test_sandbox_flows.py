@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from support.calls import problem
 
-from klaviyo_sandbox.seeded_flow_messages import messages_of
+from klaviyo_sandbox.account.seeded.flow_messages import messages_of
 
 
 def ids(rows):

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from klaviyo_sandbox.account import END, START, build
+from klaviyo_sandbox.account.build import END, START, build
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from support.calls import REVISION, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.control import Wrong
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.control import Wrong
+from klaviyo_sandbox.http.oauth import OAuthApp
 
 APP = OAuthApp("app-1", "secret-of-the-app", "refresh-of-the-account")
 

@@ -7,13 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.calls import Caller, problem
 
-from klaviyo_sandbox.filters import Clause
-from klaviyo_sandbox.keys import event_key
-from klaviyo_sandbox.paging import Order as SortOrder
-from klaviyo_sandbox.paging import page, read_cursor
-from klaviyo_sandbox.procedural_account import build_procedural
-from klaviyo_sandbox.store import Table, values_at
-from klaviyo_sandbox.virtual import Order, VirtualTable
+from klaviyo_sandbox.account.procedural.account import build_procedural
+from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
+from klaviyo_sandbox.account.rows import event_key
+from klaviyo_sandbox.account.store import Table, values_at
+from klaviyo_sandbox.reads.paging import Order as SortOrder
+from klaviyo_sandbox.reads.paging import page, read_cursor
+from klaviyo_sandbox.spec.filters import Clause
 
 IDS = [f"R{number:02d}" for number in range(12)]
 ALL = {"include": "attributions,metric,profile"}

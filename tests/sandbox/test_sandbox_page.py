@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 from support.calls import Caller, import_job
 from support.patience import PATIENCE
 
-from klaviyo_sandbox import bodies, page_html, page_live
-from klaviyo_sandbox.page_model import Table
-from klaviyo_sandbox.procedural_account import build_procedural
-from klaviyo_sandbox.quotas import Budget, Quotas
-from klaviyo_sandbox.records import Asked
+from klaviyo_sandbox.account.procedural.account import build_procedural
+from klaviyo_sandbox.http.quotas import Budget, Quotas
+from klaviyo_sandbox.http.request_log import Asked
+from klaviyo_sandbox.page import html, live
+from klaviyo_sandbox.page.model import Table
+from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""
 TABLES = ("profiles", "lists", "segments", "events", "metrics", "campaigns", "flows", "templates", "tags")
@@ -130,8 +131,8 @@ def test_hostile_values_are_text(writing, call):
             ["/sandbox/static/live.js"],
         )
         assert not [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
-    live = requests.get(f"{writing.url}/sandbox/live", timeout=PATIENCE).json()
-    assert not [tag for tag, _ in Page(live["requests"]).tags if tag in ("script", "img")]
+    answer = requests.get(f"{writing.url}/sandbox/live", timeout=PATIENCE).json()
+    assert not [tag for tag, _ in Page(answer["requests"]).tags if tag in ("script", "img")]
 
 
 @pytest.mark.parametrize("depth", [100, 900])
@@ -149,7 +150,7 @@ def test_a_deep_value_has_a_page(writing, call, depth):
 @given(st.text(st.characters()))
 def test_any_text_survives_as_text(value: str) -> None:
     """What is written into a cell is read from it, whatever it is; only what UTF-8 has no bytes for is replaced."""
-    page = Page(f"<p>{page_html.text(value)}</p>")
+    page = Page(f"<p>{html.text(value)}</p>")
     expected = value.encode("utf-8", "replace").decode()
     assert [tag for tag, _ in page.tags] == ["p"]
     assert page.text == expected
@@ -282,13 +283,13 @@ def test_every_request_after_a_cursor_is_shown_once(kept: int, forgotten: int, c
     total = kept + forgotten
     asked = [Asked("GET", f"/api/{number}", {}, 200) for number in range(forgotten, total)]
     first = cursor if cursor <= total else 0
-    expected = [one.path for one in reversed(asked) if int(one.path[5:]) >= first][: page_live.SHOWN]
-    assert [one.path for one in page_live.since(asked, total, cursor)] == expected
+    expected = [one.path for one in reversed(asked) if int(one.path[5:]) >= first][: live.SHOWN]
+    assert [one.path for one in live.since(asked, total, cursor)] == expected
 
 
 def test_numbers_stand_at_the_right_and_words_do_not() -> None:
     """A column of numbers is marked as such, whatever is missing from it; one of yes and no, or of text, is not."""
-    source = page_html.rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
+    source = html.rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
     looks = [attributes.get("class") for tag, attributes in Page(source).tags if tag == "td"]
     assert looks == ["number", None, None] * 2
     assert "1,234" in source

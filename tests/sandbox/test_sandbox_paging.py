@@ -6,7 +6,7 @@ import json
 import pytest
 from support.calls import cursor_of, problem
 
-from klaviyo_sandbox.facts import load
+from klaviyo_sandbox.spec.facts import load
 
 # Where each read with a page size is found; `group` becomes the id of a list or segment with members.
 PAGED = {

@@ -13,8 +13,8 @@ from support.calls import Caller
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.persistence import FILE, DataRefused
-from klaviyo_sandbox.writes_consents import confirm
+from klaviyo_sandbox.account.persistence import FILE, DataRefused
+from klaviyo_sandbox.writes.consents import confirm
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--no-limits"]
 SMALL = {"profiles": 40, "events": 60, "limits": False, "job_seconds": 0.0}

@@ -16,12 +16,12 @@ from support.calls import KEY, REVISION, Caller, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
-from klaviyo_sandbox.account import END, START
-from klaviyo_sandbox.procedural_account import LARGE, build_procedural
-from klaviyo_sandbox.procedural_ids import event_id, event_number, number_in_profile_id, profile_id
-from klaviyo_sandbox.store import Store
-from klaviyo_sandbox.timelines import Timeline
-from klaviyo_sandbox.virtual import VirtualTable
+from klaviyo_sandbox.account.build import END, START
+from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
+from klaviyo_sandbox.account.procedural.ids import event_id, event_number, number_in_profile_id, profile_id
+from klaviyo_sandbox.account.procedural.timelines import Timeline
+from klaviyo_sandbox.account.procedural.virtual_table import VirtualTable
+from klaviyo_sandbox.account.store import Store
 
 EVENTS, PROFILES = 10_000, 2000
 ALL = {"include": "attributions,metric,profile"}
@@ -227,7 +227,7 @@ def test_a_hundred_million_events_take_no_memory():
 )
 def test_an_account_is_procedural_when_it_is_large(make_sandbox, monkeypatch, profiles, asked, virtual):
     """Profiles and events together decide, unless the caller does; the help names the number."""
-    monkeypatch.setattr("klaviyo_sandbox.copies.build", lambda *_: Store(time.time))
+    monkeypatch.setattr("klaviyo_sandbox.account.copies.build", lambda *_: Store(time.time))
     account = make_sandbox(profiles=profiles, events=7, procedural=asked)
     assert isinstance(account.store.profiles, VirtualTable) is virtual
     assert f"above {LARGE} rows" in " ".join(parser().format_help().split())

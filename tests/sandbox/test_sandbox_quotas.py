@@ -5,9 +5,9 @@ import time
 
 from support.calls import Caller
 
-from klaviyo_sandbox.app import budget_of
-from klaviyo_sandbox.facts import load
-from klaviyo_sandbox.quotas import Budget, Quotas
+from klaviyo_sandbox.http.app import budget_of
+from klaviyo_sandbox.http.quotas import Budget, Quotas
+from klaviyo_sandbox.spec.facts import load
 
 
 class Clock:

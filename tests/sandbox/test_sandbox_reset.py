@@ -9,9 +9,9 @@ import requests
 from support.calls import Caller
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.account import build
-from klaviyo_sandbox.copies import copied
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.account.build import build
+from klaviyo_sandbox.account.copies import copied
+from klaviyo_sandbox.http.oauth import OAuthApp
 
 SMALL = {"profiles": 20, "events": 40}
 PROFILE = {"data": {"type": "profile", "attributes": {"email": "new@example.com"}}}

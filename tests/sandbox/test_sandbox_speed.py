@@ -12,8 +12,8 @@ from support import warm
 from support.calls import Caller
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.clock import Clock
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.clock import Clock
+from klaviyo_sandbox.http.oauth import OAuthApp
 
 JOB = {
     "data": {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from klaviyo_sandbox.quotas import SECOND, Budget, Quotas, Verdict
+from klaviyo_sandbox.http.quotas import SECOND, Budget, Quotas, Verdict
 
 
 @dataclass

@@ -21,7 +21,7 @@ from jsonschema_rs import Draft202012Validator as FastValidator
 # Answers of reports that were recorded have these, where the document declares only the cursor.
 _RECORDED_LINKS = {"next": {"type": "string", "format": "uri"}}
 ROOT = Path(__file__).resolve().parents[2]
-FACTS = ROOT / "klaviyo_sandbox" / "facts.json"
+FACTS = ROOT / "klaviyo_sandbox" / "spec" / "facts.json"
 MINIMA = ROOT / "tests" / "conformance_minima.json"
 
 Schema = dict[str, Any]

@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.filters import moment
+from klaviyo_sandbox.spec.filters import moment
 from support.calls import Caller
 
 ZONE = ZoneInfo("America/New_York")

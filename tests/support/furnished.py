@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.relations import find, related, table
+from klaviyo_sandbox.account.relations import find, related, table
 from support.calls import Caller, import_job
 from support.declared import OPERATIONS
 

@@ -20,13 +20,13 @@ from typing import Any, NoReturn
 # What a run of a plugin or the sandbox imports, late ones too; not their `__main__`, which runs anew in every fork.
 IMPORTED = (
     "tap_klaviyo.tap",
-    "tap_klaviyo.memory",
+    "tap_klaviyo.workers.tuning",
     "target_klaviyo.target",
     "email.policy",
     "importlib_metadata._adapters",
     "klaviyo_sandbox.server",
-    "klaviyo_sandbox.listening",
-    "klaviyo_sandbox.persistence",
+    "klaviyo_sandbox.http.listening",
+    "klaviyo_sandbox.account.persistence",
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",
     "uvicorn.protocols.http.auto",

@@ -19,8 +19,9 @@ from support import warm
 from support.second_path import KEYS
 from tap_support import config, discovered, select
 
-from klaviyo_sandbox import Exchange, RunningSandbox, changes, serve
-from klaviyo_sandbox.store import Store
+from klaviyo_sandbox import Exchange, RunningSandbox, serve
+from klaviyo_sandbox.account import changes
+from klaviyo_sandbox.account.store import Store
 
 # Few columns: what is lost is rows.
 WANTED: dict[str, set[str] | None] = {"profiles": {"email"}, "events": {"subject"}, "list_profiles": {"email"}}
@@ -47,7 +48,7 @@ main()
 # The bookmark one page too early: every batch carries the edge of the one after it, whose rows are still to come.
 EARLY = """
 from dataclasses import replace
-from tap_klaviyo.feed import Account
+from tap_klaviyo.reading.account_reader import Account
 read = Account.read
 def read_early(*arguments, **options):
     batches = read(*arguments, **options)

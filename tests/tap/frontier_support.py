@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.api.pages import RawPage
-from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Collection
-from tap_klaviyo.slices import SETTLE, conditions, owned, plan, text_of
+from tap_klaviyo.reading.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.reading.slices import SETTLE, conditions, owned, plan, text_of
 from tap_klaviyo.tables import COLLECTIONS
 
 LAST = "\uffff"

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from klaviyo_client.api.pages import Page, decode_page
-from tap_klaviyo import schemas
 from tap_klaviyo.model import Detail, Table
-from tap_klaviyo.projection import Projection
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.tables import TABLES
 
 PAGES = Path(__file__).parents[1] / "pages"
@@ -48,7 +48,7 @@ def kept(table: Table) -> dict[str, dict[str, Any]]:
 def rows(table: str | Table, columns: tuple[str, ...] | None = None) -> list[dict[str, Any]]:
     """What the table makes of its collection's hand-made page, which must be left as it was."""
     table = table if isinstance(table, Table) else BY_NAME[table]
-    schema = schemas.load(table.name)
+    schema = schema_files.load(table.name)
     found = page_of(table)
     before = copy.deepcopy(found)
     projected = Projection(table, schema, columns or tuple(schema["properties"]))

@@ -11,10 +11,10 @@ from typing import Any, cast
 from tap_support import config, discovered, run_tap, select
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.ahead import Ahead, is_small
 from tap_klaviyo.model import Collection
-from tap_klaviyo.options import REREAD
-from tap_klaviyo.reader import Reading
+from tap_klaviyo.reading.page_reader import Reading
+from tap_klaviyo.reading.prefetch import Ahead, is_small
+from tap_klaviyo.settings import REREAD
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 
 MakeSandbox = Callable[..., RunningSandbox]

@@ -20,9 +20,9 @@ from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import schemas
-from tap_klaviyo.feed import Account
-from tap_klaviyo.shaping import Selected
+from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
@@ -269,7 +269,7 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
     from datetime import UTC, datetime
 
     (table,) = [entry for entry in TABLES if entry.name == "list_profiles"]
-    schema = schemas.load(table.name)
+    schema = schema_files.load(table.name)
     account = Account(
         client=Vanished(api_key=KEY),
         now=datetime.now(UTC),

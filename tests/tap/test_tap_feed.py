@@ -13,10 +13,11 @@ from klaviyo_client import errors
 from klaviyo_client.api import filters
 from klaviyo_client.api.pages import Page, RawPage, parse_outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo import details, schemas
-from tap_klaviyo.feed import Account
 from tap_klaviyo.model import Detail
-from tap_klaviyo.shaping import Selected
+from tap_klaviyo.reading import lookups
+from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -46,7 +47,7 @@ def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None 
     """A run over these tables, with all of their columns or some."""
     selected = []
     for name in names:
-        schema = schemas.load(name)
+        schema = schema_files.load(name)
         selected.append(Selected(BY_NAME[name], schema, columns or tuple(schema["properties"])))
     return Account(client, NOW, selected, COLLECTIONS, **options)
 
@@ -129,7 +130,7 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A history of any length fits into memory; the younger half at least is known, and the rest asked for again."""
-    monkeypatch.setattr(details, "MEMORY", 4)
+    monkeypatch.setattr(lookups, "MEMORY", 4)
     asked: list[str] = []
 
     def fetch(_: Detail, owners: Iterable[str]) -> Iterator[Page]:
@@ -138,7 +139,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
             yield Page([{"id": owner}])
 
     keep = Detail("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
-    kept = details.Details({"sent": keep}, fetch, lambda *_: None)
+    kept = lookups.Details({"sent": keep}, fetch, lambda *_: None)
     for name in "abcdefg":
         kept.see("sent", {name: "seen"})
     assert kept.known("sent", {name: [name] for name in "adfg"}) == {

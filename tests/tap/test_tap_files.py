@@ -14,7 +14,7 @@ import pytest
 from support import warm
 from support.patience import PATIENCE
 
-from tap_klaviyo.files import checked
+from tap_klaviyo.streams.input_files import checked
 
 STATE = {
     "bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "2026-01-01T00:00:00+00:00"}}

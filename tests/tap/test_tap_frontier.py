@@ -13,9 +13,9 @@ from frontier_support import KINDS, SECOND, Reading, Server, account, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_klaviyo.frontier import Frontier, Part, Times
 from tap_klaviyo.model import Slice
-from tap_klaviyo.slices import SETTLE, TICK, Edge, text_of
+from tap_klaviyo.reading.frontier import Frontier, Part, Times
+from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, text_of
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

@@ -18,15 +18,17 @@ from tap_support import config, discovered, select
 
 from klaviyo_client.api.pages import RawPage, compress
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed, lanes, schemas
-from tap_klaviyo.board import SLOT, Board
-from tap_klaviyo.frontier import Taken
-from tap_klaviyo.lanes import Broken, Lanes, Order
-from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Slice
-from tap_klaviyo.shaping import Selected, Wanted
+from tap_klaviyo.reading import account_reader
+from tap_klaviyo.reading.frontier import Taken
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected, Wanted
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.workers import pool
+from tap_klaviyo.workers.pool import Broken, Lanes, Order
+from tap_klaviyo.workers.shared_memory import SLOT, Board
 
 EVENTS = ("events", "event_group_ids", "event_attribution_group_ids")
 URL = "http://127.0.0.1:1"
@@ -34,7 +36,7 @@ URL = "http://127.0.0.1:1"
 
 def order(*names: str) -> Order:
     tables = [
-        Selected(table, schemas.load(table.name), tuple(schemas.load(table.name)["properties"]))
+        Selected(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
@@ -85,7 +87,7 @@ def records(lines: Lines) -> list[dict[str, Any]]:
 
 def processes() -> list[psutil.Process]:
     """Those that shape pages for this one."""
-    return [child for child in psutil.Process().children() if "tap_klaviyo.lane" in child.cmdline()]
+    return [child for child in psutil.Process().children() if "tap_klaviyo.workers.worker" in child.cmdline()]
 
 
 def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> int:
@@ -186,10 +188,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
     """Rows, their order and the states that hold after them, details and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = lanes._start
-    monkeypatch.setattr(lanes, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start
+    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
 
     def run(processes: int) -> dict[str, list[Any]]:
         settings = config(sandbox, processes=processes, concurrency=2)
@@ -203,10 +205,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
         return found
 
     alone = run(0)
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1000)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1000)
     assert run(2) == alone
     assert started == []
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     assert run(2) == alone
     assert len(started) == 2
     assert len(alone["events"]) == 4000

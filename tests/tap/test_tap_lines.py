@@ -16,10 +16,10 @@ from tap_support import config
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import lines as tap_lines
 from tap_klaviyo import tap
-from tap_klaviyo.lines import record_lines
-from tap_klaviyo.streams import TableStream
+from tap_klaviyo.rows import record_lines as tap_lines
+from tap_klaviyo.rows.record_lines import record_lines
+from tap_klaviyo.streams.table import TableStream
 from tap_klaviyo.tables import TABLES
 
 Lines = dict[str, list[str]]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_klaviyo.metrics import MOST, PRESETS, chosen, conditions
+from tap_klaviyo.reading.event_metrics import MOST, PRESETS, chosen, conditions
 
 
 def metric(name: str, integration: Any = "Klaviyo") -> dict[str, Any]:

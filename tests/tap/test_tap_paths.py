@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tap_klaviyo.paths import Source, parse_source
+from tap_klaviyo.rows.paths import Source, parse_source
 
 
 def test_paths_are_parsed() -> None:

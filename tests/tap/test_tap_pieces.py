@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from page_support import PAGES
 
 from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
-from tap_klaviyo import schemas
-from tap_klaviyo.lines import lines_of
 from tap_klaviyo.model import Slice
-from tap_klaviyo.pieces import shape_in_pieces
-from tap_klaviyo.shaping import Selected, Shaper, Wanted
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.chunks import shape_in_pieces
+from tap_klaviyo.rows.page_rows import Selected, Shaper, Wanted
+from tap_klaviyo.rows.record_lines import lines_of
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 URL = "http://127.0.0.1:1"
@@ -42,7 +42,7 @@ class Heard:
 
 def shaper(*names: str) -> Shaper:
     tables = [
-        Selected(table, schemas.load(table.name), tuple(schemas.load(table.name)["properties"]))
+        Selected(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]

@@ -26,11 +26,11 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import NotAllowed
 from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.feed import Batch
-from tap_klaviyo.lines import Lines
 from tap_klaviyo.model import Slice
-from tap_klaviyo.progress import Pass, Progress
-from tap_klaviyo.slices import text_of
+from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.slices import text_of
+from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.streams.progress import Pass, Progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -203,7 +203,7 @@ def test_what_is_asked_before_a_pass_is_its_own(caplog: pytest.LogCaptureFixture
 
 OFTEN = """\
 import sys
-from tap_klaviyo.progress import Progress
+from tap_klaviyo.streams.progress import Progress
 Progress.SECONDS = Progress.REDRAW = 0.05
 sys.argv[0] = 'tap-klaviyo'
 from tap_klaviyo.__main__ import main

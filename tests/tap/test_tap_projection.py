@@ -8,9 +8,9 @@ import pytest
 from page_support import rows
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo import projection, schemas
 from tap_klaviyo.model import Table
-from tap_klaviyo.projection import Projection
+from tap_klaviyo.rows import projection, schema_files
+from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 
@@ -20,7 +20,7 @@ def test_every_table_has_a_page_and_full_rows(table: Table) -> None:
     made = rows(table)
     assert made
     for row in made:
-        assert list(row) == list(schemas.load(table.name)["properties"])
+        assert list(row) == list(schema_files.load(table.name)["properties"])
     keys = [tuple(row[name] for name in table.key) for row in made]
     assert len(set(keys)) == len(keys)
     assert not [key for key in keys if None in key]
@@ -99,8 +99,8 @@ def test_unfit_values_are_counted() -> None:
 
 def test_what_is_emitted_has_no_keys_of_ours() -> None:
     """Singer sees plain JSON Schema; the file keeps its paths."""
-    text = json.dumps(projection.emitted(schemas.load("profiles")))
+    text = json.dumps(projection.emitted(schema_files.load("profiles")))
     assert "x-" not in text
     assert "$schema" not in text
     assert "description" in text
-    assert "x-klaviyo-path" in json.dumps(schemas.load("profiles"))
+    assert "x-klaviyo-path" in json.dumps(schema_files.load("profiles"))

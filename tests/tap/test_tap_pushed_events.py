@@ -15,14 +15,16 @@ import pytest
 from tap_support import config, discovered, run_tap, select, two_at_a_time
 
 from klaviyo_client.api.pages import Page
-from klaviyo_sandbox import changes
+from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import feed, lanes, schemas
 from tap_klaviyo.model import Slice
-from tap_klaviyo.shaping import Selected, Shaper
+from tap_klaviyo.reading import account_reader
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected, Shaper
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.events import EVENTS, PUSHED
 from tap_klaviyo.tap import TapKlaviyo
+from tap_klaviyo.workers import pool
 from target_klaviyo.actions.events import SOURCE, SOURCE_VALUE
 
 BY_NAME = {table.name: table for table in TABLES if table.collection == EVENTS}
@@ -103,10 +105,10 @@ def test_processes_leave_them_out_too(
     sandbox = make_sandbox(profiles=20, events=4000, limits=False)
     pushed, _ = push(sandbox, 200)
     catalog = select(discovered(), dict.fromkeys(BY_NAME))
-    monkeypatch.setattr(feed, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = lanes._start
-    monkeypatch.setattr(lanes, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start
+    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
 
     def run(processes: int) -> list[tuple[str, dict[str, Any]]]:
         settings = config(sandbox, processes=processes, concurrency=2, exclude_pushed_events=True)
@@ -143,7 +145,7 @@ def test_a_table_that_is_ahead_gets_neither_old_ones_nor_pushed_ones() -> None:
             for attributes in ({"datetime": f"2026-01-01T0{hour}:00:00Z", "event_properties": properties},)
         ]
     )
-    schema = schemas.load("events")
+    schema = schema_files.load("events")
     found = {}
     for since in (None, "2026-01-01T02:00:00+00:00"):
         selected = Selected(BY_NAME["events"], schema, ("id",), since)

@@ -14,11 +14,11 @@ from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
 from support.patience import PATIENCE, until
 
 from klaviyo_client.api.pages import RawPage
-from tap_klaviyo import reader
-from tap_klaviyo.frontier import Frontier, Part, Taken, Times
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reader import DEPTH
-from tap_klaviyo.slices import conditions
+from tap_klaviyo.reading import page_reader
+from tap_klaviyo.reading.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.reading.page_reader import DEPTH
+from tap_klaviyo.reading.slices import conditions
 
 SLICES = [Slice({"id": str(number)}) for number in range(12)]
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -63,7 +63,7 @@ def test_pages_come_in_order_whatever_the_threads_do() -> None:
         answered[number].set()
         return fetch(part)
 
-    taken = list(reader.Reading(Frontier(SLICES), slow, workers=4))
+    taken = list(page_reader.Reading(Frontier(SLICES), slow, workers=4))
     assert names(taken) == expected()
     assert [one.ended for one in taken] == [False, False, True] * 12
 
@@ -79,7 +79,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
     seen: list[Taken] = []
     with pytest.raises(RuntimeError, match="broken"):
-        seen.extend(reader.Reading(Frontier(SLICES), broken, workers=4))
+        seen.extend(page_reader.Reading(Frontier(SLICES), broken, workers=4))
     # `extend` keeps what came before the error.
     assert names(seen) == expected()[:8]
 
@@ -94,7 +94,7 @@ def test_closing_early_stops_the_threads() -> None:
         return fetch(part)
 
     before = set(threading.enumerate())
-    reading = reader.Reading(Frontier(SLICES), noted, workers=4)
+    reading = page_reader.Reading(Frontier(SLICES), noted, workers=4)
     next(reading)
     reading.close()
     # Nobody is left who could ask.
@@ -111,7 +111,7 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
         fetched.append(fetch(part))
         return fetched[-1]
 
-    reading = reader.Reading(Frontier(SLICES), noted, workers=3)
+    reading = page_reader.Reading(Frontier(SLICES), noted, workers=3)
     for taken in range(1, 300):
         next(reading)
         until(lambda least=taken + 3 * DEPTH - 1: len(fetched) >= least)
@@ -136,7 +136,7 @@ def watched(fetch: Callable[[Part], RawPage], weigh: Callable[[RawPage], int]) -
             most = max(most, waiting)
         return page
 
-    def slowly(reading: reader.Reading, least: int = 0) -> tuple[list[str], int]:
+    def slowly(reading: page_reader.Reading, least: int = 0) -> tuple[list[str], int]:
         nonlocal waiting
         seen = []
         reading.begin()
@@ -158,7 +158,7 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
         return 1 + 3 * int(owner) % 8
 
     fetch, slowly = watched(pages(counts), lambda _: 1)
-    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=3))
+    seen, most = slowly(page_reader.Reading(Frontier(SLICES), fetch, workers=3))
     assert seen == expected(counts)
     assert most <= 3 * DEPTH + 2
 
@@ -166,7 +166,7 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
 def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
     fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.compressed))
-    seen, most = slowly(reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
+    seen, most = slowly(page_reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
     assert most <= 50_000 + 6 * 10_000
@@ -174,7 +174,7 @@ def test_bytes_bound_what_waits_where_pages_are_large() -> None:
 
 def test_a_page_larger_than_the_memory_still_comes() -> None:
     """Back-pressure is no deadlock: what is next in turn is always asked for."""
-    assert names(reader.Reading(Frontier(SLICES), pages(size=1000), workers=4, memory=10)) == expected()
+    assert names(page_reader.Reading(Frontier(SLICES), pages(size=1000), workers=4, memory=10)) == expected()
 
 
 def test_a_first_error_is_raised_although_later_slices_are_good() -> None:
@@ -187,13 +187,13 @@ def test_a_first_error_is_raised_although_later_slices_are_good() -> None:
         return fetch(part)
 
     with pytest.raises(RuntimeError, match="broken"):
-        next(reader.Reading(Frontier(SLICES), broken, workers=4))
+        next(page_reader.Reading(Frontier(SLICES), broken, workers=4))
 
 
 def test_nothing_to_read_is_read() -> None:
     """No slices, no pages, no threads."""
     before = threading.active_count()
-    assert list(reader.Reading(Frontier([]), pages(), workers=4)) == []
+    assert list(page_reader.Reading(Frontier([]), pages(), workers=4)) == []
     assert threading.active_count() == before
 
 
@@ -206,10 +206,10 @@ def test_one_worker_is_one_thread() -> None:
         threads.add(threading.get_ident())
         return fetch(part)
 
-    assert names(reader.Reading(Frontier(SLICES), noted, workers=1)) == expected()
+    assert names(page_reader.Reading(Frontier(SLICES), noted, workers=1)) == expected()
     assert len(threads) == 1
     threads.clear()
-    assert names(reader.Reading(Frontier(SLICES[:1]), noted, workers=8)) == expected(owners=1)
+    assert names(page_reader.Reading(Frontier(SLICES[:1]), noted, workers=8)) == expected(owners=1)
     assert len(threads) == 1
 
 
@@ -222,7 +222,7 @@ def test_every_worker_waits_for_an_answer() -> None:
         everyone.wait()
         return fetch(part)
 
-    assert names(reader.Reading(Frontier(SLICES), together, workers=4)) == expected(lambda _: 1)
+    assert names(page_reader.Reading(Frontier(SLICES), together, workers=4)) == expected(lambda _: 1)
 
 
 def test_a_turn_is_waited_for_once_for_each_request() -> None:
@@ -248,7 +248,7 @@ def test_a_turn_is_waited_for_once_for_each_request() -> None:
             assert asked <= turns
         return fetch(part)
 
-    assert names(reader.Reading(Frontier(SLICES), noted, workers=4, acquire=acquire)) == expected()
+    assert names(page_reader.Reading(Frontier(SLICES), noted, workers=4, acquire=acquire)) == expected()
     assert turns == asked == 36
 
 
@@ -278,7 +278,7 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
             ahead.append(len(asked))
         return fetch(part)
 
-    reading = reader.Reading(Frontier(SLICES[:4]), noted, workers=3, acquire=acquire, memory=1000)
+    reading = page_reader.Reading(Frontier(SLICES[:4]), noted, workers=3, acquire=acquire, memory=1000)
     assert names(reading) == expected(lambda _: 1, owners=4)
     assert len(turns) == len(asked) == 4
     assert ahead == [2]
@@ -306,7 +306,7 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
         return Times(NOON, NOON + timedelta(seconds=10)) if page.size else Times()
 
     frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
-    reading = reader.Reading(frontier, fetch, workers=2, acquire=acquire, times=times)
+    reading = page_reader.Reading(frontier, fetch, workers=2, acquire=acquire, times=times)
     list(reading)
     assert [part.path["id"] for part in asked[:2]] == ["a", "a"]
     assert asked[1].start == NOON + timedelta(seconds=10)
@@ -324,7 +324,7 @@ def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
     def run() -> None:
         try:
             options: dict[str, Any] = {fails: broken}
-            list(reader.Reading(Frontier(SLICES), pages(), workers=2, **options))
+            list(page_reader.Reading(Frontier(SLICES), pages(), workers=2, **options))
         except ZeroDivisionError as error:
             found.append(error)
 
@@ -351,7 +351,7 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
             return owners[int(part.slice.path["id"])].get(filters, part.link)
 
     def run() -> None:
-        for taken in reader.Reading(model.frontier, fetch, workers=workers, times=times_of):
+        for taken in page_reader.Reading(model.frontier, fetch, workers=workers, times=times_of):
             model.own(taken)
             time.sleep(0.002)
 

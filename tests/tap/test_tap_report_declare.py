@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from tap_klaviyo.reports.declare import OPERATIONS, column, declared
+from tap_klaviyo.reports.declaration import OPERATIONS, column, declared
 from tap_klaviyo.reports.settings import SETTING
 
 

@@ -17,7 +17,7 @@ from tap_support import Run, config, run_tap
 from test_tap_reports import catalog, columns, today
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.reports.declare import OPERATIONS
+from tap_klaviyo.reports.declaration import OPERATIONS
 from tap_klaviyo.reports.settings import SETTING
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_klaviyo.reports.calls import ages, noted
-from tap_klaviyo.reports.declare import OPERATIONS, Report, declared
-from tap_klaviyo.reports.plan import Window, after, begin_of, finished, planned, settled_by
+from tap_klaviyo.reports.call_log import ages, noted
+from tap_klaviyo.reports.declaration import OPERATIONS, Report, declared
+from tap_klaviyo.reports.windows import Window, after, begin_of, finished, planned, settled_by
 
 DAY = timedelta(days=1)
 TODAY = date(2026, 3, 18)  # a Wednesday

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from test_tap_report_plan import report
 
-from tap_klaviyo.reports.plan import Window
 from tap_klaviyo.reports.rows import attributes, rows
+from tap_klaviyo.reports.windows import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = ["America/New_York", "Europe/London", "Europe/Berlin", "Asia/Kolkata", "UTC"]

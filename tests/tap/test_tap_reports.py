@@ -27,7 +27,7 @@ from support.counted import (
 from tap_support import Run, config, run_tap
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.reports.declare import declared
+from tap_klaviyo.reports.declaration import declared
 
 OPENS = ("Opened Email", "Opened Push")
 DAY = timedelta(days=1)

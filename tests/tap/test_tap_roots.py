@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Detail, Root, Table, each
-from tap_klaviyo.paths import parse_source
-from tap_klaviyo.projection import Projection
-from tap_klaviyo.roots import expand, known_to_nobody, led_to, needed
+from tap_klaviyo.rows.paths import parse_source
+from tap_klaviyo.rows.projection import Projection
+from tap_klaviyo.rows.roots import expand, known_to_nobody, led_to, needed
 
 COLLECTION = Collection("things", "get_lists", "list")
 DETAIL = Detail("more", "get_list", owners="thing", owner="/id", match="/id", keep=lambda _: {})

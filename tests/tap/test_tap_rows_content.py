@@ -5,16 +5,17 @@ from __future__ import annotations
 from page_support import columns, page, rows
 
 from klaviyo_client.api.operations import operation
-from tap_klaviyo import schemas, selection
-from tap_klaviyo.paths import sources
-from tap_klaviyo.roots import requirements
+from tap_klaviyo.reading import selection
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.paths import sources
+from tap_klaviyo.rows.roots import requirements
 from tap_klaviyo.tables import STREAMS
 
 
 def asked(table: str, *wanted: str) -> dict[str, str]:
     """The query that these columns of a table lead to."""
     (declared,) = STREAMS[table]
-    schema = schemas.load(table)
+    schema = schema_files.load(table)
     known = requirements(declared, sources(schema, schema["properties"]).values())
     chosen = requirements(declared, sources(schema, wanted).values())
     op = operation(declared.collection.operation)

@@ -7,14 +7,14 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from tap_klaviyo import schemas
 from tap_klaviyo.model import Table
-from tap_klaviyo.paths import CONSTANT, MD5, PATH, sources
-from tap_klaviyo.projection import emitted
-from tap_klaviyo.roots import needed, requirements
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.paths import CONSTANT, MD5, PATH, sources
+from tap_klaviyo.rows.projection import emitted
+from tap_klaviyo.rows.roots import needed, requirements
+from tap_klaviyo.rows.values import converter
 from tap_klaviyo.tables import STREAMS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
-from tap_klaviyo.values import converter
 
 FILES = {path.stem for path in (Path(__file__).parents[2] / "schemas" / "tap").glob("*.json")}
 
@@ -27,7 +27,7 @@ def test_every_file_has_its_table() -> None:
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
 def test_a_schema_file_is_whole(table: Table) -> None:
     """Type, description and one source for each column; key and bookmark are columns, and the key is never null."""
-    schema = schemas.load(table.name)
+    schema = schema_files.load(table.name)
     shown = emitted(schema)
     jsonschema.Draft202012Validator.check_schema(shown)
     assert list(shown["properties"]) == list(schema["properties"])

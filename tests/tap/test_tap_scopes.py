@@ -13,10 +13,10 @@ from tap_support import Run, config, discovered, run_tap, select
 
 from klaviyo_client.api.operations import operation
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import schemas
-from tap_klaviyo.scopes import queries, requirements
-from tap_klaviyo.selection import Selection
-from tap_klaviyo.shaping import Selected
+from tap_klaviyo.reading.selection import Selection
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.page_rows import Selected
+from tap_klaviyo.streams.permissions import queries, requirements
 from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
 
 
@@ -29,7 +29,7 @@ def verdicts(run: Run) -> dict[str, str]:
 def whole(*names: str) -> Selection:
     """These tables, or all, with all of their columns."""
     tables = [table for table in TABLES if not names or table.name in names]
-    schema = {table.name: schemas.load(table.name) for table in tables}
+    schema = {table.name: schema_files.load(table.name) for table in tables}
     return Selection([Selected(table, schema[table.name], tuple(schema[table.name]["properties"])) for table in tables])
 
 

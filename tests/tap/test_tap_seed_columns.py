@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tap_klaviyo import schemas
+from tap_klaviyo.rows import schema_files
 from tap_klaviyo.tables import TABLES
 
 # Table -> column of the specification -> ours. Written once from the specification, and never made from the schemas.
@@ -36,7 +36,7 @@ def test_the_specification_is_whole() -> None:
 def test_every_column_of_a_table_is_there(name: str) -> None:
     """Also those that Klaviyo no longer gives: a query that names one must not fail."""
     assert name in {table.name for table in TABLES}
-    missing = [column for column in V2[name].values() if column not in schemas.load(name)["properties"]]
+    missing = [column for column in V2[name].values() if column not in schema_files.load(name)["properties"]]
     assert missing == []
 
 
@@ -50,4 +50,4 @@ def test_the_first_specification_is_whole() -> None:
 @pytest.mark.parametrize("name", V1)
 def test_every_column_of_the_first_specification_is_there(name: str) -> None:
     """Also those that were always null."""
-    assert [column for column in V1[name] if column not in schemas.load(name)["properties"]] == []
+    assert [column for column in V1[name] if column not in schema_files.load(name)["properties"]] == []

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from klaviyo_client.api.operations import operation
-from tap_klaviyo import schemas
 from tap_klaviyo.model import Table
-from tap_klaviyo.paths import sources
-from tap_klaviyo.roots import requirements
-from tap_klaviyo.selection import query, resource_type
+from tap_klaviyo.reading.selection import query, resource_type
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.paths import sources
+from tap_klaviyo.rows.roots import requirements
 from tap_klaviyo.tables import TABLES
 
 BY_NAME = {table.name: table for table in TABLES}
@@ -18,7 +18,7 @@ BY_NAME = {table.name: table for table in TABLES}
 def asked(table: str | Table, *columns: str) -> dict[str, str]:
     """The query for these columns, or all, of a table."""
     table = table if isinstance(table, Table) else BY_NAME[table]
-    schema = schemas.load(table.name)
+    schema = schema_files.load(table.name)
     known = requirements(table, sources(schema, schema["properties"]).values())
     selected = requirements(table, sources(schema, columns or schema["properties"]).values())
     return query(operation(table.collection.operation), table.collection.resource, selected, known)
@@ -59,7 +59,7 @@ def test_members_are_named_together_when_all_are_wanted() -> None:
 def test_klaviyo_knows_every_name_that_is_asked_for(table: Table) -> None:
     """All columns at once and each alone: only includes, fields and additional fields that the operation takes."""
     op = operation(table.collection.operation)
-    for columns in ((), *((name,) for name in schemas.load(table.name)["properties"])):
+    for columns in ((), *((name,) for name in schema_files.load(table.name)["properties"])):
         made = asked(table, *columns)
         assert made.get("page[size]") == (str(op.page_size) if op.page_size else None)
         for name, value in made.items():

@@ -9,7 +9,7 @@ import pytest
 from tap_support import KEY
 
 from klaviyo_client.errors import SettingsError
-from tap_klaviyo.streams import TableStream
+from tap_klaviyo.streams.table import TableStream
 from tap_klaviyo.tap import TapKlaviyo
 
 REACHED = datetime(2026, 5, 20, 12, tzinfo=UTC)

@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 
 from klaviyo_client.api.pages import Page
+from tap_klaviyo.rows.values import md5_of
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.flows import first_message, messages_of
 from tap_klaviyo.tables.groups import subscription
 from tap_klaviyo.tables.shapes import distinct, numbered, where
-from tap_klaviyo.values import md5_of
 
 
 def linked(**names: str) -> dict[str, Any]:

@@ -10,8 +10,9 @@ import pytest
 from tap_support import Run, config
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo import schemas, tap
+from tap_klaviyo import tap
 from tap_klaviyo.model import Table
+from tap_klaviyo.rows import schema_files
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.profiles import PROFILES
 
@@ -23,14 +24,14 @@ def read(
     make_sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> Callable[..., tuple[Run, list[str]]]:
     """Runs the tap over profiles and places, from a state; gives the run, and the filters that Klaviyo was asked."""
-    found = schemas.load
+    found = schema_files.load
     places = {**found("profiles"), "properties": dict(found("profiles")["properties"])}
     for name in list(places["properties"]):
         if name not in ("profile_id", "updated", "location_city"):
             del places["properties"][name]
     people = [table for table in TABLES if table.name == "profiles"]
     monkeypatch.setattr(tap, "STREAMS", {table.name: (table,) for table in (*people, PLACES)})
-    monkeypatch.setattr(schemas, "load", lambda name: places if name == "places" else found(name))
+    monkeypatch.setattr(schema_files, "load", lambda name: places if name == "places" else found(name))
     sandbox = make_sandbox(profiles=150, events=0, limits=False)
 
     def run(**bookmarks: str) -> tuple[Run, list[str]]:

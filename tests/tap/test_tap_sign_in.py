@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tap_support import Run, discovered, run_tap, select
 
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.server import RunningSandbox
 
 SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection, Slice
-from tap_klaviyo.slices import SETTLE, Edge, can_be_cut, conditions, owned, plan, text_of
+from tap_klaviyo.reading.slices import SETTLE, Edge, can_be_cut, conditions, owned, plan, text_of
 from tap_klaviyo.tables import TABLES
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)

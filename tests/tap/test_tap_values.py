@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_klaviyo import values
-from tap_klaviyo.values import Unfit
+from tap_klaviyo.rows import values
+from tap_klaviyo.rows.values import Unfit
 
 NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", "-Infinity", "1e999")
 

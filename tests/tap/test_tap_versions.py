@@ -10,9 +10,9 @@ import pytest
 from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.options import REREAD
+from tap_klaviyo.settings import REREAD
+from tap_klaviyo.streams.deletions import may_delete
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
-from tap_klaviyo.versions import may_delete
 
 MakeSandbox = Callable[..., RunningSandbox]
 ON = {"emit_activate_version_messages": True}

@@ -11,7 +11,7 @@ from support.another import Another
 from support.manners import breaches
 from target_support import Command, records, schema_of
 
-from klaviyo_sandbox.quotas import MINUTE, SECOND
+from klaviyo_sandbox.http.quotas import MINUTE, SECOND
 from klaviyo_sandbox.server import RunningSandbox
 
 SPEED = 100.0

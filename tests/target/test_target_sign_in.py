@@ -10,7 +10,7 @@ import pytest
 from target_support import Command, records, schema_of
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.oauth import OAuthApp
+from klaviyo_sandbox.http.oauth import OAuthApp
 from target_klaviyo.actions import ACTIONS
 
 SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"

@@ -1,0 +1,43 @@
+"""What happens in an account while somebody reads it, for tests. Hold the store's lock around it."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.spec.filters import moment
+
+
+def touch_profile(store: Store, profile_id: str, **attributes: Any) -> Row:
+    """Change a profile now: its ``updated`` moves to this second, so that it jumps to the end of that order."""
+    row = {**store.profiles.rows[profile_id], **attributes, "updated": store.second()}
+    store.put_profile(row)
+    return row
+
+
+def add_event(
+    store: Store,
+    rng: random.Random,
+    profile_id: str,
+    metric_id: str,
+    when: datetime,
+    properties: Mapping[str, Any] | None = None,
+) -> Row:
+    """Record an event of any time (with a zone), also one long past or ahead; the id comes from ``rng``."""
+    when = when.astimezone(UTC)
+    row = {
+        "id": short_id(rng, 11),
+        "metric_id": metric_id,
+        "profile_id": profile_id,
+        "timestamp": int(when.timestamp()),
+        "datetime": moment(when.replace(microsecond=0)),
+        "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+        "event_properties": dict(properties or {}),
+    }
+    store.put_event(row)
+    return row

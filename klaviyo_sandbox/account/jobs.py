@@ -1,0 +1,172 @@
+"""Asynchronous jobs: queued, processing, complete; or cancelled, or never begun, when ``store.job_end`` says so.
+
+A job is carried out when it is due, on the next look at the account.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account import consent, profiles
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
+from klaviyo_sandbox.spec.filters import moment
+
+IMPORT = "profile-bulk-import-job"
+SUPPRESS = "profile-suppression-bulk-create-job"
+UNSUPPRESS = "profile-suppression-bulk-delete-job"
+
+# Share of a job's time that it waits before it is worked on.
+_QUEUED_SHARE = 0.25
+_KEPT = timedelta(days=7)
+
+_TABLES: Mapping[str, Callable[[Store], Table]] = {
+    IMPORT: lambda store: store.jobs,
+    SUPPRESS: lambda store: store.suppress_jobs,
+    UNSUPPRESS: lambda store: store.unsuppress_jobs,
+}
+
+
+def table(store: Store, kind: str) -> Table:
+    return _TABLES[kind](store)
+
+
+def accept_import(store: Store, resources: Sequence[Mapping[str, Any]], list_ids: Sequence[str]) -> Row:
+    """Take in a bulk import; the row to show."""
+    details = {"resources": tuple(resources), "list_ids": tuple(list_ids), "failures": ()}
+    return view(store, _accept(store, IMPORT, len(resources), details))
+
+
+def accept_suppression(store: Store, kind: str, whom: Sequence[tuple[str, str]], group: Mapping[str, str]) -> Row:
+    """Take in a (un)suppression of profiles, each named by ("id" or "email", value); the row to show.
+
+    ``group`` is the "list_id" or "segment_id" that they come from, if any.
+    """
+    return view(store, _accept(store, kind, len(whom), {"whom": tuple(whom), "skipped": 0, **group}))
+
+
+def _accept(store: Store, kind: str, count: int, details: Mapping[str, Any]) -> Row:
+    now = store.clock()
+    never = store.job_end == "never"
+    # Klaviyo's job ids are base64 too, and as opaque.
+    job_id = base64.urlsafe_b64encode(f"default:maintenance.{uuid.uuid4().hex[:8]}".encode()).decode().rstrip("=")
+    job = {
+        "id": job_id,
+        "kind": kind,
+        "created_at": _second(now),
+        "total_count": count,
+        "starts": math.inf if never else now + store.job_seconds * _QUEUED_SHARE,
+        "ends": math.inf if never else now + store.job_seconds,
+        "is_cancelled": store.job_end == "cancelled",
+        "is_over": False,
+        **details,
+    }
+    table(store, kind).put(job)
+    return job
+
+
+def settle(store: Store) -> None:
+    """Carry out every job that is due, in the order they came."""
+    now = store.clock()
+    due = [
+        job for kind in _TABLES for job in table(store, kind).rows.values() if not job["is_over"] and job["ends"] <= now
+    ]
+    for job in sorted(due, key=lambda job: float(job["ends"])):
+        done: Mapping[str, Any] = {}
+        if not job["is_cancelled"]:
+            done = _import(store, job) if job["kind"] == IMPORT else _suppress(store, job)
+        # What was asked for is not needed any more.
+        table(store, job["kind"]).put({**job, "resources": (), "whom": (), **done, "is_over": True})
+
+
+def _import(store: Store, job: Row) -> Mapping[str, Any]:
+    failures, touched = [], []
+    for resource in job["resources"]:
+        try:
+            written = profiles.upsert(store, resource, keep_on_null=True)
+        except Refusal as refusal:
+            failures.append(_import_error(refusal.problems[0], resource))
+            continue
+        touched.append(written.row["id"])
+        for list_id in job["list_ids"]:
+            store.join(list_id, written.row["id"])
+    return {"failures": failures, "profile_ids": tuple(dict.fromkeys(touched))}
+
+
+def _suppress(store: Store, job: Row) -> Mapping[str, Any]:
+    """Change whom it makes a difference for; the others, and addresses that nobody has, are skipped."""
+    change = consent.suppressed if job["kind"] == SUPPRESS else consent.unsuppressed
+    skipped = 0
+    for name, value in job["whom"]:
+        profile_id = value if name == "id" else store.identified_by(name, value)
+        row = store.profiles.get(profile_id) if profile_id else None
+        changed = change(row["subscriptions"], store.second()) if row else None
+        if row is None or changed == row["subscriptions"]:
+            skipped += 1
+        else:
+            store.put_profile({**row, "subscriptions": changed, "updated": store.second()})
+    return {"skipped": skipped}
+
+
+def view(store: Store, job: Row) -> Row:
+    """The job as it is shown now."""
+    now = store.clock()
+    is_over = job["is_over"]
+    status = "processing" if job["starts"] <= now else "queued"
+    if is_over:
+        status = "cancelled" if job["is_cancelled"] else "complete"
+    not_done = job["skipped"] if "skipped" in job else len(job["failures"])
+    shown = {
+        "id": job["id"],
+        "status": status,
+        "created_at": job["created_at"],
+        "total_count": job["total_count"],
+        "completed_count": job["total_count"] - not_done if status == "complete" else 0,
+        "completed_at": _second(job["ends"]) if status == "complete" else None,
+    }
+    if job["kind"] != IMPORT:
+        groups = {name: job[name] for name in ("list_id", "segment_id") if name in job}
+        return {**shown, "skipped_count": not_done, **groups}
+    return {
+        **shown,
+        "failed_count": not_done,
+        "started_at": None if status == "queued" else _second(job["starts"]),
+        "expires_at": moment(datetime.fromisoformat(job["created_at"]) + _KEPT),
+        "list_ids": job["list_ids"],
+    }
+
+
+def errors_of(store: Store, params: Mapping[str, str]) -> Table:
+    """The import errors of a job, none before it is complete.
+
+    Raises:
+        Refusal: 404, there is no such job.
+    """
+    job = store.jobs.get(params["id"])
+    if job is None:
+        raise not_found(f"A profile bulk import job with id {params['id']} does not exist.")
+    return Table(job["failures"])
+
+
+def _import_error(problem: Problem, resource: Mapping[str, Any]) -> Row:
+    payload = dict(resource["attributes"])
+    if resource.get("id"):
+        payload["id"] = resource["id"]
+    return {
+        "id": str(uuid.uuid4()),
+        "code": problem.code,
+        "title": problem.title,
+        "detail": problem.detail,
+        # Klaviyo does not say which row failed: whoever asks must know the payload again.
+        "source": {"pointer": "/data"},
+        "original_payload": payload,
+    }
+
+
+def _second(when: float) -> str:
+    return moment(datetime.fromtimestamp(int(when), UTC))

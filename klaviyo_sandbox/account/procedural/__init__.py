@@ -1,0 +1,1 @@
+"""Accounts of any size: rows are computed when they are asked for."""

@@ -1,0 +1,148 @@
+"""Creating and updating one profile, as profile-import and bulk import jobs both do."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from klaviyo_sandbox.account.identifiers import holders
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.store import ANONYMOUS, IDENTIFIERS, Row, Store
+from klaviyo_sandbox.spec.errors import Refusal, duplicate_profile, not_found
+
+# Merged member by member when they are written; every other attribute is replaced.
+_MERGED = ("location", "properties")
+
+
+@dataclass(frozen=True)
+class Written:
+    """What became of an upsert."""
+
+    row: Row
+    created: bool
+
+
+def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> Written:
+    """Write a profile resource ({"id"?, "attributes", "meta"?}) whose identifiers are sound.
+
+    With ``keep_on_null`` a null leaves the field as it is (bulk import); without, it clears the field.
+
+    Raises:
+        Refusal: 404 for an unknown ``id``; 409 when the identifiers belong to different profiles.
+    """
+    attributes = {name: value for name, value in profile["attributes"].items() if name != "_kx"}
+    if keep_on_null:
+        attributes = without_nulls(attributes)
+    if attributes.get("email"):
+        attributes["email"] = attributes["email"].lower()
+    old = _target(store, profile.get("id"), attributes)
+    base = old or _blank(store)
+    row = _patched({**base, **_merged(base, attributes)}, profile.get("meta") or {})
+    for address in row["other_emails"]:
+        if store.identified_by("email", address) not in (None, row["id"]):
+            raise Refusal([duplicate_profile(str(store.identified_by("email", address)))])
+    row["updated"] = store.second()
+    store.put_profile(row)
+    return Written(row, created=old is None)
+
+
+def settled(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile without identifiers that belong to somebody else than the first who is meant.
+
+    An upsert of it meets no conflict: what accepts first and works later has nobody to tell of one.
+    """
+    attributes = profile["attributes"]
+    owner = profile.get("id") or next(iter(holders(store, attributes)), None)
+    strange = {
+        name
+        for name in (*IDENTIFIERS, ANONYMOUS)
+        if attributes.get(name) and store.identified_by(name, attributes[name]) not in (None, owner)
+    }
+    kept = {name: value for name, value in attributes.items() if name not in strange}
+    meta = dict(profile.get("meta") or {})
+    more = _as_list(((meta.get("patch_identifiers") or {}).get("append") or {}).get("email"))
+    if any(store.identified_by("email", address) not in (None, owner) for address in more):
+        meta["patch_identifiers"] = None
+    return {**profile, "attributes": kept, "meta": meta}
+
+
+def without_nulls(value: Any) -> Any:
+    """The same mapping without null members, at any depth."""
+    if not isinstance(value, Mapping):
+        return value
+    return {name: without_nulls(member) for name, member in value.items() if member is not None}
+
+
+def _target(store: Store, profile_id: str | None, attributes: Mapping[str, Any]) -> Row | None:
+    owners = holders(store, attributes)
+    if profile_id is not None:
+        if profile_id not in store.profiles:
+            raise not_found(f"A profile with id {profile_id} does not exist.")
+        owners = [profile_id, *(owner for owner in owners if owner != profile_id)]
+    if len(owners) > 1:
+        raise Refusal([duplicate_profile(owners[1])])
+    return store.profiles.get(owners[0]) if owners else None
+
+
+def _blank(store: Store) -> Row:
+    now = store.now()
+    return {
+        "id": ulid(int(now.timestamp() * 1000), random.SystemRandom()),
+        "created": store.second(),
+        "properties": {},
+        "subscriptions": never_subscribed(),
+    }
+
+
+def never_subscribed() -> dict[str, Any]:
+    """The ``subscriptions`` of a profile that never gave or withdrew consent."""
+    marketing = {
+        "can_receive_email_marketing": True,
+        "consent": "NEVER_SUBSCRIBED",
+        "consent_timestamp": None,
+        "last_updated": None,
+        "method": None,
+        "method_detail": None,
+        "custom_method_detail": None,
+        "double_optin": None,
+        "suppression": [],
+        "list_suppressions": [],
+    }
+    return {"email": {"marketing": marketing}, "sms": None, "mobile_push": None, "whatsapp": None}
+
+
+def _merged(base: Row, attributes: Mapping[str, Any]) -> dict[str, Any]:
+    changes = dict(attributes)
+    for name in _MERGED:
+        if isinstance(changes.get(name), Mapping):
+            changes[name] = {**(base.get(name) or {}), **changes[name]}
+    if "properties" in changes and changes["properties"] is None:
+        changes["properties"] = {}
+    return changes
+
+
+def _patched(row: dict[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+    patch = meta.get("patch_properties") or {}
+    properties = dict(row.get("properties") or {})
+    for name, value in (patch.get("append") or {}).items():
+        held = _as_list(properties.get(name))
+        properties[name] = held + [item for item in _as_list(value) if item not in held]
+    for name, value in (patch.get("unappend") or {}).items():
+        if name in properties:
+            gone = _as_list(value)
+            properties[name] = [item for item in _as_list(properties[name]) if item not in gone]
+    for name in _as_list(patch.get("unset")):
+        properties.pop(name, None)
+    emails = meta.get("patch_identifiers") or {}
+    gone = _as_list((emails.get("unappend") or {}).get("email"))
+    others = [*row.get("other_emails", ()), *_as_list((emails.get("append") or {}).get("email"))]
+    others = [address for address in dict.fromkeys(others) if address not in gone]
+    return {**row, "properties": properties, "other_emails": others}
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, list) else [value]

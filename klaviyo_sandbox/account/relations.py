@@ -1,0 +1,141 @@
+"""Which resources belong together. What the account no longer holds is in no relationship.
+
+Attributions are the exception: they are records of the past, and keep the ids that they were made with.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.documents import Identity
+
+Related = Callable[[Store, Row], Sequence[Identity]]
+
+_TABLES: Mapping[str, Callable[[Store], Table]] = {
+    "account": lambda store: store.accounts,
+    "profile": lambda store: store.profiles,
+    "list": lambda store: store.lists,
+    "segment": lambda store: store.segments,
+    "metric": lambda store: store.metrics,
+    "event": lambda store: store.events,
+    "tag": lambda store: store.tags,
+    "tag-group": lambda store: store.tag_groups,
+    "template": lambda store: store.templates,
+    "campaign": lambda store: store.campaigns,
+    "campaign-message": lambda store: store.campaign_messages,
+    "flow": lambda store: store.flows,
+    "flow-action": lambda store: store.flow_actions,
+    "flow-message": lambda store: store.flow_messages,
+    jobs.IMPORT: lambda store: store.jobs,
+    jobs.SUPPRESS: lambda store: store.suppress_jobs,
+    jobs.UNSUPPRESS: lambda store: store.unsuppress_jobs,
+}
+# What goes with its owner: (type of the owner, member that holds its id).
+_OWNERS = {
+    "campaign-message": ("campaign", "campaign_id"),
+    "flow-action": ("flow", "flow_id"),
+    "flow-message": ("flow-action", "action_id"),
+}
+
+
+def table(store: Store, kind: str) -> Table:
+    """All rows of a type, also those whose owner is gone."""
+    return _TABLES[kind](store) if kind in _TABLES else store.resources[kind]
+
+
+def find(store: Store, kind: str, row_id: str) -> Row | None:
+    """The row of a resource, unless it or what it belongs to is gone."""
+    if kind == "attribution":
+        event_id = row_id.partition(":")[0]
+        return next((row for row in store.attributions.get(event_id, ()) if row["id"] == row_id), None)
+    if kind not in _TABLES and kind not in store.resources:
+        return None
+    row = table(store, kind).get(row_id)
+    if row is None or kind not in _OWNERS:
+        return row
+    owner, member = _OWNERS[kind]
+    return None if find(store, owner, row[member]) is None else row
+
+
+def related(store: Store, kind: str, row: Row, name: str) -> Sequence[Identity]:
+    """Identities on the other side of a relationship. What the account does not hold is an empty one."""
+    if kind == "attribution":
+        return [row[name]] if name in row else []
+    relation = _RELATIONS.get((kind, name)) or store.relations.get((kind, name))
+    return () if relation is None else relation(store, row)
+
+
+def _ids(row: Row, member: str) -> Iterable[str]:
+    value = row.get(member) or ()
+    return (value,) if isinstance(value, str) else value
+
+
+def held(kind: str, member: str) -> Related:
+    """The row holds an id, or several, in ``member``."""
+
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        return [(kind, row_id) for row_id in _ids(row, member) if find(store, kind, row_id) is not None]
+
+    return relation
+
+
+def holders(kind: str, member: str) -> Related:
+    """Rows of another type hold this row's id, alone or among others, in ``member``."""
+
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        rows = table(store, kind).rows.values()
+        return [(kind, other["id"]) for other in rows if row["id"] in _ids(other, member)]
+
+    return relation
+
+
+def _groups(kind: str) -> Related:
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        return [(kind, group_id) for group_id in store.groups_of(kind, row["id"]) if group_id in table(store, kind)]
+
+    return relation
+
+
+def _triggered(kind: str) -> Related:
+    """The flows that something of this type starts."""
+
+    def relation(store: Store, row: Row) -> Sequence[Identity]:
+        return [
+            ("flow", flow["id"])
+            for flow in store.flows.rows.values()
+            if any(trigger["type"] == kind and trigger["id"] == row["id"] for trigger in flow["triggers"])
+        ]
+
+    return relation
+
+
+_RELATIONS: Mapping[tuple[str, str], Related] = {
+    ("event", "profile"): lambda _, row: (("profile", row["profile_id"]),),
+    ("event", "metric"): lambda _, row: (("metric", row["metric_id"]),),
+    ("event", "attributions"): lambda store, row: [
+        ("attribution", found["id"]) for found in store.attributions.get(row["id"], ())
+    ],
+    ("profile", "lists"): _groups("list"),
+    ("profile", "segments"): _groups("segment"),
+    (jobs.IMPORT, "lists"): held("list", "list_ids"),
+    (jobs.IMPORT, "profiles"): held("profile", "profile_ids"),
+    **{(kind, "lists"): held("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    **{(kind, "segments"): held("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    ("list", "flow-triggers"): _triggered("list"),
+    ("segment", "flow-triggers"): _triggered("segment"),
+    ("metric", "flow-triggers"): _triggered("metric"),
+    **{(kind, "tags"): held("tag", "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    **{("tag", f"{kind}s"): holders(kind, "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    ("tag", "tag-group"): held("tag-group", "tag_group_id"),
+    ("tag-group", "tags"): holders("tag", "tag_group_id"),
+    ("campaign", "campaign-messages"): held("campaign-message", "message_ids"),
+    ("campaign-message", "campaign"): held("campaign", "campaign_id"),
+    ("campaign-message", "template"): held("template", "template_id"),
+    ("flow", "flow-actions"): held("flow-action", "action_ids"),
+    ("flow-action", "flow"): held("flow", "flow_id"),
+    ("flow-action", "flow-messages"): held("flow-message", "message_ids"),
+    ("flow-message", "flow-action"): held("flow-action", "action_id"),
+    ("flow-message", "template"): held("template", "template_id"),
+}

@@ -1,0 +1,81 @@
+"""How the account is set up: itself, webhooks with their topics, and what is added to links."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.relations import Related, held
+from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.filters import moment
+
+READS: Mapping[str, Read] = {
+    "get_account": Read("account"),
+    "get_tag_group_for_tag": Read("tag-group", of("tag", "tag-group"), to_one=True),
+    "get_tag_ids_for_tag_group": Read("tag", of("tag-group", "tags")),
+    "get_webhooks": Read("webhook", every("webhook")),
+    "get_webhook": Read("webhook"),
+    "get_webhook_topics": Read("webhook-topic", every("webhook-topic")),
+    "get_webhook_topic": Read("webhook-topic"),
+    "get_tracking_settings": Read("tracking-setting", every("tracking-setting")),
+    "get_tracking_setting": Read("tracking-setting"),
+}
+RELATIONS: Mapping[tuple[str, str], Related] = {("webhook", "webhook-topics"): held("webhook-topic", "topic_ids")}
+
+_TOPICS = (
+    *("event:klaviyo.sent_sms", "event:klaviyo.received_sms", "event:klaviyo.opened_email"),
+    *("event:klaviyo.clicked_email", "event:klaviyo.bounced_email", "event:klaviyo.unsubscribed_from_email_marketing"),
+)
+
+
+def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+    """Some webhooks, one of them without a topic, every topic, and the account's one tracking setting."""
+    account_id = next(iter(store.accounts.rows))
+    return {
+        "webhook": Table(_webhooks(numbers("webhooks"), start, end)),
+        "webhook-topic": Table({"id": topic} for topic in _TOPICS),
+        "tracking-setting": Table([_tracking(account_id)]),
+    }
+
+
+def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
+    made: list[Row] = []
+    for name, count in (("Warehouse", 3), ("Größere Änderungen", 1), ("Not subscribed yet", 0)):
+        created = between(rng, start, end)
+        made.append(
+            {
+                "id": ulid(int(created.timestamp() * 1000), rng),
+                "name": name,
+                "description": None if count == 1 else f"{name}, by the data team",
+                # As Klaviyo shows it: without the path, which may be a secret.
+                "endpoint_url": "https://www.example.com/...",
+                "enabled": count > 0,
+                "created_at": moment(created),
+                "updated_at": moment(between(rng, created, end)),
+                "topic_ids": rng.sample(_TOPICS, count),
+            }
+        )
+    return made
+
+
+def _tracking(account_id: str) -> Row:
+    dynamic: dict[str, Any] = {
+        "flow": {"type": "dynamic", "value": "flow_name"},
+        "campaign": {"type": "dynamic", "value": "campaign_name"},
+    }
+    fixed = {"type": "static", "value": "klaviyo"}
+    return {
+        "id": account_id,
+        "auto_add_parameters": True,
+        "utm_source": {"flow": fixed, "campaign": fixed},
+        "utm_medium": {"flow": {"type": "static", "value": "é-mail"}, "campaign": None},
+        "utm_campaign": dynamic,
+        "utm_id": {"flow": None, "campaign": {"type": "dynamic", "value": "campaign_id"}},
+        "utm_term": None,
+        "custom_parameters": [{"name": "shop", "flow": {"type": "static", "value": "de"}, "campaign": None}],
+    }

@@ -1,0 +1,80 @@
+"""Sign-up forms and their versions. One form has none yet."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.relations import Related, held, holders, related
+from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.filters import moment
+
+
+def _defined(store: Store, row: Row) -> Row:
+    """A form with its definition, which only the form itself shows: a step without anything in it for each version."""
+    ids = [version_id for _, version_id in related(store, "form", row, "form-versions")]
+    versions: list[dict[str, Any]] = [{"id": int(version_id), "steps": [{"columns": []}]} for version_id in ids]
+    return {**row, "definition": {"versions": versions}}
+
+
+READS: Mapping[str, Read] = {
+    "get_forms": Read("form", every("form")),
+    "get_form": Read("form", view=_defined),
+    "get_versions_for_form": Read("form-version", of("form", "form-versions")),
+    "get_version_ids_for_form": Read("form-version", of("form", "form-versions")),
+    "get_form_version": Read("form-version"),
+    "get_form_for_form_version": Read("form", of("form-version", "form"), to_one=True),
+}
+RELATIONS: Mapping[tuple[str, str], Related] = {
+    ("form", "form-versions"): holders("form-version", "form_id"),
+    ("form-version", "form"): held("form", "form_id"),
+}
+# Name, and how many versions there are.
+_FORMS = (
+    ("Newsletter pop-up", 3),
+    ("Fußzeile", 1),
+    ("10 % sur la première commande", 2),
+    ("Back in stock", 1),
+    ("Black Friday banner", 4),
+    ("Not begun", 0),
+)
+_TYPES = ("popup", "embed", "full_page", "flyout", "banner")
+
+
+def rows(_: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+    """Forms with none to four versions; those with several have an A/B test."""
+    rng = numbers("forms")
+    forms: list[Row] = []
+    versions: list[Row] = []
+    for name, count in _FORMS:
+        created = between(rng, start, end)
+        form = {
+            "id": short_id(rng),
+            "name": name,
+            "status": rng.choice(("live", "live", "draft")) if count else "draft",
+            "ab_test": count > 1,
+            "created_at": moment(created),
+            "updated_at": moment(between(rng, created, end)),
+        }
+        forms.append(form)
+        versions += [_version(rng, form, number, created, end) for number in range(count)]
+    return {"form": Table(forms), "form-version": Table(versions)}
+
+
+def _version(rng: random.Random, form: Row, number: int, created: datetime, end: datetime) -> Row:
+    made = between(rng, created, end)
+    return {
+        "id": str(rng.randrange(10**6, 10**7)),
+        "form_id": form["id"],
+        "form_type": rng.choice(_TYPES),
+        "variation_name": f"{form['name']} {number + 1}",
+        "ab_test": {"variation_name": f"Variation {'ABCD'[number]}"} if form["ab_test"] else None,
+        "status": "live" if form["status"] == "live" and number == 0 else "draft",
+        "created_at": moment(made),
+        "updated_at": moment(between(rng, made, end)),
+    }

@@ -1,0 +1,116 @@
+"""What there is about metrics: their properties, custom metrics made of them, and what each means to the account."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.filters import moment
+
+READS: Mapping[str, Read] = {
+    "get_custom_metrics": Read("custom-metric", every("custom-metric")),
+    "get_custom_metric": Read("custom-metric"),
+    "get_metrics_for_custom_metric": Read("metric", of("custom-metric", "metrics")),
+    "get_mapped_metrics": Read("mapped-metric", every("mapped-metric")),
+    "get_mapped_metric": Read("mapped-metric"),
+    "get_properties_for_metric": Read("metric-property", of("metric", "metric-properties")),
+    "get_flows_triggered_by_metric": Read("flow", of("metric", "flow-triggers")),
+    "get_flows_triggered_by_list": Read("flow", of("list", "flow-triggers")),
+    "get_flows_triggered_by_segment": Read("flow", of("segment", "flow-triggers")),
+}
+RELATIONS: Mapping[tuple[str, str], Related] = {
+    ("custom-metric", "metrics"): held("metric", "metric_ids"),
+    ("mapped-metric", "metric"): held("metric", "metric_id"),
+    ("mapped-metric", "custom-metric"): held("custom-metric", "custom_metric_id"),
+    ("metric", "metric-properties"): holders("metric-property", "metric_id"),
+    ("metric-property", "metric"): held("metric", "metric_id"),
+}
+# (label, type) of the properties that a metric may have; sample values are examples of their kind.
+_PROPERTIES: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
+    ("$value", "number", (12.5, 99, 0)),
+    ("Item Count", "number", (1, 2, 5)),
+    ("Discount Codes", "list", ("SPRING", "WELCOME10")),
+    ("Is First Order", "boolean", (True, False)),
+    ("Größe", "string", ("S", "M", "L")),
+    ("Ordered At", "date", ("2026-01-05T12:00:00+00:00",)),
+)
+_MAPPED = (
+    *("added_to_cart", "cancelled_sales", "ordered_product", "refunded_sales", "revenue", "started_checkout"),
+    "viewed_product",
+)
+
+
+def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+    """Properties of every metric, some custom metrics, and the seven mapped ones, of which two are not mapped."""
+    metric_ids = list(store.metrics.rows)
+    custom = _custom_metrics(numbers("custom metrics"), metric_ids, start, end)
+    return {
+        "metric-property": Table(_properties(numbers("metric properties"), metric_ids)),
+        "custom-metric": Table(custom),
+        "mapped-metric": Table(_mapped(numbers("mapped metrics"), metric_ids, [row["id"] for row in custom], end)),
+    }
+
+
+def _properties(rng: random.Random, metric_ids: list[str]) -> list[Row]:
+    return [
+        {
+            "id": short_id(rng),
+            "metric_id": metric_id,
+            "label": label,
+            "property": label,
+            "inferred_type": kind,
+            "sample_values": list(samples),
+        }
+        for metric_id in metric_ids
+        for label, kind, samples in rng.sample(_PROPERTIES, rng.randrange(len(_PROPERTIES)))
+    ]
+
+
+def _custom_metrics(rng: random.Random, metric_ids: list[str], start: datetime, end: datetime) -> list[Row]:
+    made: list[Row] = []
+    for name, method, count in (("Net revenue", "value", 2), ("Any visit", "count", 3), ("Größere Käufe", "count", 1)):
+        created = start + timedelta(seconds=rng.randrange(int((end - start).total_seconds())))
+        used = rng.sample(metric_ids, min(count, len(metric_ids)))
+        groups = [_group(metric_id, valued=method == "value", filtered=at == 0) for at, metric_id in enumerate(used)]
+        made.append(
+            {
+                "id": short_id(rng),
+                "name": name,
+                "created": moment(created),
+                "updated": moment(created + (end - created) * rng.random()),
+                "definition": {"aggregation_method": method, "metric_groups": groups},
+                "metric_ids": used,
+            }
+        )
+    return made
+
+
+def _group(metric_id: str, *, valued: bool, filtered: bool) -> dict[str, Any]:
+    condition = {"type": "numeric", "operator": "greater-than", "value": 10}
+    return {
+        "metric_id": metric_id,
+        "metric_filters": [{"property": "Item Count", "filter": condition}] if filtered else [],
+        "value_property": "$value" if valued else None,
+    }
+
+
+def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], end: datetime) -> list[Row]:
+    made: list[Row] = []
+    for name in _MAPPED:
+        # An account maps to a metric, to a custom metric, or to none of both.
+        kind = {"revenue": "custom", "cancelled_sales": "none", "refunded_sales": "none"}.get(name, "metric")
+        made.append(
+            {
+                "id": name,
+                "updated": moment(end - timedelta(seconds=rng.randrange(86_400 * 300))),
+                "metric_id": rng.choice(metric_ids) if kind == "metric" else None,
+                "custom_metric_id": rng.choice(custom_ids) if kind == "custom" else None,
+            }
+        )
+    return made

@@ -1,0 +1,144 @@
+"""Custom objects: data sources, types with their schemas and records, and what went wrong when records came in."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.filters import moment
+
+SOURCE, TYPE, SCHEMA, RECORD, LOG = (
+    *("data-source", "object-type", "object-schema", "object-record", "object-ingestion-log"),
+)
+
+READS: Mapping[str, Read] = {
+    "get_data_sources": Read(SOURCE, every(SOURCE)),
+    "get_data_source": Read(SOURCE),
+    "get_object_types": Read(TYPE, every(TYPE)),
+    "get_object_type": Read(TYPE),
+    "get_object_schema": Read(SCHEMA),
+    "get_object_record": Read(RECORD),
+    "get_current_schema_for_object_type": Read(SCHEMA, of(TYPE, "current-schema"), to_one=True),
+    "get_schema_versions_for_object_type": Read(SCHEMA, of(TYPE, "schema-versions")),
+    "get_schema_version_ids_for_object_type": Read(SCHEMA, of(TYPE, "schema-versions")),
+    "get_records_for_object_type": Read(RECORD, of(TYPE, "object-records")),
+    "get_record_ids_for_object_type": Read(RECORD, of(TYPE, "object-records")),
+    "get_ingestion_logs_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
+    "get_ingestion_log_ids_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
+}
+RELATIONS: Mapping[tuple[str, str], Related] = {
+    (TYPE, "current-schema"): held(SCHEMA, "current_schema_id"),
+    (TYPE, "draft-schema"): held(SCHEMA, "draft_schema_id"),
+    (TYPE, "schema-versions"): holders(SCHEMA, "type_id"),
+    (TYPE, "object-records"): holders(RECORD, "type_id"),
+    (TYPE, "object-ingestion-logs"): holders(LOG, "type_id"),
+    (LOG, "object-type"): held(TYPE, "type_id"),
+    (LOG, "object-record"): held(RECORD, "record_id"),
+}
+# Title of a type, how many versions its schema has, and how many records there are: more than a page of the first.
+_TYPES = (("Subscription", 3, 130), ("Größentabelle", 1, 4), ("Draft only", 1, 0))
+_PROPERTIES = (
+    ("name", "string"),
+    ("started", "timestamp"),
+    ("boxes", "int"),
+    ("paused", "boolean"),
+    ("weight", "float"),
+)
+_KEPT_DAYS = 14
+
+
+def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+    """Two data sources; three types, of which one has records on several pages and one only a draft."""
+    _ = store
+    rng = numbers("custom objects")
+    types, schemas, records, logs = list[Row](), list[Row](), list[Row](), list[Row]()
+    for title, versions, count in _TYPES:
+        type_id = short_id(rng)
+        found = [_schema(rng, type_id, title, at, is_draft=count == 0, end=end) for at in range(versions)]
+        of_type = [_record(rng, type_id, at, end) for at in range(count)]
+        schemas += found
+        records += of_type
+        types.append(_type(rng, type_id, title, found[-1]["id"], is_draft=count == 0, start=start, end=end))
+        logs += [_log(rng, type_id, row["id"] if at % 2 else None, end) for at, row in enumerate(of_type[:9])]
+    return {
+        SOURCE: Table(_source(rng, title, shared=at > 0) for at, title in enumerate(("Warehouse", "Käufe ✨"))),
+        TYPE: Table(types),
+        SCHEMA: Table(schemas),
+        RECORD: Table(records),
+        LOG: Table(logs),
+    }
+
+
+def _source(rng: random.Random, title: str, *, shared: bool) -> Row:
+    return {
+        "id": short_id(rng),
+        "title": title,
+        "description": f"Rows of {title}",
+        "namespace": "custom-objects",
+        "visibility": "shared" if shared else "private",
+    }
+
+
+def _type(
+    rng: random.Random, type_id: str, title: str, schema_id: str, *, is_draft: bool, start: datetime, end: datetime
+) -> Row:
+    created = start + timedelta(seconds=rng.randrange(86_400 * 300))
+    return {
+        "id": type_id,
+        "title": title,
+        "description": f"One {title} for each row",
+        "status": "draft" if is_draft else "active",
+        "namespace": "custom-objects",
+        "created_at": moment(created),
+        "updated_at": moment(created + (end - created) * rng.random()),
+        "current_schema_id": None if is_draft else schema_id,
+        "draft_schema_id": schema_id if is_draft else None,
+    }
+
+
+def _schema(rng: random.Random, type_id: str, title: str, at: int, *, is_draft: bool, end: datetime) -> Row:
+    shown = _PROPERTIES[: 2 + at]
+    return {
+        "id": short_id(rng),
+        "type_id": type_id,
+        "title": f"{title} {at + 1}",
+        "description": f"Version {at + 1}",
+        "status": "draft" if is_draft else "active",
+        "visibility": "private",
+        "properties": [
+            {"id": place, "name": name, "type": kind, "description": None} for place, (name, kind) in enumerate(shown)
+        ],
+        "required": ["name"],
+        "published_at": None if is_draft else moment(end - timedelta(days=300 - 100 * at)),
+    }
+
+
+def _record(rng: random.Random, type_id: str, at: int, end: datetime) -> Row:
+    properties: dict[str, Any] = {
+        "name": rng.choice(("Coffee", "Tee für zwei", "Kaffee ☕")),
+        "started": moment(end - timedelta(days=rng.randrange(1, 500))),
+        "boxes": rng.randrange(5),
+        "paused": rng.random() < 0.3,
+        "weight": None if at % 7 == 0 else round(rng.uniform(0.2, 3), 2),
+    }
+    return {"id": f"record-{at}-{short_id(rng)}", "type_id": type_id, "record_properties": properties}
+
+
+def _log(rng: random.Random, type_id: str, record_id: str | None, end: datetime) -> Row:
+    mistake = {"code": "invalid_type", "message": "boxes must be an int", "property": "boxes", "invalid_value": "many"}
+    return {
+        "id": short_id(rng, 12),
+        "type_id": type_id,
+        "record_id": record_id,
+        "status": rng.choice(("error", "warning", "info")),
+        "event_type": "validation_error",
+        "timestamp": moment(end - timedelta(seconds=rng.randrange(86_400 * _KEPT_DAYS))),
+        "summary": "A record does not fit the schema",
+        "errors": [mistake, {**mistake, "invalid_value": None}][: rng.randrange(3)],
+    }

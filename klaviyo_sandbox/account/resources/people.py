@@ -1,0 +1,93 @@
+"""What hangs on people: the push tokens of their devices, and the conversations that were had with them."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.filters import moment
+
+READS: Mapping[str, Read] = {
+    "get_push_tokens": Read("push-token", every("push-token"), stored_as={"profile.id": "profile_id"}),
+    "get_push_token": Read("push-token"),
+    "get_profile_for_push_token": Read("profile", of("push-token", "profile"), to_one=True),
+    "get_push_tokens_for_profile": Read("push-token", of("profile", "push-tokens")),
+    "get_push_token_ids_for_profile": Read("push-token", of("profile", "push-tokens")),
+    "get_conversations_for_profile": Read("conversation", of("profile", "conversations")),
+    "get_conversation_ids_for_profile": Read("conversation", of("profile", "conversations")),
+}
+RELATIONS: Mapping[tuple[str, str], Related] = {
+    ("profile", "push-tokens"): holders("push-token", "profile_id"),
+    ("push-token", "profile"): held("profile", "profile_id"),
+    ("profile", "conversations"): holders("conversation", "profile_id"),
+    ("conversation", "profile"): held("profile", "profile_id"),
+}
+# A very large account has them for the first people only.
+_PEOPLE = 600
+_CHANNELS = ("sms", "whatsapp", "instagram")
+
+
+def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+    """A device or two for a quarter of the people, and a conversation or two with a few; most have none."""
+    people = list(itertools.islice(store.profiles.rows.values(), _PEOPLE))
+    return {
+        "push-token": Table(_tokens(numbers("push tokens"), people, end)),
+        "conversation": Table(_conversations(numbers("conversations"), people, start)),
+    }
+
+
+def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Row]:
+    made: list[Row] = []
+    for person in people:
+        for _ in range(rng.choice((0, 0, 0, 1, 2)) if rng.random() < 0.5 else 0):
+            created = between(rng, datetime.fromisoformat(person["created"]), end)
+            platform = rng.choice(("ios", "android"))
+            made.append(
+                {
+                    "id": ulid(int(created.timestamp() * 1000), rng),
+                    "profile_id": person["id"],
+                    "created": moment(created),
+                    "token": f"{rng.getrandbits(128):032x}",
+                    "enablement_status": rng.choice(("AUTHORIZED", "AUTHORIZED", "DENIED", "PROVISIONAL")),
+                    "platform": platform,
+                    "vendor": "APNs" if platform == "ios" else "FCM",
+                    "background": rng.choice(("AVAILABLE", "DENIED", "RESTRICTED")),
+                    "recorded_date": moment(between(rng, created, end)),
+                    "metadata": _device(rng, platform) if rng.random() < 0.8 else None,
+                }
+            )
+    return made
+
+
+def _device(rng: random.Random, platform: str) -> dict[str, Any]:
+    is_apple = platform == "ios"
+    return {
+        "device_id": f"{rng.getrandbits(64):016x}",
+        "klaviyo_sdk": "swift" if is_apple else rng.choice(("android", "flutter", "react_native")),
+        "sdk_version": rng.choice(("4.2.1", "5.0.0", None)),
+        "device_model": "iPhone15,2" if is_apple else "Pixel 8",
+        "os_name": platform,
+        "os_version": "18.1" if is_apple else "15",
+        "manufacturer": "Apple" if is_apple else "Google",
+        "app_name": rng.choice(("Sandbox Store", "Bücher & Café")),
+        "app_version": "2.3",
+        "app_build": str(rng.randrange(100, 900)),
+        "app_id": "com.example.store",
+        "environment": rng.choice(("release", "release", "debug", None)),
+    }
+
+
+def _conversations(rng: random.Random, people: Iterable[Row], start: datetime) -> list[Row]:
+    return [
+        {"id": ulid(int(start.timestamp() * 1000), rng), "profile_id": person["id"], "channel": channel}
+        for person in people
+        for channel in rng.sample(_CHANNELS, rng.choice((0, 0, 0, 0, 1, 1, 2)))
+    ]

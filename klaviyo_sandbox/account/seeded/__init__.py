@@ -1,0 +1,1 @@
+"""Generators of the small account, one module for each resource."""

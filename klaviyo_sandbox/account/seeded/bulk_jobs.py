@@ -1,0 +1,58 @@
+"""Bulk jobs that nobody asks the sandbox for, as other tools leave them behind in an account."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.spec.filters import moment
+
+_KEPT = timedelta(days=7)
+# (status, rows, rows that failed) of the jobs of a kind, the oldest first.
+_COURSES = (("complete", 3, 0), ("complete", 3, 1), ("cancelled", 2, 0), ("queued", 1, 0))
+
+
+def bulk_jobs(rng: random.Random, member: str, row_ids: list[str], end: datetime) -> list[Row]:
+    """Jobs of one kind, whose errors stand in their own attributes: done, done in part, cancelled and still waiting.
+
+    Args:
+        rng: where numbers come from.
+        member: what holds the ids of the rows that a job has made or changed.
+        row_ids: the rows that there are.
+        end: no job is younger.
+    """
+    return [_job(rng, member, row_ids, end, *course) for course in _COURSES]
+
+
+def _job(
+    rng: random.Random, member: str, row_ids: list[str], end: datetime, status: str, total: int, failed: int
+) -> Row:
+    created = between(rng, end - _KEPT, end, microseconds=True)
+    is_complete = status == "complete"
+    return {
+        "id": ulid(int(created.timestamp() * 1000), rng),
+        "status": status,
+        "created_at": moment(created),
+        "total_count": total,
+        "completed_count": total - failed if is_complete else None if status == "queued" else 0,
+        "failed_count": failed if is_complete else None if status == "queued" else 0,
+        "completed_at": moment(created + timedelta(seconds=40)) if is_complete else None,
+        "expires_at": None if status == "queued" else moment(created + _KEPT),
+        "errors": [_error(rng, at) for at in range(failed)],
+        member: rng.sample(row_ids, min(total - failed, len(row_ids))) if is_complete else [],
+    }
+
+
+def _error(rng: random.Random, at: int) -> Mapping[str, Any]:
+    return {
+        "id": ulid(rng.randrange(1 << 48), rng),
+        "code": "invalid",
+        "title": "Invalid input.",
+        "detail": "Der Wert „zwölf“ ist ungültig.",
+        "source": {"pointer": f"/data/{at}"},
+    }

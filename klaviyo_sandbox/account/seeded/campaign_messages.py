@@ -1,0 +1,111 @@
+"""What campaigns say, in the shape of each channel."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.spec.filters import moment
+
+_OPENINGS = (
+    {"type": "open_app"},
+    {"type": "deep_link", "ios_deep_link": "sandbox://cart", "android_deep_link": None},
+    {"type": "open_web_url", "web_url": "https://www.example.com/app"},
+)
+_BADGES = (
+    None,
+    {"display": False},
+    {"display": True, "badge_options": {"badge_config": "increment_one"}},
+    {"display": True, "badge_options": {"badge_config": "set_count", "value": "3"}},
+    {"display": True, "badge_options": {"badge_config": "set_property", "set_from_property": "Points Balance"}},
+)
+
+
+@dataclass(frozen=True)
+class Sending:
+    """A campaign as its messages see it."""
+
+    campaign_id: str
+    name: str
+    channel: str
+    is_draft: bool
+    is_local: bool
+    created: datetime
+    updated: datetime
+    send: datetime
+
+
+def messages(rng: random.Random, sending: Sending, count: int, template_ids: Sequence[str]) -> list[Row]:
+    """The messages of one campaign: several when they are tried against each other."""
+    return [_message(rng, sending, number, template_ids) for number in range(count)]
+
+
+def _message(rng: random.Random, sending: Sending, number: int, template_ids: Sequence[str]) -> Row:
+    # A draft may not have a template yet.
+    has_template = sending.channel == "email" and not (sending.is_draft and rng.random() < 0.5)
+    return {
+        "id": ulid(int(sending.created.timestamp() * 1000) + number, rng),
+        "campaign_id": sending.campaign_id,
+        "template_id": rng.choice(template_ids) if has_template else None,
+        "definition": _DEFINITIONS[sending.channel](rng, sending, number),
+        "send_times": _send_times(rng, sending),
+        "created_at": moment(sending.created),
+        "updated_at": moment(sending.updated),
+    }
+
+
+def _send_times(rng: random.Random, sending: Sending) -> list[dict[str, Any]]:
+    if sending.is_draft:
+        return []
+    times = [sending.send, sending.send + timedelta(hours=rng.randrange(1, 24))][: rng.choice((1, 1, 2))]
+    return [{"datetime": moment(when), "is_local": sending.is_local} for when in times]
+
+
+def _email(rng: random.Random, sending: Sending, number: int) -> dict[str, Any]:
+    content = {
+        "subject": None if sending.is_draft and rng.random() < 0.3 else f"{sending.name} — just for you #{number + 1}",
+        "preview_text": rng.choice((None, "", "Nur noch heute: größte Auswahl")),
+        "from_email": "hello@example.com",
+        "from_label": "Sandbox Store",
+        "reply_to_email": rng.choice((None, "replies@example.com")),
+        "cc_email": rng.choice((None, None, "cc@example.org")),
+        "bcc_email": rng.choice((None, None, "archive@example.net")),
+    }
+    return {"channel": "email", "label": rng.choice((None, f"Email #{number + 1}")), "content": content}
+
+
+def _sms(rng: random.Random, sending: Sending, _number: int) -> dict[str, Any]:
+    media = rng.choice((None, None, "https://www.example.com/mms.png"))
+    flags = ("shorten_links", "add_org_prefix", "add_info_link", "add_opt_out_language")
+    return {
+        "channel": "sms",
+        "content": {"body": f"{sending.name}: https://www.example.com/s 🎉", "media_url": media},
+        "render_options": {flag: rng.random() < 0.7 for flag in flags},
+    }
+
+
+def _push(rng: random.Random, sending: Sending, _number: int) -> dict[str, Any]:
+    pairs = rng.choice((None, {"screen": "cart"}))
+    if "silent" in sending.name:
+        return {"channel": "mobile_push", "notification_type": "silent", "kv_pairs": {"refresh": "yes"}}
+    buttons = [{"label": "Shop", "action_type": "open_url", "position": 0, "url": "https://www.example.com/"}]
+    return {
+        "channel": "mobile_push",
+        "notification_type": "standard",
+        "content": {
+            "title": sending.name,
+            "body": "Schau vorbei!",
+            "dynamic_image": None,
+            "action_buttons": rng.choice((None, buttons)),
+        },
+        "kv_pairs": pairs,
+        "options": {"on_open": rng.choice(_OPENINGS), "badge": rng.choice(_BADGES), "play_sound": rng.random() < 0.5},
+    }
+
+
+_DEFINITIONS = {"email": _email, "sms": _sms, "mobile_push": _push}

@@ -1,0 +1,62 @@
+"""What some profiles consented to or were suppressed from, beyond what every profile was drawn with."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.spec.filters import moment
+
+_REASONS = ("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL")
+
+
+def with_consents(rng: random.Random, row: Row, list_ids: Sequence[str], end: datetime) -> Row:
+    """The profile with its suppressions on real lists (they were drawn as positions), and some with more of them."""
+    created = datetime.fromisoformat(row["created"])
+    subscriptions = dict(row["subscriptions"])
+    marketing = dict(subscriptions["email"]["marketing"])
+    marketing["list_suppressions"] = [
+        {**entry, "list_id": list_ids[entry["list_id"]]} for entry in marketing["list_suppressions"]
+    ]
+    when = moment(between(rng, created, end))
+    if row["email"] and rng.random() < 0.06:
+        marketing["list_suppressions"] = [
+            {"list_id": list_id, "reason": reason, "timestamp": when}
+            for list_id, reason in zip(rng.sample(list_ids, 2), ("UNSUBSCRIBE", "SPAM_COMPLAINT"), strict=True)
+        ]
+    if marketing["suppression"] and rng.random() < 0.2:
+        reason = rng.choice([reason for reason in _REASONS if reason != marketing["suppression"][0]["reason"]])
+        marketing["suppression"] = [*marketing["suppression"], {"reason": reason, "timestamp": when}]
+    subscriptions["email"] = {**subscriptions["email"], "marketing": marketing}
+    if rng.random() < 0.08:
+        subscriptions["mobile_push"] = {"marketing": _push(rng, when)}
+    if row["phone_number"] and rng.random() < 0.15:
+        subscriptions["whatsapp"] = {"marketing": _whatsapp(rng, when, row["phone_number"])}
+    return {**row, "subscriptions": subscriptions}
+
+
+def _push(rng: random.Random, when: str) -> dict[str, Any]:
+    agreed = rng.random() < 0.8
+    return {
+        "can_receive_push_marketing": agreed,
+        "consent": "SUBSCRIBED" if agreed else "UNSUBSCRIBED",
+        "consent_timestamp": when,
+    }
+
+
+def _whatsapp(rng: random.Random, when: str, phone_number: str) -> dict[str, Any]:
+    agreed = rng.random() < 0.8
+    return {
+        "can_receive": agreed,
+        "consent": "SUBSCRIBED" if agreed else "UNSUBSCRIBED",
+        "consent_timestamp": when,
+        "created_timestamp": when,
+        "last_updated": when,
+        "metadata": {},
+        "valid_until": None,
+        "phone_number": phone_number,
+    }

@@ -1,0 +1,104 @@
+"""Metrics and events, with the properties that Klaviyo and its integrations give them."""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.seeded.attributions import Touch, attribute
+from klaviyo_sandbox.account.seeded.event_properties import Properties, Scene, kinds
+from klaviyo_sandbox.account.seeded.mailings import Mailings
+from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.spec.filters import moment
+
+# Sends, opens and clicks come in bursts, so that some seconds hold several events.
+_SAME_SECOND = 0.08
+# The integration of which Klaviyo tells the category as an object.
+_SPOKEN_OF = "API"
+
+
+@dataclass(frozen=True)
+class Made:
+    """Events, what some of them are attributed to (by event id), and each profile's latest (by profile id)."""
+
+    rows: list[Row]
+    attributions: dict[str, tuple[Row, ...]]
+    last_seen: dict[str, str]
+
+
+def metrics(rng: random.Random, start: datetime) -> list[Row]:
+    """One row for each kind of event, with the integration it comes from."""
+    integrations: dict[str, dict[str, Any]] = {}
+    rows: list[Row] = []
+    for kind in kinds():
+        name, text = kind.integration
+        category = {"id": 1, "name": text} if name == _SPOKEN_OF else text
+        integration = integrations.setdefault(
+            name,
+            {"object": "integration", "id": short_id(rng), "key": name.lower(), "name": name, "category": category},
+        )
+        created = start + timedelta(seconds=rng.randrange(86_400))
+        rows.append(
+            {
+                "id": short_id(rng),
+                "name": kind.name,
+                "created": moment(created),
+                "updated": moment(created + timedelta(days=rng.randrange(600))),
+                "integration": integration,
+            }
+        )
+    return rows
+
+
+def events(
+    rng: random.Random,
+    count: int,
+    profiles: Sequence[Row],
+    metrics: Sequence[Row],
+    mailings: Mailings,
+    end: datetime,
+) -> Made:
+    """``count`` events of the profiles, in no order."""
+    created = [int(datetime.fromisoformat(row["created"]).timestamp()) for row in profiles]
+    latest = int(end.timestamp())
+    rows: list[Row] = []
+    touches: dict[str, list[Touch]] = {}
+    conversions: list[dict[str, Any]] = []
+    last_seen: dict[str, int] = {}
+    at = 0
+    for number in rng.choices(range(len(kinds())), [kind.weight for kind in kinds()], k=count):
+        kind = kinds()[number]
+        who = rng.randrange(len(profiles))
+        # An event may repeat the second of the one before it, if its profile was there already.
+        if not (rng.random() < _SAME_SECOND and at >= created[who]):
+            at = rng.randrange(created[who], latest)
+        sent = mailings.pick(rng, kind.channel, at) if kind.channel else None
+        properties = kind.properties(Scene(rng, profiles[who], at, sent))
+        row = _event(rng, metrics[number]["id"], profiles[who]["id"], at, properties)
+        rows.append(row)
+        last_seen[row["profile_id"]] = max(at, last_seen.get(row["profile_id"], 0))
+        if kind.is_touch and sent is not None:
+            touches.setdefault(row["profile_id"], []).append(Touch(at, row, sent))
+        elif kind.is_conversion:
+            conversions.append(row)
+    attributions = attribute(rng, conversions, touches)
+    return Made(rows, attributions, {who: moment(datetime.fromtimestamp(when, UTC)) for who, when in last_seen.items()})
+
+
+def _event(
+    rng: random.Random, metric_id: str, profile_id: str, at: int, properties: Properties | None
+) -> dict[str, Any]:
+    return {
+        "id": short_id(rng, 11),
+        "metric_id": metric_id,
+        "profile_id": profile_id,
+        "timestamp": at,
+        "datetime": moment(datetime.fromtimestamp(at, UTC)),
+        "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
+        "event_properties": properties,
+    }

@@ -1,0 +1,117 @@
+"""What was sent to people: the campaigns and flow messages that events are about."""
+
+from __future__ import annotations
+
+import bisect
+import random
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Row
+
+EMAIL, SMS, PUSH = CHANNELS = ("email", "sms", "push")
+_CAMPAIGN_CHANNELS = {"email": EMAIL, "sms": SMS, "mobile_push": PUSH}
+_FLOW_CHANNELS = {"Email": EMAIL, "SMS": SMS, "Push": PUSH}
+_FROM_FLOWS = 0.3
+
+
+@dataclass(frozen=True)
+class Mailing:
+    """One message that went out from ``start`` (epoch seconds) on.
+
+    Attributes:
+        name: of the campaign, or of the flow's message.
+        message_id: of the campaign message or flow message.
+        campaign_id: None for flows; ``flow_id`` and ``variation_id`` are None for campaigns.
+        group_ids: who it went to; None where events do not say.
+    """
+
+    channel: str
+    start: int
+    name: str
+    subject: str
+    message_id: str
+    campaign_id: str | None
+    flow_id: str | None
+    variation_id: str | None
+    group_ids: tuple[str, ...] | None
+
+
+class Mailings:
+    """Everything that was sent, to pick from by channel and time."""
+
+    def __init__(self, mailings: Iterable[Mailing]) -> None:
+        self._sent: dict[tuple[str, bool], tuple[list[int], list[Mailing]]] = {}
+        for mailing in sorted(mailings, key=lambda mailing: mailing.start):
+            starts, sent = self._sent.setdefault((mailing.channel, mailing.flow_id is not None), ([], []))
+            starts.append(mailing.start)
+            sent.append(mailing)
+
+    def pick(self, rng: random.Random, channel: str, at: int) -> Mailing:
+        """Something that was being sent at ``at``; the oldest when nothing was yet."""
+        from_flow = rng.random() < _FROM_FLOWS
+        starts, sent = self._sent[channel, from_flow]
+        count = bisect.bisect_right(starts, at)
+        if not count:
+            starts, sent = self._sent[channel, not from_flow]
+            count = max(1, bisect.bisect_right(starts, at))
+        return sent[rng.randrange(count)]
+
+
+def of_campaigns(campaigns: Iterable[Row], messages: Mapping[str, Row]) -> Iterator[Mailing]:
+    """The campaigns that were sent."""
+    for number, row in enumerate(row for row in campaigns if row["status"] == "Sent"):
+        groups = tuple(row["audiences"]["included"])
+        # Klaviyo may name a group twice, or none at all.
+        said = {0: None, 1: (*groups, groups[0])}.get(number % 5, groups)
+        for message_id in row["message_ids"]:
+            subject = messages[message_id]["definition"].get("content", {}).get("subject")
+            yield Mailing(
+                _CAMPAIGN_CHANNELS[row["messages"]["channel"]],
+                _epoch(row["send_time"]),
+                row["name"],
+                subject or row["name"],
+                message_id,
+                row["id"],
+                None,
+                None,
+                said,
+            )
+
+
+def of_flows(flows: Mapping[str, Row], actions: Iterable[Row], messages: Mapping[str, Row]) -> Iterator[Mailing]:
+    """The messages of all flows that are more than drafts, variations of a test one by one."""
+    for action in actions:
+        flow = flows[action["flow_id"]]
+        if flow["status"] == "draft":
+            continue
+        main, *variations = action["message_ids"] or [None]
+        for variation_id in variations or action["message_ids"]:
+            message = messages[main]
+            if message["channel"] in _FLOW_CHANNELS:
+                yield Mailing(
+                    _FLOW_CHANNELS[message["channel"]],
+                    _epoch(flow["created"]),
+                    message["name"],
+                    message["definition"].get("subject_line") or message["name"],
+                    main,
+                    None,
+                    flow["id"],
+                    variation_id,
+                    tuple(trigger["id"] for trigger in flow["triggers"] if trigger["type"] == "list"),
+                )
+
+
+def of_a_deleted_flow(rng: random.Random, start: datetime) -> Iterator[Mailing]:
+    """Messages of a flow that the account no longer holds."""
+    flow_id = short_id(rng)
+    for channel in CHANNELS:
+        message_id = short_id(rng)
+        name = f"Deleted {channel}"
+        yield Mailing(channel, int(start.timestamp()), name, name, message_id, None, flow_id, message_id, ())
+
+
+def _epoch(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp())

@@ -1,0 +1,201 @@
+"""Profiles of people who do not exist: reserved mail domains, reserved phone numbers."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.profiles import never_subscribed
+from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.spec.filters import moment
+
+_FIRST = (
+    *("Ada", "Zoë", "José", "Łukasz", "Chloé", "Søren", "Mina", "Noah", "Ines", "Björn", "Anaïs", "Yuki", "Omar"),
+    *("Priya", "Tomáš", "Elif", "Grace", "Mateo", "Siobhán", "李娜", "Νίκος", "Ольга", "Hana", "Ben", "Ruth"),
+)
+_LAST = (
+    *("Müller", "O'Neil", "García", "Nowak", "Dubois", "Jensen", "Rossi", "Smith", "Okafor", "Tanaka", "Silva"),
+    *("Nguyễn", "Kovács", "Brown", "Çelik", "Svensson", "van Dijk", "王", "Novák", "Haddad", "Kim", "Patel"),
+)
+_DOMAINS = ("example.com", "example.org", "example.net")
+# (city, region, country, zip, latitude, longitude, time zone)
+_PLACES = (
+    ("Boston", "MA", "United States", "02110", 42.3601, -71.0589, "America/New_York"),
+    ("Portland", "OR", "United States", "97201", 45.5152, -122.6784, "America/Los_Angeles"),
+    ("Zürich", "ZH", "Switzerland", "8001", 47.3769, 8.5417, "Europe/Zurich"),
+    ("São Paulo", "SP", "Brazil", "01000-000", -23.5505, -46.6333, "America/Sao_Paulo"),
+    ("Łódź", "LD", "Poland", "90-001", 51.7592, 19.456, "Europe/Warsaw"),
+    ("Sydney", "NSW", "Australia", "2000", -33.8688, 151.2093, "Australia/Sydney"),
+    ("London", None, "United Kingdom", "EC1A 1AA", 51.5074, -0.1278, "Europe/London"),
+    ("東京", None, "Japan", "100-0001", 35.6762, 139.6503, "Asia/Tokyo"),
+)
+_LOCALES = ("en-US", "en-GB", "de-DE", "fr-FR", "pl-PL", "ja-JP", None)
+# Numbers 555-0100 to 555-0199 of every area code are kept for fiction.
+_AREAS = (
+    *(201, 202, 203, 205, 206, 207, 208, 209, 210, 212, 213, 214, 215, 216, 217, 218, 219, 224, 225, 228, 229, 231),
+    *(301, 302, 303, 304, 305, 307, 308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330),
+    *(401, 402, 404, 405, 406, 407, 408, 409, 410, 412, 413, 414, 415, 417, 419, 423, 425, 432, 434, 435, 440, 443),
+)
+_PHONES = len(_AREAS) * 100
+
+
+def profiles(rng: random.Random, count: int, start: datetime, end: datetime) -> list[Row]:
+    """Profiles in the order in which they were created.
+
+    ``list_id`` in their list suppressions is the position of a list; whoever makes the lists puts in the id.
+    """
+    span = int((end - start).total_seconds()) - 7200
+    # The last weeks saw imports that touched many profiles in one second.
+    imports = [end - timedelta(seconds=rng.randrange(3600, 86_400 * 40)) for _ in range(4)]
+    created = sorted(rng.randrange(span) for _ in range(count))
+    return [profile(rng, number, start + timedelta(seconds=at), end, imports) for number, at in enumerate(created)]
+
+
+def profile(rng: random.Random, number: int, created: datetime, end: datetime, imports: Sequence[datetime]) -> Row:
+    """The profile with this number, made at ``created``; ``imports`` are when many were touched in one second."""
+    updated = created + timedelta(seconds=int(rng.random() ** 0.5 * (end - created).total_seconds() * 0.999))
+    imported = rng.choice(imports)
+    if rng.random() < 0.12 and imported >= created:
+        updated = imported
+    first, last = rng.choice(_FIRST), rng.choice(_LAST)
+    phone = phone_number(number) if number < _PHONES and rng.random() < 0.4 else None
+    # Some gave only their phone number.
+    email = None if phone and rng.random() < 0.15 else f"person{number:06d}@{rng.choice(_DOMAINS)}"
+    return {
+        "id": ulid(int(created.timestamp() * 1000), rng),
+        "email": email,
+        "phone_number": phone,
+        "external_id": f"crm-{number:06d}" if rng.random() < 0.3 else None,
+        "first_name": first if rng.random() < 0.9 else None,
+        "last_name": last if rng.random() < 0.9 else None,
+        "organization": rng.choice((None, None, "Example Bakery", "Sample & Söhne GmbH")),
+        "locale": rng.choice(_LOCALES),
+        "title": rng.choice((None, None, None, "Dr.", "Buyer")),
+        "image": f"https://www.example.com/people/{number}.png" if rng.random() < 0.1 else None,
+        "created": moment(created),
+        "updated": moment(updated),
+        "location": _location(rng),
+        "properties": _properties(rng, created),
+        "subscriptions": _subscriptions(rng, created, end, email, phone, spaced=number % 5 == 2),
+        "predictive_analytics": _predictions(rng, end),
+    }
+
+
+def phone_number(number: int) -> str:
+    """A number for fiction, a different one for each of the first 6,600; valid E.164."""
+    return f"+1{_AREAS[number // 100 % len(_AREAS)]}55501{number % 100:02d}"
+
+
+def _location(rng: random.Random) -> dict[str, Any]:
+    if rng.random() < 0.15:
+        nothing = ("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip")
+        return dict.fromkeys((*nothing, "timezone", "ip"))
+    city, region, country, code, latitude, longitude, zone = rng.choice(_PLACES)
+    # Klaviyo gives coordinates as they came in: as numbers or as text.
+    as_text = rng.random() < 0.3
+    return {
+        "address1": f"{rng.randrange(1, 400)} Example Street" if rng.random() < 0.5 else None,
+        "address2": None,
+        "city": city,
+        "country": country,
+        "latitude": str(latitude) if as_text else latitude,
+        "longitude": str(longitude) if as_text else longitude,
+        "region": region,
+        "zip": code,
+        "timezone": zone,
+        "ip": f"192.0.2.{rng.randrange(1, 255)}" if rng.random() < 0.3 else None,
+    }
+
+
+def _properties(rng: random.Random, created: datetime) -> dict[str, Any]:
+    candidates: dict[str, Any] = {
+        "Loyalty Tier": rng.choice(("Gold", "Silver", "Bronze")),
+        "Favorite Colors": rng.sample(["red", "green", "blue", "grün", "noir"], 2),
+        "Points Balance": rng.randrange(5000),
+        "Average Rating": round(rng.uniform(1, 5), 2),
+        "Is Member": rng.random() < 0.5,
+        "Birthday": f"{rng.randrange(1950, 2005)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}",
+        "$source": rng.choice((-59, -6, "Sign-up form")),
+        "$consent_timestamp": moment(created),
+        "preferences": {"size": rng.choice(("S", "M", "L")), "news": {"weekly": rng.random() < 0.5}},
+        "Middle Name": None,
+    }
+    return {name: value for name, value in candidates.items() if rng.random() < 0.5}
+
+
+def _subscriptions(
+    rng: random.Random, created: datetime, end: datetime, email: str | None, phone: str | None, *, spaced: bool
+) -> dict[str, Any]:
+    subscriptions = never_subscribed()
+    consented = _between(rng, created, end)
+    if email:
+        subscriptions["email"]["marketing"].update(_email_marketing(rng, consented, end))
+        # As Klaviyo writes down some of them, whatever the specification says of the format.
+        at = subscriptions["email"]["marketing"]["consent_timestamp"]
+        if spaced and at:
+            subscriptions["email"]["marketing"]["consent_timestamp"] = at.replace("T", " ")
+    if phone:
+        agreed = rng.random() < 0.6
+        subscriptions["sms"] = {
+            "marketing": {
+                "can_receive_sms_marketing": agreed,
+                "consent": "SUBSCRIBED" if agreed else "NEVER_SUBSCRIBED",
+                "consent_timestamp": moment(consented) if agreed else None,
+                "method": "SIGN_UP_FORM" if agreed else None,
+                "method_detail": "Footer form" if agreed else None,
+                "last_updated": moment(consented) if agreed else None,
+            },
+            "transactional": None,
+        }
+    return subscriptions
+
+
+def _email_marketing(rng: random.Random, consented: datetime, end: datetime) -> dict[str, Any]:
+    lot = rng.random()
+    consent = "SUBSCRIBED" if lot < 0.6 else "UNSUBSCRIBED" if lot < 0.75 else "NEVER_SUBSCRIBED"
+    reasons = {"UNSUBSCRIBED": "UNSUBSCRIBE"}
+    if consent == "SUBSCRIBED" and rng.random() < 0.1:
+        reasons[consent] = rng.choice(("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL"))
+    reason = reasons.get(consent)
+    suppression = [{"reason": reason, "timestamp": moment(_between(rng, consented, end))}] if reason else []
+    list_suppressions = []
+    if rng.random() < 0.08:
+        when = moment(_between(rng, consented, end))
+        list_suppressions = [{"list_id": rng.randrange(3), "reason": "UNSUBSCRIBE", "timestamp": when}]
+    known = consent != "NEVER_SUBSCRIBED"
+    return {
+        "can_receive_email_marketing": not suppression,
+        "consent": consent,
+        "consent_timestamp": moment(consented) if known else None,
+        "last_updated": moment(consented) if known else None,
+        "method": rng.choice(("SIGN_UP_FORM", "MANUAL_IMPORT", "PREFERENCE_PAGE")) if known else None,
+        "method_detail": "Welcome form" if known else None,
+        "double_optin": rng.random() < 0.5 if known else None,
+        "suppression": suppression,
+        "list_suppressions": list_suppressions,
+    }
+
+
+def _predictions(rng: random.Random, end: datetime) -> dict[str, Any] | None:
+    if rng.random() < 0.3:
+        return None
+    past, future, orders = round(rng.uniform(0, 900), 2), round(rng.uniform(0, 300), 2), rng.randrange(1, 12)
+    return {
+        "historic_clv": past,
+        "predicted_clv": future,
+        "total_clv": round(past + future, 2),
+        "historic_number_of_orders": orders,
+        "predicted_number_of_orders": round(rng.uniform(0, 4), 2),
+        "average_days_between_orders": round(rng.uniform(5, 120), 1),
+        "average_order_value": round(past / orders, 2),
+        "churn_probability": round(rng.random(), 4),
+        "expected_date_of_next_order": moment(end + timedelta(days=rng.randrange(90))),
+        "ranked_channel_affinity": rng.sample(["email", "sms", "push"], 3),
+    }
+
+
+def _between(rng: random.Random, start: datetime, end: datetime) -> datetime:
+    return start + timedelta(seconds=rng.randrange(max(1, int((end - start).total_seconds()))))

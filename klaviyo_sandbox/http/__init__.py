@@ -1,0 +1,1 @@
+"""The server's outside: routes, limits, faults, OAuth, the control API, the request log."""

@@ -1,0 +1,46 @@
+"""Which function carries out each operation that takes a body: writes, and queries, which only read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.reads.collections import Request
+from klaviyo_sandbox.reports import aggregates, reports
+from klaviyo_sandbox.writes import consents, events, lists, profiles, suppressions
+from klaviyo_sandbox.writes.bodies import Answer
+
+
+def write(store: Store, request: Request) -> Answer:
+    """Do what a body asks for that has the declared shape.
+
+    Raises:
+        Refusal: nothing was changed.
+    """
+    return WRITES[request.operation.id](store, request)
+
+
+WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
+    "create_or_update_profile": profiles.upsert,
+    "create_profile": profiles.create,
+    "update_profile": profiles.update,
+    "bulk_import_profiles": profiles.import_many,
+    "request_profile_deletion": profiles.delete,
+    "create_list": lists.create,
+    "add_profiles_to_list": lists.add_members,
+    "remove_profiles_from_list": lists.remove_members,
+    "create_event": events.create,
+    "bulk_create_events": events.create_many,
+    "bulk_subscribe_profiles": consents.subscribe,
+    "bulk_unsubscribe_profiles": consents.unsubscribe,
+    "bulk_suppress_profiles": suppressions.suppress,
+    "bulk_unsuppress_profiles": suppressions.unsuppress,
+    "query_campaign_values": reports.answer,
+    "query_flow_values": reports.answer,
+    "query_flow_series": reports.answer,
+    "query_form_values": reports.answer,
+    "query_form_series": reports.answer,
+    "query_segment_values": reports.answer,
+    "query_segment_series": reports.answer,
+    "query_metric_aggregates": aggregates.answer,
+}

@@ -1,0 +1,1 @@
+"""Answers to GET requests: collections, related resources, pages."""

@@ -1,0 +1,1 @@
+"""Answers to the report endpoints and to queries of metric aggregates."""

@@ -1,0 +1,1 @@
+"""What the API's specification says, and the forms of requests and answers."""

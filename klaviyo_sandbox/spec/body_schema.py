@@ -1,0 +1,65 @@
+"""Is a request body of the declared shape? A pure walk over the subset of JSON Schema that the facts use."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from klaviyo_sandbox.spec.facts import Schema, resolve
+
+Fault = tuple[str, str]
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "number": (int, float),
+}
+
+
+def faults(schema: Schema, value: Any, schemas: Mapping[str, Schema], pointer: str = "") -> Iterator[Fault]:
+    """Yield (JSON Pointer, detail) for everything in ``value`` that the schema does not allow.
+
+    Members that the schema does not declare are faults; an object that declares no members may hold any.
+    """
+    nullable = schema.get("nullable", False)
+    schema = resolve(schema, schemas)
+    if value is None:
+        if not (nullable or schema.get("nullable", False)):
+            yield pointer, "This field may not be null."
+        return
+    if "oneOf" in schema:
+        if all(any(faults(choice, value, schemas)) for choice in schema["oneOf"]):
+            yield pointer, "The value has none of the allowed forms."
+        return
+    kind = schema.get("type", "object")
+    # bool is an int to Python, not to JSON.
+    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+        yield pointer, f"Expected a value of type {kind}."
+    elif "enum" in schema and value not in schema["enum"]:
+        yield pointer, f"{value!r} is not one of {', '.join(map(str, schema['enum']))}."
+    elif isinstance(value, dict) and "properties" in schema:
+        yield from _object_faults(schema, value, schemas, pointer)
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from faults(schema.get("items", {}), item, schemas, f"{pointer}/{position}")
+
+
+def _object_faults(
+    schema: Schema, value: Mapping[str, Any], schemas: Mapping[str, Schema], pointer: str
+) -> Iterator[Fault]:
+    declared = schema["properties"]
+    for name in schema.get("required", ()):
+        if name not in value:
+            yield f"{pointer}/{_escaped(name)}", f"'{name}' is a required field."
+    for name, child in value.items():
+        if name not in declared:
+            yield f"{pointer}/{_escaped(name)}", f"'{name}' is not a valid field here."
+        else:
+            yield from faults(declared[name], child, schemas, f"{pointer}/{_escaped(name)}")
+
+
+def _escaped(name: str) -> str:
+    return name.replace("~", "~0").replace("/", "~1")

@@ -1,0 +1,280 @@
+"""Klaviyo's filter language: ``and(equals(metric_id,"X"),greater-than(datetime,2026-01-01T00:00:00Z))``.
+
+Pure: text -> clauses, checked against what one operation allows.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from klaviyo_sandbox.spec.errors import Refusal, invalid_parameter
+
+# Klaviyo refuses windows that end so close to now that rows may still arrive in them.
+SETTLING = timedelta(seconds=5)
+
+_NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
+_BARE = re.compile(r"[^,()\[\]\"']+")
+_DATETIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_INTEGER = re.compile(r"-?\d{1,18}")
+
+_LOWER = ("greater-than", "greater-or-equal")
+_UPPER = ("less-than", "less-or-equal")
+_ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
+    "greater-than": operator.gt,
+    "greater-or-equal": operator.ge,
+    "less-than": operator.lt,
+    "less-or-equal": operator.le,
+}
+_TEXT: Mapping[str, Callable[[str, str], bool]] = {
+    "contains": operator.contains,
+    "starts-with": str.startswith,
+    "ends-with": str.endswith,
+}
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A value that was written in quotes."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Bare:
+    """A value that was written without quotes."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Clause:
+    """One condition. ``value`` is a str, number, bool, a tuple of these, or None for ``has(field)``.
+
+    Date-times are strings as ``moment`` makes them, so that they compare as text with what is stored.
+    """
+
+    operator: str
+    field: str
+    value: Any
+
+    @property
+    def is_bound(self) -> bool:
+        return self.operator in _ORDER
+
+    def holds(self, values: Iterable[Any]) -> bool:
+        """Does any of a row's values for the field satisfy the condition?"""
+        if self.operator == "has":
+            return any(value is not None for value in values)
+        if self.is_bound:
+            compare = _ORDER[self.operator]
+            return any(value is not None and compare(value, self.value) for value in values)
+        if self.operator in _TEXT:
+            return any(_TEXT[self.operator](value, self.value) for value in values)
+        # A list after `equals` is read as `any`: no field here holds a list of its own.
+        wanted = self.value if isinstance(self.value, tuple) else (self.value,)
+        return any(value in wanted for value in values)
+
+
+def moment(when: datetime) -> str:
+    """The one form in which points in time are stored and compared: UTC, ``2026-01-31T12:00:00+00:00``."""
+    return when.astimezone(UTC).isoformat()
+
+
+def parse_datetime(text: str) -> datetime:
+    """RFC 3339 with an explicit zone; a space may stand for the ``T``.
+
+    Raises:
+        ValueError: the text is something else, or no such day exists.
+    """
+    if not _DATETIME.fullmatch(text):
+        raise ValueError(text)
+    return datetime.fromisoformat(text.upper())
+
+
+class _Reader:
+    """Reads one filter from left to right."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.at = 0
+
+    def clauses(self) -> Iterator[tuple[str, str, Any]]:
+        yield from self._sequence()
+        if self.at != len(self.text):
+            raise self._fault()
+
+    def _sequence(self) -> Iterator[tuple[str, str, Any]]:
+        yield from self._expression()
+        while self._taken(","):
+            yield from self._expression()
+
+    def _expression(self) -> Iterator[tuple[str, str, Any]]:
+        name = self._match(_NAME)
+        self._expect("(")
+        if name == "and":
+            yield from self._sequence()
+        else:
+            field = self._match(_NAME)
+            yield name, field, self._value() if self._taken(",") else None
+        self._expect(")")
+
+    def _value(self) -> Quoted | Bare | tuple[Quoted | Bare, ...]:
+        if not self._taken("["):
+            return self._scalar()
+        items = [self._scalar()]
+        while self._taken(","):
+            items.append(self._scalar())
+        self._expect("]")
+        return tuple(items)
+
+    def _scalar(self) -> Quoted | Bare:
+        self._skip_space()
+        for quote in "\"'":
+            if self._taken(quote):
+                return Quoted(self._quoted(quote))
+        return Bare(self._match(_BARE).strip())
+
+    def _quoted(self, quote: str) -> str:
+        text = ""
+        while self.at < len(self.text):
+            character = self.text[self.at]
+            self.at += 1
+            if character == quote:
+                return text
+            if character == "\\" and self.at < len(self.text):
+                character = self.text[self.at]
+                self.at += 1
+            text += character
+        raise self._fault()
+
+    def _skip_space(self) -> None:
+        while self.text[self.at : self.at + 1] == " ":
+            self.at += 1
+
+    def _taken(self, token: str) -> bool:
+        self._skip_space()
+        found = self.text.startswith(token, self.at)
+        self.at += len(token) if found else 0
+        return found
+
+    def _expect(self, token: str) -> None:
+        if not self._taken(token):
+            raise self._fault()
+
+    def _match(self, pattern: re.Pattern[str]) -> str:
+        self._skip_space()
+        found = pattern.match(self.text, self.at)
+        if not found:
+            raise self._fault()
+        self.at = found.end()
+        return found[0]
+
+    def _fault(self) -> Refusal:
+        return _refused(f"Invalid filter provided: it cannot be read at character {self.at + 1}.")
+
+
+def parse(text: str, allowed: Mapping[str, Any], now: datetime) -> tuple[Clause, ...]:
+    """Read a filter and check it against the ``filters`` of an operation.
+
+    Raises:
+        Refusal: 400 with ``source.parameter`` "filter" when the filter cannot be read, names a field, an operator, a
+            form or a value that is not allowed, ends less than ``SETTLING`` before now, or can hold no row.
+    """
+    try:
+        clauses = tuple(_clause(*raw, allowed) for raw in _Reader(text).clauses())
+    except RecursionError:
+        raise _refused("Invalid filter provided: it is nested too deeply.") from None
+    for field in dict.fromkeys(clause.field for clause in clauses if clause.is_bound):
+        _check_window([clause for clause in clauses if clause.field == field], now)
+    return clauses
+
+
+def _refused(detail: str) -> Refusal:
+    return invalid_parameter(detail, "filter")
+
+
+def _clause(name: str, field: str, raw: Any, allowed: Mapping[str, Any]) -> Clause:
+    if field not in allowed:
+        raise _refused(f"'{field}' is not a filterable field. Allowed fields: {', '.join(allowed) or 'none'}.")
+    rule = allowed[field]
+    form = "none" if raw is None else "list" if isinstance(raw, tuple) else "single"
+    if name not in rule["operators"].get(form, ()):
+        operators = "; ".join(f"{', '.join(names)} ({kind})" for kind, names in rule["operators"].items())
+        raise _refused(f"'{name}' with a {form} value is not allowed for '{field}'. Allowed operators: {operators}.")
+    if raw is None:
+        return Clause(name, field, None)
+    if isinstance(raw, tuple):
+        return Clause(name, field, tuple(_typed(field, item, rule["value"]) for item in raw))
+    return Clause(name, field, _typed(field, raw, rule["value"]))
+
+
+def _typed(field: str, raw: Quoted | Bare, rule: Mapping[str, Any]) -> Any:
+    kind = rule.get("format", rule["type"])
+    if isinstance(raw, Quoted) != (kind == "string"):
+        word = "in quotes" if kind == "string" else "without quotes"
+        raise _refused(f"The value for '{field}' is a {kind} and must be written {word}.")
+    if raw.text not in rule.get("enum", [raw.text]):
+        raise _refused(f"'{raw.text}' is not allowed for '{field}'. Allowed values: {', '.join(rule['enum'])}.")
+    try:
+        return _CASTS[kind](raw.text)
+    except (ValueError, OverflowError, OSError):
+        raise _refused(f"'{raw.text}' is not a valid {kind} for '{field}'.") from None
+
+
+def _boolean(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+def _number(text: str) -> float:
+    if not _NUMBER.fullmatch(text):
+        raise ValueError(text)
+    number = float(text)
+    # The only numbers with a fraction that can be filtered on are points in time, so one that is none is refused here.
+    datetime.fromtimestamp(number, UTC)
+    return number
+
+
+def _integer(text: str) -> int:
+    if not _INTEGER.fullmatch(text):
+        raise ValueError(text)
+    return int(text)
+
+
+def _moment(text: str) -> str:
+    return moment(parse_datetime(text))
+
+
+_CASTS: Mapping[str, Callable[[str], Any]] = {
+    "string": str,
+    "boolean": _boolean,
+    "number": _number,
+    "integer": _integer,
+    "date-time": _moment,
+}
+
+
+def _second(value: Any) -> Any:
+    return value[:19] if isinstance(value, str) else value // 1
+
+
+def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
+    limit: Any = moment(now - SETTLING)
+    # Sizes and ratings have bounds, too, which are no points in time.
+    clauses = [clause for clause in clauses if not isinstance(clause.value, int)]
+    if any(isinstance(clause.value, float) for clause in clauses):
+        limit = (now - SETTLING).timestamp()
+    lower = [clause.value for clause in clauses if clause.operator in _LOWER]
+    upper = [clause.value for clause in clauses if clause.operator in _UPPER]
+    if upper and max(upper) > limit:
+        raise _refused("Datetime bounds must not end in the future or within the last 5 seconds.")
+    # As its message says, the lower bound is exclusive and the upper inclusive; parts of a second do not count.
+    if lower and upper and _second(max(lower)) >= _second(min(upper)):
+        raise _refused(f"Datetime bounds ({max(lower)}, {min(upper)}] is empty or invalid.")

@@ -1,0 +1,199 @@
+"""Writes of events, one at a time and in bulk. What a 202 accepts is in the account at once.
+
+Klaviyo says that a bulk request fails when a ``unique_id`` is repeated, and not where: ``store.repeats`` decides.
+An event without one takes the second as its own; such an event is left out without a word when there is another.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from typing import Any
+
+from klaviyo_sandbox.account import profiles
+from klaviyo_sandbox.account.identifiers import People
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.rows import event_key
+from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.reads.collections import Request
+from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
+from klaviyo_sandbox.spec.filters import moment, parse_datetime
+from klaviyo_sandbox.writes.bodies import Answer, check_count, profile_problem, without_bad_phone
+from klaviyo_sandbox.writes.event_rules import event_problem
+
+_SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}
+_ENTRIES = "/data/attributes/events-bulk-create/data"
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A profile and what it did; ``pointer`` leads to what holds them, each event has its own."""
+
+    pointer: str
+    profile: Mapping[str, Any]
+    events: Mapping[str, Mapping[str, Any]]
+
+    @property
+    def profile_pointer(self) -> str:
+        return f"{self.pointer}/profile/data"
+
+
+def create(store: Store, request: Request) -> Answer:
+    attributes = request.body["data"]["attributes"]
+    pointer = "/data/attributes"
+    profile, headers = without_bad_phone(attributes["profile"]["data"], f"{pointer}/profile/data/attributes")
+    # Here, and only here, ``meta`` is among the attributes.
+    own = {name: value for name, value in profile["attributes"].items() if name != "meta"}
+    profile = {**profile, "attributes": own, "meta": profile["attributes"].get("meta")}
+    entry = _Entry(pointer, profile, {pointer: attributes})
+    problems = list(_problems(store, entry))
+    if problems:
+        raise Refusal(problems)
+    _record(store, entry)
+    return Answer(202, headers=headers)
+
+
+def create_many(store: Store, request: Request) -> Answer:
+    """All events or none."""
+    entries = [
+        _entry(f"{_ENTRIES}/{position}/attributes", given["attributes"])
+        for position, given in enumerate(request.body["data"]["attributes"]["events-bulk-create"]["data"])
+    ]
+    check_count(request, sum(len(entry.events) for entry in entries), _ENTRIES)
+    if not entries:
+        raise Refusal([invalid("At least one event is required.", _ENTRIES)])
+    problems = [problem for entry in entries for problem in _bulk_problems(store, entry)]
+    problems = problems or list(_repeats(store, entries))
+    if problems:
+        raise Refusal(problems)
+    for entry in entries:
+        _record(store, entry)
+    return Answer(202)
+
+
+def _entry(pointer: str, attributes: Mapping[str, Any]) -> _Entry:
+    backfill = attributes.get("backfill")
+    events = {
+        f"{pointer}/events/data/{position}/attributes": {"backfill": backfill, **_given(event["attributes"])}
+        for position, event in enumerate(attributes["events"]["data"])
+    }
+    return _Entry(pointer, attributes["profile"]["data"], events)
+
+
+def _given(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value is not None}
+
+
+def _bulk_problems(store: Store, entry: _Entry) -> Iterator[Problem]:
+    if not entry.events:
+        yield invalid("At least one event is required.", f"{entry.pointer}/events/data")
+    problem = profile_problem(entry.profile, f"{entry.profile_pointer}/attributes")
+    if problem is not None:
+        yield problem
+    yield from _problems(store, entry)
+
+
+def _problems(store: Store, entry: _Entry) -> Iterator[Problem]:
+    profile_id = entry.profile.get("id")
+    if profile_id and profile_id not in store.profiles:
+        yield invalid(f"A profile with id {profile_id} does not exist.", f"{entry.profile_pointer}/id")
+    for pointer, attributes in entry.events.items():
+        problem = event_problem(attributes, pointer, store.now())
+        if problem is not None:
+            yield problem
+
+
+def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
+    """A problem for every event whose unique id its profile already has in that metric."""
+    people = People(store)
+    seen: set[tuple[str, str, str]] = set()
+    for entry in entries:
+        person = people.token(entry.profile)
+        for pointer, attributes in entry.events.items():
+            unique_id = attributes.get("unique_id")
+            if not unique_id:
+                continue
+            metric = _metric(store, attributes)
+            # A metric that is yet to be made has no id, but is told apart by its name and service.
+            key = (person, metric["id"] if metric else repr(_metric_name(attributes)), unique_id)
+            if key in seen or (store.repeats == "history" and store.has_event(key)):
+                detail = f"The unique_id '{unique_id}' is repeated for the same profile and metric."
+                yield invalid(detail, f"{pointer}/unique_id")
+            seen.add(key)
+
+
+def _record(store: Store, entry: _Entry) -> None:
+    profile = profiles.settled(store, entry.profile)
+    row = profiles.upsert(store, profile, keep_on_null=True).row
+    latest = row.get("last_event_date") or ""
+    for attributes in entry.events.values():
+        event = _row(store, attributes, row["id"])
+        if not store.has_event(event_key(event)):
+            store.put_event(event)
+            latest = max(latest, event["datetime"])
+    if latest != (row.get("last_event_date") or ""):
+        store.put_profile({**row, "last_event_date": latest})
+
+
+def _row(store: Store, attributes: Mapping[str, Any], profile_id: str) -> Row:
+    time = attributes.get("time")
+    when = (parse_datetime(time).astimezone(UTC) if time else store.now()).replace(microsecond=0)
+    properties = dict(attributes["properties"])
+    for name, shown in _SHOWN_AS.items():
+        if attributes.get(name) is not None:
+            properties[shown] = attributes[name]
+    at = int(when.timestamp())
+    return {
+        "id": short_id(random.SystemRandom(), 11),
+        "metric_id": (_metric(store, attributes) or _new_metric(store, attributes))["id"],
+        "profile_id": profile_id,
+        "timestamp": at,
+        "datetime": moment(when),
+        "uuid": str(uuid.uuid4()),
+        "event_properties": properties,
+        "unique_id": attributes.get("unique_id") or str(at),
+        "backfill": bool(attributes.get("backfill")),
+    }
+
+
+def _metric_name(attributes: Mapping[str, Any]) -> tuple[str, str]:
+    named = attributes["metric"]["data"]["attributes"]
+    return named["name"], named.get("service") or "api"
+
+
+def _metric(store: Store, attributes: Mapping[str, Any]) -> Row | None:
+    name, service = _metric_name(attributes)
+    return next(
+        (
+            row
+            for row in store.metrics.rows.values()
+            if row["name"] == name and row["integration"]["key"] == service.lower()
+        ),
+        None,
+    )
+
+
+def _new_metric(store: Store, attributes: Mapping[str, Any]) -> Row:
+    name, service = _metric_name(attributes)
+    known = (row["integration"] for row in store.metrics.rows.values())
+    integration = next((found for found in known if found["key"] == service.lower()), None)
+    label = "API" if service == "api" else service
+    row = {
+        "id": short_id(random.SystemRandom()),
+        "name": name,
+        "created": store.second(),
+        "updated": store.second(),
+        "integration": integration
+        or {
+            "object": "integration",
+            "id": short_id(random.SystemRandom()),
+            "key": service.lower(),
+            "name": label,
+            "category": label,
+        },
+    }
+    store.metrics.put(row)
+    return row

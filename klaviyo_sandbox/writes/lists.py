@@ -1,0 +1,60 @@
+"""Writes of lists and of who is on them."""
+
+from __future__ import annotations
+
+import random
+
+from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
+from klaviyo_sandbox.writes.bodies import Answer, check_count
+
+
+def create(store: Store, request: Request) -> Answer:
+    attributes = request.body["data"]["attributes"]
+    if not attributes["name"].strip():
+        raise Refusal([invalid("This field may not be blank.", "/data/attributes/name")])
+    list_id = short_id(random.SystemRandom())
+    while list_id in store.lists:
+        list_id = short_id(random.SystemRandom())
+    row = {
+        "id": list_id,
+        "name": attributes["name"],
+        "created": store.second(),
+        "updated": store.second(),
+        "opt_in_process": attributes.get("opt_in_process") or store.default_opt_in,
+    }
+    store.lists.put(row)
+    store.list_members[list_id] = Table()
+    return Answer(201, documents(store, request).one("list", row, f"/api/lists/{list_id}/"))
+
+
+def add_members(store: Store, request: Request) -> Answer:
+    for profile_id in _listed_ids(store, request):
+        store.join(request.params["id"], profile_id)
+    return Answer(204)
+
+
+def remove_members(store: Store, request: Request) -> Answer:
+    for profile_id in _listed_ids(store, request):
+        store.list_members[request.params["id"]].drop(profile_id)
+    return Answer(204)
+
+
+def _listed_ids(store: Store, request: Request) -> list[str]:
+    """The profiles that a change of members names.
+
+    Raises:
+        Refusal: 404 for an unknown list; 400 for too many or unknown profiles, of which none is then changed.
+    """
+    list_id = request.params["id"]
+    if list_id not in store.lists:
+        raise not_found(f"List {list_id} does not exist.")
+    check_count(request, len(request.body["data"]), "/data/")
+    ids = [reference["id"] for reference in request.body["data"]]
+    unknown = dict.fromkeys(profile_id for profile_id in ids if profile_id not in store.profiles)
+    if unknown:
+        named = "{" + ", ".join(map(repr, unknown)) + "}"
+        raise Refusal([invalid(f"Invalid profile IDs: {named}", "/data/")])
+    return ids

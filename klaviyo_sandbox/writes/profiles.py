@@ -1,0 +1,105 @@
+"""Writes of profiles: one at a time, in bulk, and their deletion."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from klaviyo_sandbox.account import jobs, profiles
+from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, holders, is_email, is_phone
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.spec.errors import Problem, Refusal, duplicate_profile, invalid, not_found
+from klaviyo_sandbox.writes.bodies import Answer, check_rows, profile_problem, without_bad_phone
+
+_ROWS = "/data/attributes/profiles/data"
+
+
+def upsert(store: Store, request: Request) -> Answer:
+    resource, headers = without_bad_phone(request.body["data"], "/data/attributes")
+    written = profiles.upsert(store, resource, keep_on_null=False)
+    return _shown(store, request, written, 201 if written.created else 200, headers)
+
+
+def create(store: Store, request: Request) -> Answer:
+    """As an upsert, but somebody known is a 409."""
+    resource, headers = without_bad_phone(request.body["data"], "/data/attributes")
+    known = holders(store, resource["attributes"])
+    if known:
+        raise Refusal([duplicate_profile(known[0])])
+    return _shown(store, request, profiles.upsert(store, resource, keep_on_null=False), 201, headers)
+
+
+def update(store: Store, request: Request) -> Answer:
+    """Only somebody known, who is named in the path and again in the body."""
+    resource = request.body["data"]
+    profile_id = request.params["id"]
+    if profile_id not in store.profiles:
+        raise not_found(f"A Profile with id {profile_id} does not exist.")
+    if resource["id"] != profile_id:
+        raise Refusal([invalid("The id must be the one in the path.", "/data/id")])
+    problem = profile_problem(resource, "/data/attributes")
+    if problem is not None:
+        raise Refusal([problem])
+    return _shown(store, request, profiles.upsert(store, resource, keep_on_null=False), 200, {})
+
+
+def _shown(
+    store: Store, request: Request, written: profiles.Written, status: int, headers: Mapping[str, str]
+) -> Answer:
+    path = f"/api/profiles/{written.row['id']}/"
+    return Answer(status, documents(store, request).one("profile", written.row, path), headers)
+
+
+def import_many(store: Store, request: Request) -> Answer:
+    """A job that upserts every row and puts it on the lists."""
+    data = request.body["data"]
+    resources = data["attributes"]["profiles"]["data"]
+    check_rows(request, resources, _ROWS)
+    references = data.get("relationships", {}).get("lists", {}).get("data", [])
+    problems = [
+        invalid(f"List {reference['id']} does not exist.", f"/data/relationships/lists/data/{position}/id")
+        for position, reference in enumerate(references)
+        if reference["id"] not in store.lists
+    ]
+    problems = problems or list(_row_problems(request, resources))
+    if problems:
+        raise Refusal(problems)
+    job = jobs.accept_import(store, resources, [reference["id"] for reference in references])
+    return Answer(202, documents(store, request).one(jobs.IMPORT, job, f"{request.path.rstrip('/')}/{job['id']}/"))
+
+
+def _row_problems(request: Request, resources: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
+    limit = request.operation.max_item_bytes
+    for position, resource in enumerate(resources):
+        pointer = f"{_ROWS}/{position}"
+        problem = profile_problem(resource, f"{pointer}/attributes")
+        if problem is not None:
+            yield problem
+        elif limit is not None and len(json.dumps(resource).encode()) > limit:
+            yield invalid(f"A profile must not be larger than {limit} bytes.", pointer)
+
+
+def delete(store: Store, request: Request) -> Answer:
+    """Forget everybody whom the one identifier fits, at once; one that fits nobody is 404, as Klaviyo answers.
+
+    Their events stay, as records of a profile that is gone.
+    """
+    pointer = "/data/attributes/profile/data"
+    resource = request.body["data"]["attributes"]["profile"]["data"]
+    given = {"id": resource.get("id"), **resource["attributes"]}
+    given = {name: value for name, value in given.items() if value}
+    if len(given) != 1:
+        raise Refusal([invalid("Exactly one of the identifiers id, email, phone_number must be given.", pointer)])
+    ((name, value),) = given.items()
+    if name == "email" and not is_email(value):
+        raise Refusal([invalid(BAD_EMAIL, f"{pointer}/attributes/email")])
+    if name == "phone_number" and not is_phone(value):
+        raise Refusal([invalid(BAD_PHONE, f"{pointer}/attributes/phone_number")])
+    gone = list(store.matching(name, value))
+    if not gone:
+        raise not_found("A profile with this identifier does not exist.")
+    for profile_id in gone:
+        store.drop_profile(profile_id)
+    return Answer(202)

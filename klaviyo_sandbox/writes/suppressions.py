@@ -1,0 +1,62 @@
+"""Suppressing people by hand, and taking that back: jobs that tell counts and nothing of whom."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.identifiers import BAD_EMAIL, is_email
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
+from klaviyo_sandbox.writes.bodies import Answer, check_rows
+
+_ROWS = "/data/attributes/profiles/data"
+
+
+def suppress(store: Store, request: Request) -> Answer:
+    return _accept(store, request, jobs.SUPPRESS)
+
+
+def unsuppress(store: Store, request: Request) -> Answer:
+    return _accept(store, request, jobs.UNSUPPRESS)
+
+
+def _accept(store: Store, request: Request, kind: str) -> Answer:
+    data = request.body["data"]
+    relationships = data.get("relationships", {})
+    groups = {
+        name: relationships[name]["data"]["id"] for name in ("list", "segment") if "data" in relationships.get(name, {})
+    }
+    named = data["attributes"].get("profiles")
+    if len(groups) + (named is not None) != 1:
+        raise Refusal([invalid("Exactly one of profiles, a list and a segment must be given.", "/data")])
+    if named is None:
+        ((group, group_id),) = groups.items()
+        whom = [("id", profile_id) for profile_id in _members(store, group, group_id)]
+        job = jobs.accept_suppression(store, kind, whom, {f"{group}_id": group_id})
+    else:
+        job = jobs.accept_suppression(store, kind, [("email", email) for email in _emails(request)], {})
+    return Answer(202, documents(store, request).one(kind, job, f"{request.path.rstrip('/')}/{job['id']}/"))
+
+
+def _emails(request: Request) -> Sequence[str]:
+    rows = request.body["data"]["attributes"]["profiles"]["data"]
+    check_rows(request, rows, _ROWS)
+    emails = [row["attributes"]["email"] for row in rows]
+    problems = [
+        invalid(BAD_EMAIL, f"{_ROWS}/{position}/attributes/email")
+        for position, email in enumerate(emails)
+        if not is_email(email)
+    ]
+    if problems:
+        raise Refusal(problems)
+    return emails
+
+
+def _members(store: Store, group: str, group_id: str) -> Sequence[str]:
+    members = (store.list_members if group == "list" else store.segment_members).get(group_id)
+    if members is None:
+        raise not_found(f"{group.capitalize()} {group_id} does not exist.")
+    members.check_walk()
+    return list(members.rows)

@@ -1,0 +1,1 @@
+"""Which pages to request, in which order, and how they reach the tables."""

@@ -1,0 +1,170 @@
+"""Which query asks for just what the selected columns need. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from klaviyo_client.api.operations import Operation, operation
+from tap_klaviyo.model import Collection, Mark
+from tap_klaviyo.reading import event_metrics
+from tap_klaviyo.rows.page_rows import Selected
+from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
+
+# The collection that holds the account itself, and nothing else.
+THE_ACCOUNT = "accounts"
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is selected of an account, and what that takes.
+
+    Attributes:
+        tables: every table that is wanted.
+        without: collection -> what of it no table is to have.
+        by_metric: whether only events of some metrics are wanted, which are known by their names.
+        names_integration: whether the V1 tables are told what to call the account.
+    """
+
+    tables: Sequence[Selected]
+    without: Mapping[str, Mark] = field(default_factory=dict)
+    by_metric: bool = False
+    names_integration: bool = False
+
+    def of(self, collection: Collection) -> list[Selected]:
+        """The collection's tables."""
+        return [entry for entry in self.tables if entry.table.collection == collection]
+
+    def query(self, collection: Collection) -> dict[str, str]:
+        """What to ask for of the collection, but for filter and order."""
+        known = (
+            source
+            for entry in self.of(collection)
+            for source in requirements(entry.table, sources(entry.schema, entry.schema["properties"]).values())
+        )
+        return query(operation(collection.operation), collection.resource, self._needs(collection), known)
+
+    @property
+    def looked_up(self) -> set[str]:
+        """The collections whose resources others ask for."""
+        found = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
+        return found | {THE_ACCOUNT} | ({event_metrics.COLLECTION} if self.by_metric else set())
+
+    @property
+    def account_roots(self) -> tuple[str, ...]:
+        """The roots that read the account."""
+        return (ACCOUNT,) if self.names_integration else (ACCOUNT, INTEGRATION)
+
+    def columns_that_read(self, collection: Collection, *roots: str) -> list[str]:
+        """``table.column`` for every selected column that one of these roots, or one made of it, leads to."""
+        return [f"{entry.table.name}.{column}" for entry in self.of(collection) for column in columns(entry, *roots)]
+
+    def _needs(self, collection: Collection) -> list[Source]:
+        """What the selected columns need of the collection, and what others ask of it."""
+        needs = list(event_metrics.NEEDS) if collection.name == event_metrics.COLLECTION and self.by_metric else []
+        if mark := self.without.get(collection.name):
+            needs.append(parse_source(mark.path))
+        for entry in self.tables:
+            found = requirements(entry.table, sources(entry.schema, entry.columns).values())
+            if entry.table.collection == collection:
+                needs += found
+            asked = {entry.table.collection.parent: (PARENT,), THE_ACCOUNT: self.account_roots}
+            roots = asked.get(collection.name, ())
+            needs += [Source(OWN, None, source.tokens) for source in found if source.root in roots]
+        return needs
+
+
+def columns(entry: Selected, *roots: str) -> list[str]:
+    """The table's selected columns that one of these roots, or one made of it, leads to."""
+    return [
+        column
+        for column, source in sources(entry.schema, entry.columns).items()
+        if not led_to(entry.table, source).isdisjoint(roots)
+    ]
+
+
+def query(operation: Operation, resource: str, selected: Iterable[Source], known: Iterable[Source]) -> dict[str, str]:
+    """Includes, sparse fields, additional fields and page size for these columns.
+
+    Args:
+        operation: the collection's operation.
+        resource: the JSON:API type of its rows.
+        selected: what the wanted columns need.
+        known: what every column that could be needs: where all below a member is wanted, the member is asked for as
+            one.
+    """
+    selected = list(selected)
+    wanted = _names(operation, resource, selected)
+    all_names = _names(operation, resource, known)
+    made: dict[str, str] = {}
+    if includes := sorted({source.relationship for source in _includes(operation, selected) if source.relationship}):
+        made["include"] = ",".join(includes)
+    for kind, names in sorted(wanted.items()):
+        if None not in names and kind in operation.fields:
+            made[f"fields[{kind}]"] = ",".join(_shortest(names, all_names[kind], operation.fields[kind]))
+    top = {str(name).split(".")[0] for name in wanted[resource] if name}
+    if additional := sorted(top & operation.additional_fields.get(resource, frozenset())):
+        made[f"additional-fields[{resource}]"] = ",".join(additional)
+    if operation.page_size:
+        made["page[size]"] = str(operation.page_size)
+    return made
+
+
+def _includes(operation: Operation, selected: Iterable[Source]) -> list[Source]:
+    """Every selected source that only comes with an include, as an ``included`` one."""
+    found = []
+    for source in selected:
+        if source.root == "included":
+            found.append(source)
+        # A relationship carries its data only when it is included.
+        elif source.root == "own" and source.tokens[:1] == ("relationships",) and source.tokens[1] in operation.include:
+            found.append(Source("included", source.tokens[1], ("id",)))
+    return found
+
+
+def _names(operation: Operation, resource: str, selected: Iterable[Source]) -> dict[str, set[str | None]]:
+    """Resource type -> names for ``fields[type]``; None among them means that one column has no such name."""
+    names: dict[str, set[str | None]] = {resource: set()}
+    selected = list(selected)
+    for source in selected:
+        if source.root == "own" and source.tokens[:1] == ("attributes",):
+            names[resource].add(_name(source.tokens[1:], operation.fields.get(resource, frozenset())))
+    for source in _includes(operation, selected):
+        kind = resource_type(operation, str(source.relationship))
+        found = names.setdefault(kind, set())
+        if source.tokens[:1] == ("attributes",):
+            found.add(_name(source.tokens[1:], operation.fields.get(kind, frozenset())))
+        elif not source.tokens:
+            # Wanted as it is: sparse fields might take its relationships away.
+            found.add(None)
+    return {kind: found or {"id"} for kind, found in names.items()}
+
+
+def _name(tokens: tuple[str, ...], allowed: frozenset[str]) -> str | None:
+    """The longest dotted name that Klaviyo takes for this path."""
+    for length in range(len(tokens), 0, -1):
+        name = ".".join(tokens[:length])
+        if name in allowed:
+            return name
+    return None
+
+
+def _shortest(names: set[str | None], known: set[str | None], allowed: frozenset[str]) -> list[str]:
+    wanted = {name for name in names if name}
+    short = set()
+    for name in wanted:
+        top = name.split(".")[0]
+        below = {other for other in known if other and other.split(".")[0] == top}
+        short.add(top if top in allowed and below <= wanted else name)
+    # A member that is wanted whole brings all that is below it.
+    return sorted(name for name in short if not any(name.startswith(f"{other}.") for other in short))
+
+
+def resource_type(operation: Operation, relationship: str) -> str:
+    """The type that an include brings: ``metric`` brings ``metric``, ``tags`` ``tag``, ``variants`` a longer name."""
+    if relationship in operation.fields:
+        return relationship
+    name = relationship.removesuffix("s")
+    longer = (kind for kind in sorted(operation.fields) if kind.endswith(f"-{name}"))
+    return name if name in operation.fields else next(longer, name)

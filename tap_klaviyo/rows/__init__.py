@@ -1,0 +1,1 @@
+"""From a page to the rows, and the lines, of every table that it feeds."""

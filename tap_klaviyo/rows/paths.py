@@ -1,0 +1,146 @@
+"""Where a column comes from: ``x-klaviyo-path``, ``-md5`` and ``-constant``, parsed and followed. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from klaviyo_client.api.pages import Page
+from tap_klaviyo.model import Resource
+from tap_klaviyo.rows.values import md5_of
+
+PATH, MD5, CONSTANT = "x-klaviyo-path", "x-klaviyo-md5", "x-klaviyo-constant"
+OWN, INCLUDED = "own", "included"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A parsed path.
+
+    Attributes:
+        root: where it starts: ``own`` (the page's resource), ``included`` (what that resource is related to), or the
+            name of another root, such as ``parent``.
+        relationship: the relationship that leads to it, for ``included``.
+        tokens: the steps of the JSON Pointer, unescaped; none for the root itself.
+        hashed: in place of a path, what the value is the MD5 of: sources, and texts as they are.
+    """
+
+    root: str
+    relationship: str | None
+    tokens: tuple[str, ...]
+    hashed: tuple[Source | str, ...] = ()
+
+
+@cache
+def parse_source(text: str) -> Source:
+    """``/attributes/name``, ``parent#/id`` or ``included:metric#/attributes/name`` as a Source.
+
+    Raises:
+        ValueError: it is none of these.
+    """
+    root, mark, pointer = text.rpartition("#")
+    kind, colon, relationship = root.partition(":")
+    if (
+        not (pointer.startswith("/") or (mark and not pointer))
+        or bool(mark) != bool(kind)
+        or (kind == INCLUDED) != bool(relationship)
+        or bool(colon) != bool(relationship)
+    ):
+        raise ValueError(f"{PATH} {text!r} is no path to a column")
+    # Names hold dots, spaces and `$`; only `/` and `~` are escaped in a JSON Pointer.
+    tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+    return Source(kind or OWN, relationship or None, tokens)
+
+
+def sources(schema: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Source]:
+    """The source of each of these columns that is no constant."""
+    found = {name: schema["properties"][name] for name in columns}
+    return {
+        name: hashed(column[MD5]) if MD5 in column else parse_source(column[PATH])
+        for name, column in found.items()
+        if CONSTANT not in column
+    }
+
+
+def hashed(parts: Iterable[str]) -> Source:
+    """The source of an MD5; a part with neither ``#`` nor ``/`` is a text."""
+    return Source(OWN, None, (), tuple(parse_source(part) if "/" in part or "#" in part else part for part in parts))
+
+
+def plain(found: Iterable[Source]) -> Iterator[Source]:
+    """These sources, and those that hashes are made of in the hashes' places."""
+    for source in found:
+        if source.hashed:
+            yield from (part for part in source.hashed if isinstance(part, Source))
+        else:
+            yield source
+
+
+def follow(source: Source, roots: Mapping[str, Any], page: Page) -> Any:
+    """The value at the end of a path, None where the page says nothing.
+
+    A to-many relationship gives the list of what was included of it.
+    """
+    return follower(source)(roots, page)
+
+
+@cache
+def follower(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
+    """``follow`` for one source, with what can be known of it worked out beforehand: it is called for every row."""
+    return _hasher(source.hashed) if source.hashed else _walker(source)
+
+
+def _walker(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
+    start, relationship, tokens = source.root, source.relationship, source.tokens
+    if relationship is not None:
+        start = OWN
+
+    def at_the_root(roots: Mapping[str, Any], _: Page) -> Any:
+        return roots.get(start)
+
+    def below(roots: Mapping[str, Any], _: Page) -> Any:
+        value = roots.get(start)
+        for token in tokens:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(token)
+        return value
+
+    def through(roots: Mapping[str, Any], page: Page) -> Any:
+        value = related(roots[start], str(relationship), page)
+        for token in tokens:
+            if not isinstance(value, dict):
+                return None
+            value = value.get(token)
+        return value
+
+    if relationship is not None:
+        return through
+    return below if tokens else at_the_root
+
+
+def _hasher(parts: tuple[Source | str, ...]) -> Callable[[Mapping[str, Any], Page], Any]:
+    followers = [part if isinstance(part, str) else follower(part) for part in parts]
+
+    def hash_of(roots: Mapping[str, Any], page: Page) -> str | None:
+        return md5_of(*(part if isinstance(part, str) else part(roots, page) for part in followers))
+
+    return hash_of
+
+
+def related(resource: Resource, relationship: str, page: Page) -> Any:
+    """The included resource that a relationship points to, a list of them where it is to-many.
+
+    None when nothing was sent; a resource that is linked but not included is left out.
+    """
+    relationships = resource.get("relationships")
+    found = relationships.get(relationship) if relationships else None
+    linkage = found.get("data") if found else None
+    if isinstance(linkage, dict):
+        return page.included.get((linkage["type"], linkage["id"]))
+    if not isinstance(linkage, list):
+        return None
+    others = (page.included.get((entry["type"], entry["id"])) for entry in linkage)
+    return [other for other in others if other is not None]

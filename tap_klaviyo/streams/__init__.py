@@ -1,0 +1,1 @@
+"""The SDK's streams: where rows become Singer messages and bookmarks move."""

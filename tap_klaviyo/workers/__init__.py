@@ -1,0 +1,1 @@
+"""Processes that make rows of pages beside the one that reads."""
