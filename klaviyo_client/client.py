@@ -15,8 +15,9 @@ from klaviyo_client.api.operations import Operation, has_shared_limit, operation
 from klaviyo_client.api.pages import Page, RawPage, decode_page, parse_outline
 from klaviyo_client.api.reply import Reply, parse_reply
 from klaviyo_client.auth import oauth
-from klaviyo_client.auth.credentials import Credentials, OAuthCredentials, PrivateKey
+from klaviyo_client.auth.credentials import Credentials, PrivateKey
 from klaviyo_client.auth.oauth import App
+from klaviyo_client.auth.oauth_credentials import OAuthCredentials
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.permits import Permit
 from klaviyo_client.http.rate_limits import RateLimiter, RateLimiters
@@ -248,7 +249,7 @@ class KlaviyoClient:
         rate_limiter.acquire(permit)
         authorization = self.credentials.authorization()
         response = self._send_following_redirects(call, authorization, rate_limiter, permit)
-        # Whatever was asked, a 401 says that it was not done.
+        # A 401 says that nothing was done, whatever the operation.
         if response.status == 401 and self.credentials.refresh_after_401(authorization):
             rate_limiter.acquire(permit)
             authorization = self.credentials.authorization()

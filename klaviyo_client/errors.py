@@ -1,4 +1,4 @@
-"""Everything that can go wrong between us and Klaviyo, split by who must act.
+"""The tree of errors: everything that can go wrong between us and Klaviyo, split by who must act.
 
 ::
 
@@ -6,11 +6,11 @@
     ├── SettingsError            the user: a setting is wrong, nothing was sent
     │   ├── UntrustedOrigin      the user: the key would have left for another origin
     │   ├── GrantRefused         the user: the OAuth app must be authorised again
-    │   └── MissingScopes        the user: a look at what the key may do has found that it may not do all that is wanted
+    │   └── MissingScopes        the user: a check of the key's scopes has found that some of those needed are missing
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
     │   ├── InvalidKey       401 the user: the private key is wrong or was revoked, or a fresh access token refused
     │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
-    │   │   └── NotEnabled       nobody, unless it is wanted: the account's plan does not have it
+    │   │   └── NotEnabled       nobody, unless it is needed: the account's plan does not have it
     │   ├── NotFound         404 the caller: the thing is gone
     │   ├── Conflict         409 the caller: another profile has this identifier
     │   ├── RevisionRetired  410 the user: the pinned revision is served no more
@@ -18,11 +18,11 @@
     │   └── BadRequest       400 and the others: the caller, ``errors`` says where
     ├── Unavailable              nobody: retried already, try again later
     │   ├── Throttled        429 certainly not done
-    │   ├── DailyLimitReached    certainly not done: this day's requests are spent, by us or, says a 429, by others
+    │   ├── DailyLimitReached    certainly not done: the limit of this day is used up, by us or, says a 429, by others
     │   ├── ServerFault      5xx may have been done
     │   ├── ConnectionFault      may have been done, see ``may_have_succeeded``
     │   ├── BadDocument          the answer is not what the specification promises
-    │   └── SignInFault          no access token to be had, so nothing was asked with it
+    │   └── SignInFault          certainly not done: there is no access token to sign it with
     └── Incomplete               the user: the run of a plugin ended in order, but left something out
         └── CapExceeded          the user: more would be removed than a cap allows
 
@@ -69,7 +69,7 @@ class GrantRefused(SettingsError):
 
 
 class MissingScopes(SettingsError):
-    """The key may not do all that the settings and the catalog ask for."""
+    """The key lacks scopes that the settings and the catalog need."""
 
 
 class Refused(KlaviyoError):
@@ -147,20 +147,20 @@ class Throttled(Unavailable):
 
     @classmethod
     def of(cls, operation: str, seconds: int | None) -> Throttled:
-        """The error for an operation that may be asked again in so many seconds; None where Klaviyo does not say."""
+        """The error for an operation that may be called again in so many seconds; None where Klaviyo does not say."""
         pause = "" if seconds is None else f" for {seconds} s"
         message = f"{operation}: Klaviyo asks to slow down{pause} (429)"
         return cls(message, operation=operation, retry_after=seconds)
 
 
 class DailyLimitReached(Unavailable):
-    """An operation may be asked no more in this day. Trying again within minutes does not help."""
+    """The daily limit of an operation is reached. Trying again within minutes does not help."""
 
     may_have_succeeded = False
 
     @classmethod
     def of(cls, operation: str, seconds: int) -> DailyLimitReached:
-        """The error for an operation that may be asked again in so many seconds."""
+        """The error for an operation that may be called again in so many seconds."""
         message = f"{operation}: this day's requests are spent; there is room again in {seconds / 3600:.1f} hours"
         return cls(message, operation=operation, retry_after=seconds)
 

@@ -15,7 +15,7 @@ from klaviyo_client.errors import BadDocument
 def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Send a query, page by page; gives the attributes of each page's ``data``.
 
-    The specification declares a cursor among a query's parameters or in its body, and no link to the next page;
+    By the specification the cursor of the next page is in the query or in the body, and answers have no link to it;
     recorded answers have ``links.next``.
 
     Args:

@@ -28,7 +28,7 @@ def condition(operator: str, name: str, value: str | float | bool | datetime | I
 
 
 def all_of(conditions: Sequence[str]) -> str:
-    """Every condition at once; Klaviyo's filters know no "or"."""
+    """The conditions joined by "and"; Klaviyo's filters have no "or"."""
     return conditions[0] if len(conditions) == 1 else f"and({','.join(conditions)})"
 
 

@@ -19,7 +19,7 @@ from klaviyo_client.api.operations import Operation
 
 MEDIA_TYPE = "application/vnd.api+json"
 PARTIAL_FAILURE = "x-klaviyo-partial-failure"
-# Longer than anybody waits.
+# Longer than any caller waits, in seconds.
 _LONG = 10**9
 
 _REFUSALS: Mapping[int, type[errors.Refused]] = {
@@ -42,7 +42,7 @@ _ADVICE: Mapping[int, str] = {
 
 def headers(revision: str, user_agent: str, *, with_body: bool) -> dict[str, str]:
     """Headers of every request but the key, which the transport adds."""
-    made = {
+    fields = {
         "accept": MEDIA_TYPE,
         "revision": revision,
         "user-agent": user_agent,
@@ -50,8 +50,8 @@ def headers(revision: str, user_agent: str, *, with_body: bool) -> dict[str, str
         "x-klaviyo-revision-fall-forward-opt-out": "1",
     }
     if with_body:
-        made["content-type"] = MEDIA_TYPE
-    return made
+        fields["content-type"] = MEDIA_TYPE
+    return fields
 
 
 def check_api_url(url: str) -> str:
@@ -134,7 +134,7 @@ def path_of(operation: Operation, values: Mapping[str, str]) -> str:
     for value in values.values():
         if value in ("", ".", ".."):
             raise errors.NotFound(f"{operation.id}: {value!r} is no id", status=404, operation=operation.id)
-    return re.sub(r"\{(\w+)\}", lambda found: quote(values[found[1]], safe=""), operation.path)
+    return re.sub(r"\{(\w+)\}", lambda match: quote(values[match[1]], safe=""), operation.path)
 
 
 # Answers ------------------------------------------------------------------------------------------------------------
@@ -161,14 +161,14 @@ def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | Non
 
     Args:
         response_headers: of the answer.
-        now: for a moment as an HTTP date, where the answer has no date of its own to count from.
+        now: what a wait that is an HTTP date is counted from, where the answer has no date of its own.
     """
     text = response_headers.get("retry-after", "").strip()
     # A header that a proxy has added once more comes with both values.
-    found = [part.strip() for part in text.split(",")]
-    if all(re.fullmatch(r"[0-9]+(\.[0-9]*)?", part) for part in found):
+    parts = [part.strip() for part in text.split(",")]
+    if all(re.fullmatch(r"[0-9]+(\.[0-9]*)?", part) for part in parts):
         # Python refuses to read a number of 5,000 digits.
-        seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in found)
+        seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in parts)
     else:
         until = _http_date(text)
         if until is None:
@@ -179,10 +179,10 @@ def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | Non
 
 def _http_date(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def announced_limits(response_headers: Mapping[str, str]) -> tuple[int, int, int | None] | None:
@@ -202,8 +202,8 @@ def announced_limits(response_headers: Mapping[str, str]) -> tuple[int, int, int
 def next_link(document: Any) -> str | None:
     """The next page's address in an answer's links; None when this page is the last."""
     links = document.get("links") if isinstance(document, dict) else None
-    found = links.get("next") if isinstance(links, dict) else None
-    return found if isinstance(found, str) and found else None
+    link = links.get("next") if isinstance(links, dict) else None
+    return link if isinstance(link, str) and link else None
 
 
 def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:

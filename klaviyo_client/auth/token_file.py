@@ -80,7 +80,7 @@ class TokenFile:
                 "correct refresh_token_path; authorise the app again if the next run is refused"
             ) from error
 
-    def locked(self, sleep: Callable[[float], None]) -> AbstractContextManager[None]:
+    def lock(self, sleep: Callable[[float], None]) -> AbstractContextManager[None]:
         """A lock that only one run has at a time; a run that has waited for a minute goes on without it.
 
         Klaviyo may take each refresh token only once: of two runs that ask with the same one, one would be refused.

@@ -1,4 +1,4 @@
-"""Runs a plugin's command line so that every failure is one line that says what to do, without secrets.
+"""Runs a plugin's command line. Every failure becomes one line that says what to do, without secrets.
 
 Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key must change, 3 a cap on removals stopped them.
 """
@@ -57,7 +57,8 @@ def run(command: Callable[[], click.Command]) -> int:
     except KlaviyoError as error:
         return _log_failure(error, FAILED)
     except BrokenPipeError:
-        # The reader went away, and said why itself. Python would complain once more when it flushes stdout at exit.
+        # The process that reads our output has ended, and says why itself. Without this, Python would log an error when
+        # it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log

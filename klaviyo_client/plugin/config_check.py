@@ -101,12 +101,12 @@ def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str, kno
     Args:
         schema: that of the plugin's own settings.
         config: the settings.
-        plugin: whose they are.
+        plugin: the plugin's name.
         known: the names of all settings, the Meltano SDK's too; any other is a mistake, unless it begins with _ or $.
 
     Raises:
         SettingsError: naming every setting that is missing or wrong, and what was expected. Of credentials, exactly one
-            kind must be given, and whole; an empty setting is not given.
+            kind must be given, and whole; an empty setting counts as not given.
     """
     problems = [
         _problem(list(error.instance_path), list(error.schema_path), schema)

@@ -22,7 +22,7 @@ class Status:
     Attributes:
         line: the text for the log.
         text: a short text for a terminal.
-        fraction: how much of it is done, in [0, 1]; None when nobody knows.
+        fraction: how much of it is done, in [0, 1]; None when that is unknown.
     """
 
     line: str

@@ -94,19 +94,19 @@ def version() -> str:
 
 
 def connect(
-    config: Mapping[str, Any], plugin: str, made: Callable[..., KlaviyoClient] = KlaviyoClient
+    config: Mapping[str, Any], plugin: str, client_class: Callable[..., KlaviyoClient] = KlaviyoClient
 ) -> KlaviyoClient:
-    """The client that these settings describe.
+    """Make a client from settings. Nothing is sent yet.
 
     Args:
         config: the settings.
-        plugin: whose they are.
-        made: makes the client.
+        plugin: the plugin's name, for the user agent.
+        client_class: makes the client; takes the arguments of ``KlaviyoClient``.
 
     Raises:
         SettingsError: a setting cannot be used.
     """
-    return made(
+    return client_class(
         api_key=config.get("api_key") or "",
         app=_app(config),
         api_url=config.get("api_url") or DEFAULT_API_URL,
