@@ -151,7 +151,7 @@ class Account:
     def _shaped(self, collection: Collection, shaper: Shaper, taken: Taken, details: Details) -> Shaped:
         cut = None if taken.cut is None else text_of(taken.cut)
         return shaper.shape(
-            self.client.decoded(collection.operation, taken.page), taken.slice, cut, details, datetime.now(UTC)
+            self.client.decode(collection.operation, taken.page), taken.slice, cut, details, datetime.now(UTC)
         )
 
     def resources(self, name: str) -> list[Resource]:
@@ -159,7 +159,7 @@ class Account:
         if name not in self._resources:
             collection = self.collections[name]
             with contextlib.closing(self._pages(collection, self._slices(collection))) as reading:
-                pages = (self.client.decoded(collection.operation, taken.page) for taken in reading)
+                pages = (self.client.decode(collection.operation, taken.page) for taken in reading)
                 # Empty passes say nothing; a glance needs one resource to go on with.
                 found = (resource for page in pages for resource in page.data)
                 self._resources[name] = list(islice(found, 1) if self.glance else found)

@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 from math import sqrt
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.http.rate_limits import Turn
+from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import Slice
 
 SECOND = timedelta(seconds=1)
@@ -59,7 +59,7 @@ class Part:
     Attributes:
         slice: what is read.
         link: where its next page is, None for its first.
-        turn: what its next request was waited for with.
+        permit: what its next request is sent with.
     """
 
     slice: Slice
@@ -77,7 +77,7 @@ class Part:
     ended: bool = False
     cut: datetime | None = None
     error: BaseException | None = None
-    turn: Turn | None = None
+    permit: Permit | None = None
 
 
 class Frontier:

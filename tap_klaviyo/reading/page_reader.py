@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.http.rate_limits import Turn
+from klaviyo_client.http.permits import Permit
 from tap_klaviyo.reading.frontier import Frontier, Part, Taken, Times
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
@@ -18,7 +18,7 @@ DEPTH = 12
 MOST_PAGES = 60
 
 
-def no_turns() -> Turn | None:
+def no_limits() -> Permit | None:
     """For pages that nobody counts."""
     return None
 
@@ -37,8 +37,8 @@ class Reading:
         frontier: what to read.
         fetch: gets the next page of a part; called by the threads.
         workers: how many threads may wait for answers at once.
-        turn: waits until one more request may be sent. What to ask for is chosen after that, by what is known then,
-            and is given the turn to send it with.
+        acquire: waits until one more request may be sent, and gives the permit to send it with. What to ask for is
+            chosen after that, by what is known then.
         rate: requests a second that the turns will come to.
         times: a page's first and last bookmark.
         memory: bytes of packed pages that may wait to be handed out.
@@ -50,14 +50,14 @@ class Reading:
         fetch: Callable[[Part], RawPage],
         *,
         workers: int,
-        turn: Callable[[], Turn | None] = no_turns,
+        acquire: Callable[[], Permit | None] = no_limits,
         rate: float = 1.0,
         times: Callable[[RawPage], Times] = no_times,
         memory: int = MEMORY,
     ) -> None:
         self._frontier = frontier
         self._fetch = fetch
-        self._turn = turn
+        self._acquire = acquire
         self._rate = rate
         self._times = times
         self._workers = workers
@@ -107,7 +107,7 @@ class Reading:
                 taken = self._frontier.pop()
                 if taken is not None:
                     self._held -= 1
-                    self._held_bytes -= len(taken.page.packed)
+                    self._held_bytes -= len(taken.page.compressed)
                     self._changed.notify_all()
                     return taken
                 self._staff()
@@ -140,11 +140,11 @@ class Reading:
             with self._door:
                 if not self._wait_for_work():
                     return
-                turn = self._turn()
+                permit = self._acquire()
                 part = self._take()
             if part is None:
                 return
-            part.turn = turn
+            part.permit = permit
             began = time.monotonic()
             try:
                 page = self._fetch(part)
@@ -161,7 +161,7 @@ class Reading:
             return not self._stopped
 
     def _take(self) -> Part | None:
-        """What is most urgent now. The turn is kept when its work is gone: an answer may have filled the memory."""
+        """What is most urgent now. The permit is kept when its work is gone: an answer may have filled the memory."""
         with self._changed:
             while not self._stopped:
                 part = self._frontier.take(self._room())
@@ -181,9 +181,9 @@ class Reading:
                 self._frontier.failed(part, answer)
             else:
                 self._held += 1
-                self._held_bytes += len(answer.packed)
+                self._held_bytes += len(answer.compressed)
                 self._seen += 1
-                self._seen_bytes += len(answer.packed)
+                self._seen_bytes += len(answer.compressed)
                 self._latency += (seconds - self._latency) / min(self._seen, 10)
                 self._adapt()
                 self._frontier.answered(part, answer, times or Times())

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_client.api import pages, protocol
+from klaviyo_client.api import filters, pages
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -24,7 +24,7 @@ from tap_klaviyo.rows.values import Unfit, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
-NOTHING = RawPage(pages.pack(b'{"data":[]}'), None, 0)
+NOTHING = RawPage(pages.compress(b'{"data":[]}'), None, 0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Asker:
 
         def ask(part: Part) -> RawPage:
             found = conditions(part.slice, collection, op)
-            asked = {**query, "filter": protocol.all_of(found)} if found else query
+            asked = {**query, "filter": filters.all_of(found)} if found else query
             return self._page(collection.name, op.id, asked, collection.parent, part)
 
         frontier = Frontier(
@@ -74,7 +74,7 @@ class Asker:
             ask,
             workers=1 if self.glance else min(self.concurrency, workers or self.concurrency),
             memory=memory,
-            turn=lambda: self.client.turn(op.id, query),
+            acquire=lambda: self.client.acquire(op.id, query),
             rate=op.rates(query)[1] / 60,
             times=partial(_times, collection.bookmark) if ordered else no_times,
         )
@@ -86,15 +86,17 @@ class Asker:
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
             lambda part: self._page(detail.operation, detail.operation, query, detail.owners, part),
             workers=self.concurrency,
-            turn=lambda: self.client.turn(detail.operation, query),
+            acquire=lambda: self.client.acquire(detail.operation, query),
         )
         with contextlib.closing(reading):
             for taken in reading:
-                yield self.client.decoded(detail.operation, taken.page)
+                yield self.client.decode(detail.operation, taken.page)
 
     def _page(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:
-            return self.client.raw_page(operation_id, path=part.slice.path, query=query, link=part.link, turn=part.turn)
+            return self.client.raw_page(
+                operation_id, path=part.slice.path, query=query, link=part.link, permit=part.permit
+            )
         except NotFound:
             if part.slice.parent is None:
                 raise
@@ -104,7 +106,7 @@ class Asker:
 
 
 def _times(bookmark: str | None, page: RawPage) -> Times:
-    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.ends))
+    return Times(*(_moment(end.get("attributes"), bookmark) for end in page.first_and_last))
 
 
 def _moment(attributes: Any, bookmark: str | None) -> datetime | None:

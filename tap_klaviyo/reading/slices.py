@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
 from klaviyo_client.api.operations import Operation
 from tap_klaviyo.model import Collection, Resource, Slice
 
@@ -51,11 +51,11 @@ def plan(
 def _below(collection: Collection, parent: Resource) -> Slice:
     if collection.parent_filter is None:
         return Slice({"id": parent["id"]}, parent=parent)
-    return Slice(conditions=(protocol.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
+    return Slice(conditions=(filters.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
 
 
 def _of_pass(constants: Mapping[str, str | bool]) -> tuple[str, ...]:
-    return tuple(protocol.condition("equals", name, value) for name, value in constants.items())
+    return tuple(filters.condition("equals", name, value) for name, value in constants.items())
 
 
 def can_be_cut(collection: Collection, operation: Operation) -> bool:
@@ -79,12 +79,12 @@ def conditions(part: Slice, collection: Collection, operation: Operation) -> tup
     if part.start is not None and operators & _LOWER:
         inclusive = "greater-or-equal" in operators
         found.append(
-            protocol.condition("greater-or-equal", name, part.start)
+            filters.condition("greater-or-equal", name, part.start)
             if inclusive
-            else protocol.condition("greater-than", name, part.start - TICK)
+            else filters.condition("greater-than", name, part.start - TICK)
         )
     if part.stop is not None:
-        found.append(protocol.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
+        found.append(filters.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
     return tuple(found)
 
 

@@ -70,7 +70,7 @@ class ByNames:
 class Job:
     """A packed page to shape; ``cut`` is as ``slices.owned`` takes it, ``slot`` where on the board its lines go."""
 
-    packed: bytes
+    compressed: bytes
     slice: Slice
     cut: str | None
     slot: int | None
@@ -226,7 +226,7 @@ class Lanes:
         cut = None if taken.cut is None else text_of(taken.cut)
         with self._changed:
             slot = self._board.take() if self._board else None
-        send(process.stdin, Job(taken.page.packed, taken.slice, cut, slot))
+        send(process.stdin, Job(taken.page.compressed, taken.slice, cut, slot))
         while True:
             answer = receive(process.stdout)
             if isinstance(answer, Made):

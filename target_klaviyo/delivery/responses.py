@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Kind, Note, Outcome, Record, Settled, Unit
