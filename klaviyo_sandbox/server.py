@@ -8,10 +8,10 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from klaviyo_sandbox.account.copies import copied
-from klaviyo_sandbox.account.persistence import Kept, Made
-from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
-from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.account.build_cache import build_cached
+from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
+from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
+from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.http.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control import SETTINGS, Control, Life, checked
@@ -101,7 +101,8 @@ def serve(
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
         procedural: work rows out when they are asked for instead of making them first: an account of any size, and
-            another one than the seed gives otherwise. None: when there are more than ``procedural_account.LARGE``.
+            another one than the seed gives otherwise. None: when there are more than
+            ``MAX_SEEDED_ROWS`` rows.
         include_limit: a budget that requests with ``include`` or ``additional-fields`` share beside their own; no
             header tells of it.
         data: directory that keeps what is written to the account, and gives it back to the next one that is served
@@ -115,7 +116,7 @@ def serve(
         PortTaken: the port cannot be listened on.
         ValueError: a scope is unknown, ``faults`` cannot be read, or another argument is none of its values.
     """
-    _check_choice("job_end", job_end, ENDS)
+    _check_choice("job_end", job_end, JOB_ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
     wanted = parse(faults)
@@ -123,9 +124,11 @@ def serve(
     checked({"speed": speed}, SETTINGS)
     listener = listen(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as ended:
-        made = Made(seed, profiles, events, profiles + events > LARGE if procedural is None else procedural)
+        made = AccountParameters(
+            seed, profiles, events, profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
+        )
         # Before the account is made, for that may take long.
-        kept = None if data is None else ended.enter_context(contextlib.closing(Kept(data, made)))
+        kept = None if data is None else ended.enter_context(contextlib.closing(AccountDatabase(data, made)))
 
         def begin(before: Life | None) -> Life:
             watch = Clock(clock, speed)
@@ -145,9 +148,9 @@ def serve(
             yield RunningSandbox(f"http://{address}:{listener.getsockname()[1]}", control)
 
 
-def _stored(made: Made, clock: Clock, kept: Kept | None, before: Life | None) -> Store:
+def _stored(made: AccountParameters, clock: Clock, kept: AccountDatabase | None, before: Life | None) -> Store:
     """The account, with what was written to it before, which is kept; nothing when it is made anew."""
-    store = (build_procedural if made.procedural else copied)(made.seed, made.profiles, made.events, clock)
+    store = (build_procedural if made.procedural else build_cached)(made.seed, made.profiles, made.events, clock)
     if kept is None:
         return store
     if before is None:
@@ -158,7 +161,7 @@ def _stored(made: Made, clock: Clock, kept: Kept | None, before: Life | None) ->
         kept.clear()
         kept.restore(store)
         # Requests to the old account that are still being answered are not to write into the new one's.
-        old.keep = lambda: None
+        old.save = lambda: None
     return store
 
 
@@ -178,7 +181,7 @@ def _keep_last(control: Control) -> None:
     """Keep what tests changed without a request."""
     store = control.life.sandbox.store
     with store.lock:
-        store.keep()
+        store.save()
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

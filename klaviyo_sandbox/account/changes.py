@@ -1,4 +1,4 @@
-"""What happens in an account while somebody reads it, for tests. Hold the store's lock around it."""
+"""Changes to an account while somebody reads it, for tests. Hold the store's lock around them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.spec.times import format_datetime
 
 
 def touch_profile(store: Store, profile_id: str, **attributes: Any) -> Row:
     """Change a profile now: its ``updated`` moves to this second, so that it jumps to the end of that order."""
-    row = {**store.profiles.rows[profile_id], **attributes, "updated": store.second()}
+    row = {**store.profiles.rows[profile_id], **attributes, "updated": store.now_text()}
     store.put_profile(row)
     return row
 
@@ -35,7 +36,7 @@ def add_event(
         "metric_id": metric_id,
         "profile_id": profile_id,
         "timestamp": int(when.timestamp()),
-        "datetime": moment(when.replace(microsecond=0)),
+        "datetime": format_datetime(when.replace(microsecond=0)),
         "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "event_properties": dict(properties or {}),
     }

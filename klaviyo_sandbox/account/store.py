@@ -1,163 +1,42 @@
-"""The account's data, with the indexes that reading and writing it need."""
+"""The data of one account: a table for each resource, and the indexes by which profiles and events are found."""
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
-from klaviyo_sandbox.account.rows import EventKey, event_key
-from klaviyo_sandbox.spec.filters import Clause, moment
-
-if TYPE_CHECKING:
-    from klaviyo_sandbox.account.procedural.page_renderer import Printer
-
-Row = Mapping[str, Any]
-SortKey = tuple[str, str]
-
-IDENTIFIERS = ("email", "phone_number", "external_id")
-# Only events name somebody by it, and it is never shown.
-ANONYMOUS = "anonymous_id"
+from klaviyo_sandbox.account.rows import (
+    ANONYMOUS,
+    IDENTIFIERS,
+    EventKey,
+    Row,
+    event_key,
+    identifiers_of,
+    normalize_identifier,
+)
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.documents import Documents, Identity
+from klaviyo_sandbox.spec.times import format_datetime
 
 # What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
-ENDS = ("complete", "cancelled", "never")
+JOB_ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
 
 
-def values_at(row: Row, path: str) -> list[Any]:
-    """Every value under a dotted path; lists on the way are looked through, and nulls are left out."""
-    found: list[Any] = [row]
-    for name in path.split("."):
-        below = [value.get(name) for value in found if isinstance(value, Mapping)]
-        found = []
-        for value in below:
-            found.extend(value if isinstance(value, list) else [value])
-    return [value for value in found if value is not None]
+class PageRenderer(Protocol):
+    """Turns a page of rows into bytes quickly, where it can."""
 
+    def can_render(self, documents: Documents, rows: Sequence[Row]) -> bool:
+        """Can ``page`` render these rows exactly as ``documents.many`` would?"""
 
-class Table:
-    """Rows by id, and for every order asked for so far a sorted list of (value, id), kept as rows come and go.
-
-    So are the ids of rows by the value of every field that they were looked for by.
-
-    Rows are never changed in place: a change puts a new row, so a reader may hold on to the old one.
-
-    Attributes:
-        changed: ids of the rows that were put or dropped, the latest last; None while nobody wants to know.
-    """
-
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._held: dict[str, Row] = {row["id"]: row for row in rows}
-        self.rows: Mapping[str, Row] = self._held
-        self._orders: dict[str, list[SortKey]] = {}
-        self._holders: dict[str, dict[Any, dict[str, None]]] = {}
-        self.changed: dict[str, None] | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __contains__(self, row_id: object) -> bool:
-        return row_id in self.rows
-
-    @property
-    def kept(self) -> Mapping[str, Row]:
-        """The rows that lie in memory; here all of them."""
-        return self.rows
-
-    def get(self, row_id: str) -> Row | None:
-        return self.rows.get(row_id)
-
-    def put(self, row: Row) -> None:
-        """Add a row, or replace the one of the same id."""
-        self.drop(row["id"])
-        self._held[row["id"]] = row
-        for field, order in self._orders.items():
-            bisect.insort(order, sort_key(row, field))
-        for field, holders in self._holders.items():
-            for value in values_at(row, field):
-                holders.setdefault(value, {})[row["id"]] = None
-        self._note(row["id"])
-
-    def drop(self, row_id: str) -> None:
-        """Remove a row; none of that id is no error."""
-        row = self._held.pop(row_id, None)
-        if row is None:
-            return
-        for field, order in self._orders.items():
-            del order[bisect.bisect_left(order, sort_key(row, field))]
-        for field, holders in self._holders.items():
-            for value in values_at(row, field):
-                holders[value].pop(row_id, None)
-                if not holders[value]:
-                    del holders[value]
-        self._note(row_id)
-
-    def _note(self, row_id: str) -> None:
-        if self.changed is not None:
-            self.changed.pop(row_id, None)
-            self.changed[row_id] = None
-
-    @property
-    def hidden(self) -> Collection[str]:
-        """Ids of the rows that did not lie in memory before they were replaced or dropped."""
-        return ()
-
-    def likely(self, field: str, value: str) -> Iterable[Row]:  # noqa: ARG002 - a table's signature
-        """Rows that do not lie in memory and may have a value in a field that says who or what they are."""
-        return ()
-
-    def can_find(self, field: str) -> bool:  # noqa: ARG002 - a table's signature
-        """Does ``having`` answer for this field?"""
-        return True
-
-    def having(self, field: str, values: Iterable[Any]) -> Iterator[str]:
-        """Ids of the rows whose field has one of the values, each once for every value."""
-        if field not in self._holders:
-            made: dict[Any, dict[str, None]] = {}
-            for row in self.rows.values():
-                for value in values_at(row, field):
-                    made.setdefault(value, {})[row["id"]] = None
-            self._holders[field] = made
-        holders = self._holders[field]
-        return (row_id for value in values for row_id in holders.get(value, ()))
-
-    def ordered(self, field: str) -> Sequence[SortKey]:
-        """(value, id) of every row, ascending; rows without a value come first, with "" in its place."""
-        if field not in self._orders:
-            self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
-        return self._orders[field]
-
-    def placed(self, field: str, places: range) -> Iterator[Row]:
-        """The rows at places of ``ordered(field)``, which go up or down by one, one by one."""
-        keys = self.ordered(field)
-        return (self.rows[keys[place][1]] for place in places)
-
-    def check_scan(self, clauses: Collection[Clause]) -> None:
-        """Refuse conditions that rows cannot be looked through for; here there are none.
-
-        Raises:
-            Refusal: 400 that names the field.
-        """
-
-    def check_walk(self) -> None:
-        """Refuse to go through all rows for one write, where they are too many; here they never are.
-
-        Raises:
-            Refusal: 400.
-        """
-
-
-def sort_key(row: Row, field: str) -> SortKey:
-    return max(map(_sortable, values_at(row, field)), default=""), row["id"]
-
-
-def _sortable(value: Any) -> str:
-    """As text that is in the value's own order; whole numbers (sizes, ratings) are not negative."""
-    return f"{value:018d}" if type(value) is int else str(value)
+    def page(
+        self, documents: Documents, kind: str, rows: Sequence[Row], path: str, before: str | None, after: str | None
+    ) -> bytes:
+        """The JSON of the document that ``documents.many`` would give for these rows."""
 
 
 class Store:
@@ -175,20 +54,20 @@ class Store:
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
-        keep: makes everything that was changed last, where the account is kept at all.
-        printer: what turns pages into bytes quickly, where there is such a thing.
+        save: writes what was changed to disk, where the account is kept there; otherwise it does nothing.
+        page_renderer: turns pages into bytes quickly; None where all pages are made in the ordinary way.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
-            campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
-            ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
-            ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
-        resources: type -> rows of the resources that this account has and nobody writes through its API.
+            campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings, as
+            ``times.format_datetime`` makes them. Beside its attributes a row holds the ids of what it is related to,
+            as in ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
+        resources: type -> rows of the resources that nobody writes through the API.
         relations: (type, relationship) -> the identities on its other side, for those resources.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
-        pending_consents: what waits for its double opt-in, by ``keys.pending_id``.
+        pending_consents: consents that wait for their double opt-in, by ``rows.pending_id``.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
         identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id, for the profiles
-            that lie in memory.
+            that are held in memory.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -202,8 +81,8 @@ class Store:
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0
         self.sms_prefixes: tuple[str, ...] = ("+",)
-        self.keep: Callable[[], None] = _nothing
-        self.printer: Printer | None = None
+        self.save: Callable[[], None] = _do_nothing
+        self.page_renderer: PageRenderer | None = None
         self.accounts = Table()
         self.profiles = Table()
         self.lists = Table()
@@ -233,52 +112,52 @@ class Store:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC)
 
-    def second(self) -> str:
-        """Now, to the second, as timestamps are kept."""
-        return moment(self.now().replace(microsecond=0))
+    def now_text(self) -> str:
+        """Now, to the second, as rows hold times."""
+        return format_datetime(self.now().replace(microsecond=0))
 
     def put_profile(self, row: Row) -> None:
-        """Add or replace a profile, and let it be found by what it is now identified by."""
-        self._forget(row["id"])
+        """Add or replace a profile, and index it by its identifiers."""
+        self._drop_identifiers(row["id"])
         self.profiles.put(row)
-        for name, value in _identities(row):
+        for name, value in identifiers_of(row):
             self.identifiers[name][value] = row["id"]
 
     def drop_profile(self, profile_id: str) -> None:
         """Remove a profile from the account and from every list and segment; its events stay."""
-        self._forget(profile_id)
+        self._drop_identifiers(profile_id)
         self.profiles.drop(profile_id)
         for members in (*self.list_members.values(), *self.segment_members.values()):
             members.drop(profile_id)
 
-    def _forget(self, profile_id: str) -> None:
-        for name, value in _identities(self.profiles.get(profile_id) or {}):
+    def _drop_identifiers(self, profile_id: str) -> None:
+        for name, value in identifiers_of(self.profiles.get(profile_id) or {}):
             if self.identifiers[name].get(value) == profile_id:
                 del self.identifiers[name][value]
 
-    def matching(self, name: str, value: str) -> list[str]:
+    def find_profile_ids(self, name: str, value: str) -> list[str]:
         """Ids of all profiles that have this ``id`` or identifier, also those that another one has taken it from."""
         if name == "id":
             return [value] if value in self.profiles else []
-        wanted = (name, _folded(name, value))
-        rows = itertools.chain(self.profiles.kept.values(), self.profiles.likely(*wanted))
-        return [row["id"] for row in rows if wanted in _identities(row)]
+        identifier = (name, normalize_identifier(name, value))
+        rows = itertools.chain(self.profiles.in_memory.values(), self.profiles.candidates(*identifier))
+        return [row["id"] for row in rows if identifier in identifiers_of(row)]
 
-    def identified_by(self, name: str, value: str) -> str | None:
+    def find_profile_id(self, name: str, value: str) -> str | None:
         """Id of the profile that has this identifier; e-mail addresses are compared without case."""
-        wanted = (name, _folded(name, value))
-        return self.identifiers[name].get(wanted[1]) or next(
-            (row["id"] for row in self.profiles.likely(*wanted) if wanted in _identities(row)), None
+        identifier = (name, normalize_identifier(name, value))
+        return self.identifiers[name].get(identifier[1]) or next(
+            (row["id"] for row in self.profiles.candidates(*identifier) if identifier in identifiers_of(row)), None
         )
 
-    def join(self, list_id: str, profile_id: str) -> None:
+    def add_to_list(self, list_id: str, profile_id: str) -> None:
         """Put a profile on a list; one that is on it keeps its place."""
         members = self.list_members[list_id]
         if profile_id not in members:
-            members.put({"id": profile_id, "joined_group_at": self.second()})
+            members.put({"id": profile_id, "joined_group_at": self.now_text()})
 
     def put_event(self, row: Row) -> None:
-        """Add an event, and let it be found by what it must not repeat."""
+        """Add an event, and index it by its key."""
         self.events.put(row)
         if self._event_keys is not None:
             self._event_keys.setdefault(event_key(row), row["id"])
@@ -286,9 +165,11 @@ class Store:
     def has_event(self, key: EventKey) -> bool:
         """Is there an event of this profile and metric with this unique id?"""
         if self._event_keys is None:
-            # Most accounts are only read: this is made when the first event is written.
-            self._event_keys = {event_key(row): row["id"] for row in self.events.kept.values()}
-        return key in self._event_keys or any(event_key(row) == key for row in self.events.likely("unique_id", key[2]))
+            # Most accounts are only read: this index is made when the first event is written.
+            self._event_keys = {event_key(row): row["id"] for row in self.events.in_memory.values()}
+        return key in self._event_keys or any(
+            event_key(row) == key for row in self.events.candidates("unique_id", key[2])
+        )
 
     def groups_of(self, kind: str, profile_id: str) -> list[str]:
         """Ids of the lists or segments (``kind``) that a profile is in."""
@@ -296,18 +177,9 @@ class Store:
         return [group_id for group_id, table in members.items() if profile_id in table]
 
 
-# What a row is related to: (type, id) each.
-Relation = Callable[[Store, Row], Sequence[tuple[str, str]]]
+# A relationship: the function that finds the identities on its other side.
+Relation = Callable[[Store, Row], Sequence[Identity]]
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass
-
-
-def _folded(name: str, value: str) -> str:
-    return value.lower() if name == "email" else value
-
-
-def _identities(row: Row) -> list[tuple[str, str]]:
-    pairs = [(name, _folded(name, row[name])) for name in (*IDENTIFIERS, ANONYMOUS) if row.get(name)]
-    return pairs + [("email", address.lower()) for address in row.get("other_emails", ())]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account import jobs
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.page import tables
 from klaviyo_sandbox.page.model import Block, Cell, Document, Facts, Link, Table, View, to
@@ -80,7 +81,7 @@ def event(store: Store, event_id: str) -> View | None:
 def job(store: Store, job_id: str) -> View | None:
     """A bulk job with the rows that it could not do."""
     for kind in (jobs.IMPORT, jobs.SUPPRESS, jobs.UNSUPPRESS):
-        row = jobs.table(store, kind).get(job_id)
+        row = jobs.table_of(store, kind).get(job_id)
         if row is not None:
             return _job(store, row)
     return None
@@ -171,7 +172,7 @@ def _events_of(store: Store, profile_id: str) -> Table:
     if not tables.can_pick(store.events, "profile_id"):
         note = "In an account of this size, nobody's events can be picked out quickly enough to show them here."
         return Table("Latest events", (), (), note)
-    held = [store.events.rows[event_id] for event_id in store.events.having("profile_id", (profile_id,))]
+    held = [store.events.rows[event_id] for event_id in store.events.ids_with("profile_id", (profile_id,))]
     held.sort(key=lambda row: (row["datetime"], row["id"]), reverse=True)
     note = f"The latest of {len(held):,}." if len(held) > _EVENTS else ""
     return tables.events(store, held[:_EVENTS], "Latest events", note=note, of_one=True)

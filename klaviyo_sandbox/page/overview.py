@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from klaviyo_sandbox.account.store import IDENTIFIERS, Store
+from klaviyo_sandbox.account.rows import IDENTIFIERS
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.page import live, tables
 from klaviyo_sandbox.page.model import Block, Link, Pager, Table, Tiles, View, to
@@ -59,7 +60,7 @@ def profiles(sandbox: Sandbox, query: Mapping[str, str]) -> View:
     with store.lock:
         if wanted:
             ids = [wanted] if wanted in store.profiles else []
-            ids += [found for name in IDENTIFIERS if (found := store.identified_by(name, wanted))]
+            ids += [found for name in IDENTIFIERS if (found := store.find_profile_id(name, wanted))]
             rows = [row for found in dict.fromkeys(ids) if (row := store.profiles.get(found)) is not None]
             table = tables.profiles(rows, "Profiles found")
             return View("Profiles", [table], f"{len(rows)} identified by “{wanted}”.", [_HOME], search=wanted)

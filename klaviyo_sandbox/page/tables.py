@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from klaviyo_sandbox.account import jobs, store
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account import jobs
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table as StoreTable
 from klaviyo_sandbox.page.model import Badge, Cell, Link, Moment, Table, to
 
 # Rows of one page of a long table.
@@ -21,15 +23,15 @@ _TONES = {
 KINDS = {jobs.IMPORT: "Import", jobs.SUPPRESS: "Suppress", jobs.UNSUPPRESS: "Unsuppress"}
 
 
-def newest(table: store.Table, field: str, count: int, start: int = 0) -> list[Row]:
+def newest(table: StoreTable, field: str, count: int, start: int = 0) -> list[Row]:
     """At most ``count`` rows with the highest values of a field, without the first ``start`` of them."""
     last = len(table) - 1 - start
-    return list(table.placed(field, range(last, max(-1, last - count), -1)))
+    return list(table.rows_at(field, range(last, max(-1, last - count), -1)))
 
 
-def can_pick(table: store.Table, field: str) -> bool:
+def can_pick(table: StoreTable, field: str) -> bool:
     """May rows be picked out by a field, or are they too many, or made only when they are asked for?"""
-    return len(table) <= _SEARCHED and table.can_find(field)
+    return len(table) <= _SEARCHED and table.is_indexed(field)
 
 
 def when(moment: str | None, kind: str = "", row_id: str = "") -> Moment | None:
@@ -98,8 +100,8 @@ def metrics(account: Store) -> Table:
     """Metrics by name, with how many events each has where that is quickly known."""
     counted = can_pick(account.events, "metric_id")
     rows: list[Sequence[Cell]] = []
-    for row in account.metrics.placed("name", range(len(account.metrics))):
-        count = sum(1 for _ in account.events.having("metric_id", (row["id"],))) if counted else None
+    for row in account.metrics.rows_at("name", range(len(account.metrics))):
+        count = sum(1 for _ in account.events.ids_with("metric_id", (row["id"],))) if counted else None
         integration = row.get("integration") or {}
         rows.append((row["name"], integration.get("name"), count))
     note = "" if counted else "Events are not counted by metric in an account of this size."
@@ -129,7 +131,7 @@ def flows(account: Store, count: int, more: Link | None = None) -> Table:
 
 def import_jobs(account: Store, count: int, more: Link | None = None) -> Table:
     """The latest jobs of every kind; what is not done failed in an import and was skipped in a suppression."""
-    held = [row for kind in KINDS for row in newest(jobs.table(account, kind), "created_at", count)]
+    held = [row for kind in KINDS for row in newest(jobs.table_of(account, kind), "created_at", count)]
     held = sorted(held, key=lambda row: str(row["created_at"]), reverse=True)[:count]
     rows = []
     for row in held:
@@ -153,7 +155,7 @@ def tags(account: Store, row: Row) -> str:
     return ", ".join(_name(account.tags, tag_id) for tag_id in row.get("tag_ids", ()) if tag_id in account.tags)
 
 
-def _name(table: store.Table, row_id: str) -> str:
+def _name(table: StoreTable, row_id: str) -> str:
     row = table.get(row_id)
     return row_id if row is None else str(row["name"])
 

@@ -4,43 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from klaviyo_sandbox.account.relations import find, related
-from klaviyo_sandbox.account.resources.read import Params, Read, unknown
-from klaviyo_sandbox.account.store import IDENTIFIERS, Store, Table, values_at
+from klaviyo_sandbox.account.relations import find_row, related_identities
+from klaviyo_sandbox.account.resources.read_operation import Read, unknown
+from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.documents import Documents, split
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
-from klaviyo_sandbox.spec.facts import Operation
-from klaviyo_sandbox.spec.filters import Clause, moment, parse
+from klaviyo_sandbox.spec.exchange import Request
+from klaviyo_sandbox.spec.filters import Clause, parse
+from klaviyo_sandbox.spec.times import format_datetime
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request that has passed the checks that all operations share.
-
-    Attributes:
-        base: origin for links, such as ``http://127.0.0.1:8765``.
-        path: as it was asked for.
-        params: the parts of the path.
-        query: the query parameters.
-        body: the decoded body of a write, None for reads; ``body_bytes`` is its length.
-    """
-
-    operation: Operation
-    base: str
-    path: str
-    params: Params
-    query: Mapping[str, str]
-    body: Any = None
-    body_bytes: int = 0
 
 
 def documents(store: Store, request: Request) -> Documents:
@@ -49,8 +31,8 @@ def documents(store: Store, request: Request) -> Documents:
         request.operation,
         request.base,
         request.query,
-        lambda kind, row, name: related(store, kind, row, name),
-        lambda kind, row_id: find(store, kind, row_id),
+        lambda kind, row, name: related_identities(store, kind, row, name),
+        lambda kind, row_id: find_row(store, kind, row_id),
     )
 
 
@@ -83,7 +65,7 @@ def read(store: Store, request: Request) -> dict[str, Any] | bytes:
     spec = READS[request.operation.id]
     if spec.rows is None:
         row_id = request.params[spec.id_parameter]
-        row = find(store, spec.kind, row_id)
+        row = find_row(store, spec.kind, row_id)
         if row is None:
             raise unknown(spec.kind, row_id)
         return documents(store, request).one(spec.kind, spec.view(store, row), request.path)
@@ -118,8 +100,8 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
     paged = "page[cursor]" in request.operation.parameters
     before, after = (found.before, found.after) if paged else (None, None)
     made = documents(store, request)
-    if store.printer is not None and store.printer.can_print(made, found.rows):
-        return store.printer.page(made, spec.kind, found.rows, request.path, before, after)
+    if store.page_renderer is not None and store.page_renderer.can_render(made, found.rows):
+        return store.page_renderer.page(made, spec.kind, found.rows, request.path, before, after)
     return made.many(spec.kind, found.rows, request.path, before, after)
 
 
@@ -128,10 +110,10 @@ def _narrowed(store: Store, spec: Read, table: Table, clauses: Sequence[Clause])
     if spec.kind != "profile":
         return table
     for clause in clauses:
-        findable = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.can_find(clause.field))
+        findable = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.is_indexed(clause.field))
         if findable and clause.operator in ("equals", "any"):
             values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
-            named = values if clause.field == "id" else store.profiles.having(clause.field, values)
+            named = values if clause.field == "id" else store.profiles.ids_with(clause.field, values)
             return Table(table.rows[row_id] for row_id in dict.fromkeys(named) if row_id in table)
     return table
 
@@ -154,7 +136,7 @@ def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
         return replace(clause, value=lowered)
     if clause.field not in same_as:
         return clause
-    when = moment(datetime.fromtimestamp(clause.value, UTC))
+    when = format_datetime(datetime.fromtimestamp(clause.value, UTC))
     return replace(clause, field=same_as[clause.field], value=when)
 
 

@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from klaviyo_sandbox.account import jobs
-from klaviyo_sandbox.account.relations import related, table
-from klaviyo_sandbox.account.resources.catalogue import SHELVES
-from klaviyo_sandbox.account.resources.read import Params, Read, Rows, every, of
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.relations import related_identities, table_of
+from klaviyo_sandbox.account.resources.families import FAMILIES
+from klaviyo_sandbox.account.resources.read_operation import Read, Rows, every, of
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.errors import not_found
+from klaviyo_sandbox.spec.exchange import Params
 
 
 def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> Rows:
     def rows(store: Store, params: Params) -> Table:
         found = members(store).get(params["id"])
-        if found is None or params["id"] not in table(store, kind):
+        if found is None or params["id"] not in table_of(store, kind):
             raise not_found(f"{kind.capitalize()} {params['id']} does not exist.")
         return found
 
@@ -36,7 +39,7 @@ def _counted_segment(store: Store, row: Row) -> Row:
 
 
 def _defined_flow(store: Store, row: Row) -> Row:
-    ids = [action_id for _, action_id in related(store, "flow", row, "flow-actions")]
+    ids = [action_id for _, action_id in related_identities(store, "flow", row, "flow-actions")]
     definition = {
         "triggers": row["triggers"],
         "profile_filter": None,
@@ -126,5 +129,5 @@ READS: Mapping[str, Read] = {
     "get_list_ids_for_bulk_import_profiles_job": Read("list", of(jobs.IMPORT, "lists")),
     "get_profiles_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
     "get_profile_ids_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
-    **{name: read for shelf in SHELVES for name, read in shelf.READS.items()},
+    **{name: read for family in FAMILIES for name, read in family.READS.items()},
 }

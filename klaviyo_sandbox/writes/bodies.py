@@ -1,4 +1,4 @@
-"""What all writes share: the answer that they give, and the checks that their bodies must pass."""
+"""Checks that the bodies of writes must pass."""
 
 from __future__ import annotations
 
@@ -6,31 +6,17 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_sandbox.account import identifiers
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.body_schema import faults
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
+from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.facts import Schema
 
 # Klaviyo says so when it took the rest of a profile and dropped a phone number that is none.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body.
-
-    ``items`` is how many rows a write brought.
-    """
-
-    status: int
-    document: dict[str, Any] | bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    items: int = 0
 
 
 def parsed(body: bytes) -> object:
@@ -109,8 +95,8 @@ def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
 def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None:
     """The first thing wrong with what identifies a profile, whose attributes ``pointer`` points to."""
     attributes = resource["attributes"]
-    if not identifiers.names_someone(resource):
-        return invalid(identifiers.NOBODY, pointer)
+    if not identifiers.has_identifier(resource):
+        return invalid(identifiers.NO_IDENTIFIER, pointer)
     if attributes.get("email") and not identifiers.is_email(attributes["email"]):
         return invalid(identifiers.BAD_EMAIL, f"{pointer}/email")
     if attributes.get("phone_number") and not identifiers.is_phone(attributes["phone_number"]):
@@ -144,7 +130,7 @@ def without_bad_phone(resource: Mapping[str, Any], pointer: str) -> tuple[Mappin
         return resource, {}
     attributes = {name: value for name, value in resource["attributes"].items() if name != "phone_number"}
     rest = {**resource, "attributes": attributes}
-    if problem.source["pointer"] != f"{pointer}/phone_number" or not identifiers.names_someone(rest):
+    if problem.source["pointer"] != f"{pointer}/phone_number" or not identifiers.has_identifier(rest):
         raise Refusal([problem])
     other = profile_problem(rest, pointer)
     if other is not None:

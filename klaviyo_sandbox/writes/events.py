@@ -14,14 +14,14 @@ from datetime import UTC
 from typing import Any
 
 from klaviyo_sandbox.account import profiles
-from klaviyo_sandbox.account.identifiers import People
+from klaviyo_sandbox.account.identifiers import PersonKeys
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.rows import event_key
-from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.reads.collections import Request
+from klaviyo_sandbox.account.rows import Row, event_key
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
-from klaviyo_sandbox.spec.filters import moment, parse_datetime
-from klaviyo_sandbox.writes.bodies import Answer, check_count, profile_problem, without_bad_phone
+from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
+from klaviyo_sandbox.writes.bodies import check_count, profile_problem, without_bad_phone
 from klaviyo_sandbox.writes.event_rules import event_problem
 
 _SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}
@@ -108,10 +108,10 @@ def _problems(store: Store, entry: _Entry) -> Iterator[Problem]:
 
 def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
     """A problem for every event whose unique id its profile already has in that metric."""
-    people = People(store)
+    people = PersonKeys(store)
     seen: set[tuple[str, str, str]] = set()
     for entry in entries:
-        person = people.token(entry.profile)
+        person = people.key_of(entry.profile)
         for pointer, attributes in entry.events.items():
             unique_id = attributes.get("unique_id")
             if not unique_id:
@@ -126,7 +126,7 @@ def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
 
 
 def _record(store: Store, entry: _Entry) -> None:
-    profile = profiles.settled(store, entry.profile)
+    profile = profiles.without_conflicts(store, entry.profile)
     row = profiles.upsert(store, profile, keep_on_null=True).row
     latest = row.get("last_event_date") or ""
     for attributes in entry.events.values():
@@ -151,7 +151,7 @@ def _row(store: Store, attributes: Mapping[str, Any], profile_id: str) -> Row:
         "metric_id": (_metric(store, attributes) or _new_metric(store, attributes))["id"],
         "profile_id": profile_id,
         "timestamp": at,
-        "datetime": moment(when),
+        "datetime": format_datetime(when),
         "uuid": str(uuid.uuid4()),
         "event_properties": properties,
         "unique_id": attributes.get("unique_id") or str(at),
@@ -184,8 +184,8 @@ def _new_metric(store: Store, attributes: Mapping[str, Any]) -> Row:
     row = {
         "id": short_id(random.SystemRandom()),
         "name": name,
-        "created": store.second(),
-        "updated": store.second(),
+        "created": store.now_text(),
+        "updated": store.now_text(),
         "integration": integration
         or {
             "object": "integration",

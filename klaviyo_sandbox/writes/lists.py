@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.store import Store, Table
-from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
-from klaviyo_sandbox.writes.bodies import Answer, check_count
+from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.writes.bodies import check_count
 
 
 def create(store: Store, request: Request) -> Answer:
@@ -21,8 +23,8 @@ def create(store: Store, request: Request) -> Answer:
     row = {
         "id": list_id,
         "name": attributes["name"],
-        "created": store.second(),
-        "updated": store.second(),
+        "created": store.now_text(),
+        "updated": store.now_text(),
         "opt_in_process": attributes.get("opt_in_process") or store.default_opt_in,
     }
     store.lists.put(row)
@@ -32,7 +34,7 @@ def create(store: Store, request: Request) -> Answer:
 
 def add_members(store: Store, request: Request) -> Answer:
     for profile_id in _listed_ids(store, request):
-        store.join(request.params["id"], profile_id)
+        store.add_to_list(request.params["id"], profile_id)
     return Answer(204)
 
 

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account import jobs, profiles
-from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, holders, is_email, is_phone
+from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, is_email, is_phone, owners_of
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Problem, Refusal, duplicate_profile, invalid, not_found
-from klaviyo_sandbox.writes.bodies import Answer, check_rows, profile_problem, without_bad_phone
+from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.writes.bodies import check_rows, profile_problem, without_bad_phone
 
 _ROWS = "/data/attributes/profiles/data"
 
@@ -25,7 +26,7 @@ def upsert(store: Store, request: Request) -> Answer:
 def create(store: Store, request: Request) -> Answer:
     """As an upsert, but somebody known is a 409."""
     resource, headers = without_bad_phone(request.body["data"], "/data/attributes")
-    known = holders(store, resource["attributes"])
+    known = owners_of(store, resource["attributes"])
     if known:
         raise Refusal([duplicate_profile(known[0])])
     return _shown(store, request, profiles.upsert(store, resource, keep_on_null=False), 201, headers)
@@ -46,7 +47,7 @@ def update(store: Store, request: Request) -> Answer:
 
 
 def _shown(
-    store: Store, request: Request, written: profiles.Written, status: int, headers: Mapping[str, str]
+    store: Store, request: Request, written: profiles.UpsertResult, status: int, headers: Mapping[str, str]
 ) -> Answer:
     path = f"/api/profiles/{written.row['id']}/"
     return Answer(status, documents(store, request).one("profile", written.row, path), headers)
@@ -97,7 +98,7 @@ def delete(store: Store, request: Request) -> Answer:
         raise Refusal([invalid(BAD_EMAIL, f"{pointer}/attributes/email")])
     if name == "phone_number" and not is_phone(value):
         raise Refusal([invalid(BAD_PHONE, f"{pointer}/attributes/phone_number")])
-    gone = list(store.matching(name, value))
+    gone = list(store.find_profile_ids(name, value))
     if not gone:
         raise not_found("A profile with this identifier does not exist.")
     for profile_id in gone:

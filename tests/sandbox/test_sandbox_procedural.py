@@ -16,11 +16,11 @@ from support.calls import KEY, REVISION, Caller, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
-from klaviyo_sandbox.account.build import END, START
-from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
+from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
 from klaviyo_sandbox.account.procedural.ids import event_id, event_number, number_in_profile_id, profile_id
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import VirtualTable
+from klaviyo_sandbox.account.seeded.times import END, START
 from klaviyo_sandbox.account.store import Store
 
 EVENTS, PROFILES = 10_000, 2000
@@ -86,7 +86,7 @@ def test_a_printed_page_is_what_the_ordinary_way_gives(account, call, monkeypatc
     """For whatever is asked, pages made from stencils equal as JSON those that are built row by row."""
     asked = {"sort": sort, "page__size": 1000, "filter": "less-than(datetime,2026-03-01T00:00:00Z)", **query}
     printed = call.get("events", **asked)
-    monkeypatch.setattr(account.store, "printer", None)
+    monkeypatch.setattr(account.store, "page_renderer", None)
     built = call.get("events", **asked)
     assert printed.status_code == 200
     assert json.dumps(built.json(), ensure_ascii=False, separators=(",", ":")) == printed.text
@@ -96,7 +96,7 @@ def test_printed_profiles_are_what_the_ordinary_way_gives(account, call, monkeyp
     """Profiles with subscriptions and sparse fields come out the same either way."""
     asked = {"sort": "updated", "page__size": 100, "additional_fields__profile": "subscriptions"}
     printed = [call.get("profiles", **asked, **more).json() for more in ({}, {"fields__profile": "email,updated"})]
-    monkeypatch.setattr(account.store, "printer", None)
+    monkeypatch.setattr(account.store, "page_renderer", None)
     assert printed == [
         call.get("profiles", **asked, **more).json() for more in ({}, {"fields__profile": "email,updated"})
     ]
@@ -183,7 +183,7 @@ def test_groups_have_their_members_in_order(account, call, kind):
 
 def test_a_second_may_hold_hundreds_of_events(huge):
     """In the account of a hundred million some seconds hold 800 events, and a cursor finds its way through them."""
-    keys = huge.events.ordered("datetime")
+    keys = huge.events.sorted_keys("datetime")
     found = max(
         (Counter(keys[place][0] for place in range(at, at + 6000)).most_common(1)[0] for at in range(0, 600_000, 6000)),
         key=lambda pair: pair[1],
@@ -195,11 +195,11 @@ def test_the_same_seed_gives_the_same_rows(huge):
     """A row depends on seed and number alone, not on what was asked before."""
     again = build_procedural(1, 1_000_000, 100_000_000, time.time)
     other = build_procedural(2, 1_000_000, 100_000_000, time.time)
-    ids = [huge.events.ordered("id")[place][1] for place in (0, 77_777_777, 99_999_999)]
+    ids = [huge.events.sorted_keys("id")[place][1] for place in (0, 77_777_777, 99_999_999)]
     assert [dict(huge.events.rows[row_id]) for row_id in ids] == [
         dict(again.events.rows[row_id]) for row_id in ids[::-1]
     ][::-1]
-    assert [other.events.ordered("id")[place][1] for place in (0, 77_777_777)] != ids[:2]
+    assert [other.events.sorted_keys("id")[place][1] for place in (0, 77_777_777)] != ids[:2]
 
 
 def test_a_hundred_million_events_take_no_memory():
@@ -223,14 +223,19 @@ def test_a_hundred_million_events_take_no_memory():
 
 @pytest.mark.parametrize(
     ("profiles", "asked", "virtual"),
-    [(LARGE - 7, None, False), (LARGE - 6, None, True), (3, True, True), (LARGE - 6, False, False)],
+    [
+        (MAX_SEEDED_ROWS - 7, None, False),
+        (MAX_SEEDED_ROWS - 6, None, True),
+        (3, True, True),
+        (MAX_SEEDED_ROWS - 6, False, False),
+    ],
 )
 def test_an_account_is_procedural_when_it_is_large(make_sandbox, monkeypatch, profiles, asked, virtual):
     """Profiles and events together decide, unless the caller does; the help names the number."""
-    monkeypatch.setattr("klaviyo_sandbox.account.copies.build", lambda *_: Store(time.time))
+    monkeypatch.setattr("klaviyo_sandbox.account.build_cache.build", lambda *_: Store(time.time))
     account = make_sandbox(profiles=profiles, events=7, procedural=asked)
     assert isinstance(account.store.profiles, VirtualTable) is virtual
-    assert f"above {LARGE} rows" in " ".join(parser().format_help().split())
+    assert f"above {MAX_SEEDED_ROWS} rows" in " ".join(parser().format_help().split())
 
 
 @pytest.mark.parametrize("number", [0, 1, 1295, 1296, 99_999_999, 36**7 - 1])
@@ -247,11 +252,11 @@ def test_ids_lead_back_to_their_number(number):
 def test_time_never_goes_back(count):
     """Later ranks are never earlier, all lie in the hours given, and counting before a second inverts that."""
     timeline = Timeline(random.Random(5), 0, 1000, count)
-    seconds = timeline.between(0, min(count, 20_000))
-    assert seconds == sorted(seconds) == [timeline.at(rank) for rank in range(len(seconds))]
+    seconds = timeline.seconds(0, min(count, 20_000))
+    assert seconds == sorted(seconds) == [timeline.second_at(rank) for rank in range(len(seconds))]
     assert all(0 <= second < 3_600_000 for second in seconds)
     for rank in range(0, len(seconds), 997):
-        assert timeline.before(seconds[rank]) <= rank < timeline.before(seconds[rank] + 1)
+        assert timeline.count_before(seconds[rank]) <= rank < timeline.count_before(seconds[rank] + 1)
 
 
 @pytest.mark.parametrize(("profiles", "events"), [(0, 0), (0, 10), (1, 5), (3, 0), (17, 600)])

@@ -8,11 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.relations import Related, held
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_account": Read("account"),
@@ -25,7 +27,9 @@ READS: Mapping[str, Read] = {
     "get_tracking_settings": Read("tracking-setting", every("tracking-setting")),
     "get_tracking_setting": Read("tracking-setting"),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {("webhook", "webhook-topics"): held("webhook-topic", "topic_ids")}
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    ("webhook", "webhook-topics"): references("webhook-topic", "topic_ids")
+}
 
 _TOPICS = (
     *("event:klaviyo.sent_sms", "event:klaviyo.received_sms", "event:klaviyo.opened_email"),
@@ -33,11 +37,11 @@ _TOPICS = (
 )
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Some webhooks, one of them without a topic, every topic, and the account's one tracking setting."""
     account_id = next(iter(store.accounts.rows))
     return {
-        "webhook": Table(_webhooks(numbers("webhooks"), start, end)),
+        "webhook": Table(_webhooks(rng_for("webhooks"), start, end)),
         "webhook-topic": Table({"id": topic} for topic in _TOPICS),
         "tracking-setting": Table([_tracking(account_id)]),
     }
@@ -55,8 +59,8 @@ def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 # As Klaviyo shows it: without the path, which may be a secret.
                 "endpoint_url": "https://www.example.com/...",
                 "enabled": count > 0,
-                "created_at": moment(created),
-                "updated_at": moment(between(rng, created, end)),
+                "created_at": format_datetime(created),
+                "updated_at": format_datetime(between(rng, created, end)),
                 "topic_ids": rng.sample(_TOPICS, count),
             }
         )

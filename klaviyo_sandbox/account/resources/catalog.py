@@ -8,12 +8,14 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_sandbox.account.relations import Related, held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
 # Type -> (what several of them are in the names of operations, the member of rows that holds their ids).
@@ -51,13 +53,13 @@ READS: Mapping[str, Read] = {
         for verb in _VERBS
     },
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
-    (ITEM, "variants"): holders(VARIANT, "item_ids"),
-    (ITEM, "categories"): held(CATEGORY, "category_ids"),
-    (VARIANT, "item"): held(ITEM, "item_ids"),
-    (CATEGORY, "items"): held(ITEM, "item_ids"),
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    (ITEM, "variants"): referenced_by(VARIANT, "item_ids"),
+    (ITEM, "categories"): references(CATEGORY, "category_ids"),
+    (VARIANT, "item"): references(ITEM, "item_ids"),
+    (CATEGORY, "items"): references(ITEM, "item_ids"),
     **{
-        (f"{kind}-bulk-{verb}-job", plural.removeprefix("catalog_")): held(kind, member)
+        (f"{kind}-bulk-{verb}-job", plural.removeprefix("catalog_")): references(kind, member)
         for kind, (plural, member) in _KINDS.items()
         for verb in _VERBS
     },
@@ -67,10 +69,10 @@ _CATEGORIES = ("Everything", "Kleider", "Shoes & Boots", "Größen ab 48", "Sale
 _NAMES = ("Ocean Blue Shirt", "Wanderschuh „Alm“", "Robe d'été", "Rain coat", "Socken, 3er-Pack")
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Two pages of items with up to four variants each, six categories, and four jobs of each kind."""
     _ = store
-    rng = numbers("catalog")
+    rng = rng_for("catalog")
     categories = [_compound(f"CATEGORY-{at}") for at in range(len(_CATEGORIES))]
     items = [_item(rng, at, categories, start, end) for at in range(_ITEMS)]
     variants = [_variant(rng, item, at) for item in items for at in range(rng.randrange(5))]
@@ -80,7 +82,7 @@ def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime,
         CATEGORY: [_category(rng, at, items, start, end) for at in range(len(_CATEGORIES))],
     }
     jobs = {
-        f"{kind}-bulk-{verb}-job": bulk_jobs(numbers(f"{kind} {verb}"), member, [row["id"] for row in made[kind]], end)
+        f"{kind}-bulk-{verb}-job": bulk_jobs(rng_for(f"{kind} {verb}"), member, [row["id"] for row in made[kind]], end)
         for kind, (_, member) in _KINDS.items()
         for verb in _VERBS
     }
@@ -100,8 +102,8 @@ def _item(rng: random.Random, at: int, categories: list[str], start: datetime, e
         "id": _compound(external_id, rng.choice(("$custom", "$shopify"))),
         "external_id": external_id,
         "title": rng.choice(_NAMES),
-        "created": moment(created),
-        "updated": moment(between(rng, created, end, microseconds=True)),
+        "created": format_datetime(created),
+        "updated": format_datetime(between(rng, created, end, microseconds=True)),
         "published": None if is_bare else rng.random() < 0.8,
         # Nearly everything is in the first, few in others, and the last is empty.
         "category_ids": [] if is_bare else [categories[0], *rng.sample(categories[1:-1], rng.randrange(3))],
@@ -149,7 +151,7 @@ def _category(rng: random.Random, at: int, items: list[Row], start: datetime, en
         "id": category_id,
         "external_id": external_id,
         "name": _CATEGORIES[at],
-        "created": moment(between(rng, start, end)),
-        "updated": None if at == 1 else moment(between(rng, start, end)),
+        "created": format_datetime(between(rng, start, end)),
+        "updated": None if at == 1 else format_datetime(between(rng, start, end)),
         "item_ids": [item["id"] for item in items if category_id in item["category_ids"]],
     }

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id, ulid
-from klaviyo_sandbox.account.relations import Related, held
-from klaviyo_sandbox.account.resources.read import Read, every
+from klaviyo_sandbox.account.relations import references
+from klaviyo_sandbox.account.resources.read_operation import Read, every
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_all_universal_content": Read("template-universal-content", every("template-universal-content")),
@@ -31,7 +33,7 @@ READS: Mapping[str, Read] = {
     ),
     "get_review": Read("review"),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {("review", "events"): held("event", "event_ids")}
+RELATIONS: Mapping[tuple[str, str], Relation] = {("review", "events"): references("event", "event_ids")}
 
 _PRODUCTS = ("Linen Shirt", "Crème brûlée set", "Größentabelle-Poster", "Travel Mug", "Wool Socks 🧦")
 _QUOTES = ("Love it.", "Größe passt nicht", "Très bien !", "Came late, but is fine", "最高です")
@@ -45,15 +47,15 @@ _REASONS = (
 _IMAGES, _FEEDS, _REVIEWS = 110, 23, 120
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Universal content of several kinds, images (some hidden), web feeds, and reviews of a few products."""
     people = list(itertools.islice(store.profiles.rows.values(), 40))
-    event_ids = list(itertools.islice(store.events.kept, 40))
+    event_ids = list(itertools.islice(store.events.in_memory, 40))
     return {
-        "template-universal-content": Table(_universal(numbers("universal content"), start, end)),
-        "image": Table(_images(numbers("images"), start, end)),
-        "web-feed": Table(_feeds(numbers("web feeds"), start, end)),
-        "review": Table(_reviews(numbers("reviews"), people, event_ids, start, end)),
+        "template-universal-content": Table(_universal(rng_for("universal content"), start, end)),
+        "image": Table(_images(rng_for("images"), start, end)),
+        "web-feed": Table(_feeds(rng_for("web feeds"), start, end)),
+        "review": Table(_reviews(rng_for("reviews"), people, event_ids, start, end)),
     }
 
 
@@ -84,8 +86,8 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "id": content_id,
                 "name": name,
                 "definition": definition,
-                "created": moment(created),
-                "updated": moment(between(rng, created, end)),
+                "created": format_datetime(created),
+                "updated": format_datetime(between(rng, created, end)),
                 "screenshot_status": status,
                 "screenshot_url": "" if status == "never_generated" else f"https://images.example.com/{content_id}.png",
             }
@@ -106,7 +108,7 @@ def _images(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "format": kind,
                 "size": rng.randrange(900, 5_000_000),
                 "hidden": number % 16 == 3,
-                "updated_at": moment(between(rng, start, end)),
+                "updated_at": format_datetime(between(rng, start, end)),
             }
         )
     return made
@@ -123,8 +125,8 @@ def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "url": f"https://www.example.com/feeds/{number}.json",
                 "request_method": rng.choice(("get", "get", "post")),
                 "content_type": rng.choice(("json", "xml")),
-                "created": moment(created),
-                "updated": moment(between(rng, created, end)),
+                "created": format_datetime(created),
+                "updated": format_datetime(between(rng, created, end)),
                 "status": rng.choice(("ok", "ok", "disabled", "critical_nightly_refresh_timeout", None)),
             }
         )
@@ -149,8 +151,8 @@ def _review(
         "status": {"value": status, **({"rejection_reason": rng.choice(_REASONS)} if status == "rejected" else {})},
         "verified": rng.random() < 0.7,
         "review_type": kind,
-        "created": moment(created),
-        "updated": moment(between(rng, created, end)),
+        "created": format_datetime(created),
+        "updated": format_datetime(between(rng, created, end)),
         "images": [f"https://images.example.com/review/{number}.jpg"] if number % 9 == 0 else [],
         "product": None if kind == "store" else _product(rng),
         "rating": None if kind == "question" else rng.randrange(1, 6),
@@ -175,4 +177,8 @@ def _product(rng: random.Random) -> dict[str, Any]:
 
 
 def _reply(when: datetime, end: datetime) -> dict[str, Any]:
-    return {"content": "Danke für die Rückmeldung!", "author": "Sandbox Store", "updated": moment(min(when, end))}
+    return {
+        "content": "Danke für die Rückmeldung!",
+        "author": "Sandbox Store",
+        "updated": format_datetime(min(when, end)),
+    }

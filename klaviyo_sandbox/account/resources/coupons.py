@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
 
@@ -34,11 +36,11 @@ READS: Mapping[str, Read] = {
     "get_bulk_create_coupon_code_jobs": Read(JOB, every(JOB)),
     "get_bulk_create_coupon_codes_job": Read(JOB, id_parameter="job_id"),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
-    (COUPON, "coupon-codes"): holders(CODE, "coupon_id"),
-    (CODE, "coupon"): held(COUPON, "coupon_id"),
-    (CODE, "profile"): held("profile", "profile_id"),
-    (JOB, "coupon-codes"): held(CODE, "code_ids"),
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    (COUPON, "coupon-codes"): referenced_by(CODE, "coupon_id"),
+    (CODE, "coupon"): references(COUPON, "coupon_id"),
+    (CODE, "profile"): references("profile", "profile_id"),
+    (JOB, "coupon-codes"): references(CODE, "code_ids"),
 }
 # Name, description, when to warn that codes run out, and how many codes there are: more than a page of the first.
 _COUPONS: tuple[tuple[str, str | None, dict[str, Any] | None, int], ...] = (
@@ -51,12 +53,12 @@ _STATUSES = ("UNASSIGNED", "ASSIGNED_TO_PROFILE", "USED", "PROCESSING", "DELETIN
 _GIVEN = ("ASSIGNED_TO_PROFILE", "USED")
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Four coupons, codes in every state, and four jobs."""
     _ = start
     members = itertools.chain.from_iterable(members.rows for members in store.list_members.values())
     profile_ids = list(itertools.islice(members, 20))
-    rng = numbers("coupons")
+    rng = rng_for("coupons")
     codes = [_code(rng, name, at, profile_ids, end) for name, _, _, count in _COUPONS for at in range(count)]
     return {
         COUPON: Table(
@@ -64,7 +66,7 @@ def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime,
             for name, description, monitored, _ in _COUPONS
         ),
         CODE: Table(codes),
-        JOB: Table(bulk_jobs(numbers("coupon jobs"), "code_ids", [row["id"] for row in codes], end)),
+        JOB: Table(bulk_jobs(rng_for("coupon jobs"), "code_ids", [row["id"] for row in codes], end)),
     }
 
 
@@ -74,7 +76,7 @@ def _code(rng: random.Random, coupon_id: str, at: int, profile_ids: list[str], e
     return {
         "id": f"{coupon_id}-{code}",
         "unique_code": code,
-        "expires_at": None if at % 10 == 3 else moment(expires),
+        "expires_at": None if at % 10 == 3 else format_datetime(expires),
         "status": status,
         "coupon_id": coupon_id,
         "profile_id": rng.choice(profile_ids) if profile_ids and status in _GIVEN else None,

@@ -8,16 +8,18 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders, related
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references, related_identities
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 
 def _defined(store: Store, row: Row) -> Row:
     """A form with its definition, which only the form itself shows: a step without anything in it for each version."""
-    ids = [version_id for _, version_id in related(store, "form", row, "form-versions")]
+    ids = [version_id for _, version_id in related_identities(store, "form", row, "form-versions")]
     versions: list[dict[str, Any]] = [{"id": int(version_id), "steps": [{"columns": []}]} for version_id in ids]
     return {**row, "definition": {"versions": versions}}
 
@@ -30,9 +32,9 @@ READS: Mapping[str, Read] = {
     "get_form_version": Read("form-version"),
     "get_form_for_form_version": Read("form", of("form-version", "form"), to_one=True),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
-    ("form", "form-versions"): holders("form-version", "form_id"),
-    ("form-version", "form"): held("form", "form_id"),
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    ("form", "form-versions"): referenced_by("form-version", "form_id"),
+    ("form-version", "form"): references("form", "form_id"),
 }
 # Name, and how many versions there are.
 _FORMS = (
@@ -46,9 +48,9 @@ _FORMS = (
 _TYPES = ("popup", "embed", "full_page", "flyout", "banner")
 
 
-def rows(_: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(_: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Forms with none to four versions; those with several have an A/B test."""
-    rng = numbers("forms")
+    rng = rng_for("forms")
     forms: list[Row] = []
     versions: list[Row] = []
     for name, count in _FORMS:
@@ -58,8 +60,8 @@ def rows(_: Store, numbers: Callable[[str], random.Random], start: datetime, end
             "name": name,
             "status": rng.choice(("live", "live", "draft")) if count else "draft",
             "ab_test": count > 1,
-            "created_at": moment(created),
-            "updated_at": moment(between(rng, created, end)),
+            "created_at": format_datetime(created),
+            "updated_at": format_datetime(between(rng, created, end)),
         }
         forms.append(form)
         versions += [_version(rng, form, number, created, end) for number in range(count)]
@@ -75,6 +77,6 @@ def _version(rng: random.Random, form: Row, number: int, created: datetime, end:
         "variation_name": f"{form['name']} {number + 1}",
         "ab_test": {"variation_name": f"Variation {'ABCD'[number]}"} if form["ab_test"] else None,
         "status": "live" if form["status"] == "live" and number == 0 else "draft",
-        "created_at": moment(made),
-        "updated_at": moment(between(rng, made, end)),
+        "created_at": format_datetime(made),
+        "updated_at": format_datetime(between(rng, made, end)),
     }

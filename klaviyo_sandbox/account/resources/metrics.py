@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_custom_metrics": Read("custom-metric", every("custom-metric")),
@@ -24,12 +26,12 @@ READS: Mapping[str, Read] = {
     "get_flows_triggered_by_list": Read("flow", of("list", "flow-triggers")),
     "get_flows_triggered_by_segment": Read("flow", of("segment", "flow-triggers")),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
-    ("custom-metric", "metrics"): held("metric", "metric_ids"),
-    ("mapped-metric", "metric"): held("metric", "metric_id"),
-    ("mapped-metric", "custom-metric"): held("custom-metric", "custom_metric_id"),
-    ("metric", "metric-properties"): holders("metric-property", "metric_id"),
-    ("metric-property", "metric"): held("metric", "metric_id"),
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    ("custom-metric", "metrics"): references("metric", "metric_ids"),
+    ("mapped-metric", "metric"): references("metric", "metric_id"),
+    ("mapped-metric", "custom-metric"): references("custom-metric", "custom_metric_id"),
+    ("metric", "metric-properties"): referenced_by("metric-property", "metric_id"),
+    ("metric-property", "metric"): references("metric", "metric_id"),
 }
 # (label, type) of the properties that a metric may have; sample values are examples of their kind.
 _PROPERTIES: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
@@ -46,14 +48,14 @@ _MAPPED = (
 )
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Properties of every metric, some custom metrics, and the seven mapped ones, of which two are not mapped."""
     metric_ids = list(store.metrics.rows)
-    custom = _custom_metrics(numbers("custom metrics"), metric_ids, start, end)
+    custom = _custom_metrics(rng_for("custom metrics"), metric_ids, start, end)
     return {
-        "metric-property": Table(_properties(numbers("metric properties"), metric_ids)),
+        "metric-property": Table(_properties(rng_for("metric properties"), metric_ids)),
         "custom-metric": Table(custom),
-        "mapped-metric": Table(_mapped(numbers("mapped metrics"), metric_ids, [row["id"] for row in custom], end)),
+        "mapped-metric": Table(_mapped(rng_for("mapped metrics"), metric_ids, [row["id"] for row in custom], end)),
     }
 
 
@@ -82,8 +84,8 @@ def _custom_metrics(rng: random.Random, metric_ids: list[str], start: datetime, 
             {
                 "id": short_id(rng),
                 "name": name,
-                "created": moment(created),
-                "updated": moment(created + (end - created) * rng.random()),
+                "created": format_datetime(created),
+                "updated": format_datetime(created + (end - created) * rng.random()),
                 "definition": {"aggregation_method": method, "metric_groups": groups},
                 "metric_ids": used,
             }
@@ -108,7 +110,7 @@ def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], en
         made.append(
             {
                 "id": name,
-                "updated": moment(end - timedelta(seconds=rng.randrange(86_400 * 300))),
+                "updated": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * 300))),
                 "metric_id": rng.choice(metric_ids) if kind == "metric" else None,
                 "custom_metric_id": rng.choice(custom_ids) if kind == "custom" else None,
             }

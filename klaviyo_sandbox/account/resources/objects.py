@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 SOURCE, TYPE, SCHEMA, RECORD, LOG = (
     *("data-source", "object-type", "object-schema", "object-record", "object-ingestion-log"),
@@ -32,14 +34,14 @@ READS: Mapping[str, Read] = {
     "get_ingestion_logs_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
     "get_ingestion_log_ids_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
-    (TYPE, "current-schema"): held(SCHEMA, "current_schema_id"),
-    (TYPE, "draft-schema"): held(SCHEMA, "draft_schema_id"),
-    (TYPE, "schema-versions"): holders(SCHEMA, "type_id"),
-    (TYPE, "object-records"): holders(RECORD, "type_id"),
-    (TYPE, "object-ingestion-logs"): holders(LOG, "type_id"),
-    (LOG, "object-type"): held(TYPE, "type_id"),
-    (LOG, "object-record"): held(RECORD, "record_id"),
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    (TYPE, "current-schema"): references(SCHEMA, "current_schema_id"),
+    (TYPE, "draft-schema"): references(SCHEMA, "draft_schema_id"),
+    (TYPE, "schema-versions"): referenced_by(SCHEMA, "type_id"),
+    (TYPE, "object-records"): referenced_by(RECORD, "type_id"),
+    (TYPE, "object-ingestion-logs"): referenced_by(LOG, "type_id"),
+    (LOG, "object-type"): references(TYPE, "type_id"),
+    (LOG, "object-record"): references(RECORD, "record_id"),
 }
 # Title of a type, how many versions its schema has, and how many records there are: more than a page of the first.
 _TYPES = (("Subscription", 3, 130), ("Größentabelle", 1, 4), ("Draft only", 1, 0))
@@ -53,10 +55,10 @@ _PROPERTIES = (
 _KEPT_DAYS = 14
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Two data sources; three types, of which one has records on several pages and one only a draft."""
     _ = store
-    rng = numbers("custom objects")
+    rng = rng_for("custom objects")
     types, schemas, records, logs = list[Row](), list[Row](), list[Row](), list[Row]()
     for title, versions, count in _TYPES:
         type_id = short_id(rng)
@@ -95,8 +97,8 @@ def _type(
         "description": f"One {title} for each row",
         "status": "draft" if is_draft else "active",
         "namespace": "custom-objects",
-        "created_at": moment(created),
-        "updated_at": moment(created + (end - created) * rng.random()),
+        "created_at": format_datetime(created),
+        "updated_at": format_datetime(created + (end - created) * rng.random()),
         "current_schema_id": None if is_draft else schema_id,
         "draft_schema_id": schema_id if is_draft else None,
     }
@@ -115,14 +117,14 @@ def _schema(rng: random.Random, type_id: str, title: str, at: int, *, is_draft: 
             {"id": place, "name": name, "type": kind, "description": None} for place, (name, kind) in enumerate(shown)
         ],
         "required": ["name"],
-        "published_at": None if is_draft else moment(end - timedelta(days=300 - 100 * at)),
+        "published_at": None if is_draft else format_datetime(end - timedelta(days=300 - 100 * at)),
     }
 
 
 def _record(rng: random.Random, type_id: str, at: int, end: datetime) -> Row:
     properties: dict[str, Any] = {
         "name": rng.choice(("Coffee", "Tee für zwei", "Kaffee ☕")),
-        "started": moment(end - timedelta(days=rng.randrange(1, 500))),
+        "started": format_datetime(end - timedelta(days=rng.randrange(1, 500))),
         "boxes": rng.randrange(5),
         "paused": rng.random() < 0.3,
         "weight": None if at % 7 == 0 else round(rng.uniform(0.2, 3), 2),
@@ -138,7 +140,7 @@ def _log(rng: random.Random, type_id: str, record_id: str | None, end: datetime)
         "record_id": record_id,
         "status": rng.choice(("error", "warning", "info")),
         "event_type": "validation_error",
-        "timestamp": moment(end - timedelta(seconds=rng.randrange(86_400 * _KEPT_DAYS))),
+        "timestamp": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * _KEPT_DAYS))),
         "summary": "A record does not fit the schema",
         "errors": [mistake, {**mistake, "invalid_value": None}][: rng.randrange(3)],
     }

@@ -9,11 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.relations import Related, held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_push_tokens": Read("push-token", every("push-token"), stored_as={"profile.id": "profile_id"}),
@@ -24,23 +26,23 @@ READS: Mapping[str, Read] = {
     "get_conversations_for_profile": Read("conversation", of("profile", "conversations")),
     "get_conversation_ids_for_profile": Read("conversation", of("profile", "conversations")),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
-    ("profile", "push-tokens"): holders("push-token", "profile_id"),
-    ("push-token", "profile"): held("profile", "profile_id"),
-    ("profile", "conversations"): holders("conversation", "profile_id"),
-    ("conversation", "profile"): held("profile", "profile_id"),
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    ("profile", "push-tokens"): referenced_by("push-token", "profile_id"),
+    ("push-token", "profile"): references("profile", "profile_id"),
+    ("profile", "conversations"): referenced_by("conversation", "profile_id"),
+    ("conversation", "profile"): references("profile", "profile_id"),
 }
 # A very large account has them for the first people only.
 _PEOPLE = 600
 _CHANNELS = ("sms", "whatsapp", "instagram")
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """A device or two for a quarter of the people, and a conversation or two with a few; most have none."""
     people = list(itertools.islice(store.profiles.rows.values(), _PEOPLE))
     return {
-        "push-token": Table(_tokens(numbers("push tokens"), people, end)),
-        "conversation": Table(_conversations(numbers("conversations"), people, start)),
+        "push-token": Table(_tokens(rng_for("push tokens"), people, end)),
+        "conversation": Table(_conversations(rng_for("conversations"), people, start)),
     }
 
 
@@ -54,13 +56,13 @@ def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Ro
                 {
                     "id": ulid(int(created.timestamp() * 1000), rng),
                     "profile_id": person["id"],
-                    "created": moment(created),
+                    "created": format_datetime(created),
                     "token": f"{rng.getrandbits(128):032x}",
                     "enablement_status": rng.choice(("AUTHORIZED", "AUTHORIZED", "DENIED", "PROVISIONAL")),
                     "platform": platform,
                     "vendor": "APNs" if platform == "ios" else "FCM",
                     "background": rng.choice(("AVAILABLE", "DENIED", "RESTRICTED")),
-                    "recorded_date": moment(between(rng, created, end)),
+                    "recorded_date": format_datetime(between(rng, created, end)),
                     "metadata": _device(rng, platform) if rng.random() < 0.8 else None,
                 }
             )

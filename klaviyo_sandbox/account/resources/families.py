@@ -1,0 +1,48 @@
+"""What an account has that nobody writes through its API: families of resources, one module each.
+
+A family has ``READS`` (operation -> ``Read``), ``RELATIONS`` ((type, relationship) -> identities) and ``rows(store,
+rng_for, start, end)``, which makes type -> ``Table`` of what the account holds from the beginning; ``rng_for`` gives
+each part random numbers of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from random import Random
+from typing import Protocol
+
+from klaviyo_sandbox.account.resources import account, catalog, content, coupons, forms, metrics, objects, people
+from klaviyo_sandbox.account.resources.read_operation import Read
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
+
+
+class ResourceFamily(Protocol):
+    """A module that is a family of resources."""
+
+    READS: Mapping[str, Read]
+    RELATIONS: Mapping[tuple[str, str], Relation]
+
+    def rows(
+        self, store: Store, rng_for: Callable[[str], Random], start: datetime, end: datetime
+    ) -> Mapping[str, Table]: ...
+
+
+FAMILIES: tuple[ResourceFamily, ...] = (
+    metrics,
+    catalog,
+    coupons,
+    content,
+    forms,
+    account,
+    people,
+    objects,
+)
+
+
+def fill_resources(store: Store, rng_for: Callable[[str], Random], start: datetime, end: datetime) -> None:
+    """Fill in the resources of all families; some belong to profiles and events, so these come first."""
+    for family in FAMILIES:
+        store.relations.update(family.RELATIONS)
+        store.resources.update(family.rows(store, rng_for, start, end))
