@@ -127,7 +127,7 @@ class TapKlaviyo(Tap):
             validate_config=True,
         )
         for stream in tap.streams.values():
-            # As the SDK does it afterwards: what is asked before must be a glance, too.
+            # As the SDK does it afterwards: what is asked before must be a sample, too.
             stream.ABORT_AT_RECORD_COUNT = 1
         tap.check_scopes()
         tap._writer.muted = True
@@ -202,7 +202,7 @@ class TapKlaviyo(Tap):
             integration=self.config.get("esp_integration_id"),
             concurrency=self.config.get("concurrency", CONCURRENCY),
             lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
-            glance=self._is_test,
+            sample_only=self._is_test,
             denied=self.skip,
         )
 

@@ -18,9 +18,9 @@ from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.frontier import Taken
 from tap_klaviyo.reading.lookups import Details
-from tap_klaviyo.reading.page_reader import Reading
-from tap_klaviyo.reading.prefetch import Ahead, is_small
-from tap_klaviyo.reading.requests import Asker
+from tap_klaviyo.reading.page_reader import PageReader
+from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
+from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan, text_of
 from tap_klaviyo.rows.page_rows import Selected, Shaped, Shaper
@@ -68,11 +68,11 @@ class Account:
         integration: what the V1 tables call the account; by default its id.
         concurrency: how many answers to wait for at once.
         lanes: processes that shape the pages of a collection that one core cannot keep up with; 0 for none.
-        glance: read only the first resource of each collection, to see whether it can be read.
+        sample_only: read only the first resource of each collection, to see whether it can be read.
         denied: told of columns that the key may not read; they are null then.
 
     Attributes:
-        partial: the collections of which something was skipped.
+        incomplete: the collections of which something was skipped.
     """
 
     client: KlaviyoClient
@@ -85,9 +85,9 @@ class Account:
     integration: str | None = None
     concurrency: int = 8
     lanes: int = 0
-    glance: bool = False
+    sample_only: bool = False
     denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
-    partial: set[str] = field(default_factory=set)
+    incomplete: set[str] = field(default_factory=set)
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
     _no_account: NotAllowed | None = None
     _is_begun: bool = False
@@ -104,12 +104,12 @@ class Account:
             as_lines: whether the rows are wanted as lines of RECORD messages.
         """
         self._check_metrics()
-        self._read_ahead(collection)
+        self._prefetch(collection)
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
         order = self._order(collection, starts)
         shaper = order.shaper()
-        details = Details(shaper.details, self._asker.details, partial(self._detail_denied, collection))
+        details = Details(shaper.details, self._requests.lookup_pages, partial(self._detail_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
@@ -122,7 +122,7 @@ class Account:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
                 lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
                 yield _batch(shaped, edge.after_page(shaped.times), taken, lines)
-                if self.glance and shaped.resources:
+                if self.sample_only and shaped.resources:
                     return
             # What is left is much, when there is anything left: only then are processes started.
             for first in islice(pages, 1):
@@ -133,7 +133,7 @@ class Account:
         # Only a whole pass that came to its end knows every resource.
         if since is None:
             self._resources[collection.name] = seen
-        self._read_ahead(collection)
+        self._prefetch(collection)
         for line in shaper.complaints():
             logger.warning("%s", line)
 
@@ -160,9 +160,9 @@ class Account:
             collection = self.collections[name]
             with contextlib.closing(self._pages(collection, self._slices(collection))) as reading:
                 pages = (self.client.decoded(collection.operation, taken.page) for taken in reading)
-                # Empty passes say nothing; a glance needs one resource to go on with.
+                # Empty passes say nothing; a sample_only needs one resource to go on with.
                 found = (resource for page in pages for resource in page.data)
-                self._resources[name] = list(islice(found, 1) if self.glance else found)
+                self._resources[name] = list(islice(found, 1) if self.sample_only else found)
         return self._resources[name]
 
     # What to ask for ------------------------------------------------------------------------------------------------
@@ -215,39 +215,39 @@ class Account:
         return Selection(self.selected, self.without, bool(self.event_metrics), bool(self.integration))
 
     @cached_property
-    def _ahead(self) -> Ahead:
-        return Ahead(
-            lambda found: self._asker.pages(
+    def _prefetcher(self) -> Prefetcher:
+        return Prefetcher(
+            lambda found: self._requests.pages(
                 found, self._slices(found), workers=prefetch.THREADS, memory=prefetch.MEMORY
             )
         )
 
-    def _read_ahead(self, current: Collection) -> None:
+    def _prefetch(self, current: Collection) -> None:
         """Begin to read what is small, as soon as its parents are known; not where few answers may be waited for."""
-        if not self.glance and self.concurrency > prefetch.THREADS:
+        if not self.sample_only and self.concurrency > prefetch.THREADS:
             found = {entry.table.collection.name: entry.table.collection for entry in self.selected}.values()
-            self._ahead.begin(
+            self._prefetcher.start(
                 collection
                 for collection in found
-                if is_small(collection, self.reread)
+                if is_prefetchable(collection, self.reread)
                 and collection != current
                 and (collection.parent is None or collection.parent in self._resources)
             )
 
-    def _pages(self, collection: Collection, slices: Sequence[Slice]) -> Reading:
+    def _pages(self, collection: Collection, slices: Sequence[Slice]) -> PageReader:
         """The pages of these slices, which may have been read before their turn."""
-        return self._ahead.take(collection) or self._asker.pages(collection, slices)
+        return self._prefetcher.take(collection) or self._requests.pages(collection, slices)
 
     @cached_property
-    def _asker(self) -> Asker:
-        return Asker(
+    def _requests(self) -> PageRequests:
+        return PageRequests(
             self.client,
             self.selection,
             self.now,
             self.reread,
             concurrency=self.concurrency,
-            glance=self.glance,
-            partial=self.partial,
+            sample_only=self.sample_only,
+            incomplete=self.incomplete,
         )
 
     # What may be missing --------------------------------------------------------------------------------------------

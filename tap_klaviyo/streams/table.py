@@ -161,7 +161,7 @@ class TableStream(EdgeStream):
         """A collection has come to its end; when all have, older rows may go, unless something was skipped."""
         self.finished.add(collection.name)
         names = {found.name for found in self.collections}
-        if self._stream_version is not None and names <= self.finished and not names & self._tap.account.partial:
+        if self._stream_version is not None and names <= self.finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 
     @property
