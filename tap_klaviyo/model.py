@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from klaviyo_client.api.pages import Page
+from klaviyo_client.api.pages import Page, RawPage
 
 Resource = Mapping[str, Any]
 
@@ -136,6 +136,42 @@ class Slice:
     parent: Resource | None = None
     constants: Mapping[str, str | bool] = field(default_factory=dict)
     inner: bool = False
+
+
+@dataclass(frozen=True)
+class SelectedTable:
+    """A table that is read in this run.
+
+    Attributes:
+        table: the table.
+        schema: its schema file.
+        columns: the columns that are wanted.
+        since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
+        version: of the table, which its rows bear when those of an older one are to go; None when none are.
+    """
+
+    table: Table
+    schema: Mapping[str, Any]
+    columns: tuple[str, ...]
+    since: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class SlicePage:
+    """A page of a slice, handed out in its turn.
+
+    Attributes:
+        slice: what it is of.
+        page: the page.
+        cut: the moment from which on its rows come again with later slices, None when all are its own.
+        ended: whether the slice ends with it.
+    """
+
+    slice: Slice
+    page: RawPage
+    cut: datetime | None = None
+    ended: bool = False
 
 
 def each(name: str, *needs: str, make: Callable[..., Iterable[Any]] | None = None) -> Root:

@@ -26,14 +26,13 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
-from tap_klaviyo.model import Collection
+from tap_klaviyo.model import Collection, SelectedTable
 from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report, declared
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.streams.deletions import may_delete
 from tap_klaviyo.streams.input_files import checked
@@ -191,7 +190,7 @@ class TapKlaviyo(Tap):
             client=self.client,
             now=datetime.now(UTC),
             selected=[
-                Selected(table, schema_files.load(stream.name), stream.columns, version=stream.version)
+                SelectedTable(table, schema_files.load(stream.name), stream.columns, version=stream.version)
                 for stream in self._selected()
                 for table in stream.tables
             ],

@@ -14,17 +14,17 @@ from typing import Any
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, SettingsError
-from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
+from tap_klaviyo.model import Collection, Detail, Mark, Resource, SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import event_metrics, prefetch
-from tap_klaviyo.reading.frontier import Taken
 from tap_klaviyo.reading.lookups import Details
 from tap_klaviyo.reading.page_reader import Reading
 from tap_klaviyo.reading.prefetch import Ahead, is_small
 from tap_klaviyo.reading.requests import Asker
 from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan, text_of
-from tap_klaviyo.rows.page_rows import Selected, Shaped, Shaper
+from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan
+from tap_klaviyo.rows.page_rows import Shaped, Shaper
 from tap_klaviyo.rows.record_lines import Lines, lines_of
+from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.pool import Lanes, Order
 
 logger = logging.getLogger("tap-klaviyo")
@@ -77,7 +77,7 @@ class Account:
 
     client: KlaviyoClient
     now: datetime
-    selected: Sequence[Selected]
+    selected: Sequence[SelectedTable]
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
@@ -148,8 +148,8 @@ class Account:
             {"id": self.integration} if self.integration else account,
         )
 
-    def _shaped(self, collection: Collection, shaper: Shaper, taken: Taken, details: Details) -> Shaped:
-        cut = None if taken.cut is None else text_of(taken.cut)
+    def _shaped(self, collection: Collection, shaper: Shaper, taken: SlicePage, details: Details) -> Shaped:
+        cut = None if taken.cut is None else bookmark_text(taken.cut)
         return shaper.shape(
             self.client.decoded(collection.operation, taken.page), taken.slice, cut, details, datetime.now(UTC)
         )
@@ -167,13 +167,13 @@ class Account:
 
     # What to ask for ------------------------------------------------------------------------------------------------
 
-    def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[Selected]:
+    def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[SelectedTable]:
         """The collection's tables; those that are ahead of others say so, unless it is read whole on purpose."""
         wanted = self.selection.of(collection)
         if collection.name in self.reread:
             return wanted
         return [
-            replace(entry, since=None if start is None else text_of(min(start, self.now - SETTLE) - TICK))
+            replace(entry, since=None if start is None else bookmark_text(min(start, self.now - SETTLE) - TICK))
             for entry in wanted
             for start in (starts.get(entry.table.name),)
         ]
@@ -269,7 +269,7 @@ class Account:
         self.denied(self.selection.columns_that_read(collection, detail.name), error)
 
 
-def _batch(shaped: Shaped, edge: str | None, taken: Taken, lines: Mapping[str, Lines] | None) -> Batch:
+def _batch(shaped: Shaped, edge: str | None, taken: SlicePage, lines: Mapping[str, Lines] | None) -> Batch:
     if lines is None:
         return Batch(edge, rows=shaped.rows, ended=taken.ended, slice=taken.slice)
     return Batch(edge, lines=lines, ended=taken.ended, slice=taken.slice)

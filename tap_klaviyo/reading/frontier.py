@@ -16,7 +16,7 @@ from math import sqrt
 
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.rate_limits import Turn
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import Slice, SlicePage
 
 SECOND = timedelta(seconds=1)
 # A part is given up only when what is left of it is worth more than the page that may be half empty at its end.
@@ -33,23 +33,6 @@ class Times:
 
     first: datetime | None = None
     last: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A page whose turn has come.
-
-    Attributes:
-        slice: what it is of.
-        page: the page.
-        cut: the moment from which on its rows come again with later slices, None when all are its own.
-        ended: whether the slice ends with it.
-    """
-
-    slice: Slice
-    page: RawPage
-    cut: datetime | None = None
-    ended: bool = False
 
 
 @dataclass(eq=False)
@@ -243,7 +226,7 @@ class Frontier:
         """Whether everything was handed out."""
         return not self._parts
 
-    def pop(self) -> Taken | None:
+    def pop(self) -> SlicePage | None:
         """The page whose turn it is, None when it has not come yet.
 
         Raises:
@@ -259,7 +242,7 @@ class Frontier:
         page = part.pages.popleft()
         ended = part.ended and not part.pages
         self._drop_ended()
-        return Taken(part.slice, page, part.cut if ended else None, ended)
+        return SlicePage(part.slice, page, part.cut if ended else None, ended)
 
     def _drop_ended(self) -> None:
         while self._parts and self._parts[0].ended and not self._parts[0].pages:

@@ -8,14 +8,14 @@ from typing import Any
 from klaviyo_client.api.pages import Page
 from klaviyo_client.errors import NotAllowed
 from tap_klaviyo.model import Detail
-from tap_klaviyo.rows.page_rows import Wanted
+from tap_klaviyo.rows.lookup_protocol import WantedIds
 
 # What an order is attributed to was mostly read shortly before it. About 300 bytes each; at least half of it is kept.
 MEMORY = 100_000
 
 
 class Details:
-    """The details of one collection's tables, as ``shaping.Knowledge``.
+    """The details of one collection's tables, as ``rows.lookup_protocol.Lookups``.
 
     Args:
         details: what they are, by name.
@@ -44,7 +44,7 @@ class Details:
         if len(young) >= MEMORY // 2:
             self._old[detail], self._young[detail] = young, {}
 
-    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
+    def known(self, detail: str, wanted: WantedIds) -> Mapping[str, Any]:
         """The wanted values by id; None for what Klaviyo does not have."""
         found: dict[str, Any] = {}
         for half in (self._old[detail], self._young[detail]):

@@ -15,7 +15,8 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Detail, Slice
-from tap_klaviyo.rows.page_rows import Knowledge, Shaper, asking, wanted
+from tap_klaviyo.rows.lookup_protocol import Lookups
+from tap_klaviyo.rows.page_rows import Shaper, asking, wanted
 from tap_klaviyo.rows.paths import follower, parse_source
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.record_lines import Lines, record_lines
@@ -82,7 +83,7 @@ class Sheet:
 
 
 def shape_in_pieces(
-    shaper: Shaper, pieces: Iterable[Page], part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime
+    shaper: Shaper, pieces: Iterable[Page], part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime
 ) -> tuple[dict[str, Lines], list[str | None]]:
     """What ``shaper.shape`` makes of a page, as lines of each table; and the bookmarks of what was taken.
 
@@ -90,7 +91,7 @@ def shape_in_pieces(
         shaper: makes the rows.
         pieces: the page; each is done with before the next one is asked for.
         part: the slice that it is of.
-        cut: as ``slices.owned`` takes it.
+        cut: as ``slice_rows.own_rows`` takes it.
         knowledge: what details are known by.
         extracted: when the page was read, in UTC.
     """
@@ -112,7 +113,7 @@ def shape_in_pieces(
     return {name: sheet.lines(look_up) for name, sheet in sheets.items()}, times
 
 
-def _asked(sheets: Iterable[Sheet], knowledge: Knowledge) -> dict[str, Mapping[str, Any]]:
+def _asked(sheets: Iterable[Sheet], knowledge: Lookups) -> dict[str, Mapping[str, Any]]:
     """What all rows that wait want to know of their first detail, asked for at once."""
     wishes: dict[str, dict[str, list[str]]] = {}
     for sheet in sheets:

@@ -5,49 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
-from tap_klaviyo.reading.slices import owned
+from tap_klaviyo.model import Collection, Detail, Mark, Resource, SelectedTable, Slice
+from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.paths import OWN, follower, parse_source, plain, sources
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookUp
+from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import Unfit, as_datetime
 
-# Owner -> the ids to find among what it has.
-Wanted = Mapping[str, Sequence[str]]
 # Table -> how many values of each column did not fit, how many rows had no key.
 Faults = Mapping[str, tuple[Mapping[str, int], int]]
-
-
-class Knowledge(Protocol):
-    """What details are known by."""
-
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        """Remember what a page of the collection itself says of a detail."""
-
-    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
-        """The wanted values by id, None or nothing for what Klaviyo does not have."""
-
-
-@dataclass(frozen=True)
-class Selected:
-    """A table that is wanted.
-
-    Attributes:
-        table: the table.
-        schema: its schema file.
-        columns: the columns that are wanted.
-        since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
-        version: of the table, which its rows bear when those of an older one are to go; None when none are.
-    """
-
-    table: Table
-    schema: Mapping[str, Any]
-    columns: tuple[str, ...]
-    since: str | None = None
-    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,7 +70,7 @@ class Shaper:
     def __init__(
         self,
         collection: Collection,
-        tables: Sequence[Selected],
+        tables: Sequence[SelectedTable],
         account: Resource | None = None,
         without: Mark | None = None,
         integration: Resource | None = None,
@@ -119,8 +89,8 @@ class Shaper:
         """The details that the tables read, by name."""
         return {detail.name: detail for projection in self.projections.values() for detail in projection.details}
 
-    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Shaped:
-        """The rows of a page of this slice, read at this time; ``cut`` is as ``slices.owned`` takes it."""
+    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime) -> Shaped:
+        """The rows of a page of this slice, read at this time; ``cut`` is as ``slice_rows.own_rows`` takes it."""
         own, look_up = self.own(page, part, cut, knowledge, extracted), asking(knowledge)
         rows = {}
         for name, projection in self.projections.items():
@@ -128,10 +98,10 @@ class Shaper:
             rows[name] = projection.rows(chosen, page, own.given, look_up) if chosen else []
         return Shaped(rows, own.times, own.resources)
 
-    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Own:
+    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime) -> Own:
         """What of a page is the slice's own; what all of the page says of details is told."""
         times = [self._time(resource) for resource in page.data]
-        own = owned(part, times, cut)
+        own = own_rows(part, times, cut)
         for detail in self.details.values():
             if detail.seen is not None:
                 knowledge.see(detail.name, detail.keep(page))
@@ -189,7 +159,7 @@ def _unmarked(resources: Sequence[Resource], mark: Mark, page: Page) -> list[int
     return [at for at, resource in enumerate(resources) if value({OWN: resource}, page) != mark.value]
 
 
-def asking(knowledge: Knowledge) -> LookUp:
+def asking(knowledge: Lookups) -> LookUp:
     """The look-up of whoever has this knowledge."""
     return lambda detail, rows, page: knowledge.known(detail.name, wanted(detail, rows, page))
 

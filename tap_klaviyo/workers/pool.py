@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
-from tap_klaviyo.model import Collection, Mark, Resource, Slice
-from tap_klaviyo.reading.frontier import Taken
-from tap_klaviyo.reading.slices import text_of
-from tap_klaviyo.rows.page_rows import Faults, Knowledge, Selected, Shaper
+from tap_klaviyo.model import Collection, Mark, Resource, SelectedTable, Slice, SlicePage
+from tap_klaviyo.rows.lookup_protocol import Lookups
+from tap_klaviyo.rows.page_rows import Faults, Shaper
 from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.shared_memory import Board, Placed
 
 
@@ -38,7 +38,7 @@ class Order:
     """
 
     collection: Collection
-    tables: Sequence[Selected]
+    tables: Sequence[SelectedTable]
     account: Resource | None
     api_url: str
     without: Mark | None = None
@@ -68,7 +68,7 @@ class ByNames:
 
 @dataclass(frozen=True)
 class Job:
-    """A packed page to shape; ``cut`` is as ``slices.owned`` takes it, ``slot`` where on the board its lines go."""
+    """A packed page; ``cut`` is as ``slice_rows.own_rows`` takes it, ``slot`` where on the board its lines go."""
 
     packed: bytes
     slice: Slice
@@ -116,7 +116,7 @@ class Lanes:
         count: how many processes.
     """
 
-    def __init__(self, order: Order, knowledge: Knowledge, count: int) -> None:
+    def __init__(self, order: Order, knowledge: Lookups, count: int) -> None:
         self._order = order
         self._knowledge = knowledge
         self._count = count
@@ -125,10 +125,10 @@ class Lanes:
         self._taking = threading.Lock()
         self._asking = threading.Lock()
         self._taken = self._told = self._given = 0
-        self._results: dict[int, tuple[Taken, Made] | BaseException | None] = {}
+        self._results: dict[int, tuple[SlicePage, Made] | BaseException | None] = {}
         self._exhausted = self._stopped = False
 
-    def shape(self, pages: Iterator[Taken]) -> Iterator[tuple[Taken, Made]]:
+    def shape(self, pages: Iterator[SlicePage]) -> Iterator[tuple[SlicePage, Made]]:
         """Every page with what was made of it. Lines may change when the next page is asked for.
 
         Raises:
@@ -164,7 +164,7 @@ class Lanes:
             with self._changed:
                 self._board.give_back(slot)
 
-    def _next(self) -> tuple[Taken, Made] | BaseException | None:
+    def _next(self) -> tuple[SlicePage, Made] | BaseException | None:
         with self._changed:
             while self._given not in self._results:
                 self._changed.wait()
@@ -173,7 +173,7 @@ class Lanes:
             self._changed.notify_all()
             return result
 
-    def _lane(self, process: subprocess.Popen[bytes], pages: Iterator[Taken]) -> None:
+    def _lane(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> None:
         try:
             with contextlib.suppress(OSError):
                 send(process.stdin, self._order.by_names())
@@ -187,7 +187,9 @@ class Lanes:
                     if pipe is not None:
                         pipe.close()
 
-    def _result(self, process: subprocess.Popen[bytes], at: int, taken: Taken) -> tuple[Taken, Made] | BaseException:
+    def _result(
+        self, process: subprocess.Popen[bytes], at: int, taken: SlicePage
+    ) -> tuple[SlicePage, Made] | BaseException:
         try:
             return taken, self._hand_over(process, at, taken)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -199,7 +201,7 @@ class Lanes:
         name = self._order.collection.name
         return Broken(f"a process that shapes pages of {name} ended before its work ({reason})")
 
-    def _take(self, pages: Iterator[Taken]) -> tuple[int, Taken] | None:
+    def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage] | None:
         """The next page and its place; not more than a few ahead of what was handed out."""
         with self._taking:
             with self._changed:
@@ -217,13 +219,13 @@ class Lanes:
             self._exhausted = True
             return None
 
-    def _give(self, at: int, result: tuple[Taken, Made] | BaseException | None) -> None:
+    def _give(self, at: int, result: tuple[SlicePage, Made] | BaseException | None) -> None:
         with self._changed:
             self._results[at] = result
             self._changed.notify_all()
 
-    def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: Taken) -> Made:
-        cut = None if taken.cut is None else text_of(taken.cut)
+    def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: SlicePage) -> Made:
+        cut = None if taken.cut is None else bookmark_text(taken.cut)
         with self._changed:
             slot = self._board.take() if self._board else None
         send(process.stdin, Job(taken.page.packed, taken.slice, cut, slot))
@@ -276,7 +278,7 @@ def receive(pipe: IO[bytes] | None) -> Any:
 
 
 class Remote:
-    """``shaping.Knowledge`` on the far side: asks the near one."""
+    """``rows.lookup_protocol.Lookups`` on the far side: asks the near one."""
 
     def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
         self._source = source

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import IO
 
 from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
+from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import PIECE, shape_in_pieces
-from tap_klaviyo.rows.page_rows import Knowledge, Selected, Shaper
+from tap_klaviyo.rows.lookup_protocol import Lookups
+from tap_klaviyo.rows.page_rows import Shaper
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.workers import tuning
@@ -25,13 +27,13 @@ def _found(names: ByNames) -> Order:
     collection = COLLECTIONS[names.collection]
     by_name = {table.name: table for table in TABLES if table.collection == collection}
     tables = [
-        Selected(by_name[name], schema_files.load(name), columns, since, version)
+        SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
         for name, columns, since, version in names.tables
     ]
     return Order(collection, tables, names.account, names.api_url, names.without, names.integration)
 
 
-def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Knowledge) -> tuple[dict[str, Lines], list[str | None]]:
+def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Lookups) -> tuple[dict[str, Lines], list[str | None]]:
     body, now = unpack(job.packed), datetime.now(UTC)
     try:
         return shape_in_pieces(shaper, decode_pieces(body, PIECE), job.slice, job.cut, knowledge, now)

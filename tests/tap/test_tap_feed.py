@@ -13,11 +13,10 @@ from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.pages import Page, RawPage, outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo.model import Detail
+from tap_klaviyo.model import Detail, SelectedTable
 from tap_klaviyo.reading import lookups
 from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -48,7 +47,7 @@ def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None 
     selected = []
     for name in names:
         schema = schema_files.load(name)
-        selected.append(Selected(BY_NAME[name], schema, columns or tuple(schema["properties"])))
+        selected.append(SelectedTable(BY_NAME[name], schema, columns or tuple(schema["properties"])))
     return Account(client, NOW, selected, COLLECTIONS, **options)
 
 

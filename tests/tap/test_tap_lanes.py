@@ -18,11 +18,10 @@ from tap_support import config, discovered, select
 
 from klaviyo_client.api.pages import RawPage, pack
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import account_reader
-from tap_klaviyo.reading.frontier import Taken
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected, Wanted
+from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
@@ -36,14 +35,14 @@ URL = "http://127.0.0.1:1"
 
 def order(*names: str) -> Order:
     tables = [
-        Selected(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
+        SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
     return Order(COLLECTIONS["events"], tables, None, URL)
 
 
-def page(number: int, count: int = 3) -> Taken:
+def page(number: int, count: int = 3) -> SlicePage:
     """Events of one minute, each about a message; the first of each page is owed to the last of the page before."""
     events = [
         {
@@ -61,7 +60,7 @@ def page(number: int, count: int = 3) -> Taken:
     ]
     owed = {"attributed-event": {"data": {"type": "event", "id": f"{number - 1}.{count - 1}"}}}
     included = [{"type": "attribution", "id": f"A{number}", "relationships": owed}]
-    return Taken(Slice(), RawPage(pack(json.dumps({"data": events, "included": included}).encode()), None, count))
+    return SlicePage(Slice(), RawPage(pack(json.dumps({"data": events, "included": included}).encode()), None, count))
 
 
 class Noted:
@@ -76,7 +75,7 @@ class Noted:
         self.heard.append(list(values))
         self.values |= values
 
-    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
+    def known(self, detail: str, wanted: WantedIds) -> Mapping[str, Any]:
         assert detail == "sent"
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 
@@ -90,9 +89,9 @@ def processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "tap_klaviyo.workers.worker" in child.cmdline()]
 
 
-def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> int:
+def good_before(pages: Iterable[SlicePage], kind: type[Exception], message: str) -> int:
     """How many pages come before the error."""
-    given: list[Taken] = []
+    given: list[SlicePage] = []
 
     def consume() -> None:
         for taken, _ in Lanes(order("events"), Noted(), 2).shape(iter(pages)):
@@ -128,7 +127,7 @@ def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
     long = json.loads(page(1).page.body)
     for event in long["data"]:
         event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT // 2)
-    pages = [page(0), Taken(Slice(), RawPage(pack(json.dumps(long).encode()), None, 3)), page(2)]
+    pages = [page(0), SlicePage(Slice(), RawPage(pack(json.dumps(long).encode()), None, 3)), page(2)]
     found = [
         (len(records(made.lines["events"])), bool(made.placed))
         for _, made in Lanes(order("events"), Noted(), 1).shape(iter(pages))
@@ -139,14 +138,14 @@ def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
 def test_an_error_comes_after_the_good_pages_before_it() -> None:
     """Be it of the reader or of a process."""
 
-    def pages() -> Iterator[Taken]:
+    def pages() -> Iterator[SlicePage]:
         yield page(0)
         yield page(1)
         raise RuntimeError("no more")
 
     assert good_before(pages(), RuntimeError, "no more") == 2
 
-    broken = Taken(Slice(), RawPage(pack(b'{"data":[{"relationships":5}]}'), None, 1))
+    broken = SlicePage(Slice(), RawPage(pack(b'{"data":[{"relationships":5}]}'), None, 1))
     assert good_before([page(0), broken, page(2)], Broken, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
@@ -177,7 +176,7 @@ def test_faults_are_counted_here() -> None:
     """What does not fit is told by whoever met it, once."""
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
-    taken = Taken(Slice(), RawPage(pack(json.dumps(wrong).encode()), None, 3))
+    taken = SlicePage(Slice(), RawPage(pack(json.dumps(wrong).encode()), None, 3))
     made = list(Lanes(order("events"), Noted(), 1).shape(iter([taken, page(1)])))
     assert [one.faults for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
 

@@ -28,8 +28,8 @@ from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.account_reader import Batch
-from tap_klaviyo.reading.slices import text_of
 from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.streams.progress import Pass, Progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -65,7 +65,7 @@ class Read:
 def page(count: int, edge: datetime | None = None, part: Slice | None = None) -> Batch:
     """A page of events, with a row of a second table for every tenth."""
     lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
-    return Batch(None if edge is None else text_of(edge), lines=lines, slice=part or Slice(start=MONDAY))
+    return Batch(None if edge is None else bookmark_text(edge), lines=lines, slice=part or Slice(start=MONDAY))
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:

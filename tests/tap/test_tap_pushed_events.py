@@ -17,10 +17,10 @@ from tap_support import config, discovered, run_tap, select, two_at_a_time
 from klaviyo_client.api.pages import Page
 from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.reading import account_reader
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected, Shaper
+from tap_klaviyo.rows.page_rows import Shaper
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.events import EVENTS, PUSHED
 from tap_klaviyo.tap import TapKlaviyo
@@ -148,7 +148,7 @@ def test_a_table_that_is_ahead_gets_neither_old_ones_nor_pushed_ones() -> None:
     schema = schema_files.load("events")
     found = {}
     for since in (None, "2026-01-01T02:00:00+00:00"):
-        selected = Selected(BY_NAME["events"], schema, ("id",), since)
+        selected = SelectedTable(BY_NAME["events"], schema, ("id",), since)
         shaped = Shaper(EVENTS, [selected], without=PUSHED).shape(page, Slice(), None, Unasked(), datetime.now(UTC))
         assert len(shaped.times) == len(shaped.resources) == 6
         found[since] = [row["id"] for row in shaped.rows["events"]]

@@ -14,9 +14,9 @@ from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
 from support.patience import PATIENCE, until
 
 from klaviyo_client.api.pages import RawPage
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import Slice, SlicePage
 from tap_klaviyo.reading import page_reader
-from tap_klaviyo.reading.frontier import Frontier, Part, Taken, Times
+from tap_klaviyo.reading.frontier import Frontier, Part, Times
 from tap_klaviyo.reading.page_reader import DEPTH
 from tap_klaviyo.reading.slices import conditions
 
@@ -35,7 +35,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
     return fetch
 
 
-def names(taken: Iterable[Taken]) -> list[str]:
+def names(taken: Iterable[SlicePage]) -> list[str]:
     return [page.page.packed.decode().strip() for page in taken]
 
 
@@ -77,7 +77,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
             raise RuntimeError("broken")
         return fetch(part)
 
-    seen: list[Taken] = []
+    seen: list[SlicePage] = []
     with pytest.raises(RuntimeError, match="broken"):
         seen.extend(page_reader.Reading(Frontier(SLICES), broken, workers=4))
     # `extend` keeps what came before the error.
