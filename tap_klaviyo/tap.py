@@ -42,7 +42,7 @@ from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.table import TableStream, moment
 from tap_klaviyo.streams.writer import WholeWriter
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
-from tap_klaviyo.tables.events import EVENTS, PUSHED
+from tap_klaviyo.tables.events import EVENTS, PUSHED_BY_TARGET
 
 
 class TapKlaviyo(Tap):
@@ -197,7 +197,7 @@ class TapKlaviyo(Tap):
             collections=COLLECTIONS,
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
-            without={EVENTS.name: PUSHED} if self.config.get("exclude_pushed_events") else {},
+            without={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
             integration=self.config.get("esp_integration_id"),
             concurrency=self.config.get("concurrency", CONCURRENCY),
             lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),

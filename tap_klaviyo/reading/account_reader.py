@@ -14,9 +14,9 @@ from typing import Any
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, SettingsError
-from tap_klaviyo.model import Collection, Detail, Mark, Resource, SelectedTable, Slice, SlicePage
+from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import event_metrics, prefetch
-from tap_klaviyo.reading.lookups import Details
+from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.page_reader import Reading
 from tap_klaviyo.reading.prefetch import Ahead, is_small
 from tap_klaviyo.reading.requests import Asker
@@ -81,7 +81,7 @@ class Account:
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
-    without: Mapping[str, Mark] = field(default_factory=dict)
+    without: Mapping[str, PathEquals] = field(default_factory=dict)
     integration: str | None = None
     concurrency: int = 8
     lanes: int = 0
@@ -109,7 +109,7 @@ class Account:
         since = None if whole else min(start for start in starts.values() if start)
         order = self._order(collection, starts)
         shaper = order.shaper()
-        details = Details(shaper.details, self._asker.details, partial(self._detail_denied, collection))
+        lookups = LookupCache(shaper.lookups, self._asker.lookups, partial(self._lookup_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
@@ -117,7 +117,7 @@ class Account:
         in_lanes = as_lines and self.lanes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
             for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
-                shaped = self._shaped(collection, shaper, taken, details)
+                shaped = self._shaped(collection, shaper, taken, lookups)
                 if is_looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
                 lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
@@ -126,7 +126,7 @@ class Account:
                     return
             # What is left is much, when there is anything left: only then are processes started.
             for first in islice(pages, 1):
-                for taken, made in Lanes(order, details, self.lanes).shape(chain((first,), pages)):
+                for taken, made in Lanes(order, lookups, self.lanes).shape(chain((first,), pages)):
                     shaper.add(made.faults)
                     yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended, slice=taken.slice)
         yield Batch(edge.at_end(), ended=True)
@@ -148,10 +148,10 @@ class Account:
             {"id": self.integration} if self.integration else account,
         )
 
-    def _shaped(self, collection: Collection, shaper: Shaper, taken: SlicePage, details: Details) -> Shaped:
+    def _shaped(self, collection: Collection, shaper: Shaper, taken: SlicePage, lookups: LookupCache) -> Shaped:
         cut = None if taken.cut is None else bookmark_text(taken.cut)
         return shaper.shape(
-            self.client.decoded(collection.operation, taken.page), taken.slice, cut, details, datetime.now(UTC)
+            self.client.decoded(collection.operation, taken.page), taken.slice, cut, lookups, datetime.now(UTC)
         )
 
     def resources(self, name: str) -> list[Resource]:
@@ -265,8 +265,8 @@ class Account:
         self.denied(readers, self._no_account)
         return None
 
-    def _detail_denied(self, collection: Collection, detail: Detail, error: NotAllowed) -> None:
-        self.denied(self.selection.columns_that_read(collection, detail.name), error)
+    def _lookup_denied(self, collection: Collection, lookup: Lookup, error: NotAllowed) -> None:
+        self.denied(self.selection.columns_that_read(collection, lookup.name), error)
 
 
 def _batch(shaped: Shaped, edge: str | None, taken: SlicePage, lines: Mapping[str, Lines] | None) -> Batch:

@@ -15,7 +15,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
-from tap_klaviyo.model import Collection, Detail, Slice
+from tap_klaviyo.model import Collection, Lookup, Slice
 from tap_klaviyo.reading.frontier import Frontier, Part, Times
 from tap_klaviyo.reading.page_reader import MEMORY, Reading, no_times
 from tap_klaviyo.reading.selection import Selection
@@ -79,18 +79,18 @@ class Asker:
             times=partial(_times, collection.bookmark) if ordered else no_times,
         )
 
-    def details(self, detail: Detail, owners: Iterable[str]) -> Iterator[Page]:
-        size = operation(detail.operation).page_size
-        query = {**detail.query, **({"page[size]": str(size)} if size else {})}
+    def lookups(self, lookup: Lookup, owners: Iterable[str]) -> Iterator[Page]:
+        size = operation(lookup.operation).page_size
+        query = {**lookup.query, **({"page[size]": str(size)} if size else {})}
         reading = Reading(
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
-            lambda part: self._page(detail.operation, detail.operation, query, detail.owners, part),
+            lambda part: self._page(lookup.operation, lookup.operation, query, lookup.owner_kind, part),
             workers=self.concurrency,
-            turn=lambda: self.client.turn(detail.operation, query),
+            turn=lambda: self.client.turn(lookup.operation, query),
         )
         with contextlib.closing(reading):
             for taken in reading:
-                yield self.client.decoded(detail.operation, taken.page)
+                yield self.client.decoded(lookup.operation, taken.page)
 
     def _page(self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, part: Part) -> RawPage:
         try:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klaviyo_client.api.operations import Operation, operation
-from tap_klaviyo.model import Collection, Mark, SelectedTable
+from tap_klaviyo.model import Collection, PathEquals, SelectedTable
 from tap_klaviyo.reading import event_metrics
 from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
@@ -27,7 +27,7 @@ class Selection:
     """
 
     tables: Sequence[SelectedTable]
-    without: Mapping[str, Mark] = field(default_factory=dict)
+    without: Mapping[str, PathEquals] = field(default_factory=dict)
     by_metric: bool = False
     names_integration: bool = False
 

@@ -41,8 +41,8 @@ def plan(
     start = None if since is None else min(since, now - SETTLE)
     hangers = [_below(collection, parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, constants=constants)
-        for constants in collection.passes
+        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, filter_set=constants)
+        for constants in collection.filter_sets
         for own in narrowed
         for hanger in hangers
     ]

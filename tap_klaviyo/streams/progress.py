@@ -203,7 +203,7 @@ def _bounds(part: Slice) -> dict[str, Any] | None:
     """What tells a slice from others; None where there are none."""
     bounds = {name: bookmark_text(moment) for name, moment in (("start", part.start), ("stop", part.stop)) if moment}
     parent = {} if part.parent is None else {"parent": part.parent["id"]}
-    return {**bounds, **parent, **part.constants} or None
+    return {**bounds, **parent, **part.filter_set} or None
 
 
 def _line(kind: str, said: Mapping[str, Any]) -> str:

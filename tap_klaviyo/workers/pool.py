@@ -1,7 +1,7 @@
 """Pages become lines in processes of their own, where one core cannot keep up with Klaviyo: bytes in, bytes out.
 
 A lane is a thread here and a process there. The thread takes the next page, hands it over, answers what the process
-asks about details, and takes the lines. Pages are handed out in the order in which they were taken.
+asks about lookups, and takes the lines. Pages are handed out in the order in which they were taken.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
-from tap_klaviyo.model import Collection, Mark, Resource, SelectedTable, Slice, SlicePage
+from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice, SlicePage
 from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.page_rows import Faults, Shaper
 from tap_klaviyo.rows.record_lines import Lines
@@ -41,7 +41,7 @@ class Order:
     tables: Sequence[SelectedTable]
     account: Resource | None
     api_url: str
-    without: Mark | None = None
+    without: PathEquals | None = None
     integration: Resource | None = None
 
     def shaper(self) -> Shaper:
@@ -62,7 +62,7 @@ class ByNames:
     tables: tuple[tuple[str, tuple[str, ...], str | None, int | None], ...]
     account: Resource | None
     api_url: str
-    without: Mark | None
+    without: PathEquals | None
     integration: Resource | None
 
 
@@ -92,7 +92,7 @@ class Question:
     """What a process must know to go on: what it saw on its page, and what it looks for."""
 
     seen: Mapping[str, Mapping[str, Any]]
-    detail: str | None = None
+    lookup: str | None = None
     wanted: Mapping[str, Any] | None = None
 
 
@@ -112,7 +112,7 @@ class Lanes:
 
     Args:
         order: what the processes must know.
-        knowledge: answers their questions. What pages say of details is told to it in the order of the pages.
+        knowledge: answers their questions. What pages say of lookups is told to it in the order of the pages.
         count: how many processes.
     """
 
@@ -236,10 +236,10 @@ class Lanes:
             if isinstance(answer, Failure):
                 raise self._broken(answer.reason)
             self._hear(at, answer.seen)
-            if answer.detail is not None:
+            if answer.lookup is not None:
                 with self._asking:
-                    known = self._knowledge.known(answer.detail, answer.wanted or {})
-                send(process.stdin, known)
+                    values = self._knowledge.get(answer.lookup, answer.wanted or {})
+                send(process.stdin, values)
 
     def _hear(self, at: int, seen: Mapping[str, Mapping[str, Any]]) -> None:
         """Pass on what a page says, when all pages before it were heard."""
@@ -249,8 +249,8 @@ class Lanes:
         if self._told > at:
             return  # this page was heard before
         with self._asking:
-            for detail, values in seen.items():
-                self._knowledge.see(detail, values)
+            for lookup, values in seen.items():
+                self._knowledge.add(lookup, values)
         with self._changed:
             self._told = at + 1
             self._changed.notify_all()
@@ -285,13 +285,13 @@ class Remote:
         self._sink = sink
         self._seen: dict[str, dict[str, Any]] = {}
 
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        self._seen.setdefault(detail, {}).update(values)
+    def add(self, lookup: str, values: Mapping[str, Any]) -> None:
+        self._seen.setdefault(lookup, {}).update(values)
 
-    def known(self, detail: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        send(self._sink, Question(self.told(), detail, wanted))
-        known: Mapping[str, Any] = receive(self._source)
-        return known
+    def get(self, lookup: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        send(self._sink, Question(self.told(), lookup, wanted))
+        values: Mapping[str, Any] = receive(self._source)
+        return values
 
     def told(self) -> Mapping[str, Mapping[str, Any]]:
         """What was seen and not told yet."""

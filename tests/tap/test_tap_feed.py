@@ -13,7 +13,7 @@ from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.pages import Page, RawPage, outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo.model import Detail, SelectedTable
+from tap_klaviyo.model import Lookup, SelectedTable
 from tap_klaviyo.reading import lookups
 from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.rows import schema_files
@@ -132,16 +132,16 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "MEMORY", 4)
     asked: list[str] = []
 
-    def fetch(_: Detail, owners: Iterable[str]) -> Iterator[Page]:
+    def fetch(_: Lookup, owners: Iterable[str]) -> Iterator[Page]:
         for owner in owners:
             asked.append(owner)
             yield Page([{"id": owner}])
 
-    keep = Detail("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
-    kept = lookups.Details({"sent": keep}, fetch, lambda *_: None)
+    keep = Lookup("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
+    kept = lookups.LookupCache({"sent": keep}, fetch, lambda *_: None)
     for name in "abcdefg":
-        kept.see("sent", {name: "seen"})
-    assert kept.known("sent", {name: [name] for name in "adfg"}) == {
+        kept.add("sent", {name: "seen"})
+    assert kept.get("sent", {name: [name] for name in "adfg"}) == {
         "a": "asked",
         "d": "asked",
         "f": "seen",

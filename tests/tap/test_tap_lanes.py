@@ -70,13 +70,13 @@ class Noted:
         self.heard: list[list[str]] = []
         self.values: dict[str, Any] = {}
 
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        assert detail == "sent"
+    def add(self, lookup: str, values: Mapping[str, Any]) -> None:
+        assert lookup == "sent"
         self.heard.append(list(values))
         self.values |= values
 
-    def known(self, detail: str, wanted: WantedIds) -> Mapping[str, Any]:
-        assert detail == "sent"
+    def get(self, lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
+        assert lookup == "sent"
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 
 
@@ -184,7 +184,7 @@ def test_faults_are_counted_here() -> None:
 def test_with_and_without_processes_the_messages_are_the_same(
     make_sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows, their order and the states that hold after them, details and all; none is started for a few pages."""
+    """Rows, their order and the states that hold after them, lookups and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
     monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)

@@ -33,10 +33,10 @@ class Heard:
         self.values: dict[str, Any] = {}
         self.asked = 0
 
-    def see(self, _detail: str, values: Mapping[str, Any]) -> None:
+    def add(self, _lookup: str, values: Mapping[str, Any]) -> None:
         self.values |= values
 
-    def known(self, _detail: str, wanted: WantedIds) -> Mapping[str, Any]:
+    def get(self, _lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
         self.asked += 1
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 

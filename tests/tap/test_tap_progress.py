@@ -116,7 +116,7 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
 def test_what_has_no_order_of_time_has_no_estimate() -> None:
     """Members of lists, say: of these the list is told."""
     read = Read()
-    part = Slice({"id": "L"}, parent={"id": "L"}, constants={"archived": False})
+    part = Slice({"id": "L"}, parent={"id": "L"}, filter_set={"archived": False})
     with read.progress.reading("list_profiles", ["events", "groups"]) as current:
         current.add(page(10, None, part))
         read.pass_time(10)

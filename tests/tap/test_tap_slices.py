@@ -77,7 +77,7 @@ def test_a_parent_is_in_the_path_or_in_the_filter() -> None:
         ({"id": "10OFF"}, ()),
         ({"id": 'A"B'}, ()),
     ]
-    named = replace(hung, parent_filter="coupon.id", passes=({"status": "USED"},))
+    named = replace(hung, parent_filter="coupon.id", filter_sets=({"status": "USED"},))
     assert [
         (part.path, part.conditions, part.parent) for part in plan(named, since=None, now=NOW, parents=parents)
     ] == [
@@ -114,7 +114,7 @@ def test_a_collection_of_parents_has_a_slice_for_each() -> None:
 def test_a_collection_with_passes_has_a_slice_for_each() -> None:
     """Campaigns by channel and archive, which the slice remembers, each from the bookmark on."""
     slices = plan(COLLECTIONS["campaigns"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
-    assert [(part.constants["messages.channel"], part.constants["archived"]) for part in slices] == [
+    assert [(part.filter_set["messages.channel"], part.filter_set["archived"]) for part in slices] == [
         (channel, archived) for channel in ("email", "sms", "mobile_push") for archived in (False, True)
     ]
     assert asked("campaigns", slices[1]) == (
