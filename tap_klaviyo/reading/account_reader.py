@@ -25,7 +25,8 @@ from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan
 from tap_klaviyo.rows.page_rows import Shaped, Shaper
 from tap_klaviyo.rows.record_lines import Lines, lines_of
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.workers.pool import Lanes, Order
+from tap_klaviyo.workers.pool import Lanes
+from tap_klaviyo.workers.protocol import Order
 
 logger = logging.getLogger("tap-klaviyo")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 import sys
 import traceback
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
 from tap_klaviyo.model import SelectedTable
@@ -19,7 +20,7 @@ from tap_klaviyo.rows.page_rows import Shaper
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.workers import tuning
-from tap_klaviyo.workers.pool import ByNames, Failure, Job, Made, Order, Question, Remote, receive, send
+from tap_klaviyo.workers.protocol import ByNames, Failure, Job, Made, Order, Question, receive, send
 from tap_klaviyo.workers.shared_memory import Board
 
 
@@ -41,6 +42,28 @@ def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Lookups) -> tuple
         # Unusual: the patient decoder tells. What was counted until then is counted again.
         shaper.faults()
         return shape_in_pieces(shaper, [decode_page(body, api_url)], job.slice, job.cut, knowledge, now)
+
+
+class Remote:
+    """``rows.lookup_protocol.Lookups`` on the far side: asks the near one."""
+
+    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
+        self._source = source
+        self._sink = sink
+        self._seen: dict[str, dict[str, Any]] = {}
+
+    def add(self, lookup: str, values: Mapping[str, Any]) -> None:
+        self._seen.setdefault(lookup, {}).update(values)
+
+    def get(self, lookup: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+        send(self._sink, Question(self.told(), lookup, wanted))
+        values: Mapping[str, Any] = receive(self._source)
+        return values
+
+    def told(self) -> Mapping[str, Mapping[str, Any]]:
+        """What was seen and not told yet."""
+        seen, self._seen = self._seen, {}
+        return seen
 
 
 def work(source: IO[bytes], sink: IO[bytes], board: Board | None) -> None:

@@ -26,7 +26,8 @@ from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers import pool
-from tap_klaviyo.workers.pool import Broken, Lanes, Order
+from tap_klaviyo.workers.pool import Lanes
+from tap_klaviyo.workers.protocol import Broken, Order
 from tap_klaviyo.workers.shared_memory import SLOT, Board
 
 EVENTS = ("events", "event_group_ids", "event_attribution_group_ids")
