@@ -14,18 +14,19 @@ from typing import Any
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotAllowed, SettingsError
-from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice
+from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import event_metrics, prefetch
-from tap_klaviyo.reading.frontier import Taken
-from tap_klaviyo.reading.lookups import Details
+from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.page_reader import PageReader
 from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan, text_of
-from tap_klaviyo.rows.page_rows import Selected, Shaped, Shaper
+from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan
+from tap_klaviyo.rows.page_rows import Shaped, Shaper
 from tap_klaviyo.rows.record_lines import Lines, lines_of
-from tap_klaviyo.workers.pool import Lanes, Order
+from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.workers.pool import Lanes
+from tap_klaviyo.workers.protocol import Order
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -77,11 +78,11 @@ class Account:
 
     client: KlaviyoClient
     now: datetime
-    selected: Sequence[Selected]
+    selected: Sequence[SelectedTable]
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
-    without: Mapping[str, Mark] = field(default_factory=dict)
+    without: Mapping[str, PathEquals] = field(default_factory=dict)
     integration: str | None = None
     concurrency: int = 8
     lanes: int = 0
@@ -109,7 +110,7 @@ class Account:
         since = None if whole else min(start for start in starts.values() if start)
         order = self._order(collection, starts)
         shaper = order.shaper()
-        details = Details(shaper.details, self._requests.lookup_pages, partial(self._detail_denied, collection))
+        lookups = LookupCache(shaper.lookups, self._requests.lookup_pages, partial(self._lookup_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
@@ -117,7 +118,7 @@ class Account:
         in_lanes = as_lines and self.lanes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
             for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
-                shaped = self._shaped(collection, shaper, taken, details)
+                shaped = self._shaped(collection, shaper, taken, lookups)
                 if is_looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
                 lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
@@ -126,7 +127,7 @@ class Account:
                     return
             # What is left is much, when there is anything left: only then are processes started.
             for first in islice(pages, 1):
-                for taken, made in Lanes(order, details, self.lanes).shape(chain((first,), pages)):
+                for taken, made in Lanes(order, lookups, self.lanes).shape(chain((first,), pages)):
                     shaper.add(made.faults)
                     yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended, slice=taken.slice)
         yield Batch(edge.at_end(), ended=True)
@@ -148,10 +149,10 @@ class Account:
             {"id": self.integration} if self.integration else account,
         )
 
-    def _shaped(self, collection: Collection, shaper: Shaper, taken: Taken, details: Details) -> Shaped:
-        cut = None if taken.cut is None else text_of(taken.cut)
+    def _shaped(self, collection: Collection, shaper: Shaper, taken: SlicePage, lookups: LookupCache) -> Shaped:
+        cut = None if taken.cut is None else bookmark_text(taken.cut)
         return shaper.shape(
-            self.client.decoded(collection.operation, taken.page), taken.slice, cut, details, datetime.now(UTC)
+            self.client.decoded(collection.operation, taken.page), taken.slice, cut, lookups, datetime.now(UTC)
         )
 
     def resources(self, name: str) -> list[Resource]:
@@ -167,13 +168,13 @@ class Account:
 
     # What to ask for ------------------------------------------------------------------------------------------------
 
-    def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[Selected]:
+    def _wanted(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[SelectedTable]:
         """The collection's tables; those that are ahead of others say so, unless it is read whole on purpose."""
         wanted = self.selection.of(collection)
         if collection.name in self.reread:
             return wanted
         return [
-            replace(entry, since=None if start is None else text_of(min(start, self.now - SETTLE) - TICK))
+            replace(entry, since=None if start is None else bookmark_text(min(start, self.now - SETTLE) - TICK))
             for entry in wanted
             for start in (starts.get(entry.table.name),)
         ]
@@ -265,11 +266,11 @@ class Account:
         self.denied(readers, self._no_account)
         return None
 
-    def _detail_denied(self, collection: Collection, detail: Detail, error: NotAllowed) -> None:
-        self.denied(self.selection.columns_that_read(collection, detail.name), error)
+    def _lookup_denied(self, collection: Collection, lookup: Lookup, error: NotAllowed) -> None:
+        self.denied(self.selection.columns_that_read(collection, lookup.name), error)
 
 
-def _batch(shaped: Shaped, edge: str | None, taken: Taken, lines: Mapping[str, Lines] | None) -> Batch:
+def _batch(shaped: Shaped, edge: str | None, taken: SlicePage, lines: Mapping[str, Lines] | None) -> Batch:
     if lines is None:
         return Batch(edge, rows=shaped.rows, ended=taken.ended, slice=taken.slice)
     return Batch(edge, lines=lines, ended=taken.ended, slice=taken.slice)

@@ -15,7 +15,7 @@ from math import sqrt
 
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.rate_limits import Turn
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import Slice, SlicePage
 
 SECOND = timedelta(seconds=1)
 # A slice is cut only when the rest has so many times the pages of a new slice: each cut may cost a half-empty page.
@@ -33,23 +33,6 @@ class PageTimes:
 
     first: datetime | None = None
     last: datetime | None = None
-
-
-@dataclass(frozen=True)
-class Taken:
-    """A page whose turn has come.
-
-    Attributes:
-        slice: what it is of.
-        page: the page.
-        cut: the moment from which on its rows come again with later slices, None when all are its own.
-        ended: whether the slice ends with it.
-    """
-
-    slice: Slice
-    page: RawPage
-    cut: datetime | None = None
-    ended: bool = False
 
 
 @dataclass(eq=False)
@@ -268,7 +251,7 @@ class Frontier:
         """Whether everything was handed out."""
         return not self._reads
 
-    def pop(self) -> Taken | None:
+    def pop(self) -> SlicePage | None:
         """The page whose turn it is, None when it has not come yet.
 
         Raises:
@@ -284,7 +267,7 @@ class Frontier:
         page = read.pages.popleft()
         ended = read.ended and not read.pages
         self._drop_ended()
-        return Taken(read.slice, page, read.cut if ended else None, ended)
+        return SlicePage(read.slice, page, read.cut if ended else None, ended)
 
     def _drop_ended(self) -> None:
         while self._reads and self._reads[0].ended and not self._reads[0].pages:

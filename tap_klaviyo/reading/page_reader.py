@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.rate_limits import Turn
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead, Taken
+from tap_klaviyo.model import SlicePage
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
 MEMORY = 45_000_000
@@ -74,10 +75,10 @@ class PageReader:
         # One thread at a time waits for the rate limit and chooses what is most urgent then; the others queue for this.
         self._choose_lock = threading.Lock()
 
-    def __iter__(self) -> Iterator[Taken]:
+    def __iter__(self) -> Iterator[SlicePage]:
         return self
 
-    def __next__(self) -> Taken:
+    def __next__(self) -> SlicePage:
         try:
             taken = self._wait_for_page()
         except BaseException:
@@ -99,7 +100,7 @@ class PageReader:
             self._stopped = True
             self._changed.notify_all()
 
-    def _wait_for_page(self) -> Taken | None:
+    def _wait_for_page(self) -> SlicePage | None:
         with self._changed:
             while not self._stopped and not self._frontier.is_done:
                 if self._error is not None:

@@ -15,7 +15,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
-from tap_klaviyo.model import Collection, Detail, Slice
+from tap_klaviyo.model import Collection, Lookup, Slice
 from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
 from tap_klaviyo.reading.selection import Selection
@@ -79,19 +79,19 @@ class PageRequests:
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
 
-    def lookup_pages(self, detail: Detail, owners: Iterable[str]) -> Iterator[Page]:
+    def lookup_pages(self, lookup: Lookup, owners: Iterable[str]) -> Iterator[Page]:
         """The pages of a look-up for these owners."""
-        size = operation(detail.operation).page_size
-        query = {**detail.query, **({"page[size]": str(size)} if size else {})}
+        size = operation(lookup.operation).page_size
+        query = {**lookup.query, **({"page[size]": str(size)} if size else {})}
         reader = PageReader(
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
-            lambda read: self._request(detail.operation, detail.operation, query, detail.owners, read),
+            lambda read: self._request(lookup.operation, lookup.operation, query, lookup.owner_kind, read),
             workers=self.concurrency,
-            turn=lambda: self.client.turn(detail.operation, query),
+            turn=lambda: self.client.turn(lookup.operation, query),
         )
         with contextlib.closing(reader):
-            for taken in reader:
-                yield self.client.decoded(detail.operation, taken.page)
+            for page in reader:
+                yield self.client.decoded(lookup.operation, page.page)
 
     def _request(
         self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead

@@ -6,9 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klaviyo_client.api.operations import Operation, operation
-from tap_klaviyo.model import Collection, Mark
+from tap_klaviyo.model import Collection, PathEquals, SelectedTable
 from tap_klaviyo.reading import event_metrics
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
 
@@ -27,12 +26,12 @@ class Selection:
         names_integration: whether the V1 tables are told what to call the account.
     """
 
-    tables: Sequence[Selected]
-    without: Mapping[str, Mark] = field(default_factory=dict)
+    tables: Sequence[SelectedTable]
+    without: Mapping[str, PathEquals] = field(default_factory=dict)
     by_metric: bool = False
     names_integration: bool = False
 
-    def of(self, collection: Collection) -> list[Selected]:
+    def of(self, collection: Collection) -> list[SelectedTable]:
         """The collection's tables."""
         return [entry for entry in self.tables if entry.table.collection == collection]
 
@@ -75,7 +74,7 @@ class Selection:
         return needs
 
 
-def columns(entry: Selected, *roots: str) -> list[str]:
+def columns(entry: SelectedTable, *roots: str) -> list[str]:
     """The table's selected columns that one of these roots, or one made of it, leads to."""
     return [
         column

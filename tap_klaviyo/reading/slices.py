@@ -41,8 +41,8 @@ def plan(
     start = None if since is None else min(since, now - SETTLE)
     hangers = [_below(collection, parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, constants=constants)
-        for constants in collection.passes
+        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, filter_set=constants)
+        for constants in collection.filter_sets
         for own in narrowed
         for hanger in hangers
     ]
@@ -69,7 +69,7 @@ def can_be_cut(collection: Collection, operation: Operation) -> bool:
 def conditions(part: Slice, collection: Collection, operation: Operation) -> tuple[str, ...]:
     """Every filter condition of a slice: its own, and those of its window as the operation's operators can say it.
 
-    What they cannot say, they say too widely: ``owned`` leaves out the rest.
+    What they cannot say, they say too widely: ``own_rows`` leaves out the rest.
     """
     name = collection.bookmark
     if name is None:
@@ -86,32 +86,6 @@ def conditions(part: Slice, collection: Collection, operation: Operation) -> tup
     if part.stop is not None:
         found.append(protocol.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
     return tuple(found)
-
-
-def owned(part: Slice, times: Sequence[str | None], cut: str | None = None) -> range:
-    """Which resources of a page of the slice are its own; the others come with the slice before or after.
-
-    Args:
-        part: the slice.
-        times: the bookmark of each resource (RFC 3339 in UTC), None where it has none.
-        cut: from this moment on the slice was given up, and what follows belongs to others.
-    """
-    first, last = 0, len(times)
-    if part.inner and part.start is not None:
-        start = text_of(part.start)
-        while first < last and (found := times[first]) is not None and found < start:
-            first += 1
-    stops = [bound for bound in (cut, None if part.stop is None else text_of(part.stop)) if bound is not None]
-    if stops:
-        stop = min(stops)
-        while last > first and (found := times[last - 1]) is not None and found >= stop:
-            last -= 1
-    return range(first, last)
-
-
-def text_of(moment: datetime) -> str:
-    """RFC 3339 in UTC, as bookmarks are compared."""
-    return moment.astimezone(UTC).isoformat()
 
 
 class Edge:

@@ -8,12 +8,11 @@ from datetime import datetime
 from klaviyo_client.api import protocol
 from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import NOBODY, Queries, Use
-from tap_klaviyo.model import Collection, Detail
+from tap_klaviyo.model import Collection, Lookup, SelectedTable
 from tap_klaviyo.reading import event_metrics, selection
 from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.reading.slices import conditions, plan
 from tap_klaviyo.reports.declaration import Report
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import needed
 
@@ -49,11 +48,11 @@ def _needs(collection: Collection, selected: Selection, collections: Collections
         yield collections[event_metrics.COLLECTION].operation
 
 
-def _parts(entry: Selected, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
+def _parts(entry: SelectedTable, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
     """(column, the operation that it costs beside those of its table)."""
     roots = needed(entry.table, sources(entry.schema, entry.columns).values())
-    for detail in (root for root in roots if isinstance(root, Detail)):
-        yield from ((column, detail.operation) for column in selection.columns(entry, detail.name))
+    for lookup in (root for root in roots if isinstance(root, Lookup)):
+        yield from ((column, lookup.operation) for column in selection.columns(entry, lookup.name))
     account = collections[THE_ACCOUNT].operation
     yield from ((column, account) for column in selection.columns(entry, *selected.account_roots))
 

@@ -19,7 +19,7 @@ from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.plugin.progress import Display, LastMinute, Status, terminal
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.account_reader import Batch
-from tap_klaviyo.reading.slices import text_of
+from tap_klaviyo.rows.values import bookmark_text
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -201,9 +201,9 @@ class Progress(Display):
 
 def _bounds(part: Slice) -> dict[str, Any] | None:
     """What tells a slice from others; None where there are none."""
-    bounds = {name: text_of(moment) for name, moment in (("start", part.start), ("stop", part.stop)) if moment}
+    bounds = {name: bookmark_text(moment) for name, moment in (("start", part.start), ("stop", part.stop)) if moment}
     parent = {} if part.parent is None else {"parent": part.parent["id"]}
-    return {**bounds, **parent, **part.constants} or None
+    return {**bounds, **parent, **part.filter_set} or None
 
 
 def _line(kind: str, said: Mapping[str, Any]) -> str:

@@ -12,9 +12,11 @@ from datetime import UTC, datetime, timedelta
 
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.api.pages import RawPage
-from tap_klaviyo.model import Collection
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead, Taken
-from tap_klaviyo.reading.slices import SETTLE, conditions, owned, plan, text_of
+from tap_klaviyo.model import Collection, SlicePage
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.slices import SETTLE, conditions, plan
+from tap_klaviyo.rows.slice_rows import own_rows
+from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.tables import COLLECTIONS
 
 LAST = "\uffff"
@@ -166,7 +168,7 @@ class SimulatedRead:
     restless: float = 0
     roomy: float = 0.8
     others: Sequence[Server] = ()
-    taken: list[tuple[Taken, tuple[Key, ...]]] = field(default_factory=list)
+    taken: list[tuple[SlicePage, tuple[Key, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (whole,) = plan(self.server.kind.collection, since=self.since, now=self.now)
@@ -241,12 +243,12 @@ class SimulatedRead:
         else:
             self.frontier.add_page(read, found, times_of(found))
 
-    def own(self, taken: Taken) -> tuple[Key, ...]:
+    def own(self, taken: SlicePage) -> tuple[Key, ...]:
         """Note a page that was handed out; the rows of it that are its slice's own."""
         page = taken.page
         assert isinstance(page, Answer)
-        cut = None if taken.cut is None else text_of(taken.cut)
-        own = owned(taken.slice, [text_of(time) for time, _ in page.rows], cut)
+        cut = None if taken.cut is None else bookmark_text(taken.cut)
+        own = own_rows(taken.slice, [bookmark_text(time) for time, _ in page.rows], cut)
         rows = page.rows[own.start : own.stop]
         self.taken.append((taken, rows))
         return rows

@@ -13,11 +13,10 @@ from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.pages import Page, RawPage, outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo.model import Detail
+from tap_klaviyo.model import Lookup, SelectedTable
 from tap_klaviyo.reading import lookups
 from tap_klaviyo.reading.account_reader import Account
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -48,7 +47,7 @@ def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None 
     selected = []
     for name in names:
         schema = schema_files.load(name)
-        selected.append(Selected(BY_NAME[name], schema, columns or tuple(schema["properties"])))
+        selected.append(SelectedTable(BY_NAME[name], schema, columns or tuple(schema["properties"])))
     return Account(client, NOW, selected, COLLECTIONS, **options)
 
 
@@ -133,16 +132,16 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "MEMORY", 4)
     asked: list[str] = []
 
-    def fetch(_: Detail, owners: Iterable[str]) -> Iterator[Page]:
+    def fetch(_: Lookup, owners: Iterable[str]) -> Iterator[Page]:
         for owner in owners:
             asked.append(owner)
             yield Page([{"id": owner}])
 
-    keep = Detail("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
-    kept = lookups.Details({"sent": keep}, fetch, lambda *_: None)
+    keep = Lookup("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
+    kept = lookups.LookupCache({"sent": keep}, fetch, lambda *_: None)
     for name in "abcdefg":
-        kept.see("sent", {name: "seen"})
-    assert kept.known("sent", {name: [name] for name in "adfg"}) == {
+        kept.add("sent", {name: "seen"})
+    assert kept.get("sent", {name: [name] for name in "adfg"}) == {
         "a": "asked",
         "d": "asked",
         "f": "seen",

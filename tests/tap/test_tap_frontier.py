@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
-from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, text_of
+from tap_klaviyo.reading.slices import SETTLE, TICK, Edge
+from tap_klaviyo.rows.values import bookmark_text
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -155,7 +156,7 @@ def test_what_changes_while_it_is_read_is_not_lost(
     for at, rows in enumerate(read.pages()):
         if at == stop:
             break
-        bookmark = edge.after_page(text_of(time) for time, _ in rows) or bookmark
+        bookmark = edge.after_page(bookmark_text(time) for time, _ in rows) or bookmark
     else:
         bookmark = edge.at_end()
     written = set(read.handed)

@@ -14,8 +14,8 @@ from frontier_support import KINDS, SECOND, Server, SimulatedRead, account, time
 from support.patience import PATIENCE, until
 
 from klaviyo_client.api.pages import RawPage
-from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead, Taken
+from tap_klaviyo.model import Slice, SlicePage
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 from tap_klaviyo.reading.page_reader import PAGES_PER_THREAD, PageReader
 from tap_klaviyo.reading.slices import conditions
 
@@ -34,7 +34,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
     return fetch
 
 
-def names(taken: Iterable[Taken]) -> list[str]:
+def names(taken: Iterable[SlicePage]) -> list[str]:
     return [page.page.packed.decode().strip() for page in taken]
 
 
@@ -76,7 +76,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
             raise RuntimeError("broken")
         return fetch(read)
 
-    seen: list[Taken] = []
+    seen: list[SlicePage] = []
     with pytest.raises(RuntimeError, match="broken"):
         seen.extend(PageReader(Frontier(SLICES), broken, workers=4))
     # `extend` keeps what came before the error.

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection, Slice
-from tap_klaviyo.reading.slices import SETTLE, Edge, can_be_cut, conditions, owned, plan, text_of
+from tap_klaviyo.reading.slices import SETTLE, Edge, can_be_cut, conditions, plan
+from tap_klaviyo.rows.slice_rows import own_rows
+from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.tables import TABLES
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -75,7 +77,7 @@ def test_a_parent_is_in_the_path_or_in_the_filter() -> None:
         ({"id": "10OFF"}, ()),
         ({"id": 'A"B'}, ()),
     ]
-    named = replace(hung, parent_filter="coupon.id", passes=({"status": "USED"},))
+    named = replace(hung, parent_filter="coupon.id", filter_sets=({"status": "USED"},))
     assert [
         (part.path, part.conditions, part.parent) for part in plan(named, since=None, now=NOW, parents=parents)
     ] == [
@@ -112,7 +114,7 @@ def test_a_collection_of_parents_has_a_slice_for_each() -> None:
 def test_a_collection_with_passes_has_a_slice_for_each() -> None:
     """Campaigns by channel and archive, which the slice remembers, each from the bookmark on."""
     slices = plan(COLLECTIONS["campaigns"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
-    assert [(part.constants["messages.channel"], part.constants["archived"]) for part in slices] == [
+    assert [(part.filter_set["messages.channel"], part.filter_set["archived"]) for part in slices] == [
         (channel, archived) for channel in ("email", "sms", "mobile_push") for archived in (False, True)
     ]
     assert asked("campaigns", slices[1]) == (
@@ -141,31 +143,31 @@ def test_conditions_of_the_user_stand_beside_the_bound() -> None:
 
 
 def moments(*seconds: float | None) -> list[str | None]:
-    return [None if second is None else text_of(NOW + timedelta(seconds=second)) for second in seconds]
+    return [None if second is None else bookmark_text(NOW + timedelta(seconds=second)) for second in seconds]
 
 
 def test_a_slice_owns_what_is_between_its_ends() -> None:
     """Its start, not its stop; rows without a time belong to whoever read them."""
     part = Slice(start=NOW, stop=NOW + timedelta(seconds=10), inner=True)
-    assert owned(part, moments(-1, -0.5, 0, 0.5, 9.999999, 10, 10.5)) == range(2, 5)
-    assert owned(part, moments(-1, -0.5)) == range(2, 2)
-    assert len(owned(part, moments(10, 11))) == 0
-    assert owned(part, moments(None, -1, 10, None)) == range(4)
-    assert owned(part, []) == range(0)
+    assert own_rows(part, moments(-1, -0.5, 0, 0.5, 9.999999, 10, 10.5)) == range(2, 5)
+    assert own_rows(part, moments(-1, -0.5)) == range(2, 2)
+    assert len(own_rows(part, moments(10, 11))) == 0
+    assert own_rows(part, moments(None, -1, 10, None)) == range(4)
+    assert own_rows(part, []) == range(0)
 
 
 def test_the_first_slice_keeps_the_rows_of_the_tick_before_it() -> None:
     """Nobody else reads them, and `>` cannot leave them out."""
-    assert owned(Slice(start=NOW), moments(-0.5, 0, 1)) == range(3)
+    assert own_rows(Slice(start=NOW), moments(-0.5, 0, 1)) == range(3)
 
 
 def test_a_slice_that_was_given_up_owns_what_is_before_the_cut() -> None:
     """Whichever comes first, the cut or its end; an open one has the cut only."""
-    cut = text_of(NOW + timedelta(seconds=5))
+    cut = bookmark_text(NOW + timedelta(seconds=5))
     times = moments(4, 4.999999, 5, 5.000001, 7)
-    assert owned(Slice(), times, cut) == range(2)
-    assert owned(Slice(stop=NOW + timedelta(seconds=7)), times, cut) == range(2)
-    assert owned(Slice(stop=NOW + timedelta(seconds=4)), times, cut) == range(0)
+    assert own_rows(Slice(), times, cut) == range(2)
+    assert own_rows(Slice(stop=NOW + timedelta(seconds=7)), times, cut) == range(2)
+    assert own_rows(Slice(stop=NOW + timedelta(seconds=4)), times, cut) == range(0)
 
 
 @given(st.lists(st.integers(-8, 8), max_size=20).map(sorted), st.lists(st.integers(-5, 5), unique=True, max_size=5))
@@ -175,7 +177,7 @@ def test_neighbours_share_no_row_and_lose_none(halves: list[int], ends: list[int
     bounds = [None, *(NOW + timedelta(seconds=end) for end in sorted(ends)), None]
     found = []
     for start, stop in pairwise(bounds):
-        found += owned(Slice(start=start, stop=stop, inner=start is not None), times)
+        found += own_rows(Slice(start=start, stop=stop, inner=start is not None), times)
     assert found == list(range(len(times)))
 
 
