@@ -27,7 +27,7 @@ from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import settings
 from klaviyo_client.plugin.command import Incomplete
 from tap_klaviyo.model import Collection, SelectedTable
-from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report, declared
@@ -184,9 +184,9 @@ class TapKlaviyo(Tap):
         return settings.connect(self.config, self.name)
 
     @cached_property
-    def account(self) -> Account:
+    def account(self) -> AccountReader:
         """The account that this run reads, with what is selected of it."""
-        return Account(
+        return AccountReader(
             client=self.client,
             now=datetime.now(UTC),
             selected=[
@@ -197,12 +197,12 @@ class TapKlaviyo(Tap):
             collections=COLLECTIONS,
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
-            without={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
+            exclude={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
             integration=self.config.get("esp_integration_id"),
             concurrency=self.config.get("concurrency", CONCURRENCY),
-            lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
+            processes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
             sample_only=self._is_test,
-            denied=self.skip,
+            on_denied=self.skip,
         )
 
     @cached_property

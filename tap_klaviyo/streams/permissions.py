@@ -10,8 +10,8 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import NOBODY, Queries, Use
 from tap_klaviyo.model import Collection, Lookup, SelectedTable
 from tap_klaviyo.reading import event_metrics, selection
-from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.reading.slices import conditions, plan
+from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
+from tap_klaviyo.reading.slices import conditions, plan_slices
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import needed
@@ -44,7 +44,7 @@ def _needs(collection: Collection, selected: Selection, collections: Collections
     yield collection.operation
     if collection.parent:
         yield collections[collection.parent].operation
-    if collection.name == event_metrics.NARROWS and selected.by_metric:
+    if collection.name == event_metrics.FILTERED and selected.by_metric:
         yield collections[event_metrics.COLLECTION].operation
 
 
@@ -52,18 +52,18 @@ def _parts(entry: SelectedTable, selected: Selection, collections: Collections) 
     """(column, the operation that it costs beside those of its table)."""
     roots = needed(entry.table, sources(entry.schema, entry.columns).values())
     for lookup in (root for root in roots if isinstance(root, Lookup)):
-        yield from ((column, lookup.operation) for column in selection.columns(entry, lookup.name))
-    account = collections[THE_ACCOUNT].operation
-    yield from ((column, account) for column in selection.columns(entry, *selected.account_roots))
+        yield from ((column, lookup.operation) for column in selection.columns_reading(entry, lookup.name))
+    account = collections[ACCOUNT_COLLECTION].operation
+    yield from ((column, account) for column in selection.columns_reading(entry, *selected.account_roots))
 
 
 def queries(selected: Selection, collections: Collections, now: datetime) -> Queries:
     """What a read would ask of each selected collection first, by operation."""
     found: dict[str, dict[str, str]] = {}
     for collection in collections.values():
-        if not selected.of(collection):
+        if not selected.tables_of(collection):
             continue
-        first = plan(collection, since=None, now=now, parents=({"id": NOBODY},))[0]
+        first = plan_slices(collection, since=None, now=now, parents=({"id": NOBODY},))[0]
         held = conditions(first, collection, operation(collection.operation))
         condition = {"filter": protocol.all_of(held)} if held else {}
         found[collection.operation] = {**selected.query(collection), **condition}

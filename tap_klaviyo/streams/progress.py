@@ -18,7 +18,7 @@ from klaviyo_client.errors import KlaviyoError, NotAllowed
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.plugin.progress import Display, LastMinute, Status, terminal
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.values import bookmark_text
 
 logger = logging.getLogger("tap-klaviyo")
@@ -56,8 +56,8 @@ class Pass:
         for name, rows in batch.rows.items():
             self.rows[name] += len(rows)
         # Not where the slice begins: years in which the account was not there yet would count as done.
-        self.first = self.first or batch.edge
-        self.last = batch.edge
+        self.first = self.first or batch.bookmark
+        self.last = batch.bookmark
         self.slice = batch.slice or self.slice
 
     def part(self, until: datetime) -> float | None:

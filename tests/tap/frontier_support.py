@@ -14,7 +14,7 @@ from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.model import Collection, SlicePage
 from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
-from tap_klaviyo.reading.slices import SETTLE, conditions, plan
+from tap_klaviyo.reading.slices import SETTLE, conditions, plan_slices
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.tables import COLLECTIONS
@@ -171,7 +171,7 @@ class SimulatedRead:
     taken: list[tuple[SlicePage, tuple[Key, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        (whole,) = plan(self.server.kind.collection, since=self.since, now=self.now)
+        (whole,) = plan_slices(self.server.kind.collection, since=self.since, now=self.now)
         self._servers = {str(at): server for at, server in enumerate((self.server, *self.others))}
         slices = [replace(whole, path={"id": name}) for name in self._servers]
         self.frontier = Frontier(slices, page_size=self.server.page_size, end=self.now - SETTLE)

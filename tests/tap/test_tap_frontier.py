@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
-from tap_klaviyo.reading.slices import SETTLE, TICK, Edge
+from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker
 from tap_klaviyo.rows.values import bookmark_text
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -151,7 +151,7 @@ def test_what_changes_while_it_is_read_is_not_lost(
     """Whether the run ends or is killed at any page: it has written a row as it is now, or the next run does."""
     server = Server(KINDS[kind], account(times), page_size=size, clock=now)
     read = SimulatedRead(server, now, chance, since, None, restless=0.3)
-    edge = Edge(now=now, ordered=True)
+    edge = BookmarkTracker(now=now, ordered=True)
     bookmark = None
     for at, rows in enumerate(read.pages()):
         if at == stop:

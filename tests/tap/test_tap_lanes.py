@@ -188,7 +188,7 @@ def test_with_and_without_processes_the_messages_are_the_same(
     """Rows, their order and the states that hold after them, lookups and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start
     monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
@@ -205,10 +205,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
         return found
 
     alone = run(0)
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1000)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1000)
     assert run(2) == alone
     assert started == []
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     assert run(2) == alone
     assert len(started) == 2
     assert len(alone["events"]) == 4000

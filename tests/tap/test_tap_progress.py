@@ -27,7 +27,7 @@ from klaviyo_client.errors import NotAllowed
 from klaviyo_client.http.rate_limits import Spent
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.streams.progress import Pass, Progress
