@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 
 from klaviyo_client.plugin.command import run
+from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.tap import TapKlaviyo
-from tap_klaviyo.workers import tuning
+from tap_klaviyo.workers.tuning import small_heaps
 
 
 def main() -> None:
-    tuning.quiet_collector()
-    tuning.small_heaps()
+    tune_gc(PAGES)
+    small_heaps()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

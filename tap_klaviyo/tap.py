@@ -23,9 +23,8 @@ from singer_sdk.tap_base import CliTestOptionValue
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotAllowed, NotEnabled, SettingsError
-from klaviyo_client.plugin import settings
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete, NotAllowed, NotEnabled, SettingsError
+from klaviyo_client.plugin import config_check, settings
 from tap_klaviyo.model import Collection, SelectedTable
 from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.slices import SETTLE
@@ -36,7 +35,7 @@ from tap_klaviyo.rows import schema_files
 from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.streams.deletions import may_delete
 from tap_klaviyo.streams.input_files import checked
-from tap_klaviyo.streams.permissions import of_reports, queries, uses
+from tap_klaviyo.streams.permissions import of_reports, queries, requirements
 from tap_klaviyo.streams.progress import Progress
 from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.table import TableStream, moment
@@ -73,16 +72,20 @@ class TapKlaviyo(Tap):
         try:
             super().__init__(**options)
         except (ValueError, MappingError, RecursionError) as error:
-            raise settings.unreadable(error) from error
+            raise config_check.config_error(error) from error
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own check quotes the values, and one of them is the key.
-        said = settings.said_in(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
-        self._config = settings.typed(SETTINGS, {**self._config, **said})
+        said = (
+            config_check.boolean_variables(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
+        )
+        self._config = config_check.coerce_types(SETTINGS, {**self._config, **said})
         if raise_errors:
             if "batch_config" in self._config:
                 raise SettingsError("batch_config must be removed: this tap writes records, not BATCH files")
-            settings.check(SETTINGS, self._config, self.name, settings.names(SETTINGS, self.append_builtin_config))
+            config_check.check(
+                SETTINGS, self._config, self.name, config_check.known_names(SETTINGS, self.append_builtin_config)
+            )
             # What a schema cannot say is said now, before anything is written for a target.
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):
@@ -92,10 +95,8 @@ class TapKlaviyo(Tap):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        try:
+        with config_check.config_errors():
             return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise settings.unreadable(error) from error
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -169,14 +170,14 @@ class TapKlaviyo(Tap):
         """
         account = self.account
         selected = account.selection
-        ask = permissions.harmless(account.client, queries(selected, COLLECTIONS, account.now))
+        send = permissions.probe_request(account.client, queries(selected, COLLECTIONS, account.now))
         reports = [
             found.report for found in self.streams.values() if isinstance(found, ReportStream) and found.selected
         ]
-        wanted = [*uses(selected, COLLECTIONS), *of_reports(reports)]
-        findings = permissions.found(permissions.of_key(account.client, ask), wanted)
-        relied_on = [finding.use.name for finding in findings if finding.enabled or finding.scopes]
-        permissions.report(findings, self.logger, relied_on=relied_on)
+        wanted = [*requirements(selected, COLLECTIONS), *of_reports(reports)]
+        results = permissions.check_requirements(permissions.for_client(account.client, send), wanted)
+        required = [result.requirement.name for result in results if result.enabled or result.scopes]
+        permissions.log_permissions(results, self.logger, required=required)
 
     @cached_property
     def client(self) -> KlaviyoClient:
@@ -208,7 +209,7 @@ class TapKlaviyo(Tap):
     @cached_property
     def progress(self) -> Progress:
         """How far this run is; a test of the connection says nothing of it."""
-        return Progress(self.account.client.spent, self.account.now - SETTLE, quiet=self._is_test)
+        return Progress(self.account.client.usage, self.account.now - SETTLE, quiet=self._is_test)
 
     def version_of(self, stream: TableStream) -> int | None:
         """The version of a stream's rows in this run; None when no row of an older one may go."""
@@ -220,7 +221,7 @@ class TapKlaviyo(Tap):
         found = Session(self.client, datetime.now(UTC))
         for stream in self.streams.values():
             if isinstance(stream, ReportStream):
-                found.client.remember(stream.report.operation.id, call_log.ages([stream.calls], found.now))
+                found.client.add_past_requests(stream.report.operation.id, call_log.ages([stream.calls], found.now))
         return found
 
     def lookback(self, collection: Collection) -> timedelta:
@@ -265,7 +266,7 @@ class TapKlaviyo(Tap):
         self.progress.skipped(tables, error)
         self._skipped += tuple(name for name in tables if name not in self._skipped)
         # What an include needs is not among the operation's own.
-        self._scopes |= permissions.named(error) or set(operation(error.operation).scopes)
+        self._scopes |= permissions.scopes_named_in(error) or set(operation(error.operation).scopes)
 
     def finish(self) -> None:
         """Called when every stream is done.

@@ -134,7 +134,7 @@ class AccountReader:
         if name not in self._resources:
             collection = self.collections[name]
             with contextlib.closing(self._pages(collection, self._slices(collection))) as reader:
-                pages = (self.client.decoded(collection.operation, page.page) for page in reader)
+                pages = (self.client.decode(collection.operation, page.page) for page in reader)
                 # The first filter sets may show nothing: a sample needs one resource to go on with.
                 resources = (resource for page in pages for resource in page.data)
                 self._resources[name] = list(islice(resources, 1) if self.sample_only else resources)

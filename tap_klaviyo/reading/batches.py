@@ -92,5 +92,5 @@ class BatchMaker:
 
     def _make_rows(self, page: SlicePage) -> Shaped:
         cut = None if page.cut is None else bookmark_text(page.cut)
-        decoded = self.client.decoded(self.spec.collection.operation, page.page)
+        decoded = self.client.decode(self.spec.collection.operation, page.page)
         return self.maker.shape(decoded, page.slice, cut, self.lookups, datetime.now(UTC))

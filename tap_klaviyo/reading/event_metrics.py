@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
+from klaviyo_client.api.metric_names import normalize_name
 from tap_klaviyo.model import Resource
 from tap_klaviyo.rows.paths import Source
 
@@ -47,7 +48,7 @@ def resolve(wanted: Iterable[str], metrics: Sequence[Resource]) -> tuple[list[st
 def conditions(ids: Sequence[str]) -> list[tuple[str, ...]]:
     """The filter conditions for events of these metrics, one set for each request that it takes."""
     return [
-        (protocol.condition("equals", "metric_id", list(ids[start : start + MAX_IDS])),)
+        (filters.condition("equals", "metric_id", list(ids[start : start + MAX_IDS])),)
         for start in range(0, len(ids), MAX_IDS)
     ]
 
@@ -55,18 +56,13 @@ def conditions(ids: Sequence[str]) -> list[tuple[str, ...]]:
 def _matching(entry: str, metrics: Sequence[Resource]) -> Iterator[str]:
     """The ids of the metrics that an entry names."""
     preset = PRESETS.get(entry.strip().casefold())
-    names = {folded(name) for name in preset or (entry,)}
+    names = {normalize_name(name) for name in preset or (entry,)}
     for metric in metrics:
         attributes = metric.get("attributes") or {}
         if preset and not _is_klaviyos(attributes.get("integration")):
             continue
-        if metric["id"] == entry or folded(str(attributes.get("name") or "")) in names:
+        if metric["id"] == entry or normalize_name(str(attributes.get("name") or "")) in names:
             yield metric["id"]
-
-
-def folded(name: str) -> str:
-    """A metric's name without what tells equal ones apart: case, spaces, and SMS renamed to Text Message."""
-    return " ".join(name.casefold().split()).replace("text message", "sms")
 
 
 def _is_klaviyos(integration: Any) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from math import sqrt
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.http.rate_limits import Turn
+from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import Slice, SlicePage
 
 SECOND = timedelta(seconds=1)
@@ -55,7 +55,7 @@ class SliceRead:
         ended: whether its last page has come, or the one after which it was cut.
         cut: where it was cut; what follows belongs to a gap.
         error: why it cannot be read.
-        turn: what its next request was waited for with.
+        permit: what its next request is sent with.
     """
 
     slice: Slice
@@ -73,7 +73,7 @@ class SliceRead:
     ended: bool = False
     cut: datetime | None = None
     error: BaseException | None = None
-    turn: Turn | None = None
+    permit: Permit | None = None
 
     @property
     def is_waiting(self) -> bool:

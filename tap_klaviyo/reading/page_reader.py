@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.http.rate_limits import Turn
+from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import SlicePage
 from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 
@@ -19,7 +19,7 @@ PAGES_PER_THREAD = 12
 MAX_PAGES_PER_SLICE = 60
 
 
-def no_turns() -> Turn | None:
+def no_limits() -> Permit | None:
     """For pages that nobody counts."""
     return None
 
@@ -38,8 +38,8 @@ class PageReader:
         frontier: what to read.
         fetch: requests the next page of a slice; called by the threads.
         workers: how many threads may wait for answers at once.
-        turn: waits until one more request may be sent. What to request is chosen after that, by what is known then,
-            and is given the turn to send it with.
+        acquire: waits until one more request may be sent, and gives the permit to send it with. What to request is
+            chosen after that, by what is known then.
         rate: requests a second that may be sent.
         times: a page's first and last bookmark.
         memory: bytes of packed pages that may wait to be handed out.
@@ -51,14 +51,14 @@ class PageReader:
         fetch: Callable[[SliceRead], RawPage],
         *,
         workers: int,
-        turn: Callable[[], Turn | None] = no_turns,
+        acquire: Callable[[], Permit | None] = no_limits,
         rate: float = 1.0,
         times: Callable[[RawPage], PageTimes] = no_times,
         memory: int = MEMORY,
     ) -> None:
         self._frontier = frontier
         self._fetch = fetch
-        self._turn = turn
+        self._acquire = acquire
         self._rate = rate
         self._times = times
         self._workers = workers
@@ -108,7 +108,7 @@ class PageReader:
                 taken = self._frontier.pop()
                 if taken is not None:
                     self._held -= 1
-                    self._held_bytes -= len(taken.page.packed)
+                    self._held_bytes -= len(taken.page.compressed)
                     self._changed.notify_all()
                     return taken
                 self._start_thread()
@@ -142,11 +142,11 @@ class PageReader:
             with self._choose_lock:
                 if not self._wait_for_work():
                     return
-                turn = self._turn()
+                permit = self._acquire()
                 read = self._choose()
             if read is None:
                 return
-            read.turn = turn
+            read.permit = permit
             began = time.monotonic()
             try:
                 page = self._fetch(read)
@@ -166,7 +166,7 @@ class PageReader:
     def _choose(self) -> SliceRead | None:
         """Choose the most urgent slice, None when all is stopped.
 
-        A turn is kept when the slice that it was for is gone: an answer may have filled the memory meanwhile.
+        A permit is kept when the slice that it was for is gone: an answer may have filled the memory meanwhile.
         """
         with self._changed:
             while not self._stopped:
@@ -188,9 +188,9 @@ class PageReader:
                 self._frontier.add_error(read, answer)
             else:
                 self._held += 1
-                self._held_bytes += len(answer.packed)
+                self._held_bytes += len(answer.compressed)
                 self._received += 1
-                self._received_bytes += len(answer.packed)
+                self._received_bytes += len(answer.compressed)
                 self._latency += (seconds - self._latency) / min(self._received, 10)
                 self._adapt_slices()
                 self._frontier.add_page(read, answer, times or PageTimes())

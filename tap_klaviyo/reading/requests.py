@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_client.api import pages, protocol
+from klaviyo_client.api import filters, pages
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -24,7 +24,7 @@ from tap_klaviyo.rows.values import Unfit, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
-EMPTY_PAGE = RawPage(pages.pack(b'{"data":[]}'), None, 0)
+EMPTY_PAGE = RawPage(pages.compress(b'{"data":[]}'), None, 0)
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class PageRequests:
 
         def fetch(read: SliceRead) -> RawPage:
             terms = conditions(read.slice, collection, op)
-            filtered = {**query, "filter": protocol.all_of(terms)} if terms else query
+            filtered = {**query, "filter": filters.all_of(terms)} if terms else query
             return self._request(collection.name, op.id, filtered, collection.parent, read)
 
         frontier = Frontier(
@@ -74,7 +74,7 @@ class PageRequests:
             fetch,
             workers=1 if self.sample_only else min(self.concurrency, workers or self.concurrency),
             memory=memory,
-            turn=lambda: self.client.turn(op.id, query),
+            acquire=lambda: self.client.acquire(op.id, query),
             rate=op.rates(query)[1] / 60,
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
@@ -87,17 +87,19 @@ class PageRequests:
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
             lambda read: self._request(lookup.operation, lookup.operation, query, lookup.owner_kind, read),
             workers=self.concurrency,
-            turn=lambda: self.client.turn(lookup.operation, query),
+            acquire=lambda: self.client.acquire(lookup.operation, query),
         )
         with contextlib.closing(reader):
             for page in reader:
-                yield self.client.decoded(lookup.operation, page.page)
+                yield self.client.decode(lookup.operation, page.page)
 
     def _request(
         self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead
     ) -> RawPage:
         try:
-            return self.client.raw_page(operation_id, path=read.slice.path, query=query, link=read.link, turn=read.turn)
+            return self.client.raw_page(
+                operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
+            )
         except NotFound:
             if read.slice.parent is None:
                 raise
@@ -107,7 +109,7 @@ class PageRequests:
 
 
 def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:
-    return PageTimes(*(_bookmark_of(resource.get("attributes"), bookmark) for resource in page.ends))
+    return PageTimes(*(_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last))
 
 
 def _bookmark_of(attributes: Any, bookmark: str | None) -> datetime | None:

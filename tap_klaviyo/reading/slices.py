@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
 from klaviyo_client.api.operations import Operation
 from tap_klaviyo.model import Collection, Resource, Slice
 
@@ -56,11 +56,11 @@ def plan_slices(
 def _parent_slice(collection: Collection, parent: Resource) -> Slice:
     if collection.parent_filter is None:
         return Slice({"id": parent["id"]}, parent=parent)
-    return Slice(conditions=(protocol.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
+    return Slice(conditions=(filters.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
 
 
 def _set_conditions(filter_set: Mapping[str, str | bool]) -> tuple[str, ...]:
-    return tuple(protocol.condition("equals", name, value) for name, value in filter_set.items())
+    return tuple(filters.condition("equals", name, value) for name, value in filter_set.items())
 
 
 def can_be_cut(collection: Collection, operation: Operation) -> bool:
@@ -84,12 +84,12 @@ def conditions(part: Slice, collection: Collection, operation: Operation) -> tup
     if part.start is not None and operators & _LOWER:
         inclusive = "greater-or-equal" in operators
         terms.append(
-            protocol.condition("greater-or-equal", name, part.start)
+            filters.condition("greater-or-equal", name, part.start)
             if inclusive
-            else protocol.condition("greater-than", name, part.start - TICK)
+            else filters.condition("greater-than", name, part.start - TICK)
         )
     if part.stop is not None:
-        terms.append(protocol.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
+        terms.append(filters.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
     return tuple(terms)
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any, Literal
 
-from klaviyo_client.api.operations import Operation, Query, operation
+from klaviyo_client.api.operations import Operation, QueryBody, operation
 from klaviyo_client.errors import SettingsError
 
 # The setting's name of a report -> the operation that answers it.
@@ -80,7 +80,7 @@ class Report:
         return operation(OPERATIONS[self.report])
 
     @property
-    def query(self) -> Query:
+    def query(self) -> QueryBody:
         return _query(self.report)
 
     @property
@@ -201,19 +201,22 @@ def _chosen(name: str, entry: Mapping[str, Any], word: str, allowed: Sequence[st
     return tuple(wanted)
 
 
-def _grouping(name: str, entry: Mapping[str, Any], word: str, query: Query) -> tuple[str, ...]:
+def _grouping(name: str, entry: Mapping[str, Any], word: str, query: QueryBody) -> tuple[str, ...]:
     if word not in query.values:
         return _SEGMENT
     if entry.get(word) is None:
-        return query.grouped_by
+        return query.default_group_by
     wanted = _chosen(name, entry, word, query.values[word])
-    needed = [*query.always_by, *(query.needed_by[value] for value in wanted if value in query.needed_by)]
+    needed = [
+        *query.required_group_by,
+        *(query.group_by_requires[value] for value in wanted if value in query.group_by_requires),
+    ]
     if missing := [value for value in dict.fromkeys(needed) if value not in wanted]:
         raise SettingsError(f"reports: {word} of {name} must hold {', '.join(missing)}, too")
     return wanted
 
 
-def _interval(name: str, entry: Mapping[str, Any], query: Query) -> str:
+def _interval(name: str, entry: Mapping[str, Any], query: QueryBody) -> str:
     allowed = query.values.get("interval", _OF_VALUES)
     wanted = entry.get("interval") or next(word for word in ("daily", "day") if word in allowed)
     if wanted not in allowed:
@@ -228,7 +231,7 @@ def _day(name: str, text: str | None) -> date | None:
         raise SettingsError(f"reports: start_date of {name} must be a day such as 2026-01-31, not {text!r}") from error
 
 
-def _query(kind: str) -> Query:
+def _query(kind: str) -> QueryBody:
     found = operation(OPERATIONS[kind]).query
     if found is None:
         raise ValueError(f"{kind} is no query")

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument, BadRequest, SettingsError
-from klaviyo_client.queries import answers
+from klaviyo_client.queries import query_pages
 from tap_klaviyo.model import Resource
 from tap_klaviyo.reading.event_metrics import resolve
 from tap_klaviyo.reports.declaration import Report
@@ -88,13 +88,13 @@ class Session:
 
         Raises:
             SettingsError: Klaviyo refuses what is asked.
-            NotAllowed, DaySpent, Unavailable: as for ``KlaviyoClient.call``.
+            NotAllowed, DailyLimitReached, Unavailable: as for ``KlaviyoClient.call``.
         """
         metric_id = self.metric_id(report)
         asked = attributes(report, window, self.zone, metric_id)
         name = report.operation.id
         try:
-            for answer in answers(self.client, name, asked):
+            for answer in query_pages(self.client, name, asked):
                 try:
                     made = list(rows(report, window, answer, self.zone, metric_id))
                 except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:

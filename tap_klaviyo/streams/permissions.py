@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
 from klaviyo_client.api.operations import operation
-from klaviyo_client.permissions import NOBODY, Queries, Use
+from klaviyo_client.permissions import UNUSED_ID, Queries, Requirement
 from tap_klaviyo.model import Collection, Lookup, SelectedTable
 from tap_klaviyo.reading import event_metrics, selection
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
@@ -19,28 +19,30 @@ from tap_klaviyo.rows.roots import needed
 Collections = Mapping[str, Collection]
 
 
-def uses(selected: Selection, collections: Collections) -> list[Use]:
+def requirements(selected: Selection, collections: Collections) -> list[Requirement]:
     """What each selected stream takes. Its parts are columns, which are null where the key may not read them."""
     needs: dict[str, dict[str, None]] = {}
     parts: dict[str, dict[str, list[str]]] = {}
     for entry in selected.tables:
         name = entry.table.name
-        needs.setdefault(name, {}).update(dict.fromkeys(_needs(entry.table.collection, selected, collections)))
+        needs.setdefault(name, {}).update(dict.fromkeys(_operations(entry.table.collection, selected, collections)))
         of_stream = parts.setdefault(name, {})
-        for column, operation_id in _parts(entry, selected, collections):
+        for column, operation_id in _optional(entry, selected, collections):
             of_stream.setdefault(column, []).append(operation_id)
-    return [Use(name, list(needs[name]), parts[name]) for name in needs]
+    return [Requirement(name, list(needs[name]), parts[name]) for name in needs]
 
 
-def of_reports(reports: Iterable[Report]) -> list[Use]:
+def of_reports(reports: Iterable[Report]) -> list[Requirement]:
     """What reports take: the time zone is the account's, and metrics are found by name."""
     return [
-        Use(found.name, (found.operation.id, "get_accounts", *(() if found.metric is None else ("get_metrics",))))
+        Requirement(
+            found.name, (found.operation.id, "get_accounts", *(() if found.metric is None else ("get_metrics",)))
+        )
         for found in reports
     ]
 
 
-def _needs(collection: Collection, selected: Selection, collections: Collections) -> Iterator[str]:
+def _operations(collection: Collection, selected: Selection, collections: Collections) -> Iterator[str]:
     yield collection.operation
     if collection.parent:
         yield collections[collection.parent].operation
@@ -48,7 +50,7 @@ def _needs(collection: Collection, selected: Selection, collections: Collections
         yield collections[event_metrics.COLLECTION].operation
 
 
-def _parts(entry: SelectedTable, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
+def _optional(entry: SelectedTable, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
     """(column, the operation that it costs beside those of its table)."""
     roots = needed(entry.table, sources(entry.schema, entry.columns).values())
     for lookup in (root for root in roots if isinstance(root, Lookup)):
@@ -63,8 +65,8 @@ def queries(selected: Selection, collections: Collections, now: datetime) -> Que
     for collection in collections.values():
         if not selected.tables_of(collection):
             continue
-        first = plan_slices(collection, since=None, now=now, parents=({"id": NOBODY},))[0]
+        first = plan_slices(collection, since=None, now=now, parents=({"id": UNUSED_ID},))[0]
         held = conditions(first, collection, operation(collection.operation))
-        condition = {"filter": protocol.all_of(held)} if held else {}
+        condition = {"filter": filters.all_of(held)} if held else {}
         found[collection.operation] = {**selected.query(collection), **condition}
     return found

@@ -15,8 +15,8 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from klaviyo_client.errors import KlaviyoError, NotAllowed
-from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.progress import Display, LastMinute, Status, terminal
+from klaviyo_client.http.usage import Usage, UsageWindow
+from klaviyo_client.plugin.progress import ProgressDisplay, Status, terminal
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.values import bookmark_text
@@ -44,7 +44,7 @@ class Pass:
     collection: str
     rows: dict[str, int]
     began: float
-    had: Mapping[str, Spent]
+    had: Mapping[str, Usage]
     slice: Slice | None = None
     first: str | None = None
     last: str | None = None
@@ -68,11 +68,11 @@ class Pass:
         return min(1.0, max(0.0, (last - first) / (until - first))) if first < until else None
 
 
-class Progress(Display):
+class Progress(ProgressDisplay):
     """One run's passes, one after the other. Counting is the main thread's business.
 
     Args:
-        spent: the requests that were sent so far, by operation.
+        usage: the requests that were sent so far, by operation.
         until: where the time that is read ends.
         quiet: nothing is to be said.
         clock: seconds.
@@ -85,24 +85,24 @@ class Progress(Display):
 
     def __init__(
         self,
-        spent: Callable[[], Mapping[str, Spent]],
+        usage: Callable[[], Mapping[str, Usage]],
         until: datetime,
         *,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(self.status, logger, seconds=self.SECONDS, terminal=terminal())
-        self._spent = spent
+        super().__init__(self.status, logger, interval=self.SECONDS, terminal=terminal())
+        self._usage = usage
         self._until = until
         self._quiet = quiet
         self._clock = clock
         self._began: float | None = None
         self._now: Pass | None = None
-        self._summed: Mapping[str, Spent] = {}
+        self._summed: Mapping[str, Usage] = {}
         self._total = 0
         self._skipped: list[dict[str, Any]] = []
         self._last = (0.0, 0)
-        self._minute = LastMinute(0.0, {})
+        self._minute = UsageWindow(0.0, {})
 
     # While it reads ---------------------------------------------------------------------------------------------------
 
@@ -118,7 +118,7 @@ class Progress(Display):
         if self._began is None:
             self._began = began
             self._last = (began, 0)
-            self._minute = LastMinute(began, had)
+            self._minute = UsageWindow(began, had)
             self.__enter__()
         self._now = current
         try:
@@ -134,7 +134,7 @@ class Progress(Display):
 
     def status(self) -> Status | None:
         """How far the pass is; rows a second are of the time since this was asked last."""
-        now, spent, current = self._clock(), self._spent(), self._now
+        now, usage, current = self._clock(), self._usage(), self._now
         if current is None:
             return None
         rows = sum(current.rows.values())
@@ -142,7 +142,7 @@ class Progress(Display):
         self._last = (now, self._total + rows)
         seconds = now - before
         rate = (self._total + rows - total) / seconds if seconds > 0 else 0.0
-        busy = self._minute.busiest(now, spent)
+        busy = self._minute.busiest(now, usage)
         part = current.part(self._until)
         left = (now - current.began) * (1 - part) / part if part is not None and part >= _LEAST_PART else None
         said = {
@@ -167,11 +167,11 @@ class Progress(Display):
         if current is None:
             return
         self._total += sum(current.rows.values())
-        spent, seconds = self._spent(), round(self._clock() - current.began, 3)
-        self._summed = spent
+        usage, seconds = self._usage(), round(self._clock() - current.began, 3)
+        self._summed = usage
         requests = {
             name: found.requests - (current.had[name].requests if name in current.had else 0)
-            for name, found in spent.items()
+            for name, found in usage.items()
         }
         said = {"collection": current.collection, "seconds": seconds}
         said |= {"requests": {name: count for name, count in requests.items() if count}, "rows": current.rows}
@@ -192,7 +192,7 @@ class Progress(Display):
         self.__exit__(None, None, None)
         for entry in self._skipped:
             logger.info("%s", _line("SUMMARY", entry))
-        requests = sum(found.requests for found in self._spent().values())
+        requests = sum(found.requests for found in self._usage().values())
         seconds = round(self._clock() - self._began, 3)
         said = {"ending": ending, "seconds": seconds, "requests": requests, "rows": self._total}
         logger.info("%s", _line("SUMMARY", said))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from klaviyo_client.errors import DaySpent, NotAllowed, SettingsError
+from klaviyo_client.errors import DailyLimitReached, NotAllowed, SettingsError
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row
@@ -57,7 +57,7 @@ class ReportStream(EdgeStream):
                 for page in session.answers(self.report, window):
                     self.get_context_state(None)[CALLS] = call_log.noted(self.calls, datetime.now(UTC))
                     yield page
-            except DaySpent as spent:
+            except DailyLimitReached as spent:
                 self.logger.warning("%s: %s; stopped before %s, the next run goes on", self.name, spent, window.first)
                 return
             self._publish(session, window.last)
@@ -100,7 +100,7 @@ class ReportStream(EdgeStream):
     def _affordable(self, session: Session, plan: Plan) -> tuple[Window, ...]:
         """As many calls as this day has left; what is planned and what is left is said before the first."""
         operation = self.report.operation
-        left = session.client.left_today(operation.id)
+        left = session.client.requests_left_today(operation.id)
         windows = plan.windows[-1:] if self.ABORT_AT_RECORD_COUNT is not None else plan.windows
         if not windows:
             self.logger.info("%s: no day is finished that was not read", self.name)

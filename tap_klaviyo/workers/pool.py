@@ -143,7 +143,7 @@ class Lanes:
         cut = None if taken.cut is None else bookmark_text(taken.cut)
         with self._changed:
             slot = self._board.take() if self._board else None
-        send(process.stdin, Job(taken.page.packed, taken.slice, cut, slot))
+        send(process.stdin, Job(taken.page.compressed, taken.slice, cut, slot))
         while True:
             answer = receive(process.stdout)
             if isinstance(answer, Made):

@@ -58,9 +58,9 @@ class ByNames:
 
 @dataclass(frozen=True)
 class Job:
-    """A packed page; ``cut`` is as ``slice_rows.own_rows`` takes it, ``slot`` where on the board its lines go."""
+    """A compressed page; ``cut`` is as ``slice_rows.own_rows`` takes it, ``slot`` where on the board its lines go."""
 
-    packed: bytes
+    compressed: bytes
     slice: Slice
     cut: str | None
     slot: int | None

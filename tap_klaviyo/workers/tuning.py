@@ -1,22 +1,15 @@
-"""How a process that reads millions of rows keeps its memory small and its garbage collector quiet."""
+"""How a process that reads millions of rows keeps its memory small."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import sys
 
 # <malloc.h>: from what size on glibc takes a block from the system, and gives it back when it is freed; how many heaps
 # the threads share.
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _BLOCK = 64 * 1024
-
-
-def quiet_collector() -> None:
-    """For a process that makes rows."""
-    # A page is a hundred thousand objects and no cycle: looking it over again and again doubles its cost.
-    gc.set_threshold(200_000, 20, 100)
 
 
 def small_heaps() -> None:

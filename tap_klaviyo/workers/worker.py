@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
+from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
+from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import PIECE, shape_in_pieces
@@ -19,7 +20,6 @@ from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.page_rows import Shaper
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
-from tap_klaviyo.workers import tuning
 from tap_klaviyo.workers.protocol import ByNames, Failure, Job, Made, Order, Question, receive, send
 from tap_klaviyo.workers.shared_memory import Board
 
@@ -35,9 +35,9 @@ def _found(names: ByNames) -> Order:
 
 
 def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Lookups) -> tuple[dict[str, Lines], list[str | None]]:
-    body, now = unpack(job.packed), datetime.now(UTC)
+    body, now = decompress(job.compressed), datetime.now(UTC)
     try:
-        return shape_in_pieces(shaper, decode_pieces(body, PIECE), job.slice, job.cut, knowledge, now)
+        return shape_in_pieces(shaper, decode_in_chunks(body, PIECE), job.slice, job.cut, knowledge, now)
     except ValueError:
         # Unusual: the patient decoder tells. What was counted until then is counted again.
         shaper.faults()
@@ -87,7 +87,7 @@ def work(source: IO[bytes], sink: IO[bytes], board: Board | None) -> None:
 
 
 if __name__ == "__main__":
-    tuning.quiet_collector()
+    tune_gc(PAGES)
     # Whoever started it decides when it ends: a Ctrl-C is theirs.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     work(sys.stdin.buffer, sys.stdout.buffer, Board.opened(int(sys.argv[1])) if sys.argv[1:] else None)

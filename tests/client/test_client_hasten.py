@@ -15,7 +15,7 @@ from support.hasten import hasten
 hasten(100)
 from klaviyo_client.client import KlaviyoClient
 client = KlaviyoClient("pk_x", "http://127.0.0.1:9")
-print(client.clock.monotonic is not time.monotonic, client.patience.seconds)
+print(client.clock.monotonic is not time.monotonic, client.retry_policy.timeout)
 """
 
 

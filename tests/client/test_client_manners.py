@@ -17,8 +17,8 @@ from support.patience import until
 from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.retries import Patience
-from klaviyo_client.queries import answers
+from klaviyo_client.http.retries import RetryPolicy
+from klaviyo_client.queries import query_pages
 from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.http.quotas import MINUTE, SECOND
 from klaviyo_sandbox.http.request_log import Asked
@@ -31,9 +31,9 @@ NOBODY = "0" * 26
 
 
 def page(client: KlaviyoClient) -> None:
-    """As the tap reads: a turn first, then the page."""
-    turn = client.turn("get_profiles", {})
-    client.raw_page("get_profiles", path={}, query={}, turn=turn)
+    """As the tap reads: a permit first, then the page."""
+    permit = client.acquire("get_profiles", {})
+    client.raw_page("get_profiles", path={}, query={}, permit=permit)
 
 
 def reduced_page(client: KlaviyoClient) -> None:
@@ -49,7 +49,7 @@ def query(client: KlaviyoClient) -> None:
     """A read by POST, of a metric that is not there."""
     asked = {"metric_id": "ABC123", "measurements": ["count"], "filter": []}
     with contextlib.suppress(errors.Refused):
-        list(answers(client, "query_metric_aggregates", asked))
+        list(query_pages(client, "query_metric_aggregates", asked))
 
 
 def post(client: KlaviyoClient) -> None:
@@ -104,11 +104,11 @@ def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -
     began, start = time.time(), 1_780_000_020 + (MINUTE - pause if pause > 1 else 0)
     sandbox = make(profiles=30, events=0, speed=speed, clock=lambda: start + time.time() - began)
     Another(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
-    client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), patience=Patience(seconds=600 * speed))
+    client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), retry_policy=RetryPolicy(timeout=600 * speed))
     rounds = max(1, 40 // concurrency)
     at_once(concurrency, lambda: [ask(client) for _ in range(rounds)])
     log = [asked for asked in sandbox.requests if asked.operation == name]
-    assert len(log) == sum(spent.requests for spent in client.spent().values())
+    assert len(log) == sum(usage.requests for usage in client.usage().values())
     return log
 
 
@@ -144,9 +144,9 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
     storm = "429=1,storm=4"
     app = OAuthApp("app-1", "secret-1", "refresh-1", token_seconds=3600.0)
     sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=app, faults=storm, limits=False)
-    patience = Patience(seconds=600 * QUICK, attempts=20)
+    retry_policy = RetryPolicy(timeout=600 * QUICK, attempts=20)
     client = KlaviyoClient(
-        app=App("app-1", "secret-1", "refresh-1"), api_url=sandbox.url, clock=quick(QUICK), patience=patience
+        app=App("app-1", "secret-1", "refresh-1"), api_url=sandbox.url, clock=quick(QUICK), retry_policy=retry_policy
     )
     calm = threading.Thread(
         target=lambda: (until(lambda: len(sandbox.requests) >= 6), sandbox.control.change(faults=""))
@@ -155,9 +155,9 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
     at_once(concurrency, lambda: client.call("get_accounts"))
     calm.join()
     signing = [asked for asked in sandbox.requests if asked.operation == "oauth_token"]
-    assert len(signing) == client.spent()["oauth_token"].requests >= 6
+    assert len(signing) == client.usage()["oauth_token"].requests >= 6
     assert breaches(signing) == []
-    assert sum(found.requests for found in client.spent().values()) == len(sandbox.requests)
+    assert sum(found.requests for found in client.usage().values()) == len(sandbox.requests)
 
 
 def test_a_judge_sees_a_client_that_does_not_wait() -> None:

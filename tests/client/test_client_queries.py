@@ -8,7 +8,7 @@ import pytest
 from test_client_retries import RESET, Reply, scripted
 
 from klaviyo_client import errors
-from klaviyo_client.queries import answers
+from klaviyo_client.queries import query_pages
 
 REPORT, AGGREGATE = "query_campaign_values", "query_metric_aggregates"
 ASKED = {"statistics": ["opens"]}
@@ -22,7 +22,7 @@ def page(results: list[object], following: str | None = None) -> Reply:
 def test_a_query_is_tried_again() -> None:
     """Asking twice changes nothing, so that an answer that was lost is asked for again."""
     with scripted(Reply(RESET), Reply(503), page([1])) as (client, server, _):
-        assert [found["results"] for found in answers(client, REPORT, ASKED)] == [[1]]
+        assert [found["results"] for found in query_pages(client, REPORT, ASKED)] == [[1]]
         assert len(server.seen) == 3
 
 
@@ -30,7 +30,7 @@ def test_a_report_is_asked_again_at_each_next_link() -> None:
     """The link's own query, the same body; the page without a link is the last."""
     with scripted() as (client, server, _):
         server.script = [page([1], f"{server.url}/api/campaign-values-reports?page_cursor=abc"), page([2])]
-        assert [found["results"] for found in answers(client, REPORT, ASKED)] == [[1], [2]]
+        assert [found["results"] for found in query_pages(client, REPORT, ASKED)] == [[1], [2]]
         assert [path for _, path, _ in server.seen] == [
             "/api/campaign-values-reports",
             "/api/campaign-values-reports?page_cursor=abc",
@@ -43,7 +43,7 @@ def test_the_cursor_of_an_aggregate_goes_into_the_body(parameter: str) -> None:
     """As the specification declares it, whatever the link calls it."""
     with scripted() as (client, server, _):
         server.script = [page([1], f"{server.url}/api/metric-aggregates?{parameter}=abc"), page([2])]
-        assert len(list(answers(client, AGGREGATE, {"metric_id": "M"}))) == 2
+        assert len(list(query_pages(client, AGGREGATE, {"metric_id": "M"}))) == 2
         assert [body["data"]["attributes"] for body in server.bodies] == [
             {"metric_id": "M"},
             {"metric_id": "M", "page_cursor": "abc"},
@@ -56,7 +56,7 @@ def test_a_page_that_leads_to_itself_is_an_error() -> None:
     with scripted() as (client, server, _):
         server.script = [page([1], f"{server.url}/api/campaign-values-reports?page_cursor=abc")]
         with pytest.raises(errors.BadDocument, match="leads to itself"):
-            list(answers(client, REPORT, ASKED))
+            list(query_pages(client, REPORT, ASKED))
         assert len(server.seen) == 2
 
 
@@ -64,14 +64,14 @@ def test_a_link_to_elsewhere_is_not_followed() -> None:
     """The key stays at its origin."""
     script = page([1], "https://example.org/?page_cursor=abc")
     with scripted(script) as (client, _, _), pytest.raises(errors.UntrustedOrigin):
-        list(answers(client, REPORT, ASKED))
+        list(query_pages(client, REPORT, ASKED))
 
 
 def test_a_day_that_others_have_spent_is_not_waited_for() -> None:
     """A 429 that lasts longer than any wait can only be the day's."""
     with scripted(Reply(429, headers={"retry-after": "40000"})) as (client, server, waits):
-        with pytest.raises(errors.DaySpent) as spent:
-            list(answers(client, REPORT, ASKED))
+        with pytest.raises(errors.DailyLimitReached) as spent:
+            list(query_pages(client, REPORT, ASKED))
         assert spent.value.retry_after == 40_000
         assert len(server.seen) == 1
         assert sum(waits) == 0
@@ -80,11 +80,11 @@ def test_a_day_that_others_have_spent_is_not_waited_for() -> None:
 def test_the_days_budget_is_kept() -> None:
     """What earlier runs sent counts; the request that would be too many is not sent."""
     with scripted(page([])) as (client, server, _):
-        client.remember(REPORT, [60.0] * 200)
-        assert client.left_today(REPORT) == 2  # nine tenths of 225
+        client.add_past_requests(REPORT, [60.0] * 200)
+        assert client.requests_left_today(REPORT) == 2  # nine tenths of 225
         for _ in range(2):
-            list(answers(client, REPORT, ASKED))
-        with pytest.raises(errors.DaySpent):
-            list(answers(client, REPORT, ASKED))
+            list(query_pages(client, REPORT, ASKED))
+        with pytest.raises(errors.DailyLimitReached):
+            list(query_pages(client, REPORT, ASKED))
         assert len(server.seen) == 2
-        assert client.left_today(AGGREGATE) is None
+        assert client.requests_left_today(AGGREGATE) is None

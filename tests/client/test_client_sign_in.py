@@ -20,8 +20,8 @@ from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_client.privacy import private_files
@@ -53,7 +53,7 @@ class Account:
         self, path: Path | None = None, *, secret: str = SECRET, refresh: str = REFRESH, **options: Any
     ) -> KlaviyoClient:
         app = App("app-1", secret, refresh, str(path) if path else None)
-        options = {"clock": Clock(lambda: self.now, self.sleep), "patience": Patience(attempts=3), **options}
+        options = {"clock": Clock(lambda: self.now, self.sleep), "retry_policy": RetryPolicy(attempts=3), **options}
         return KlaviyoClient(app=app, api_url=self.sandbox.url, **options)
 
     @property
@@ -217,7 +217,7 @@ def test_threads_that_wait_share_a_fault(account: Account) -> None:
             until(lambda: len(came) == 64)
             return transport.send(request)
 
-    client = account.client(transport=Late(), patience=Patience(attempts=1))
+    client = account.client(transport=Late(), retry_policy=RetryPolicy(attempts=1))
     client.credentials._lock = Queue()  # type: ignore[attr-defined]
     found = at_once(64, lambda: client.page("get_lists"))
     assert len(found) == 64
@@ -319,7 +319,7 @@ def test_a_run_that_hangs_with_the_lock_stops_nobody_for_ever(account: Account, 
     account.start(rotates=True)
     path = tmp_path / "token.json"
     before = account.now
-    with private_files.locked(path, account.sleep, 60):
+    with private_files.file_lock(path, account.sleep, 60):
         account.client(path).page("get_lists")
     assert account.now - before == pytest.approx(60, abs=1)
 
@@ -329,18 +329,18 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "token.json"
     hold = (
         "import os, pathlib, sys, time; from klaviyo_client.privacy import private_files\n"
-        "with private_files.locked(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
+        "with private_files.file_lock(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
         "    print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True) as held:
         assert held.stdout is not None
         assert held.stdout.readline() == "held\n"
         waited: list[float] = []
-        with private_files.locked(path, waited.append, 1):
+        with private_files.file_lock(path, waited.append, 1):
             assert sum(waited) >= 1
         held.kill()
         held.wait()
-    with private_files.locked(path, waited.clear, 1):  # type: ignore[arg-type]
+    with private_files.file_lock(path, waited.clear, 1):  # type: ignore[arg-type]
         assert waited
 
 
@@ -375,7 +375,7 @@ def test_a_token_that_another_run_is_about_to_write_down_is_waited_for(account: 
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        TokenFile(path, REFRESH).keep(first.credentials._refresh)  # type: ignore[attr-defined]
+        TokenFile(path, REFRESH).keep(first.credentials._refresh_token)  # type: ignore[attr-defined]
 
     second = account.client(path)
     second.credentials._clock = Clock(lambda: account.now, sleep)  # type: ignore[attr-defined]
@@ -433,7 +433,7 @@ def test_no_secret_is_logged_at_debug(
     with pytest.raises(errors.GrantRefused):
         client.page("get_lists")
     kept = json.loads(path.read_text())["refresh_token"]
-    access = client.credentials._held.token.access  # type: ignore[attr-defined]
+    access = client.credentials._current.token.access  # type: ignore[attr-defined]
     assert "oauth/token" in everything_logged.text
     for secret in (SECRET, REFRESH, kept, access):
         assert secret not in everything_logged.text

@@ -34,11 +34,11 @@ MOST_KILLS = 5
 # fiftieth of its time), and a STATE wherever one may be written.
 SOUND = """
 import sys, time
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 Clock.__init__.__defaults__ = (time.monotonic, lambda seconds: time.sleep(seconds / 50))
 sys.argv[0] = "tap-klaviyo"
 import klaviyo_client.client
-klaviyo_client.client.Patience.__init__.__defaults__ = (40, 600.0, 120)
+klaviyo_client.client.RetryPolicy.__init__.__defaults__ = (40, 600.0, 120, 0.5, 2.0, 0.25)
 import tap_klaviyo.tap
 tap_klaviyo.tap.STATE_SECONDS = 0.0
 {broken}

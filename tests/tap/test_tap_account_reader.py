@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from klaviyo_client import errors
-from klaviyo_client.api import protocol
-from klaviyo_client.api.pages import Page, RawPage, outline
+from klaviyo_client.api import filters
+from klaviyo_client.api.pages import Page, RawPage, parse_outline
 from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo.model import Lookup, SelectedTable
 from tap_klaviyo.reading import lookups
@@ -35,11 +35,11 @@ class Scripted(KlaviyoClient):
         self.asked.append((name, (path or {}).get("id")))
         return self._answers[name]({**(query or {}), **(path or {})})
 
-    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, turn: Any = None) -> RawPage:
-        assert turn
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
+        assert permit
         found = self.page(name, path=path, query=query)
         body = json.dumps({"data": found.data, "included": list(found.included.values())}).encode()
-        return outline(body, self.api_url)
+        return parse_outline(body, self.api_url)
 
 
 def account(
@@ -297,9 +297,9 @@ def test_members_are_read_of_every_list_whatever_changed() -> None:
 def events_at(*times: datetime) -> Page:
     return page_of(
         *(
-            {**found, "attributes": {**found["attributes"], "datetime": protocol.utc_text(time)}}
+            {**found, "attributes": {**found["attributes"], "datetime": filters.utc_text(time)}}
             for time in times
-            for found in (event(protocol.utc_text(time), **sent("G")),)
+            for found in (event(filters.utc_text(time), **sent("G")),)
         )
     )
 

@@ -16,7 +16,7 @@ import pytest
 from support.patience import until
 from tap_support import config, discovered, select
 
-from klaviyo_client.api.pages import RawPage, pack
+from klaviyo_client.api.pages import RawPage, compress
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import account_reader
@@ -61,7 +61,9 @@ def page(number: int, count: int = 3) -> SlicePage:
     ]
     owed = {"attributed-event": {"data": {"type": "event", "id": f"{number - 1}.{count - 1}"}}}
     included = [{"type": "attribution", "id": f"A{number}", "relationships": owed}]
-    return SlicePage(Slice(), RawPage(pack(json.dumps({"data": events, "included": included}).encode()), None, count))
+    return SlicePage(
+        Slice(), RawPage(compress(json.dumps({"data": events, "included": included}).encode()), None, count)
+    )
 
 
 class Noted:
@@ -128,7 +130,7 @@ def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
     long = json.loads(page(1).page.body)
     for event in long["data"]:
         event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT // 2)
-    pages = [page(0), SlicePage(Slice(), RawPage(pack(json.dumps(long).encode()), None, 3)), page(2)]
+    pages = [page(0), SlicePage(Slice(), RawPage(compress(json.dumps(long).encode()), None, 3)), page(2)]
     found = [
         (len(records(made.lines["events"])), bool(made.placed))
         for _, made in Lanes(order("events"), Noted(), 1).shape(iter(pages))
@@ -146,7 +148,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
     assert good_before(pages(), RuntimeError, "no more") == 2
 
-    broken = SlicePage(Slice(), RawPage(pack(b'{"data":[{"relationships":5}]}'), None, 1))
+    broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"relationships":5}]}'), None, 1))
     assert good_before([page(0), broken, page(2)], Broken, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
@@ -177,7 +179,7 @@ def test_faults_are_counted_here() -> None:
     """What does not fit is told by whoever met it, once."""
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
-    taken = SlicePage(Slice(), RawPage(pack(json.dumps(wrong).encode()), None, 3))
+    taken = SlicePage(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
     made = list(Lanes(order("events"), Noted(), 1).shape(iter([taken, page(1)])))
     assert [one.faults for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
 

@@ -38,7 +38,7 @@ def read(
     # A STATE at every edge, whatever the clock says.
     monkeypatch.setattr(tap, "STATE_SECONDS", 0)
     # Flows' details would wait for Klaviyo's limits.
-    monkeypatch.setattr(KlaviyoClient, "turn", lambda *_: None)
+    monkeypatch.setattr(KlaviyoClient, "acquire", lambda *_: None)
 
     def run(*, bookmarks: dict[str, Any] | None = None, **settings: Any) -> Lines:
         made = tap.TapKlaviyo(

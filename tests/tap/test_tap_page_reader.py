@@ -35,7 +35,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
 
 
 def names(taken: Iterable[SlicePage]) -> list[str]:
-    return [page.page.packed.decode().strip() for page in taken]
+    return [page.page.compressed.decode().strip() for page in taken]
 
 
 def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
@@ -166,7 +166,7 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
 
 def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
-    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.packed))
+    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.compressed))
     seen, most = slowly(PageReader(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
@@ -232,7 +232,7 @@ def test_a_turn_is_waited_for_once_for_each_request() -> None:
     turns = asked = inside = 0
     fetch = pages()
 
-    def turn() -> None:
+    def acquire() -> None:
         nonlocal turns, inside
         with lock:
             inside += 1
@@ -249,7 +249,7 @@ def test_a_turn_is_waited_for_once_for_each_request() -> None:
             assert asked <= turns
         return fetch(read)
 
-    assert names(PageReader(Frontier(SLICES), noted, workers=4, turn=turn)) == expected()
+    assert names(PageReader(Frontier(SLICES), noted, workers=4, acquire=acquire)) == expected()
     assert turns == asked == 36
 
 
@@ -261,7 +261,7 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
     third = threading.Event()
     fetch = pages(lambda _: 1, size=5000)
 
-    def turn() -> None:
+    def acquire() -> None:
         turns.append(len(asked))
         if len(turns) == 3:
             third.set()
@@ -279,7 +279,7 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
             ahead.append(len(asked))
         return fetch(read)
 
-    reader = PageReader(Frontier(SLICES[:4]), noted, workers=3, turn=turn, memory=1000)
+    reader = PageReader(Frontier(SLICES[:4]), noted, workers=3, acquire=acquire, memory=1000)
     assert names(reader) == expected(lambda _: 1, owners=4)
     assert len(turns) == len(asked) == 4
     assert ahead == [2]
@@ -290,7 +290,7 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
     asked: list[Slice] = []
     turns = 0
 
-    def turn() -> None:
+    def acquire() -> None:
         nonlocal turns
         turns += 1
         # The second turn comes when the first answer is known: then there is a gap, and the second slice is not next.
@@ -307,13 +307,13 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
         return PageTimes(NOON, NOON + timedelta(seconds=10)) if page.size else PageTimes()
 
     frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
-    reader = PageReader(frontier, fetch, workers=2, turn=turn, times=times)
+    reader = PageReader(frontier, fetch, workers=2, acquire=acquire, times=times)
     list(reader)
     assert [part.path["id"] for part in asked[:2]] == ["a", "a"]
     assert asked[1].start == NOON + timedelta(seconds=10)
 
 
-@pytest.mark.parametrize("fails", ["turn", "times"])
+@pytest.mark.parametrize("fails", ["acquire", "times"])
 def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
     """Nobody waits for ever for a thread that is gone."""
 

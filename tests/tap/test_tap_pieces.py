@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_support import PAGES
 
-from klaviyo_client.api.pages import Page, decode_page, decode_pieces
+from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
 from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import shape_in_pieces
@@ -86,7 +86,7 @@ def test_a_page_gives_the_same_lines_whole_and_in_pieces(owed: list[int | None],
     whole = shaper(*NAMES)
     shaped = whole.shape(decode_page(body, URL), part, cut, Heard(), NOW)
     cutter, knowledge = shaper(*NAMES), Heard()
-    lines, times = shape_in_pieces(cutter, decode_pieces(body, size), part, cut, knowledge, NOW)
+    lines, times = shape_in_pieces(cutter, decode_in_chunks(body, size), part, cut, knowledge, NOW)
     assert lines == lines_of(shaped.rows, NOW, whole.versions)
     assert times == list(shaped.times)
     assert cutter.faults() == whole.faults()
@@ -100,18 +100,18 @@ def test_pieces_hold_what_the_page_holds(name: str) -> None:
     document = json.loads(body)
     if not isinstance(document["data"], list):
         with pytest.raises(ValueError, match="no list of data"):
-            list(decode_pieces(body, 1))
+            list(decode_in_chunks(body, 1))
         return
     whole = decode_page(body, document["links"]["self"].partition("/api")[0])
     for size in (1, 2, 1000):
-        pieces = list(decode_pieces(body, size))
+        pieces = list(decode_in_chunks(body, size))
         assert [row for piece in pieces for row in piece.data] == list(whole.data)
         assert all(len(piece.data) <= size and piece.included == whole.included for piece in pieces)
 
 
 def test_a_resource_that_cannot_be_read_is_an_error() -> None:
     """Whoever reads it may then ask the patient decoder."""
-    pieces = decode_pieces(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
+    pieces = decode_in_chunks(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
     assert next(pieces) == Page([{"id": "1"}])
     with pytest.raises(ValueError, match="a resource cannot be read"):
         next(pieces)

@@ -24,7 +24,7 @@ from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import NotAllowed
-from klaviyo_client.http.rate_limits import Spent
+from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.batches import Batch
@@ -46,13 +46,13 @@ class Read:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.spent: dict[str, Spent] = {}
-        self.progress = Progress(lambda: dict(self.spent), MONDAY + 10 * DAY, clock=lambda: self.now)
+        self.usage: dict[str, Usage] = {}
+        self.progress = Progress(lambda: dict(self.usage), MONDAY + 10 * DAY, clock=lambda: self.now)
 
     def pass_time(self, seconds: float, **requests: int) -> None:
         self.now += seconds
         for name, count in requests.items():
-            self.spent[name] = Spent(self.spent[name].requests + count if name in self.spent else count, 600)
+            self.usage[name] = Usage(self.usage[name].requests + count if name in self.usage else count, 600)
 
     @property
     def line(self) -> dict[str, Any]:
@@ -104,7 +104,7 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
     look_ups, pages = operation("get_event").steady, operation("get_events").steady
     with read.progress.reading("events", ["events", "groups"]) as current:
         current.add(page(1000, MONDAY + DAY))
-        read.spent = {"get_event": Spent(look_ups, look_ups), "get_events": Spent(look_ups, pages)}
+        read.usage = {"get_event": Usage(look_ups, look_ups), "get_events": Usage(look_ups, pages)}
         lines = []
         for _ in range(11):
             read.pass_time(5)
@@ -134,7 +134,7 @@ def test_the_text_for_a_terminal() -> None:
         read.pass_time(300, get_events=2400)
         found = read.progress.status()
     assert found is not None
-    assert found.part == 0.5
+    assert found.fraction == 0.5
     assert found.text == ("events: 3,300 rows, 11 a second, 100% of the limit of get_events used, some 5 minutes left")
 
 
