@@ -81,8 +81,8 @@ def test_a_bar_is_one_line_that_gives_way_to_the_log(monkeypatch: pytest.MonkeyP
 
 def test_elsewhere_lines_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """And nothing, while there is nothing to say."""
-    found = iter([None, Status("line", "text")])
-    display = ProgressDisplay(lambda: next(found), logging.getLogger("any"), interval=60)
+    statuses = iter([None, Status("line", "text")])
+    display = ProgressDisplay(lambda: next(statuses), logging.getLogger("any"), interval=60)
     with caplog.at_level(logging.INFO):
         display.show()
         display.show()

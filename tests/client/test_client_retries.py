@@ -151,33 +151,33 @@ def test_retry_after_is_obeyed_or_not_waited_for() -> None:
 
 
 def test_a_pause_longer_than_our_own_is_waited_out() -> None:
-    """`longest_wait` bounds what we make up, not what Klaviyo asks for."""
+    """`max_wait` bounds the waits that we choose, not those that Klaviyo asks for."""
     with scripted(Reply(429, headers={"retry-after": "300"}), Reply()) as (client, _, waits):
         client.page("get_lists")
     assert waits == [300]
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(429, ["7.0"]), (503, ["7.0"])])
-def test_the_log_says_what_is_waited(status: int, seconds: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    """A wait is told before it begins, with its length as it is: once."""
+def test_the_log_says_how_long_a_wait_is(status: int, seconds: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """A wait is logged before it begins, with its true length, and once."""
     with scripted(Reply(status, headers={"retry-after": "7"}), Reply()) as (client, _, waits):
         client.page("get_lists")
     assert re.findall(r"trying again in ([\d.]+) s", caplog.text) == seconds
     assert sum(waits) == 7
 
 
-def test_the_log_tells_of_the_budgets_wait_too(caplog: pytest.LogCaptureFixture) -> None:
-    """After a fault of half a second the minute may have no room: what is told adds up to what was waited."""
+def test_the_log_has_the_rate_limiters_wait_too(caplog: pytest.LogCaptureFixture) -> None:
+    """After a fault of half a second the minute may have no room: the logged waits add up to the real ones."""
     with scripted(Reply(), Reply(), Reply(503), Reply()) as (client, _, waits):
         for _ in range(3):
             client.page("get_tags")
-    told = [float(found) for found in re.findall(r"trying again in ([\d.]+) s", caplog.text)]
-    assert sum(told) == pytest.approx(sum(waits[-len(told) :]), abs=0.1)
+    logged = [float(seconds) for seconds in re.findall(r"trying again in ([\d.]+) s", caplog.text)]
+    assert sum(logged) == pytest.approx(sum(waits[-len(logged) :]), abs=0.1)
 
 
 @pytest.mark.parametrize("status", [300, 304, 306])
 def test_what_is_neither_done_nor_refused_is_no_success(status: int) -> None:
-    """A write that a proxy answered so was not done, and nothing is to vouch for it."""
+    """A write that a proxy answered so was not done, and no success may be reported for it."""
     with scripted(Reply(status, b"")) as (client, server, _):
         with pytest.raises(errors.BadRequest, match="api_url"):
             client.call("bulk_create_events", body={})
@@ -188,7 +188,7 @@ def test_what_is_neither_done_nor_refused_is_no_success(status: int) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"data": {}}'])
 def test_a_success_without_what_was_made_is_no_usable_answer(body: bytes) -> None:
-    """Whoever needs its id is told which operation gave none."""
+    """The error names the operation that gave no id."""
     with scripted(Reply(202, body)) as (client, _, _):
         reply = client.call("bulk_import_profiles", body={})
         with pytest.raises(errors.BadDocument, match="bulk_import_profiles"):
@@ -196,7 +196,7 @@ def test_a_success_without_what_was_made_is_no_usable_answer(body: bytes) -> Non
 
 
 def test_a_503_that_names_a_time_closes_the_operation_for_every_thread() -> None:
-    """Whoever comes next does not find out for itself that the service is down."""
+    """The next call does not have to meet a 503 of its own."""
     with scripted(Reply(503, headers={"retry-after": "7"}), Reply(), retry_policy=RetryPolicy(attempts=1)) as (
         client,
         _,
@@ -218,7 +218,7 @@ def test_each_hop_of_a_redirect_is_a_request() -> None:
 
 
 def test_a_429_after_a_redirect_closes_the_operation() -> None:
-    """The address that it was seen from is asked no sooner, either."""
+    """The operation's own address is not requested sooner, either."""
     script = (Reply(302, headers={"location": "/api/x"}), Reply(429, headers={"retry-after": "7"}), Reply())
     with scripted(*script) as (client, server, waits):
         client.page("get_lists")
@@ -227,8 +227,8 @@ def test_a_429_after_a_redirect_closes_the_operation() -> None:
 
 
 @pytest.mark.parametrize(("status", "waited"), [(429, 14), (503, 14), (RESET, None)])
-def test_a_turn_pays_for_one_request_only(status: int, waited: float | None) -> None:
-    """A repetition waits for the budget, which Retry-After may have closed, and is counted like any other request."""
+def test_a_permit_lets_one_request_out_only(status: int, waited: float | None) -> None:
+    """A repetition waits for the rate limits, or for Retry-After, and is counted like any other request."""
     fault = Reply(status, headers={"retry-after": "7"})
     with scripted(fault, fault, Reply()) as (client, server, waits):
         permit = client.acquire("get_lists", {})
@@ -244,7 +244,7 @@ def test_a_fault_of_the_server_may_name_its_time_too() -> None:
     assert waits == [11]
 
 
-def test_a_429_that_names_no_time_is_given_more_and_more() -> None:
+def test_a_429_that_names_no_time_is_waited_for_longer_and_longer() -> None:
     """Without Retry-After the waits grow from try to try, as after any other fault."""
     with scripted(Reply(429), retry_policy=RetryPolicy(timeout=20)) as (client, server, waits):
         with pytest.raises(errors.Throttled):
@@ -254,7 +254,7 @@ def test_a_429_that_names_no_time_is_given_more_and_more() -> None:
 
 
 def test_only_time_ends_a_storm_of_429() -> None:
-    """Others spend the account's budget: that is no fault of the request, however often it is turned away."""
+    """Others use the account's limits up: that is no fault of the request, however often it is refused."""
     storm = [Reply(429, headers={"retry-after": "1"})] * 10
     with scripted(*storm, Reply(), retry_policy=RetryPolicy(attempts=2)) as (client, _, waits):
         assert client.page("get_lists").data == []
@@ -274,7 +274,7 @@ def test_time_is_bounded() -> None:
 
 
 def test_limits_that_an_answer_announces_are_kept_from_then_on() -> None:
-    """An account with less than the specification says is not asked faster than its own answers allow."""
+    """An account with less than the specification says gets no more requests than its own answers allow."""
     with scripted(Reply(headers={"ratelimit-limit": "2, 2;w=1, 3;w=60"})) as (client, _, waits):
         for _ in range(4):
             client.page("get_lists")
@@ -314,7 +314,7 @@ def test_a_write_that_is_certainly_not_done_is_sent_again() -> None:
     assert len(server.seen) == 2
 
 
-def test_an_unreachable_host_is_said_without_the_url_of_the_request() -> None:
+def test_an_unreachable_host_is_reported_without_the_url_of_the_request() -> None:
     """Nobody listens: no request was sent, so even a write may be tried again; the filter's address stays out."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
@@ -410,7 +410,7 @@ def test_a_netrc_cannot_replace_the_key(tmp_path: Path, monkeypatch: pytest.Monk
     assert server.seen[0][2]["authorization"] == "Klaviyo-API-Key pk_test"
 
 
-def test_a_following_page_keeps_the_stricter_budget() -> None:
+def test_a_following_page_keeps_the_stricter_limits() -> None:
     """The next link repeats the query, and with it the reduced limit: 10 a second instead of 75."""
     name = "additional-fields[profile]"
     with scripted(Reply()) as (client, _, waits):
