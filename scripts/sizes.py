@@ -65,6 +65,6 @@ def calls_for(collection: Collection, collections: Mapping[str, Collection]) -> 
     """The requests that a whole read takes: no page is shorter than it must be, and none is shared by two parents."""
     rows, size = SIZES.get(collection.name, OTHERS), operation(collection.operation).page_size or PAGE
     if collection.parent is None:
-        return max(math.ceil(rows / size), len(collection.passes))
+        return max(math.ceil(rows / size), len(collection.filter_sets))
     parents = SIZES.get(collections[collection.parent].name, OTHERS)
     return max(math.ceil(rows / size), parents)

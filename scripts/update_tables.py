@@ -24,7 +24,7 @@ sys.path.insert(0, str(ROOT))
 from sizes import SIZES, calls_for  # noqa: E402 - it needs the packages above
 
 from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
-from tap_klaviyo.model import Collection, Detail, Table  # noqa: E402
+from tap_klaviyo.model import Collection, Lookup, Table  # noqa: E402
 from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.rows.paths import sources  # noqa: E402
@@ -70,8 +70,8 @@ def calls(table: Table) -> str:
     text = f"1 for {op.page_size} {_plural(op)}" if op.page_size else "1 for a page, of a size that Klaviyo chooses"
     if collection.parent:
         text += f", for each of the {collection.parent}"
-    if len(collection.passes) > 1:
-        text += f", in {len(collection.passes)} passes"
+    if len(collection.filter_sets) > 1:
+        text += f", in {len(collection.filter_sets)} passes"
     return text
 
 
@@ -96,13 +96,13 @@ def _plural(op: Operation) -> str:
 
 def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
     """Columns that cost calls of their own."""
-    details = [root for root in table.roots if isinstance(root, Detail)]
-    for detail in details:
-        columns = _led_from(table, schema, detail.name)
-        op = operation(detail.operation)
-        spared = ", unless it was read shortly before" if detail.seen is not None else ""
+    lookups = [root for root in table.roots if isinstance(root, Lookup)]
+    for lookup in lookups:
+        columns = _led_from(table, schema, lookup.name)
+        op = operation(lookup.operation)
+        spared = ", unless it was read shortly before" if lookup.own_page_paths is not None else ""
         yield (
-            f"{_names(columns)}: 1 call of `GET {op.path}` for each {detail.owners}{spared} "
+            f"{_names(columns)}: 1 call of `GET {op.path}` for each {lookup.owner_kind}{spared} "
             f"({op.steady} a minute)" + _scopes(op, table.collection)
         )
     op = operation(COLLECTIONS["accounts"].operation)
@@ -139,7 +139,7 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
         yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
         yield f"- Calls: {calls(part)}\n"
     yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))
-    yield f"- Gone: {table.gone}\n\n"
+    yield f"- Gone: {table.deletion_note}\n\n"
     yield "| Column | Type | What it is |\n|---|---|---|\n"
     for name, column in schema["properties"].items():
         kinds = column["type"] if isinstance(column["type"], list) else [column["type"]]

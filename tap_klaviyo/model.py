@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from klaviyo_client.api.pages import Page
+from klaviyo_client.api.pages import Page, RawPage
 
 Resource = Mapping[str, Any]
 
@@ -17,17 +17,19 @@ class Collection:
     """One API resource collection that is read in one pass, whatever the number of tables made from it.
 
     Attributes:
-        name: the last part of its path, unless it hangs on a parent, or another pass over the same path has that name.
+        name: the last part of its path, unless it belongs to a parent, or another pass over the same path has that
+            name.
         operation: Klaviyo's operation id; limits, filters and page size follow from it.
         resource: the JSON:API type of its rows.
         bookmark: the field that it is filtered and sorted by, None when Klaviyo cannot filter it by time.
         parent: the collection whose ids its path takes, or else its filter, one slice each.
         parent_filter: the field of that filter, which must be one of a list; None where the path takes the ids.
-        passes: filter field -> value, once for each pass that Klaviyo needs to show all of it (each channel, say).
+        filter_sets: sets of filter field -> value; each is read in a pass of its own, and together they show all of it
+            (each channel, say).
         reread: read whole in every run although it has a bookmark, unless the user says otherwise: it is small, and
             what changes in it (a tag added, an action edited) need not move the bookmark.
-        outlives: what Klaviyo has no more of it must stay where it was loaded, because events refer to it or because
-            Klaviyo forgets it by itself after some days.
+        keep_deleted: rows that Klaviyo deleted must stay where they were loaded, because events refer to them or
+            because Klaviyo forgets them by itself after some days.
     """
 
     name: str
@@ -36,14 +38,14 @@ class Collection:
     bookmark: str | None = None
     parent: str | None = None
     parent_filter: str | None = None
-    passes: tuple[Mapping[str, str | bool], ...] = ({},)
+    filter_sets: tuple[Mapping[str, str | bool], ...] = ({},)
     reread: bool = False
-    outlives: bool = False
+    keep_deleted: bool = False
 
 
 @dataclass(frozen=True)
-class Mark:
-    """What tells resources of a collection from its others: their value at a path is this one."""
+class PathEquals:
+    """A condition on a resource: its value at a path equals a text."""
 
     path: str
     value: str
@@ -68,29 +70,29 @@ class Root:
 
 
 @dataclass(frozen=True)
-class Detail:
-    """A root that costs a call for each owner, made only when a selected column reads it.
+class Lookup:
+    """A root whose value costs a call for each owner (a campaign, say), made only when a selected column reads it.
 
     Attributes:
         name: what stands before the ``#`` of a path.
         operation: the operation to call, with the owner's id in its path.
-        owners: what they are called.
-        owner: the path to that id.
-        match: the path to the id that the value is found by in the answer.
-        keep: a page of the operation, or of the collection itself -> its values by id.
-        query: what to ask for.
-        seen: paths that ``keep`` needs of the collection's own pages, where these hold owners too: what was read
-            need not be asked for again. None where they hold none.
+        owner_kind: what owners are called in texts for users.
+        owner_path: the path to the owner's id.
+        match_path: the path to the id by which the value is found in the answer.
+        extract: a page of the operation, or of the collection itself -> its values by id.
+        query: the query of the call.
+        own_page_paths: paths that ``extract`` needs of the collection's own pages, where these hold owners too: what
+            was read need not be asked for again. None where they hold none.
     """
 
     name: str
     operation: str
-    owners: str
-    owner: str
-    match: str
-    keep: Callable[[Page], Mapping[str, Any]]
+    owner_kind: str
+    owner_path: str
+    match_path: str
+    extract: Callable[[Page], Mapping[str, Any]]
     query: Mapping[str, str] = field(default_factory=dict)
-    seen: tuple[str, ...] | None = None
+    own_page_paths: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ class Table:
         key: the columns that name a row.
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
-        gone: what becomes of a row whose source is gone from Klaviyo, for the reader of ``docs/tables.md``.
+        deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/tables.md``.
         by_default: whether it is selected when nobody says what is.
     """
 
@@ -111,8 +113,8 @@ class Table:
     collection: Collection
     key: tuple[str, ...]
     bookmark: str | None = None
-    roots: tuple[Root | Detail, ...] = ()
-    gone: str = ""
+    roots: tuple[Root | Lookup, ...] = ()
+    deletion_note: str = ""
     by_default: bool = True
 
 
@@ -123,10 +125,10 @@ class Slice:
     Attributes:
         path: values for the path's parameters.
         conditions: filter conditions, all of which hold, besides those of the window.
-        start, stop: it holds what has its bookmark from start on and before stop; None where it is open.
-        parent: the resource that the slice hangs on.
-        constants: the filter values of its pass.
-        inner: another slice ends where this one starts.
+        start, stop: it holds resources whose bookmark is at or after start and before stop; None where it is open.
+        parent: the resource that the slice belongs to, where the collection has parents.
+        filter_set: the one of the collection's filter sets that it is read with.
+        inner: another slice ends where this one starts, so that rows before the start are the other's.
     """
 
     path: Mapping[str, str] = field(default_factory=dict)
@@ -134,8 +136,44 @@ class Slice:
     start: datetime | None = None
     stop: datetime | None = None
     parent: Resource | None = None
-    constants: Mapping[str, str | bool] = field(default_factory=dict)
+    filter_set: Mapping[str, str | bool] = field(default_factory=dict)
     inner: bool = False
+
+
+@dataclass(frozen=True)
+class SelectedTable:
+    """A table that is read in this run.
+
+    Attributes:
+        table: the table.
+        schema: its schema file.
+        columns: the columns that are wanted.
+        since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
+        version: of the table, which its rows bear when those of an older one are to go; None when none are.
+    """
+
+    table: Table
+    schema: Mapping[str, Any]
+    columns: tuple[str, ...]
+    since: str | None = None
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class SlicePage:
+    """A page of a slice, handed out in its turn.
+
+    Attributes:
+        slice: what it is of.
+        page: the page.
+        cut: the moment from which on its rows come again with later slices, None when all are its own.
+        ended: whether the slice ends with it.
+    """
+
+    slice: Slice
+    page: RawPage
+    cut: datetime | None = None
+    ended: bool = False
 
 
 def each(name: str, *needs: str, make: Callable[..., Iterable[Any]] | None = None) -> Root:

@@ -25,14 +25,13 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, NotAllowed, NotEnabled, SettingsError
 from klaviyo_client.plugin import config_check, settings
-from tap_klaviyo.model import Collection
-from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.model import Collection, SelectedTable
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report, declared
 from tap_klaviyo.reports.session import Session
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MOST_PROCESSES, REREAD, SETTINGS, STATE_SECONDS
 from tap_klaviyo.streams.deletions import may_delete
 from tap_klaviyo.streams.input_files import checked
@@ -42,7 +41,7 @@ from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.table import TableStream, moment
 from tap_klaviyo.streams.writer import WholeWriter
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
-from tap_klaviyo.tables.events import EVENTS, PUSHED
+from tap_klaviyo.tables.events import EVENTS, PUSHED_BY_TARGET
 
 
 class TapKlaviyo(Tap):
@@ -128,7 +127,7 @@ class TapKlaviyo(Tap):
             validate_config=True,
         )
         for stream in tap.streams.values():
-            # As the SDK does it afterwards: what is asked before must be a glance, too.
+            # As the SDK does it afterwards: what is asked before must be a sample, too.
             stream.ABORT_AT_RECORD_COUNT = 1
         tap.check_scopes()
         tap._writer.muted = True
@@ -186,25 +185,25 @@ class TapKlaviyo(Tap):
         return settings.connect(self.config, self.name)
 
     @cached_property
-    def account(self) -> Account:
+    def account(self) -> AccountReader:
         """The account that this run reads, with what is selected of it."""
-        return Account(
+        return AccountReader(
             client=self.client,
             now=datetime.now(UTC),
             selected=[
-                Selected(table, schema_files.load(stream.name), stream.columns, version=stream.version)
+                SelectedTable(table, schema_files.load(stream.name), stream.columns, version=stream.version)
                 for stream in self._selected()
                 for table in stream.tables
             ],
             collections=COLLECTIONS,
             reread=self.config.get("reread", REREAD),
             event_metrics=self.config.get("event_metrics") or (),
-            without={EVENTS.name: PUSHED} if self.config.get("exclude_pushed_events") else {},
+            exclude={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
             integration=self.config.get("esp_integration_id"),
             concurrency=self.config.get("concurrency", CONCURRENCY),
-            lanes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
-            glance=self._is_test,
-            denied=self.skip,
+            processes=self.config.get("processes", min(os.cpu_count() or 1, MOST_PROCESSES)),
+            sample_only=self._is_test,
+            on_denied=self.skip,
         )
 
     @cached_property

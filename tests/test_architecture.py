@@ -58,6 +58,8 @@ PURE = {
     "tap_klaviyo/streams/permissions.py",
     "tap_klaviyo/reading/selection.py",
     "tap_klaviyo/rows/page_rows.py",
+    "tap_klaviyo/rows/lookup_protocol.py",
+    "tap_klaviyo/rows/slice_rows.py",
     "tap_klaviyo/reading/slices.py",
     "tap_klaviyo/rows/values.py",
     "target_klaviyo/model/amounts.py",

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tap_klaviyo.model import Detail
+from tap_klaviyo.model import Lookup
 from tap_klaviyo.reports.declaration import OPERATIONS
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
@@ -34,8 +34,8 @@ def lists(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def read() -> set[str]:
-    details = {root.operation for table in TABLES for root in table.roots if isinstance(root, Detail)}
-    return {found.operation for found in COLLECTIONS.values()} | details | set(OPERATIONS.values())
+    lookups = {root.operation for table in TABLES for root in table.roots if isinstance(root, Lookup)}
+    return {found.operation for found in COLLECTIONS.values()} | lookups | set(OPERATIONS.values())
 
 
 def excused() -> set[str]:

@@ -11,7 +11,7 @@ import pytest
 from klaviyo_sandbox.http.operations import WRITES
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.spec.facts import FACTS, load
-from tap_klaviyo.model import Detail
+from tap_klaviyo.model import Lookup
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from target_klaviyo.actions import ACTIONS
 
@@ -23,8 +23,8 @@ SERVED = load().operations.keys()
 
 
 def declared_by_the_tap() -> set[str]:
-    details = {root.operation for table in TABLES for root in table.roots if isinstance(root, Detail)}
-    return details | {collection.operation for collection in COLLECTIONS.values()}
+    lookups = {root.operation for table in TABLES for root in table.roots if isinstance(root, Lookup)}
+    return lookups | {collection.operation for collection in COLLECTIONS.values()}
 
 
 def declared_by_the_target() -> set[str]:
@@ -44,7 +44,7 @@ def written_in(package: str) -> set[str]:
     [("tap_klaviyo", declared_by_the_tap()), ("target_klaviyo", declared_by_the_target())],
 )
 def test_what_a_plugin_calls_is_served(package: str, declared: set[str]) -> None:
-    """Every operation of a collection, a detail or an action, and every one that the source names, has an answer."""
+    """Every operation of a collection, a lookup or an action, and every one that the source names, has an answer."""
     called = written_in(package)
     assert declared <= called
     assert called - SERVED == set()

@@ -1,4 +1,4 @@
-"""What costs a call of its own: fetched for the rows of one page, remembered while it may be asked for again."""
+"""Cache of the values that cost a call of their own, and the calls for those that it does not have."""
 
 from __future__ import annotations
 
@@ -7,64 +7,64 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from klaviyo_client.errors import NotAllowed
-from tap_klaviyo.model import Detail
-from tap_klaviyo.rows.page_rows import Wanted
+from tap_klaviyo.model import Lookup
+from tap_klaviyo.rows.lookup_protocol import WantedIds
 
 # What an order is attributed to was mostly read shortly before it. About 300 bytes each; at least half of it is kept.
 MEMORY = 100_000
 
 
-class Details:
-    """The details of one collection's tables, as ``shaping.Knowledge``.
+class LookupCache:
+    """``rows.lookup_protocol.Lookups`` for the tables of one collection: asks Klaviyo for what was not seen before.
 
     Args:
-        details: what they are, by name.
-        fetch: detail, owners -> the pages of the detail's operation for these owners.
-        denied: told of a detail that the key may not read; its columns are null then.
+        lookups: the lookups of the tables, by name.
+        fetch: lookup, owners -> the pages of the lookup's operation for these owners.
+        on_denied: called with a lookup that the key may not read; its columns are null then.
     """
 
     def __init__(
         self,
-        details: Mapping[str, Detail],
-        fetch: Callable[[Detail, Iterable[str]], Iterator[Page]],
-        denied: Callable[[Detail, NotAllowed], None],
+        lookups: Mapping[str, Lookup],
+        fetch: Callable[[Lookup, Iterable[str]], Iterator[Page]],
+        on_denied: Callable[[Lookup, NotAllowed], None],
     ) -> None:
-        self._details = details
+        self._lookups = lookups
         self._fetch = fetch
-        self._denied = denied
-        # Younger and older half of what is remembered: when the younger is full, it takes the older's place.
-        self._young: dict[str, dict[str, Any]] = {name: {} for name in details}
-        self._old: dict[str, dict[str, Any]] = {name: {} for name in details}
-        self._closed: set[str] = set()
+        self._on_denied = on_denied
+        # Two halves of the cache: when the recent one is full, it takes the place of the old one.
+        self._recent: dict[str, dict[str, Any]] = {name: {} for name in lookups}
+        self._old: dict[str, dict[str, Any]] = {name: {} for name in lookups}
+        self._forbidden: set[str] = set()
 
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        """Remember what a page of the collection itself says; nobody need be asked for that later."""
-        young = self._young[detail]
-        young.update(values)
-        if len(young) >= MEMORY // 2:
-            self._old[detail], self._young[detail] = young, {}
+    def add(self, lookup: str, values: Mapping[str, Any]) -> None:
+        """Remember what a page of the collection itself says; no call is needed for that later."""
+        recent = self._recent[lookup]
+        recent.update(values)
+        if len(recent) >= MEMORY // 2:
+            self._old[lookup], self._recent[lookup] = recent, {}
 
-    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
+    def get(self, lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
         """The wanted values by id; None for what Klaviyo does not have."""
-        found: dict[str, Any] = {}
-        for half in (self._old[detail], self._young[detail]):
-            found |= {wish: half[wish] for wishes in wanted.values() for wish in wishes if wish in half}
-        missing = {owner: left for owner, wishes in wanted.items() if (left := set(wishes) - found.keys())}
+        values: dict[str, Any] = {}
+        for half in (self._old[lookup], self._recent[lookup]):
+            values |= {wanted_id: half[wanted_id] for ids in wanted.values() for wanted_id in ids if wanted_id in half}
+        missing = {owner: unknown for owner, ids in wanted.items() if (unknown := set(ids) - values.keys())}
         if missing:
-            asked = {**dict.fromkeys(set().union(*missing.values())), **self._ask(detail, missing)}
-            self.see(detail, asked)
-            found |= asked
-        return found
+            fetched = {**dict.fromkeys(set().union(*missing.values())), **self._request(lookup, missing)}
+            self.add(lookup, fetched)
+            values |= fetched
+        return values
 
-    def _ask(self, detail: str, owners: Iterable[str]) -> Mapping[str, Any]:
-        found: dict[str, Any] = {}
-        if detail in self._closed:
-            return found
-        description = self._details[detail]
+    def _request(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
+        values: dict[str, Any] = {}
+        if lookup in self._forbidden:
+            return values
+        description = self._lookups[lookup]
         try:
             for page in self._fetch(description, owners):
-                found |= description.keep(page)
+                values |= description.extract(page)
         except NotAllowed as error:
-            self._closed.add(detail)
-            self._denied(description, error)
-        return found
+            self._forbidden.add(lookup)
+            self._on_denied(description, error)
+        return values

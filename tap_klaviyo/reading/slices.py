@@ -1,4 +1,4 @@
-"""A collection and a bookmark become slices. Pure; owns every rule about edges."""
+"""Plans the slices of a collection from a bookmark on, and tracks the bookmark: every rule about edges. Pure."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _LOWER = frozenset(("greater-or-equal", "greater-than"))
 _UPPER = frozenset(("less-than", "less-or-equal"))
 
 
-def plan(
+def plan_slices(
     collection: Collection,
     *,
     since: datetime | None,
     now: datetime,
     parents: Iterable[Resource] = (),
-    narrowed: Sequence[tuple[str, ...]] = ((),),
+    extra_conditions: Sequence[tuple[str, ...]] = ((),),
 ) -> list[Slice]:
-    """The slices that hold every row of the collection at or after ``since``, pass by pass.
+    """The slices that hold every row of the collection at or after ``since``, one filter set after the other.
 
     They have no upper bound: a row that is changed while we read, or dated in the future, is not lost.
 
@@ -35,31 +35,36 @@ def plan(
         collection: what is read.
         since: the bookmark; None reads everything.
         now: when the run began.
-        parents: the resources that the slices hang on, where they do.
-        narrowed: conditions of the user's own; one slice for each set of them.
+        parents: the resources that the slices belong to, where the collection has parents.
+        extra_conditions: conditions of the user's own; one slice for each set of them.
     """
     start = None if since is None else min(since, now - SETTLE)
-    hangers = [_below(collection, parent) for parent in parents] if collection.parent else [Slice()]
+    slices = [_parent_slice(collection, parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, constants=constants)
-        for constants in collection.passes
-        for own in narrowed
-        for hanger in hangers
+        replace(
+            part,
+            conditions=(*part.conditions, *_set_conditions(filter_set), *extra),
+            start=start,
+            filter_set=filter_set,
+        )
+        for filter_set in collection.filter_sets
+        for extra in extra_conditions
+        for part in slices
     ]
 
 
-def _below(collection: Collection, parent: Resource) -> Slice:
+def _parent_slice(collection: Collection, parent: Resource) -> Slice:
     if collection.parent_filter is None:
         return Slice({"id": parent["id"]}, parent=parent)
     return Slice(conditions=(filters.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
 
 
-def _of_pass(constants: Mapping[str, str | bool]) -> tuple[str, ...]:
-    return tuple(filters.condition("equals", name, value) for name, value in constants.items())
+def _set_conditions(filter_set: Mapping[str, str | bool]) -> tuple[str, ...]:
+    return tuple(filters.condition("equals", name, value) for name, value in filter_set.items())
 
 
 def can_be_cut(collection: Collection, operation: Operation) -> bool:
-    """Whether parts of the collection's time can be asked for, in the order of time."""
+    """Whether Klaviyo gives any span of the collection's time alone, in the order of time."""
     if collection.bookmark is None or collection.bookmark not in operation.sort:
         return False
     operators = operation.operators(collection.bookmark)
@@ -69,76 +74,50 @@ def can_be_cut(collection: Collection, operation: Operation) -> bool:
 def conditions(part: Slice, collection: Collection, operation: Operation) -> tuple[str, ...]:
     """Every filter condition of a slice: its own, and those of its window as the operation's operators can say it.
 
-    What they cannot say, they say too widely: ``owned`` leaves out the rest.
+    Where no operator fits exactly, the condition is a little wider: ``own_rows`` leaves out the rest.
     """
     name = collection.bookmark
     if name is None:
         return part.conditions
     operators = operation.operators(name)
-    found = list(part.conditions)
+    terms = list(part.conditions)
     if part.start is not None and operators & _LOWER:
         inclusive = "greater-or-equal" in operators
-        found.append(
+        terms.append(
             filters.condition("greater-or-equal", name, part.start)
             if inclusive
             else filters.condition("greater-than", name, part.start - TICK)
         )
     if part.stop is not None:
-        found.append(filters.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
-    return tuple(found)
+        terms.append(filters.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
+    return tuple(terms)
 
 
-def owned(part: Slice, times: Sequence[str | None], cut: str | None = None) -> range:
-    """Which resources of a page of the slice are its own; the others come with the slice before or after.
-
-    Args:
-        part: the slice.
-        times: the bookmark of each resource (RFC 3339 in UTC), None where it has none.
-        cut: from this moment on the slice was given up, and what follows belongs to others.
-    """
-    first, last = 0, len(times)
-    if part.inner and part.start is not None:
-        start = text_of(part.start)
-        while first < last and (found := times[first]) is not None and found < start:
-            first += 1
-    stops = [bound for bound in (cut, None if part.stop is None else text_of(part.stop)) if bound is not None]
-    if stops:
-        stop = min(stops)
-        while last > first and (found := times[last - 1]) is not None and found >= stop:
-            last -= 1
-    return range(first, last)
-
-
-def text_of(moment: datetime) -> str:
-    """RFC 3339 in UTC, as bookmarks are compared."""
-    return moment.astimezone(UTC).isoformat()
-
-
-class Edge:
-    """How far the collection is read: the bookmark of the completed prefix.
+class BookmarkTracker:
+    """How far a collection is read: the bookmark up to which nothing is missing.
 
     Args:
-        now: when the run began; no edge passes it.
-        ordered: whether pages come in bookmark order, so that each page's end is an edge.
+        now: when the run began; no bookmark passes it.
+        ordered: whether pages come in bookmark order, so that a bookmark holds at each page's end.
     """
 
     def __init__(self, *, now: datetime, ordered: bool) -> None:
-        self._cap = (now - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
+        self._latest = (now - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
         self._ordered = ordered
         self._highest: str | None = None
 
     def after_page(self, values: Iterable[str | None]) -> str | None:
-        """The edge after a page with these bookmark values (RFC 3339, UTC), None when there is none to publish."""
+        """The bookmark after a page with these values (RFC 3339, UTC), None when none holds there."""
         for value in values:
             if value is None:
                 continue
             if self._highest is not None and value < self._highest:
-                # Klaviyo has been seen to break the order it was asked for; then only the end is an edge.
+                # Klaviyo has been seen to break the order it was asked for; then a bookmark holds only at the end.
                 self._ordered = False
             else:
                 self._highest = value
         return self.at_end() if self._ordered else None
 
     def at_end(self) -> str | None:
-        """The edge when every slice is done, None when no row came."""
-        return min(self._highest, self._cap) if self._highest is not None else None
+        """The bookmark when every slice is read, None when no row came."""
+        return min(self._highest, self._latest) if self._highest is not None else None

@@ -12,7 +12,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument, BadRequest, SettingsError
 from klaviyo_client.queries import query_pages
 from tap_klaviyo.model import Resource
-from tap_klaviyo.reading.event_metrics import chosen
+from tap_klaviyo.reading.event_metrics import resolve
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row, attributes, rows
 from tap_klaviyo.reports.windows import Window
@@ -62,7 +62,7 @@ class Session:
         """
         if report.metric is None:
             return None
-        found, _ = chosen([report.metric], self._metrics)
+        found, _ = resolve([report.metric], self._metrics)
         if len(found) == 1:
             return found[0]
         word = "metric" if report.shape == "aggregates" else "conversion_metric"

@@ -1,53 +1,23 @@
-"""A collection's pages become the rows of all its selected tables. Pure, but for what the details bring."""
+"""A collection's pages become the rows of all its selected tables. Pure, but for what the lookups bring."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Collection, Detail, Mark, Resource, Slice, Table
-from tap_klaviyo.reading.slices import owned
+from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
+from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.paths import OWN, follower, parse_source, plain, sources
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookUp
+from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction
+from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import Unfit, as_datetime
 
-# Owner -> the ids to find among what it has.
-Wanted = Mapping[str, Sequence[str]]
 # Table -> how many values of each column did not fit, how many rows had no key.
 Faults = Mapping[str, tuple[Mapping[str, int], int]]
-
-
-class Knowledge(Protocol):
-    """What details are known by."""
-
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        """Remember what a page of the collection itself says of a detail."""
-
-    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
-        """The wanted values by id, None or nothing for what Klaviyo does not have."""
-
-
-@dataclass(frozen=True)
-class Selected:
-    """A table that is wanted.
-
-    Attributes:
-        table: the table.
-        schema: its schema file.
-        columns: the columns that are wanted.
-        since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
-        version: of the table, which its rows bear when those of an older one are to go; None when none are.
-    """
-
-    table: Table
-    schema: Mapping[str, Any]
-    columns: tuple[str, ...]
-    since: str | None = None
-    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -100,9 +70,9 @@ class Shaper:
     def __init__(
         self,
         collection: Collection,
-        tables: Sequence[Selected],
+        tables: Sequence[SelectedTable],
         account: Resource | None = None,
-        without: Mark | None = None,
+        without: PathEquals | None = None,
         integration: Resource | None = None,
     ) -> None:
         self._bookmark = collection.bookmark
@@ -115,12 +85,12 @@ class Shaper:
         self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
 
     @property
-    def details(self) -> dict[str, Detail]:
-        """The details that the tables read, by name."""
-        return {detail.name: detail for projection in self.projections.values() for detail in projection.details}
+    def lookups(self) -> dict[str, Lookup]:
+        """The lookups that the tables read, by name."""
+        return {lookup.name: lookup for projection in self.projections.values() for lookup in projection.lookups}
 
-    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Shaped:
-        """The rows of a page of this slice, read at this time; ``cut`` is as ``slices.owned`` takes it."""
+    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime) -> Shaped:
+        """The rows of a page of this slice, read at this time; ``cut`` is as ``slice_rows.own_rows`` takes it."""
         own, look_up = self.own(page, part, cut, knowledge, extracted), asking(knowledge)
         rows = {}
         for name, projection in self.projections.items():
@@ -128,19 +98,19 @@ class Shaper:
             rows[name] = projection.rows(chosen, page, own.given, look_up) if chosen else []
         return Shaped(rows, own.times, own.resources)
 
-    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Knowledge, extracted: datetime) -> Own:
-        """What of a page is the slice's own; what all of the page says of details is told."""
+    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime) -> Own:
+        """What of a page is the slice's own; what all of the page says of lookups is told."""
         times = [self._time(resource) for resource in page.data]
-        own = owned(part, times, cut)
-        for detail in self.details.values():
-            if detail.seen is not None:
-                knowledge.see(detail.name, detail.keep(page))
+        own = own_rows(part, times, cut)
+        for lookup in self.lookups.values():
+            if lookup.own_page_paths is not None:
+                knowledge.add(lookup.name, lookup.extract(page))
         taken, times = page.data[own.start : own.stop], times[own.start : own.stop]
         kept, their_times = taken, times
         if self._without is not None:
             places = _unmarked(taken, self._without, page)
             kept, their_times = [taken[at] for at in places], [times[at] for at in places]
-        given: dict[str, Any] = {PARENT: part.parent, PASS: part.constants, **self._given}
+        given: dict[str, Any] = {PARENT: part.parent, PASS: part.filter_set, **self._given}
         if self._is_dated:
             given[EXTRACTED] = extracted.isoformat()
         return Own(taken, times, kept, their_times, given)
@@ -183,20 +153,20 @@ class Shaper:
             return None
 
 
-def _unmarked(resources: Sequence[Resource], mark: Mark, page: Page) -> list[int]:
+def _unmarked(resources: Sequence[Resource], mark: PathEquals, page: Page) -> list[int]:
     """The places of the resources that do not bear the mark."""
     value = follower(parse_source(mark.path))
     return [at for at, resource in enumerate(resources) if value({OWN: resource}, page) != mark.value]
 
 
-def asking(knowledge: Knowledge) -> LookUp:
+def asking(knowledge: Lookups) -> LookupFunction:
     """The look-up of whoever has this knowledge."""
-    return lambda detail, rows, page: knowledge.known(detail.name, wanted(detail, rows, page))
+    return lambda lookup, rows, page: knowledge.get(lookup.name, wanted(lookup, rows, page))
 
 
-def wanted(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> dict[str, list[str]]:
+def wanted(lookup: Lookup, rows: Sequence[Mapping[str, Any]], page: Page) -> dict[str, list[str]]:
     """Owner -> the ids that rows want to find among what it has."""
-    owner, match = follower(parse_source(detail.owner)), follower(parse_source(detail.match))
+    owner, match = follower(parse_source(lookup.owner_path)), follower(parse_source(lookup.match_path))
     found: dict[str, list[str]] = {}
     for roots in rows:
         wish = match(roots, page)

@@ -8,10 +8,10 @@ from operator import itemgetter
 from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Detail, Resource, Table
+from tap_klaviyo.model import Lookup, Resource, Table
 from tap_klaviyo.rows.compiler import compile_rows
 from tap_klaviyo.rows.paths import sources
-from tap_klaviyo.rows.roots import LookUp, expand, extend, known_to_nobody, needed
+from tap_klaviyo.rows.roots import LookupFunction, expand, extend, known_to_nobody, needed
 
 
 def emitted(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -40,7 +40,7 @@ class Projection:
         self.unfit: Counter[str] = Counter()
         self.keyless = 0
         roots = needed(table, sources(schema, columns).values())
-        first = next((at for at, root in enumerate(roots) if isinstance(root, Detail)), len(roots))
+        first = next((at for at, root in enumerate(roots) if isinstance(root, Lookup)), len(roots))
         self._before, self._after = roots[:first], roots[first:]
         self._row = compile_rows(schema, columns, self.unfit)
         key = [name for name in table.key if name in columns]
@@ -48,16 +48,16 @@ class Projection:
         self._key_of = itemgetter(*key) if key else None
 
     @property
-    def details(self) -> tuple[Detail, ...]:
-        """The details that the columns read."""
-        return tuple(root for root in self._after if isinstance(root, Detail))
+    def lookups(self) -> tuple[Lookup, ...]:
+        """The lookups that the columns read."""
+        return tuple(root for root in self._after if isinstance(root, Lookup))
 
     def rows(
         self,
         resources: Iterable[Resource],
         page: Page,
         given: Mapping[str, Any] | None = None,
-        look_up: LookUp = known_to_nobody,
+        look_up: LookupFunction = known_to_nobody,
     ) -> list[dict[str, Any]]:
         """The page's resources as rows: every selected column, null where the page says nothing; one row for each key.
 
@@ -66,11 +66,11 @@ class Projection:
         return self.finish(self.begin(resources, page, given or {}), page, look_up)
 
     def begin(self, resources: Iterable[Resource], page: Page, given: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The values of all roots that come before the first detail, once for each row."""
+        """The values of all roots that come before the first lookup, once for each row."""
         return expand(self._before, resources, page, given, known_to_nobody)
 
     def finish(
-        self, found: list[dict[str, Any]], page: Page, look_up: LookUp = known_to_nobody
+        self, found: list[dict[str, Any]], page: Page, look_up: LookupFunction = known_to_nobody
     ) -> list[dict[str, Any]]:
         """The rows of what ``begin`` gave, or of some of it."""
         made = self._row

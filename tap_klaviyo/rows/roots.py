@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Detail, Resource, Root, Table
+from tap_klaviyo.model import Lookup, Resource, Root, Table
 from tap_klaviyo.rows.paths import INCLUDED, OWN, Source, follower, parse_source, plain
 
 # Known before any page is read: the slice's parent, its pass, the account itself, what the V1 tables call it, and when
@@ -15,16 +15,16 @@ from tap_klaviyo.rows.paths import INCLUDED, OWN, Source, follower, parse_source
 PARENT, PASS, ACCOUNT, INTEGRATION, EXTRACTED = "parent", "pass", "account", "integration", "extracted"
 GIVEN = frozenset((PARENT, PASS, ACCOUNT, INTEGRATION, EXTRACTED))
 
-LookUp = Callable[[Detail, Sequence[Mapping[str, Any]], Page], Mapping[str, Any]]
+LookupFunction = Callable[[Lookup, Sequence[Mapping[str, Any]], Page], Mapping[str, Any]]
 
 
-def needs_of(root: Root | Detail) -> tuple[Source, ...]:
-    """What a root is made of; of a detail, what names it and finds it."""
-    texts = root.needs if isinstance(root, Root) else (root.owner, root.match)
+def needs_of(root: Root | Lookup) -> tuple[Source, ...]:
+    """What a root is made of; of a lookup, what names it and finds it."""
+    texts = root.needs if isinstance(root, Root) else (root.owner_path, root.match_path)
     return tuple(map(parse_source, texts))
 
 
-def needed(table: Table, columns: Iterable[Source]) -> tuple[Root | Detail, ...]:
+def needed(table: Table, columns: Iterable[Source]) -> tuple[Root | Lookup, ...]:
     """The roots to evaluate for these columns: those that make rows, and those that something reads.
 
     Raises:
@@ -33,7 +33,7 @@ def needed(table: Table, columns: Iterable[Source]) -> tuple[Root | Detail, ...]
     read = {source.root for source in plain(columns)}
     if unknown := read - {OWN, INCLUDED, *GIVEN, *(root.name for root in table.roots)}:
         raise ValueError(f"{table.name} has no root called {' or '.join(sorted(unknown))}")
-    wanted: list[Root | Detail] = []
+    wanted: list[Root | Lookup] = []
     for root in reversed(table.roots):
         if root.name in read or (isinstance(root, Root) and root.each):
             wanted.insert(0, root)
@@ -56,8 +56,8 @@ def requirements(table: Table, columns: Iterable[Source]) -> list[Source]:
         elif source.root in (OWN, INCLUDED, *GIVEN):
             found.append(source)
     for root in roots:
-        if isinstance(root, Detail) and root.seen:
-            found += map(parse_source, root.seen)
+        if isinstance(root, Lookup) and root.own_page_paths:
+            found += map(parse_source, root.own_page_paths)
     return found
 
 
@@ -80,17 +80,17 @@ def led_to(table: Table, source: Source) -> set[str]:
     return found
 
 
-def known_to_nobody(detail: Detail, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:  # noqa: ARG001
+def known_to_nobody(lookup: Lookup, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:  # noqa: ARG001
     """The look-up of those who look nothing up."""
     return {}
 
 
 def expand(
-    roots: Iterable[Root | Detail],
+    roots: Iterable[Root | Lookup],
     resources: Iterable[Resource],
     page: Page,
     given: Mapping[str, Any],
-    look_up: LookUp,
+    look_up: LookupFunction,
 ) -> list[dict[str, Any]]:
     """The roots' values, once for each row that the resources give, in their order.
 
@@ -101,19 +101,19 @@ def expand(
         resources: the page's resources, or some of them.
         page: where they come from.
         given: the values of ``GIVEN`` that anything reads.
-        look_up: a detail, the values so far of every row -> the detail's values by id.
+        look_up: a lookup, the values so far of every row -> the lookup's values by id.
     """
     return extend(roots, [{**given, OWN: resource} for resource in resources], page, look_up)
 
 
 def extend(
-    roots: Iterable[Root | Detail], rows: list[dict[str, Any]], page: Page, look_up: LookUp
+    roots: Iterable[Root | Lookup], rows: list[dict[str, Any]], page: Page, look_up: LookupFunction
 ) -> list[dict[str, Any]]:
     """``expand`` from values on that are there already; they are added to in place."""
     for root in roots:
         name = root.name
-        if isinstance(root, Detail):
-            match = follower(parse_source(root.match))
+        if isinstance(root, Lookup):
+            match = follower(parse_source(root.match_path))
             known = look_up(root, rows, page)
             for row in rows:
                 row[name] = known.get(match(row, page)) if known else None

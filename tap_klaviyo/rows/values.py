@@ -100,6 +100,11 @@ def as_datetime(value: Any) -> str:
         raise Unfit from error
 
 
+def bookmark_text(time: datetime) -> str:
+    """A time as RFC 3339 in UTC: the form in which bookmarks are compared."""
+    return time.astimezone(UTC).isoformat()
+
+
 def md5_of(*parts: Any) -> str | None:
     """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None when a part is."""
     if None in parts:

@@ -23,7 +23,7 @@ def may_delete(collections: Iterable[Collection], config: Mapping[str, Any]) -> 
     narrowed = bool(config.get("event_metrics") or config.get("exclude_pushed_events"))
     return all(
         (found.bookmark is None or found.name in reread)
-        and not found.outlives
+        and not found.keep_deleted
         and not (narrowed and found.name == EVENTS.name)
         for found in collections
     )

@@ -8,12 +8,11 @@ from datetime import datetime
 from klaviyo_client.api import filters
 from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import UNUSED_ID, Queries, Requirement
-from tap_klaviyo.model import Collection, Detail
+from tap_klaviyo.model import Collection, Lookup, SelectedTable
 from tap_klaviyo.reading import event_metrics, selection
-from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
-from tap_klaviyo.reading.slices import conditions, plan
+from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
+from tap_klaviyo.reading.slices import conditions, plan_slices
 from tap_klaviyo.reports.declaration import Report
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.rows.paths import sources
 from tap_klaviyo.rows.roots import needed
 
@@ -47,26 +46,26 @@ def _operations(collection: Collection, selected: Selection, collections: Collec
     yield collection.operation
     if collection.parent:
         yield collections[collection.parent].operation
-    if collection.name == event_metrics.NARROWS and selected.by_metric:
+    if collection.name == event_metrics.FILTERED and selected.by_metric:
         yield collections[event_metrics.COLLECTION].operation
 
 
-def _optional(entry: Selected, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
+def _optional(entry: SelectedTable, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
     """(column, the operation that it costs beside those of its table)."""
     roots = needed(entry.table, sources(entry.schema, entry.columns).values())
-    for detail in (root for root in roots if isinstance(root, Detail)):
-        yield from ((column, detail.operation) for column in selection.columns(entry, detail.name))
-    account = collections[THE_ACCOUNT].operation
-    yield from ((column, account) for column in selection.columns(entry, *selected.account_roots))
+    for lookup in (root for root in roots if isinstance(root, Lookup)):
+        yield from ((column, lookup.operation) for column in selection.columns_reading(entry, lookup.name))
+    account = collections[ACCOUNT_COLLECTION].operation
+    yield from ((column, account) for column in selection.columns_reading(entry, *selected.account_roots))
 
 
 def queries(selected: Selection, collections: Collections, now: datetime) -> Queries:
     """What a read would ask of each selected collection first, by operation."""
     found: dict[str, dict[str, str]] = {}
     for collection in collections.values():
-        if not selected.of(collection):
+        if not selected.tables_of(collection):
             continue
-        first = plan(collection, since=None, now=now, parents=({"id": UNUSED_ID},))[0]
+        first = plan_slices(collection, since=None, now=now, parents=({"id": UNUSED_ID},))[0]
         held = conditions(first, collection, operation(collection.operation))
         condition = {"filter": filters.all_of(held)} if held else {}
         found[collection.operation] = {**selected.query(collection), **condition}

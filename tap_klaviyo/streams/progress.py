@@ -18,8 +18,8 @@ from klaviyo_client.errors import KlaviyoError, NotAllowed
 from klaviyo_client.http.usage import Usage, UsageWindow
 from klaviyo_client.plugin.progress import ProgressDisplay, Status, terminal
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.account_reader import Batch
-from tap_klaviyo.reading.slices import text_of
+from tap_klaviyo.reading.batches import Batch
+from tap_klaviyo.rows.values import bookmark_text
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -56,8 +56,8 @@ class Pass:
         for name, rows in batch.rows.items():
             self.rows[name] += len(rows)
         # Not where the slice begins: years in which the account was not there yet would count as done.
-        self.first = self.first or batch.edge
-        self.last = batch.edge
+        self.first = self.first or batch.bookmark
+        self.last = batch.bookmark
         self.slice = batch.slice or self.slice
 
     def part(self, until: datetime) -> float | None:
@@ -201,9 +201,9 @@ class Progress(ProgressDisplay):
 
 def _bounds(part: Slice) -> dict[str, Any] | None:
     """What tells a slice from others; None where there are none."""
-    bounds = {name: text_of(moment) for name, moment in (("start", part.start), ("stop", part.stop)) if moment}
+    bounds = {name: bookmark_text(moment) for name, moment in (("start", part.start), ("stop", part.stop)) if moment}
     parent = {} if part.parent is None else {"parent": part.parent["id"]}
-    return {**bounds, **parent, **part.constants} or None
+    return {**bounds, **parent, **part.filter_set} or None
 
 
 def _line(kind: str, said: Mapping[str, Any]) -> str:

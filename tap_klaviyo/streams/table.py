@@ -16,7 +16,7 @@ from singer_sdk.streams import Stream
 
 from klaviyo_client.errors import NotAllowed, SettingsError
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import emitted
 from tap_klaviyo.rows.record_lines import Lines
@@ -161,7 +161,7 @@ class TableStream(EdgeStream):
         """A collection has come to its end; when all have, older rows may go, unless something was skipped."""
         self.finished.add(collection.name)
         names = {found.name for found in self.collections}
-        if self._stream_version is not None and names <= self.finished and not names & self._tap.account.partial:
+        if self._stream_version is not None and names <= self.finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 
     @property
@@ -171,9 +171,9 @@ class TableStream(EdgeStream):
 
     def _note(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""
-        if batch.edge is None:
+        if batch.bookmark is None:
             return
-        moved = [table.publish(batch.edge) for table in tables if table.lacks_only(collection)]
+        moved = [table.publish(batch.bookmark) for table in tables if table.lacks_only(collection)]
         if any(moved):
             # The leader writes for all, also when it is ahead itself.
             self.state_manager.is_flushed = False

@@ -8,7 +8,7 @@ from typing import Any
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Collection, Detail, Root, Table, each
+from tap_klaviyo.model import Collection, Lookup, Root, Table, each
 from tap_klaviyo.tables.shapes import distinct, numbered, where
 
 # Klaviyo lists no campaigns without a channel, and archived ones only when asked for them.
@@ -18,7 +18,7 @@ CAMPAIGNS = Collection(
     "get_campaigns",
     "campaign",
     bookmark="updated_at",
-    passes=tuple(
+    filter_sets=tuple(
         {"messages.channel": channel, "archived": archived} for channel, archived in product(_CHANNELS, (False, True))
     ),
     reread=True,
@@ -44,7 +44,7 @@ TABLES = (
             Root("throttled", ("/attributes/send_strategy", _METHOD), where("throttled")),
             Root("sto", ("/attributes/send_strategy", _METHOD), where("smart_send_time")),
         ),
-        gone="A deleted campaign stays as it was last read; an archived one is read and says so.",
+        deletion_note="A deleted campaign stays as it was last read; an archived one is read and says so.",
     ),
     *(
         Table(
@@ -53,7 +53,7 @@ TABLES = (
             key=("campaign_id", "audience_id"),
             bookmark="campaign_updated_at",
             roots=(each("audience", f"/attributes/audiences/{kind}", make=distinct),),
-            gone=TAKEN_OFF,
+            deletion_note=TAKEN_OFF,
         )
         for kind in ("included", "excluded")
     ),
@@ -64,13 +64,13 @@ TABLES = (
         bookmark="campaign_updated_at",
         roots=(
             _MESSAGES,
-            Detail(
+            Lookup(
                 "with_template",
                 "get_messages_for_campaign",
-                owners="campaign",
-                owner="/id",
-                match="message#/id",
-                keep=_templates,
+                owner_kind="campaign",
+                owner_path="/id",
+                match_path="message#/id",
+                extract=_templates,
                 query={
                     "include": "template",
                     "fields[campaign-message]": "id",
@@ -78,7 +78,7 @@ TABLES = (
                 },
             ),
         ),
-        gone="A message taken out of a campaign stays as it was last read.",
+        deletion_note="A message taken out of a campaign stays as it was last read.",
     ),
     Table(
         "campaign_message_send_times",
@@ -86,7 +86,9 @@ TABLES = (
         key=("campaign_message_id", "position"),
         bookmark="campaign_updated_at",
         roots=(_MESSAGES, each("send_time", "message#/attributes/send_times", make=numbered)),
-        gone="A changed send time takes the place of the one before it; of a list that got shorter, the rest stays.",
+        deletion_note=(
+            "A changed send time takes the place of the one before it; of a list that got shorter, the rest stays."
+        ),
     ),
     Table(
         "campaign_tags",
@@ -94,6 +96,6 @@ TABLES = (
         key=("campaign_id", "tag_id"),
         bookmark="campaign_updated_at",
         roots=(each("tag", "/relationships/tags/data"),),
-        gone="A tag taken off stays.",
+        deletion_note="A tag taken off stays.",
     ),
 )

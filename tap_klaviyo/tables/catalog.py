@@ -23,7 +23,7 @@ _JOBS = {
     "get_bulk_delete_categories_jobs": "catalog-category-bulk-delete-job",
 }
 CATALOG_JOBS = tuple(
-    Collection(f"{resource.replace('-', '_')}s", operation_id, resource, outlives=True)
+    Collection(f"{resource.replace('-', '_')}s", operation_id, resource, keep_deleted=True)
     for operation_id, resource in _JOBS.items()
 )
 
@@ -32,7 +32,7 @@ TABLES = (
         "catalog_items",
         CATALOG_ITEMS,
         key=("catalog_item_id",),
-        gone="A deleted item stays as it was last read.",
+        deletion_note="A deleted item stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -40,25 +40,25 @@ TABLES = (
         CATALOG_ITEMS,
         key=("catalog_variant_id",),
         roots=(each("variant", "included:variants#"),),
-        gone="A deleted variant stays as it was last read.",
+        deletion_note="A deleted variant stays as it was last read.",
         by_default=False,
     ),
     Table(
         "catalog_categories",
         CATALOG_CATEGORIES,
         key=("catalog_category_id",),
-        gone="A deleted category stays as it was last read.",
+        deletion_note="A deleted category stays as it was last read.",
         by_default=False,
     ),
     Table(
         "catalog_item_categories",
         CATALOG_ITEM_CATEGORIES,
         key=("catalog_item_id", "catalog_category_id"),
-        gone="A category that an item was taken out of stays.",
+        deletion_note="A category that an item was taken out of stays.",
         by_default=False,
     ),
     *(
-        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), gone=LEFT, by_default=False)
+        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=LEFT, by_default=False)
         for collection in CATALOG_JOBS
     ),
 )

@@ -10,7 +10,7 @@ UNIVERSAL_CONTENT = Collection(
 )
 # Hidden images are left out unless they are asked for.
 IMAGES = Collection(
-    "images", "get_images", "image", bookmark="updated_at", passes=({"hidden": False}, {"hidden": True})
+    "images", "get_images", "image", bookmark="updated_at", filter_sets=({"hidden": False}, {"hidden": True})
 )
 # How the copy of a feed is changes every night, and moves no bookmark.
 WEB_FEEDS = Collection("web_feeds", "get_web_feeds", "web-feed", bookmark="updated", reread=True)
@@ -19,7 +19,9 @@ FORM_VERSIONS = Collection(
     "form_versions", "get_versions_for_form", "form-version", bookmark="updated_at", parent="forms"
 )
 # A review is published, replied to or rejected after it was written, and Klaviyo only finds it by when it was written.
-REVIEWS = Collection("reviews", "get_reviews", "review", bookmark="created", passes=({"status": "all"},), reread=True)
+REVIEWS = Collection(
+    "reviews", "get_reviews", "review", bookmark="created", filter_sets=({"status": "all"},), reread=True
+)
 
 TABLES = (
     Table(
@@ -27,7 +29,7 @@ TABLES = (
         TEMPLATES,
         key=("template_id",),
         bookmark="updated",
-        gone="A deleted template stays as it was last read.",
+        deletion_note="A deleted template stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -35,7 +37,7 @@ TABLES = (
         UNIVERSAL_CONTENT,
         key=("template_universal_content_id",),
         bookmark="updated",
-        gone="Deleted universal content stays as it was last read.",
+        deletion_note="Deleted universal content stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -43,7 +45,7 @@ TABLES = (
         IMAGES,
         key=("image_id",),
         bookmark="updated_at",
-        gone="The API only hides images: `hidden` says so.",
+        deletion_note="The API only hides images: `hidden` says so.",
         by_default=False,
     ),
     Table(
@@ -51,7 +53,7 @@ TABLES = (
         WEB_FEEDS,
         key=("web_feed_id",),
         bookmark="updated",
-        gone="A deleted web feed stays as it was last read.",
+        deletion_note="A deleted web feed stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -59,7 +61,7 @@ TABLES = (
         FORMS,
         key=("form_id",),
         bookmark="updated_at",
-        gone="A deleted form stays as it was last read.",
+        deletion_note="A deleted form stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -67,7 +69,7 @@ TABLES = (
         FORM_VERSIONS,
         key=("form_version_id",),
         bookmark="updated_at",
-        gone="A version of a deleted form stays as it was last read.",
+        deletion_note="A version of a deleted form stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -75,7 +77,7 @@ TABLES = (
         REVIEWS,
         key=("review_id",),
         bookmark="created",
-        gone="A deleted review stays as it was last read.",
+        deletion_note="A deleted review stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -84,7 +86,7 @@ TABLES = (
         key=("review_id", "event_id"),
         bookmark="review_created",
         roots=(each("event", "/relationships/events/data"),),
-        gone="An event that is no longer part of a review stays.",
+        deletion_note="An event that is no longer part of a review stays.",
         by_default=False,
     ),
 )

@@ -14,7 +14,7 @@ COUPON_CODE_JOBS = Collection(
     "coupon_code_bulk_create_jobs",
     "get_bulk_create_coupon_code_jobs",
     "coupon-code-bulk-create-job",
-    outlives=True,
+    keep_deleted=True,
 )
 
 TABLES = (
@@ -22,21 +22,21 @@ TABLES = (
         "coupons",
         COUPONS,
         key=("coupon_id",),
-        gone="A deleted coupon stays as it was last read.",
+        deletion_note="A deleted coupon stays as it was last read.",
         by_default=False,
     ),
     Table(
         "coupon_codes",
         COUPON_CODES,
         key=("coupon_code_id",),
-        gone="A deleted code stays as it was last read, in state DELETING if it was seen then.",
+        deletion_note="A deleted code stays as it was last read, in state DELETING if it was seen then.",
         by_default=False,
     ),
     Table(
         "coupon_code_bulk_create_jobs",
         COUPON_CODE_JOBS,
         key=("coupon_code_bulk_create_job_id",),
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
 )

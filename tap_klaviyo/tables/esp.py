@@ -76,7 +76,7 @@ TABLES = (
         METRICS,
         key=("id",),
         roots=(Root("destination", ("/attributes/name", "/id"), lambda name, _: destination(name)),),
-        gone="A metric that Klaviyo no longer lists stays as it was last read.",
+        deletion_note="A metric that Klaviyo no longer lists stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -89,7 +89,7 @@ TABLES = (
             Root("message", ("included:campaign-messages#",), lambda messages: next(iter(messages), None)),
             Root("row", ("/attributes/audiences/included", "/attributes/send_strategy/method", *_BULK.values()), bulk),
         ),
-        gone=_STAYS,
+        deletion_note=_STAYS,
         by_default=False,
     ),
     Table(
@@ -98,17 +98,17 @@ TABLES = (
         key=("id",),
         bookmark="updated_at",
         roots=(ACTIONS, MESSAGES, Root("row", tuple(_OF_FLOW.values()), of_flow)),
-        gone=_STAYS,
+        deletion_note=_STAYS,
         by_default=False,
     ),
-    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", gone=DELETED, by_default=False),
+    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=DELETED, by_default=False),
     *(
         Table(
             "esp_lists",
             collection,
             key=("id",),
             bookmark="updated_at",
-            gone=_STAYS,
+            deletion_note=_STAYS,
             by_default=False,
         )
         for collection in (LISTS, SEGMENTS)
@@ -122,7 +122,7 @@ TABLES = (
             each("audience", "/attributes/audiences/included", make=distinct),
             Root("pair", ("audience#", "/id"), lambda audience, campaign: f"{audience}:{campaign}"),
         ),
-        gone=TAKEN_OFF,
+        deletion_note=TAKEN_OFF,
         by_default=False,
     ),
     Table(
@@ -130,7 +130,7 @@ TABLES = (
         PROFILES,
         key=("id",),
         bookmark="profile_updated",
-        gone="A deleted or merged profile stays as it was last read.",
+        deletion_note="A deleted or merged profile stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -139,7 +139,7 @@ TABLES = (
         key=("id", "name"),
         bookmark="profile_updated",
         roots=(each("attribute", "/attributes/properties", make=named),),
-        gone="A property that was taken off stays.",
+        deletion_note="A property that was taken off stays.",
         by_default=False,
     ),
     Table(
@@ -148,7 +148,7 @@ TABLES = (
         key=("member_id", "reason", "created_at"),
         bookmark="profile_updated",
         roots=(SUPPRESSIONS,),
-        gone="A lifted suppression stays.",
+        deletion_note="A lifted suppression stays.",
         by_default=False,
     ),
     Table(
@@ -156,7 +156,7 @@ TABLES = (
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
     Table(
@@ -165,7 +165,7 @@ TABLES = (
         key=("list_id", "member_id"),
         bookmark="subscribed",
         roots=(SUBSCRIPTION,),
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
 )

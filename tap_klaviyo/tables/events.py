@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tap_klaviyo.model import Collection, Detail, Mark, Root, Table, each
+from tap_klaviyo.model import Collection, Lookup, PathEquals, Root, Table, each
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.shapes import distinct, numbered
 
@@ -11,17 +11,17 @@ EVENTS = Collection("events", "get_events", "event", bookmark="datetime")
 
 _PROPERTIES = "/attributes/event_properties"
 # What target-klaviyo writes into every event that it records; a test holds both to the same words.
-PUSHED = Mark(f"{_PROPERTIES}/pushed_by", "target-klaviyo")
+PUSHED_BY_TARGET = PathEquals(f"{_PROPERTIES}/pushed_by", "target-klaviyo")
 _ATTRIBUTIONS = ("included:attributions#", f"{_PROPERTIES}/$attribution")
-_SENT = Detail(
+_SENT = Lookup(
     "sent",
     "get_event",
-    owners="attributed event",
-    owner="attribution#/look_up",
-    match="attribution#/look_up",
-    keep=attribution.sent,
+    owner_kind="attributed event",
+    owner_path="attribution#/look_up",
+    match_path="attribution#/look_up",
+    extract=attribution.sent,
     query={"include": "metric", "fields[event]": "event_properties", "fields[metric]": "name"},
-    seen=(_PROPERTIES, "included:metric#/attributes/name"),
+    own_page_paths=(_PROPERTIES, "included:metric#/attributes/name"),
 )
 KEPT = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
 
@@ -30,7 +30,7 @@ TABLES = (
         "metrics",
         METRICS,
         key=("metric_id",),
-        gone="A metric that Klaviyo no longer lists stays as it was last read.",
+        deletion_note="A metric that Klaviyo no longer lists stays as it was last read.",
     ),
     Table(
         "events",
@@ -42,7 +42,7 @@ TABLES = (
             _SENT,
             Root("origin", ("attribution#", "sent#"), attribution.origin),
         ),
-        gone=KEPT,
+        deletion_note=KEPT,
     ),
     Table(
         "event_group_ids",
@@ -50,7 +50,7 @@ TABLES = (
         key=("event_id", "group_id"),
         bookmark="event_datetime",
         roots=(each("group", f"{_PROPERTIES}/$group_ids", make=lambda values: numbered(distinct(values))),),
-        gone=KEPT,
+        deletion_note=KEPT,
     ),
     Table(
         "event_attribution_group_ids",
@@ -63,6 +63,6 @@ TABLES = (
             Root("origin", ("attribution#", "sent#"), attribution.origin),
             each("group", "origin#/group_ids", make=distinct),
         ),
-        gone=KEPT,
+        deletion_note=KEPT,
     ),
 )

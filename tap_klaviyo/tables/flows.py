@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Collection, Detail, Root, Table, each
+from tap_klaviyo.model import Collection, Lookup, Root, Table, each
 
 FLOWS = Collection(
     "flows",
     "get_flows",
     "flow",
     bookmark="updated",
-    passes=({"archived": False}, {"archived": True}),
+    filter_sets=({"archived": False}, {"archived": True}),
     reread=True,
-    outlives=True,
+    keep_deleted=True,
 )
 
 
@@ -60,14 +60,14 @@ MESSAGES = each("message", "action#/attributes/definition", make=lambda definiti
 DELETED = "What is deleted stays as it was last read, so that old events still find it."
 
 TABLES = (
-    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", gone=DELETED),
+    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", deletion_note=DELETED),
     Table(
         "flow_actions",
         FLOWS,
         key=("flow_action_id",),
         bookmark="flow_updated",
         roots=(ACTIONS, Root("message", ("action#/attributes/definition",), first_message)),
-        gone=DELETED,
+        deletion_note=DELETED,
     ),
     Table(
         "flow_action_messages",
@@ -77,17 +77,17 @@ TABLES = (
         roots=(
             ACTIONS,
             MESSAGES,
-            Detail(
+            Lookup(
                 "stamp",
                 "get_flow_action_messages",
-                owners="flow action",
-                owner="action#/id",
-                match="message#/id",
-                keep=_stamped,
+                owner_kind="flow action",
+                owner_path="action#/id",
+                match_path="message#/id",
+                extract=_stamped,
                 query={"fields[flow-message]": "channel,created,updated"},
             ),
         ),
-        gone=DELETED,
+        deletion_note=DELETED,
     ),
     Table(
         "flow_tags",
@@ -95,6 +95,6 @@ TABLES = (
         key=("flow_id", "tag_id"),
         bookmark="flow_updated",
         roots=(each("tag", "/relationships/tags/data"),),
-        gone="A tag taken off stays.",
+        deletion_note="A tag taken off stays.",
     ),
 )

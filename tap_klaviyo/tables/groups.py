@@ -51,15 +51,21 @@ SUBSCRIPTION = Root(
 )
 
 TABLES = (
-    Table("lists", LISTS, key=("list_id",), bookmark="updated", gone="A deleted list stays as it was last read."),
-    Table("list_tags", LISTS, key=("list_id", "tag_id"), bookmark="list_updated", roots=(_TAGS,), gone=_UNTAGGED),
-    Table("list_profiles", LIST_PROFILES, key=("list_id", "profile_id"), bookmark="joined_group_at", gone=LEFT),
+    Table(
+        "lists", LISTS, key=("list_id",), bookmark="updated", deletion_note="A deleted list stays as it was last read."
+    ),
+    Table(
+        "list_tags", LISTS, key=("list_id", "tag_id"), bookmark="list_updated", roots=(_TAGS,), deletion_note=_UNTAGGED
+    ),
+    Table(
+        "list_profiles", LIST_PROFILES, key=("list_id", "profile_id"), bookmark="joined_group_at", deletion_note=LEFT
+    ),
     Table(
         "stg_member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        gone=LEFT,
+        deletion_note=LEFT,
     ),
     Table(
         "member_lists",
@@ -67,14 +73,14 @@ TABLES = (
         key=("list_id", "member_id"),
         bookmark="subscribed_at",
         roots=(SUBSCRIPTION,),
-        gone=LEFT,
+        deletion_note=LEFT,
     ),
     Table(
         "segments",
         SEGMENTS,
         key=("segment_id",),
         bookmark="updated",
-        gone="A deleted segment stays as it was last read.",
+        deletion_note="A deleted segment stays as it was last read.",
     ),
     Table(
         "segment_tags",
@@ -82,9 +88,13 @@ TABLES = (
         key=("segment_id", "tag_id"),
         bookmark="segment_updated",
         roots=(_TAGS,),
-        gone=_UNTAGGED,
+        deletion_note=_UNTAGGED,
     ),
     Table(
-        "segment_profiles", SEGMENT_PROFILES, key=("segment_id", "profile_id"), bookmark="joined_group_at", gone=LEFT
+        "segment_profiles",
+        SEGMENT_PROFILES,
+        key=("segment_id", "profile_id"),
+        bookmark="joined_group_at",
+        deletion_note=LEFT,
     ),
 )

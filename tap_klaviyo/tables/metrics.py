@@ -27,14 +27,14 @@ TABLES = (
         "metric_properties",
         METRIC_PROPERTIES,
         key=("metric_property_id",),
-        gone="Klaviyo drops properties that no event has had for long; such a row stays.",
+        deletion_note="Klaviyo drops properties that no event has had for long; such a row stays.",
         by_default=False,
     ),
     Table(
         "custom_metrics",
         CUSTOM_METRICS,
         key=("custom_metric_id",),
-        gone="A deleted custom metric stays as it was last read.",
+        deletion_note="A deleted custom metric stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -42,14 +42,14 @@ TABLES = (
         CUSTOM_METRICS,
         key=("custom_metric_id", "metric_id"),
         roots=(each("metric", "/relationships/metrics/data"),),
-        gone="A metric that is no longer part of it stays.",
+        deletion_note="A metric that is no longer part of it stays.",
         by_default=False,
     ),
     Table(
         "mapped_metrics",
         MAPPED_METRICS,
         key=("mapped_metric_id",),
-        gone="There are always the same seven.",
+        deletion_note="There are always the same seven.",
         by_default=False,
     ),
     *(
@@ -58,7 +58,7 @@ TABLES = (
             collection,
             key=("flow_id", "trigger_type", "trigger_id"),
             roots=(Root("trigger", ("parent#/id",), partial(_trigger, kind)),),
-            gone="A trigger that was changed stays.",
+            deletion_note="A trigger that was changed stays.",
             by_default=False,
         )
         for kind, collection in FLOW_TRIGGERS.items()

@@ -16,7 +16,7 @@ TABLES = (
         "push_tokens",
         PUSH_TOKENS,
         key=("push_token_id",),
-        gone="A token that is no longer valid stays as it was last read.",
+        deletion_note="A token that is no longer valid stays as it was last read.",
         by_default=False,
     ),
     Table(
@@ -25,7 +25,7 @@ TABLES = (
         key=("conversation_id",),
         bookmark="profile_updated",
         roots=(each("conversation", "included:conversations#"),),
-        gone=(
+        deletion_note=(
             "Conversations of a deleted profile stay. One that begins without a change of its profile is seen when the "
             "profile changes, or when `reread` names `conversations`."
         ),
@@ -36,7 +36,7 @@ TABLES = (
         PREDICTIVE_ANALYTICS,
         key=("profile_id",),
         bookmark="profile_updated",
-        gone=(
+        deletion_note=(
             "Those of a deleted profile stay. What is predicted anew without a change of the profile is seen when the "
             "profile changes, or when `reread` names `profile_predictive_analytics`."
         ),

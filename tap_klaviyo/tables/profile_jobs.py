@@ -6,28 +6,28 @@ from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.tables.bulk_jobs import JOB, LEFT
 
 IMPORTS = Collection(
-    "profile_bulk_import_jobs", "get_bulk_import_profiles_jobs", "profile-bulk-import-job", outlives=True
+    "profile_bulk_import_jobs", "get_bulk_import_profiles_jobs", "profile-bulk-import-job", keep_deleted=True
 )
 IMPORT_ERRORS = Collection(
     "profile_bulk_import_job_errors",
     "get_errors_for_bulk_import_profiles_job",
     "import-error",
     parent=IMPORTS.name,
-    outlives=True,
+    keep_deleted=True,
 )
 IMPORT_LISTS = Collection(
     "profile_bulk_import_job_lists",
     "get_list_ids_for_bulk_import_profiles_job",
     "list",
     parent=IMPORTS.name,
-    outlives=True,
+    keep_deleted=True,
 )
 IMPORT_PROFILES = Collection(
     "profile_bulk_import_job_profiles",
     "get_profile_ids_for_bulk_import_profiles_job",
     "profile",
     parent=IMPORTS.name,
-    outlives=True,
+    keep_deleted=True,
 )
 # Operation -> type of the jobs that it lists.
 _SUPPRESSIONS = {
@@ -35,7 +35,7 @@ _SUPPRESSIONS = {
     "get_bulk_unsuppress_profiles_jobs": "profile-suppression-bulk-delete-job",
 }
 SUPPRESSIONS = tuple(
-    Collection(f"{resource.replace('-', '_')}s", operation_id, resource, outlives=True)
+    Collection(f"{resource.replace('-', '_')}s", operation_id, resource, keep_deleted=True)
     for operation_id, resource in _SUPPRESSIONS.items()
 )
 
@@ -44,28 +44,28 @@ TABLES = (
         "profile_bulk_import_jobs",
         IMPORTS,
         key=("profile_bulk_import_job_id",),
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
     Table(
         "profile_bulk_import_job_errors",
         IMPORT_ERRORS,
         key=("import_error_id",),
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
     Table(
         "profile_bulk_import_job_lists",
         IMPORT_LISTS,
         key=("profile_bulk_import_job_id", "list_id"),
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
     Table(
         "profile_bulk_import_job_profiles",
         IMPORT_PROFILES,
         key=("profile_bulk_import_job_id", "profile_id"),
-        gone=LEFT,
+        deletion_note=LEFT,
         by_default=False,
     ),
     *(
@@ -74,7 +74,7 @@ TABLES = (
             collection,
             key=("profile_suppression_job_id",),
             roots=(JOB,),
-            gone=LEFT,
+            deletion_note=LEFT,
             by_default=False,
         )
         for collection in SUPPRESSIONS

@@ -15,7 +15,7 @@ TABLES = (
         PROFILES,
         key=("profile_id",),
         bookmark="updated",
-        gone="A deleted or merged profile stays as it was last read.",
+        deletion_note="A deleted or merged profile stays as it was last read.",
     ),
     Table(
         "profile_email_suppressions",
@@ -23,7 +23,7 @@ TABLES = (
         key=("profile_id", "reason", "timestamp"),
         bookmark="profile_updated",
         roots=(SUPPRESSIONS,),
-        gone="A lifted suppression stays: compare with the profile's email_marketing_can_receive.",
+        deletion_note="A lifted suppression stays: compare with the profile's email_marketing_can_receive.",
     ),
     Table(
         "profile_email_list_suppressions",
@@ -31,6 +31,6 @@ TABLES = (
         key=("profile_id", "list_id", "reason"),
         bookmark="profile_updated",
         roots=(each("suppression", f"{_MARKETING}/list_suppressions"),),
-        gone="A lifted suppression stays.",
+        deletion_note="A lifted suppression stays.",
     ),
 )

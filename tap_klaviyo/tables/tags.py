@@ -6,4 +6,4 @@ from tap_klaviyo.model import Collection, Table
 
 TAGS = Collection("tags", "get_tags", "tag")
 
-TABLES = (Table("tags", TAGS, key=("tag_id",), gone="A deleted tag stays as it was last read."),)
+TABLES = (Table("tags", TAGS, key=("tag_id",), deletion_note="A deleted tag stays as it was last read."),)

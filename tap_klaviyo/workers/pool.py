@@ -1,7 +1,7 @@
 """Pages become lines in processes of their own, where one core cannot keep up with Klaviyo: bytes in, bytes out.
 
 A lane is a thread here and a process there. The thread takes the next page, hands it over, answers what the process
-asks about details, and takes the lines. Pages are handed out in the order in which they were taken.
+asks about lookups, and takes the lines. Pages are handed out in the order in which they were taken.
 """
 
 from __future__ import annotations
@@ -11,100 +11,15 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from klaviyo_client.errors import KlaviyoError
-from tap_klaviyo.model import Collection, Mark, Resource, Slice
-from tap_klaviyo.reading.frontier import Taken
-from tap_klaviyo.reading.slices import text_of
-from tap_klaviyo.rows.page_rows import Faults, Knowledge, Selected, Shaper
-from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.workers.shared_memory import Board, Placed
-
-
-@dataclass(frozen=True)
-class Order:
-    """What it takes to shape a collection's pages, anywhere.
-
-    Attributes:
-        collection: what is read.
-        tables: its tables that are wanted.
-        account: the account itself, for columns that read it.
-        api_url: where the pages come from.
-        without: what no table is to have.
-        integration: what the V1 tables call the account, for columns that read it.
-    """
-
-    collection: Collection
-    tables: Sequence[Selected]
-    account: Resource | None
-    api_url: str
-    without: Mark | None = None
-    integration: Resource | None = None
-
-    def shaper(self) -> Shaper:
-        """Makes the rows."""
-        return Shaper(self.collection, self.tables, self.account, self.without, self.integration)
-
-    def by_names(self) -> ByNames:
-        """The order in names, which fit through a pipe; tables hold functions, which do not."""
-        tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
-        return ByNames(self.collection.name, tables, self.account, self.api_url, self.without, self.integration)
-
-
-@dataclass(frozen=True)
-class ByNames:
-    """An order in names: tables are (name, columns, since, version)."""
-
-    collection: str
-    tables: tuple[tuple[str, tuple[str, ...], str | None, int | None], ...]
-    account: Resource | None
-    api_url: str
-    without: Mark | None
-    integration: Resource | None
-
-
-@dataclass(frozen=True)
-class Job:
-    """A packed page to shape; ``cut`` is as ``slices.owned`` takes it, ``slot`` where on the board its lines go."""
-
-    compressed: bytes
-    slice: Slice
-    cut: str | None
-    slot: int | None
-
-
-@dataclass(frozen=True)
-class Made:
-    """What a process made of a page. Its lines are ``placed`` on the board, or here when there is no room for them."""
-
-    times: tuple[str | None, ...]
-    faults: Faults
-    lines: Mapping[str, Lines] = field(default_factory=dict)
-    placed: Mapping[str, Placed] = field(default_factory=dict)
-    slot: int | None = None
-
-
-@dataclass(frozen=True)
-class Question:
-    """What a process must know to go on: what it saw on its page, and what it looks for."""
-
-    seen: Mapping[str, Mapping[str, Any]]
-    detail: str | None = None
-    wanted: Mapping[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a process cannot go on: what was raised, and where."""
-
-    reason: str
-
-
-class Broken(KlaviyoError):
-    """A process ended before its work."""
+from tap_klaviyo.model import SlicePage
+from tap_klaviyo.rows.lookup_protocol import Lookups
+from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.workers.protocol import Broken, Failure, Job, Made, Order, receive, send
+from tap_klaviyo.workers.shared_memory import Board
 
 
 class Lanes:
@@ -112,11 +27,11 @@ class Lanes:
 
     Args:
         order: what the processes must know.
-        knowledge: answers their questions. What pages say of details is told to it in the order of the pages.
+        knowledge: answers their questions. What pages say of lookups is told to it in the order of the pages.
         count: how many processes.
     """
 
-    def __init__(self, order: Order, knowledge: Knowledge, count: int) -> None:
+    def __init__(self, order: Order, knowledge: Lookups, count: int) -> None:
         self._order = order
         self._knowledge = knowledge
         self._count = count
@@ -125,10 +40,10 @@ class Lanes:
         self._taking = threading.Lock()
         self._asking = threading.Lock()
         self._taken = self._told = self._given = 0
-        self._results: dict[int, tuple[Taken, Made] | BaseException | None] = {}
+        self._results: dict[int, tuple[SlicePage, Made] | BaseException | None] = {}
         self._exhausted = self._stopped = False
 
-    def shape(self, pages: Iterator[Taken]) -> Iterator[tuple[Taken, Made]]:
+    def shape(self, pages: Iterator[SlicePage]) -> Iterator[tuple[SlicePage, Made]]:
         """Every page with what was made of it. Lines may change when the next page is asked for.
 
         Raises:
@@ -164,7 +79,7 @@ class Lanes:
             with self._changed:
                 self._board.give_back(slot)
 
-    def _next(self) -> tuple[Taken, Made] | BaseException | None:
+    def _next(self) -> tuple[SlicePage, Made] | BaseException | None:
         with self._changed:
             while self._given not in self._results:
                 self._changed.wait()
@@ -173,7 +88,7 @@ class Lanes:
             self._changed.notify_all()
             return result
 
-    def _lane(self, process: subprocess.Popen[bytes], pages: Iterator[Taken]) -> None:
+    def _lane(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> None:
         try:
             with contextlib.suppress(OSError):
                 send(process.stdin, self._order.by_names())
@@ -187,7 +102,9 @@ class Lanes:
                     if pipe is not None:
                         pipe.close()
 
-    def _result(self, process: subprocess.Popen[bytes], at: int, taken: Taken) -> tuple[Taken, Made] | BaseException:
+    def _result(
+        self, process: subprocess.Popen[bytes], at: int, taken: SlicePage
+    ) -> tuple[SlicePage, Made] | BaseException:
         try:
             return taken, self._hand_over(process, at, taken)
         except (OSError, EOFError, pickle.UnpicklingError) as error:
@@ -199,7 +116,7 @@ class Lanes:
         name = self._order.collection.name
         return Broken(f"a process that shapes pages of {name} ended before its work ({reason})")
 
-    def _take(self, pages: Iterator[Taken]) -> tuple[int, Taken] | None:
+    def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage] | None:
         """The next page and its place; not more than a few ahead of what was handed out."""
         with self._taking:
             with self._changed:
@@ -217,13 +134,13 @@ class Lanes:
             self._exhausted = True
             return None
 
-    def _give(self, at: int, result: tuple[Taken, Made] | BaseException | None) -> None:
+    def _give(self, at: int, result: tuple[SlicePage, Made] | BaseException | None) -> None:
         with self._changed:
             self._results[at] = result
             self._changed.notify_all()
 
-    def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: Taken) -> Made:
-        cut = None if taken.cut is None else text_of(taken.cut)
+    def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: SlicePage) -> Made:
+        cut = None if taken.cut is None else bookmark_text(taken.cut)
         with self._changed:
             slot = self._board.take() if self._board else None
         send(process.stdin, Job(taken.page.compressed, taken.slice, cut, slot))
@@ -234,10 +151,10 @@ class Lanes:
             if isinstance(answer, Failure):
                 raise self._broken(answer.reason)
             self._hear(at, answer.seen)
-            if answer.detail is not None:
+            if answer.lookup is not None:
                 with self._asking:
-                    known = self._knowledge.known(answer.detail, answer.wanted or {})
-                send(process.stdin, known)
+                    values = self._knowledge.get(answer.lookup, answer.wanted or {})
+                send(process.stdin, values)
 
     def _hear(self, at: int, seen: Mapping[str, Mapping[str, Any]]) -> None:
         """Pass on what a page says, when all pages before it were heard."""
@@ -247,8 +164,8 @@ class Lanes:
         if self._told > at:
             return  # this page was heard before
         with self._asking:
-            for detail, values in seen.items():
-                self._knowledge.see(detail, values)
+            for lookup, values in seen.items():
+                self._knowledge.add(lookup, values)
         with self._changed:
             self._told = at + 1
             self._changed.notify_all()
@@ -260,38 +177,3 @@ def _start(board: Board | None) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # noqa: S603 - ourselves
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors
     )
-
-
-def send(pipe: IO[bytes] | None, message: Any) -> None:
-    if pipe is None:
-        raise Broken("there is no pipe")
-    pickle.dump(message, pipe, protocol=5)
-    pipe.flush()
-
-
-def receive(pipe: IO[bytes] | None) -> Any:
-    if pipe is None:
-        raise Broken("there is no pipe")
-    return pickle.load(pipe)  # noqa: S301 - from a process of ours
-
-
-class Remote:
-    """``shaping.Knowledge`` on the far side: asks the near one."""
-
-    def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
-        self._source = source
-        self._sink = sink
-        self._seen: dict[str, dict[str, Any]] = {}
-
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        self._seen.setdefault(detail, {}).update(values)
-
-    def known(self, detail: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        send(self._sink, Question(self.told(), detail, wanted))
-        known: Mapping[str, Any] = receive(self._source)
-        return known
-
-    def told(self) -> Mapping[str, Mapping[str, Any]]:
-        """What was seen and not told yet."""
-        seen, self._seen = self._seen, {}
-        return seen

@@ -45,19 +45,19 @@ tap_klaviyo.tap.STATE_SECONDS = 0.0
 from tap_klaviyo.__main__ import main
 main()
 """
-# The bookmark one page too early: every batch carries the edge of the one after it, whose rows are still to come.
+# The bookmark one page too early: every batch carries the bookmark of the one after it, whose rows are still to come.
 EARLY = """
 from dataclasses import replace
-from tap_klaviyo.reading.account_reader import Account
-read = Account.read
+from tap_klaviyo.reading.account_reader import AccountReader
+read = AccountReader.read
 def read_early(*arguments, **options):
     batches = read(*arguments, **options)
     last = next(batches)
     for batch in batches:
-        yield replace(last, edge=batch.edge)
+        yield replace(last, bookmark=batch.bookmark)
         last = batch
     yield last
-Account.read = read_early
+AccountReader.read = read_early
 """
 
 

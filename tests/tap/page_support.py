@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from klaviyo_client.api.pages import Page, decode_page
-from tap_klaviyo.model import Detail, Table
+from tap_klaviyo.model import Lookup, Table
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.tables import TABLES
@@ -33,15 +33,15 @@ def page_of(table: Table) -> Page:
 
 
 def kept(table: Table) -> dict[str, dict[str, Any]]:
-    """What the table's details keep of their hand-made pages, and of the collection's own."""
+    """What the table's lookups keep of their hand-made pages, and of the collection's own."""
     pages = {"with_template": "campaign_messages", "stamp": "flow_messages", "sent": "event"}
     return {
         root.name: {
-            **(root.keep(page(table.collection.name)) if root.seen else {}),
-            **root.keep(page(pages[root.name])),
+            **(root.extract(page(table.collection.name)) if root.own_page_paths else {}),
+            **root.extract(page(pages[root.name])),
         }
         for root in table.roots
-        if isinstance(root, Detail)
+        if isinstance(root, Lookup)
     }
 
 
@@ -53,7 +53,7 @@ def rows(table: str | Table, columns: tuple[str, ...] | None = None) -> list[dic
     before = copy.deepcopy(found)
     projected = Projection(table, schema, columns or tuple(schema["properties"]))
     known = kept(table)
-    made = projected.rows(found.data, found, GIVEN, lambda detail, _rows, _page: known[detail.name])
+    made = projected.rows(found.data, found, GIVEN, lambda lookup, _rows, _page: known[lookup.name])
     assert found == before
     return made
 

@@ -20,9 +20,9 @@ from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.model import SelectedTable
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
@@ -270,10 +270,10 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
 
     (table,) = [entry for entry in TABLES if entry.name == "list_profiles"]
     schema = schema_files.load(table.name)
-    account = Account(
+    account = AccountReader(
         client=Vanished(api_key=KEY),
         now=datetime.now(UTC),
-        selected=[Selected(table, schema, tuple(schema["properties"]))],
+        selected=[SelectedTable(table, schema, tuple(schema["properties"]))],
         collections={entry.collection.name: entry.collection for entry in TABLES},
     )
     batches = account.read(table.collection, {table.name: None})

@@ -18,16 +18,16 @@ from tap_support import config, discovered, select
 
 from klaviyo_client.api.pages import RawPage, compress
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import account_reader
-from tap_klaviyo.reading.frontier import Taken
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected, Wanted
+from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers import pool
-from tap_klaviyo.workers.pool import Broken, Lanes, Order
+from tap_klaviyo.workers.pool import Lanes
+from tap_klaviyo.workers.protocol import Broken, Order
 from tap_klaviyo.workers.shared_memory import SLOT, Board
 
 EVENTS = ("events", "event_group_ids", "event_attribution_group_ids")
@@ -36,14 +36,14 @@ URL = "http://127.0.0.1:1"
 
 def order(*names: str) -> Order:
     tables = [
-        Selected(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
+        SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
     return Order(COLLECTIONS["events"], tables, None, URL)
 
 
-def page(number: int, count: int = 3) -> Taken:
+def page(number: int, count: int = 3) -> SlicePage:
     """Events of one minute, each about a message; the first of each page is owed to the last of the page before."""
     events = [
         {
@@ -61,7 +61,9 @@ def page(number: int, count: int = 3) -> Taken:
     ]
     owed = {"attributed-event": {"data": {"type": "event", "id": f"{number - 1}.{count - 1}"}}}
     included = [{"type": "attribution", "id": f"A{number}", "relationships": owed}]
-    return Taken(Slice(), RawPage(compress(json.dumps({"data": events, "included": included}).encode()), None, count))
+    return SlicePage(
+        Slice(), RawPage(compress(json.dumps({"data": events, "included": included}).encode()), None, count)
+    )
 
 
 class Noted:
@@ -71,13 +73,13 @@ class Noted:
         self.heard: list[list[str]] = []
         self.values: dict[str, Any] = {}
 
-    def see(self, detail: str, values: Mapping[str, Any]) -> None:
-        assert detail == "sent"
+    def add(self, lookup: str, values: Mapping[str, Any]) -> None:
+        assert lookup == "sent"
         self.heard.append(list(values))
         self.values |= values
 
-    def known(self, detail: str, wanted: Wanted) -> Mapping[str, Any]:
-        assert detail == "sent"
+    def get(self, lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
+        assert lookup == "sent"
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 
 
@@ -90,9 +92,9 @@ def processes() -> list[psutil.Process]:
     return [child for child in psutil.Process().children() if "tap_klaviyo.workers.worker" in child.cmdline()]
 
 
-def good_before(pages: Iterable[Taken], kind: type[Exception], message: str) -> int:
+def good_before(pages: Iterable[SlicePage], kind: type[Exception], message: str) -> int:
     """How many pages come before the error."""
-    given: list[Taken] = []
+    given: list[SlicePage] = []
 
     def consume() -> None:
         for taken, _ in Lanes(order("events"), Noted(), 2).shape(iter(pages)):
@@ -128,7 +130,7 @@ def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
     long = json.loads(page(1).page.body)
     for event in long["data"]:
         event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT // 2)
-    pages = [page(0), Taken(Slice(), RawPage(compress(json.dumps(long).encode()), None, 3)), page(2)]
+    pages = [page(0), SlicePage(Slice(), RawPage(compress(json.dumps(long).encode()), None, 3)), page(2)]
     found = [
         (len(records(made.lines["events"])), bool(made.placed))
         for _, made in Lanes(order("events"), Noted(), 1).shape(iter(pages))
@@ -139,14 +141,14 @@ def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
 def test_an_error_comes_after_the_good_pages_before_it() -> None:
     """Be it of the reader or of a process."""
 
-    def pages() -> Iterator[Taken]:
+    def pages() -> Iterator[SlicePage]:
         yield page(0)
         yield page(1)
         raise RuntimeError("no more")
 
     assert good_before(pages(), RuntimeError, "no more") == 2
 
-    broken = Taken(Slice(), RawPage(compress(b'{"data":[{"relationships":5}]}'), None, 1))
+    broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"relationships":5}]}'), None, 1))
     assert good_before([page(0), broken, page(2)], Broken, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
@@ -177,7 +179,7 @@ def test_faults_are_counted_here() -> None:
     """What does not fit is told by whoever met it, once."""
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
-    taken = Taken(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
+    taken = SlicePage(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
     made = list(Lanes(order("events"), Noted(), 1).shape(iter([taken, page(1)])))
     assert [one.faults for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
 
@@ -185,10 +187,10 @@ def test_faults_are_counted_here() -> None:
 def test_with_and_without_processes_the_messages_are_the_same(
     make_sandbox: Callable[..., RunningSandbox], monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Rows, their order and the states that hold after them, details and all; none is started for a few pages."""
+    """Rows, their order and the states that hold after them, lookups and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start
     monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
@@ -205,10 +207,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
         return found
 
     alone = run(0)
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1000)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1000)
     assert run(2) == alone
     assert started == []
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     assert run(2) == alone
     assert len(started) == 2
     assert len(alone["events"]) == 4000

@@ -13,10 +13,11 @@ from hypothesis import strategies as st
 from page_support import PAGES
 
 from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import shape_in_pieces
-from tap_klaviyo.rows.page_rows import Selected, Shaper, Wanted
+from tap_klaviyo.rows.lookup_protocol import WantedIds
+from tap_klaviyo.rows.page_rows import Shaper
 from tap_klaviyo.rows.record_lines import lines_of
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
@@ -32,17 +33,17 @@ class Heard:
         self.values: dict[str, Any] = {}
         self.asked = 0
 
-    def see(self, _detail: str, values: Mapping[str, Any]) -> None:
+    def add(self, _lookup: str, values: Mapping[str, Any]) -> None:
         self.values |= values
 
-    def known(self, _detail: str, wanted: Wanted) -> Mapping[str, Any]:
+    def get(self, _lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
         self.asked += 1
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 
 
 def shaper(*names: str) -> Shaper:
     tables = [
-        Selected(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
+        SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]

@@ -27,9 +27,9 @@ from klaviyo_client.errors import NotAllowed
 from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.account_reader import Batch
-from tap_klaviyo.reading.slices import text_of
+from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.streams.progress import Pass, Progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
@@ -65,7 +65,7 @@ class Read:
 def page(count: int, edge: datetime | None = None, part: Slice | None = None) -> Batch:
     """A page of events, with a row of a second table for every tenth."""
     lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
-    return Batch(None if edge is None else text_of(edge), lines=lines, slice=part or Slice(start=MONDAY))
+    return Batch(None if edge is None else bookmark_text(edge), lines=lines, slice=part or Slice(start=MONDAY))
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
@@ -116,7 +116,7 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
 def test_what_has_no_order_of_time_has_no_estimate() -> None:
     """Members of lists, say: of these the list is told."""
     read = Read()
-    part = Slice({"id": "L"}, parent={"id": "L"}, constants={"archived": False})
+    part = Slice({"id": "L"}, parent={"id": "L"}, filter_set={"archived": False})
     with read.progress.reading("list_profiles", ["events", "groups"]) as current:
         current.add(page(10, None, part))
         read.pass_time(10)

@@ -17,12 +17,12 @@ from tap_support import config, discovered, run_tap, select, two_at_a_time
 from klaviyo_client.api.pages import Page
 from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.model import Slice
+from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.reading import account_reader
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected, Shaper
+from tap_klaviyo.rows.page_rows import Shaper
 from tap_klaviyo.tables import TABLES
-from tap_klaviyo.tables.events import EVENTS, PUSHED
+from tap_klaviyo.tables.events import EVENTS, PUSHED_BY_TARGET
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers import pool
 from target_klaviyo.actions.events import SOURCE, SOURCE_VALUE
@@ -44,7 +44,7 @@ def push(sandbox: RunningSandbox, count: int) -> tuple[set[str], datetime]:
 
 def test_tap_and_target_mean_the_same_mark() -> None:
     """They never import each other, so each has words of its own for it."""
-    assert (PUSHED.path, PUSHED.value) == (f"/attributes/event_properties/{SOURCE}", SOURCE_VALUE)
+    assert (PUSHED_BY_TARGET.path, PUSHED_BY_TARGET.value) == (f"/attributes/event_properties/{SOURCE}", SOURCE_VALUE)
 
 
 def test_pushed_events_are_left_out_of_every_table_when_asked(
@@ -105,7 +105,7 @@ def test_processes_leave_them_out_too(
     sandbox = make_sandbox(profiles=20, events=4000, limits=False)
     pushed, _ = push(sandbox, 200)
     catalog = select(discovered(), dict.fromkeys(BY_NAME))
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start
     monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
@@ -129,9 +129,9 @@ def test_processes_leave_them_out_too(
 class Unasked:
     """Knows nothing, and what it is told it forgets."""
 
-    def see(self, detail: str, values: Mapping[str, Any]) -> None: ...
+    def add(self, lookup: str, values: Mapping[str, Any]) -> None: ...
 
-    def known(self, detail: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
+    def get(self, lookup: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
         return {}
 
 
@@ -148,8 +148,10 @@ def test_a_table_that_is_ahead_gets_neither_old_ones_nor_pushed_ones() -> None:
     schema = schema_files.load("events")
     found = {}
     for since in (None, "2026-01-01T02:00:00+00:00"):
-        selected = Selected(BY_NAME["events"], schema, ("id",), since)
-        shaped = Shaper(EVENTS, [selected], without=PUSHED).shape(page, Slice(), None, Unasked(), datetime.now(UTC))
+        selected = SelectedTable(BY_NAME["events"], schema, ("id",), since)
+        shaped = Shaper(EVENTS, [selected], without=PUSHED_BY_TARGET).shape(
+            page, Slice(), None, Unasked(), datetime.now(UTC)
+        )
         assert len(shaped.times) == len(shaped.resources) == 6
         found[since] = [row["id"] for row in shaped.rows["events"]]
     assert list(found.values()) == [["own1", "odd1", "own2", "odd2"], ["own2", "odd2"]]

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.model import Collection, Detail, Root, Table, each
+from tap_klaviyo.model import Collection, Lookup, Root, Table, each
 from tap_klaviyo.rows.paths import parse_source
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.roots import expand, known_to_nobody, led_to, needed
 
 COLLECTION = Collection("things", "get_lists", "list")
-DETAIL = Detail("more", "get_list", owners="thing", owner="/id", match="/id", keep=lambda _: {})
+LOOKUP = Lookup("more", "get_list", owner_kind="thing", owner_path="/id", match_path="/id", extract=lambda _: {})
 TABLE = Table(
     "parts",
     COLLECTION,
@@ -24,7 +24,7 @@ TABLE = Table(
     roots=(
         each("part", "/attributes/parts"),
         Root("double", ("part#",), lambda part: part * 2),
-        DETAIL,
+        LOOKUP,
         Root("size", ("more#/size",), lambda size: size),
     ),
 )
@@ -43,7 +43,7 @@ def rows(parts: Any, *columns: str, kept: Any = None) -> list[dict[str, Any]]:
     page = Page([{"id": "T", "attributes": {"parts": parts}}])
     before = copy.deepcopy(page)
     projection = Projection(TABLE, SCHEMA, columns or tuple(SCHEMA["properties"]))
-    made = projection.rows(page.data, page, {}, lambda detail, _rows, _page: (kept or {}).get(detail.name, {}))
+    made = projection.rows(page.data, page, {}, lambda lookup, _rows, _page: (kept or {}).get(lookup.name, {}))
     assert page == before
     return made
 
@@ -86,11 +86,11 @@ def test_nothing_is_made_of_nothing() -> None:
 
 
 def test_only_roots_that_are_read_are_made() -> None:
-    """A detail costs calls; what makes rows is always needed."""
+    """A lookup costs calls; what makes rows is always needed."""
     assert [root.name for root in needed(TABLE, [parse_source("/id")])] == ["part"]
     assert [root.name for root in needed(TABLE, [parse_source("size#")])] == ["part", "more", "size"]
-    assert Projection(TABLE, SCHEMA, ("thing_id", "part", "double")).details == ()
-    assert Projection(TABLE, SCHEMA, ("thing_id", "size")).details == (DETAIL,)
+    assert Projection(TABLE, SCHEMA, ("thing_id", "part", "double")).lookups == ()
+    assert Projection(TABLE, SCHEMA, ("thing_id", "size")).lookups == (LOOKUP,)
 
 
 def test_a_column_tells_what_it_is_made_of() -> None:

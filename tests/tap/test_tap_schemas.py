@@ -41,7 +41,7 @@ def test_a_schema_file_is_whole(table: Table) -> None:
     # every root that is declared is read, and every path starts from one that is
     assert needed(table, columns) == table.roots
     assert requirements(table, columns)
-    assert table.gone.endswith(".")
+    assert table.deletion_note.endswith(".")
     assert [name for name in table.key if "null" in schema["properties"][name]["type"]] == []
     if table.bookmark:
         assert schema["properties"][table.bookmark]["format"] == "date-time"

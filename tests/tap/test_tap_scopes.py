@@ -13,9 +13,9 @@ from tap_support import Run, config, discovered, run_tap, select
 
 from klaviyo_client.api.operations import operation
 from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.streams.permissions import queries, requirements
 from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
 
@@ -30,7 +30,9 @@ def whole(*names: str) -> Selection:
     """These tables, or all, with all of their columns."""
     tables = [table for table in TABLES if not names or table.name in names]
     schema = {table.name: schema_files.load(table.name) for table in tables}
-    return Selection([Selected(table, schema[table.name], tuple(schema[table.name]["properties"])) for table in tables])
+    return Selection(
+        [SelectedTable(table, schema[table.name], tuple(schema[table.name]["properties"])) for table in tables]
+    )
 
 
 def test_every_selected_stream_is_judged(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:

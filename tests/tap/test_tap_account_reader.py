@@ -13,11 +13,10 @@ from klaviyo_client import errors
 from klaviyo_client.api import filters
 from klaviyo_client.api.pages import Page, RawPage, parse_outline
 from klaviyo_client.client import KlaviyoClient
-from tap_klaviyo.model import Detail
+from tap_klaviyo.model import Lookup, SelectedTable
 from tap_klaviyo.reading import lookups
-from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Selected
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 NOW = datetime(2026, 6, 1, tzinfo=UTC)
@@ -43,22 +42,24 @@ class Scripted(KlaviyoClient):
         return parse_outline(body, self.api_url)
 
 
-def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any) -> Account:
+def account(
+    client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any
+) -> AccountReader:
     """A run over these tables, with all of their columns or some."""
     selected = []
     for name in names:
         schema = schema_files.load(name)
-        selected.append(Selected(BY_NAME[name], schema, columns or tuple(schema["properties"])))
-    return Account(client, NOW, selected, COLLECTIONS, **options)
+        selected.append(SelectedTable(BY_NAME[name], schema, columns or tuple(schema["properties"])))
+    return AccountReader(client, NOW, selected, COLLECTIONS, **options)
 
 
-def starts(run: Account, name: str, **since: datetime) -> dict[str, datetime | None]:
+def starts(run: AccountReader, name: str, **since: datetime) -> dict[str, datetime | None]:
     """Where each selected table of this one's collection starts: at the beginning, unless told otherwise."""
     siblings = [entry.table for entry in run.selected if entry.table.collection == BY_NAME[name].collection]
     return {table.name: since.get(table.name) for table in siblings}
 
 
-def rows(run: Account, name: str) -> list[dict[str, Any]]:
+def rows(run: AccountReader, name: str) -> list[dict[str, Any]]:
     batches = run.read(BY_NAME[name].collection, starts(run, name))
     return [row for batch in batches for row in batch.rows.get(name, ())]
 
@@ -133,16 +134,16 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lookups, "MEMORY", 4)
     asked: list[str] = []
 
-    def fetch(_: Detail, owners: Iterable[str]) -> Iterator[Page]:
+    def fetch(_: Lookup, owners: Iterable[str]) -> Iterator[Page]:
         for owner in owners:
             asked.append(owner)
             yield Page([{"id": owner}])
 
-    keep = Detail("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
-    kept = lookups.Details({"sent": keep}, fetch, lambda *_: None)
+    keep = Lookup("sent", "get_event", "event", "/id", "/id", lambda page: {page.data[0]["id"]: "asked"})
+    kept = lookups.LookupCache({"sent": keep}, fetch, lambda *_: None)
     for name in "abcdefg":
-        kept.see("sent", {name: "seen"})
-    assert kept.known("sent", {name: [name] for name in "adfg"}) == {
+        kept.add("sent", {name: "seen"})
+    assert kept.get("sent", {name: [name] for name in "adfg"}) == {
         "a": "asked",
         "d": "asked",
         "f": "seen",
@@ -202,7 +203,7 @@ def test_a_column_whose_scope_is_missing_is_null() -> None:
 
     client = Scripted({"get_campaigns": campaigns, "get_messages_for_campaign": forbidden})
     told: list[list[str]] = []
-    run = account(client, "campaign_messages", denied=lambda columns, _: told.append(list(columns)))
+    run = account(client, "campaign_messages", on_denied=lambda columns, _: told.append(list(columns)))
     assert [row["template_data_id"] for row in rows(run, "campaign_messages")] == [None]
     assert told == [["campaign_messages.template_data_type", "campaign_messages.template_data_id"]]
 
@@ -228,7 +229,7 @@ def test_the_account_is_asked_for_once_and_may_be_hidden() -> None:
 
     told: list[list[str]] = []
     client = Scripted({**answers, "get_accounts": forbidden})
-    run = account(client, "member_lists", denied=lambda columns, _: told.append(list(columns)))
+    run = account(client, "member_lists", on_denied=lambda columns, _: told.append(list(columns)))
     assert [(row["key"], row["member_id"]) for row in rows(run, "member_lists")] == [(None, "P")]
     assert told == [["member_lists.key"]]
 
@@ -270,7 +271,7 @@ def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     for reread in ((), ("flows",)):
         run = account(Scripted({"get_flows": flows}), "flows", reread=reread)
-        edges = [batch.edge for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
+        edges = [batch.bookmark for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
         assert edges == [None, None, "2026-02-01T00:00:00+00:00"]
     bounded = [
         f"and(equals(archived,{value}),greater-or-equal(updated,2026-01-01T00:00:00Z))" for value in ("false", "true")
@@ -340,7 +341,7 @@ def test_a_read_starts_at_the_oldest_bookmark_and_each_table_at_its_own() -> Non
     assert filters == ["greater-or-equal(datetime,2026-02-01T00:00:00Z)"]
     assert {table: len(made) for table, made in batches[0].rows.items()} == {"events": 2, "event_group_ids": 1}
     # The edge is the collection's: what the page held up to there is written to every table that wanted it.
-    assert [batch.edge for batch in batches] == [ahead.isoformat()] * 2
+    assert [batch.bookmark for batch in batches] == [ahead.isoformat()] * 2
 
 
 def test_what_is_read_again_goes_to_every_table_whole() -> None:
