@@ -1,6 +1,6 @@
-"""Is every answer of the sandbox one that Klaviyo's specification allows?
+"""Checks that Klaviyo's specification allows each answer of the sandbox.
 
-A second opinion: nothing here comes from ``klaviyo_sandbox``. The committed facts and the vendor's own document become
+A second opinion: no code here comes from ``klaviyo_sandbox``. The committed facts and the vendor's own document become
 plain JSON Schemas (``nullable`` as a type, ``allOf`` as one object), in which a success may hold no member that is not
 declared. Errors may: Klaviyo's own carry ``status``, ``links`` and ``meta``.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,10 @@ from typing import Any, Protocol
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema_rs import Draft202012Validator as FastValidator
+
+from support.scripts import script
+
+openapi = script("openapi")
 
 # Answers of reports that were recorded have these, where the document declares only the cursor.
 _RECORDED_LINKS = {"next": {"type": "string", "format": "uri"}}
@@ -114,12 +118,7 @@ class Document:
 
     def _with_definitions(self, plain: Schema, closed: bool) -> Schema:
         """The schema together with every named one that it reaches."""
-        definitions: dict[str, Schema] = {}
-        waiting = set(references(plain))
-        while waiting:
-            name = waiting.pop()
-            definitions[name] = self._plain(self.schemas[name], closed)
-            waiting |= set(references(definitions[name])) - definitions.keys()
+        definitions = openapi.reachable(plain, lambda name: self._plain(self.schemas[name], closed))
         return {**plain, "$defs": definitions}
 
     def _plain(self, schema: Schema, closed: bool) -> Schema:
@@ -127,7 +126,7 @@ class Document:
         if "allOf" in schema:
             schema = self._one(schema)
         if "$ref" in schema:
-            plain: Schema = {"$ref": "#/$defs/" + schema["$ref"].rsplit("/", 1)[-1]}
+            plain: Schema = {"$ref": "#/$defs/" + openapi.referenced_name(schema["$ref"])}
         else:
             plain = {key: value for key, value in schema.items() if key in ("type", "enum", "format", "required")}
         if "oneOf" in schema:
@@ -145,7 +144,7 @@ class Document:
     def _one(self, schema: Schema) -> Schema:
         """References and ``allOf`` resolved into one object schema, members of the same name merged."""
         if "$ref" in schema:
-            return self._one(self.schemas[schema["$ref"].rsplit("/", 1)[-1]])
+            return self._one(openapi.resolve(schema, self.schemas))
         merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
         for part in (self._one(part) for part in schema.get("allOf", ())):
             both = merged.get("properties", {}).keys() & part.get("properties", {}).keys()
@@ -176,25 +175,13 @@ def _make_optional(node: Any, definitions: Mapping[str, Schema], seen: set[str])
             _make_optional(child, definitions, seen)
     elif isinstance(node, dict):
         node.pop("required", None)
-        name = str(node.get("$ref", "")).rsplit("/", 1)[-1]
+        name = openapi.referenced_name(str(node.get("$ref", "")))
         if name and name not in seen:
             seen.add(name)
             _make_optional(definitions[name], definitions, seen)
         # Names of members are no keywords: `required` may be one.
         for child in (*node.get("properties", {}).values(), node.get("items"), node.get("anyOf"), node.get("oneOf")):
             _make_optional(child, definitions, seen)
-
-
-def references(node: Any) -> Iterator[str]:
-    """Names of the schemas that a piece of a document points to itself."""
-    if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"].rsplit("/", 1)[-1]
-        for value in node.values():
-            yield from references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from references(value)
 
 
 def raw_facts() -> dict[str, Any]:
@@ -212,19 +199,9 @@ def committed_facts() -> Document:
 
 def vendor_document(spec: Mapping[str, Any]) -> Document:
     """The answers as the vendor's OpenAPI document has them."""
-    named = spec["components"]["responses"]
-    answers: dict[str, dict[str, Any]] = {}
-    for item in spec["paths"].values():
-        for operation in item.values():
-            if not isinstance(operation, dict):
-                continue
-            answers[operation["operationId"]] = {}
-            for status, response in operation["responses"].items():
-                if "$ref" in response:
-                    response = named[response["$ref"].rsplit("/", 1)[-1]]
-                content = response.get("content", {})
-                schema = next((media["schema"] for media in content.values()), None)
-                answers[operation["operationId"]][status] = schema
+    answers = {
+        operation["operationId"]: openapi.responses(spec, operation) for *_, operation in openapi.operations(spec)
+    }
     return Document("Klaviyo's document", answers, spec["components"]["schemas"])
 
 

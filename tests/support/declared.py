@@ -10,6 +10,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from support.conformance import raw_facts
+from support.scripts import script
+
+openapi = script("openapi")
 
 OPERATIONS: Mapping[str, Any] = raw_facts()["operations"]
 READS = tuple(name for name, operation in OPERATIONS.items() if operation["method"] == "GET")
@@ -51,7 +54,7 @@ def allowed(operation: str) -> Iterator[Query]:
                 {**least(operation), parameter: str(schema[bound])} for bound in ("minimum", "default", "maximum")
             )
         elif parameter != "page[cursor]":
-            values = _choices(schema)
+            values = openapi.choices(schema)
             yield from ({**least(operation), parameter: value} for value in values)
             if parameter != "sort":
                 yield {**least(operation), parameter: ",".join(values)}
@@ -104,10 +107,6 @@ def _parameters(operation: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield name, parameter["schema"]
 
 
-def _choices(schema: Mapping[str, Any]) -> list[str]:
-    return list(schema.get("enum") or schema.get("items", {}).get("enum") or ())
-
-
 def _everywhere() -> set[str]:
     return {name for operation in OPERATIONS for name, _ in _parameters(operation)}
 
@@ -120,13 +119,13 @@ def _wrong(operation: str, parameter: str, schema: Mapping[str, Any]) -> Iterato
     elif parameter == "page[cursor]":
         yield from (NOWHERE, "")
     else:
-        right = _choices(schema)
+        right = openapi.choices(schema)
         elsewhere = {
             value
             for other in OPERATIONS
             for name, s in _parameters(other)
             if name == parameter
-            for value in _choices(s)
+            for value in openapi.choices(s)
         }
         if parameter.startswith(_LISTED):
             # An empty list asks for nothing, as JSON:API has it; a list with an empty name in it is none.

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.conformance import raw_facts
+from support.scripts import script
 
+openapi = script("openapi")
 _FACTS = raw_facts()
 Schema = Mapping[str, Any]
 Path = tuple[str | int, ...]
@@ -98,12 +100,8 @@ def faulty_bodies(operation: str) -> Iterator[tuple[Any, str]]:
             yield _with(body, place.path, None), place.pointer
 
 
-def _resolved(schema: Schema) -> Schema:
-    return _FACTS["schemas"][schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
-
-
 def _made(schema: Schema, name: str) -> Any:
-    schema = _resolved(schema)
+    schema = openapi.resolve(schema, _FACTS["schemas"])
     if "oneOf" in schema:
         return _made(schema["oneOf"][-1], name)
     if "enum" in schema:
@@ -123,7 +121,7 @@ def _made(schema: Schema, name: str) -> Any:
 
 
 def _places(schema: Schema, path: Path, *, optional: bool = False) -> Iterator[Place]:
-    whole = _resolved(schema)
+    whole = openapi.resolve(schema, _FACTS["schemas"])
     yield Place(path, whole, bool(schema.get("nullable") or whole.get("nullable")), optional)
     for name, child in whole.get("properties", {}).items():
         yield from _places(child, (*path, name), optional=name not in whole.get("required", ()))
