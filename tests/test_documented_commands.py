@@ -13,14 +13,21 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from support.demo import load
-from support.documented import ROOT, Elsewhere, Run, Stranger, blocks, commands
+from support.documented import ROOT, Elsewhere, Run, Stranger
+from support.markdown import Console, console_blocks
 
 from klaviyo_sandbox.server import RunningSandbox
 
+
+def blocks(page: str) -> list[Console]:
+    """The console blocks of a page of the repository."""
+    return console_blocks((ROOT / page).read_text())
+
+
 PAGES = sorted(
-    str(page.relative_to(ROOT))
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
-    if blocks(page)
+    page
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    if blocks(page := str(path.relative_to(ROOT)))
 )
 # Each target of the Makefile that a document names, and what runs its command.
 MAKE = {
@@ -193,7 +200,7 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
         "examples/audience/README.md": [
             Elsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
         ],
-        "docs/meltano.md": [recipes] * len(blocks(ROOT / "docs" / "meltano.md")),
+        "docs/meltano.md": [recipes] * len(blocks("docs/meltano.md")),
         "examples/accounts/README.md": [accounts] * 3,
         # The last block says of itself that it is not tested.
         "examples/dbt/README.md": [dbt, dbt, dbt, makes],
@@ -202,7 +209,7 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
 
 def test_every_block_of_commands_is_accounted_for(plans: dict[str, list[Run | Elsewhere]]) -> None:
     """No page has a block that is neither run here nor by a test that there is."""
-    assert {page: len(blocks(ROOT / page)) for page in PAGES} == {page: len(plan) for page, plan in plans.items()}
+    assert {page: len(blocks(page)) for page in PAGES} == {page: len(plan) for page, plan in plans.items()}
     named = [step for plan in plans.values() for step in plan if isinstance(step, Elsewhere)]
     assert [missing for step in [*named, *MAKE.values()] for missing in step.missing()] == []
 
@@ -212,8 +219,8 @@ def test_every_make_in_the_documents_is_a_target() -> None:
     told = {
         target
         for page in PAGES
-        for block in blocks(ROOT / page)
-        for line in commands(block)
+        for block in blocks(page)
+        for line in block.commands
         for target in re.findall(r"(?:^|\s)make ([\w-]+)", line.partition("#")[0])
     }
     assert told == set(MAKE) - {"dist"}
@@ -233,7 +240,7 @@ def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callabl
         step = plans[page][number]
         if (page, number) not in done and isinstance(step, Run):
             done.add((page, number))
-            step.check(stranger.types(blocks(ROOT / page)[number], step))
+            step.check(stranger.types(blocks(page)[number], step))
 
     return read_block
 
@@ -243,7 +250,7 @@ def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callabl
     [
         pytest.param(page, number, marks=[pytest.mark.exhaustive] if (page, number) in INSTALL else [])
         for page in PAGES
-        for number in range(len(blocks(ROOT / page)))
+        for number in range(len(blocks(page)))
     ],
 )
 def test_commands_do_what_the_page_says(page: str, number: int, read: Callable[[str, int], None]) -> None:
@@ -258,7 +265,7 @@ def test_the_package_brings_what_the_pair_needs(
     """`pip install .` into an empty environment is enough for the README's pipe and its push."""
     stranger = make_stranger(tmp_path)
     seen = Seen(stranger, account, database)
-    _, _, piped, pushed = blocks(ROOT / "README.md")
+    _, _, piped, pushed = blocks("README.md")
     assert BARE in piped.script
     seen.piped(stranger.types(piped, Run(seen.piped, PIPED)))
     seen.pushed_one(stranger.types(pushed, Run(seen.pushed_one, HERE)))

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from support.markdown import sections
 from support.scripts import script
 
 from tap_klaviyo.model import Detail
@@ -15,7 +16,7 @@ from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 openapi = script("openapi")
 DECISIONS = Path(__file__).parents[1] / "docs" / "decisions.md"
-HEADING = "## Lists of the API that no table reads"
+HEADING = "Lists of the API that no table reads"
 
 
 def lists(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -38,8 +39,7 @@ def read() -> set[str]:
 
 
 def excused() -> set[str]:
-    section = DECISIONS.read_text().split(f"{HEADING}\n", 1)[1].split("\n## ")[0]
-    first = re.findall(r"^\| (.*?) \|", section, flags=re.MULTILINE)
+    first = re.findall(r"^\| (.*?) \|", sections(DECISIONS.read_text())[HEADING], flags=re.MULTILINE)
     return set(re.findall(r"`((?:get|query)_\w+)`", " ".join(first)))
 
 

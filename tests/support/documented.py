@@ -1,9 +1,8 @@
-"""The commands of the documents, as a stranger types them: console blocks of Markdown, run by bash."""
+"""Runs the commands of the documents as a reader types them: in a copy of the checkout, by bash."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,17 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.demo import ROOT
+from support.markdown import Console
 from support.patience import SCRIPT_PATIENCE
 
 Checked = Callable[[subprocess.CompletedProcess[str]], None]
-
-
-@dataclass(frozen=True)
-class Block:
-    """One ``console`` block: ``script`` is what follows the prompts with its here-documents, ``shown`` the answers."""
-
-    script: str
-    shown: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,40 +37,6 @@ class Run:
     folder: str = "."
 
 
-def blocks(page: Path) -> list[Block]:
-    """The page's console blocks, in order.
-
-    A line that begins with ``$`` is a command; the lines of a here-document, and lines after a backslash, belong to it.
-    """
-    return [
-        _block(text) for text in re.findall(r"^```console\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    ]
-
-
-def _block(text: str) -> Block:
-    script: list[str] = []
-    shown: list[str] = []
-    end: str | None = None
-    continued = False
-    for line in text.splitlines():
-        if end is not None or continued:
-            script.append(line)
-            end = None if line == end else end
-        elif line.startswith("$ "):
-            script.append(line.removeprefix("$ "))
-            here = re.search(r"<<'(\w+)'", line)
-            end = here[1] if here else None
-        else:
-            shown.append(line)
-        continued = end is None and line.endswith("\\")
-    return Block("\n".join(script) + "\n", "\n".join(shown))
-
-
-def commands(block: Block) -> list[str]:
-    """Its lines without here-documents, for tests that look for a command."""
-    return re.sub(r"(<<'(\w+)'.*\n)(?:.*\n)*?\2\n", r"\1", block.script).splitlines()
-
-
 def copy_checkout(folder: Path) -> Path:
     """The checkout's files, as they are now, in a folder ``singer-klaviyo`` below this one."""
     home = folder / "singer-klaviyo"
@@ -97,7 +55,7 @@ class Stranger:
         self.environment = {**os.environ, **environment}
         (self.home / ".venv").symlink_to(sys.prefix)
 
-    def types(self, block: Block, run: Run) -> subprocess.CompletedProcess[str]:
+    def types(self, block: Console, run: Run) -> subprocess.CompletedProcess[str]:
         """Run the block's commands until one fails; every placeholder of ``run`` must stand in it."""
         script = block.script
         for placeholder, value in run.instead.items():
