@@ -6,11 +6,13 @@ import bisect
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.patience import until
+from support.threads import run_at_once
 
 from klaviyo_client.http.rate_limits import (
     DAY_SECONDS,
@@ -91,11 +93,8 @@ def test_no_number_of_threads_overspends(burst: int, steady: int, threads: int, 
             local.now = local.asked + wait
 
     budget = Budget(burst, steady, clock=Clock(monotonic, lambda seconds: None))
-    workers = [threading.Thread(target=work, args=(number / 3,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, (number / 3 for number in range(threads))))
 
     assert len(given_moments) == threads * len(gaps)
     assert most_in_a_window(given_moments, 1.0) <= burst
@@ -141,18 +140,12 @@ def test_threads_share_one_budget() -> None:
     """Threads that ask at once get moments that keep both windows, none of them twice the same place."""
     waits: list[float] = []
     budget = Budget(5, 20, clock=Clock(lambda: 50.0, lambda seconds: None))
-    begin = threading.Barrier(16)
 
     def work() -> None:
-        begin.wait()
         for _ in range(50):
             waits.append(budget.acquire())  # noqa: PERF401 - a list made at the end would lose what went before
 
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(16, work)
 
     assert len(waits) == 800
     assert most_in_a_window(waits, 1.0) <= 5

@@ -13,6 +13,7 @@ from support.another import Another
 from support.hasten import quick
 from support.manners import breaches
 from support.patience import until
+from support.threads import run_at_once
 
 from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
@@ -71,25 +72,6 @@ WAYS: Mapping[str, tuple[str, Callable[[KlaviyoClient], None]]] = {
 }
 
 
-def at_once(count: int, work: Callable[[], object]) -> None:
-    """Let so many threads do it, and raise what one of them has met."""
-    met: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            met.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for error in met:
-        raise error
-
-
 def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -> list[Asked]:
     """What arrives when many threads ask in one way and another client spends the same budget meanwhile.
 
@@ -106,7 +88,7 @@ def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -
     Another(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
     client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), patience=Patience(seconds=600 * speed))
     rounds = max(1, 40 // concurrency)
-    at_once(concurrency, lambda: [ask(client) for _ in range(rounds)])
+    run_at_once(concurrency, lambda: [ask(client) for _ in range(rounds)])
     log = [asked for asked in sandbox.requests if asked.operation == name]
     assert len(log) == sum(spent.requests for spent in client.spent().values())
     return log
@@ -152,7 +134,7 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
         target=lambda: (until(lambda: len(sandbox.requests) >= 6), sandbox.control.change(faults=""))
     )
     calm.start()
-    at_once(concurrency, lambda: client.call("get_accounts"))
+    run_at_once(concurrency, lambda: client.call("get_accounts"))
     calm.join()
     signing = [asked for asked in sandbox.requests if asked.operation == "oauth_token"]
     assert len(signing) == client.spent()["oauth_token"].requests >= 6

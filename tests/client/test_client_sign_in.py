@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from support.patience import PATIENCE, until
+from support.threads import run_at_once
 
 from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
@@ -71,23 +72,15 @@ def account(make_sandbox: Make) -> Account:
 
 
 def at_once(count: int, work: Callable[[], object]) -> list[object]:
-    """What so many threads make of it that begin together: results and errors."""
-    found: list[object] = []
-    barrier = threading.Barrier(count)
+    """What each of so many threads gets that begin together: a result or an error of the client."""
 
-    def run() -> None:
-        barrier.wait()
+    def result_or_error() -> object:
         try:
-            found.append(work())
+            return work()
         except errors.KlaviyoError as error:
-            found.append(error)
+            return error
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return found
+    return run_at_once(count, result_or_error)
 
 
 def test_one_sign_in_serves_64_threads(account: Account) -> None:

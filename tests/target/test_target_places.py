@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import sys
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from support import warm
 from support.patience import PATIENCE, until
+from support.threads import run_at_once
 from target_support import PROFILE_SCHEMA, Command, Run, records
 
 from klaviyo_client.errors import SettingsError
@@ -156,16 +156,10 @@ def test_where_nothing_can_be_written_the_run_does_not_begin(tmp_path: Path, mon
 
 def test_many_threads_get_files_of_their_own(tmp_path: Path) -> None:
     """As many processes would: whoever is second at the same moment takes another name."""
-    got: list[Path] = []
 
-    def make() -> None:
+    def make() -> Path:
         path, file = private_files.new(tmp_path / "r.jsonl")
         file.close()
-        got.append(path)
+        return path
 
-    threads = [threading.Thread(target=make) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(got)) == 20
+    assert len(set(run_at_once(20, make))) == 20
