@@ -12,15 +12,14 @@ import pytest
 from support.another import Another
 from support.hasten import quick
 from support.manners import breaches
+from support.oauth_app import client_app, sandbox_app
 from support.patience import until
 from support.threads import run_at_once
 
 from klaviyo_client import errors
-from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import Patience
 from klaviyo_client.queries import answers
-from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.http.quotas import MINUTE, SECOND
 from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.server import RunningSandbox
@@ -124,12 +123,9 @@ def test_no_way_of_asking_hammers_an_account_in_real_seconds(make_sandbox: Make)
 def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int) -> None:
     """It names a pause: one request follows when that is over, however many threads wait for a token."""
     storm = "429=1,storm=4"
-    app = OAuthApp("app-1", "secret-1", "refresh-1", token_seconds=3600.0)
-    sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=app, faults=storm, limits=False)
+    sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=sandbox_app(), faults=storm, limits=False)
     patience = Patience(seconds=600 * QUICK, attempts=20)
-    client = KlaviyoClient(
-        app=App("app-1", "secret-1", "refresh-1"), api_url=sandbox.url, clock=quick(QUICK), patience=patience
-    )
+    client = KlaviyoClient(app=client_app(), api_url=sandbox.url, clock=quick(QUICK), patience=patience)
     calm = threading.Thread(
         target=lambda: (until(lambda: len(sandbox.requests) >= 6), sandbox.control.change(faults=""))
     )

@@ -14,11 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.oauth_app import REFRESH, SECRET, client_app, sandbox_app
 from support.patience import PATIENCE, until
 from support.threads import run_at_once
 
 from klaviyo_client import errors
-from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.rate_limits import Clock
@@ -26,11 +26,9 @@ from klaviyo_client.http.retries import Patience
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_client.privacy import private_files
-from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.server import RunningSandbox
 
 Make = Callable[..., RunningSandbox]
-SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"
 
 
 @dataclass
@@ -41,10 +39,9 @@ class Account:
     now: float = 1_780_000_000.0
     sandbox: RunningSandbox = field(init=False)
 
-    def start(self, *, rotates: bool = False, token_seconds: float = 3600.0, **options: Any) -> RunningSandbox:
-        app = OAuthApp("app-1", SECRET, REFRESH, token_seconds, rotates)
+    def start(self, *, rotates: bool = False, **options: Any) -> RunningSandbox:
         arguments = {"profiles": 3, "events": 0, "limits": False, "clock": lambda: self.now, **options}
-        self.sandbox = self.make(oauth=app, **arguments)
+        self.sandbox = self.make(oauth=sandbox_app(rotates=rotates), **arguments)
         return self.sandbox
 
     def sleep(self, seconds: float) -> None:
@@ -53,7 +50,7 @@ class Account:
     def client(
         self, path: Path | None = None, *, secret: str = SECRET, refresh: str = REFRESH, **options: Any
     ) -> KlaviyoClient:
-        app = App("app-1", secret, refresh, str(path) if path else None)
+        app = client_app(secret=secret, refresh=refresh, path=str(path) if path else None)
         options = {"clock": Clock(lambda: self.now, self.sleep), "patience": Patience(attempts=3), **options}
         return KlaviyoClient(app=app, api_url=self.sandbox.url, **options)
 
@@ -435,4 +432,4 @@ def test_no_secret_is_logged_at_debug(
 def test_a_key_and_an_app_do_not_go_together() -> None:
     """Nobody could say whose limits and scopes hold."""
     with pytest.raises(errors.SettingsError, match="one of them must go"):
-        KlaviyoClient("pk_test", app=App("app-1", SECRET, REFRESH))
+        KlaviyoClient("pk_test", app=client_app())
