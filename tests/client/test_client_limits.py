@@ -152,27 +152,28 @@ def test_threads_share_one_budget() -> None:
     assert most_in_a_window(waits, 60.0) <= 20
 
 
-def refused(budget: Budget, seconds: float | None) -> None:
-    """A request that is sent, and answered with 429."""
+def send(budget: Budget) -> Turn:
+    """A request that is sent, and not answered yet."""
     turn = Turn()
     budget.enter(turn)
-    budget.throttled(turn, seconds)
+    return turn
+
+
+def refused(budget: Budget, seconds: float | None) -> None:
+    """A request that is sent, and answered with 429."""
+    budget.throttled(send(budget), seconds)
 
 
 def let_through(budget: Budget) -> None:
     """A request that is sent, and answered."""
-    turn = Turn()
-    budget.enter(turn)
-    budget.passed(turn)
+    budget.passed(send(budget))
 
 
 def test_a_429_stops_everybody_and_slows_down_for_a_minute() -> None:
     """Nobody sends before Retry-After is over; then fewer at once, and after quiet minutes as many as before."""
     time = FakeTime()
     budget = Budget(8, 1000, clock=time.clock)
-    first, second = Turn(), Turn()
-    budget.enter(first)
-    budget.enter(second)
+    first, second = send(budget), send(budget)
     budget.throttled(first, 7)
     budget.throttled(second, 7)  # a second thread that was refused in the same moment changes nothing more
     assert budget.acquire() == 7
@@ -218,8 +219,7 @@ def test_a_pause_of_a_fault_stops_everybody_and_slows_nobody_down() -> None:
     """A 503 that names a time says nothing of how fast is too fast."""
     time = FakeTime()
     budget = Budget(8, 1000, clock=time.clock)
-    turn = Turn()
-    budget.enter(turn)
+    send(budget)
     budget.paused(7)
     assert budget.acquire() == 7
     time.now += 5
@@ -281,17 +281,12 @@ def test_pauses_that_nobody_names_grow_for_all_threads_together() -> None:
     budget = Budget(100, 1000, clock=time.clock)
     pauses = []
     for number in range(10):
-        turns = [Turn() for _ in range(3)]
-        for turn in turns[: 1 if number else 3]:
-            budget.enter(turn)
-        for turn in turns[: 1 if number else 3]:
+        for turn in [send(budget) for _ in range(1 if number else 3)]:
             budget.throttled(turn, None)  # of three that were under way at once, one makes the pause longer
         pauses.append(budget.closed(Turn()))
     assert all(2**number <= pause <= 1.25 * 2**number for number, pause in enumerate(pauses[:7]))
     assert max(pauses) <= 150
-    turn = Turn()
-    budget.enter(turn)
-    budget.passed(turn)
+    let_through(budget)
     refused(budget, None)
     assert budget.closed(Turn()) <= 1.25
 
@@ -416,13 +411,10 @@ def test_threads_that_wait_for_their_turn_wait_out_a_429(seconds: int) -> None:
     time = HandTime()
     budget = Budget(1, 1000, clock=time.clock)
     sent: list[float] = []
-    first = Turn()
-    budget.enter(first)
+    first = send(budget)
 
     def work() -> None:
-        turn = Turn()
-        budget.enter(turn)
-        sent.append(turn.sent)
+        sent.append(send(budget).sent)
 
     threads = [threading.Thread(target=work) for _ in range(64)]
     for thread in threads:
@@ -499,9 +491,7 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     """Of two requests that are refused while both are under way, the one that asks for more time is heard."""
     time = FakeTime()
     budget = Budget(8, 1000, clock=time.clock)
-    first, second = Turn(), Turn()
-    budget.enter(first)
-    budget.enter(second)
+    first, second = send(budget), send(budget)
     budget.throttled(first, 9)
     time.now += 1
     budget.throttled(second, 2)
