@@ -18,7 +18,7 @@ import psycopg
 import pytest
 import yaml
 from support.demo import DEMO, ROOT, load
-from support.environments import have_plugins
+from support.environments import provide_plugins
 from support.markdown import code_blocks, commands, sections
 from support.patience import SCRIPT_PATIENCE
 from support.second_path import truth
@@ -116,7 +116,7 @@ def project(
     export, _install = commands(SECTIONS[""])
     name, value = export.removeprefix("export ").split("=")
     project.environment[name] = value
-    have_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
+    provide_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
     return project
 
 

@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.another import Another
-from support.hasten import quick
+from support.fast_clock import fast_clock
 from support.manners import breaches
 from support.oauth_app import client_app, sandbox_app
+from support.other_client import OtherClient
 from support.patience import until
 from support.threads import run_at_once
 
@@ -84,8 +84,8 @@ def measured(make: Make, way: str, concurrency: int, pause: int, speed: float) -
     name, ask = WAYS[way]
     began, start = time.time(), 1_780_000_020 + (MINUTE - pause if pause > 1 else 0)
     sandbox = make(profiles=30, events=0, speed=speed, clock=lambda: start + time.time() - began)
-    Another(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
-    client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), patience=Patience(seconds=600 * speed))
+    OtherClient(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
+    client = KlaviyoClient("pk_test", sandbox.url, clock=fast_clock(speed), patience=Patience(seconds=600 * speed))
     rounds = max(1, 40 // concurrency)
     run_at_once(concurrency, lambda: [ask(client) for _ in range(rounds)])
     log = [asked for asked in sandbox.requests if asked.operation == name]
@@ -125,7 +125,7 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
     storm = "429=1,storm=4"
     sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=sandbox_app(), faults=storm, limits=False)
     patience = Patience(seconds=600 * QUICK, attempts=20)
-    client = KlaviyoClient(app=client_app(), api_url=sandbox.url, clock=quick(QUICK), patience=patience)
+    client = KlaviyoClient(app=client_app(), api_url=sandbox.url, clock=fast_clock(QUICK), patience=patience)
     calm = threading.Thread(
         target=lambda: (until(lambda: len(sandbox.requests) >= 6), sandbox.control.change(faults=""))
     )

@@ -10,7 +10,7 @@ from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from support.calls import KEY, REVISION
 from support.declared import OPERATIONS, allowed_filters
-from support.furnished import furnish
+from support.full_account import fill_account
 from support.scripts import script
 from support.walks import of_each_kind
 
@@ -82,7 +82,7 @@ def operations(specification):
 def test_no_request_gets_an_undeclared_answer(make_sandbox, operations, name):
     """Whatever follows the document, or breaks it, is answered with a declared status and shape, and never a 500."""
     sandbox = make_sandbox(limits=False, job_seconds=0.0)
-    path = furnish(sandbox)[name].split("/")
+    path = fill_account(sandbox)[name].split("/")
     ids = {part[1:-1]: path[place] for place, part in enumerate(OPERATIONS[name]["path"].split("/")[2:]) if "{" in part}
     filters = [{}, *({"filter": text} for text in allowed_filters(name))]
     right_and_wrong = st.one_of(*(operations[name].as_strategy(generation_mode=mode) for mode in GenerationMode))

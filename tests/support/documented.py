@@ -14,26 +14,33 @@ from support.demo import ROOT
 from support.markdown import Console
 from support.patience import SCRIPT_PATIENCE
 
-Checked = Callable[[subprocess.CompletedProcess[str]], None]
+Check = Callable[[subprocess.CompletedProcess[str]], None]
 
 
 @dataclass(frozen=True)
-class Elsewhere:
-    """A block that other tests run; ``by`` names them as pytest does, without parameters."""
+class RunElsewhere:
+    """A block that other tests run; ``tests`` names them as pytest does, without parameters."""
 
-    by: tuple[str, ...]
+    tests: tuple[str, ...]
 
     def missing(self) -> list[str]:
-        named = [name.partition("::") for name in self.by]
+        """Those that there are not."""
+        named = [name.partition("::") for name in self.tests]
         return [f"{path}::{test}" for path, _, test in named if f"def {test}(" not in (ROOT / path).read_text()]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A block that is run here: what stands for what only its reader knows, and what is to be seen afterwards."""
+class RunHere:
+    """A block that is run here.
 
-    check: Checked
-    instead: Mapping[str, str] = field(default_factory=dict)
+    Attributes:
+        check: looks at what the block left, and at how it ended.
+        replacements: placeholder in the block -> what its reader would type there.
+        folder: where it is run, below the checkout.
+    """
+
+    check: Check
+    replacements: Mapping[str, str] = field(default_factory=dict)
     folder: str = "."
 
 
@@ -47,18 +54,18 @@ def copy_checkout(folder: Path) -> Path:
     return home
 
 
-class Stranger:
-    """Somebody in a copy of the checkout, at a shell."""
+class Reader:
+    """Somebody who has a copy of the checkout and a shell, and types what the documents say."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.home = copy_checkout(folder)
         self.environment = {**os.environ, **environment}
         (self.home / ".venv").symlink_to(sys.prefix)
 
-    def types(self, block: Console, run: Run) -> subprocess.CompletedProcess[str]:
+    def type(self, block: Console, run: RunHere) -> subprocess.CompletedProcess[str]:
         """Run the block's commands until one fails; every placeholder of ``run`` must stand in it."""
         script = block.script
-        for placeholder, value in run.instead.items():
+        for placeholder, value in run.replacements.items():
             assert placeholder in script, f"{placeholder!r} is not in\n{script}"
             script = script.replace(placeholder, value)
         return subprocess.run(

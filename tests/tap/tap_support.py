@@ -14,7 +14,7 @@ from typing import Any
 from support import warm
 from support.catalogs import discovered, select  # noqa: F401 - tests of the tap take both from here
 from support.commands import run_command
-from support.hasten import AT_ONCE, hastened
+from support.fast_clock import AT_ONCE, fast_command
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -64,7 +64,7 @@ def run_tap(
     speed: float = AT_ONCE,
 ) -> Run:
     """Run the tap in a process of its own, with files in ``folder``; it waits neither for limits nor to try again."""
-    command = hastened("tap_klaviyo", speed)
+    command = fast_command("tap_klaviyo", speed)
     for name, value in (("config", settings), ("catalog", catalog), ("state", state)):
         if isinstance(value, str):
             command += [f"--{name}", value]

@@ -25,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     made = make_shared_sandbox(profiles=40, events=300, seed=7, limits=False, job_seconds=0.0)
-    profile_jobs.ask(made)
+    profile_jobs.create_jobs(made)
     return made
 
 

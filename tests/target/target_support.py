@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from support.commands import run_command
-from support.hasten import hastened
+from support.fast_clock import fast_command
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.rate_limits import Clock
@@ -125,7 +125,7 @@ class Command:
         path = self.folder / "config.json"
         path.write_text(json.dumps({**self.config, **config}))
         before = frozenset(self.folder.iterdir())
-        command = [*hastened("target_klaviyo", self.speed), *(arguments or ("--config", str(path)))]
+        command = [*fast_command("target_klaviyo", self.speed), *(arguments or ("--config", str(path)))]
         done = run_command(command, messages, folder=self.folder, environment=env)
         return Run(done.returncode, done.stdout, done.stderr, self.folder, before)
 

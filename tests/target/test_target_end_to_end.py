@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from support import warm
 from support.commands import run_command, singer_lines
-from support.hasten import hastened
+from support.fast_clock import fast_command
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records, schema_of
 
@@ -378,5 +378,5 @@ def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch
     """Nobody must change anything; the line names the address."""
     path = target.folder / "config.json"
     path.write_text(json.dumps({**target.config, "api_url": "http://127.0.0.1:9"}))
-    done = run_command([*hastened("target_klaviyo"), "--config", str(path)], ONE, folder=target.folder)
+    done = run_command([*fast_command("target_klaviyo"), "--config", str(path)], ONE, folder=target.folder)
     assert_fails(Run(done.returncode, done.stdout, done.stderr, target.folder), 1, "127.0.0.1:9")

@@ -16,13 +16,13 @@ from urllib.parse import unquote
 
 import pytest
 from support.commands import run_command
-from support.hasten import hastened
+from support.fast_clock import fast_command
 from target_support import KEY, records
 
 from klaviyo_sandbox import RunningSandbox
 
 # Waiting between attempts would cost minutes; everything else is as in a user's process.
-IMPATIENT = hastened("target_klaviyo", speed=100)
+IMPATIENT = fast_command("target_klaviyo", speed=100)
 EMAILS = (
     "ada.moss@example.com",
     "o'brien+tag@example.com",
