@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import openapi
-from generated import settle
+from generated import write_or_check
 from operation_facts import client_facts, sandbox_facts, shape
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +72,7 @@ def main() -> int:
     texts = build(spec, SERVED.read_text().split())
     if arguments.spec and not arguments.check:
         openapi.keep(content, spec["info"]["version"])
-    return settle(texts, check=arguments.check)
+    return write_or_check(texts, check=arguments.check)
 
 
 if __name__ == "__main__":
