@@ -1,8 +1,8 @@
-"""A reader that looks at nothing: it fetches pages of concurrent time windows and follows their next links.
+"""A downloader that decodes no row: it fetches pages of concurrent time windows and follows their next links.
 
     python benchmarks/bare.py "list members" http://127.0.0.1:8765 8
 
-What it reaches is what the sandbox can serve. It writes one empty line for every row.
+Its rate is what the sandbox can serve. It writes one empty line for every row.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ LARGE = "Newsletter"
 
 
 class Bare:
-    """Windows of one collection, fetched by threads."""
+    """Fetches one collection, window by window, with threads."""
 
     def __init__(self, subject: Subject, url: str) -> None:
         self._subject = subject
@@ -58,10 +58,10 @@ class Bare:
         name = self._subject.bookmark
         step = (END - START) / WINDOWS
         # In no order: there is nothing in the first weeks or the last, depending on the collection.
-        for at in random.Random(1).sample(range(WINDOWS), WINDOWS):
-            low, high = (f"{START + step * place:%Y-%m-%dT%H:%M:%SZ}" for place in (at, at + 1))
+        for number in random.Random(1).sample(range(WINDOWS), WINDOWS):
+            low, high = (f"{START + step * edge:%Y-%m-%dT%H:%M:%SZ}" for edge in (number, number + 1))
             conditions = f"and(greater-than({name},{low}),less-than({name},{high}))"
-            size = str(self._subject.facts["page"])
+            size = str(self._subject.budget.rows)
             yield urlencode({**self._subject.query, "sort": name, "page[size]": size, "filter": conditions})
 
     def _work(self) -> None:
@@ -95,8 +95,8 @@ class Bare:
 
 
 def _end_of_data(body: bytes) -> int:
-    found = body.find(b'],"included":[')
-    return len(body) if found < 0 else found
+    end = body.find(b'],"included":[')
+    return len(body) if end < 0 else end
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,15 +16,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 from measure import Measured, run, sandbox
 from subjects import KEY, SUBJECTS, Subject
+from tables import concurrency_cell, cost_cells, print_head, print_line
 
 HERE = Path(__file__).parent
 TAP = [sys.executable, "-m", "tap_klaviyo"]
 # Enough to spend the budget for events (58 requests a second) when each takes a second and a half.
 THREADS = 96
-HEADER = (
+COLUMNS = (
     *("collection", "latency", "reader", "concurrency", "rows", "seconds", "rows/s", "of steady", "of allowed"),
     *("x SDK", "memory MB", "CPU s", "sandbox CPU s"),
 )
@@ -49,14 +48,14 @@ class Run:
     seconds: float
 
 
-def plan(asked: argparse.Namespace) -> Iterator[Run]:
+def plan(options: argparse.Namespace) -> Iterator[Run]:
     """The runs, those that are compared next to each other."""
-    for collection in asked.collections:
-        for latency in asked.latencies:
+    for collection in options.collections:
+        for latency in options.latencies:
             for reader, concurrency in (("sdk", 1), ("bare", 1), ("bare", THREADS), ("tap", 1), ("tap", None)):
-                yield Run(collection, latency, reader, concurrency, asked.seconds)
-        if asked.sustained:
-            yield Run(collection, 0.4, "tap", None, asked.sustained)
+                yield Run(collection, latency, reader, concurrency, options.seconds)
+        if options.sustained:
+            yield Run(collection, 0.4, "tap", None, options.sustained)
 
 
 def command(line: Run, url: str, workspace: Path, settings: frozenset[str]) -> list[str]:
@@ -90,33 +89,29 @@ def tap_settings() -> frozenset[str]:
     return frozenset(json.loads(done.stdout)["settings"]["properties"])
 
 
-def cells(line: Run, found: Measured, sdk: float | None) -> list[str]:
+def cells(line: Run, result: Measured, sdk: float | None) -> list[str]:
     """One line of the table."""
-    subject = SUBJECTS[line.collection]
+    budget = SUBJECTS[line.collection].budget
     return [
         line.collection,
         f"{line.latency:g}",
         line.reader,
-        "default" if line.concurrency is None else str(line.concurrency),
-        f"{found.rows:,}",
-        f"{found.seconds:.1f}",
-        f"{found.rate:,.0f}",
-        f"{found.rate / subject.steady():.0%}",
-        f"{found.rows / subject.allowed(found.seconds):.0%}",
-        "" if sdk is None else f"{found.rate / sdk:.1f}" if sdk else "-",
-        f"{found.memory:.0f}",
-        f"{found.cpu:.1f}",
-        f"{found.server_cpu:.1f}",
+        concurrency_cell(line.concurrency),
+        f"{result.rows:,}",
+        f"{result.seconds:.1f}",
+        f"{result.rate:,.0f}",
+        f"{result.rate / budget.per_second():.0%}",
+        f"{result.rows / budget.allowed(result.seconds):.0%}",
+        "" if sdk is None else f"{result.rate / sdk:.1f}" if sdk else "-",
+        *cost_cells(result),
     ]
 
 
-def measured(line: Run, asked: argparse.Namespace, workspace: Path, settings: frozenset[str]) -> Measured:
+def measure(line: Run, options: argparse.Namespace, workspace: Path, settings: frozenset[str]) -> Measured:
     """Carry out one run."""
+    size = {"events": options.events, "profiles": options.profiles}
     with (
-        sandbox(events=asked.events, profiles=asked.profiles, latency=line.latency, limits=not asked.no_limits) as (
-            url,
-            server,
-        ),
+        sandbox(**size, latency=line.latency, limits=not options.no_limits) as (url, server),
         (workspace / "log").open("wb") as log,
     ):
         try:
@@ -125,51 +120,46 @@ def measured(line: Run, asked: argparse.Namespace, workspace: Path, settings: fr
             raise SystemExit(f"{problem}\n{(workspace / 'log').read_text()[-2000:]}") from problem
 
 
-def parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
     """The options, with what they default to."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--quick", action="store_true", help="one latency, four seconds of each run: a minute in all")
-    options.add_argument("--collections", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
-    options.add_argument("--latencies", nargs="*", type=float, default=[0.0, 0.4, 1.5])
-    options.add_argument("--seconds", type=float, default=10.0, help="of each run (default: %(default)s)")
-    options.add_argument(
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="one latency, four seconds of each run: a minute in all")
+    parser.add_argument("--collections", nargs="+", choices=SUBJECTS, default=list(SUBJECTS))
+    parser.add_argument("--latencies", nargs="*", type=float, default=[0.0, 0.4, 1.5])
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each run (default: %(default)s)")
+    parser.add_argument(
         "--sustained",
         type=float,
         default=125.0,
         help="seconds of one more run of the tap for each collection, long enough to outlast a minute's budget",
     )
-    options.add_argument("--events", type=int, default=100_000_000, help="in the account (default: %(default)s)")
-    options.add_argument("--profiles", type=int, default=2_000_000, help="in the account (default: %(default)s)")
-    options.add_argument("--no-limits", action="store_true", help="do not enforce Klaviyo's rate limits")
-    return options
+    parser.add_argument("--events", type=int, default=100_000_000, help="in the account (default: %(default)s)")
+    parser.add_argument("--profiles", type=int, default=2_000_000, help="in the account (default: %(default)s)")
+    parser.add_argument("--no-limits", action="store_true", help="do not enforce Klaviyo's rate limits")
+    return parser
 
 
 def main() -> None:
     """Print the table, line by line as it is measured."""
-    asked = parser().parse_args()
-    if asked.quick:
-        asked.latencies, asked.seconds, asked.sustained = [0.4], 4.0, 0.0
+    options = make_parser().parse_args()
+    if options.quick:
+        options.latencies, options.seconds, options.sustained = [0.4], 4.0, 0.0
     settings = tap_settings()
     if "concurrency" not in settings:
         print("this tap has no setting `concurrency`: both of its lines are measured alike", file=sys.stderr)
-    print(
-        f"{psutil.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}; "
-        f"{asked.events:,} events, {asked.profiles:,} profiles; "
-        f"limits {'off' if asked.no_limits else 'as in the specification'}.\n"
-    )
-    print(f"| {' | '.join(HEADER)} |\n|{' --- |' * len(HEADER)}", flush=True)
+    account = f"{options.events:,} events, {options.profiles:,} profiles"
+    print_head([account], limits=not options.no_limits, columns=COLUMNS)
     floors: dict[tuple[str, float], float] = {}
     with tempfile.TemporaryDirectory() as folder:
         workspace, ready = Path(folder), ""
-        for line in plan(asked):
+        for line in plan(options):
             if line.collection != ready:
                 write_catalog(workspace, SUBJECTS[line.collection])
                 ready = line.collection
-            found = measured(line, asked, workspace, settings)
+            result = measure(line, options, workspace, settings)
             if line.reader == "sdk":
-                floors[line.collection, line.latency] = found.rate
-            values = cells(line, found, floors.get((line.collection, line.latency)))
-            print(f"| {' | '.join(values)} |", flush=True)
+                floors[line.collection, line.latency] = result.rate
+            print_line(cells(line, result, floors.get((line.collection, line.latency))))
     print(f"\n{NOTE}")
 
 

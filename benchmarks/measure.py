@@ -1,4 +1,4 @@
-"""Runs a process against a sandbox for some seconds, and counts: lines, bytes, processor time, memory."""
+"""Runs a process against a sandbox for some seconds, and counts its lines, bytes, processor time and memory."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MEGABYTE = 1e6
 
 @dataclass
 class Counter:
-    """Lines and bytes of a stream that nobody looks into."""
+    """Counts lines and bytes of a stream."""
 
     lines: int = 0
     size: int = 0
@@ -127,11 +127,11 @@ def run(
         thread = threading.Thread(target=counter.drain, args=(process.stdout,))
         thread.start()
         usage = Usage(psutil.Process(process.pid))
-        _sampled(process, usage, began + seconds)
+        _sample_until(process, usage, began + seconds)
         finished = process.poll() is not None
         if gently and not finished:
             process.terminate()
-            _sampled(process, usage, float("inf"))
+            _sample_until(process, usage, float("inf"))
         took = time.monotonic() - began
         rows, size = counter.lines, counter.size
         after = Usage(server)
@@ -145,8 +145,8 @@ def run(
     return Measured(rows, size, took, usage.peak, usage.cpu, after.cpu - before.cpu)
 
 
-def _sampled(process: subprocess.Popen[bytes], usage: Usage, until: float) -> None:
-    """Look at what it uses until it has ended or it is late."""
-    while process.poll() is None and time.monotonic() < until:
+def _sample_until(process: subprocess.Popen[bytes], usage: Usage, moment: float) -> None:
+    """Sample a process until it ends, or until this moment of the monotonic clock."""
+    while process.poll() is None and time.monotonic() < moment:
         usage.sample()
         time.sleep(_SAMPLE_SECONDS)

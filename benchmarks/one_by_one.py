@@ -30,25 +30,25 @@ class OneByOne:
     def profiles(self, record: Record) -> None:
         """Look for the person; create or update."""
         query = {"filter": f'equals(email,"{record["email"]}")'}
-        found = self._asked("GET", "/api/profiles", params=query)["data"]
+        rows = self._send("GET", "/api/profiles", params=query)["data"]
         attributes = {name: record[name] for name in _ATTRIBUTES}
         attributes["properties"] = {name: value for name, value in record.items() if name not in _ATTRIBUTES}
         profile = {"type": "profile", "attributes": attributes}
-        if found:
-            profile["id"] = found[0]["id"]
-            self._asked("PATCH", f"/api/profiles/{profile['id']}", data=json.dumps({"data": profile}))
+        if rows:
+            profile["id"] = rows[0]["id"]
+            self._send("PATCH", f"/api/profiles/{profile['id']}", data=json.dumps({"data": profile}))
         else:
-            self._asked("POST", "/api/profiles", data=json.dumps({"data": profile}))
+            self._send("POST", "/api/profiles", data=json.dumps({"data": profile}))
 
     def events(self, record: Record) -> None:
         """Record one event."""
         attributes = {name: record[name] for name in ("time", "unique_id", "value", "properties")}
         attributes["metric"] = {"data": {"type": "metric", "attributes": {"name": record["metric"]}}}
         attributes["profile"] = {"data": {"type": "profile", "attributes": {"email": record["email"]}}}
-        self._asked("POST", "/api/events", data=json.dumps({"data": {"type": "event", "attributes": attributes}}))
+        self._send("POST", "/api/events", data=json.dumps({"data": {"type": "event", "attributes": attributes}}))
 
-    def _asked(self, method: str, path: str, **what: Any) -> Any:
-        response = self._session.request(method, self._url + path, timeout=60, **what)
+    def _send(self, method: str, path: str, **options: Any) -> Any:
+        response = self._session.request(method, self._url + path, timeout=60, **options)
         response.raise_for_status()
         return response.json() if response.content else None
 
@@ -62,6 +62,6 @@ def _records() -> Iterator[Record]:
 
 if __name__ == "__main__":
     send = getattr(OneByOne(sys.argv[2]), sys.argv[1])
-    for one in _records():
-        send(one)
+    for record in _records():
+        send(record)
         print(flush=True)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from subjects import OPERATIONS
+from budgets import Budget, budget_of
 
 STREAM = "rows"
 LIST = "Benchmark"
@@ -40,22 +40,17 @@ class Push:
     alone: str | None = None
 
     @cached_property
-    def facts(self) -> list[tuple[int, int, int]]:
-        """(burst, steady, records a request) of each operation, as the specification has them."""
-        known = json.loads(OPERATIONS.read_text(encoding="utf-8"))["operations"]
-        return [
-            (known[name]["burst"], known[name]["steady"], items or known[name]["max_items"])
-            for name, items in self.operations.items()
-        ]
+    def budgets(self) -> list[Budget]:
+        """What Klaviyo allows of each operation; the tightest of them bounds a run."""
+        return [budget_of(name, items) for name, items in self.operations.items()]
 
     def allowed(self, seconds: float) -> float:
-        """Records that Klaviyo allows in a run: the budget of every minute begun, but no more than its burst."""
-        minutes, rest = divmod(seconds, 60)
-        return min(items * (minutes * steady + min(steady, burst * rest)) for burst, steady, items in self.facts)
+        """Records that Klaviyo allows in a run of so many seconds."""
+        return min(budget.allowed(seconds) for budget in self.budgets)
 
-    def steady(self) -> float:
+    def per_second(self) -> float:
         """Records a second that the minute's budget comes to."""
-        return min(steady * items / 60 for _, steady, items in self.facts)
+        return min(budget.per_second() for budget in self.budgets)
 
     def lines(self, count: int) -> Iterator[str]:
         """Singer messages with so many records."""

@@ -18,8 +18,8 @@ from subjects import HEADERS, SUBJECTS, Subject
 
 class NextLink(BaseHATEOASPaginator):
     def get_next_url(self, response: Any) -> str | None:
-        found: str | None = response.json()["links"].get("next")
-        return found
+        url: str | None = response.json()["links"].get("next")
+        return url
 
 
 class KlaviyoStream(RESTStream[Any]):
@@ -43,7 +43,7 @@ class KlaviyoStream(RESTStream[Any]):
     def get_url_params(self, context: Any, next_page_token: Any) -> dict[str, Any]:  # noqa: ARG002
         if next_page_token:
             return dict(parse_qsl(next_page_token.query))
-        size = str(self.subject.facts["page"])
+        size = str(self.subject.budget.rows)
         return {**self.subject.query, "sort": self.subject.bookmark, "page[size]": size}
 
     def parse_response(self, response: Any) -> Iterator[dict[str, Any]]:
@@ -52,11 +52,11 @@ class KlaviyoStream(RESTStream[Any]):
         for row in document["data"]:
             flat = {"id": row["id"], **row["attributes"]}
             for name, relation in row.get("relationships", {}).items():
-                flat[name] = _looked_up(relation.get("data"), included)
+                flat[name] = _look_up(relation.get("data"), included)
             yield flat
 
 
-def _looked_up(data: Any, included: Mapping[tuple[str, str], Any]) -> Any:
+def _look_up(data: Any, included: Mapping[tuple[str, str], Any]) -> Any:
     if isinstance(data, list):
         return [included.get((entry["type"], entry["id"]), entry) for entry in data]
     return data and included.get((data["type"], data["id"]), data)

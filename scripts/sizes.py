@@ -1,4 +1,4 @@
-"""What a shop of middle size has in Klaviyo: rows of each collection, for docs/tables.md to count calls with."""
+"""How many rows a shop of middle size has in each collection of Klaviyo; docs/tables.md counts calls with them."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ SIZES: Mapping[str, int] = {
     "profile_bulk_import_job_lists": 100,
     "profile_bulk_import_job_profiles": 50_000,
 }
-# Of whatever is not named, such as the other kinds of jobs.
+# Rows of a collection that is not named, such as the other kinds of jobs.
 OTHERS = 100
-# Where Klaviyo chooses the size of pages.
+# Rows of a page where Klaviyo chooses its size.
 PAGE = 200
 
 

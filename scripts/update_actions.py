@@ -61,8 +61,8 @@ def section(action: Action) -> Iterator[str]:
     yield from (f"- {line}\n" for line in other_calls(action))
     if action.parts is None:
         yield f"- At once: {size(action)}\n"
-    yield from (f"- {line}\n" for line in demands(action, contract))
-    yield from (f"- {line}\n" for line in fitted(action))
+    yield from (f"- {line}\n" for line in requirements(action, contract))
+    yield from (f"- {line}\n" for line in defaults_by_table(action))
     if (ROOT / example(action)).exists():
         yield f"- Example: [{example(action)}](../{example(action)})\n"
     if action.options:
@@ -98,36 +98,36 @@ def other_calls(action: Action) -> Iterator[str]:
         yield f"Besides: `{op.method} {op.path}` {call.purpose}{when}, {_scopes(op)}"
 
 
-def demands(action: Action, contract: Schema) -> Iterator[str]:
+def requirements(action: Action, contract: Schema) -> Iterator[str]:
     """What a record must have, and what is never sent of it."""
-    if found := needs(contract):
-        yield f"Needs: {'; '.join(found)}"
+    if required := required_fields(contract):
+        yield f"Needs: {'; '.join(required)}"
     if action.needs_list:
         yield "Needs a list: the record's own, or the option `list`"
     if ignored := contract.get("x-ignored-columns"):
         yield f"Never sent: {_quoted(ignored)}"
 
 
-def needs(schema: Schema) -> list[str]:
+def required_fields(schema: Schema) -> list[str]:
     """The fields that a schema requires, in words."""
-    found = [f"`{name}`" for name in schema.get("required", ())]
+    required = [f"`{name}`" for name in schema.get("required", ())]
     for part in schema.get("allOf", ()):
-        found += needs(part)
+        required += required_fields(part)
     for rule, words in (("anyOf", "one or more of"), ("oneOf", "exactly one of")):
-        choices = [" with ".join(needs(choice)) for choice in schema.get(rule, ())]
+        choices = [" with ".join(required_fields(choice)) for choice in schema.get(rule, ())]
         if choices and all(choices):
-            found.append(f"{words} {', '.join(choices)}" if len(choices) > 1 else choices[0])
+            required.append(f"{words} {', '.join(choices)}" if len(choices) > 1 else choices[0])
     for name, others in schema.get("dependentRequired", {}).items():
-        found.append(f"{_quoted(others)} beside `{name}`")
-    return found
+        required.append(f"{_quoted(others)} beside `{name}`")
+    return required
 
 
-def fitted(action: Action) -> Iterator[str]:
-    """What is meant by streams that the tap wrote."""
+def defaults_by_table(action: Action) -> Iterator[str]:
+    """The options that a stream has by default when its columns are those of a table of the tap."""
     for table in TABLES:
-        if found := action.fitted(frozenset(schema_files.load(table.name)["properties"])):
-            meant = ", ".join(f"`{name}: {_json(value)}`" for name, value in found.items())
-            yield f"A stream with the columns of tap-klaviyo's `{table.name}`: {meant}, unless its entry says otherwise"
+        if defaults := action.fitted(frozenset(schema_files.load(table.name)["properties"])):
+            texts = ", ".join(f"`{name}: {_json(value)}`" for name, value in defaults.items())
+            yield f"A stream with the columns of tap-klaviyo's `{table.name}`: {texts}, unless its entry says otherwise"
 
 
 def options(action: Action) -> Iterator[tuple[str, ...]]:

@@ -34,7 +34,7 @@ PLUGINS = {
 KINDS = {
     "string": "string",
     "integer": "integer",
-    # Of a `decimal` from the environment Meltano 4.4 makes a Decimal, which it cannot write into a config file.
+    # Meltano 4.4 turns a `decimal` from the environment into a Decimal, which it cannot write into a config file.
     "number": "string",
     "boolean": "boolean",
     "array": "array",
@@ -42,10 +42,10 @@ KINDS = {
 }
 # A value in meltano.yml wins over the plugin's own default, which may change with its version or the machine.
 WITHOUT_VALUE = {"revision", "lookback", "concurrency", "processes", "batch_size_rows"}
-# Of a word that it does not know Meltano makes false, and what was to be rehearsed would be sent.
-JUDGED_BY_THE_PLUGIN = {"dry_run"}
+# Meltano turns a word that it does not know into false, and what was to be rehearsed would be sent.
+CHECKED_BY_THE_PLUGIN = {"dry_run"}
 # The Meltano SDK's own, for both plugins.
-OF_THE_SDK = {
+SDK_SETTINGS = {
     "stream_maps": ("object", "Stream maps", "Inline transformations of the Meltano SDK."),
     "stream_map_config": ("object", "Stream map configuration", "Values that stream maps may use."),
     "flattening_enabled": ("boolean", "Flatten", "Whether nested objects become columns of their own."),
@@ -79,22 +79,22 @@ DESCRIPTIONS = {
 
 def settings(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The settings as Meltano declares them."""
-    for name, found in schema["properties"].items():
-        yield {"name": name, **_kind(name, found), "label": found["title"], "description": found["description"]}
-    for name, (kind, label, description) in OF_THE_SDK.items():
+    for name, setting in schema["properties"].items():
+        yield {"name": name, **_kind(name, setting), "label": setting["title"], "description": setting["description"]}
+    for name, (kind, label, description) in SDK_SETTINGS.items():
         yield {"name": name, "kind": kind, "label": label, "description": description}
 
 
-def _kind(name: str, found: Mapping[str, Any]) -> dict[str, Any]:
-    if name in JUDGED_BY_THE_PLUGIN:
+def _kind(name: str, setting: Mapping[str, Any]) -> dict[str, Any]:
+    if name in CHECKED_BY_THE_PLUGIN:
         return {"kind": "string"}
-    types = [found["type"]] if isinstance(found["type"], str) else found["type"]
-    if found.get("secret"):
+    types = [setting["type"]] if isinstance(setting["type"], str) else setting["type"]
+    if setting.get("secret"):
         return {"kind": "string", "sensitive": True}
-    if "enum" in found:
-        options = [{"label": value.capitalize(), "value": value} for value in found["enum"]]
+    if "enum" in setting:
+        options = [{"label": value.capitalize(), "value": value} for value in setting["enum"]]
         return {"kind": "options", "options": options}
-    if found.get("format") == "date-time":
+    if setting.get("format") == "date-time":
         return {"kind": "date_iso8601"}
     return {"kind": KINDS["string" if "string" in types else types[0]]}
 
@@ -109,8 +109,8 @@ def lines(schema: Mapping[str, Any], indent: str) -> Iterator[str]:
 
 
 def _value(schema: Mapping[str, Any], name: str) -> dict[str, Any]:
-    found = schema["properties"].get(name, {})
-    return {"value": found["default"]} if "default" in found and name not in WITHOUT_VALUE else {}
+    setting = schema["properties"].get(name, {})
+    return {"value": setting["default"]} if "default" in setting and name not in WITHOUT_VALUE else {}
 
 
 def _text(value: Any) -> str:
@@ -143,12 +143,12 @@ def project() -> str:
     text = PROJECT.read_text("utf-8")
     for name, (schema, _) in PLUGINS.items():
         block = re.compile(rf"(    - name: {name}\n(?:      \S.*\n)*?      settings:\n)(?:        .*\n)*")
-        made = "".join(lines(schema, "        "))
-        text, count = block.subn(lambda found, made=made: found[1] + made, text)
+        entries = "".join(lines(schema, "        "))
+        text, count = block.subn(lambda match, entries=entries: match[1] + entries, text)
         if count != 1:
             raise SystemExit(f"meltano.yml has no settings of {name}")
-    tables = "".join(f"        - {name}.*\n" for name, found in STREAMS.items() if found[0].by_default)
-    text, count = re.subn(rf"({SELECT}      select:\n)(?:        .*\n)*", lambda found: found[1] + tables, text)
+    selection = "".join(f"        - {name}.*\n" for name, tables in STREAMS.items() if tables[0].by_default)
+    text, count = re.subn(rf"({SELECT}      select:\n)(?:        .*\n)*", lambda match: match[1] + selection, text)
     if count != 1:
         raise SystemExit("meltano.yml selects no tables of tap-klaviyo")
     return text

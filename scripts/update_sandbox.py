@@ -23,12 +23,12 @@ from klaviyo_sandbox.spec.facts import Operation, load  # noqa: E402 - the check
 PLACE = re.compile(r"(?<=facts\.json -->\n).*(?=<!-- end of operations -->)", re.DOTALL)
 
 
-def listed() -> Iterator[str]:
+def operation_lines() -> Iterator[str]:
     """The list, line by line."""
-    found = load()
-    yield f"Revision {found.revision}, {len(found.operations)} operations.\n\n"
+    facts = load()
+    yield f"Revision {facts.revision}, {len(facts.operations)} operations.\n\n"
     yield "| Operation | Request | A second, a minute | Scopes |\n|---|---|---|---|\n"
-    for op in sorted(found.operations.values(), key=lambda one: (one.path, one.method)):
+    for op in sorted(facts.operations.values(), key=lambda op: (op.path, op.method)):
         scopes = ", ".join(f"`{scope}`" for scope in op.scopes)
         yield f"| `{op.id}` | {op.method} `{op.path}` | {limits(op)} | {scopes} |\n"
 
@@ -40,8 +40,8 @@ def limits(op: Operation) -> str:
 
 def page() -> str:
     """The page with the list as it is now."""
-    made = "".join(listed())
-    return PLACE.sub(lambda _: made, PAGE.read_text("utf-8"))
+    lines = "".join(operation_lines())
+    return PLACE.sub(lambda _: lines, PAGE.read_text("utf-8"))
 
 
 if __name__ == "__main__":

@@ -61,13 +61,13 @@ def table(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
 
 def page() -> str:
     own = [
-        {name: found for name, found in schema["properties"].items() if name not in CONNECTION}
+        {name: setting for name, setting in schema["properties"].items() if name not in CONNECTION}
         for schema in (TAP, TARGET)
     ]
     both = {name: {**TAP["properties"][name]} for name in CONNECTION}
     parts = [INTRODUCTION]
-    for title, found in (("Both plugins", both), ("`tap-klaviyo`", own[0]), ("`target-klaviyo`", own[1])):
-        parts += [f"\n## {title}\n", *table(found)]
+    for title, settings in (("Both plugins", both), ("`tap-klaviyo`", own[0]), ("`target-klaviyo`", own[1])):
+        parts += [f"\n## {title}\n", *table(settings)]
     return "".join([*parts, "\n", SDK])
 
 

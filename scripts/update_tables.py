@@ -65,7 +65,7 @@ HEADINGS = "\n| Table | Key | Bookmark | Calls | In a shop of middle size |\n|--
 
 
 def calls(table: Table) -> str:
-    """What reading the table costs, in requests."""
+    """The requests that reading the table takes, in words."""
     collection, op = table.collection, operation(table.collection.operation)
     text = f"1 for {op.page_size} {_plural(op)}" if op.page_size else "1 for a page, of a size that Klaviyo chooses"
     if collection.parent:
@@ -82,11 +82,11 @@ def rates(table: Table, schema: dict[str, Any]) -> tuple[int, int]:
     return op.rates(selection.query(op, table.collection.resource, needs, needs))
 
 
-def in_the_shop(tables: Sequence[Table], schema: dict[str, Any]) -> str:
-    """Calls and minutes of a stream in the shop of ``sizes.py``, all columns selected but for what is looked up."""
-    counted = [(calls_for(table.collection, COLLECTIONS), rates(table, schema)[1]) for table in tables]
-    minutes = max(count / a_minute for count, a_minute in counted)
-    text = f"{sum(count for count, _ in counted):,}"
+def cost_in_a_shop(tables: Sequence[Table], schema: dict[str, Any]) -> str:
+    """Calls and minutes of a stream in the shop of ``sizes.py``, with all columns but those that are looked up."""
+    costs = [(calls_for(table.collection, COLLECTIONS), rates(table, schema)[1]) for table in tables]
+    minutes = max(count / a_minute for count, a_minute in costs)
+    text = f"{sum(count for count, _ in costs):,}"
     return text if minutes < 1 else f"{text}, {minutes:,.0f} min"
 
 
@@ -98,7 +98,7 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
     """Columns that cost calls of their own."""
     lookups = [root for root in table.roots if isinstance(root, Lookup)]
     for lookup in lookups:
-        columns = _led_from(table, schema, lookup.name)
+        columns = _columns_from(table, schema, lookup.name)
         op = operation(lookup.operation)
         spared = ", unless it was read shortly before" if lookup.own_page_paths is not None else ""
         yield (
@@ -107,7 +107,7 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
         )
     op = operation(COLLECTIONS["accounts"].operation)
     for root, spared in ((ACCOUNT, ""), (INTEGRATION, ", unless `esp_integration_id` is set")):
-        if columns := _led_from(table, schema, root):
+        if columns := _columns_from(table, schema, root):
             yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}" + _scopes(op, table.collection)
 
 
@@ -116,7 +116,7 @@ def _scopes(op: Operation, collection: Collection) -> str:
     return f", scope {' and '.join(f'`{scope}`' for scope in more)}" if more else ""
 
 
-def _led_from(table: Table, schema: dict[str, Any], root: str) -> list[str]:
+def _columns_from(table: Table, schema: dict[str, Any], root: str) -> list[str]:
     return [name for name, source in sources(schema, schema["properties"]).items() if root in led_to(table, source)]
 
 
@@ -163,12 +163,12 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
             f"{text}, in each of {lists} collections" if lists > 1 else text for text, lists in costs.items()
         )
         schema = schema_files.load(name)
-        dearer, shop = " *" if any(extra_calls(table, schema)) else "", in_the_shop(STREAMS[name], schema)
+        dearer, shop = " *" if any(extra_calls(table, schema)) else "", cost_in_a_shop(STREAMS[name], schema)
         yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} | {shop} |\n"
 
 
 def page() -> str:
-    reread = [f"`{name}`" for name, found in COLLECTIONS.items() if found.reread]
+    reread = [f"`{name}`" for name, collection in COLLECTIONS.items() if collection.reread]
     introduction = INTRODUCTION.format(
         reread=", ".join(reread[:-1]) + " and " + reread[-1],
         profiles=SIZES["profiles"],

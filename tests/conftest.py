@@ -15,12 +15,13 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from hypothesis import HealthCheck, settings
-from support import specification as kept
 from support.conformance import Recorder, committed_facts, vendor_document
 from support.demo import load as load_demo
+from support.scripts import script
 
 from klaviyo_sandbox import RunningSandbox, serve
 
+openapi = script("openapi")
 RECORDER = pytest.StashKey[Recorder]()
 DESELECTED = pytest.StashKey[dict[str, int]]()
 # What `make test` leaves out takes so long beside what it runs, on two cores that have nothing else to do.
@@ -36,7 +37,7 @@ settings.load_profile("fast")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RECORDER] = Recorder([committed_facts(), vendor_document(kept.load())])
+    config.stash[RECORDER] = Recorder([committed_facts(), vendor_document(openapi.load())])
     config.stash[DESELECTED] = {"all": 0, "exhaustive": 0}
 
 
@@ -99,7 +100,8 @@ def recorder(pytestconfig: pytest.Config) -> Recorder:
 @pytest.fixture(scope="module")
 def specification() -> dict[str, Any]:
     """The vendor's OpenAPI document."""
-    return kept.load()
+    document: dict[str, Any] = openapi.load()
+    return document
 
 
 @contextlib.contextmanager

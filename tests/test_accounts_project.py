@@ -21,13 +21,13 @@ import pytest
 import yaml
 from support.demo import load
 from support.environments import programs
+from support.markdown import commands, sections
 from support.patience import PATIENCE, SCRIPT_PATIENCE, until
-from support.recipes import blocks, commands
 
 from klaviyo_sandbox.server import RunningSandbox
 
 PROJECT = Path(__file__).parents[1] / "examples" / "accounts"
-README = blocks((PROJECT / "README.md").read_text())
+README = sections((PROJECT / "README.md").read_text())
 ORCHESTRATORS = ("Dagster", "Airflow")
 NAMES = ("europe", "america")
 

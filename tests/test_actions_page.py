@@ -92,7 +92,7 @@ def test_an_example_is_linked_when_it_is_there(
 )  # fmt: skip
 def test_what_a_record_needs_in_words(script: Any, schema: dict[str, Any], words: list[str]) -> None:
     """Required fields, choices among them, and those that others bring about."""
-    assert script.needs(schema) == words
+    assert script.required_fields(schema) == words
 
 
 def test_fields_and_the_columns_that_reach_them(script: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from support.demo import load
-from support.environments import have_plugins
+from support.environments import provide_plugins
 
 from klaviyo_sandbox.server import RunningSandbox
 
@@ -49,7 +49,7 @@ def meltano(demo: Any, account: RunningSandbox, shop: psycopg.Connection, databa
     runner = demo.Meltano(account.url, database)
     runner.environment["MELTANO_PROJECT_ROOT"] = str(project)
     runner.environment["MELTANO_ENVIRONMENT"] = "production"
-    have_plugins(project / ".meltano", file.read_text(), "tap-postgres", "target-klaviyo")
+    provide_plugins(project / ".meltano", file.read_text(), "tap-postgres", "target-klaviyo")
     return runner
 
 

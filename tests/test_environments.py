@@ -50,7 +50,7 @@ plugins:
   extractors: [{name: tap-klaviyo, pip_url: -e ., executable: tap-klaviyo}]
   loaders: [{name: target-x, pip_url: "x>=1,<2", executable: target-x}]
 """
-    environments.have_plugins(tmp_path / "files", project, "tap-klaviyo", "target-x")
+    environments.provide_plugins(tmp_path / "files", project, "tap-klaviyo", "target-x")
     ours = tmp_path / "files" / "extractors" / "tap-klaviyo" / "venv" / "bin"
     assert (ours / "tap-klaviyo").resolve() == Path(sys.executable).with_name("tap-klaviyo").resolve()
     assert (ours / "python").exists()

@@ -7,30 +7,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from support.markdown import sections
+from support.scripts import script
+
 from tap_klaviyo.model import Lookup
 from tap_klaviyo.reports.declaration import OPERATIONS
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
+openapi = script("openapi")
 DECISIONS = Path(__file__).parents[1] / "docs" / "decisions.md"
-HEADING = "## Lists of the API that no table reads"
-
-
-def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
-    while "$ref" in schema:
-        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
-    return schema
+HEADING = "Lists of the API that no table reads"
 
 
 def lists(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """(operation, path) of every GET that answers with a list, and of every query of a report."""
-    for path, item in document["paths"].items():
-        if "get" in item:
-            (content,) = item["get"]["responses"]["200"]["content"].values()
-            answer = resolved(document, content["schema"])
-            if resolved(document, answer.get("properties", {}).get("data", {})).get("type") == "array":
-                yield item["get"]["operationId"], path
-        if item.get("post", {}).get("operationId", "").startswith("query_"):
-            yield item["post"]["operationId"], path
+    schemas = document["components"]["schemas"]
+    for path, method, operation in openapi.operations(document):
+        name = operation["operationId"]
+        if method == "get":
+            answer = openapi.resolve(openapi.responses(document, operation)["200"], schemas)
+            data = answer.get("properties", {}).get("data", {})
+            if openapi.resolve(data, schemas).get("type") == "array":
+                yield name, path
+        elif name.startswith("query_"):
+            yield name, path
 
 
 def read() -> set[str]:
@@ -39,8 +39,7 @@ def read() -> set[str]:
 
 
 def excused() -> set[str]:
-    section = DECISIONS.read_text().split(f"{HEADING}\n", 1)[1].split("\n## ")[0]
-    first = re.findall(r"^\| (.*?) \|", section, flags=re.MULTILINE)
+    first = re.findall(r"^\| (.*?) \|", sections(DECISIONS.read_text())[HEADING], flags=re.MULTILINE)
     return set(re.findall(r"`((?:get|query)_\w+)`", " ".join(first)))
 
 

@@ -19,7 +19,7 @@ import yaml
 from support.demo import DEMO, ROOT, load
 from support.demo import meltano as with_plugins
 from support.documented import copy_checkout
-from support.environments import have_plugins
+from support.environments import provide_plugins
 from support.patience import PATIENCE, SCRIPT_PATIENCE, until
 from support.second_path import KEYS, truth
 
@@ -52,7 +52,7 @@ def meltano(demo: Any, account: RunningSandbox, database: str, tmp_path_factory:
 @pytest.fixture(scope="module")
 def with_loaders(demo: Any, meltano: Any) -> Any:
     """The same with the loaders of others."""
-    have_plugins(demo.WORK / "files", (ROOT / "meltano.yml").read_text(), "target-postgres", "target-jsonl")
+    provide_plugins(demo.WORK / "files", (ROOT / "meltano.yml").read_text(), "target-postgres", "target-jsonl")
     return meltano
 
 

@@ -16,16 +16,18 @@ from typing import Any
 
 import psycopg
 import pytest
+import yaml
 from support.demo import DEMO, ROOT, load
-from support.environments import have_plugins
+from support.environments import provide_plugins
+from support.markdown import code_blocks, commands, sections
 from support.patience import SCRIPT_PATIENCE
-from support.recipes import blocks, commands, with_additions
 from support.second_path import truth
 
 from klaviyo_sandbox.server import RunningSandbox
 
 PAGE = (ROOT / "docs" / "meltano.md").read_text()
-SELECT, NIGHTLY, BACKFILL, COPY, PUSH, STATE = [title for title in blocks(PAGE) if title]
+SECTIONS = sections(PAGE)
+SELECT, NIGHTLY, BACKFILL, COPY, PUSH, STATE = [title for title in SECTIONS if title]
 STATE_ID = "production:tap-klaviyo-to-target-postgres"
 
 
@@ -77,6 +79,25 @@ class Project:
             return {row for (row,) in connection.execute(f"select {key} from klaviyo.{table}").fetchall()}
 
 
+def add(project: Any, addition: Any) -> Any:
+    """The project with a block added as a reader would: entries of a list behind those that are there."""
+    if isinstance(project, dict) and isinstance(addition, dict):
+        both = {key: add(project[key], value) for key, value in addition.items() if key in project}
+        return {**project, **addition, **both}
+    if isinstance(project, list) and isinstance(addition, list):
+        return [*project, *addition]
+    return addition
+
+
+def with_additions(project: str) -> str:
+    """``meltano.yml`` with all blocks of YAML of the page."""
+    document = yaml.safe_load(project)
+    for block in code_blocks(PAGE):
+        if block.language == "yaml":
+            document = add(document, yaml.safe_load(block.text))
+    return yaml.safe_dump(document, sort_keys=False)
+
+
 @pytest.fixture(scope="module")
 def project(
     make_shared_sandbox: Callable[..., RunningSandbox], database: str, tmp_path_factory: pytest.TempPathFactory
@@ -90,19 +111,19 @@ def project(
     checkout = re.sub(
         r"(?<=      select:\n        - profiles\.\*\n)(?:        - \w+\.\*\n)+", "        - events.*\n", checkout
     )
-    (folder / "meltano.yml").write_text(with_additions(checkout, PAGE))
+    (folder / "meltano.yml").write_text(with_additions(checkout))
     project = Project(folder, account, other, demo.Meltano(account.url, database), database)
-    export, _install = commands(blocks(PAGE)[""])
+    export, _install = commands(SECTIONS[""])
     name, value = export.removeprefix("export ").split("=")
     project.environment[name] = value
-    have_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
+    provide_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
     return project
 
 
 @pytest.fixture(scope="module")
 def installed(project: Project) -> Project:
     """With all plugins of the project, as the page installs them."""
-    _export, install = commands(blocks(PAGE)[""])
+    _export, install = commands(SECTIONS[""])
     project.run(install)
     return project
 
@@ -110,7 +131,7 @@ def installed(project: Project) -> Project:
 @pytest.fixture(scope="module")
 def late(installed: Project) -> str:
     """The id of an event that was recorded between the two nights that have gone by since."""
-    first, second = commands(blocks(PAGE)[NIGHTLY])
+    first, second = commands(SECTIONS[NIGHTLY])
     installed.run(first)
     (event,) = installed.account.control.add_events(count=1, seconds=-3600)
     installed.run(second)
@@ -119,15 +140,15 @@ def late(installed: Project) -> str:
 
 def test_every_block_of_the_page_is_run() -> None:
     """A block in another language, or a section that has none to run, would be a recipe that nobody tried."""
-    found = blocks(PAGE)
-    assert {language for section in found.values() for language, _ in section} == {"console", "yaml"}
-    assert [title for title, section in found.items() if not commands(section)] == []
-    assert PAGE.count("```") == 2 * sum(map(len, found.values()))
+    blocks = code_blocks(PAGE)
+    assert {block.language for block in blocks} == {"console", "yaml"}
+    assert [title for title, section in SECTIONS.items() if not commands(section)] == []
+    assert PAGE.count("```") == 2 * len(blocks)
 
 
 def test_the_nameless_selection_selects_nobodys_name(project: Project) -> None:
     """Meltano selects the columns that the page names, and none with an address, a number or a name of a person."""
-    (line,) = commands(blocks(PAGE)[SELECT])
+    (line,) = commands(SECTIONS[SELECT])
     output = project.run(line)
     chosen = {
         line.split("] ")[1].strip()
@@ -151,7 +172,7 @@ def test_nights_land_what_there_is_and_then_what_is_new(project: Project, late: 
 @pytest.mark.exhaustive
 def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) -> None:
     """With a suffix it reads from its own start date, only what is selected, and goes on from its own STATE."""
-    *exports, refresh, again = commands(blocks(PAGE)[BACKFILL])
+    *exports, refresh, again = commands(SECTIONS[BACKFILL])
     nightly = project.state()
 
     first = project.filters(*exports, refresh)
@@ -167,7 +188,7 @@ def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) 
 
 def test_a_rehearsal_copies_nothing_and_the_copy_everybody(project: Project) -> None:
     """The first line sends nothing; after the second the other account has the people and the lists, and no consent."""
-    rehearse, copy, *_ = commands(blocks(PAGE)[COPY])
+    rehearse, copy, *_ = commands(SECTIONS[COPY])
 
     before = len(project.account.requests)
     project.run(rehearse)
@@ -187,7 +208,7 @@ def test_a_plain_pipe_copies_the_same(
 ) -> None:
     """Typed without Meltano, the rehearsal sends nothing, and the copy everybody, with STATE for the next one."""
     other = make_shared_sandbox(profiles=0, events=0, seed=2, limits=False, job_seconds=0.05)
-    [source, copy, *lines] = commands(blocks(PAGE)[COPY])[2:]
+    [source, copy, *lines] = commands(SECTIONS[COPY])[2:]
     lines = [
         *(
             line.replace('"pk_..."', f'"pk_x", "api_url": "{url}"')
@@ -210,7 +231,7 @@ def test_a_plain_pipe_copies_the_same(
 @pytest.mark.exhaustive
 def test_a_view_becomes_a_list(project: Project, late: str) -> None:
     """Whoever is in the view of PostgreSQL is on the list, made for it."""
-    (push,) = commands(blocks(PAGE)[PUSH])
+    (push,) = commands(SECTIONS[PUSH])
     with psycopg.connect(project.database) as connection:
         connection.execute(DEMO.with_name("audience.sql").read_text())
         (size,) = connection.execute("select count(*) from audience.vip_customers where email like '%@%'").fetchone()
@@ -225,7 +246,7 @@ def test_a_view_becomes_a_list(project: Project, late: str) -> None:
 @pytest.mark.exhaustive
 def test_state_moves_to_another_place_and_back_in_time(project: Project, late: str) -> None:
     """It holds moments and no person; a run goes on from it elsewhere; one table's bookmark is set back alone."""
-    get, export, put, go_on, set_back, again = commands(blocks(PAGE)[STATE])
+    get, export, put, go_on, set_back, again = commands(SECTIONS[STATE])
     project.run(get, export, put)
     bookmarks = json.loads((project.folder / "state.json").read_text())["singer_state"]["bookmarks"]
     moments = [its for its in bookmarks.values() if its]

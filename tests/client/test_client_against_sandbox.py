@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.patience import PATIENCE
+from support.threads import run_at_once
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
@@ -88,11 +89,7 @@ def test_threads_within_the_budget_meet_no_429(make_sandbox: Callable[..., Runni
             shared.page("get_metrics")
         time.leave()
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(8, work)
 
     assert [entry.status for entry in sandbox.requests] == [200] * 240
     # As fast as they may: a second has room for ten, a minute for 150.

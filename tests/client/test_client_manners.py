@@ -9,17 +9,17 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.another import Another
-from support.hasten import quick
+from support.fast_clock import fast_clock
 from support.manners import breaches
+from support.oauth_app import client_app, sandbox_app
+from support.other_client import OtherClient
 from support.patience import until
+from support.threads import run_at_once
 
 from klaviyo_client import errors
-from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.queries import query_pages
-from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.http.quotas import MINUTE, SECOND
 from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.server import RunningSandbox
@@ -71,25 +71,6 @@ KINDS: Mapping[str, tuple[str, Callable[[KlaviyoClient], None]]] = {
 }
 
 
-def run_threads(count: int, work: Callable[[], object]) -> None:
-    """Run ``work`` in so many threads, and raise the first error."""
-    raised: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            work()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            raised.append(error)
-
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for error in raised:
-        raise error
-
-
 def request_log(make: Make, kind: str, concurrency: int, pause: int, speed: float) -> list[Asked]:
     """What arrives when many threads send one kind of request, and another client uses the same limit meanwhile.
 
@@ -103,10 +84,12 @@ def request_log(make: Make, kind: str, concurrency: int, pause: int, speed: floa
     name, send = KINDS[kind]
     began, start = time.time(), 1_780_000_020 + (MINUTE - pause if pause > 1 else 0)
     sandbox = make(profiles=30, events=0, speed=speed, clock=lambda: start + time.time() - began)
-    Another(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
-    client = KlaviyoClient("pk_test", sandbox.url, clock=quick(speed), retry_policy=RetryPolicy(timeout=600 * speed))
+    OtherClient(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
+    client = KlaviyoClient(
+        "pk_test", sandbox.url, clock=fast_clock(speed), retry_policy=RetryPolicy(timeout=600 * speed)
+    )
     rounds = max(1, 40 // concurrency)
-    run_threads(concurrency, lambda: [send(client) for _ in range(rounds)])
+    run_at_once(concurrency, lambda: [send(client) for _ in range(rounds)])
     log = [request for request in sandbox.requests if request.operation == name]
     assert len(log) == sum(usage.requests for usage in client.usage().values())
     return log
@@ -142,17 +125,14 @@ def test_no_kind_of_request_hammers_an_account_in_real_seconds(make_sandbox: Mak
 def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int) -> None:
     """It names a pause: one request follows when that is over, however many threads wait for a token."""
     storm = "429=1,storm=4"
-    app = OAuthApp("app-1", "secret-1", "refresh-1", token_seconds=3600.0)
-    sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=app, faults=storm, limits=False)
+    sandbox = make_sandbox(profiles=3, events=0, speed=QUICK, oauth=sandbox_app(), faults=storm, limits=False)
     retry_policy = RetryPolicy(timeout=600 * QUICK, attempts=20)
-    client = KlaviyoClient(
-        app=App("app-1", "secret-1", "refresh-1"), api_url=sandbox.url, clock=quick(QUICK), retry_policy=retry_policy
-    )
+    client = KlaviyoClient(app=client_app(), api_url=sandbox.url, clock=fast_clock(QUICK), retry_policy=retry_policy)
     calm = threading.Thread(
         target=lambda: (until(lambda: len(sandbox.requests) >= 6), sandbox.control.change(faults=""))
     )
     calm.start()
-    run_threads(concurrency, lambda: client.call("get_accounts"))
+    run_at_once(concurrency, lambda: client.call("get_accounts"))
     calm.join()
     signing = [request for request in sandbox.requests if request.operation == "oauth_token"]
     assert len(signing) == client.usage()["oauth_token"].requests >= 6

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.oauth_app import REFRESH, SECRET, client_app, sandbox_app
 from support.patience import PATIENCE, until
+from support.threads import run_at_once
 
 from klaviyo_client import errors
-from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.clock import Clock
@@ -25,11 +26,9 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_client.privacy import private_files
-from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.server import RunningSandbox
 
 Make = Callable[..., RunningSandbox]
-SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"
 
 
 @dataclass
@@ -40,10 +39,9 @@ class Account:
     now: float = 1_780_000_000.0
     sandbox: RunningSandbox = field(init=False)
 
-    def start(self, *, rotates: bool = False, token_seconds: float = 3600.0, **options: Any) -> RunningSandbox:
-        app = OAuthApp("app-1", SECRET, REFRESH, token_seconds, rotates)
+    def start(self, *, rotates: bool = False, **options: Any) -> RunningSandbox:
         arguments = {"profiles": 3, "events": 0, "limits": False, "clock": lambda: self.now, **options}
-        self.sandbox = self.make(oauth=app, **arguments)
+        self.sandbox = self.make(oauth=sandbox_app(rotates=rotates), **arguments)
         return self.sandbox
 
     def sleep(self, seconds: float) -> None:
@@ -52,7 +50,7 @@ class Account:
     def client(
         self, path: Path | None = None, *, secret: str = SECRET, refresh: str = REFRESH, **options: Any
     ) -> KlaviyoClient:
-        app = App("app-1", secret, refresh, str(path) if path else None)
+        app = client_app(secret=secret, refresh=refresh, path=str(path) if path else None)
         options = {"clock": Clock(lambda: self.now, self.sleep), "retry_policy": RetryPolicy(attempts=3), **options}
         return KlaviyoClient(app=app, api_url=self.sandbox.url, **options)
 
@@ -71,31 +69,23 @@ def account(make_sandbox: Make) -> Account:
     return Account(make_sandbox)
 
 
-def run_threads(count: int, work: Callable[[], object]) -> list[object]:
-    """Run ``work`` in so many threads that begin together; their results and errors."""
-    results: list[object] = []
-    barrier = threading.Barrier(count)
+def at_once(count: int, work: Callable[[], object]) -> list[object]:
+    """What each of so many threads gets that begin together: a result or an error of the client."""
 
-    def run() -> None:
-        barrier.wait()
+    def result_or_error() -> object:
         try:
-            results.append(work())
+            return work()
         except errors.KlaviyoError as error:
-            results.append(error)
+            return error
 
-    threads = [threading.Thread(target=run) for _ in range(count)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    return results
+    return run_at_once(count, result_or_error)
 
 
 def test_one_sign_in_serves_64_threads(account: Account) -> None:
     """They begin together without a token, and one of them fetches it."""
     account.start()
     client = account.client()
-    run_threads(64, lambda: client.page("get_lists"))
+    at_once(64, lambda: client.page("get_lists"))
     assert account.log == [("token", 200), *[("lists", 200)] * 64]
 
 
@@ -126,7 +116,7 @@ def test_a_401_is_renewed_once_by_64_threads(account: Account) -> None:
     client = account.client()
     client.page("get_lists")
     account.sandbox.control.end_tokens("access")
-    results = run_threads(64, lambda: client.page("get_lists"))
+    results = at_once(64, lambda: client.page("get_lists"))
     assert [error for error in results if isinstance(error, Exception)] == []
     assert account.sign_ins == 2
     assert account.log.count(("lists", 200)) == 65
@@ -167,7 +157,7 @@ def test_wrong_settings_are_sent_once(account: Account, options: dict[str, str],
     """Every thread gets the error of what the user must change, and the endpoint gets no second request."""
     account.start()
     client = account.client(**options)
-    results = [*run_threads(8, lambda: client.page("get_lists")), *run_threads(1, lambda: client.page("get_lists"))]
+    results = [*at_once(8, lambda: client.page("get_lists")), *at_once(1, lambda: client.page("get_lists"))]
     assert len(results) == 9
     assert all(isinstance(error, errors.SettingsError) and said in str(error) for error in results)
     assert account.sign_ins == 1
@@ -220,7 +210,7 @@ def test_threads_that_wait_share_a_fault(account: Account) -> None:
 
     client = account.client(transport=Late(), retry_policy=RetryPolicy(attempts=1))
     client.credentials._lock = Queue()  # type: ignore[attr-defined]
-    results = run_threads(64, lambda: client.page("get_lists"))
+    results = at_once(64, lambda: client.page("get_lists"))
     assert len(results) == 64
     assert {type(error) for error in results} == {errors.SignInFault}
     assert account.sign_ins == 1
@@ -308,7 +298,7 @@ def test_runs_that_sign_in_at_once_are_never_told_to_authorise_again(
         # Really slept, for the others need time to write down.
         clock = Clock(lambda: account.now, time.sleep)
         clients = iter([account.client(tmp_path / "token.json", clock=clock) for _ in range(runs)])
-        results = run_threads(runs, lambda clients=clients: next(clients).page("get_lists"))  # type: ignore[misc]
+        results = at_once(runs, lambda clients=clients: next(clients).page("get_lists"))  # type: ignore[misc]
         assert [error for error in results if isinstance(error, Exception)] == []
         account.now += 4000
     assert {status for _, status in account.log} == {200}
@@ -443,4 +433,4 @@ def test_no_secret_is_logged_at_debug(
 def test_a_key_and_an_app_do_not_go_together() -> None:
     """Nobody could say whose limits and scopes hold."""
     with pytest.raises(errors.SettingsError, match="one of them must go"):
-        KlaviyoClient("pk_test", app=App("app-1", SECRET, REFRESH))
+        KlaviyoClient("pk_test", app=client_app())

@@ -6,21 +6,18 @@ import bisect
 import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.patience import until
+from support.threads import run_at_once
 
 from klaviyo_client.errors import DailyLimitReached, Throttled
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.permits import Permit
-from klaviyo_client.http.rate_limits import (
-    DAY_SECONDS,
-    STEADY_SECONDS,
-    RateLimiter,
-    RateLimiters,
-)
+from klaviyo_client.http.rate_limits import DAY_SECONDS, STEADY_SECONDS, RateLimiter, RateLimiters
 from klaviyo_client.http.usage import Usage
 
 
@@ -90,11 +87,8 @@ def test_no_number_of_threads_overspends(burst: int, steady: int, threads: int, 
             local.now = local.asked + wait
 
     limiter = RateLimiter(burst, steady, clock=Clock(monotonic, lambda seconds: None))
-    workers = [threading.Thread(target=work, args=(number / 3,)) for number in range(threads)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(work, (number / 3 for number in range(threads))))
 
     assert len(given_moments) == threads * len(gaps)
     assert most_in_a_window(given_moments, 1.0) <= burst
@@ -102,7 +96,7 @@ def test_no_number_of_threads_overspends(burst: int, steady: int, threads: int, 
 
 
 def test_the_limits_are_used_fully() -> None:
-    """Who always wants more gets the whole steady budget in every minute."""
+    """Who always wants more gets the whole steady limiter in every minute."""
     time = FakeTime()
     limiter = RateLimiter(10, 150, clock=time.clock)
     begun = time.now
@@ -140,45 +134,40 @@ def test_threads_share_one_limiter() -> None:
     """Threads that ask at once get moments that keep both windows, none of them the same moment twice."""
     waits: list[float] = []
     limiter = RateLimiter(5, 20, clock=Clock(lambda: 50.0, lambda seconds: None))
-    begin = threading.Barrier(16)
 
     def work() -> None:
-        begin.wait()
         for _ in range(50):
             waits.append(limiter.acquire())  # noqa: PERF401 - a list made at the end would lose what went before
 
-    threads = [threading.Thread(target=work) for _ in range(16)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(16, work)
 
     assert len(waits) == 800
     assert most_in_a_window(waits, 1.0) <= 5
     assert most_in_a_window(waits, 60.0) <= 20
 
 
-def refused(limiter: RateLimiter, seconds: float | None) -> None:
-    """A request that is sent, and answered with 429."""
+def send(limiter: RateLimiter) -> Permit:
+    """A request that is sent, and not answered yet."""
     permit = Permit()
     limiter.start_request(permit)
-    limiter.back_off(permit, seconds)
+    return permit
+
+
+def refused(limiter: RateLimiter, seconds: float | None) -> None:
+    """A request that is sent, and answered with 429."""
+    limiter.back_off(send(limiter), seconds)
 
 
 def let_through(limiter: RateLimiter) -> None:
     """A request that is sent, and answered."""
-    permit = Permit()
-    limiter.start_request(permit)
-    limiter.add_success(permit)
+    limiter.add_success(send(limiter))
 
 
 def test_a_429_stops_everybody_and_slows_down_for_a_minute() -> None:
     """Nobody sends before Retry-After is over; then fewer at once, and after quiet minutes as many as before."""
     time = FakeTime()
     limiter = RateLimiter(8, 1000, clock=time.clock)
-    first, second = Permit(), Permit()
-    limiter.start_request(first)
-    limiter.start_request(second)
+    first, second = send(limiter), send(limiter)
     limiter.back_off(first, 7)
     limiter.back_off(second, 7)  # a second thread that was refused in the same moment changes nothing more
     assert limiter.acquire() == 7
@@ -224,8 +213,7 @@ def test_a_pause_of_a_fault_stops_everybody_and_slows_nobody_down() -> None:
     """A 503 that names a time says nothing of how fast is too fast."""
     time = FakeTime()
     limiter = RateLimiter(8, 1000, clock=time.clock)
-    permit = Permit()
-    limiter.start_request(permit)
+    send(limiter)
     limiter.pause(7)
     assert limiter.acquire() == 7
     time.now += 5
@@ -287,17 +275,12 @@ def test_pauses_that_nobody_names_grow_for_all_threads_together() -> None:
     limiter = RateLimiter(100, 1000, clock=time.clock)
     pauses = []
     for number in range(10):
-        permits = [Permit() for _ in range(3)]
-        for permit in permits[: 1 if number else 3]:
-            limiter.start_request(permit)
-        for permit in permits[: 1 if number else 3]:
+        for permit in [send(limiter) for _ in range(1 if number else 3)]:
             limiter.back_off(permit, None)  # of three that were under way at once, one makes the pause longer
         pauses.append(limiter.pause_left(Permit()))
     assert all(2**number <= pause <= 1.25 * 2**number for number, pause in enumerate(pauses[:7]))
     assert max(pauses) <= 150
-    permit = Permit()
-    limiter.start_request(permit)
-    limiter.add_success(permit)
+    let_through(limiter)
     refused(limiter, None)
     assert limiter.pause_left(Permit()) <= 1.25
 
@@ -426,13 +409,10 @@ def test_threads_that_wait_for_a_permit_wait_out_a_429(seconds: int) -> None:
     time = HandTime()
     limiter = RateLimiter(1, 1000, clock=time.clock)
     sent: list[float] = []
-    first = Permit()
-    limiter.start_request(first)
+    first = send(limiter)
 
     def work() -> None:
-        permit = Permit()
-        limiter.start_request(permit)
-        sent.append(permit.sent_at)
+        sent.append(send(limiter).sent_at)
 
     threads = [threading.Thread(target=work) for _ in range(64)]
     for thread in threads:
@@ -509,9 +489,7 @@ def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     """Of two requests that are refused while both are under way, the one that asks for more time is heard."""
     time = FakeTime()
     limiter = RateLimiter(8, 1000, clock=time.clock)
-    first, second = Permit(), Permit()
-    limiter.start_request(first)
-    limiter.start_request(second)
+    first, second = send(limiter), send(limiter)
     limiter.back_off(first, 9)
     time.now += 1
     limiter.back_off(second, 2)

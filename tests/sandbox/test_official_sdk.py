@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from support.official import AS_IT_COMES, ended, official, pages, plain
+from support.official import AS_IT_COMES, official_client, pages, to_dict, wait_for_job
 
 
 @pytest.fixture(scope="module")
 def readers(make_shared_sandbox):
     sandbox = make_shared_sandbox(profiles=130, events=400, limits=False)
-    api, manager = official(sandbox)
+    api, manager = official_client(sandbox)
     yield api, sandbox
     manager.clear()
 
@@ -17,7 +17,7 @@ def readers(make_shared_sandbox):
 @pytest.fixture
 def writers(make_sandbox):
     sandbox = make_sandbox(limits=False, job_seconds=0.1)
-    api, manager = official(sandbox)
+    api, manager = official_client(sandbox)
     yield api, sandbox
     manager.clear()
 
@@ -83,7 +83,7 @@ def test_it_reads_flows_page_by_page(readers):
     included = {entry["id"] for page in read for entry in page["included"]}
     assert sandbox.store.flow_actions.rows.keys() <= included
     action = next(row for row in sandbox.store.flow_actions.rows.values() if row["message_ids"])
-    messages = plain(api.Flows.get_flow_action_messages(action["id"]))["data"]
+    messages = to_dict(api.Flows.get_flow_action_messages(action["id"]))["data"]
     assert [row["id"] for row in messages] == action["message_ids"]
 
 
@@ -93,14 +93,14 @@ def test_it_reads_tags_page_by_page(readers):
     rows = [row for page in pages(api.Tags.get_tags, page_size=3, sort="name") for row in page["data"]]
     names = [tag["name"] for tag in sandbox.store.tags.rows.values()]
     assert [row["attributes"]["name"] for row in rows] == sorted(names)
-    assert plain(api.Tags.get_tag(rows[0]["id"], include=["tag-group"]))["included"]
+    assert to_dict(api.Tags.get_tag(rows[0]["id"], include=["tag-group"]))["included"]
 
 
 def test_it_writes_a_profile(writers):
     """A profile that it creates or updates is in the account."""
     api, sandbox = writers
     body = {"data": {"type": "profile", "attributes": {"email": "sdk@example.com", "properties": {"n": 1}}}}
-    written = plain(api.Profiles.create_or_update_profile(body))
+    written = to_dict(api.Profiles.create_or_update_profile(body))
     assert sandbox.store.find_profile_id("email", "sdk@example.com") == written["data"]["id"]
 
 
@@ -113,9 +113,9 @@ def test_it_writes_an_import_job_and_waits_for_it(writers):
     rows.append({"email": "a@example.com", "external_id": "b"})
     profiles = [{"type": "profile", "attributes": row} for row in rows]
     body = {"data": {"type": "profile-bulk-import-job", "attributes": {"profiles": {"data": profiles}}}}
-    job_id = plain(api.Profiles.bulk_import_profiles(body))["data"]["id"]
-    attributes = ended(api.Profiles.get_bulk_import_profiles_job, job_id)
+    job_id = to_dict(api.Profiles.bulk_import_profiles(body))["data"]["id"]
+    attributes = wait_for_job(api.Profiles.get_bulk_import_profiles_job, job_id)
     assert (attributes["completed_count"], attributes["failed_count"]) == (5, 1)
-    errors = plain(api.Profiles.get_errors_for_bulk_import_profiles_job(job_id))["data"]
+    errors = to_dict(api.Profiles.get_errors_for_bulk_import_profiles_job(job_id))["data"]
     assert [error["attributes"]["original_payload"] for error in errors] == [rows[-1]]
     assert sandbox.store.find_profile_id("email", "bulk4@example.com")

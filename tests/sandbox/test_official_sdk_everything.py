@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 from support.calls import Caller
-from support.declared import OPERATIONS, READS, WRITES, least
-from support.declared_bodies import acceptable
-from support.furnished import furnish
-from support.official import CALLS, call, official
+from support.declared import OPERATIONS, READS, WRITES, minimal_query
+from support.declared_bodies import acceptable_body
+from support.full_account import fill_account
+from support.official import CALLS, call, official_client
 from support.walks import of_each_kind
 
 
@@ -15,8 +15,8 @@ from support.walks import of_each_kind
 def reading(make_shared_sandbox):
     """The SDK, a plain client beside it, and paths that exist in the account of both."""
     sandbox = make_shared_sandbox(limits=False, job_seconds=0.0)
-    paths = furnish(sandbox)
-    api, manager = official(sandbox)
+    paths = fill_account(sandbox)
+    api, manager = official_client(sandbox)
     caller = Caller(sandbox.url)
     yield api, caller, paths
     caller.close()
@@ -27,8 +27,8 @@ def reading(make_shared_sandbox):
 def writing(make_sandbox):
     """The SDK, an account of the test's own, and paths that exist in it."""
     sandbox = make_sandbox(limits=False, job_seconds=0.0)
-    paths = furnish(sandbox)
-    api, manager = official(sandbox)
+    paths = fill_account(sandbox)
+    api, manager = official_client(sandbox)
     yield api, sandbox, paths
     manager.clear()
 
@@ -50,9 +50,9 @@ def test_the_sdk_has_a_call_for_each():
 def test_it_reads(reading, operation):
     """The SDK makes its objects of the answer, and they are what a plain request is answered with."""
     api, caller, paths = reading
-    expected = identities(caller.get(paths[operation], **least(operation)).json()["data"])
+    expected = identities(caller.get(paths[operation], **minimal_query(operation)).json()["data"])
     assert expected
-    found = call(api, operation, *ids_in(paths[operation], operation), **least(operation))
+    found = call(api, operation, *ids_in(paths[operation], operation), **minimal_query(operation))
     assert identities(found["data"]) == expected
 
 
@@ -63,7 +63,7 @@ def test_it_writes(writing, operation):
     ids = {kind: paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
     if operation == "request_profile_deletion":  # of nobody it is a 404
         call(api, "create_profile", {"data": {"type": "profile", "attributes": {"email": "full@example.com"}}})
-    call(api, operation, *ids_in(paths[operation], operation), acceptable(operation, ids))
+    call(api, operation, *ids_in(paths[operation], operation), acceptable_body(operation, ids))
     asked = sandbox.requests[-1]
     assert (asked.method, asked.path.strip("/")) == (OPERATIONS[operation]["method"], f"api/{paths[operation]}")
     assert asked.status in (200, 201, 202, 204)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from support.official import ended, official, plain
+from support.official import official_client, to_dict, wait_for_job
 
 WHO = {"email": "sdk@example.com"}
 
@@ -13,7 +13,7 @@ WHO = {"email": "sdk@example.com"}
 @pytest.fixture
 def api(make_sandbox):
     """The SDK, pointed at a small account."""
-    api, manager = official(make_sandbox(limits=False, job_seconds=0.1))
+    api, manager = official_client(make_sandbox(limits=False, job_seconds=0.1))
     yield api
     manager.clear()
 
@@ -29,11 +29,11 @@ def event(**more):
 def found(api, email=WHO["email"]):
     """The profiles with an address."""
     asked = {"filter": f'equals(email,"{email}")', "additional_fields_profile": ["subscriptions"]}
-    return plain(api.Profiles.get_profiles(**asked))["data"]
+    return to_dict(api.Profiles.get_profiles(**asked))["data"]
 
 
 def events_of(api, profile_id):
-    return plain(api.Events.get_events(filter=f'equals(profile_id,"{profile_id}")'))["data"]
+    return to_dict(api.Events.get_events(filter=f'equals(profile_id,"{profile_id}")'))["data"]
 
 
 def marketing(api):
@@ -42,9 +42,9 @@ def marketing(api):
 
 def test_it_creates_and_updates_a_profile(api):
     """A profile that it makes can be changed by its id."""
-    made = plain(api.Profiles.create_profile({"data": profile()}))["data"]
+    made = to_dict(api.Profiles.create_profile({"data": profile()}))["data"]
     change = {"data": profile({"title": "Dr."}, id=made["id"])}
-    assert plain(api.Profiles.update_profile(made["id"], change))["data"]["id"] == made["id"]
+    assert to_dict(api.Profiles.update_profile(made["id"], change))["data"]["id"] == made["id"]
     assert [row["attributes"]["title"] for row in found(api)] == ["Dr."]
 
 
@@ -71,7 +71,7 @@ def test_it_subscribes_and_unsubscribes(api):
     """Consent that it gives puts the profile on a list and can be withdrawn again."""
     attributes = {"name": "Ours", "opt_in_process": "single_opt_in"}
     made = api.Lists.create_list({"data": {"type": "list", "attributes": attributes}})
-    list_id = plain(made)["data"]["id"]
+    list_id = to_dict(made)["data"]["id"]
     seen = []
     for kind, consent, write in (
         ("create", "SUBSCRIBED", api.Profiles.bulk_subscribe_profiles),
@@ -82,7 +82,7 @@ def test_it_subscribes_and_unsubscribes(api):
         if kind == "create":
             data["relationships"] = {"list": {"data": {"type": "list", "id": list_id}}}
         write({"data": data})
-        members = plain(api.Lists.get_profile_ids_for_list(list_id))["data"]
+        members = to_dict(api.Lists.get_profile_ids_for_list(list_id))["data"]
         seen.append((marketing(api)["consent"], [row["id"] for row in members] == [found(api)[0]["id"]]))
     assert seen == [("SUBSCRIBED", True), ("UNSUBSCRIBED", True)]
 
@@ -109,10 +109,10 @@ def test_it_suppresses_and_unsuppresses(api):
         ),
     ):
         body = {"data": {"type": f"profile-suppression-bulk-{kind}-job", "attributes": rows}}
-        job_id = plain(write(body))["data"]["id"]
-        done = ended(read, job_id)
+        job_id = to_dict(write(body))["data"]["id"]
+        done = wait_for_job(read, job_id)
         assert (done["total_count"], done["completed_count"], done["skipped_count"]) == (2, 1, 1)
-        assert [row["id"] for row in plain(list_all(sort="created"))["data"]] == [job_id]
+        assert [row["id"] for row in to_dict(list_all(sort="created"))["data"]] == [job_id]
         assert [entry["reason"] for entry in marketing(api)["suppression"]] == reasons
 
 
@@ -122,4 +122,4 @@ def test_it_deletes_a_profile(api):
     attributes = {"profile": {"data": profile()}}
     api.Data_Privacy.request_profile_deletion({"data": {"type": "data-privacy-deletion-job", "attributes": attributes}})
     assert found(api) == []
-    assert plain(api.Profiles.get_bulk_import_profiles_jobs())["data"] == []
+    assert to_dict(api.Profiles.get_bulk_import_profiles_jobs())["data"] == []

@@ -9,8 +9,8 @@ import textwrap
 
 import pytest
 import requests
-from support import warm
 from support.calls import KEY, REVISION, Caller
+from support.commands import run_command
 from support.patience import PATIENCE
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox"]
@@ -22,7 +22,7 @@ def start(*arguments):
 
 
 def run(*arguments):
-    return warm.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    return run_command([*COMMAND, *arguments])
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from support.calls import Caller
-from support.declared import OPERATIONS, WRITES, forbidden
-from support.declared_bodies import acceptable, faulty_bodies, full_body, variants
-from support.furnished import furnish
+from support.declared import OPERATIONS, WRITES, forbidden_queries
+from support.declared_bodies import acceptable_body, acceptable_variants, faulty_bodies, full_body
+from support.full_account import fill_account
 
 # Members without which the vendor's prose lets nothing through that the rest of the full body asks for. A subscription
 # names its profile by an id, too, and the account knows the phone number that goes with it by then. What an aggregate
@@ -25,7 +25,7 @@ class Writer:
     """Calls writes by their names, at paths that exist."""
 
     def __init__(self, sandbox):
-        self.paths = furnish(sandbox)
+        self.paths = fill_account(sandbox)
         self.caller = Caller(sandbox.url)
         self.ids = {kind: self.paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
 
@@ -61,9 +61,9 @@ def sources(answer):
 @pytest.mark.parametrize("operation", WRITES)
 def test_what_is_declared_is_taken(writer, operation):
     """The full body is a success, and so it is without any one optional member, or with null where null may be."""
-    assert sources(writer.send(operation, acceptable(operation, writer.ids)))[0] in (200, 201, 202, 204)
+    assert sources(writer.send(operation, acceptable_body(operation, writer.ids)))[0] in (200, 201, 202, 204)
     needed = set()
-    for body, pointer in variants(operation, writer.ids):
+    for body, pointer in acceptable_variants(operation, writer.ids):
         # That somebody is known by now is no fault of the body.
         if writer.send(operation, body).status_code not in (200, 201, 202, 409):
             needed.add(pointer.rpartition("/")[2])
@@ -82,7 +82,7 @@ def test_a_fault_is_refused_where_it_is(refused, operation):
 @pytest.mark.parametrize("operation", WRITES)
 def test_an_undeclared_parameter_is_refused(refused, operation):
     """A write takes the parameters that are declared for it, with the values that are, and no other."""
-    for query, parameter in forbidden(operation):
+    for query, parameter in forbidden_queries(operation):
         answer = refused.send(operation, full_body(operation), query)
         assert sources(answer) == (400, [{"parameter": parameter}]), query
 
@@ -92,4 +92,4 @@ def test_a_declared_parameter_is_taken(writer, operation):
     """All fields, additional fields and includes of a write's answer can be asked for at once."""
     values = {name: parameter["schema"] for name, parameter in OPERATIONS[operation]["parameters"].items()}
     query = {name: ",".join(schema["items"]["enum"]) for name, schema in values.items() if "items" in schema}
-    assert writer.send(operation, acceptable(operation, writer.ids), query).status_code < 300
+    assert writer.send(operation, acceptable_body(operation, writer.ids), query).status_code < 300

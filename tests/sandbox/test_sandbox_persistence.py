@@ -10,7 +10,7 @@ import pytest
 import requests
 from support import warm
 from support.calls import Caller
-from support.patience import PATIENCE
+from support.commands import run_command
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.account.persistence import FILE, DataRefused
@@ -183,7 +183,7 @@ def start(*arguments):
 
 def refused(*arguments):
     """What the command says when it ends with 2."""
-    done = warm.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=PATIENCE, check=False)
+    done = run_command([*COMMAND, *arguments])
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1), done.stderr
     return done.stderr
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
+from support.markdown import code_blocks
 
 pytest_plugins = ["pytester"]
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "sandbox.md"
 CONFTEST = 'pytest_plugins = ["klaviyo_sandbox.pytest_plugin"]'
-
-
-def blocks(language: str) -> list[str]:
-    """The code that docs/sandbox.md shows in a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT.read_text(), flags=re.MULTILINE | re.DOTALL)
 
 
 def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
@@ -59,7 +54,7 @@ def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
 
 def test_the_example_in_the_documents_passes(pytester: pytest.Pytester) -> None:
     """Whoever copies both files has a test that passes."""
-    conftest, example = blocks("python")[:2]
+    conftest, example, *_ = [block.text for block in code_blocks(DOCUMENT.read_text()) if block.language == "python"]
     pytester.makeconftest(conftest)
     pytester.makepyfile(example)
     outcomes = pytester.runpytest_inprocess("--strict-markers").parseoutcomes()

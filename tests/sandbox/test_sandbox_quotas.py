@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-import threading
 import time
 
 from support.calls import Caller
+from support.threads import run_at_once
 
 from klaviyo_sandbox.http.app import budget_of
 from klaviyo_sandbox.http.quotas import Budget, Quotas
@@ -64,11 +64,7 @@ def test_budgets_are_apart_and_safe_for_threads():
     def spend() -> None:
         passed.extend(quotas.spend("a", Budget(50, 500)).retry_after == 0 for _ in range(25))
 
-    threads = [threading.Thread(target=spend) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(8, spend)
     assert passed.count(True) == 50
     assert quotas.spend("b", Budget(50, 500)).retry_after == 0
 

@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 
 import pytest
 from support.calls import Caller
-from support.counted import ZONE, counted, events, metric_id, of_campaigns, of_flows
+from support.report_counts import ZONE, campaign_keys, count, events, flow_keys, metric_id
 
 KINDS = ("campaign-values", "flow-values", "flow-series", "form-values", "form-series")
 OPENS = ("Opened Email", "Opened Push")
@@ -56,8 +56,8 @@ def test_values_of_campaigns_are_what_its_events_say(account):
     )
     found = {row["groupings"]["campaign_id"]: row["statistics"] for row in told["results"]}
     within = [event for event in events(sandbox) if first <= event.day <= last]
-    opens, people = counted(within, OPENS, of_campaigns)
-    delivered, _ = counted(within, RECEIVED, of_campaigns)
+    opens, people = count(within, OPENS, campaign_keys)
+    delivered, _ = count(within, RECEIVED, campaign_keys)
 
     assert len(found) > 5
     assert {name: row["opens"] for name, row in found.items() if row["opens"]} == {k[0][0]: n for k, n in opens.items()}
@@ -90,14 +90,14 @@ def test_a_series_of_flows_is_counted_by_the_accounts_days(account, interval, da
         if number
     }
     within = [event for event in events(sandbox) if first <= event.day <= last]
-    assert found == counted(within, OPENS, of_flows, starts)[0]
+    assert found == count(within, OPENS, flow_keys, starts)[0]
     assert found
 
 
 def test_hours_are_the_accounts_and_the_last_one_is_whole(account):
     """An end at midnight takes the hour after midnight with it, as Klaviyo does."""
     sandbox, _ = account
-    one = next(e for e in reversed(events(sandbox)) if e.metric == "Opened Email" and "$flow" in e.said)
+    one = next(e for e in reversed(events(sandbox)) if e.metric == "Opened Email" and "$flow" in e.properties)
     wall = one.when.astimezone(ZONE).replace(minute=0, second=0, microsecond=0, tzinfo=None)
     frame = {"start": f"{wall.isoformat()}+00:00", "end": f"{wall.isoformat()}+09:00"}
     told = results(account, "flow-series", timeframe=frame, interval="hourly")
@@ -105,7 +105,7 @@ def test_hours_are_the_accounts_and_the_last_one_is_whole(account):
     (number,) = [
         r["statistics"]["opens"][0]
         for r in told["results"]
-        if r["groupings"]["flow_message_id"] == one.said["$message"]
+        if r["groupings"]["flow_message_id"] == one.properties["$message"]
     ]
     assert number >= 1
 
@@ -220,7 +220,9 @@ def test_an_aggregate_is_what_events_of_its_metric_say(account):
     told = caller.post("metric-aggregates", body).json()["data"]["attributes"]
     days = [datetime.fromisoformat(text).astimezone(ZONE).date() for text in told["dates"]]
     within = [event for event in events(sandbox) if first <= event.day <= last]
-    often, people = counted(within, ("Placed Order",), lambda e: iter([(e.said["$value_currency"],)]), lambda day: day)
+    often, people = count(
+        within, ("Placed Order",), lambda e: iter([(e.properties["$value_currency"],)]), lambda day: day
+    )
 
     for place, measured in (("count", often), ("unique", people)):
         found = {
@@ -230,7 +232,7 @@ def test_an_aggregate_is_what_events_of_its_metric_say(account):
             if number
         }
         assert found == measured
-    worth = sum(event.said["$value"] for event in within if event.metric == "Placed Order")
+    worth = sum(event.properties["$value"] for event in within if event.metric == "Placed Order")
     assert sum(sum(row["measurements"]["sum_value"]) for row in told["data"]) == pytest.approx(worth)
 
 

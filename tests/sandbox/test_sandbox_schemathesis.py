@@ -9,11 +9,12 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from support.calls import KEY, REVISION
-from support.conformance import references
 from support.declared import OPERATIONS, allowed_filters
-from support.furnished import furnish
+from support.full_account import fill_account
+from support.scripts import script
 from support.walks import of_each_kind
 
+openapi = script("openapi")
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 load_all_checks()
 JUDGES = CHECKS.get_by_names(["not_a_server_error", "status_code_conformance", "content_type_conformance"])
@@ -48,19 +49,9 @@ PROSE = {"email": {"format": "email"}, "phone_number": {"pattern": r"^\+1202555[
 
 def close_bodies(document):
     """Let requests hold declared members only, in place: an unknown one is a 400, but the document does not say so."""
-    schemas = document["components"]["schemas"]
-    waiting = {
-        name
-        for item in document["paths"].values()
-        for op in item.values()
-        for name in references(op.get("requestBody"))
-    }
-    seen = set()
-    while waiting:
-        name = waiting.pop()
-        seen.add(name)
-        waiting |= set(references(schemas[name])) - seen
-        _close(schemas[name])
+    bodies = [operation.get("requestBody") for *_, operation in openapi.operations(document)]
+    for schema in openapi.reachable(bodies, document["components"]["schemas"].__getitem__).values():
+        _close(schema)
 
 
 def _close(node):
@@ -91,7 +82,7 @@ def operations(specification):
 def test_no_request_gets_an_undeclared_answer(make_sandbox, operations, name):
     """Whatever follows the document, or breaks it, is answered with a declared status and shape, and never a 500."""
     sandbox = make_sandbox(limits=False, job_seconds=0.0)
-    path = furnish(sandbox)[name].split("/")
+    path = fill_account(sandbox)[name].split("/")
     ids = {part[1:-1]: path[place] for place, part in enumerate(OPERATIONS[name]["path"].split("/")[2:]) if "{" in part}
     filters = [{}, *({"filter": text} for text in allowed_filters(name))]
     right_and_wrong = st.one_of(*(operations[name].as_strategy(generation_mode=mode) for mode in GenerationMode))

@@ -1,4 +1,4 @@
-"""A plain HTTP client for the sandbox: the right headers, nothing clever."""
+"""A plain HTTP client for the sandbox: it sets the headers that Klaviyo asks for, and nothing more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A headless Chromium: how it is found and started, and a browser that shows pages at any width.
+"""Finds and starts a headless Chromium, and shows pages in it at any width.
 
 It is spoken to in the DevTools protocol (https://chromedevtools.github.io/devtools-protocol/) over a pair of pipes:
 JSON documents, each with a zero byte behind it, on the browser's file descriptors 3 and 4.
@@ -80,17 +80,17 @@ class Browser:
 
     def ask(self, expression: str) -> Any:
         """The value of a JavaScript expression in the page; awaited if it is a promise."""
-        found = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
-        assert "exceptionDetails" not in found, found["exceptionDetails"]
-        return found["result"].get("value")
+        answer = self._call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
 
     def wait_for(self, expression: str) -> None:
         """Wait until an expression is true in the page."""
         self._until(lambda: bool(self.ask(expression)))
 
-    def _until(self, is_so: Callable[[], bool]) -> None:
+    def _until(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + _SECONDS
-        while not is_so():
+        while not condition():
             assert time.monotonic() < deadline, f"waited {_SECONDS} s in vain; the console says {self.console}"
             self._receive(0.05)
 
@@ -117,11 +117,11 @@ class Browser:
         for event in messages:
             if "method" in event:
                 self._events.append(event)
-                self.console += _said(event["method"], event["params"])
+                self.console += _console_lines(event["method"], event["params"])
         return [message for message in messages if "id" in message]
 
 
-def _said(method: str, params: dict[str, Any]) -> list[str]:
+def _console_lines(method: str, params: dict[str, Any]) -> list[str]:
     if method == "Runtime.consoleAPICalled":
         return [str([value.get("value") for value in params["args"]])]
     if method == "Runtime.exceptionThrown":

@@ -1,6 +1,6 @@
-"""Is every answer of the sandbox one that Klaviyo's specification allows?
+"""Checks that Klaviyo's specification allows each answer of the sandbox.
 
-A second opinion: nothing here comes from ``klaviyo_sandbox``. The committed facts and the vendor's own document become
+A second opinion: no code here comes from ``klaviyo_sandbox``. The committed facts and the vendor's own document become
 plain JSON Schemas (``nullable`` as a type, ``allOf`` as one object), in which a success may hold no member that is not
 declared. Errors may: Klaviyo's own carry ``status``, ``links`` and ``meta``.
 """
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -17,6 +17,10 @@ from typing import Any, Protocol
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 from jsonschema_rs import Draft202012Validator as FastValidator
+
+from support.scripts import script
+
+openapi = script("openapi")
 
 # Answers of reports that were recorded have these, where the document declares only the cursor.
 _RECORDED_LINKS = {"next": {"type": "string", "format": "uri"}}
@@ -28,11 +32,11 @@ Schema = dict[str, Any]
 
 
 class Check:
-    """One compiled schema. The fast validator decides; the slow one, which knows what matters most, explains."""
+    """One compiled schema. The fast validator decides; the slow one explains, as it names the most telling error."""
 
     def __init__(self, schema: Schema) -> None:
         self._schema = schema
-        self._fast = FastValidator(schema, validate_formats=True, formats={"date-time": is_moment})
+        self._fast = FastValidator(schema, validate_formats=True, formats={"date-time": is_date_time})
 
     def fault(self, document: Any) -> str | None:
         if self._fast.is_valid(document):
@@ -45,12 +49,12 @@ class Check:
         return f"at ${path}: {first.message[:300]}"
 
 
-def is_moment(text: str) -> bool:
+def is_date_time(text: str) -> bool:
     """RFC 3339, or with a space in place of the ``T``, as the real API has been seen to write some times of consent."""
-    return _MOMENT.is_valid(text[:10] + "T" + text[11:] if text[10:11] == " " else text)
+    return _DATE_TIME.is_valid(text[:10] + "T" + text[11:] if text[10:11] == " " else text)
 
 
-_MOMENT = FastValidator({"type": "string", "format": "date-time"}, validate_formats=True)
+_DATE_TIME = FastValidator({"type": "string", "format": "date-time"}, validate_formats=True)
 
 
 class Exchange(Protocol):
@@ -105,52 +109,50 @@ class Document:
         schema = declared.get(str(status), declared.get(family))
         if schema is None:
             return None
-        plain = self._with_definitions(self._plain(schema, closed=status < 400), closed=status < 400)
+        plain = self._with_definitions(self._to_json_schema(schema, closed=status < 400), closed=status < 400)
         if operation.startswith("query_") and status < 400:
             plain["$defs"]["ObjectLinks"]["properties"] |= _RECORDED_LINKS
         if sparse:
-            _demand_no_attributes(plain, plain["$defs"])
+            _make_attributes_optional(plain, plain["$defs"])
         return Check(plain)
 
     def _with_definitions(self, plain: Schema, closed: bool) -> Schema:
         """The schema together with every named one that it reaches."""
-        definitions: dict[str, Schema] = {}
-        waiting = set(references(plain))
-        while waiting:
-            name = waiting.pop()
-            definitions[name] = self._plain(self.schemas[name], closed)
-            waiting |= set(references(definitions[name])) - definitions.keys()
+        definitions = openapi.reachable(plain, lambda name: self._to_json_schema(self.schemas[name], closed))
         return {**plain, "$defs": definitions}
 
-    def _plain(self, schema: Schema, closed: bool) -> Schema:
+    def _to_json_schema(self, schema: Schema, closed: bool) -> Schema:
         """The vendor's schema as JSON Schema 2020-12."""
         if "allOf" in schema:
-            schema = self._one(schema)
+            schema = self._merge_all_of(schema)
         if "$ref" in schema:
-            plain: Schema = {"$ref": "#/$defs/" + schema["$ref"].rsplit("/", 1)[-1]}
+            plain: Schema = {"$ref": "#/$defs/" + openapi.referenced_name(schema["$ref"])}
         else:
             plain = {key: value for key, value in schema.items() if key in ("type", "enum", "format", "required")}
         if "oneOf" in schema:
-            plain["anyOf"] = [self._plain(choice, closed) for choice in schema["oneOf"]]
+            plain["anyOf"] = [self._to_json_schema(choice, closed) for choice in schema["oneOf"]]
         if "items" in schema:
-            plain["items"] = self._plain(schema["items"], closed)
+            plain["items"] = self._to_json_schema(schema["items"], closed)
         if "properties" in schema:
-            plain["properties"] = {name: self._plain(child, closed) for name, child in schema["properties"].items()}
+            plain["properties"] = {
+                name: self._to_json_schema(child, closed) for name, child in schema["properties"].items()
+            }
             plain["additionalProperties"] = not closed
             # An empty relationship to one is null in the real API; no other declared `data` is an identity alone.
             if schema["properties"].get("data", {}).get("properties", {}).keys() == {"type", "id"}:
                 plain["properties"]["data"] = {"anyOf": [plain["properties"]["data"], {"type": "null"}]}
         return {"anyOf": [plain, {"type": "null"}]} if schema.get("nullable") else plain
 
-    def _one(self, schema: Schema) -> Schema:
-        """References and ``allOf`` resolved into one object schema, members of the same name merged."""
+    def _merge_all_of(self, schema: Schema) -> Schema:
+        """The schema as one object: references and ``allOf`` merged, members of the same name too."""
         if "$ref" in schema:
-            return self._one(self.schemas[schema["$ref"].rsplit("/", 1)[-1]])
+            return self._merge_all_of(openapi.resolve(schema, self.schemas))
         merged: Schema = {key: value for key, value in schema.items() if key != "allOf"}
-        for part in (self._one(part) for part in schema.get("allOf", ())):
+        for part in (self._merge_all_of(part) for part in schema.get("allOf", ())):
             both = merged.get("properties", {}).keys() & part.get("properties", {}).keys()
             shared = {
-                name: self._one({"allOf": [merged["properties"][name], part["properties"][name]]}) for name in both
+                name: self._merge_all_of({"allOf": [merged["properties"][name], part["properties"][name]]})
+                for name in both
             }
             properties = {**merged.get("properties", {}), **part.get("properties", {}), **shared}
             required = sorted({*merged.get("required", ()), *part.get("required", ())})
@@ -160,14 +162,14 @@ class Document:
         return merged
 
 
-def _demand_no_attributes(node: Any, definitions: Mapping[str, Schema]) -> None:
+def _make_attributes_optional(node: Any, definitions: Mapping[str, Schema]) -> None:
     """Make every member below ``attributes`` optional, in place."""
     if isinstance(node, dict):
         attributes = node.get("properties", {}).get("attributes")
         if attributes is not None:
             _make_optional(attributes, definitions, set())
     for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
-        _demand_no_attributes(child, definitions)
+        _make_attributes_optional(child, definitions)
 
 
 def _make_optional(node: Any, definitions: Mapping[str, Schema], seen: set[str]) -> None:
@@ -176,25 +178,13 @@ def _make_optional(node: Any, definitions: Mapping[str, Schema], seen: set[str])
             _make_optional(child, definitions, seen)
     elif isinstance(node, dict):
         node.pop("required", None)
-        name = str(node.get("$ref", "")).rsplit("/", 1)[-1]
+        name = openapi.referenced_name(str(node.get("$ref", "")))
         if name and name not in seen:
             seen.add(name)
             _make_optional(definitions[name], definitions, seen)
         # Names of members are no keywords: `required` may be one.
         for child in (*node.get("properties", {}).values(), node.get("items"), node.get("anyOf"), node.get("oneOf")):
             _make_optional(child, definitions, seen)
-
-
-def references(node: Any) -> Iterator[str]:
-    """Names of the schemas that a piece of a document points to itself."""
-    if isinstance(node, dict):
-        if isinstance(node.get("$ref"), str):
-            yield node["$ref"].rsplit("/", 1)[-1]
-        for value in node.values():
-            yield from references(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from references(value)
 
 
 def raw_facts() -> dict[str, Any]:
@@ -212,27 +202,17 @@ def committed_facts() -> Document:
 
 def vendor_document(spec: Mapping[str, Any]) -> Document:
     """The answers as the vendor's OpenAPI document has them."""
-    named = spec["components"]["responses"]
-    answers: dict[str, dict[str, Any]] = {}
-    for item in spec["paths"].values():
-        for operation in item.values():
-            if not isinstance(operation, dict):
-                continue
-            answers[operation["operationId"]] = {}
-            for status, response in operation["responses"].items():
-                if "$ref" in response:
-                    response = named[response["$ref"].rsplit("/", 1)[-1]]
-                content = response.get("content", {})
-                schema = next((media["schema"] for media in content.values()), None)
-                answers[operation["operationId"]][status] = schema
+    answers = {
+        operation["operationId"]: openapi.responses(spec, operation) for *_, operation in openapi.operations(spec)
+    }
     return Document("Klaviyo's document", answers, spec["components"]["schemas"])
 
 
 class Recorder:
-    """Validates every exchange it is shown, and counts them. Its ``observe`` never raises: findings are kept.
+    """Validates every exchange that it observes, and counts them. ``observe`` never raises; it keeps what it finds.
 
     Args:
-        documents: what answers are held to.
+        documents: what answers are validated against.
     """
 
     def __init__(self, documents: Sequence[Document] = ()) -> None:
@@ -246,7 +226,7 @@ class Recorder:
 
     @property
     def seen(self) -> dict[str, Any]:
-        """All that it knows, as plain values that one process can send to another."""
+        """Its findings and counts, as plain values that one process can send to another."""
         return {"findings": self.findings, "served": dict(self.served)}
 
     def add(self, seen: Mapping[str, Any]) -> None:
@@ -275,10 +255,10 @@ class Recorder:
 
     def verdict(self, *, complete: bool) -> list[str]:
         """What must make the test session fail; the minima only count when the whole suite ran."""
-        found = [f"{count}x {finding}" for finding, count in Counter(self.findings).most_common(20)]
+        failures = [f"{count}x {finding}" for finding, count in Counter(self.findings).most_common(20)]
         if complete:
             minima = json.loads(MINIMA.read_text(encoding="utf-8"))
             for name, value in (("operations", len(self.served)), ("responses", self.validated)):
                 if value < minima[name]:
-                    found.append(f"{name} validated: {value}, fewer than the {minima[name]} of {MINIMA.name}")
-        return found
+                    failures.append(f"{name} validated: {value}, fewer than the {minima[name]} of {MINIMA.name}")
+        return failures

@@ -8,13 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from support.conformance import raw_facts
+from support.scripts import script
 
+openapi = script("openapi")
 _FACTS = raw_facts()
 Schema = Mapping[str, Any]
 Path = tuple[str | int, ...]
 
 UNKNOWN = "no/such~thing"
-# What is more than a text of some kind, by the name of the member.
+# Members, by name, that must be a text of some form.
 _TEXTS = {
     "email": "full@example.com",
     "phone_number": "+12025550142",
@@ -26,12 +28,12 @@ _TEXTS = {
     "timezone": "Europe/Berlin",
     "value_currency": "EUR",
 }
-_OF_ANOTHER_TYPE = {"object": "text", "array": {}, "string": 5, "boolean": "text", "number": "text", "integer": "text"}
+_WRONG_VALUES = {"object": "text", "array": {}, "string": 5, "boolean": "text", "number": "text", "integer": "text"}
 
 
 # What the vendor's prose asks of queries, whose attributes are texts and lists to the specification.
 _TIMES = ["greater-or-equal(datetime,2026-01-05T00:00:00)", "less-than(datetime,2026-01-09T00:00:00)"]
-_ASKED: Mapping[str, Mapping[str, Any]] = {
+_REQUIRED_BY_PROSE: Mapping[str, Mapping[str, Any]] = {
     "query_campaign_values": {
         "group_by": ["campaign_id", "campaign_message_id"],
         "filter": 'equals(send_channel,"email")',
@@ -80,7 +82,7 @@ def pointer(path: Path) -> str:
 
 def full_body(operation: str) -> Any:
     """Every declared member at every depth, one item in each array."""
-    return _made(_FACTS["operations"][operation]["body"], "")
+    return _example(_FACTS["operations"][operation]["body"], "")
 
 
 def faulty_bodies(operation: str) -> Iterator[tuple[Any, str]]:
@@ -91,28 +93,24 @@ def faulty_bodies(operation: str) -> Iterator[tuple[Any, str]]:
             yield _without(body, (*place.path, name)), pointer((*place.path, name))
         if "properties" in place.schema:
             yield _with(body, (*place.path, UNKNOWN), "x"), pointer((*place.path, UNKNOWN))
-        yield _with(body, place.path, _of_another_type(place.schema)), place.pointer
+        yield _with(body, place.path, _value_of_wrong_type(place.schema)), place.pointer
         if "enum" in place.schema:
             yield _with(body, place.path, UNKNOWN), place.pointer
         if not place.nullable:
             yield _with(body, place.path, None), place.pointer
 
 
-def _resolved(schema: Schema) -> Schema:
-    return _FACTS["schemas"][schema["$ref"].rsplit("/", 1)[-1]] if "$ref" in schema else schema
-
-
-def _made(schema: Schema, name: str) -> Any:
-    schema = _resolved(schema)
+def _example(schema: Schema, name: str) -> Any:
+    schema = openapi.resolve(schema, _FACTS["schemas"])
     if "oneOf" in schema:
-        return _made(schema["oneOf"][-1], name)
+        return _example(schema["oneOf"][-1], name)
     if "enum" in schema:
         return schema["enum"][0]
     if "properties" in schema:
-        return {member: _made(child, member) for member, child in schema["properties"].items()}
+        return {member: _example(child, member) for member, child in schema["properties"].items()}
     kind = schema.get("type", "object")
     if kind == "array":
-        return [_made(schema["items"], name)]
+        return [_example(schema["items"], name)]
     # The values of a free object are those of a patch of addresses, which takes nothing else.
     return {
         "object": {"email": "other@example.com"},
@@ -123,17 +121,17 @@ def _made(schema: Schema, name: str) -> Any:
 
 
 def _places(schema: Schema, path: Path, *, optional: bool = False) -> Iterator[Place]:
-    whole = _resolved(schema)
-    yield Place(path, whole, bool(schema.get("nullable") or whole.get("nullable")), optional)
-    for name, child in whole.get("properties", {}).items():
-        yield from _places(child, (*path, name), optional=name not in whole.get("required", ()))
-    if "items" in whole:
-        yield from _places(whole["items"], (*path, 0))
+    resolved = openapi.resolve(schema, _FACTS["schemas"])
+    yield Place(path, resolved, bool(schema.get("nullable") or resolved.get("nullable")), optional)
+    for name, child in resolved.get("properties", {}).items():
+        yield from _places(child, (*path, name), optional=name not in resolved.get("required", ()))
+    if "items" in resolved:
+        yield from _places(resolved["items"], (*path, 0))
 
 
-def _of_another_type(schema: Schema) -> Any:
+def _value_of_wrong_type(schema: Schema) -> Any:
     # What has several forms is never an object here.
-    return {} if "oneOf" in schema else _OF_ANOTHER_TYPE[schema.get("type", "object")]
+    return {} if "oneOf" in schema else _WRONG_VALUES[schema.get("type", "object")]
 
 
 def _with(body: Any, path: Path, value: Any) -> Any:
@@ -156,19 +154,19 @@ def _holder(body: Any, path: Path) -> Any:
     return body
 
 
-def acceptable(operation: str, ids: Mapping[str, str]) -> Any:
+def acceptable_body(operation: str, ids: Mapping[str, str]) -> Any:
     """The full body without what excludes each other, with ids that the account knows, by resource type."""
     body = full_body(operation)
     for path in _EXCLUDED.get(operation, ()):
         body = _without(body, path)
-    for name, value in _ASKED.get(operation.replace("_series", "_values"), {}).items():
+    for name, value in _REQUIRED_BY_PROSE.get(operation.replace("_series", "_values"), {}).items():
         body = _with(body, ("data", "attributes", name), value)
-    return _known(body, ids)
+    return _with_known_ids(body, ids)
 
 
-def variants(operation: str, ids: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
+def acceptable_variants(operation: str, ids: Mapping[str, str]) -> Iterator[tuple[Any, str]]:
     """The acceptable body with one optional member left out, or one nullable member null, and the pointer to it."""
-    body = acceptable(operation, ids)
+    body = acceptable_body(operation, ids)
     for place in _places(_FACTS["operations"][operation]["body"], ()):
         if place.path and _is_in(body, place.path):
             if place.nullable:
@@ -177,12 +175,12 @@ def variants(operation: str, ids: Mapping[str, str]) -> Iterator[tuple[Any, str]
                 yield _without(body, place.path), place.pointer
 
 
-def _known(node: Any, ids: Mapping[str, str]) -> Any:
+def _with_known_ids(node: Any, ids: Mapping[str, str]) -> Any:
     if isinstance(node, list):
-        return [_known(item, ids) for item in node]
+        return [_with_known_ids(item, ids) for item in node]
     if not isinstance(node, dict):
         return node
-    changed = {name: _known(value, ids) for name, value in node.items()}
+    changed = {name: _with_known_ids(value, ids) for name, value in node.items()}
     changed |= {name: ids["metric"] for name in ("metric_id", "conversion_metric_id") if name in node}
     return {**changed, "id": ids[node["type"]]} if "id" in node else changed
 

@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import Any
 
-from support.environments import have_plugins
+from support.environments import provide_plugins
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "examples" / "demo" / "demo.py"
@@ -27,5 +27,5 @@ def meltano(demo: Any, folder: Path, api_url: str, database: str, *plugins: str)
     demo.WORK = folder
     runner = demo.Meltano(api_url, database)
     runner.environment["MELTANO_SYS_DIR_ROOT"] = str(folder / "files")
-    have_plugins(folder / "files", (ROOT / "meltano.yml").read_text(), *plugins)
+    provide_plugins(folder / "files", (ROOT / "meltano.yml").read_text(), *plugins)
     return runner

@@ -1,9 +1,8 @@
-"""The commands of the documents, as a stranger types them: console blocks of Markdown, run by bash."""
+"""Runs the commands of the documents as a reader types them: in a copy of the checkout, by bash."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -12,71 +11,37 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from support.demo import ROOT
+from support.markdown import Console
 from support.patience import SCRIPT_PATIENCE
 
-Checked = Callable[[subprocess.CompletedProcess[str]], None]
+Check = Callable[[subprocess.CompletedProcess[str]], None]
 
 
 @dataclass(frozen=True)
-class Block:
-    """One ``console`` block: ``script`` is what follows the prompts with its here-documents, ``shown`` the answers."""
+class RunElsewhere:
+    """A block that other tests run; ``tests`` names them as pytest does, without parameters."""
 
-    script: str
-    shown: str = ""
-
-
-@dataclass(frozen=True)
-class Elsewhere:
-    """A block that other tests run; ``by`` names them as pytest does, without parameters."""
-
-    by: tuple[str, ...]
+    tests: tuple[str, ...]
 
     def missing(self) -> list[str]:
-        named = [name.partition("::") for name in self.by]
+        """Those that there are not."""
+        named = [name.partition("::") for name in self.tests]
         return [f"{path}::{test}" for path, _, test in named if f"def {test}(" not in (ROOT / path).read_text()]
 
 
 @dataclass(frozen=True)
-class Run:
-    """A block that is run here: what stands for what only its reader knows, and what is to be seen afterwards."""
+class RunHere:
+    """A block that is run here.
 
-    check: Checked
-    instead: Mapping[str, str] = field(default_factory=dict)
-    folder: str = "."
-
-
-def blocks(page: Path) -> list[Block]:
-    """The page's console blocks, in order.
-
-    A line that begins with ``$`` is a command; the lines of a here-document, and lines after a backslash, belong to it.
+    Attributes:
+        check: looks at what the block left, and at how it ended.
+        replacements: placeholder in the block -> what its reader would type there.
+        folder: where it is run, below the checkout.
     """
-    return [
-        _block(text) for text in re.findall(r"^```console\n(.*?)^```", page.read_text(), flags=re.DOTALL | re.MULTILINE)
-    ]
 
-
-def _block(text: str) -> Block:
-    script: list[str] = []
-    shown: list[str] = []
-    end: str | None = None
-    continued = False
-    for line in text.splitlines():
-        if end is not None or continued:
-            script.append(line)
-            end = None if line == end else end
-        elif line.startswith("$ "):
-            script.append(line.removeprefix("$ "))
-            here = re.search(r"<<'(\w+)'", line)
-            end = here[1] if here else None
-        else:
-            shown.append(line)
-        continued = end is None and line.endswith("\\")
-    return Block("\n".join(script) + "\n", "\n".join(shown))
-
-
-def commands(block: Block) -> list[str]:
-    """Its lines without here-documents, for tests that look for a command."""
-    return re.sub(r"(<<'(\w+)'.*\n)(?:.*\n)*?\2\n", r"\1", block.script).splitlines()
+    check: Check
+    replacements: Mapping[str, str] = field(default_factory=dict)
+    folder: str = "."
 
 
 def copy_checkout(folder: Path) -> Path:
@@ -89,18 +54,18 @@ def copy_checkout(folder: Path) -> Path:
     return home
 
 
-class Stranger:
-    """Somebody in a copy of the checkout, at a shell."""
+class Reader:
+    """Somebody who has a copy of the checkout and a shell, and types what the documents say."""
 
     def __init__(self, folder: Path, environment: Mapping[str, str]) -> None:
         self.home = copy_checkout(folder)
         self.environment = {**os.environ, **environment}
         (self.home / ".venv").symlink_to(sys.prefix)
 
-    def types(self, block: Block, run: Run) -> subprocess.CompletedProcess[str]:
+    def type(self, block: Console, run: RunHere) -> subprocess.CompletedProcess[str]:
         """Run the block's commands until one fails; every placeholder of ``run`` must stand in it."""
         script = block.script
-        for placeholder, value in run.instead.items():
+        for placeholder, value in run.replacements.items():
             assert placeholder in script, f"{placeholder!r} is not in\n{script}"
             script = script.replace(placeholder, value)
         return subprocess.run(

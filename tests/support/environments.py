@@ -1,4 +1,4 @@
-"""Environments below ours, for programs that are not to be installed beside our own."""
+"""Virtual environments below the one of the tests, for programs that must not be installed beside our own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def programs(name: str, requirements: str) -> Path:
     process that was killed, is made anew.
     """
     folder = Path(sys.prefix) / f"{name}-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
-    with _alone(folder.with_suffix(".lock")):
+    with _locked(folder.with_suffix(".lock")):
         if not (folder / "installed").exists():
             _make(folder, requirements)
             (folder / "installed").touch()
@@ -32,7 +32,7 @@ def programs(name: str, requirements: str) -> Path:
 
 
 @contextmanager
-def _alone(lock: Path) -> Iterator[None]:
+def _locked(lock: Path) -> Iterator[None]:
     with lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -46,7 +46,7 @@ def _make(folder: Path, requirements: str) -> None:
     subprocess.run([*install, "--requirement", folder / "requirements.txt"], check=True)
 
 
-def have_plugins(folder: Path, project: str, *names: str) -> None:
+def provide_plugins(folder: Path, project: str, *names: str) -> None:
     """Let Meltano find plugins of a project installed in the folder of its files (``MELTANO_SYS_DIR_ROOT``).
 
     Ours are those of the environment that runs the tests, and take no network. Others are installed once for all
@@ -57,9 +57,9 @@ def have_plugins(folder: Path, project: str, *names: str) -> None:
         project: the text of its ``meltano.yml``.
         names: of plugins that have a ``pip_url`` there.
     """
-    found = {entry["name"]: (kind, entry) for kind, plugins in _plugins(project).items() for entry in plugins}
+    known = {entry["name"]: (kind, entry) for kind, plugins in _plugins(project).items() for entry in plugins}
     for name in names:
-        kind, plugin = found[name]
+        kind, plugin = known[name]
         home = folder / kind / name / "venv"
         home.mkdir(parents=True)
         arguments = shlex.split(plugin["pip_url"])

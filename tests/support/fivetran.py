@@ -81,60 +81,61 @@ def _campaign(account: Witness) -> Rows:
     for campaign_id, message in account.campaign_messages():
         held = first.setdefault(campaign_id, message)
         first[campaign_id] = min(held, message, key=lambda it: (it["attributes"]["created_at"], it["id"]))
-    found: Rows = {}
+    rows_by_id: Rows = {}
     for campaign_id, (channel, row) in account.campaigns().items():
-        said = row["attributes"]
+        attributes = row["attributes"]
         message = first[campaign_id]
         content = definition(message).get("content") or {}
         template = account.one(f"campaign-messages/{message['id']}/relationships/template")
-        found[campaign_id] = {
-            "name": said["name"],
+        rows_by_id[campaign_id] = {
+            "name": attributes["name"],
             "campaign_type": channel,
-            "status": said["status"],
+            "status": attributes["status"],
             "status_id": None,
-            "status_label": said["status"],
-            "archived": said["archived"],
-            "created": _moment(said["created_at"]),
-            "updated": _moment(said["updated_at"]),
-            "scheduled": _moment(said["scheduled_at"]),
-            "send_time": _moment(said["send_time"]),
-            "sent_at": _moment(said["send_time"]) if said["status"] == "Sent" else None,
+            "status_label": attributes["status"],
+            "archived": attributes["archived"],
+            "created": _time(attributes["created_at"]),
+            "updated": _time(attributes["updated_at"]),
+            "scheduled": _time(attributes["scheduled_at"]),
+            "send_time": _time(attributes["send_time"]),
+            "sent_at": _time(attributes["send_time"]) if attributes["status"] == "Sent" else None,
             "subject": content.get("subject"),
             "from_email": content.get("from_email"),
             "from_name": content.get("from_label"),
             "email_template_id": None if template is None else template["id"],
         }
-    return found
+    return rows_by_id
 
 
 def _event(account: Witness) -> Rows:
     names = {row["id"]: row["attributes"]["name"] for row in account.rows("metrics")}
-    found: Rows = {}
+    rows_by_id: Rows = {}
     for event_id, row in account.events().items():
-        said = row["attributes"]
-        owed = _owed(event_id, account.attributions()[event_id], properties(row).get("$attribution"))
+        attributes = row["attributes"]
+        legacy = properties(row).get("$attribution")
+        relations = _attribution(event_id, account.attributions()[event_id], legacy)
         metric = related(row["relationships"], "metric")
-        found[event_id] = {
-            "uuid": said["uuid"],
+        rows_by_id[event_id] = {
+            "uuid": attributes["uuid"],
             "person_id": related(row["relationships"], "profile"),
             "metric_id": metric,
             "type": names.get(metric),
-            "timestamp": datetime.fromtimestamp(said["timestamp"], UTC).replace(tzinfo=None),
-            "datetime": _moment(said["datetime"]),
-            **_touch(properties(row), owed or {}),
+            "timestamp": datetime.fromtimestamp(attributes["timestamp"], UTC).replace(tzinfo=None),
+            "datetime": _time(attributes["datetime"]),
+            **_message_ids(properties(row), relations or {}),
             "property_value": _amount(properties(row).get("$value")),
-            "property_attribution": None if owed is None else {"type": "attribution", "relationships": owed},
+            "property_attribution": None if relations is None else {"type": "attribution", "relationships": relations},
         }
-    return found
+    return rows_by_id
 
 
-def _touch(said: Json, owed: Json) -> Json:
-    """Which message the event is about; of one that is about none, which it is owed to."""
-    if said.get("$message") is not None or said.get("$flow") is not None:
-        message, flow, variation = said.get("$message"), said.get("$flow"), said.get("$variation")
+def _message_ids(values: Json, relations: Json) -> Json:
+    """Ids of the message that the event is about; if it is about none, of the message that it is attributed to."""
+    if values.get("$message") is not None or values.get("$flow") is not None:
+        message, flow, variation = values.get("$message"), values.get("$flow"), values.get("$variation")
     else:
-        flow, variation = related(owed, "flow"), related(owed, "flow-message-variation")
-        message = related(owed, "flow-message") or related(owed, "campaign")
+        flow, variation = related(relations, "flow"), related(relations, "flow-message-variation")
+        message = related(relations, "flow-message") or related(relations, "campaign")
     return {
         "campaign_id": message if flow is None else None,
         "flow_id": flow,
@@ -143,7 +144,7 @@ def _touch(said: Json, owed: Json) -> Json:
     }
 
 
-def _owed(event_id: str, attributions: list[Json], legacy: Json | None) -> Json | None:
+def _attribution(event_id: str, attributions: list[Json], legacy: Json | None) -> Json | None:
     """The relationships of the first attribution that the contract has; made of the object that old events hold."""
     if attributions:
         return {name: {"data": it["data"]} for name, it in attributions[0].items() if name != "campaign-message"}
@@ -163,49 +164,49 @@ def _owed(event_id: str, attributions: list[Json], legacy: Json | None) -> Json 
 
 def _flow(account: Witness) -> Rows:
     kept = ("name", "status", "trigger_type", "archived")
-    return {row["id"]: {**_named(row, *kept), **_moments(row, "created", "updated")} for row in account.flows()}
+    return {row["id"]: {**_attributes(row, *kept), **_times(row, "created", "updated")} for row in account.flows()}
 
 
 def _metric(account: Witness) -> Rows:
-    found: Rows = {}
+    rows_by_id: Rows = {}
     for row in account.rows("metrics"):
         integration = row["attributes"]["integration"] or {}
         category = integration.get("category")
-        found[row["id"]] = {
-            **_named(row, "name"),
-            **_moments(row, "created", "updated"),
+        rows_by_id[row["id"]] = {
+            **_attributes(row, "name"),
+            **_times(row, "created", "updated"),
             "integration_id": integration.get("id"),
             "integration_name": integration.get("name"),
             "integration_category": category["name"] if isinstance(category, dict) else category,
         }
-    return found
+    return rows_by_id
 
 
 def _person(account: Witness) -> Rows:
     kept = ("email", "phone_number", "first_name", "last_name", "organization", "title")
     places = {"address_1": "address1", "address_2": "address2"}
     places |= {name: name for name in ("city", "region", "country", "zip", "timezone")}
-    found: Rows = {}
+    rows_by_id: Rows = {}
     for row in account.profiles():
         location = row["attributes"]["location"] or {}
-        found[row["id"]] = {
-            **_named(row, *kept),
-            **_moments(row, "created", "updated", "last_event_date"),
+        rows_by_id[row["id"]] = {
+            **_attributes(row, *kept),
+            **_times(row, "created", "updated", "last_event_date"),
             **{column: location.get(name) for column, name in places.items()},
             **{name: _degrees(location.get(name)) for name in ("latitude", "longitude")},
         }
-    return found
+    return rows_by_id
 
 
-def _named(row: Json, *names: str) -> Json:
+def _attributes(row: Json, *names: str) -> Json:
     return {name: row["attributes"].get(name) for name in names}
 
 
-def _moments(row: Json, *names: str) -> Json:
-    return {name: _moment(row["attributes"].get(name)) for name in names}
+def _times(row: Json, *names: str) -> Json:
+    return {name: _time(row["attributes"].get(name)) for name in names}
 
 
-def _moment(text: str | None) -> datetime | None:
+def _time(text: str | None) -> datetime | None:
     """As a column has it: in UTC, which it does not say."""
     aware = utc(text)
     return None if aware is None else datetime.fromisoformat(aware).replace(tzinfo=None)

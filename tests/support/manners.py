@@ -1,4 +1,4 @@
-"""Whether a client that was asked to slow down has done so, judged by what arrived at the server. Pure."""
+"""Finds the requests of a client that came although it had been asked to wait, in the log of a server. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Protocol
 _SLACK = 0.001
 
 
-class Asked(Protocol):
+class LoggedRequest(Protocol):
     """What is known of a request, as the sandbox's log has it.
 
     Attributes:
@@ -48,7 +48,7 @@ class Breach:
     until: float
 
 
-def breaches(log: Iterable[Asked], under_way: int = 0) -> list[Breach]:
+def breaches(log: Iterable[LoggedRequest], under_way: int = 0) -> list[Breach]:
     """The requests that came for an operation before the Retry-After of a 429 to it was over.
 
     Those that were under way when the 429 was sent are none. Of a request nobody can see when it set out, but a client
@@ -59,18 +59,24 @@ def breaches(log: Iterable[Asked], under_way: int = 0) -> list[Breach]:
         log: the requests, in any order.
         under_way: how many others the client may have had under way: one less than its threads.
     """
-    judged: dict[str, list[Asked]] = {}
-    for asked in log:
-        if asked.operation is not None:
-            judged.setdefault(asked.operation, []).append(asked)
-    return [breach for name, requests in judged.items() for breach in _of_one(name, requests, under_way)]
+    by_operation: dict[str, list[LoggedRequest]] = {}
+    for request in log:
+        if request.operation is not None:
+            by_operation.setdefault(request.operation, []).append(request)
+    return [
+        breach
+        for name, requests in by_operation.items()
+        for breach in _breaches_of_operation(name, requests, under_way)
+    ]
 
 
-def _of_one(operation: str, requests: Sequence[Asked], under_way: int) -> Iterator[Breach]:
+def _breaches_of_operation(operation: str, requests: Sequence[LoggedRequest], under_way: int) -> Iterator[Breach]:
     # Of what happens in one moment, requests come before the answer that closes.
-    moments = [(asked.at - asked.seconds, 0.0) for asked in requests]
+    moments = [(request.at - request.seconds, 0.0) for request in requests]
     moments += [
-        (asked.at, asked.retry_after * (1 - _SLACK)) for asked in requests if asked.status == 429 and asked.retry_after
+        (request.at, request.retry_after * (1 - _SLACK))
+        for request in requests
+        if request.status == 429 and request.retry_after
     ]
     until, left = float("-inf"), under_way
     for moment, pause in sorted(moments):

@@ -1,4 +1,4 @@
-"""The vendor's own client, pointed at a sandbox."""
+"""Calls a sandbox with the vendor's own SDK."""
 
 from __future__ import annotations
 
@@ -104,29 +104,29 @@ AS_IT_COMES = {USE_DICTIONARY_FOR_RESPONSE_DATA: True}
 RESHAPED = frozenset({"get_campaigns", "get_campaign", "get_messages_for_campaign", "get_campaign_message"})
 
 
-def official(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
-    """The SDK with its second hidden layer of retries off, and its connections, to be cleared."""
+def official_client(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
+    """The SDK without the retries that it hides below its own, and its pool of connections, which the caller clears."""
     api = KlaviyoAPI(KEY, max_delay=1, max_retries=1, test_host=sandbox.url)
     manager = api.api_client.rest_client.pool_manager
     manager.connection_pool_kw["retries"] = urllib3.Retry(0, respect_retry_after_header=False, raise_on_status=False)
     return api, manager
 
 
-def call(api: KlaviyoAPI, operation: str, *given: Any, **query: Any) -> dict[str, Any]:
+def call(api: KlaviyoAPI, operation: str, *arguments: Any, **query: Any) -> dict[str, Any]:
     """The answer to an operation, by its name.
 
     Args:
-        given: the id in its path and its body, where it has them.
+        arguments: the id in its path and its body, where it has them.
         query: its parameters, as the SDK calls them.
 
     Raises:
         KeyError: no group of the SDK is known to have the operation.
     """
     options = {"options": AS_IT_COMES} if operation in RESHAPED else {}
-    return plain(getattr(getattr(api, CALLS[operation]), operation)(*given, **query, **options))
+    return to_dict(getattr(getattr(api, CALLS[operation]), operation)(*arguments, **query, **options))
 
 
-def plain(document: Any) -> dict[str, Any]:
+def to_dict(document: Any) -> dict[str, Any]:
     """An answer as a dictionary, whatever the SDK made of it; empty when there is none."""
     return (document or {}) if isinstance(document, dict | None) else document.to_dict()
 
@@ -135,7 +135,7 @@ def pages(read: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any]
     """Every page. The SDK only takes a cursor out of an https link, so it gets the bare cursor."""
     cursor = None
     while True:
-        document = plain(read(**arguments, **({"page_cursor": cursor} if cursor else {})))
+        document = to_dict(read(**arguments, **({"page_cursor": cursor} if cursor else {})))
         yield document
         link = document.get("links", {}).get("next")
         if not link:
@@ -143,13 +143,13 @@ def pages(read: Callable[..., Any], **arguments: Any) -> Iterator[dict[str, Any]
         cursor = cursor_of(link)
 
 
-def ended(read: Callable[[str], Any], job_id: str) -> dict[str, Any]:
-    """The attributes of a job when it is complete."""
+def wait_for_job(read: Callable[[str], Any], job_id: str) -> dict[str, Any]:
+    """Wait until a job is complete; its attributes."""
     attributes: dict[str, Any] = {}
 
     def complete() -> bool:
         nonlocal attributes
-        attributes = plain(read(job_id))["data"]["attributes"]
+        attributes = to_dict(read(job_id))["data"]["attributes"]
         status = attributes["status"]
         # Some of the SDK's objects leave it a member of an enumeration.
         return bool(getattr(status, "value", status) == "complete")

@@ -1,11 +1,11 @@
-"""How long a test waits before it says that something hangs."""
+"""Waits for what is to happen, and says how long a test waits before it takes something for hanging."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 
-# Seconds. A bound against hanging only, so no machine may be too slow for it: no test ever waits so long and passes.
+# Seconds. Only a bound against hanging: no machine may be too slow for it, so no test that passes ever waits so long.
 PATIENCE = 300.0
 # The same for what runs Meltano, or the demo, several times in one go.
 SCRIPT_PATIENCE = 3 * PATIENCE

@@ -1,4 +1,4 @@
-"""The project's scripts as modules."""
+"""Imports the project's scripts as modules."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an account holds, by a path that imports nothing of the tap or its client: plain HTTP, links followed.
+"""Works out what an account holds without the tap or its client: by plain HTTP, following links.
 
 Where the API knows two ways to a table's rows, this goes the one that needs no ``include``: tags are asked what they
 are put on, flows what they do, campaigns what they say.
@@ -155,14 +155,14 @@ class Witness:
     def attributions(self) -> dict[str, list[Json]]:
         """Event id -> the relationships of its attributions, in the order in which the event names them."""
         pages = self._event_pages()
-        found = {
+        by_id = {
             entry["id"]: entry["relationships"]
             for page in pages
             for entry in page.get("included", ())
             if entry["type"] == "attribution"
         }
         return {
-            row["id"]: [found[entry["id"]] for entry in row["relationships"].get("attributions", {}).get("data") or ()]
+            row["id"]: [by_id[entry["id"]] for entry in row["relationships"].get("attributions", {}).get("data") or ()]
             for page in pages
             for row in page["data"]
         }
@@ -218,7 +218,7 @@ def _send_times(account: Witness) -> list[Key]:
 
 def _message_ids(account: Witness) -> list[Key]:
     """Of every message that an action sends, or that an experiment sends in its place."""
-    found: list[Key] = []
+    keys: list[Key] = []
     for _, action in account.flow_actions():
         data = definition(action).get("data") or {}
         experiment = data.get("current_experiment") or {}
@@ -227,8 +227,8 @@ def _message_ids(account: Witness) -> list[Key]:
             *((it or {}).get("data") for it in (data.get("main_action"), *experiment.get("variations", ()))),
         ]
         messages = [(sender or {}).get("message") or {} for sender in senders]
-        found += [(message["id"],) for message in messages if message.get("id")]
-    return found
+        keys += [(message["id"],) for message in messages if message.get("id")]
+    return keys
 
 
 def _group_ids(account: Witness) -> list[Key]:
@@ -241,13 +241,13 @@ def _group_ids(account: Witness) -> list[Key]:
 
 def _attribution_group_ids(account: Witness) -> list[Key]:
     """The groups of the events that an event is owed to, and those that events of old say themselves."""
-    found: list[Key] = []
+    keys: list[Key] = []
     for event_id, event in account.events().items():
         causes = [related(entry, "attributed-event") for entry in account.attributions()[event_id]]
         sources = [properties(cause) for it in causes if it is not None and (cause := account.event(it)) is not None]
         sources.append(properties(event).get("$attribution") or {})
-        found += [(event_id, group) for source in sources for group in source.get("$group_ids") or ()]
-    return found
+        keys += [(event_id, group) for source in sources for group in source.get("$group_ids") or ()]
+    return keys
 
 
 def _suppressions(account: Witness) -> list[Key]:

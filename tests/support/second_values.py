@@ -1,4 +1,4 @@
-"""A few values of each family of tables, worked out from the account by plain HTTP like the keys of ``second_path``."""
+"""Works out a few values of each family of tables by plain HTTP, as ``second_path`` does the keys."""
 
 from __future__ import annotations
 
@@ -18,36 +18,36 @@ def values(account: RunningSandbox, table: str) -> Values:
 
 def campaigns(account: Witness) -> Values:
     """The channel is what the messages say, as a campaign itself says none."""
-    spoken: dict[str, str] = {}
+    channels: dict[str, str] = {}
     for campaign_id, message in account.campaign_messages():
-        spoken.setdefault(campaign_id, definition(message)["channel"])
-    found: Values = {}
+        channels.setdefault(campaign_id, definition(message)["channel"])
+    rows: Values = {}
     for campaign_id, (asked_for, row) in account.campaigns().items():
         attributes = row["attributes"]
-        found[campaign_id,] = {
+        rows[campaign_id,] = {
             "name": attributes["name"],
             "status": attributes["status"],
             "archived": attributes["archived"],
-            "channel": spoken.get(campaign_id, asked_for),
+            "channel": channels.get(campaign_id, asked_for),
             "send_strategy_method": attributes["send_strategy"]["method"],
             "created_at": utc(attributes["created_at"]),
             "updated_at": utc(attributes["updated_at"]),
         }
-    return found
+    return rows
 
 
 def campaign_messages(account: Witness) -> Values:
     """Each message is asked for its template."""
-    found: Values = {}
+    rows: Values = {}
     for campaign_id, message in account.campaign_messages():
         template = account.one(f"campaign-messages/{message['id']}/relationships/template")
-        found[message["id"],] = {
+        rows[message["id"],] = {
             "channel": definition(message).get("channel"),
             "content_subject": (definition(message).get("content") or {}).get("subject"),
             "campaign_data_id": campaign_id,
             "template_data_id": None if template is None else template["id"],
         }
-    return found
+    return rows
 
 
 def flow_actions(account: Witness) -> Values:
@@ -63,16 +63,16 @@ def flow_actions(account: Witness) -> Values:
 
 def flow_action_messages(account: Witness) -> Values:
     """Each action is asked for its messages."""
-    found: Values = {}
+    rows: Values = {}
     for _, action in account.flow_actions():
         for message in account.rows(f"flow-actions/{action['id']}/flow-messages"):
             channel = message["attributes"]["channel"]
-            found[message["id"],] = {
+            rows[message["id"],] = {
                 "flow_action_id": action["id"],
                 "channel": None if channel is None else channel.lower(),
                 "created": utc(message["attributes"]["created"]),
             }
-    return found
+    return rows
 
 
 def events(account: Witness) -> Values:

@@ -10,7 +10,7 @@ from typing import Self
 
 
 class Terminal:
-    """What is written to it is read at once, as a terminal's owner does, or the writer would wait.
+    """A pseudo-terminal. What a command writes to it is read at once, because the command would wait otherwise.
 
     Attributes:
         other_end: the descriptor for the command.

@@ -1,4 +1,4 @@
-"""Runs the plugins in processes of their own that need not import anything first: ``subprocess``, but warm.
+"""Starts processes that have the plugins imported already, with the interface of ``subprocess``.
 
 Three quarters of a short run are imports. A server has them behind it (one for each process of tests) and forks for
 every run, so a run is still a process: with its own arguments, environment, folder, streams, signals and exit code.
@@ -29,17 +29,17 @@ _SERVER = Path(__file__).with_name("warm_server.py")
 
 
 @cache
-def _orders() -> socket.socket:
-    """Where the server, started at the first call, takes orders."""
-    ours, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    with its:
+def _server_socket() -> socket.socket:
+    """The socket to the server, which takes orders at it. The first call starts the server."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with theirs:
         server = subprocess.Popen(
-            [sys.executable, _SERVER, str(its.fileno())],
+            [sys.executable, _SERVER, str(theirs.fileno())],
             # Never used, but what programs have: streams that cannot be rewound.
             stdin=PIPE,
             stdout=PIPE,
             stderr=None,
-            pass_fds=[its.fileno()],
+            pass_fds=[theirs.fileno()],
             start_new_session=True,
         )
 
@@ -77,45 +77,45 @@ class Popen:
         self.args = command
         self.returncode: int | None = None
         order = {"arguments": arguments, "cwd": os.fspath(cwd or Path.cwd()), "env": dict(env or os.environ)}
-        self._connection, told = socket.socketpair()
-        with told:
+        self._connection, server_end = socket.socketpair()
+        with server_end:
             pipes = [_Stream(0, stdin), _Stream(1, stdout), _Stream(2, stderr)]
-            given = [pipe.given for pipe in pipes]
-            socket.send_fds(_orders(), [json.dumps(order).encode()], [*given, told.fileno()])
-        self.stdin, self.stdout, self.stderr = (pipe.kept(text=text, bufsize=bufsize) for pipe in pipes)
-        self._said = b""
-        self._hear(None)
-        self.pid = int(self._said)
+            descriptors = [pipe.descriptor for pipe in pipes]
+            socket.send_fds(_server_socket(), [json.dumps(order).encode()], [*descriptors, server_end.fileno()])
+        self.stdin, self.stdout, self.stderr = (pipe.open(text=text, bufsize=bufsize) for pipe in pipes)
+        self._line = b""
+        self._read_line(None)
+        self.pid = int(self._line)
 
-    def _hear(self, timeout: float | None) -> bool:
+    def _read_line(self, timeout: float | None) -> bool:
         """Wait for a line of the server's; whether it came in time."""
         if not select.select([self._connection], [], [], timeout)[0]:
             return False
-        said = b""
-        while not said.endswith(b"\n"):
+        line = b""
+        while not line.endswith(b"\n"):
             more = self._connection.recv(1)
             assert more, "the server of warm processes is gone"
-            said += more
-        self._said = said
+            line += more
+        self._line = line
         return True
 
     def poll(self) -> int | None:
         """The exit code, minus the signal's number after a signal; None while it runs."""
-        if self.returncode is None and self._hear(0):
+        if self.returncode is None and self._read_line(0):
             self._end()
         return self.returncode
 
     def wait(self, timeout: float | None = None) -> int:
         """As ``poll``, when it has ended."""
         if self.returncode is None:
-            if not self._hear(timeout):
+            if not self._read_line(timeout):
                 raise subprocess.TimeoutExpired(self.args, timeout or 0)
             self._end()
         assert self.returncode is not None
         return self.returncode
 
     def _end(self) -> None:
-        self.returncode = int(self._said)
+        self.returncode = int(self._line)
         self._connection.close()
 
     def send_signal(self, number: int) -> None:
@@ -130,9 +130,9 @@ class Popen:
 
     def communicate(self, input: Any = None, timeout: float | None = None) -> tuple[Any, Any]:  # noqa: A002 - as there
         """Write all, read all, wait."""
-        found: dict[str, Any] = {}
+        output: dict[str, Any] = {}
         readers = [
-            threading.Thread(target=lambda name=name, pipe=pipe: found.update({name: pipe.read()}), daemon=True)
+            threading.Thread(target=lambda name=name, pipe=pipe: output.update({name: pipe.read()}), daemon=True)
             for name, pipe in (("stdout", self.stdout), ("stderr", self.stderr))
             if pipe is not None
         ]
@@ -144,7 +144,7 @@ class Popen:
         for reader in readers:
             reader.join()
         self._close()
-        return found.get("stdout"), found.get("stderr")
+        return output.get("stdout"), output.get("stderr")
 
     def _write(self, data: Any) -> None:
         assert self.stdin is not None
@@ -171,25 +171,25 @@ class Popen:
 
 
 class _Stream:
-    """One of the standard streams of a process that is to start: the end that it is given, and ours of a pipe."""
+    """A standard stream of a process that is to start: the ``descriptor`` that it gets, and our end of a pipe."""
 
     def __init__(self, number: int, wanted: int | IO[Any] | None) -> None:
         self._writes = number == 0
         self._ours: int | None = None
-        self._its: int | None = None
+        self._theirs: int | None = None
         if wanted == PIPE:
             reading, writing = os.pipe()
-            self._ours, self._its = (writing, reading) if self._writes else (reading, writing)
-            self.given = self._its
+            self._ours, self._theirs = (writing, reading) if self._writes else (reading, writing)
+            self.descriptor = self._theirs
         elif wanted == DEVNULL:
-            self.given = self._its = os.open(os.devnull, os.O_RDWR)
+            self.descriptor = self._theirs = os.open(os.devnull, os.O_RDWR)
         else:
-            self.given = number if wanted is None else wanted if isinstance(wanted, int) else wanted.fileno()
+            self.descriptor = number if wanted is None else wanted if isinstance(wanted, int) else wanted.fileno()
 
-    def kept(self, *, text: bool, bufsize: int) -> IO[Any] | None:
-        """The pipe's end that is ours, when it was given its own."""
-        if self._its is not None:
-            os.close(self._its)
+    def open(self, *, text: bool, bufsize: int) -> IO[Any] | None:
+        """Our end of the pipe, once the process has the other."""
+        if self._theirs is not None:
+            os.close(self._theirs)
         if self._ours is None:
             return None
         mode = "w" if self._writes else "r"

@@ -1,4 +1,4 @@
-"""Has the plugins imported, and forks a process for each that is to run: ``warm`` starts it and gives it its orders.
+"""Server behind ``warm``: has the plugins imported, and forks a process for each order that it gets.
 
 It has one thread, so a fork of it is a whole process. What a test spoils in one fork, the next does not see.
 """
@@ -47,7 +47,7 @@ def serve(orders: socket.socket) -> None:
             orders.close()
             *streams, connection = descriptors
             if _is_program(connection, streams):
-                _take(streams)
+                _set_streams(streams)
                 _run(json.loads(text))
                 return
             os._exit(0)
@@ -62,20 +62,20 @@ def _reap() -> None:
 
 
 def _is_program(connection: int, streams: list[int]) -> bool:
-    """Fork into the program and one that tells of its end."""
-    with socket.socket(fileno=connection) as told:
+    """Fork into the program (True) and a process that waits for its end and reports it (False)."""
+    with socket.socket(fileno=connection) as report:
         pid = os.fork()
         if pid:
             for descriptor in (*streams, 0, 1, 2):
                 os.close(descriptor)
-            told.sendall(b"%d\n" % pid)
+            report.sendall(b"%d\n" % pid)
             _, status = os.waitpid(pid, 0)
             with suppress(OSError):
-                told.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
+                report.sendall(b"%d\n" % os.waitstatus_to_exitcode(status))
     return pid == 0
 
 
-def _take(streams: list[int]) -> None:
+def _set_streams(streams: list[int]) -> None:
     for number, descriptor in enumerate(streams):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -86,15 +86,15 @@ def _run(order: dict[str, Any]) -> None:
     os.environ.clear()
     os.environ.update(order["env"])
     os.chdir(order["cwd"])
-    how, what, *arguments = order["arguments"]
-    sys.argv[:] = [how if how == "-c" else what, *arguments]
+    option, program, *arguments = order["arguments"]
+    sys.argv[:] = [option if option == "-c" else program, *arguments]
     try:
-        if how == "-m":
-            runpy.run_module(what, run_name="__main__", alter_sys=True)
-        elif how == "-P":
-            runpy.run_path(what, run_name="__main__")
+        if option == "-m":
+            runpy.run_module(program, run_name="__main__", alter_sys=True)
+        elif option == "-P":
+            runpy.run_path(program, run_name="__main__")
         else:
-            exec(compile(what, "<string>", "exec"), {"__name__": "__main__"})
+            exec(compile(program, "<string>", "exec"), {"__name__": "__main__"})
     except SystemExit as end:
         if end.code is not None and not isinstance(end.code, int):
             raise

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 from support import warm
-from support.hasten import AT_ONCE, hastened
+from support.catalogs import discovered, select  # noqa: F401 - tests of the tap take both from here
+from support.commands import run_command
+from support.fast_clock import AT_ONCE, fast_command
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -64,7 +64,7 @@ def run_tap(
     speed: float = AT_ONCE,
 ) -> Run:
     """Run the tap in a process of its own, with files in ``folder``; it waits neither for limits nor to try again."""
-    command = hastened("tap_klaviyo", speed)
+    command = fast_command("tap_klaviyo", speed)
     for name, value in (("config", settings), ("catalog", catalog), ("state", state)):
         if isinstance(value, str):
             command += [f"--{name}", value]
@@ -72,14 +72,7 @@ def run_tap(
             path = folder / f"{name}.json"
             path.write_text(json.dumps(value))
             command += [f"--{name}", str(path)]
-    done = warm.run(
-        [*command, *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-        env={**os.environ, **(environment or {})},
-    )
+    done = run_command([*command, *arguments], environment=environment)
     return Run(done.returncode, [json.loads(line) for line in done.stdout.splitlines()], done.stderr)
 
 
@@ -87,31 +80,6 @@ def two_at_a_time(runs: Iterable[Callable[[], Run]]) -> list[Run]:
     """Runs that do not disturb each other; most of each is the start of a process."""
     with ThreadPoolExecutor(2) as pool:
         return list(pool.map(lambda run: run(), runs))
-
-
-@cache
-def _discovery() -> str:
-    command = [sys.executable, "-m", "tap_klaviyo", "--discover"]
-    return warm.run(command, capture_output=True, check=True, text=True).stdout
-
-
-def discovered() -> dict[str, Any]:
-    """What --discover says, asked once in a test session; the caller may edit it."""
-    catalog: dict[str, Any] = json.loads(_discovery())
-    return catalog
-
-
-def select(catalog: dict[str, Any], wanted: dict[str, set[str] | None]) -> dict[str, Any]:
-    """The catalog with these streams selected, and of each these columns (None: all)."""
-    for stream in catalog["streams"]:
-        name = stream["tap_stream_id"]
-        for entry in stream["metadata"]:
-            if not entry["breadcrumb"]:
-                entry["metadata"]["selected"] = name in wanted
-            else:
-                columns = wanted.get(name)
-                entry["metadata"]["selected"] = columns is None or entry["breadcrumb"][1] in columns
-    return catalog
 
 
 def run_tap_until(

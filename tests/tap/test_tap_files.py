@@ -11,8 +11,7 @@ from typing import Any
 
 import click
 import pytest
-from support import warm
-from support.patience import PATIENCE
+from support.commands import run_command
 
 from tap_klaviyo.streams.input_files import checked
 
@@ -70,15 +69,8 @@ def test_a_file_that_cannot_be_is_exit_code_2(tmp_path: Path, option: str, conte
     (tmp_path / "config.json").write_text(json.dumps({"api_key": "pk_x", "api_url": "http://127.0.0.1:9"}))
     (tmp_path / "wrong.json").write_bytes(content)
     arguments = ["--config", "config.json"] if option != "config" else []
-    done = warm.run(
-        [sys.executable, "-m", "tap_klaviyo", *arguments, f"--{option}", "wrong.json"],
-        input="",
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        timeout=PATIENCE,
-        check=False,
-    )
+    command = [sys.executable, "-m", "tap_klaviyo", *arguments, f"--{option}", "wrong.json"]
+    done = run_command(command, (), folder=tmp_path)
     assert done.returncode == 2, done.stderr
     assert done.stdout == ""
     assert re.search(said, done.stderr)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.commands import singer_lines
 from support.demo import load
 from support.others import OTHERS, profile_jobs
 from support.second_path import KEYS, witness
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     made = make_shared_sandbox(profiles=40, events=300, seed=7, limits=False, job_seconds=0.0)
-    profile_jobs.ask(made)
+    profile_jobs.create_jobs(made)
     return made
 
 
@@ -72,7 +73,7 @@ def test_postgres_holds_them_all(run: Run, account: RunningSandbox, tmp_path: Pa
         (tmp_path / "target.json").write_text(json.dumps(settings))
         done = subprocess.run(
             [ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres", "--config", tmp_path / "target.json"],
-            input="".join(json.dumps(message) + "\n" for message in whole.messages),
+            input=singer_lines(whole.messages),
             capture_output=True,
             text=True,
             check=False,

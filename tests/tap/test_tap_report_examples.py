@@ -12,7 +12,16 @@ from typing import Any
 
 import pytest
 from support.calls import Caller
-from support.counted import ZONE, Event, brought_up_to_date, counted, events, of_campaigns, of_flows, write_event
+from support.report_counts import (
+    ZONE,
+    Event,
+    campaign_keys,
+    count,
+    events,
+    flow_keys,
+    move_up_to_yesterday,
+    write_event,
+)
 from tap_support import Run, config, run_tap
 from test_tap_reports import catalog, columns, today
 
@@ -40,12 +49,12 @@ COUNTED = {
     "unique": (("Placed Order",), True),
 }
 KEYS: dict[str, Callable[[Event], Iterator[tuple[str, ...]]]] = {
-    "campaign_values": of_campaigns,
-    "flow_values": of_flows,
-    "flow_series": of_flows,
-    "form_values": lambda event: iter([(event.said["form_id"],)]),
-    "form_series": lambda event: iter([(event.said["form_id"], event.said["form_version_id"])]),
-    "metric_aggregates": lambda event: iter([(event.said["$value_currency"],)]),
+    "campaign_values": campaign_keys,
+    "flow_values": flow_keys,
+    "flow_series": flow_keys,
+    "form_values": lambda event: iter([(event.properties["form_id"],)]),
+    "form_series": lambda event: iter([(event.properties["form_id"], event.properties["form_version_id"])]),
+    "metric_aggregates": lambda event: iter([(event.properties["$value_currency"],)]),
 }
 COLUMNS = {
     "campaign_values": ("campaign_id",),
@@ -78,7 +87,7 @@ def span(interval: str) -> tuple[date, date]:
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     sandbox = make_shared_sandbox(profiles=60, events=2500, seed=5, limits=False)
-    brought_up_to_date(sandbox)
+    move_up_to_yesterday(sandbox)
     noon = datetime.combine(today(), datetime.min.time(), ZONE) + timedelta(hours=12)
     for number in range(12):
         metric = "Submitted Form" if number % 3 == 0 else "Viewed Form"
@@ -115,7 +124,7 @@ def test_an_example_says_what_events_say(ran: Run, account: RunningSandbox, kind
     day = "timeframe_start" if kind.endswith("values") else "date"
     for name in example.get("statistics") or example["measurements"]:
         metrics, people = COUNTED[name]
-        expected = counted(within, metrics, KEYS[kind], lambda one: begin(one, interval))[people]
+        expected = count(within, metrics, KEYS[kind], lambda one: begin(one, interval))[people]
         found = (
             columns(ran, example.get("name", kind), *COLUMNS[kind], day, name) if kind != "campaign_values" else None
         )

@@ -14,14 +14,14 @@ from typing import Any
 import pytest
 from support import warm
 from support.calls import Caller
-from support.counted import (
+from support.report_counts import (
     ZONE,
-    brought_up_to_date,
-    counted,
+    campaign_keys,
+    count,
     events,
+    flow_keys,
     metric_id,
-    of_campaigns,
-    of_flows,
+    move_up_to_yesterday,
     write_event,
 )
 from tap_support import Run, config, run_tap
@@ -36,7 +36,7 @@ DAY = timedelta(days=1)
 @pytest.fixture(scope="module")
 def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
     sandbox = make_shared_sandbox(profiles=60, events=3000, seed=3, limits=False)
-    brought_up_to_date(sandbox)
+    move_up_to_yesterday(sandbox)
     return sandbox
 
 
@@ -84,7 +84,7 @@ def test_values_are_read_day_by_day(account: RunningSandbox, tmp_path: Path) -> 
     made = run(tmp_path, account, [{"report": "campaign_values", "start_date": ago(90)}])
     assert made.code == 0, made.errors
     within = [event for event in events(account) if event.day >= today() - 90 * DAY]
-    often, people = counted(within, OPENS, of_campaigns, lambda day: day.isoformat())
+    often, people = count(within, OPENS, campaign_keys, lambda day: day.isoformat())
     for name, expected in (("opens", often), ("opens_unique", people)):
         found = columns(made, "campaign_values", "campaign_id", "timeframe_start", name)
         assert found == {(*key, day): number for (key, day), number in expected.items()}
@@ -100,7 +100,7 @@ def test_a_series_longer_than_a_call_is_read_by_several(account: RunningSandbox,
     calls = [asked for asked in list(account.requests)[before:] if asked.operation == "query_flow_series"]
     assert len(calls) == 7
     within = [event for event in events(account) if event.day > today() - 366 * DAY]
-    often, _ = counted(within, OPENS, of_flows, lambda day: day.isoformat())
+    often, _ = count(within, OPENS, flow_keys, lambda day: day.isoformat())
     found = columns(made, "flow_series", "flow_id", "flow_message_id", "date", "opens")
     assert found == {(*key, day): number for (key, day), number in often.items()}
     assert "flow_series: 7 calls for" in made.errors
@@ -118,8 +118,8 @@ def test_aggregates_are_what_events_say(account: RunningSandbox, tmp_path: Path)
     made = run(tmp_path, account, [report])
     assert made.code == 0, made.errors
     within = [event for event in events(account) if event.day >= today() - 100 * DAY]
-    often, people = counted(
-        within, ("Placed Order",), lambda e: iter([(e.said["$value_currency"],)]), lambda day: day.isoformat()
+    often, people = count(
+        within, ("Placed Order",), lambda e: iter([(e.properties["$value_currency"],)]), lambda day: day.isoformat()
     )
     for name, expected in (("count", often), ("unique", people)):
         found = columns(made, "metric_aggregates", "value_currency", "date", name)
@@ -130,7 +130,7 @@ def test_aggregates_are_what_events_say(account: RunningSandbox, tmp_path: Path)
 def test_the_last_days_are_read_again(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """What comes late to a day of the last ones is in the next run's row of it; older days cost no more calls."""
     sandbox = make_sandbox(profiles=10, events=300, limits=False)
-    brought_up_to_date(sandbox)
+    move_up_to_yesterday(sandbox)
     reports = [{"report": "form_values", "reread_days": 3, "start_date": ago(20)}]
     noon = datetime.combine(today(), datetime.min.time(), ZONE) + timedelta(hours=12)
     write_event(sandbox, "Viewed Form", noon - 2 * DAY, form_id="F1")

@@ -17,7 +17,7 @@ from tap_klaviyo.tap import TapKlaviyo
 
 _ACCOUNT = serve(profiles=60, events=400, seed=5, limits=False, job_seconds=0.0)
 _SANDBOX = _ACCOUNT.__enter__()
-profile_jobs.ask(_SANDBOX)
+profile_jobs.create_jobs(_SANDBOX)
 
 
 # Not the module's: where the suite runs in several processes, one may come back to it later.

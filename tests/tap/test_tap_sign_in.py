@@ -9,22 +9,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.oauth_app import REFRESH, SECRET, SETTINGS, sandbox_app
 from tap_support import Run, discovered, run_tap, select
 
-from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.server import RunningSandbox
-
-SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"
-APP = {"client_id": "app-1", "client_secret": SECRET, "refresh_token": REFRESH}
 
 
 @pytest.fixture
 def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
-    return make_sandbox(profiles=5, events=0, oauth=OAuthApp("app-1", SECRET, REFRESH, rotates=True), limits=False)
+    return make_sandbox(profiles=5, events=0, oauth=sandbox_app(rotates=True), limits=False)
 
 
 def read_lists(folder: Path, account: RunningSandbox, **settings: Any) -> Run:
-    config = {**APP, "api_url": account.url, **settings}
+    config = {**SETTINGS, "api_url": account.url, **settings}
     catalog = select(discovered(), {"lists": None})
     return run_tap(folder, config, catalog=catalog, environment={"LOGLEVEL": "DEBUG"})
 

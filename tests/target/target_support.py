@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from support import warm
-from support.hasten import hastened
-from support.patience import PATIENCE
+from support.commands import run_command
+from support.fast_clock import fast_command
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.clock import Clock
@@ -126,18 +124,9 @@ class Command:
     ) -> Run:
         path = self.folder / "config.json"
         path.write_text(json.dumps({**self.config, **config}))
-        lines = [line if isinstance(line, str) else json.dumps(line) for line in messages]
         before = frozenset(self.folder.iterdir())
-        done = warm.run(
-            [*hastened("target_klaviyo", self.speed), *(arguments or ("--config", str(path)))],
-            input="".join(line + "\n" for line in lines),
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            env={**os.environ, **(env or {})},
-            timeout=PATIENCE,
-            check=False,
-        )
+        command = [*fast_command("target_klaviyo", self.speed), *(arguments or ("--config", str(path)))]
+        done = run_command(command, messages, folder=self.folder, environment=env)
         return Run(done.returncode, done.stdout, done.stderr, self.folder, before)
 
 

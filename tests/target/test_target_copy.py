@@ -6,13 +6,12 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from support import warm
-from support.patience import PATIENCE
+from support.catalogs import discovered, select
+from support.commands import run_command
 from target_support import KEY, SPEED, Command, Run, held, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -25,31 +24,16 @@ IDENTIFIERS = ("email", "phone_number", "external_id")
 OWN = ("Received", "Opened", "Clicked", "Bounced", "Failed", "Subscribed", "Unsubscribed")
 
 
-@cache
-def discovery() -> str:
-    command = [sys.executable, "-m", "tap_klaviyo", "--discover"]
-    return warm.run(command, capture_output=True, check=True, text=True).stdout
-
-
 def extract(
     folder: Path, account: RunningSandbox, streams: Collection[str] = STREAMS, **settings: Any
 ) -> list[dict[str, Any]]:
     """What the tap writes of these streams, with all their columns."""
-    catalog = json.loads(discovery())
-    for stream in catalog["streams"]:
-        for entry in stream["metadata"]:
-            entry["metadata"]["selected"] = stream["tap_stream_id"] in streams
+    catalog = select(discovered(), dict.fromkeys(streams))
     config = {"api_key": KEY, "api_url": account.url, **settings}
     for name, document in (("tap", config), ("catalog", catalog)):
         (folder / f"{name}.json").write_text(json.dumps(document))
-    done = warm.run(
-        [sys.executable, "-m", "tap_klaviyo", "--config", "tap.json", "--catalog", "catalog.json"],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        timeout=PATIENCE,
-        check=False,
-    )
+    command = [sys.executable, "-m", "tap_klaviyo", "--config", "tap.json", "--catalog", "catalog.json"]
+    done = run_command(command, folder=folder)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 from support import warm
-from support.hasten import hastened
+from support.commands import run_command, singer_lines
+from support.fast_clock import fast_command
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records, schema_of
 
@@ -184,7 +185,7 @@ def test_a_value_that_no_encoder_takes_is_rejected_alone(
     rows = [PERSON, {"email": "d@example.com"}, {"email": "f@example.com"}]
     lines = [schema_of("profiles"), *records("profiles", rows)]
     target = TargetKlaviyo(config={"api_key": KEY, "api_url": account.url}, parse_env_config=False)
-    target.listen(io.StringIO("".join(json.dumps(line) + "\n" for line in lines)))
+    target.listen(io.StringIO(singer_lines(lines)))
     kept = map(json.loads, (tmp_path / "target-klaviyo-rejects.jsonl").read_text().splitlines())
     assert [line["code"] for line in kept if "code" in line] == ["unusable_value"]
     assert {"ada@example.com", "f@example.com"} <= by_email(account).keys()
@@ -360,7 +361,7 @@ def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSan
         assert process.stdin is not None
         people = [{"email": f"p{i}@example.com"} for i in range(40)]
         lines = [schema_of("profiles"), *records("profiles", people), *ONE[-1:]]
-        process.stdin.write("".join(json.dumps(line) + "\n" for line in lines))
+        process.stdin.write(singer_lines(lines))
         process.stdin.close()
         process.stdin = None
         assert process.stderr is not None
@@ -377,13 +378,5 @@ def test_an_unreachable_host_is_one_line_and_exit_1(target: Command, monkeypatch
     """Nobody must change anything; the line names the address."""
     path = target.folder / "config.json"
     path.write_text(json.dumps({**target.config, "api_url": "http://127.0.0.1:9"}))
-    done = warm.run(
-        [*hastened("target_klaviyo"), "--config", str(path)],
-        input="".join(json.dumps(line) + "\n" for line in ONE),
-        capture_output=True,
-        text=True,
-        cwd=target.folder,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = run_command([*fast_command("target_klaviyo"), "--config", str(path)], ONE, folder=target.folder)
     assert_fails(Run(done.returncode, done.stdout, done.stderr, target.folder), 1, "127.0.0.1:9")

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 from support import warm
-from support.patience import PATIENCE, until
+from support.commands import run_command, singer_lines
+from support.patience import until
 from target_support import KEY, SPEED, Command, records
 
 from klaviyo_sandbox import RunningSandbox
@@ -92,14 +93,14 @@ def test_killed_and_run_again_each_event_is_there_once(account: RunningSandbox, 
     """Kill -9 at some moment, then the same lines again: nothing is missing and nothing is there twice."""
     config = {"api_key": KEY, "api_url": account.url, "batch_size_rows": 20}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    lines = "".join(json.dumps(line) + "\n" for line in [SCHEMA, *records("events", map(event, range(400))), STATE])
+    messages = [SCHEMA, *records("events", map(event, range(400))), STATE]
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     with warm.Popen(command, stdin=warm.PIPE, stdout=warm.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
-        process.stdin.write(lines)
+        process.stdin.write(singer_lines(messages))
         process.stdin.flush()
         until(lambda: account.store.events.rows)
         process.send_signal(signal.SIGKILL)
-    done = warm.run(command, input=lines, capture_output=True, text=True, cwd=tmp_path, timeout=PATIENCE, check=False)
+    done = run_command(command, messages, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(found["n"] for found in held(account)) == list(range(400))

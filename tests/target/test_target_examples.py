@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.official import official, plain
+from support.official import official_client, to_dict
 from target_support import Command, Run, held
 
 from klaviyo_sandbox import RunningSandbox
@@ -41,7 +41,7 @@ class Reader:
         """The people with an e-mail address or a phone number."""
         name = "email" if "@" in of else "phone_number"
         asked = {"filter": f'equals({name},"{of}")', "additional_fields_profile": ["subscriptions"]}
-        return list(plain(self.api.Profiles.get_profiles(**asked))["data"])
+        return list(to_dict(self.api.Profiles.get_profiles(**asked))["data"])
 
     def profile(self, of: str) -> dict[str, Any]:
         """The attributes of the one person."""
@@ -55,7 +55,7 @@ class Reader:
         """Metric's name -> attributes of the person's events, the oldest first."""
         [person] = self.profiles(of)
         asked = {"filter": f'equals(profile_id,"{person["id"]}")', "include": ["metric"], "sort": "datetime"}
-        document = plain(self.api.Events.get_events(**asked))
+        document = to_dict(self.api.Events.get_events(**asked))
         names = {entry["id"]: entry["attributes"]["name"] for entry in document.get("included") or ()}
         found: dict[str, list[dict[str, Any]]] = {}
         for row in document["data"]:
@@ -64,14 +64,14 @@ class Reader:
 
     def members(self, name: str) -> set[str]:
         """Who is on the one list of this name, by e-mail address or else phone number."""
-        [found] = plain(self.api.Lists.get_lists(filter=f'any(name,["{name}"])'))["data"]
-        people = [row["attributes"] for row in plain(self.api.Lists.get_profiles_for_list(found["id"]))["data"]]
+        [found] = to_dict(self.api.Lists.get_lists(filter=f'any(name,["{name}"])'))["data"]
+        people = [row["attributes"] for row in to_dict(self.api.Lists.get_profiles_for_list(found["id"]))["data"]]
         return {person.get("email") or person["phone_number"] for person in people}
 
 
 @pytest.fixture
 def reader(account: RunningSandbox) -> Iterator[Reader]:
-    api, manager = official(account)
+    api, manager = official_client(account)
     yield Reader(api)
     manager.clear()
 
@@ -155,7 +155,7 @@ def test_track_event(example: Callable[[str], Run], reader: Reader) -> None:
     assert expected.items() <= added["event_properties"].items()
     [booked] = reader.events(BRUNO)["Booked Visit"]
     assert len(booked["event_properties"]["$event_id"]) == 32
-    made = plain(reader.api.Profiles.get_profiles(filter='equals(external_id,"C-1003")'))["data"]
+    made = to_dict(reader.api.Profiles.get_profiles(filter='equals(external_id,"C-1003")'))["data"]
     assert [row["attributes"]["first_name"] for row in made] == ["Chloe"]
 
 
@@ -257,7 +257,7 @@ def test_track(example: Callable[[str], Run], reader: Reader) -> None:
     assert {"$event_id": "game-77", "$value": 12.5, "level": 3}.items() <= won["event_properties"].items()
     assert (reader.profile(ADA)["first_name"], reader.profile(ADA)["properties"]) == ("Ada", {"plan": "pro"})
     assert list(reader.events(BRUNO)) == ["Lost Game"]
-    metrics = plain(reader.api.Metrics.get_metrics())["data"]
+    metrics = to_dict(reader.api.Metrics.get_metrics())["data"]
     assert {"Won Game", "Lost Game", "Played Game"} <= {row["attributes"]["name"] for row in metrics}
 
 

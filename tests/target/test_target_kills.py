@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from support import warm
+from support.commands import singer_lines
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, records
 from test_target_mirror import MIRROR, Pusher, numbered, on_list, people, schema
@@ -92,7 +93,7 @@ class Killer:
             assert process.stdin is not None
             # A part of the feed: so the kills are spread over all of it.
             cut = self.dice.randrange(2, min(len(lines), 100))
-            process.stdin.write("".join(json.dumps(line) + "\n" for line in lines[:cut]))
+            process.stdin.write(singer_lines(lines[:cut]))
             process.stdin.flush()
             # So many are asked at least: one for each batch that is full.
             good = sum("@" in line.get("record", {}).get("email", "") for line in lines[:cut])

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from support.another import Another
 from support.manners import breaches
+from support.other_client import OtherClient
 from target_support import Command, records, schema_of
 
 from klaviyo_sandbox.http.quotas import MINUTE, SECOND
@@ -26,7 +26,7 @@ def test_a_run_beside_another_client_hammers_nobody(
 ) -> None:
     """Uploads, polls of their jobs, look-ups: none comes within a pause, and each is in the report."""
     sandbox = make_sandbox(profiles=100, events=0, speed=SPEED)
-    Another(sandbox.control.life.quotas, window, times=5, every=2)
+    OtherClient(sandbox.control.life.quotas, window, times=5, every=2)
     settings = {
         "api_key": "pk_test",
         "api_url": sandbox.url,

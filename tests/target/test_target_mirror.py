@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support import warm
+from support.commands import singer_lines
 from support.patience import PATIENCE, until
 from target_support import KEY, SPEED, Command, Run, records
 
@@ -305,7 +306,7 @@ def test_a_feed_that_is_cut_off_removes_nobody(
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     with warm.Popen(command, stdin=warm.PIPE, stderr=warm.PIPE, text=True, cwd=tmp_path) as process:
         assert process.stdin is not None
-        process.stdin.write("".join(json.dumps(line) + "\n" for line in feed(people([1]))))
+        process.stdin.write(singer_lines(feed(people([1]))))
         process.stdin.flush()
         # The list is read while its audience comes.
         until(lambda: len(account.requests) > before)

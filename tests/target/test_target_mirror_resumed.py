@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from support import warm
+from support.commands import singer_lines
 from support.patience import PATIENCE, until
 from target_support import Command, records, schema_of
 from test_target_mirror import MIRROR, Pusher, feed, numbered, on_list, people, schema
@@ -37,7 +38,7 @@ def begun(target: Command, lines: Sequence[Mapping[str, Any]]) -> warm.Popen:
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     process = warm.Popen(command, stdin=warm.PIPE, stdout=warm.PIPE, stderr=warm.PIPE, text=True, cwd=target.folder)
     assert process.stdin is not None
-    process.stdin.write("".join(json.dumps(line) + "\n" for line in lines))
+    process.stdin.write(singer_lines(lines))
     process.stdin.flush()
     return process
 

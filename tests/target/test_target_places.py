@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import sys
-import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import warm
+from support.commands import run_command, singer_lines
 from support.patience import PATIENCE, until
+from support.threads import run_at_once
 from target_support import PROFILE_SCHEMA, Command, Run, records
 
 from klaviyo_client.errors import SettingsError
@@ -42,7 +42,7 @@ def rejecting(folder: Path, config: dict[str, Any], numbers: range) -> warm.Pope
     process = warm.Popen(command, stdin=warm.PIPE, stdout=warm.PIPE, stderr=warm.PIPE, text=True, cwd=folder)
     assert process.stdin is not None
     lines = [*bad(numbers), {"type": "STATE", "value": {"at": numbers.stop}}]
-    process.stdin.write("".join(json.dumps(line) + "\n" for line in lines))
+    process.stdin.write(singer_lines(lines))
     process.stdin.flush()
     return process
 
@@ -124,15 +124,11 @@ def test_the_default_works_where_the_folder_cannot_be_written(target: Command, t
     config = tmp_path / "config.json"
     home = tmp_path / "home"
     config.write_text(json.dumps(target.config))
-    done = warm.run(
+    done = run_command(
         [sys.executable, "-m", "target_klaviyo", "--config", str(config)],
-        input="".join(json.dumps(line) + "\n" for line in bad(range(3))),
-        capture_output=True,
-        text=True,
-        cwd="/proc",
-        env={**os.environ, "XDG_STATE_HOME": "", "HOME": str(home)},
-        timeout=PATIENCE,
-        check=False,
+        bad(range(3)),
+        folder="/proc",
+        environment={"XDG_STATE_HOME": "", "HOME": str(home)},
     )
     run = Run(done.returncode, done.stdout, done.stderr, home / ".local" / "state" / "target-klaviyo")
     assert run.code == 0, run.stderr
@@ -156,16 +152,10 @@ def test_where_nothing_can_be_written_the_run_does_not_begin(tmp_path: Path, mon
 
 def test_many_threads_get_files_of_their_own(tmp_path: Path) -> None:
     """As many processes would: whoever is second at the same moment takes another name."""
-    got: list[Path] = []
 
-    def make() -> None:
+    def make() -> Path:
         path, file = private_files.create_private(tmp_path / "r.jsonl")
         file.close()
-        got.append(path)
+        return path
 
-    threads = [threading.Thread(target=make) for _ in range(20)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(got)) == 20
+    assert len(set(run_at_once(20, make))) == 20

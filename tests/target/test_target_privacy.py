@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 import stat
@@ -16,15 +15,14 @@ from typing import Any
 from urllib.parse import unquote
 
 import pytest
-from support import warm
-from support.hasten import hastened
-from support.patience import PATIENCE
+from support.commands import run_command
+from support.fast_clock import fast_command
 from target_support import KEY, records
 
 from klaviyo_sandbox import RunningSandbox
 
 # Waiting between attempts would cost minutes; everything else is as in a user's process.
-IMPATIENT = hastened("target_klaviyo", speed=100)
+IMPATIENT = fast_command("target_klaviyo", speed=100)
 EMAILS = (
     "ada.moss@example.com",
     "o'brien+tag@example.com",
@@ -163,15 +161,11 @@ def run(folder: Path, url: str, streams: Sequence[str], level: str = "DEBUG", **
     for name in streams:
         messages.append({"type": "SCHEMA", "stream": name, "schema": {"properties": STRINGS}})
         messages += records(name, PEOPLE)
-    done = warm.run(
+    done = run_command(
         [*IMPATIENT, "--config", "config.json"],
-        input="".join(json.dumps(line) + "\n" for line in [*messages, {"type": "STATE", "value": {"at": 1}}]),
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "LOGLEVEL": level, "TARGET_KLAVIYO_LOGLEVEL": level},
-        timeout=PATIENCE,
-        check=False,
+        [*messages, {"type": "STATE", "value": {"at": 1}}],
+        folder=folder,
+        environment={"LOGLEVEL": level, "TARGET_KLAVIYO_LOGLEVEL": level},
     )
     return done.returncode, done.stdout + done.stderr
 

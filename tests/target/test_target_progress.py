@@ -9,7 +9,8 @@ import threading
 
 import pytest
 from support import warm
-from support.patience import PATIENCE, until
+from support.commands import run_command, singer_lines
+from support.patience import until
 from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
 
@@ -81,7 +82,7 @@ def saying(name: str, seconds: float) -> list[str]:
 
 
 PEOPLE = [schema_of("profiles"), *records("profiles", [{"email": f"p{index}@example.com"} for index in range(40)])]
-LINES = "".join(json.dumps(line) + "\n" for line in PEOPLE)
+LINES = singer_lines(PEOPLE)
 
 
 def test_a_short_run_says_nothing_of_it(target: Command) -> None:
@@ -89,9 +90,8 @@ def test_a_short_run_says_nothing_of_it(target: Command) -> None:
     (target.folder / "config.json").write_text(json.dumps(target.config))
     # No machine is so slow that this run is a long one.
     command = saying("SECONDS", 36_000)
-    done = warm.run(
-        command, input=LINES, capture_output=True, text=True, cwd=target.folder, timeout=PATIENCE, check=True
-    )
+    done = run_command(command, PEOPLE, folder=target.folder)
+    assert done.returncode == 0, done.stderr
     assert "done: 40 delivered" in done.stderr
     assert "taken in" not in done.stderr
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from klaviyo_sandbox.account.table import Table
 from target_support import (
     ADA,
     EVERY,
@@ -33,6 +32,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request
 from klaviyo_sandbox import RunningSandbox
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.request_log import Asked
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.requests import Session

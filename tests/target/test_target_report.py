@@ -6,10 +6,10 @@ import json
 import logging
 import os
 import stat
-import threading
 from pathlib import Path
 
 import pytest
+from support.threads import run_at_once
 
 from klaviyo_client.privacy import private_files
 from target_klaviyo.model.records import Kind, Origin, Outcome
@@ -154,10 +154,6 @@ def test_threads_lose_no_outcome(path: Path) -> None:
         for _ in range(200):
             report.add(Origin("a", {}), "x", NO)
 
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    run_at_once(8, work)
     report.close()
     assert len(lines(path)) == 1600

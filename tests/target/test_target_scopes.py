@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from klaviyo_sandbox.account.table import Table
 from target_support import EVERY, KEY, Command, Run, rows_of, settled
 
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
+from klaviyo_sandbox.account.table import Table
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.requests import Session
 from target_klaviyo.intake.permissions import of_streams

@@ -7,14 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from support.oauth_app import REFRESH, SECRET, SETTINGS, sandbox_app
 from target_support import Command, records, schema_of
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.http.oauth import OAuthApp
 from target_klaviyo.actions import ACTIONS
 
-SECRET, REFRESH = "secret-of-the-app-471100", "refresh-of-the-account-471100"
-APP = {"client_id": "app-1", "client_secret": SECRET, "refresh_token": REFRESH}
 ONE = [
     schema_of("profiles"),
     *records("profiles", [{"email": "ada@example.com"}]),
@@ -24,14 +22,13 @@ ONE = [
 
 @pytest.fixture
 def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
-    app = OAuthApp("app-1", SECRET, REFRESH, rotates=True)
-    return make_sandbox(profiles=3, events=0, limits=False, job_seconds=0.0, oauth=app)
+    return make_sandbox(profiles=3, events=0, limits=False, job_seconds=0.0, oauth=sandbox_app(rotates=True))
 
 
 @pytest.fixture
 def target(tmp_path: Path, account: RunningSandbox) -> Command:
     """The command, set up as the app, with a file for its refresh token."""
-    return Command(tmp_path, {**APP, "api_url": account.url, "refresh_token_path": "token.json"}, speed=1)
+    return Command(tmp_path, {**SETTINGS, "api_url": account.url, "refresh_token_path": "token.json"}, speed=1)
 
 
 def test_a_rehearsal_and_a_push_sign_in_one_after_the_other(account: RunningSandbox, target: Command) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import singer_lines
 from target_support import Command, records, respond, schema_of, scripted_session
 
 from klaviyo_client.errors import Unavailable
@@ -44,7 +45,7 @@ def run(messages: Sequence[dict[str, Any]], folder: Path, fails_at: str | None =
         return respond(201, {"data": {}})
 
     made.session, _ = scripted_session(wire)
-    made.listen(io.StringIO("".join(json.dumps(message) + "\n" for message in messages)))
+    made.listen(io.StringIO(singer_lines(messages)))
     return made
 
 

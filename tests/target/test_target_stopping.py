@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from support import warm
+from support.commands import singer_lines
 from support.patience import PATIENCE
 from target_support import PROFILE_SCHEMA, Command, Time, records, respond
 
@@ -110,7 +111,7 @@ def running(target: Command, **config: object) -> warm.Popen:
         {"type": "STATE", "value": {"at": 1}},
     ]
     assert process.stdin is not None
-    process.stdin.write("".join(json.dumps(line) + "\n" for line in lines))
+    process.stdin.write(singer_lines(lines))
     process.stdin.close()
     process.stdin = None
     return process

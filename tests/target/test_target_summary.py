@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from support import warm
+from support.commands import singer_lines
 from support.patience import PATIENCE
 from target_support import Command, Run, records, schema_of
 
@@ -285,7 +286,7 @@ def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> 
     with warm.Popen(command, stdin=warm.PIPE, stderr=warm.PIPE, text=True, cwd=target.folder) as run:
         assert run.stdin is not None
         assert run.stderr is not None
-        run.stdin.write("".join(json.dumps(line) + "\n" for line in people("a@example.com", "nobody")))
+        run.stdin.write(singer_lines(people("a@example.com", "nobody")))
         run.stdin.flush()
         assert any("rejected (" in line for line in run.stderr)
         run.send_signal(signal.SIGTERM)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -39,13 +39,9 @@ def test_many_jobs_under_way_are_asked_about_together(kind: Jobs) -> None:
     # No time passes, so that an answer stays fresh.
     clock = Clock(lambda: 0.0, waiting.append)
     watch = Watch(KlaviyoClient("pk_x", clock=clock, transport=wire), 60, kind)
-    found: dict[str, Any] = {}
-    threads = [threading.Thread(target=lambda name=name: found.update({name: watch.ended(name)})) for name in JOBS]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert {name: job["number"] for name, job in found.items()} == {name: int(name[1:]) for name in JOBS}
+    with ThreadPoolExecutor(len(JOBS)) as pool:
+        jobs = list(pool.map(watch.ended, JOBS))
+    assert [job["number"] for job in jobs] == [int(name[1:]) for name in JOBS]
     # One about the first, before there were others; one about all; one about the last, when there are no others left.
     assert len(wire.asked) <= 3
 

@@ -1,4 +1,4 @@
-"""What an account holds of the tables that are not read by default, by the same second path: plain HTTP.
+"""Works out what an account holds of the tables that are not read by default, as ``second_path`` does: by plain HTTP.
 
 Each module has ``TRUTHS``: table -> (its key, what makes the keys that it must hold of a witness).
 """

@@ -1,4 +1,4 @@
-"""The account itself, and how it is set up."""
+"""The account itself, tag groups, webhooks and tracking settings."""
 
 from __future__ import annotations
 

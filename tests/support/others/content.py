@@ -1,4 +1,4 @@
-"""What messages are made of, the forms that people sign up by, and what they say of products."""
+"""Templates, images and web feeds, forms and their versions, reviews and their events."""
 
 from __future__ import annotations
 

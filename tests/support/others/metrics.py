@@ -1,4 +1,4 @@
-"""What there is to know of metrics, and what starts flows."""
+"""Properties of metrics, custom and mapped metrics, and the triggers of flows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _properties(account: Witness) -> Iterable[Key]:
     ]
 
 
-def _made_of(account: Witness) -> Iterable[Key]:
+def _metrics_of_custom_metrics(account: Witness) -> Iterable[Key]:
     return [
         (custom["id"], row["id"])
         for custom in account.rows("custom-metrics")
@@ -26,8 +26,8 @@ def _made_of(account: Witness) -> Iterable[Key]:
 def _triggers(account: Witness) -> Iterable[Key]:
     """The definitions of the flows say it, which the tap does not read."""
     for flow in account.flows():
-        found = account.one(f"flows/{flow['id']}", additional_fields__flow="definition")
-        for trigger in found["attributes"]["definition"]["triggers"]:
+        row = account.one(f"flows/{flow['id']}", additional_fields__flow="definition")
+        for trigger in row["attributes"]["definition"]["triggers"]:
             if trigger["type"] in ("metric", "list", "segment"):
                 yield flow["id"], trigger["type"], trigger["id"]
 
@@ -35,7 +35,7 @@ def _triggers(account: Witness) -> Iterable[Key]:
 TRUTHS = {
     "metric_properties": (("metric_property_id",), _properties),
     "custom_metrics": (("custom_metric_id",), lambda account: [(row["id"],) for row in account.rows("custom-metrics")]),
-    "custom_metric_metrics": (("custom_metric_id", "metric_id"), _made_of),
+    "custom_metric_metrics": (("custom_metric_id", "metric_id"), _metrics_of_custom_metrics),
     "mapped_metrics": (("mapped_metric_id",), lambda account: [(row["id"],) for row in account.rows("mapped-metrics")]),
     "flow_triggers": (("flow_id", "trigger_type", "trigger_id"), _triggers),
 }

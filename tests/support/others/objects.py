@@ -1,4 +1,4 @@
-"""Custom objects, by way of the identities that a type has."""
+"""Custom objects, found by the relationships of their types."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from support.second_path import Key, Witness
 
 def _of_types(name: str, *, with_type: bool = False) -> Callable[[Witness], Iterable[Key]]:
     def keys(account: Witness) -> Iterable[Key]:
-        for found in account.rows("object-types"):
-            for row in account.rows(f"object-types/{found['id']}/relationships/{name}"):
-                yield (found["id"], row["id"]) if with_type else (row["id"],)
+        for kind in account.rows("object-types"):
+            for row in account.rows(f"object-types/{kind['id']}/relationships/{name}"):
+                yield (kind["id"], row["id"]) if with_type else (row["id"],)
 
     return keys
 

@@ -1,4 +1,4 @@
-"""What there is to know of people that costs more than their profiles: each person is asked."""
+"""Push tokens, conversations and predictions: what costs a call for each person, beside the profiles."""
 
 from __future__ import annotations
 

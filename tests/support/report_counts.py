@@ -1,4 +1,4 @@
-"""Numbers of reports, counted a second way: plain events and members of the account, one by one."""
+"""Counts what reports must say a second way: from the plain events and members of the account, one by one."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Event:
-    """One event, as its own request tells of it."""
+    """One event, as the API gives it."""
 
     metric: str
-    who: str
+    profile_id: str
     when: datetime
-    said: Mapping[str, Any]
+    properties: Mapping[str, Any]
 
     @property
     def day(self) -> date:
@@ -50,34 +50,34 @@ def events(sandbox: RunningSandbox) -> list[Event]:
         caller.close()
 
 
-def of_campaigns(found: Event) -> Iterator[Key]:
+def campaign_keys(event: Event) -> Iterator[Key]:
     """The campaign that an event is about, if it is about one."""
-    if "Campaign Name" in found.said and "$flow" not in found.said:
-        yield (found.said["$message"],)
+    if "Campaign Name" in event.properties and "$flow" not in event.properties:
+        yield (event.properties["$message"],)
 
 
-def of_flows(found: Event) -> Iterator[Key]:
+def flow_keys(event: Event) -> Iterator[Key]:
     """The flow and the message that an event is about, if it is about one."""
-    if "$flow" in found.said:
-        yield (found.said["$flow"], found.said["$message"])
+    if "$flow" in event.properties:
+        yield (event.properties["$flow"], event.properties["$message"])
 
 
-def counted(
-    found: list[Event],
+def count(
+    within: list[Event],
     metrics: tuple[str, ...],
     keys: Callable[[Event], Iterator[Key]],
     days: Callable[[date], Any] = lambda _: None,
 ) -> tuple[Counter[Any], Counter[Any]]:
-    """(how often, by how many people) by (key, what ``days`` makes of the day; None leaves it out)."""
+    """(how often, by how many people) by (key of the event, what ``days`` makes of its day)."""
     often: Counter[Any] = Counter()
     people: dict[Any, set[str]] = defaultdict(set)
-    for event in found:
+    for event in within:
         if event.metric in metrics:
             for key in keys(event):
-                place = (key, days(event.day))
-                often[place] += 1
-                people[place].add(event.who)
-    return often, Counter({place: len(who) for place, who in people.items()})
+                group = (key, days(event.day))
+                often[group] += 1
+                people[group].add(event.profile_id)
+    return often, Counter({group: len(ids) for group, ids in people.items()})
 
 
 def metric_id(sandbox: RunningSandbox, name: str) -> str:
@@ -86,8 +86,8 @@ def metric_id(sandbox: RunningSandbox, name: str) -> str:
     return next(str(row["id"]) for row in rows if row["name"] == name)
 
 
-def brought_up_to_date(sandbox: RunningSandbox) -> None:
-    """Move what happened so many days that the latest of it was yesterday: reports are read from today backwards."""
+def move_up_to_yesterday(sandbox: RunningSandbox) -> None:
+    """Move all that happened by so many days that the latest was yesterday, as reports are read back from today."""
     store = sandbox.store
     with store.lock:
         latest = max(datetime.fromisoformat(row["datetime"]) for row in store.events.rows.values())
@@ -103,11 +103,11 @@ def brought_up_to_date(sandbox: RunningSandbox) -> None:
                 members.put({**row, "joined_group_at": format_datetime(joined)})
 
 
-def write_event(sandbox: RunningSandbox, metric: str, when: datetime, **said: Any) -> None:
+def write_event(sandbox: RunningSandbox, metric: str, when: datetime, **properties: Any) -> None:
     """Add an event of a metric that the account has or is to have, of one and the same person."""
     caller = Caller(sandbox.url)
     attributes = {
-        "properties": said,
+        "properties": properties,
         "time": when.isoformat(),
         "unique_id": f"{metric} {when.isoformat()} {len(sandbox.requests)}",
         "metric": {"data": {"type": "metric", "attributes": {"name": metric}}},

@@ -1,4 +1,4 @@
-"""An account in which every operation that is served finds something, and the paths at which it does."""
+"""Fills an account so that every operation that is served finds something, and gives the paths at which it does."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SUPPRESS = "profile-suppression-bulk-create-job"
 UNSUPPRESS = "profile-suppression-bulk-delete-job"
 
 
-def furnish(sandbox: RunningSandbox) -> dict[str, str]:
+def fill_account(sandbox: RunningSandbox) -> dict[str, str]:
     """Add what no seed makes: a job of each kind, and a row that one of them failed to import.
 
     Returns:
@@ -20,13 +20,13 @@ def furnish(sandbox: RunningSandbox) -> dict[str, str]:
     """
     caller = Caller(sandbox.url)
     known = [{"email": "one@example.com"}, {"external_id": "two"}]
-    torn = {"email": "one@example.com", "external_id": "two"}
-    # Whoever the last row names is two people by then.
+    two_people = {"email": "one@example.com", "external_id": "two"}
+    # By then the last row names two people.
     for attributes in known:
-        made = caller.post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
-        assert made.status_code == 201, made.text
+        answer = caller.post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
+        assert answer.status_code == 201, answer.text
     into = [next(iter(sandbox.store.lists.rows))]
-    assert caller.post(f"{IMPORT}s", import_job([*known, torn], into)).status_code == 202
+    assert caller.post(f"{IMPORT}s", import_job([*known, two_people], into)).status_code == 202
     for kind in (SUPPRESS, UNSUPPRESS):
         profiles = [{"type": "profile", "attributes": known[0]}]
         body = {"data": {"type": kind, "attributes": {"profiles": {"data": profiles}}}}

@@ -1,4 +1,4 @@
-"""Another client of an account, of which the one that is tested knows nothing."""
+"""Another client of an account, unknown to the one that is tested."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from klaviyo_sandbox.http.quotas import SECOND, Budget, Quotas, Verdict
 
 
 @dataclass
-class Another:
-    """Another client of the account, which now and then spends what a window has left, just before ours asks.
+class OtherClient:
+    """Spends all that a window of a budget has left, now and then, just before the client that is tested asks.
 
     Attributes:
         quotas: the account's.
         seconds: the window's length.
         times: how often.
-        every: after how many requests of the client that is judged.
+        every: after how many requests of the client that is tested.
     """
 
     quotas: Quotas

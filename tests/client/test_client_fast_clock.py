@@ -6,22 +6,22 @@ import subprocess
 import sys
 import time
 
-from support.hasten import hastened, quick
+from support.fast_clock import fast_clock, fast_command
 
 HASTENED_CLIENT = """
 import sys, time
 sys.path.insert(0, {folder!r})
-from support.hasten import hasten
-hasten(100)
+from support.fast_clock import speed_up_client
+speed_up_client(100)
 from klaviyo_client.client import KlaviyoClient
 client = KlaviyoClient("pk_x", "http://127.0.0.1:9")
 print(client.clock.monotonic is not time.monotonic, client.retry_policy.timeout)
 """
 
 
-def test_a_quick_clock_goes_so_many_times_as_fast() -> None:
+def test_a_fast_clock_goes_so_many_times_as_fast() -> None:
     """Between two looks at it lies that much more than between those at ours, and a wait is shorter on ours."""
-    clock = quick(1000)
+    clock = fast_clock(1000)
     before, began = time.monotonic(), clock.monotonic()
     inner = time.monotonic()
     clock.sleep(20)
@@ -31,7 +31,7 @@ def test_a_quick_clock_goes_so_many_times_as_fast() -> None:
     assert (slept - inner) * 1000 - 0.001 <= ended - began <= (after - before) * 1000 + 0.001
 
 
-def test_a_hastened_client_goes_on_trying_as_long_as_ever() -> None:
+def test_a_client_on_a_fast_clock_goes_on_trying_as_long_as_ever() -> None:
     """Its clock is another one; how long a call may take stays ten minutes of ours, for a slow machine's sake."""
     folder = __file__.rpartition("/client/")[0]
     process = subprocess.run(
@@ -44,9 +44,9 @@ def test_a_hastened_client_goes_on_trying_as_long_as_ever() -> None:
     assert process.stdout.split() == ["True", "60000.0"]
 
 
-def test_a_hastened_command_is_the_command() -> None:
+def test_a_command_on_a_fast_clock_is_the_command() -> None:
     """It has the name, the options and the exit code that it has for its users."""
     process = subprocess.run(
-        [*hastened("tap_klaviyo"), "--version"], capture_output=True, text=True, check=True, timeout=300
+        [*fast_command("tap_klaviyo"), "--version"], capture_output=True, text=True, check=True, timeout=300
     )
     assert process.stdout.startswith("tap-klaviyo v")
