@@ -24,8 +24,8 @@ from klaviyo_sandbox.http.faults import MARK
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Asked, Exchange
 from klaviyo_sandbox.reads import collections
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec import errors, facts
+from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.writes import bodies
 
@@ -152,7 +152,7 @@ class Sandbox:
             request = Request(operation, base, path, params, query, body_bytes=len(body))
             answer = self._answer(request, web.headers, body)
         except errors.Refusal as refusal:
-            answer = bodies.Answer(refusal.status, refusal.document(), refusal.headers)
+            answer = Answer(refusal.status, refusal.document(), refusal.headers)
         response = _response(answer, headers)
         asked = Asked(
             web.method,
@@ -258,19 +258,19 @@ class Sandbox:
         if operation.path.startswith("/api/webhook") and not self.access.advanced_kdp:
             raise errors.not_enabled("Advanced KDP")
 
-    def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> bodies.Answer:
+    def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> Answer:
         collections.check_query(request)
         with self._store.lock:
             try:
                 jobs.settle(self._store)
                 if request.operation.body is None:
-                    return bodies.Answer(200, collections.read(self._store, request))
+                    return Answer(200, collections.read(self._store, request))
                 return self._written(replace(request, body=_decoded(headers, body)))
             finally:
                 # Before anybody is told of it; reads carry out jobs, too.
                 self._store.keep()
 
-    def _written(self, request: Request) -> bodies.Answer:
+    def _written(self, request: Request) -> Answer:
         try:
             bodies.check_body(request, self._facts.schemas)
             answer = operations.write(self._store, request)
@@ -317,7 +317,7 @@ def _decoded(headers: Mapping[str, str], body: bytes) -> object:
         raise errors.Refusal([errors.invalid("The body is not valid JSON.", "/data")]) from None
 
 
-def _response(answer: bodies.Answer, headers: Mapping[str, str]) -> Response:
+def _response(answer: Answer, headers: Mapping[str, str]) -> Response:
     # A 429 says when to come back, and nothing else of the budget.
     sent = dict(answer.headers) if answer.status == 429 else {**headers, **answer.headers}
     if answer.document is None:
@@ -333,4 +333,4 @@ def _pause(headers: Mapping[str, str]) -> int | None:
 
 
 async def _broken(_web: WebRequest, _exception: Exception) -> Response:
-    return _response(bodies.Answer(500, errors.broken().document()), {})
+    return _response(Answer(500, errors.broken().document()), {})

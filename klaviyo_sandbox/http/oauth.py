@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qs
 
-from klaviyo_sandbox.writes.bodies import Answer
+from klaviyo_sandbox.spec.exchange import Answer
 
 PATH = "/oauth/token"
 NAME = "oauth_token"

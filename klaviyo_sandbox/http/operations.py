@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.reports import aggregates, reports
+from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.writes import consents, events, lists, profiles, suppressions
-from klaviyo_sandbox.writes.bodies import Answer
 
 
 def write(store: Store, request: Request) -> Answer:

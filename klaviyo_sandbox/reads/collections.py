@@ -4,43 +4,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.relations import find, related
-from klaviyo_sandbox.account.resources.read import Params, Read, unknown
+from klaviyo_sandbox.account.resources.read import Read, unknown
 from klaviyo_sandbox.account.store import IDENTIFIERS, Store, Table, values_at
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.documents import Documents, split
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
-from klaviyo_sandbox.spec.facts import Operation
+from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.filters import Clause, moment, parse
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
-
-
-@dataclass(frozen=True)
-class Request:
-    """A request that has passed the checks that all operations share.
-
-    Attributes:
-        base: origin for links, such as ``http://127.0.0.1:8765``.
-        path: as it was asked for.
-        params: the parts of the path.
-        query: the query parameters.
-        body: the decoded body of a write, None for reads; ``body_bytes`` is its length.
-    """
-
-    operation: Operation
-    base: str
-    path: str
-    params: Params
-    query: Mapping[str, str]
-    body: Any = None
-    body_bytes: int = 0
 
 
 def documents(store: Store, request: Request) -> Documents:

@@ -7,9 +7,10 @@ from collections.abc import Callable, Mapping
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related, table
 from klaviyo_sandbox.account.resources.catalogue import SHELVES
-from klaviyo_sandbox.account.resources.read import Params, Read, Rows, every, of
+from klaviyo_sandbox.account.resources.read import Read, Rows, every, of
 from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.spec.errors import not_found
+from klaviyo_sandbox.spec.exchange import Params
 
 
 def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> Rows:

@@ -13,14 +13,13 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.reports.activities import events_between, owed_to
 from klaviyo_sandbox.reports.reports import document
 from klaviyo_sandbox.reports.rules import clauses_of, holds, place_of, refused
 from klaviyo_sandbox.reports.timeframes import Frame, Intervals, NoTimeframe, intervals
 from klaviyo_sandbox.spec.errors import Refusal
+from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.filters import Clause
-from klaviyo_sandbox.writes.bodies import Answer
 
 # The live API has been seen to refuse smaller pages.
 _SMALLEST_PAGE = 500

@@ -9,14 +9,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.reports import activities
 from klaviyo_sandbox.reports.activities import Deed, Source, groupings, values_of
 from klaviyo_sandbox.reports.rules import check_report, clauses_of, cursor_at, frame_of, holds, place_of, zone_of
 from klaviyo_sandbox.reports.statistics import MADE
 from klaviyo_sandbox.reports.timeframes import Frame, Intervals, intervals
 from klaviyo_sandbox.spec.documents import split
-from klaviyo_sandbox.writes.bodies import Answer
+from klaviyo_sandbox.spec.exchange import Answer, Request
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
 # Of reports that have no group_by.

@@ -1,4 +1,4 @@
-"""What all writes share: the answer that they give, and the checks that their bodies must pass."""
+"""Checks that the bodies of writes must pass."""
 
 from __future__ import annotations
 
@@ -6,31 +6,17 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_sandbox.account import identifiers
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.body_schema import faults
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
+from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.facts import Schema
 
 # Klaviyo says so when it took the rest of a profile and dropped a phone number that is none.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body.
-
-    ``items`` is how many rows a write brought.
-    """
-
-    status: int
-    document: dict[str, Any] | bytes | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
-    items: int = 0
 
 
 def parsed(body: bytes) -> object:

@@ -9,10 +9,10 @@ from klaviyo_sandbox.account import profiles
 from klaviyo_sandbox.account.consent import Consent, changed, unsubscribed_from_list
 from klaviyo_sandbox.account.rows import pending_id
 from klaviyo_sandbox.account.store import ANONYMOUS, Row, Store
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
+from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.filters import moment, parse_datetime
-from klaviyo_sandbox.writes.bodies import Answer, check_rows, without_bad_phone
+from klaviyo_sandbox.writes.bodies import check_rows, without_bad_phone
 from klaviyo_sandbox.writes.consent_rules import NEEDS, Wanted, row_problem, wanted
 
 _ROWS = "/data/attributes/profiles/data"

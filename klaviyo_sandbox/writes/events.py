@@ -18,10 +18,10 @@ from klaviyo_sandbox.account.identifiers import People
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import event_key
 from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.reads.collections import Request
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
+from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.filters import moment, parse_datetime
-from klaviyo_sandbox.writes.bodies import Answer, check_count, profile_problem, without_bad_phone
+from klaviyo_sandbox.writes.bodies import check_count, profile_problem, without_bad_phone
 from klaviyo_sandbox.writes.event_rules import event_problem
 
 _SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}

@@ -6,9 +6,10 @@ import random
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.store import Store, Table
-from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
-from klaviyo_sandbox.writes.bodies import Answer, check_count
+from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.writes.bodies import check_count
 
 
 def create(store: Store, request: Request) -> Answer:

@@ -9,9 +9,10 @@ from typing import Any
 from klaviyo_sandbox.account import jobs, profiles
 from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, holders, is_email, is_phone
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Problem, Refusal, duplicate_profile, invalid, not_found
-from klaviyo_sandbox.writes.bodies import Answer, check_rows, profile_problem, without_bad_phone
+from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.writes.bodies import check_rows, profile_problem, without_bad_phone
 
 _ROWS = "/data/attributes/profiles/data"
 

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.identifiers import BAD_EMAIL, is_email
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reads.collections import Request, documents
+from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
-from klaviyo_sandbox.writes.bodies import Answer, check_rows
+from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.writes.bodies import check_rows
 
 _ROWS = "/data/attributes/profiles/data"
 

@@ -9,8 +9,8 @@ from typing import Any
 from klaviyo_sandbox.account.relations import find, related, table
 from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.spec.errors import Refusal, not_found
+from klaviyo_sandbox.spec.exchange import Params
 
-Params = Mapping[str, str]
 Rows = Callable[[Store, Params], Table]
 
 

@@ -1,0 +1,45 @@
+"""A request to the account and the answer to it, as the functions that carry out operations see them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from klaviyo_sandbox.spec.facts import Operation
+
+Params = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request that has passed the checks that all operations share.
+
+    Attributes:
+        base: origin for links, such as ``http://127.0.0.1:8765``.
+        path: as it was asked for.
+        params: the parts of the path.
+        query: the query parameters.
+        body: the decoded body of a write, None for reads; ``body_bytes`` is its length.
+    """
+
+    operation: Operation
+    base: str
+    path: str
+    params: Params
+    query: Mapping[str, str]
+    body: Any = None
+    body_bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body.
+
+    ``items`` is how many rows a write brought.
+    """
+
+    status: int
+    document: dict[str, Any] | bytes | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    items: int = 0
