@@ -21,7 +21,7 @@ from klaviyo_sandbox.account.seeded.profiles import profiles
 from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.account.seeded.templates import templates
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 END = datetime(2026, 6, 1, tzinfo=UTC)
 START = END - timedelta(days=730)
@@ -175,8 +175,8 @@ def _groups(
         group = {
             "id": short_id(rng),
             "name": name,
-            "created": moment(created),
-            "updated": moment(updated),
+            "created": format_datetime(created),
+            "updated": format_datetime(updated),
             **attributes(rng),
         }
         share = 0.0 if name == names[-1] else rng.choice((0.02, 0.1, 0.3, 0.6))
@@ -196,7 +196,7 @@ def _members(rng: random.Random, share: float, rows: Sequence[Row]) -> list[Row]
         joined = created + timedelta(seconds=rng.randrange(int((END - created).total_seconds())))
         if together is not None and together > created:
             joined = together
-        made.append({"id": row["id"], "joined_group_at": moment(joined)})
+        made.append({"id": row["id"], "joined_group_at": format_datetime(joined)})
     return made
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.store import Row, Store
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 
 def touch_profile(store: Store, profile_id: str, **attributes: Any) -> Row:
@@ -35,7 +35,7 @@ def add_event(
         "metric_id": metric_id,
         "profile_id": profile_id,
         "timestamp": int(when.timestamp()),
-        "datetime": moment(when.replace(microsecond=0)),
+        "datetime": format_datetime(when.replace(microsecond=0)),
         "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "event_properties": dict(properties or {}),
     }

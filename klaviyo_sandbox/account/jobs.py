@@ -9,13 +9,13 @@ import base64
 import math
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account import consent, profiles
 from klaviyo_sandbox.account.store import Row, Store, Table
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 IMPORT = "profile-bulk-import-job"
 SUPPRESS = "profile-suppression-bulk-create-job"
@@ -58,7 +58,7 @@ def _accept(store: Store, kind: str, count: int, details: Mapping[str, Any]) -> 
     job = {
         "id": job_id,
         "kind": kind,
-        "created_at": _second(now),
+        "created_at": format_second(int(now)),
         "total_count": count,
         "starts": math.inf if never else now + store.job_seconds * _QUEUED_SHARE,
         "ends": math.inf if never else now + store.job_seconds,
@@ -127,7 +127,7 @@ def view(store: Store, job: Row) -> Row:
         "created_at": job["created_at"],
         "total_count": job["total_count"],
         "completed_count": job["total_count"] - not_done if status == "complete" else 0,
-        "completed_at": _second(job["ends"]) if status == "complete" else None,
+        "completed_at": format_second(int(job["ends"])) if status == "complete" else None,
     }
     if job["kind"] != IMPORT:
         groups = {name: job[name] for name in ("list_id", "segment_id") if name in job}
@@ -135,8 +135,8 @@ def view(store: Store, job: Row) -> Row:
     return {
         **shown,
         "failed_count": not_done,
-        "started_at": None if status == "queued" else _second(job["starts"]),
-        "expires_at": moment(datetime.fromisoformat(job["created_at"]) + _KEPT),
+        "started_at": None if status == "queued" else format_second(int(job["starts"])),
+        "expires_at": format_datetime(datetime.fromisoformat(job["created_at"]) + _KEPT),
         "list_ids": job["list_ids"],
     }
 
@@ -166,7 +166,3 @@ def _import_error(problem: Problem, resource: Mapping[str, Any]) -> Row:
         "source": {"pointer": "/data"},
         "original_payload": payload,
     }
-
-
-def _second(when: float) -> str:
-    return moment(datetime.fromtimestamp(int(when), UTC))

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from klaviyo_sandbox.account.rows import EventKey, event_key
-from klaviyo_sandbox.spec.filters import Clause, moment
+from klaviyo_sandbox.spec.filters import Clause
+from klaviyo_sandbox.spec.times import format_datetime
 
 if TYPE_CHECKING:
     from klaviyo_sandbox.account.procedural.page_renderer import Printer
@@ -178,13 +179,13 @@ class Store:
         keep: makes everything that was changed last, where the account is kept at all.
         printer: what turns pages into bytes quickly, where there is such a thing.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
-            campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings as
-            ``filters.moment`` makes them. Beside its attributes a row holds the ids of what it is related to, as in
-            ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
+            campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings, as
+            ``times.format_datetime`` makes them. Beside its attributes a row holds the ids of what it is related to,
+            as in ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
         resources: type -> rows of the resources that this account has and nobody writes through its API.
         relations: (type, relationship) -> the identities on its other side, for those resources.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
-        pending_consents: what waits for its double opt-in, by ``keys.pending_id``.
+        pending_consents: what waits for its double opt-in, by ``rows.pending_id``.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
         identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id, for the profiles
@@ -235,7 +236,7 @@ class Store:
 
     def second(self) -> str:
         """Now, to the second, as timestamps are kept."""
-        return moment(self.now().replace(microsecond=0))
+        return format_datetime(self.now().replace(microsecond=0))
 
     def put_profile(self, row: Row) -> None:
         """Add or replace a profile, and let it be found by what it is now identified by."""

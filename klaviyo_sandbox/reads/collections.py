@@ -16,7 +16,8 @@ from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.documents import Documents, split
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
 from klaviyo_sandbox.spec.exchange import Request
-from klaviyo_sandbox.spec.filters import Clause, moment, parse
+from klaviyo_sandbox.spec.filters import Clause, parse
+from klaviyo_sandbox.spec.times import format_datetime
 
 # The specification declares no page[size] for metrics; the prose says 200.
 DEFAULT_PAGE = 200
@@ -133,7 +134,7 @@ def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
         return replace(clause, value=lowered)
     if clause.field not in same_as:
         return clause
-    when = moment(datetime.fromtimestamp(clause.value, UTC))
+    when = format_datetime(datetime.fromtimestamp(clause.value, UTC))
     return replace(clause, field=same_as[clause.field], value=when)
 
 

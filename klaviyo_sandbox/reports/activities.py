@@ -15,7 +15,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.spec.errors import Refusal, invalid
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 # Looking through more takes many seconds, and holds up everybody else.
 MOST_EVENTS = 500_000
@@ -75,7 +75,9 @@ def events_between(store: Store, start: datetime, stop: datetime) -> Iterator[Ro
         Refusal: 400, they are too many to look through.
     """
     keys = store.events.ordered("datetime")
-    places = range(bisect.bisect_left(keys, (moment(start),)), bisect.bisect_left(keys, (moment(stop),)))
+    places = range(
+        bisect.bisect_left(keys, (format_datetime(start),)), bisect.bisect_left(keys, (format_datetime(stop),))
+    )
     if len(places) > MOST_EVENTS:
         detail = f"The sandbox does not look through {len(places)} events for a report; {MOST_EVENTS} are the most."
         raise Refusal([invalid(detail, "/data/attributes/timeframe")])

@@ -13,13 +13,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.spec.errors import Refusal, invalid_parameter
+from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 
 # Klaviyo refuses windows that end so close to now that rows may still arrive in them.
 SETTLING = timedelta(seconds=5)
 
 _NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
 _BARE = re.compile(r"[^,()\[\]\"']+")
-_DATETIME = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _INTEGER = re.compile(r"-?\d{1,18}")
 
@@ -56,7 +56,7 @@ class Bare:
 class Clause:
     """One condition. ``value`` is a str, number, bool, a tuple of these, or None for ``has(field)``.
 
-    Date-times are strings as ``moment`` makes them, so that they compare as text with what is stored.
+    Date-times are strings as ``format_datetime`` makes them, so that they compare as text with what is stored.
     """
 
     operator: str
@@ -79,22 +79,6 @@ class Clause:
         # A list after `equals` is read as `any`: no field here holds a list of its own.
         wanted = self.value if isinstance(self.value, tuple) else (self.value,)
         return any(value in wanted for value in values)
-
-
-def moment(when: datetime) -> str:
-    """The one form in which points in time are stored and compared: UTC, ``2026-01-31T12:00:00+00:00``."""
-    return when.astimezone(UTC).isoformat()
-
-
-def parse_datetime(text: str) -> datetime:
-    """RFC 3339 with an explicit zone; a space may stand for the ``T``.
-
-    Raises:
-        ValueError: the text is something else, or no such day exists.
-    """
-    if not _DATETIME.fullmatch(text):
-        raise ValueError(text)
-    return datetime.fromisoformat(text.upper())
 
 
 class _Reader:
@@ -248,8 +232,8 @@ def _integer(text: str) -> int:
     return int(text)
 
 
-def _moment(text: str) -> str:
-    return moment(parse_datetime(text))
+def _datetime(text: str) -> str:
+    return format_datetime(parse_datetime(text))
 
 
 _CASTS: Mapping[str, Callable[[str], Any]] = {
@@ -257,7 +241,7 @@ _CASTS: Mapping[str, Callable[[str], Any]] = {
     "boolean": _boolean,
     "number": _number,
     "integer": _integer,
-    "date-time": _moment,
+    "date-time": _datetime,
 }
 
 
@@ -266,7 +250,7 @@ def _second(value: Any) -> Any:
 
 
 def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
-    limit: Any = moment(now - SETTLING)
+    limit: Any = format_datetime(now - SETTLING)
     # Sizes and ratings have bounds, too, which are no points in time.
     clauses = [clause for clause in clauses if not isinstance(clause.value, int)]
     if any(isinstance(clause.value, float) for clause in clauses):

@@ -10,7 +10,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, invalid
-from klaviyo_sandbox.spec.filters import parse_datetime
+from klaviyo_sandbox.spec.times import parse_datetime
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # The identifier that a channel needs.

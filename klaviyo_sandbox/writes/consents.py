@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.rows import pending_id
 from klaviyo_sandbox.account.store import ANONYMOUS, Row, Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.exchange import Answer, Request
-from klaviyo_sandbox.spec.filters import moment, parse_datetime
+from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 from klaviyo_sandbox.writes.bodies import check_rows, without_bad_phone
 from klaviyo_sandbox.writes.consent_rules import NEEDS, Wanted, row_problem, wanted
 
@@ -147,7 +147,7 @@ def _give(
             consent.channel,
             consent.kind,
             given=True,
-            at=moment(parse_datetime(consent.since)) if consent.since else store.second(),
+            at=format_datetime(parse_datetime(consent.since)) if consent.since else store.second(),
             now=store.second(),
             list_id=list_id,
             source=source,

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.spec.errors import Problem, invalid
-from klaviyo_sandbox.spec.filters import parse_datetime
+from klaviyo_sandbox.spec.times import parse_datetime
 
 EARLIEST = datetime(1990, 1, 1, tzinfo=UTC)
 AHEAD = timedelta(days=365)

@@ -20,7 +20,7 @@ from klaviyo_sandbox.account.rows import event_key
 from klaviyo_sandbox.account.store import Row, Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.exchange import Answer, Request
-from klaviyo_sandbox.spec.filters import moment, parse_datetime
+from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 from klaviyo_sandbox.writes.bodies import check_count, profile_problem, without_bad_phone
 from klaviyo_sandbox.writes.event_rules import event_problem
 
@@ -151,7 +151,7 @@ def _row(store: Store, attributes: Mapping[str, Any], profile_id: str) -> Row:
         "metric_id": (_metric(store, attributes) or _new_metric(store, attributes))["id"],
         "profile_id": profile_id,
         "timestamp": at,
-        "datetime": moment(when),
+        "datetime": format_datetime(when),
         "uuid": str(uuid.uuid4()),
         "event_properties": properties,
         "unique_id": attributes.get("unique_id") or str(at),

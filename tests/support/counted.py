@@ -10,7 +10,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 from support.calls import Caller
 
 ZONE = ZoneInfo("America/New_York")
@@ -96,11 +96,11 @@ def brought_up_to_date(sandbox: RunningSandbox) -> None:
         )
         for row in list(store.events.rows.values()):
             when = datetime.fromisoformat(row["datetime"]) + shift
-            store.put_event({**row, "datetime": moment(when), "timestamp": int(when.timestamp())})
+            store.put_event({**row, "datetime": format_datetime(when), "timestamp": int(when.timestamp())})
         for members in store.segment_members.values():
             for row in list(members.rows.values()):
                 joined = datetime.fromisoformat(row["joined_group_at"]) + shift
-                members.put({**row, "joined_group_at": moment(joined)})
+                members.put({**row, "joined_group_at": format_datetime(joined)})
 
 
 def write_event(sandbox: RunningSandbox, metric: str, when: datetime, **said: Any) -> None:

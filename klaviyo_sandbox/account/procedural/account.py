@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from klaviyo_sandbox.account.build import END, START, fill_shelves, furnish, numbers_of
 from klaviyo_sandbox.account.procedural.events import ProceduralEvents
 from klaviyo_sandbox.account.procedural.page_renderer import Printer
-from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles, text_of
+from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.spec.times import format_second
 
 # The first list and the first segment hold a tenth of the profiles, the next ones at most so many, in turn.
 _LARGE = 10
@@ -79,7 +80,7 @@ class _Members:
         return self.profiles.id(self.offset + place * self.step)
 
     def _joined(self, place: int) -> str:
-        return text_of(max(self.together, self.profiles.created(self.offset + place * self.step) + _JOIN_LAG))
+        return format_second(max(self.together, self.profiles.created(self.offset + place * self.step) + _JOIN_LAG))
 
     def _row(self, place: int) -> Row:
         return {"id": self._id(place), "joined_group_at": self._joined(place)}

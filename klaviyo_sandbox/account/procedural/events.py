@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account.procedural.ids import event_id, event_number
-from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles, text_of
+from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.row_templates import SECOND, Cast, Mould, Values, mark
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
@@ -21,6 +21,7 @@ from klaviyo_sandbox.account.seeded.attributions import attribution
 from klaviyo_sandbox.account.seeded.event_properties import Scene, kinds
 from klaviyo_sandbox.account.seeded.mailings import Mailing, Mailings
 from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.spec.times import format_second
 
 # Names of the values; "first" and "second" are the ids of the events that an event is attributed to.
 NAMES = ("id", "at", "when", "uuid", "profile", "sent", "first", "second")
@@ -109,7 +110,7 @@ class ProceduralEvents:
         return self._chunk(part)[place]
 
     def table(self) -> VirtualTable:
-        by_time = Order(lambda number: (text_of(self._timeline.at(number)), self.id(number)), lambda place: place)
+        by_time = Order(lambda number: (format_second(self._timeline.at(number)), self.id(number)), lambda place: place)
         by_id = Order(lambda number: (self.id(number), self.id(number)), lambda place: place)
         orders = {"id": by_id, "datetime": by_time}
         return VirtualTable(
@@ -227,4 +228,4 @@ def _uuids(rng: random.Random, count: int) -> list[bytes]:
 
 def _times(second: int) -> tuple[bytes, bytes, bytes]:
     """The values "at", "when" and "sent"."""
-    return b"%d" % second, text_of(second).encode(), b"%d" % (second - _SEND_LAG)
+    return b"%d" % second, format_second(second).encode(), b"%d" % (second - _SEND_LAG)

@@ -10,7 +10,7 @@ import random
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from klaviyo_sandbox.account.procedural.ids import number_in_profile_id, profile_id
 from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, compact, mark
@@ -19,7 +19,7 @@ from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.profiles import profile
 from klaviyo_sandbox.account.store import SortKey
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 _MOULDS = 256
 # The marks are in e-mail addresses and external ids with at least six digits.
@@ -28,17 +28,6 @@ _NAMES = ("id", "number", "created", "updated")
 # Every profile was last touched so long after another one of its block was made: hence after itself, too.
 _LAG = 73 * 86_400
 _BLOCK = 41 * 86_400
-
-
-def text_of(second: int) -> str:
-    """A second since 1970 as rows hold it."""
-    minute, rest = divmod(second, 60)
-    return f"{_minute(minute)}{rest:02d}+00:00"
-
-
-@functools.lru_cache(maxsize=8192)
-def _minute(minute: int) -> str:
-    return moment(datetime.fromtimestamp(minute * 60, UTC)).removesuffix("00+00:00")
 
 
 class ProceduralProfiles:
@@ -84,14 +73,14 @@ class ProceduralProfiles:
         values = (
             profile_id(number, created, self._salt).encode(),
             b"%06d" % number,
-            text_of(created).encode(),
-            text_of(updated).encode(),
+            format_second(created).encode(),
+            format_second(updated).encode(),
         )
         # The multiplier spreads neighbours over the moulds; it is odd, so every mould has its share.
         return Cast(self._moulds[number * 0x9E3779B1 + self._salt & _MOULDS - 1], values)
 
     def table(self) -> VirtualTable:
-        by_number = Order(lambda number: (text_of(self.created(number)), self.id(number)), _same)
+        by_number = Order(lambda number: (format_second(self.created(number)), self.id(number)), _same)
         by_id = Order(lambda number: (self.id(number), self.id(number)), _same)
         orders = {"created": by_number, "id": by_id, "updated": Order(self._updated_key, self._updated_number)}
         finders = {"email": _named, "external_id": _named, "phone_number": _nobody}
@@ -101,7 +90,7 @@ class ProceduralProfiles:
         return self._blocks[bisect.bisect_right(self._block_starts, number) - 1]
 
     def _updated_key(self, place: int) -> SortKey:
-        return text_of(self._created.at(place) + _LAG), self.id(self._updated_number(place))
+        return format_second(self._created.at(place) + _LAG), self.id(self._updated_number(place))
 
     def _updated_number(self, place: int) -> int:
         """The profile at a place of the order by ``updated``; where several share a second, they go by id."""
@@ -152,7 +141,7 @@ def _same(place: int) -> int:
 def _moulds(rng: random.Random, end: datetime, list_ids: Sequence[str]) -> list[Mould]:
     # Drawn as if made in the last hour, so that what follows from it (consents) is later than any profile is made.
     created = end - timedelta(hours=1)
-    text, moulds = moment(created), []
+    text, moulds = format_datetime(created), []
     for _ in range(_MOULDS):
         drawn = with_consents(rng, profile(rng, _STAND_IN, created, end, [end]), list_ids, end)
         row = _marked(drawn, str(_STAND_IN), mark("number"))

@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.relations import Related, held
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_account": Read("account"),
@@ -55,8 +55,8 @@ def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 # As Klaviyo shows it: without the path, which may be a secret.
                 "endpoint_url": "https://www.example.com/...",
                 "enabled": count > 0,
-                "created_at": moment(created),
-                "updated_at": moment(between(rng, created, end)),
+                "created_at": format_datetime(created),
+                "updated_at": format_datetime(between(rng, created, end)),
                 "topic_ids": rng.sample(_TOPICS, count),
             }
         )

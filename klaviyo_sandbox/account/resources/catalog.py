@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
 # Type -> (what several of them are in the names of operations, the member of rows that holds their ids).
@@ -100,8 +100,8 @@ def _item(rng: random.Random, at: int, categories: list[str], start: datetime, e
         "id": _compound(external_id, rng.choice(("$custom", "$shopify"))),
         "external_id": external_id,
         "title": rng.choice(_NAMES),
-        "created": moment(created),
-        "updated": moment(between(rng, created, end, microseconds=True)),
+        "created": format_datetime(created),
+        "updated": format_datetime(between(rng, created, end, microseconds=True)),
         "published": None if is_bare else rng.random() < 0.8,
         # Nearly everything is in the first, few in others, and the last is empty.
         "category_ids": [] if is_bare else [categories[0], *rng.sample(categories[1:-1], rng.randrange(3))],
@@ -149,7 +149,7 @@ def _category(rng: random.Random, at: int, items: list[Row], start: datetime, en
         "id": category_id,
         "external_id": external_id,
         "name": _CATEGORIES[at],
-        "created": moment(between(rng, start, end)),
-        "updated": None if at == 1 else moment(between(rng, start, end)),
+        "created": format_datetime(between(rng, start, end)),
+        "updated": None if at == 1 else format_datetime(between(rng, start, end)),
         "item_ids": [item["id"] for item in items if category_id in item["category_ids"]],
     }

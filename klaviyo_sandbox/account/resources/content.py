@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.relations import Related, held
 from klaviyo_sandbox.account.resources.read import Read, every
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_all_universal_content": Read("template-universal-content", every("template-universal-content")),
@@ -84,8 +84,8 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "id": content_id,
                 "name": name,
                 "definition": definition,
-                "created": moment(created),
-                "updated": moment(between(rng, created, end)),
+                "created": format_datetime(created),
+                "updated": format_datetime(between(rng, created, end)),
                 "screenshot_status": status,
                 "screenshot_url": "" if status == "never_generated" else f"https://images.example.com/{content_id}.png",
             }
@@ -106,7 +106,7 @@ def _images(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "format": kind,
                 "size": rng.randrange(900, 5_000_000),
                 "hidden": number % 16 == 3,
-                "updated_at": moment(between(rng, start, end)),
+                "updated_at": format_datetime(between(rng, start, end)),
             }
         )
     return made
@@ -123,8 +123,8 @@ def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "url": f"https://www.example.com/feeds/{number}.json",
                 "request_method": rng.choice(("get", "get", "post")),
                 "content_type": rng.choice(("json", "xml")),
-                "created": moment(created),
-                "updated": moment(between(rng, created, end)),
+                "created": format_datetime(created),
+                "updated": format_datetime(between(rng, created, end)),
                 "status": rng.choice(("ok", "ok", "disabled", "critical_nightly_refresh_timeout", None)),
             }
         )
@@ -149,8 +149,8 @@ def _review(
         "status": {"value": status, **({"rejection_reason": rng.choice(_REASONS)} if status == "rejected" else {})},
         "verified": rng.random() < 0.7,
         "review_type": kind,
-        "created": moment(created),
-        "updated": moment(between(rng, created, end)),
+        "created": format_datetime(created),
+        "updated": format_datetime(between(rng, created, end)),
         "images": [f"https://images.example.com/review/{number}.jpg"] if number % 9 == 0 else [],
         "product": None if kind == "store" else _product(rng),
         "rating": None if kind == "question" else rng.randrange(1, 6),
@@ -175,4 +175,8 @@ def _product(rng: random.Random) -> dict[str, Any]:
 
 
 def _reply(when: datetime, end: datetime) -> dict[str, Any]:
-    return {"content": "Danke für die Rückmeldung!", "author": "Sandbox Store", "updated": moment(min(when, end))}
+    return {
+        "content": "Danke für die Rückmeldung!",
+        "author": "Sandbox Store",
+        "updated": format_datetime(min(when, end)),
+    }

@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.relations import Related, held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
 
@@ -74,7 +74,7 @@ def _code(rng: random.Random, coupon_id: str, at: int, profile_ids: list[str], e
     return {
         "id": f"{coupon_id}-{code}",
         "unique_code": code,
-        "expires_at": None if at % 10 == 3 else moment(expires),
+        "expires_at": None if at % 10 == 3 else format_datetime(expires),
         "status": status,
         "coupon_id": coupon_id,
         "profile_id": rng.choice(profile_ids) if profile_ids and status in _GIVEN else None,

@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.relations import Related, held, holders, related
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 
 def _defined(store: Store, row: Row) -> Row:
@@ -58,8 +58,8 @@ def rows(_: Store, numbers: Callable[[str], random.Random], start: datetime, end
             "name": name,
             "status": rng.choice(("live", "live", "draft")) if count else "draft",
             "ab_test": count > 1,
-            "created_at": moment(created),
-            "updated_at": moment(between(rng, created, end)),
+            "created_at": format_datetime(created),
+            "updated_at": format_datetime(between(rng, created, end)),
         }
         forms.append(form)
         versions += [_version(rng, form, number, created, end) for number in range(count)]
@@ -75,6 +75,6 @@ def _version(rng: random.Random, form: Row, number: int, created: datetime, end:
         "variation_name": f"{form['name']} {number + 1}",
         "ab_test": {"variation_name": f"Variation {'ABCD'[number]}"} if form["ab_test"] else None,
         "status": "live" if form["status"] == "live" and number == 0 else "draft",
-        "created_at": moment(made),
-        "updated_at": moment(between(rng, made, end)),
+        "created_at": format_datetime(made),
+        "updated_at": format_datetime(between(rng, made, end)),
     }

@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import Related, held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_custom_metrics": Read("custom-metric", every("custom-metric")),
@@ -82,8 +82,8 @@ def _custom_metrics(rng: random.Random, metric_ids: list[str], start: datetime, 
             {
                 "id": short_id(rng),
                 "name": name,
-                "created": moment(created),
-                "updated": moment(created + (end - created) * rng.random()),
+                "created": format_datetime(created),
+                "updated": format_datetime(created + (end - created) * rng.random()),
                 "definition": {"aggregation_method": method, "metric_groups": groups},
                 "metric_ids": used,
             }
@@ -108,7 +108,7 @@ def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], en
         made.append(
             {
                 "id": name,
-                "updated": moment(end - timedelta(seconds=rng.randrange(86_400 * 300))),
+                "updated": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * 300))),
                 "metric_id": rng.choice(metric_ids) if kind == "metric" else None,
                 "custom_metric_id": rng.choice(custom_ids) if kind == "custom" else None,
             }

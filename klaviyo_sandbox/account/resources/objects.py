@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import Related, held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 SOURCE, TYPE, SCHEMA, RECORD, LOG = (
     *("data-source", "object-type", "object-schema", "object-record", "object-ingestion-log"),
@@ -95,8 +95,8 @@ def _type(
         "description": f"One {title} for each row",
         "status": "draft" if is_draft else "active",
         "namespace": "custom-objects",
-        "created_at": moment(created),
-        "updated_at": moment(created + (end - created) * rng.random()),
+        "created_at": format_datetime(created),
+        "updated_at": format_datetime(created + (end - created) * rng.random()),
         "current_schema_id": None if is_draft else schema_id,
         "draft_schema_id": schema_id if is_draft else None,
     }
@@ -115,14 +115,14 @@ def _schema(rng: random.Random, type_id: str, title: str, at: int, *, is_draft: 
             {"id": place, "name": name, "type": kind, "description": None} for place, (name, kind) in enumerate(shown)
         ],
         "required": ["name"],
-        "published_at": None if is_draft else moment(end - timedelta(days=300 - 100 * at)),
+        "published_at": None if is_draft else format_datetime(end - timedelta(days=300 - 100 * at)),
     }
 
 
 def _record(rng: random.Random, type_id: str, at: int, end: datetime) -> Row:
     properties: dict[str, Any] = {
         "name": rng.choice(("Coffee", "Tee für zwei", "Kaffee ☕")),
-        "started": moment(end - timedelta(days=rng.randrange(1, 500))),
+        "started": format_datetime(end - timedelta(days=rng.randrange(1, 500))),
         "boxes": rng.randrange(5),
         "paused": rng.random() < 0.3,
         "weight": None if at % 7 == 0 else round(rng.uniform(0.2, 3), 2),
@@ -138,7 +138,7 @@ def _log(rng: random.Random, type_id: str, record_id: str | None, end: datetime)
         "record_id": record_id,
         "status": rng.choice(("error", "warning", "info")),
         "event_type": "validation_error",
-        "timestamp": moment(end - timedelta(seconds=rng.randrange(86_400 * _KEPT_DAYS))),
+        "timestamp": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * _KEPT_DAYS))),
         "summary": "A record does not fit the schema",
         "errors": [mistake, {**mistake, "invalid_value": None}][: rng.randrange(3)],
     }

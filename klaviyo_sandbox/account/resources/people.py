@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.relations import Related, held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row, Store, Table
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
     "get_push_tokens": Read("push-token", every("push-token"), stored_as={"profile.id": "profile_id"}),
@@ -54,13 +54,13 @@ def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Ro
                 {
                     "id": ulid(int(created.timestamp() * 1000), rng),
                     "profile_id": person["id"],
-                    "created": moment(created),
+                    "created": format_datetime(created),
                     "token": f"{rng.getrandbits(128):032x}",
                     "enablement_status": rng.choice(("AUTHORIZED", "AUTHORIZED", "DENIED", "PROVISIONAL")),
                     "platform": platform,
                     "vendor": "APNs" if platform == "ios" else "FCM",
                     "background": rng.choice(("AVAILABLE", "DENIED", "RESTRICTED")),
-                    "recorded_date": moment(between(rng, created, end)),
+                    "recorded_date": format_datetime(between(rng, created, end)),
                     "metadata": _device(rng, platform) if rng.random() < 0.8 else None,
                 }
             )

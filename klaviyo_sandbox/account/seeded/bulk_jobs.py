@@ -10,7 +10,7 @@ from typing import Any
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 _KEPT = timedelta(days=7)
 # (status, rows, rows that failed) of the jobs of a kind, the oldest first.
@@ -37,12 +37,12 @@ def _job(
     return {
         "id": ulid(int(created.timestamp() * 1000), rng),
         "status": status,
-        "created_at": moment(created),
+        "created_at": format_datetime(created),
         "total_count": total,
         "completed_count": total - failed if is_complete else None if status == "queued" else 0,
         "failed_count": failed if is_complete else None if status == "queued" else 0,
-        "completed_at": moment(created + timedelta(seconds=40)) if is_complete else None,
-        "expires_at": None if status == "queued" else moment(created + _KEPT),
+        "completed_at": format_datetime(created + timedelta(seconds=40)) if is_complete else None,
+        "expires_at": None if status == "queued" else format_datetime(created + _KEPT),
         "errors": [_error(rng, at) for at in range(failed)],
         member: rng.sample(row_ids, min(total - failed, len(row_ids))) if is_complete else [],
     }

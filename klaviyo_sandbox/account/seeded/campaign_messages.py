@@ -10,7 +10,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 _OPENINGS = (
     {"type": "open_app"},
@@ -54,8 +54,8 @@ def _message(rng: random.Random, sending: Sending, number: int, template_ids: Se
         "template_id": rng.choice(template_ids) if has_template else None,
         "definition": _DEFINITIONS[sending.channel](rng, sending, number),
         "send_times": _send_times(rng, sending),
-        "created_at": moment(sending.created),
-        "updated_at": moment(sending.updated),
+        "created_at": format_datetime(sending.created),
+        "updated_at": format_datetime(sending.updated),
     }
 
 
@@ -63,7 +63,7 @@ def _send_times(rng: random.Random, sending: Sending) -> list[dict[str, Any]]:
     if sending.is_draft:
         return []
     times = [sending.send, sending.send + timedelta(hours=rng.randrange(1, 24))][: rng.choice((1, 1, 2))]
-    return [{"datetime": moment(when), "is_local": sending.is_local} for when in times]
+    return [{"datetime": format_datetime(when), "is_local": sending.is_local} for when in times]
 
 
 def _email(rng: random.Random, sending: Sending, number: int) -> dict[str, Any]:

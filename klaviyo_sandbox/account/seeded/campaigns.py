@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.seeded.campaign_messages import Sending, messages
 from klaviyo_sandbox.account.seeded.tags import Tagger
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 _DAY = timedelta(days=1)
 _LATER, _NEVER = ("Scheduled", "Preparing to schedule"), ("Draft",)
@@ -123,10 +123,10 @@ def _campaign(
         "send_options": {"use_smart_sending": rng.choice((True, False, None))},
         "tracking_options": _tracking(rng, plan.channel),
         "send_strategy": _strategy(rng, plan.way, times.send),
-        "created_at": moment(times.created),
-        "scheduled_at": moment(times.scheduled) if times.scheduled else None,
-        "updated_at": moment(times.updated),
-        "send_time": None if plan.status in (*_NEVER, *_DISCARDED) else moment(times.send),
+        "created_at": format_datetime(times.created),
+        "scheduled_at": format_datetime(times.scheduled) if times.scheduled else None,
+        "updated_at": format_datetime(times.updated),
+        "send_time": None if plan.status in (*_NEVER, *_DISCARDED) else format_datetime(times.send),
         # How filters name the channel.
         "messages": {"channel": plan.channel},
     }
@@ -169,7 +169,7 @@ def _strategy(rng: random.Random, way: str, send: datetime) -> dict[str, Any]:
     method, _, options = way.partition(" ")
     strategy: dict[str, Any] = {"method": method}
     if method in ("static", "throttled"):
-        strategy["datetime"] = moment(send)
+        strategy["datetime"] = format_datetime(send)
     if method == "static":
         local = {"is_local": True, "send_past_recipients_immediately": rng.random() < 0.5}
         strategy["options"] = {"local": local, "plain": None}.get(options, {"is_local": False})

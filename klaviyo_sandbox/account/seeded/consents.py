@@ -9,7 +9,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 _REASONS = ("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL")
 
@@ -22,7 +22,7 @@ def with_consents(rng: random.Random, row: Row, list_ids: Sequence[str], end: da
     marketing["list_suppressions"] = [
         {**entry, "list_id": list_ids[entry["list_id"]]} for entry in marketing["list_suppressions"]
     ]
-    when = moment(between(rng, created, end))
+    when = format_datetime(between(rng, created, end))
     if row["email"] and rng.random() < 0.06:
         marketing["list_suppressions"] = [
             {"list_id": list_id, "reason": reason, "timestamp": when}

@@ -6,7 +6,7 @@ import random
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
@@ -14,7 +14,7 @@ from klaviyo_sandbox.account.seeded.attributions import Touch, attribute
 from klaviyo_sandbox.account.seeded.event_properties import Properties, Scene, kinds
 from klaviyo_sandbox.account.seeded.mailings import Mailings
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.
 _SAME_SECOND = 0.08
@@ -47,8 +47,8 @@ def metrics(rng: random.Random, start: datetime) -> list[Row]:
             {
                 "id": short_id(rng),
                 "name": kind.name,
-                "created": moment(created),
-                "updated": moment(created + timedelta(days=rng.randrange(600))),
+                "created": format_datetime(created),
+                "updated": format_datetime(created + timedelta(days=rng.randrange(600))),
                 "integration": integration,
             }
         )
@@ -87,7 +87,7 @@ def events(
         elif kind.is_conversion:
             conversions.append(row)
     attributions = attribute(rng, conversions, touches)
-    return Made(rows, attributions, {who: moment(datetime.fromtimestamp(when, UTC)) for who, when in last_seen.items()})
+    return Made(rows, attributions, {who: format_second(when) for who, when in last_seen.items()})
 
 
 def _event(
@@ -98,7 +98,7 @@ def _event(
         "metric_id": metric_id,
         "profile_id": profile_id,
         "timestamp": at,
-        "datetime": moment(datetime.fromtimestamp(at, UTC)),
+        "datetime": format_second(at),
         "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "event_properties": properties,
     }

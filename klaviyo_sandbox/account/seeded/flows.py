@@ -14,7 +14,7 @@ from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, Making, messa
 from klaviyo_sandbox.account.seeded.tags import Tagger
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 # Trigger in a flow's definition -> its ``trigger_type``. Klaviyo's list of these has no word for segments.
 _TRIGGER_TYPES = {
@@ -107,8 +107,8 @@ def _flow(
         "name": plan.name,
         "status": plan.status,
         "archived": plan.archived,
-        "created": moment(created),
-        "updated": moment(updated),
+        "created": format_datetime(created),
+        "updated": format_datetime(updated),
         "trigger_type": _TRIGGER_TYPES[plan.trigger],
         "triggers": list(_triggers(rng, plan.trigger, account)),
     }
@@ -164,8 +164,8 @@ def _action(
             "template_id": message.get("template_id"),
             "name": message["name"],
             "channel": CHANNELS[kind],
-            "created": moment(created),
-            "updated": moment(between(rng, created, updated)),
+            "created": format_datetime(created),
+            "updated": format_datetime(between(rng, created, updated)),
             "definition": message,
         }
         for kind, message in messages_of(definition)
@@ -177,8 +177,8 @@ def _action(
         # How filters and sorts name the kind of an action: as Klaviyo spelled it before 2025-10-15.
         "action_type": definition["type"].upper().replace("-", "_"),
         "status": definition.get("data", {}).get("status"),
-        "created": moment(created),
-        "updated": moment(updated),
+        "created": format_datetime(created),
+        "updated": format_datetime(updated),
         "definition": definition,
     }
     return action, messages

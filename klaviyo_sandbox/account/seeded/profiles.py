@@ -10,7 +10,7 @@ from typing import Any
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.profiles import never_subscribed
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 _FIRST = (
     *("Ada", "Zoë", "José", "Łukasz", "Chloé", "Søren", "Mina", "Noah", "Ines", "Björn", "Anaïs", "Yuki", "Omar"),
@@ -75,8 +75,8 @@ def profile(rng: random.Random, number: int, created: datetime, end: datetime, i
         "locale": rng.choice(_LOCALES),
         "title": rng.choice((None, None, None, "Dr.", "Buyer")),
         "image": f"https://www.example.com/people/{number}.png" if rng.random() < 0.1 else None,
-        "created": moment(created),
-        "updated": moment(updated),
+        "created": format_datetime(created),
+        "updated": format_datetime(updated),
         "location": _location(rng),
         "properties": _properties(rng, created),
         "subscriptions": _subscriptions(rng, created, end, email, phone, spaced=number % 5 == 2),
@@ -119,7 +119,7 @@ def _properties(rng: random.Random, created: datetime) -> dict[str, Any]:
         "Is Member": rng.random() < 0.5,
         "Birthday": f"{rng.randrange(1950, 2005)}-{rng.randrange(1, 13):02d}-{rng.randrange(1, 29):02d}",
         "$source": rng.choice((-59, -6, "Sign-up form")),
-        "$consent_timestamp": moment(created),
+        "$consent_timestamp": format_datetime(created),
         "preferences": {"size": rng.choice(("S", "M", "L")), "news": {"weekly": rng.random() < 0.5}},
         "Middle Name": None,
     }
@@ -143,10 +143,10 @@ def _subscriptions(
             "marketing": {
                 "can_receive_sms_marketing": agreed,
                 "consent": "SUBSCRIBED" if agreed else "NEVER_SUBSCRIBED",
-                "consent_timestamp": moment(consented) if agreed else None,
+                "consent_timestamp": format_datetime(consented) if agreed else None,
                 "method": "SIGN_UP_FORM" if agreed else None,
                 "method_detail": "Footer form" if agreed else None,
-                "last_updated": moment(consented) if agreed else None,
+                "last_updated": format_datetime(consented) if agreed else None,
             },
             "transactional": None,
         }
@@ -160,17 +160,17 @@ def _email_marketing(rng: random.Random, consented: datetime, end: datetime) -> 
     if consent == "SUBSCRIBED" and rng.random() < 0.1:
         reasons[consent] = rng.choice(("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL"))
     reason = reasons.get(consent)
-    suppression = [{"reason": reason, "timestamp": moment(_between(rng, consented, end))}] if reason else []
+    suppression = [{"reason": reason, "timestamp": format_datetime(_between(rng, consented, end))}] if reason else []
     list_suppressions = []
     if rng.random() < 0.08:
-        when = moment(_between(rng, consented, end))
+        when = format_datetime(_between(rng, consented, end))
         list_suppressions = [{"list_id": rng.randrange(3), "reason": "UNSUBSCRIBE", "timestamp": when}]
     known = consent != "NEVER_SUBSCRIBED"
     return {
         "can_receive_email_marketing": not suppression,
         "consent": consent,
-        "consent_timestamp": moment(consented) if known else None,
-        "last_updated": moment(consented) if known else None,
+        "consent_timestamp": format_datetime(consented) if known else None,
+        "last_updated": format_datetime(consented) if known else None,
         "method": rng.choice(("SIGN_UP_FORM", "MANUAL_IMPORT", "PREFERENCE_PAGE")) if known else None,
         "method_detail": "Welcome form" if known else None,
         "double_optin": rng.random() < 0.5 if known else None,
@@ -192,7 +192,7 @@ def _predictions(rng: random.Random, end: datetime) -> dict[str, Any] | None:
         "average_days_between_orders": round(rng.uniform(5, 120), 1),
         "average_order_value": round(past / orders, 2),
         "churn_probability": round(rng.random(), 4),
-        "expected_date_of_next_order": moment(end + timedelta(days=rng.randrange(90))),
+        "expected_date_of_next_order": format_datetime(end + timedelta(days=rng.randrange(90))),
         "ranked_channel_affinity": rng.sample(["email", "sms", "push"], 3),
     }
 

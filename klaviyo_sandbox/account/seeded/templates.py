@@ -9,7 +9,7 @@ from typing import Any
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Row
-from klaviyo_sandbox.spec.filters import moment
+from klaviyo_sandbox.spec.times import format_datetime
 
 _TEMPLATES = (
     ("Newsletter: plain", "SIMPLE"),
@@ -39,8 +39,8 @@ def _template(rng: random.Random, name: str, editor: str, start: datetime, end: 
         "html": f"<html><body><h1>{name}</h1><p>{{{{ first_name|default:'friend' }}}}, grüß dich!</p></body></html>",
         "text": rng.choice((None, "", f"{name}\n\nHello {{{{ first_name }}}}")),
         "amp": "<html amp4email></html>" if editor == "CODE" and rng.random() < 0.5 else None,
-        "created": moment(created),
-        "updated": moment(between(rng, created, end)),
+        "created": format_datetime(created),
+        "updated": format_datetime(between(rng, created, end)),
         "definition": _definition(rng, template_id) if editor.endswith("DRAGGABLE") else None,
     }
 
