@@ -12,6 +12,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.resources.catalogue import SHELVES
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.campaigns import campaigns
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.events import events, metrics
@@ -20,7 +21,7 @@ from klaviyo_sandbox.account.seeded.mailings import Mailings, of_a_deleted_flow,
 from klaviyo_sandbox.account.seeded.profiles import profiles
 from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.account.seeded.templates import templates
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 END = datetime(2026, 6, 1, tzinfo=UTC)

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.times import format_datetime
 
 

@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from klaviyo_sandbox.account.store import ANONYMOUS, IDENTIFIERS, Store
+from klaviyo_sandbox.account.rows import ANONYMOUS, IDENTIFIERS
+from klaviyo_sandbox.account.store import Store
 
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}"

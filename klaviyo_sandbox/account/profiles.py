@@ -9,7 +9,8 @@ from typing import Any
 
 from klaviyo_sandbox.account.identifiers import holders
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.store import ANONYMOUS, IDENTIFIERS, Row, Store
+from klaviyo_sandbox.account.rows import ANONYMOUS, IDENTIFIERS, Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Refusal, duplicate_profile, not_found
 
 # Merged member by member when they are written; every other attribute is replaced.

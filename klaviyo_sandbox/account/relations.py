@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from klaviyo_sandbox.account import jobs
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.spec.documents import Identity
 
 Related = Callable[[Store, Row], Sequence[Identity]]

@@ -1,13 +1,48 @@
-"""What rows are known by, where that is not their id."""
+"""Rows of the account, and the values by which they are found, sorted and told apart."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import Any
 
-if TYPE_CHECKING:
-    from klaviyo_sandbox.account.store import Row
-
+Row = Mapping[str, Any]
+SortKey = tuple[str, str]
 EventKey = tuple[str, str, str]
+
+IDENTIFIERS = ("email", "phone_number", "external_id")
+# Only events name somebody by it, and it is never shown.
+ANONYMOUS = "anonymous_id"
+
+
+def values_at(row: Row, path: str) -> list[Any]:
+    """Every value under a dotted path; lists on the way are looked through, and nulls are left out."""
+    found: list[Any] = [row]
+    for name in path.split("."):
+        below = [value.get(name) for value in found if isinstance(value, Mapping)]
+        found = []
+        for value in below:
+            found.extend(value if isinstance(value, list) else [value])
+    return [value for value in found if value is not None]
+
+
+def sort_key(row: Row, field: str) -> SortKey:
+    return max(map(_sortable, values_at(row, field)), default=""), row["id"]
+
+
+def _sortable(value: Any) -> str:
+    """As text that is in the value's own order; whole numbers (sizes, ratings) are not negative."""
+    return f"{value:018d}" if type(value) is int else str(value)
+
+
+def normalize_identifier(name: str, value: str) -> str:
+    """An identifier as identifiers are compared: e-mail addresses without case."""
+    return value.lower() if name == "email" else value
+
+
+def identifiers_of(row: Row) -> list[tuple[str, str]]:
+    """(name, value) of everything that a profile is identified by, further e-mail addresses included."""
+    pairs = [(name, normalize_identifier(name, row[name])) for name in (*IDENTIFIERS, ANONYMOUS) if row.get(name)]
+    return pairs + [("email", address.lower()) for address in row.get("other_emails", ())]
 
 
 def event_key(row: Row) -> EventKey:

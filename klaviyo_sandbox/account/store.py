@@ -9,35 +9,28 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_sandbox.account.rows import EventKey, event_key
+from klaviyo_sandbox.account.rows import (
+    ANONYMOUS,
+    IDENTIFIERS,
+    EventKey,
+    Row,
+    SortKey,
+    event_key,
+    identifiers_of,
+    normalize_identifier,
+    sort_key,
+    values_at,
+)
 from klaviyo_sandbox.spec.filters import Clause
 from klaviyo_sandbox.spec.times import format_datetime
 
 if TYPE_CHECKING:
     from klaviyo_sandbox.account.procedural.page_renderer import Printer
 
-Row = Mapping[str, Any]
-SortKey = tuple[str, str]
-
-IDENTIFIERS = ("email", "phone_number", "external_id")
-# Only events name somebody by it, and it is never shown.
-ANONYMOUS = "anonymous_id"
-
 # What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
 ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
-
-
-def values_at(row: Row, path: str) -> list[Any]:
-    """Every value under a dotted path; lists on the way are looked through, and nulls are left out."""
-    found: list[Any] = [row]
-    for name in path.split("."):
-        below = [value.get(name) for value in found if isinstance(value, Mapping)]
-        found = []
-        for value in below:
-            found.extend(value if isinstance(value, list) else [value])
-    return [value for value in found if value is not None]
 
 
 class Table:
@@ -152,15 +145,6 @@ class Table:
         """
 
 
-def sort_key(row: Row, field: str) -> SortKey:
-    return max(map(_sortable, values_at(row, field)), default=""), row["id"]
-
-
-def _sortable(value: Any) -> str:
-    """As text that is in the value's own order; whole numbers (sizes, ratings) are not negative."""
-    return f"{value:018d}" if type(value) is int else str(value)
-
-
 class Store:
     """One account. Hold ``lock`` while reading more than one thing, or changing anything.
 
@@ -242,7 +226,7 @@ class Store:
         """Add or replace a profile, and let it be found by what it is now identified by."""
         self._forget(row["id"])
         self.profiles.put(row)
-        for name, value in _identities(row):
+        for name, value in identifiers_of(row):
             self.identifiers[name][value] = row["id"]
 
     def drop_profile(self, profile_id: str) -> None:
@@ -253,7 +237,7 @@ class Store:
             members.drop(profile_id)
 
     def _forget(self, profile_id: str) -> None:
-        for name, value in _identities(self.profiles.get(profile_id) or {}):
+        for name, value in identifiers_of(self.profiles.get(profile_id) or {}):
             if self.identifiers[name].get(value) == profile_id:
                 del self.identifiers[name][value]
 
@@ -261,15 +245,15 @@ class Store:
         """Ids of all profiles that have this ``id`` or identifier, also those that another one has taken it from."""
         if name == "id":
             return [value] if value in self.profiles else []
-        wanted = (name, _folded(name, value))
+        wanted = (name, normalize_identifier(name, value))
         rows = itertools.chain(self.profiles.kept.values(), self.profiles.likely(*wanted))
-        return [row["id"] for row in rows if wanted in _identities(row)]
+        return [row["id"] for row in rows if wanted in identifiers_of(row)]
 
     def identified_by(self, name: str, value: str) -> str | None:
         """Id of the profile that has this identifier; e-mail addresses are compared without case."""
-        wanted = (name, _folded(name, value))
+        wanted = (name, normalize_identifier(name, value))
         return self.identifiers[name].get(wanted[1]) or next(
-            (row["id"] for row in self.profiles.likely(*wanted) if wanted in _identities(row)), None
+            (row["id"] for row in self.profiles.likely(*wanted) if wanted in identifiers_of(row)), None
         )
 
     def join(self, list_id: str, profile_id: str) -> None:
@@ -303,12 +287,3 @@ Relation = Callable[[Store, Row], Sequence[tuple[str, str]]]
 
 def _nothing() -> None:
     pass
-
-
-def _folded(name: str, value: str) -> str:
-    return value.lower() if name == "email" else value
-
-
-def _identities(row: Row) -> list[tuple[str, str]]:
-    pairs = [(name, _folded(name, row[name])) for name in (*IDENTIFIERS, ANONYMOUS) if row.get(name)]
-    return pairs + [("email", address.lower()) for address in row.get("other_emails", ())]

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account import jobs
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.page import tables
 from klaviyo_sandbox.page.model import Block, Cell, Document, Facts, Link, Table, View, to

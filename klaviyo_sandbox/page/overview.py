@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from klaviyo_sandbox.account.store import IDENTIFIERS, Store
+from klaviyo_sandbox.account.rows import IDENTIFIERS
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.page import live, tables
 from klaviyo_sandbox.page.model import Block, Link, Pager, Table, Tiles, View, to

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from klaviyo_sandbox.account import jobs, store
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.page.model import Badge, Cell, Link, Moment, Table, to
 
 # Rows of one page of a long table.

@@ -10,7 +10,8 @@ from typing import Any
 
 from klaviyo_sandbox.account.relations import find, related
 from klaviyo_sandbox.account.resources.read import Read, unknown
-from klaviyo_sandbox.account.store import IDENTIFIERS, Store, Table, values_at
+from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.documents import Documents, split

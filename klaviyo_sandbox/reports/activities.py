@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Refusal, invalid
 from klaviyo_sandbox.spec.times import format_datetime
 

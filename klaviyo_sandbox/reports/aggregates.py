@@ -12,7 +12,8 @@ from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reports.activities import events_between, owed_to
 from klaviyo_sandbox.reports.reports import document
 from klaviyo_sandbox.reports.rules import clauses_of, holds, place_of, refused

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.spec.facts import Operation, Relation, ResourceShape
 
 Identity = tuple[str, str]

@@ -7,8 +7,8 @@ from typing import Any
 
 from klaviyo_sandbox.account import profiles
 from klaviyo_sandbox.account.consent import Consent, changed, unsubscribed_from_list
-from klaviyo_sandbox.account.rows import pending_id
-from klaviyo_sandbox.account.store import ANONYMOUS, Row, Store
+from klaviyo_sandbox.account.rows import ANONYMOUS, Row, pending_id
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.times import format_datetime, parse_datetime

@@ -16,8 +16,8 @@ from typing import Any
 from klaviyo_sandbox.account import profiles
 from klaviyo_sandbox.account.identifiers import People
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.rows import event_key
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.rows import Row, event_key
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.times import format_datetime, parse_datetime

@@ -16,7 +16,8 @@ from klaviyo_sandbox.account.procedural.events import ProceduralEvents
 from klaviyo_sandbox.account.procedural.page_renderer import Printer
 from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.spec.times import format_second
 
 # The first list and the first segment hold a tenth of the profiles, the next ones at most so many, in turn.

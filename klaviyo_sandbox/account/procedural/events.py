@@ -17,10 +17,10 @@ from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.row_templates import SECOND, Cast, Mould, Values, mark
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import attribution
 from klaviyo_sandbox.account.seeded.event_properties import Scene, kinds
 from klaviyo_sandbox.account.seeded.mailings import Mailing, Mailings
-from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.times import format_second
 
 # Names of the values; "first" and "second" are the ids of the events that an event is attributed to.

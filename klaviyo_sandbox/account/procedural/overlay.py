@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
-from klaviyo_sandbox.account.store import SortKey
+from klaviyo_sandbox.account.rows import SortKey
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from typing import Any
 from klaviyo_sandbox.account.procedural.events import NAMES, TOUCHES, EventCast, EventMould
 from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, Stencil, compact, mark
 from klaviyo_sandbox.account.relations import find, related
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import attribution
 from klaviyo_sandbox.account.seeded.mailings import Mailing
-from klaviyo_sandbox.account.store import Row, Store
+from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.documents import Documents, Identity
 
 _INCLUDES = frozenset({"attributions", "metric", "profile"})

@@ -16,9 +16,9 @@ from klaviyo_sandbox.account.procedural.ids import number_in_profile_id, profile
 from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, compact, mark
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
+from klaviyo_sandbox.account.rows import SortKey
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.profiles import profile
-from klaviyo_sandbox.account.store import SortKey
 from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 _MOULDS = 256

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.account.rows import Row
 
 # Stands for an event's second where a row calculates with it; what was calculated is no further back than an hour.
 SECOND = 7_777_777_777

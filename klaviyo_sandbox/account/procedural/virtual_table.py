@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from klaviyo_sandbox.account.procedural.overlay import Keys, Merged
-from klaviyo_sandbox.account.store import Row, SortKey, Table, sort_key, values_at
+from klaviyo_sandbox.account.rows import Row, SortKey, sort_key, values_at
+from klaviyo_sandbox.account.store import Table
 from klaviyo_sandbox.spec.errors import Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
 

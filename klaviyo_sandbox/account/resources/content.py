@@ -11,8 +11,9 @@ from typing import Any
 from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.relations import Related, held
 from klaviyo_sandbox.account.resources.read import Read, every
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {

@@ -10,8 +10,9 @@ from typing import Any
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import Related, held, holders, related
 from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 

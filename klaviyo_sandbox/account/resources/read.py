@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_sandbox.account.relations import find, related, table
-from klaviyo_sandbox.account.store import Row, Store, Table
+from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.store import Store, Table
 from klaviyo_sandbox.spec.errors import Refusal, not_found
 from klaviyo_sandbox.spec.exchange import Params
 

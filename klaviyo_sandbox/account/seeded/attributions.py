@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.mailings import Mailing
-from klaviyo_sandbox.account.store import Row
 
 _ATTRIBUTED = 0.6
 # Of the conversions that follow a message, the oldest ones say so as Klaviyo did before 2024-02-15.

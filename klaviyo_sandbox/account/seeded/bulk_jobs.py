@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.times import format_datetime
 
 _KEPT = timedelta(days=7)

@@ -9,10 +9,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.campaign_messages import Sending, messages
 from klaviyo_sandbox.account.seeded.tags import Tagger
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.times import format_datetime
 
 _DAY = timedelta(days=1)

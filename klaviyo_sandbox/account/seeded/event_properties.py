@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.mailings import EMAIL, PUSH, SMS, Mailing
-from klaviyo_sandbox.account.store import Row
 
 Properties = dict[str, Any]
 

@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import Touch, attribute
 from klaviyo_sandbox.account.seeded.event_properties import Properties, Scene, kinds
 from klaviyo_sandbox.account.seeded.mailings import Mailings
-from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.

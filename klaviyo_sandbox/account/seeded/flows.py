@@ -9,11 +9,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.flow_actions import Definition, definitions
 from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, Making, messages_of
 from klaviyo_sandbox.account.seeded.tags import Tagger
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Row
 from klaviyo_sandbox.spec.times import format_datetime
 
 # Trigger in a flow's definition -> its ``trigger_type``. Klaviyo's list of these has no word for segments.

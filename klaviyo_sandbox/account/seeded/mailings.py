@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.account.rows import Row
 
 EMAIL, SMS, PUSH = CHANNELS = ("email", "sms", "push")
 _CAMPAIGN_CHANNELS = {"email": EMAIL, "sms": SMS, "mobile_push": PUSH}

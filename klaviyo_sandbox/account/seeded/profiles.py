@@ -9,7 +9,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.profiles import never_subscribed
-from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.spec.times import format_datetime
 
 _FIRST = (

@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from klaviyo_sandbox.account.store import Row
+from klaviyo_sandbox.account.rows import Row
 
 # Of a group that is exclusive, nothing carries more than one tag.
 _GROUPS = (
