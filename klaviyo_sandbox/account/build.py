@@ -21,7 +21,8 @@ from klaviyo_sandbox.account.seeded.mailings import Mailings, of_a_deleted_flow,
 from klaviyo_sandbox.account.seeded.profiles import profiles
 from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.account.seeded.templates import templates
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 END = datetime(2026, 6, 1, tzinfo=UTC)

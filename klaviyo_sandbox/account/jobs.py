@@ -14,7 +14,8 @@ from typing import Any
 
 from klaviyo_sandbox.account import consent, profiles
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.times import format_datetime, format_second
 

@@ -18,7 +18,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from klaviyo_sandbox.account.procedural.row_templates import compact
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 
 FILE = "account.sqlite"
 # "Klav", so that no other program's database is taken for one of ours.

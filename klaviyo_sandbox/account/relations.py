@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.documents import Identity
-
-Related = Callable[[Store, Row], Sequence[Identity]]
 
 _TABLES: Mapping[str, Callable[[Store], Table]] = {
     "account": lambda store: store.accounts,
@@ -73,7 +72,7 @@ def _ids(row: Row, member: str) -> Iterable[str]:
     return (value,) if isinstance(value, str) else value
 
 
-def held(kind: str, member: str) -> Related:
+def held(kind: str, member: str) -> Relation:
     """The row holds an id, or several, in ``member``."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
@@ -82,7 +81,7 @@ def held(kind: str, member: str) -> Related:
     return relation
 
 
-def holders(kind: str, member: str) -> Related:
+def holders(kind: str, member: str) -> Relation:
     """Rows of another type hold this row's id, alone or among others, in ``member``."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
@@ -92,14 +91,14 @@ def holders(kind: str, member: str) -> Related:
     return relation
 
 
-def _groups(kind: str) -> Related:
+def _groups(kind: str) -> Relation:
     def relation(store: Store, row: Row) -> Sequence[Identity]:
         return [(kind, group_id) for group_id in store.groups_of(kind, row["id"]) if group_id in table(store, kind)]
 
     return relation
 
 
-def _triggered(kind: str) -> Related:
+def _triggered(kind: str) -> Relation:
     """The flows that something of this type starts."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
@@ -112,7 +111,7 @@ def _triggered(kind: str) -> Related:
     return relation
 
 
-_RELATIONS: Mapping[tuple[str, str], Related] = {
+_RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("event", "profile"): lambda _, row: (("profile", row["profile_id"]),),
     ("event", "metric"): lambda _, row: (("metric", row["metric_id"]),),
     ("event", "attributions"): lambda store, row: [

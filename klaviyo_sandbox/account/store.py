@@ -2,30 +2,24 @@
 
 from __future__ import annotations
 
-import bisect
 import itertools
 import threading
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Protocol
 
 from klaviyo_sandbox.account.rows import (
     ANONYMOUS,
     IDENTIFIERS,
     EventKey,
     Row,
-    SortKey,
     event_key,
     identifiers_of,
     normalize_identifier,
-    sort_key,
-    values_at,
 )
-from klaviyo_sandbox.spec.filters import Clause
+from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.documents import Documents, Identity
 from klaviyo_sandbox.spec.times import format_datetime
-
-if TYPE_CHECKING:
-    from klaviyo_sandbox.account.procedural.page_renderer import Printer
 
 # What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
 ENDS = ("complete", "cancelled", "never")
@@ -33,116 +27,16 @@ REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
 
 
-class Table:
-    """Rows by id, and for every order asked for so far a sorted list of (value, id), kept as rows come and go.
+class PageRenderer(Protocol):
+    """Turns a page of rows into bytes quickly, where it can."""
 
-    So are the ids of rows by the value of every field that they were looked for by.
+    def can_render(self, documents: Documents, rows: Sequence[Row]) -> bool:
+        """Does ``page`` give for these rows what ``documents.many`` would?"""
 
-    Rows are never changed in place: a change puts a new row, so a reader may hold on to the old one.
-
-    Attributes:
-        changed: ids of the rows that were put or dropped, the latest last; None while nobody wants to know.
-    """
-
-    def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._held: dict[str, Row] = {row["id"]: row for row in rows}
-        self.rows: Mapping[str, Row] = self._held
-        self._orders: dict[str, list[SortKey]] = {}
-        self._holders: dict[str, dict[Any, dict[str, None]]] = {}
-        self.changed: dict[str, None] | None = None
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __contains__(self, row_id: object) -> bool:
-        return row_id in self.rows
-
-    @property
-    def kept(self) -> Mapping[str, Row]:
-        """The rows that lie in memory; here all of them."""
-        return self.rows
-
-    def get(self, row_id: str) -> Row | None:
-        return self.rows.get(row_id)
-
-    def put(self, row: Row) -> None:
-        """Add a row, or replace the one of the same id."""
-        self.drop(row["id"])
-        self._held[row["id"]] = row
-        for field, order in self._orders.items():
-            bisect.insort(order, sort_key(row, field))
-        for field, holders in self._holders.items():
-            for value in values_at(row, field):
-                holders.setdefault(value, {})[row["id"]] = None
-        self._note(row["id"])
-
-    def drop(self, row_id: str) -> None:
-        """Remove a row; none of that id is no error."""
-        row = self._held.pop(row_id, None)
-        if row is None:
-            return
-        for field, order in self._orders.items():
-            del order[bisect.bisect_left(order, sort_key(row, field))]
-        for field, holders in self._holders.items():
-            for value in values_at(row, field):
-                holders[value].pop(row_id, None)
-                if not holders[value]:
-                    del holders[value]
-        self._note(row_id)
-
-    def _note(self, row_id: str) -> None:
-        if self.changed is not None:
-            self.changed.pop(row_id, None)
-            self.changed[row_id] = None
-
-    @property
-    def hidden(self) -> Collection[str]:
-        """Ids of the rows that did not lie in memory before they were replaced or dropped."""
-        return ()
-
-    def likely(self, field: str, value: str) -> Iterable[Row]:  # noqa: ARG002 - a table's signature
-        """Rows that do not lie in memory and may have a value in a field that says who or what they are."""
-        return ()
-
-    def can_find(self, field: str) -> bool:  # noqa: ARG002 - a table's signature
-        """Does ``having`` answer for this field?"""
-        return True
-
-    def having(self, field: str, values: Iterable[Any]) -> Iterator[str]:
-        """Ids of the rows whose field has one of the values, each once for every value."""
-        if field not in self._holders:
-            made: dict[Any, dict[str, None]] = {}
-            for row in self.rows.values():
-                for value in values_at(row, field):
-                    made.setdefault(value, {})[row["id"]] = None
-            self._holders[field] = made
-        holders = self._holders[field]
-        return (row_id for value in values for row_id in holders.get(value, ()))
-
-    def ordered(self, field: str) -> Sequence[SortKey]:
-        """(value, id) of every row, ascending; rows without a value come first, with "" in its place."""
-        if field not in self._orders:
-            self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
-        return self._orders[field]
-
-    def placed(self, field: str, places: range) -> Iterator[Row]:
-        """The rows at places of ``ordered(field)``, which go up or down by one, one by one."""
-        keys = self.ordered(field)
-        return (self.rows[keys[place][1]] for place in places)
-
-    def check_scan(self, clauses: Collection[Clause]) -> None:
-        """Refuse conditions that rows cannot be looked through for; here there are none.
-
-        Raises:
-            Refusal: 400 that names the field.
-        """
-
-    def check_walk(self) -> None:
-        """Refuse to go through all rows for one write, where they are too many; here they never are.
-
-        Raises:
-            Refusal: 400.
-        """
+    def page(
+        self, documents: Documents, kind: str, rows: Sequence[Row], path: str, before: str | None, after: str | None
+    ) -> bytes:
+        """The JSON of the document that ``documents.many`` would give for these rows."""
 
 
 class Store:
@@ -161,7 +55,7 @@ class Store:
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
         keep: makes everything that was changed last, where the account is kept at all.
-        printer: what turns pages into bytes quickly, where there is such a thing.
+        page_renderer: turns pages into bytes quickly; None where all pages are made in the ordinary way.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings, as
             ``times.format_datetime`` makes them. Beside its attributes a row holds the ids of what it is related to,
@@ -188,7 +82,7 @@ class Store:
         self.age_gate = 0
         self.sms_prefixes: tuple[str, ...] = ("+",)
         self.keep: Callable[[], None] = _nothing
-        self.printer: Printer | None = None
+        self.page_renderer: PageRenderer | None = None
         self.accounts = Table()
         self.profiles = Table()
         self.lists = Table()
@@ -281,8 +175,8 @@ class Store:
         return [group_id for group_id, table in members.items() if profile_id in table]
 
 
-# What a row is related to: (type, id) each.
-Relation = Callable[[Store, Row], Sequence[tuple[str, str]]]
+# A relationship: the function that finds the identities on its other side.
+Relation = Callable[[Store, Row], Sequence[Identity]]
 
 
 def _nothing() -> None:

@@ -15,7 +15,8 @@ from jsonschema_rs import Draft202012Validator
 
 from klaviyo_sandbox.account.changes import add_event
 from klaviyo_sandbox.account.relations import find, table
-from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Table
+from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http import faults
 from klaviyo_sandbox.http.app import Sandbox, parse_scopes
 from klaviyo_sandbox.http.clock import SPEEDS, Clock

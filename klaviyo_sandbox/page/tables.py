@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-from klaviyo_sandbox.account import jobs, store
+from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table as StoreTable
 from klaviyo_sandbox.page.model import Badge, Cell, Link, Moment, Table, to
 
 # Rows of one page of a long table.
@@ -22,13 +23,13 @@ _TONES = {
 KINDS = {jobs.IMPORT: "Import", jobs.SUPPRESS: "Suppress", jobs.UNSUPPRESS: "Unsuppress"}
 
 
-def newest(table: store.Table, field: str, count: int, start: int = 0) -> list[Row]:
+def newest(table: StoreTable, field: str, count: int, start: int = 0) -> list[Row]:
     """At most ``count`` rows with the highest values of a field, without the first ``start`` of them."""
     last = len(table) - 1 - start
     return list(table.placed(field, range(last, max(-1, last - count), -1)))
 
 
-def can_pick(table: store.Table, field: str) -> bool:
+def can_pick(table: StoreTable, field: str) -> bool:
     """May rows be picked out by a field, or are they too many, or made only when they are asked for?"""
     return len(table) <= _SEARCHED and table.can_find(field)
 
@@ -154,7 +155,7 @@ def tags(account: Store, row: Row) -> str:
     return ", ".join(_name(account.tags, tag_id) for tag_id in row.get("tag_ids", ()) if tag_id in account.tags)
 
 
-def _name(table: store.Table, row_id: str) -> str:
+def _name(table: StoreTable, row_id: str) -> str:
     row = table.get(row_id)
     return row_id if row is None else str(row["name"])
 

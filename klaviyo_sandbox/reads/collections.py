@@ -11,7 +11,8 @@ from typing import Any
 from klaviyo_sandbox.account.relations import find, related
 from klaviyo_sandbox.account.resources.read import Read, unknown
 from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.documents import Documents, split
@@ -99,8 +100,8 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
     paged = "page[cursor]" in request.operation.parameters
     before, after = (found.before, found.after) if paged else (None, None)
     made = documents(store, request)
-    if store.printer is not None and store.printer.can_print(made, found.rows):
-        return store.printer.page(made, spec.kind, found.rows, request.path, before, after)
+    if store.page_renderer is not None and store.page_renderer.can_render(made, found.rows):
+        return store.page_renderer.page(made, spec.kind, found.rows, request.path, before, after)
     return made.many(spec.kind, found.rows, request.path, before, after)
 
 

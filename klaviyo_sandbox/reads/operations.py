@@ -9,7 +9,8 @@ from klaviyo_sandbox.account.relations import related, table
 from klaviyo_sandbox.account.resources.catalogue import SHELVES
 from klaviyo_sandbox.account.resources.read import Read, Rows, every, of
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.errors import not_found
 from klaviyo_sandbox.spec.exchange import Params
 

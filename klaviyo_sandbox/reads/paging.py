@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from klaviyo_sandbox.account.rows import Row, SortKey
-from klaviyo_sandbox.account.store import Table
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.errors import invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
 

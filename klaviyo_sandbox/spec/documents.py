@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.spec.facts import Operation, Relation, ResourceShape
+from klaviyo_sandbox.spec.facts import Operation, RelationshipShape, ResourceShape
 
 Identity = tuple[str, str]
 Tree = dict[str, "Tree"]
+# (type, row, relationship) -> identities of the related resources.
+FindRelated = Callable[[str, Mapping[str, Any], str], Sequence[Identity]]
 
 # Klaviyo leaves this relationship out when it was included and there is nothing in it.
 _ABSENT_WHEN_EMPTY = frozenset({"attributions"})
@@ -69,8 +70,8 @@ class Documents:
         operation: Operation,
         base: str,
         query: Mapping[str, str],
-        related: Callable[[str, Row, str], Sequence[Identity]],
-        find: Callable[[str, str], Row | None],
+        related: FindRelated,
+        find: Callable[[str, str], Mapping[str, Any] | None],
     ) -> None:
         self._operation = operation
         self._base = base
@@ -80,7 +81,7 @@ class Documents:
         self.include = frozenset(split(query.get("include", "")))
         self._shown: dict[tuple[str, tuple[str, ...]], list[tuple[str, Tree]]] = {}
 
-    def one(self, kind: str, row: Row | None, path: str) -> dict[str, Any]:
+    def one(self, kind: str, row: Mapping[str, Any] | None, path: str) -> dict[str, Any]:
         """A document with one resource, or with null."""
         document: dict[str, Any] = {"data": None if row is None else self.primary(kind, row)}
         if self.include and row is not None:
@@ -89,7 +90,12 @@ class Documents:
         return document
 
     def many(
-        self, kind: str, rows: Sequence[Row], path: str, before: str | None = None, after: str | None = None
+        self,
+        kind: str,
+        rows: Sequence[Mapping[str, Any]],
+        path: str,
+        before: str | None = None,
+        after: str | None = None,
     ) -> dict[str, Any]:
         """A document with a page of resources; ``before`` and ``after`` are cursors of the pages beside it."""
         document: dict[str, Any] = {"data": [self.primary(kind, row) for row in rows]}
@@ -112,24 +118,24 @@ class Documents:
         asked = {name: value for name, value in self._query.items() if "fields[" in name or name == "include"}
         return self._operation.id, self._base, *sorted(asked.items())
 
-    def of(self, related: Callable[[str, Row, str], Sequence[Identity]]) -> Documents:
+    def of(self, related: FindRelated) -> Documents:
         """The same, with other relations between the rows."""
         return Documents(self._operation, self._base, self._query, related, self._find)
 
-    def other(self, kind: str, row: Row) -> dict[str, Any]:
+    def other(self, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """An included resource."""
         return self._resource(kind, row, self._operation.included[kind], frozenset())
 
     def _url(self, path: str, query: Mapping[str, str]) -> str:
         return f"{self._base}{quote(path, safe=_PLAIN)}" + (f"?{urlencode(query)}" if query else "")
 
-    def primary(self, kind: str, row: Row) -> dict[str, Any]:
+    def primary(self, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """A resource of ``data``."""
         if self._operation.data is None:
             raise ValueError(f"{self._operation.id} answers with no resources")
         return self._resource(kind, row, self._operation.data, self.include)
 
-    def _included(self, kind: str, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    def _included(self, kind: str, rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         wanted: dict[Identity, None] = {}
         for row in rows:
             for name in sorted(self.include):
@@ -141,7 +147,9 @@ class Documents:
                 resources.append(self.other(other_kind, other))
         return resources
 
-    def _resource(self, kind: str, row: Row, shape: ResourceShape, include: frozenset[str]) -> dict[str, Any]:
+    def _resource(
+        self, kind: str, row: Mapping[str, Any], shape: ResourceShape, include: frozenset[str]
+    ) -> dict[str, Any]:
         resource: dict[str, Any] = {"type": kind, "id": row["id"]}
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
@@ -156,7 +164,7 @@ class Documents:
             resource["links"] = {"self": f"{url}/"}
         return resource
 
-    def _attributes(self, kind: str, row: Row, shape: ResourceShape) -> dict[str, Any]:
+    def _attributes(self, kind: str, row: Mapping[str, Any], shape: ResourceShape) -> dict[str, Any]:
         # Worked out once for a page: a page of events asks a thousand times.
         key = (kind, shape.attributes)
         if key not in self._shown:
@@ -174,7 +182,7 @@ class Documents:
         return [(name, tree[name] if tree else {}) for name in names]
 
     def _relationship(
-        self, kind: str, row: Row, name: str, relation: Relation, url: str, included: bool
+        self, kind: str, row: Mapping[str, Any], name: str, relation: RelationshipShape, url: str, included: bool
     ) -> dict[str, Any] | None:
         links = {"links": {link: url + _TARGETS[link].format(name) for link in relation.links}}
         if not (included or kind == "attribution" or (kind, name) in _ALWAYS):

@@ -25,7 +25,7 @@ class PageSize:
 
 
 @dataclass(frozen=True)
-class Relation:
+class RelationshipShape:
     """A relationship of a resource: may it hold many resources, and which links does it carry."""
 
     many: bool
@@ -37,7 +37,7 @@ class ResourceShape:
     """Names of what a resource may carry in one response: its attributes and its relationships."""
 
     attributes: tuple[str, ...]
-    relations: Mapping[str, Relation]
+    relations: Mapping[str, RelationshipShape]
     has_links: bool
 
 
@@ -124,7 +124,7 @@ def _resource_shape(schema: Schema, schemas: Mapping[str, Schema]) -> ResourceSh
     for name, child in _members(members.get("relationships", {}), schemas).items():
         parts = _members(child, schemas)
         links = tuple(_members(parts.get("links", {}), schemas))
-        relations[name] = Relation(resolve(parts["data"], schemas).get("type") == "array", links)
+        relations[name] = RelationshipShape(resolve(parts["data"], schemas).get("type") == "array", links)
     return ResourceShape(tuple(_members(members.get("attributes", {}), schemas)), relations, "links" in members)
 
 

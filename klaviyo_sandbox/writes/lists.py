@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
 from klaviyo_sandbox.spec.exchange import Answer, Request

@@ -10,7 +10,7 @@ from support.calls import Caller, problem
 from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.rows import event_key, values_at
-from klaviyo_sandbox.account.store import Table
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.paging import Order as SortOrder
 from klaviyo_sandbox.reads.paging import page, read_cursor
 from klaviyo_sandbox.spec.filters import Clause

@@ -86,7 +86,7 @@ def test_a_printed_page_is_what_the_ordinary_way_gives(account, call, monkeypatc
     """For whatever is asked, pages made from stencils equal as JSON those that are built row by row."""
     asked = {"sort": sort, "page__size": 1000, "filter": "less-than(datetime,2026-03-01T00:00:00Z)", **query}
     printed = call.get("events", **asked)
-    monkeypatch.setattr(account.store, "printer", None)
+    monkeypatch.setattr(account.store, "page_renderer", None)
     built = call.get("events", **asked)
     assert printed.status_code == 200
     assert json.dumps(built.json(), ensure_ascii=False, separators=(",", ":")) == printed.text
@@ -96,7 +96,7 @@ def test_printed_profiles_are_what_the_ordinary_way_gives(account, call, monkeyp
     """Profiles with subscriptions and sparse fields come out the same either way."""
     asked = {"sort": "updated", "page__size": 100, "additional_fields__profile": "subscriptions"}
     printed = [call.get("profiles", **asked, **more).json() for more in ({}, {"fields__profile": "email,updated"})]
-    monkeypatch.setattr(account.store, "printer", None)
+    monkeypatch.setattr(account.store, "page_renderer", None)
     assert printed == [
         call.get("profiles", **asked, **more).json() for more in ({}, {"fields__profile": "email,updated"})
     ]

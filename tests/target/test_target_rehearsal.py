@@ -32,7 +32,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.http.retries import Patience
 from klaviyo_client.http.transport import Request
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.account.store import Table
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.request_log import Asked
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.requests import Session

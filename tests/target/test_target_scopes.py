@@ -15,7 +15,7 @@ from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.account.store import Table
+from klaviyo_sandbox.account.table import Table
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.requests import Session
 from target_klaviyo.intake.permissions import of_streams

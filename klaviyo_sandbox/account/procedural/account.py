@@ -13,11 +13,12 @@ from dataclasses import dataclass
 
 from klaviyo_sandbox.account.build import END, START, fill_shelves, furnish, numbers_of
 from klaviyo_sandbox.account.procedural.events import ProceduralEvents
-from klaviyo_sandbox.account.procedural.page_renderer import Printer
+from klaviyo_sandbox.account.procedural.page_renderer import TemplateRenderer
 from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_second
 
 # The first list and the first segment hold a tenth of the profiles, the next ones at most so many, in turn.
@@ -43,7 +44,7 @@ def build_procedural(seed: int, profile_count: int, event_count: int, clock: Cal
         )
         store.events, store.attributions = events.table(), events.attributions()
     fill_shelves(store, numbers)
-    store.printer = Printer(store)
+    store.page_renderer = TemplateRenderer(store)
     return store
 
 

@@ -25,14 +25,14 @@ _MOST_SHAPES, _MOST_STENCILS = 8, 4096
 Shape = tuple[Any, ...]
 
 
-class Printer:
+class TemplateRenderer:
     """Prints pages for one store, and remembers the stencils that they need. Hold the store's lock."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._shapes: dict[Shape, dict[tuple[object, object], Stencil]] = {}
 
-    def can_print(self, documents: Documents, rows: Sequence[Any]) -> bool:
+    def can_render(self, documents: Documents, rows: Sequence[Any]) -> bool:
         """Are these rows cast, and is nothing included that only the ordinary way knows?"""
         if not rows or not all(isinstance(row, Cast) for row in rows):
             return False

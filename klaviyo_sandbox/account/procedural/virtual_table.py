@@ -12,7 +12,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.procedural.overlay import Keys, Merged
 from klaviyo_sandbox.account.rows import Row, SortKey, sort_key, values_at
-from klaviyo_sandbox.account.store import Table
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.errors import Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
 

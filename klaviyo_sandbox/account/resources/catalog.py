@@ -8,12 +8,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.relations import held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
@@ -52,7 +53,7 @@ READS: Mapping[str, Read] = {
         for verb in _VERBS
     },
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
+RELATIONS: Mapping[tuple[str, str], Relation] = {
     (ITEM, "variants"): holders(VARIANT, "item_ids"),
     (ITEM, "categories"): held(CATEGORY, "category_ids"),
     (VARIANT, "item"): held(ITEM, "item_ids"),

@@ -12,17 +12,17 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from klaviyo_sandbox.account.relations import Related
 from klaviyo_sandbox.account.resources import account, catalog, content, coupons, forms, metrics, objects, people
 from klaviyo_sandbox.account.resources.read import Read
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 
 
 class Shelf(Protocol):
     """A module that is a shelf."""
 
     READS: Mapping[str, Read]
-    RELATIONS: Mapping[tuple[str, str], Related]
+    RELATIONS: Mapping[tuple[str, str], Relation]
 
     def rows(
         self, store: Store, numbers: Callable[[str], Random], start: datetime, end: datetime

@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id, ulid
-from klaviyo_sandbox.account.relations import Related, held
+from klaviyo_sandbox.account.relations import held
 from klaviyo_sandbox.account.resources.read import Read, every
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
@@ -32,7 +33,7 @@ READS: Mapping[str, Read] = {
     ),
     "get_review": Read("review"),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {("review", "events"): held("event", "event_ids")}
+RELATIONS: Mapping[tuple[str, str], Relation] = {("review", "events"): held("event", "event_ids")}
 
 _PRODUCTS = ("Linen Shirt", "Crème brûlée set", "Größentabelle-Poster", "Travel Mug", "Wool Socks 🧦")
 _QUOTES = ("Love it.", "Größe passt nicht", "Très bien !", "Came late, but is fine", "最高です")

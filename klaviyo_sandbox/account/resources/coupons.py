@@ -9,11 +9,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.relations import held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
@@ -35,7 +36,7 @@ READS: Mapping[str, Read] = {
     "get_bulk_create_coupon_code_jobs": Read(JOB, every(JOB)),
     "get_bulk_create_coupon_codes_job": Read(JOB, id_parameter="job_id"),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
+RELATIONS: Mapping[tuple[str, str], Relation] = {
     (COUPON, "coupon-codes"): holders(CODE, "coupon_id"),
     (CODE, "coupon"): held(COUPON, "coupon_id"),
     (CODE, "profile"): held("profile", "profile_id"),

@@ -8,11 +8,12 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders, related
+from klaviyo_sandbox.account.relations import held, holders, related
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 
@@ -31,7 +32,7 @@ READS: Mapping[str, Read] = {
     "get_form_version": Read("form-version"),
     "get_form_for_form_version": Read("form", of("form-version", "form"), to_one=True),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
+RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("form", "form-versions"): holders("form-version", "form_id"),
     ("form-version", "form"): held("form", "form_id"),
 }

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.relations import held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
@@ -25,7 +26,7 @@ READS: Mapping[str, Read] = {
     "get_flows_triggered_by_list": Read("flow", of("list", "flow-triggers")),
     "get_flows_triggered_by_segment": Read("flow", of("segment", "flow-triggers")),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
+RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("custom-metric", "metrics"): held("metric", "metric_ids"),
     ("mapped-metric", "metric"): held("metric", "metric_id"),
     ("mapped-metric", "custom-metric"): held("custom-metric", "custom_metric_id"),

@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.relations import held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 SOURCE, TYPE, SCHEMA, RECORD, LOG = (
@@ -33,7 +34,7 @@ READS: Mapping[str, Read] = {
     "get_ingestion_logs_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
     "get_ingestion_log_ids_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
+RELATIONS: Mapping[tuple[str, str], Relation] = {
     (TYPE, "current-schema"): held(SCHEMA, "current_schema_id"),
     (TYPE, "draft-schema"): held(SCHEMA, "draft_schema_id"),
     (TYPE, "schema-versions"): holders(SCHEMA, "type_id"),

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.relations import Related, held, holders
+from klaviyo_sandbox.account.relations import held, holders
 from klaviyo_sandbox.account.resources.read import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Relation, Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 READS: Mapping[str, Read] = {
@@ -25,7 +26,7 @@ READS: Mapping[str, Read] = {
     "get_conversations_for_profile": Read("conversation", of("profile", "conversations")),
     "get_conversation_ids_for_profile": Read("conversation", of("profile", "conversations")),
 }
-RELATIONS: Mapping[tuple[str, str], Related] = {
+RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("profile", "push-tokens"): holders("push-token", "profile_id"),
     ("push-token", "profile"): held("profile", "profile_id"),
     ("profile", "conversations"): holders("conversation", "profile_id"),

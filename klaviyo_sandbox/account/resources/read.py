@@ -8,7 +8,8 @@ from typing import Any
 
 from klaviyo_sandbox.account.relations import find, related, table
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.store import Store, Table
+from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.errors import Refusal, not_found
 from klaviyo_sandbox.spec.exchange import Params
 
