@@ -17,9 +17,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from klaviyo_sandbox.account.procedural.row_templates import compact
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.exchange import encode_json
 
 FILE = "account.sqlite"
 # "Klav", so that no other program's database is taken for one of ours.
@@ -237,7 +237,7 @@ def _lay(store: Store, part: str, row_id: str, text: str | None) -> None:
 
 def _text(table: Table, row_id: str) -> str | None:
     row = table.kept.get(row_id)
-    return None if row is None else compact(dict(row)).decode()
+    return None if row is None else encode_json(dict(row)).decode()
 
 
 def _fingerprint(store: Store) -> str:
@@ -246,5 +246,5 @@ def _fingerprint(store: Store) -> str:
     for name, table in _parts(store):
         keys = table.ordered("id")
         ends = [keys[place][1] for place in (0, len(keys) // 2, -1)] if keys else []
-        found.update(compact([name, len(keys), *(dict(table.rows[row_id]) for row_id in ends)]))
+        found.update(encode_json([name, len(keys), *(dict(table.rows[row_id]) for row_id in ends)]))
     return found.hexdigest()

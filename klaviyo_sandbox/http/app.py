@@ -16,7 +16,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from klaviyo_sandbox.account import jobs
-from klaviyo_sandbox.account.procedural.row_templates import compact
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http import oauth, operations
 from klaviyo_sandbox.http.clock import Clock
@@ -25,7 +24,7 @@ from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Asked, Exchange
 from klaviyo_sandbox.reads import collections
 from klaviyo_sandbox.spec import errors, facts
-from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.writes import bodies
 
@@ -182,7 +181,7 @@ class Sandbox:
         answer = self.tokens.answer(web.method, web.headers, body, granted)
         mark, seconds = web.scope.get(MARK), self._seconds_since(began)
         self.record(Asked(web.method, oauth.PATH, {}, answer.status, mark, self._clock(), seconds, oauth.NAME))
-        return Response(compact(answer.document), answer.status, dict(answer.headers), "application/json")
+        return Response(encode_json(answer.document), answer.status, dict(answer.headers), "application/json")
 
     def _seconds_since(self, began: float) -> float:
         """How long that is for the account, in whose seconds the latency is."""
@@ -322,7 +321,7 @@ def _response(answer: Answer, headers: Mapping[str, str]) -> Response:
     sent = dict(answer.headers) if answer.status == 429 else {**headers, **answer.headers}
     if answer.document is None:
         return Response(status_code=answer.status, headers=sent)
-    content = answer.document if isinstance(answer.document, bytes) else compact(answer.document)
+    content = answer.document if isinstance(answer.document, bytes) else encode_json(answer.document)
     return Response(content, answer.status, sent, MEDIA_TYPE)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,3 +44,8 @@ class Answer:
     document: dict[str, Any] | bytes | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     items: int = 0
+
+
+def encode_json(value: Any) -> bytes:
+    """JSON as the account sends it."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()

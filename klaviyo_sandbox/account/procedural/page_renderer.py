@@ -10,13 +10,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from klaviyo_sandbox.account.procedural.events import NAMES, TOUCHES, EventCast, EventMould
-from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, Stencil, compact, mark
+from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, Stencil, mark
 from klaviyo_sandbox.account.relations import find, related
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import attribution
 from klaviyo_sandbox.account.seeded.mailings import Mailing
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.documents import Documents, Identity
+from klaviyo_sandbox.spec.exchange import encode_json
 
 _INCLUDES = frozenset({"attributions", "metric", "profile"})
 # Bounds what is remembered: forgetting costs a few milliseconds, a full scan of two years makes thousands of stencils.
@@ -52,7 +53,7 @@ class TemplateRenderer:
         parts = [b'{"data":[', b",".join([sheet.primary(kind, row) for row in rows])]
         if documents.include:
             parts += [b'],"included":[', b",".join(sheet.included(rows))]
-        parts += [b'],"links":', compact(documents.links(path, before, after)), b"}"]
+        parts += [b'],"links":', encode_json(documents.links(path, before, after)), b"}"]
         return b"".join(parts)
 
     def _known(self, shape: Shape) -> dict[tuple[object, object], Stencil]:

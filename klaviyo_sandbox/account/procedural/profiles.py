@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from klaviyo_sandbox.account.procedural.ids import number_in_profile_id, profile_id
-from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, compact, mark
+from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, mark
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
 from klaviyo_sandbox.account.rows import SortKey
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.profiles import profile
+from klaviyo_sandbox.spec.exchange import encode_json
 from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 _MOULDS = 256
@@ -156,5 +157,5 @@ _STAND_IN = 987_654_321
 
 
 def _marked(row: object, text: str, name: str) -> dict[str, object]:
-    found: dict[str, object] = json.loads(compact(row).decode().replace(text, name))
+    found: dict[str, object] = json.loads(encode_json(row).decode().replace(text, name))
     return found

@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.spec.exchange import encode_json
 
 # Stands for an event's second where a row calculates with it; what was calculated is no further back than an hour.
 SECOND = 7_777_777_777
@@ -37,7 +38,7 @@ class Stencil:
             holes.append(names.index(name))
             return b"%b"
 
-        self._text = _MARK.sub(hole, compact(value).replace(b"%", b"%%"))
+        self._text = _MARK.sub(hole, encode_json(value).replace(b"%", b"%%"))
         # `itemgetter` of fewer than two gives no tuple.
         self._pick = itemgetter(*holes) if len(holes) > 1 else lambda values: tuple(values[at] for at in holes)
 
@@ -57,7 +58,7 @@ class Mould:
     def __init__(self, row: Row, names: Sequence[str]) -> None:
         self.row = row
         self.names = names
-        self.fixed = {name: value for name, value in row.items() if not _MARK.search(compact(value))}
+        self.fixed = {name: value for name, value in row.items() if not _MARK.search(encode_json(value))}
         self._stencil = Stencil({name: value for name, value in row.items() if name not in self.fixed}, names)
 
     def members(self, values: Values) -> dict[str, Any]:
@@ -90,8 +91,3 @@ class Cast(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self.mould.row)
-
-
-def compact(value: Any) -> bytes:
-    """JSON as the account sends it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
