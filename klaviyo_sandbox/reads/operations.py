@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related, table
-from klaviyo_sandbox.account.resources.catalogue import SHELVES
+from klaviyo_sandbox.account.resources.families import FAMILIES
 from klaviyo_sandbox.account.resources.read import Read, Rows, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
@@ -129,5 +129,5 @@ READS: Mapping[str, Read] = {
     "get_list_ids_for_bulk_import_profiles_job": Read("list", of(jobs.IMPORT, "lists")),
     "get_profiles_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
     "get_profile_ids_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
-    **{name: read for shelf in SHELVES for name, read in shelf.READS.items()},
+    **{name: read for family in FAMILIES for name, read in family.READS.items()},
 }

@@ -7,7 +7,8 @@ from collections import Counter
 import phonenumbers
 import pytest
 
-from klaviyo_sandbox.account.build import END, START, build
+from klaviyo_sandbox.account.build import build
+from klaviyo_sandbox.account.seeded.times import END, START
 from klaviyo_sandbox.account.store import Store
 
 TABLES = (

@@ -16,11 +16,11 @@ from support.calls import KEY, REVISION, Caller, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
-from klaviyo_sandbox.account.build import END, START
 from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
 from klaviyo_sandbox.account.procedural.ids import event_id, event_number, number_in_profile_id, profile_id
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import VirtualTable
+from klaviyo_sandbox.account.seeded.times import END, START
 from klaviyo_sandbox.account.store import Store
 
 EVENTS, PROFILES = 10_000, 2000

@@ -11,12 +11,14 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from klaviyo_sandbox.account.build import END, START, fill_shelves, furnish, numbers_of
 from klaviyo_sandbox.account.procedural.events import ProceduralEvents
 from klaviyo_sandbox.account.procedural.page_renderer import TemplateRenderer
 from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
+from klaviyo_sandbox.account.resources.families import fill_resources
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.seeded.account import fill_common, rng_factory
+from klaviyo_sandbox.account.seeded.times import END, START
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_second
@@ -31,9 +33,9 @@ LARGE = 100_000
 
 def build_procedural(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
     """The account that belongs to a seed. Without profiles it has no events."""
-    store, numbers = Store(clock), numbers_of(seed)
-    mailings = furnish(store, numbers, ())
-    profiles = ProceduralProfiles(numbers("procedural profiles"), profile_count, START, END, list(store.lists.rows))
+    store, rng_for = Store(clock), rng_factory(seed)
+    mailings = fill_common(store, rng_for, ())
+    profiles = ProceduralProfiles(rng_for("procedural profiles"), profile_count, START, END, list(store.lists.rows))
     store.profiles = profiles.table()
     store.list_members = _groups(profiles, list(store.lists.rows), 0)
     store.segment_members = _groups(profiles, list(store.segments.rows), 1)
@@ -43,7 +45,7 @@ def build_procedural(seed: int, profile_count: int, event_count: int, clock: Cal
             f"{seed} procedural events", event_count, start, hours, profiles, list(store.metrics.rows), mailings
         )
         store.events, store.attributions = events.table(), events.attributions()
-    fill_shelves(store, numbers)
+    fill_resources(store, rng_for, START, END)
     store.page_renderer = TemplateRenderer(store)
     return store
 

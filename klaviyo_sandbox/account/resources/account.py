@@ -35,11 +35,11 @@ _TOPICS = (
 )
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Some webhooks, one of them without a topic, every topic, and the account's one tracking setting."""
     account_id = next(iter(store.accounts.rows))
     return {
-        "webhook": Table(_webhooks(numbers("webhooks"), start, end)),
+        "webhook": Table(_webhooks(rng_for("webhooks"), start, end)),
         "webhook-topic": Table({"id": topic} for topic in _TOPICS),
         "tracking-setting": Table([_tracking(account_id)]),
     }

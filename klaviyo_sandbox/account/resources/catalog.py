@@ -69,10 +69,10 @@ _CATEGORIES = ("Everything", "Kleider", "Shoes & Boots", "Größen ab 48", "Sale
 _NAMES = ("Ocean Blue Shirt", "Wanderschuh „Alm“", "Robe d'été", "Rain coat", "Socken, 3er-Pack")
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Two pages of items with up to four variants each, six categories, and four jobs of each kind."""
     _ = store
-    rng = numbers("catalog")
+    rng = rng_for("catalog")
     categories = [_compound(f"CATEGORY-{at}") for at in range(len(_CATEGORIES))]
     items = [_item(rng, at, categories, start, end) for at in range(_ITEMS)]
     variants = [_variant(rng, item, at) for item in items for at in range(rng.randrange(5))]
@@ -82,7 +82,7 @@ def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime,
         CATEGORY: [_category(rng, at, items, start, end) for at in range(len(_CATEGORIES))],
     }
     jobs = {
-        f"{kind}-bulk-{verb}-job": bulk_jobs(numbers(f"{kind} {verb}"), member, [row["id"] for row in made[kind]], end)
+        f"{kind}-bulk-{verb}-job": bulk_jobs(rng_for(f"{kind} {verb}"), member, [row["id"] for row in made[kind]], end)
         for kind, (_, member) in _KINDS.items()
         for verb in _VERBS
     }

@@ -47,15 +47,15 @@ _REASONS = (
 _IMAGES, _FEEDS, _REVIEWS = 110, 23, 120
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Universal content of several kinds, images (some hidden), web feeds, and reviews of a few products."""
     people = list(itertools.islice(store.profiles.rows.values(), 40))
     event_ids = list(itertools.islice(store.events.kept, 40))
     return {
-        "template-universal-content": Table(_universal(numbers("universal content"), start, end)),
-        "image": Table(_images(numbers("images"), start, end)),
-        "web-feed": Table(_feeds(numbers("web feeds"), start, end)),
-        "review": Table(_reviews(numbers("reviews"), people, event_ids, start, end)),
+        "template-universal-content": Table(_universal(rng_for("universal content"), start, end)),
+        "image": Table(_images(rng_for("images"), start, end)),
+        "web-feed": Table(_feeds(rng_for("web feeds"), start, end)),
+        "review": Table(_reviews(rng_for("reviews"), people, event_ids, start, end)),
     }
 
 

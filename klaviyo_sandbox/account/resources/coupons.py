@@ -53,12 +53,12 @@ _STATUSES = ("UNASSIGNED", "ASSIGNED_TO_PROFILE", "USED", "PROCESSING", "DELETIN
 _GIVEN = ("ASSIGNED_TO_PROFILE", "USED")
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Four coupons, codes in every state, and four jobs."""
     _ = start
     members = itertools.chain.from_iterable(members.rows for members in store.list_members.values())
     profile_ids = list(itertools.islice(members, 20))
-    rng = numbers("coupons")
+    rng = rng_for("coupons")
     codes = [_code(rng, name, at, profile_ids, end) for name, _, _, count in _COUPONS for at in range(count)]
     return {
         COUPON: Table(
@@ -66,7 +66,7 @@ def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime,
             for name, description, monitored, _ in _COUPONS
         ),
         CODE: Table(codes),
-        JOB: Table(bulk_jobs(numbers("coupon jobs"), "code_ids", [row["id"] for row in codes], end)),
+        JOB: Table(bulk_jobs(rng_for("coupon jobs"), "code_ids", [row["id"] for row in codes], end)),
     }
 
 

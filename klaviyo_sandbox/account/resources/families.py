@@ -1,8 +1,8 @@
-"""What an account has that nobody writes through its API: one module a family, each with its rows, reads and relations.
+"""What an account has that nobody writes through its API: families of resources, one module each.
 
-A shelf has ``READS`` (operation -> ``Read``), ``RELATIONS`` ((type, relationship) -> identities) and ``rows(store,
-numbers, start, end)``, which makes type -> ``Table`` of what the account already holds; ``numbers`` gives each part
-its own random numbers.
+A family has ``READS`` (operation -> ``Read``), ``RELATIONS`` ((type, relationship) -> identities) and ``rows(store,
+rng_for, start, end)``, which makes type -> ``Table`` of what the account holds from the beginning; ``rng_for`` gives
+each part random numbers of its own.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 
 
-class Shelf(Protocol):
-    """A module that is a shelf."""
+class ResourceFamily(Protocol):
+    """A module that is a family of resources."""
 
     READS: Mapping[str, Read]
     RELATIONS: Mapping[tuple[str, str], Relation]
 
     def rows(
-        self, store: Store, numbers: Callable[[str], Random], start: datetime, end: datetime
+        self, store: Store, rng_for: Callable[[str], Random], start: datetime, end: datetime
     ) -> Mapping[str, Table]: ...
 
 
-SHELVES: tuple[Shelf, ...] = (
+FAMILIES: tuple[ResourceFamily, ...] = (
     metrics,
     catalog,
     coupons,
@@ -39,3 +39,10 @@ SHELVES: tuple[Shelf, ...] = (
     people,
     objects,
 )
+
+
+def fill_resources(store: Store, rng_for: Callable[[str], Random], start: datetime, end: datetime) -> None:
+    """Fill in the resources of all families; some belong to profiles and events, so these come first."""
+    for family in FAMILIES:
+        store.relations.update(family.RELATIONS)
+        store.resources.update(family.rows(store, rng_for, start, end))

@@ -48,9 +48,9 @@ _FORMS = (
 _TYPES = ("popup", "embed", "full_page", "flyout", "banner")
 
 
-def rows(_: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(_: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Forms with none to four versions; those with several have an A/B test."""
-    rng = numbers("forms")
+    rng = rng_for("forms")
     forms: list[Row] = []
     versions: list[Row] = []
     for name, count in _FORMS:

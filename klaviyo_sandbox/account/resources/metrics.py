@@ -48,14 +48,14 @@ _MAPPED = (
 )
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Properties of every metric, some custom metrics, and the seven mapped ones, of which two are not mapped."""
     metric_ids = list(store.metrics.rows)
-    custom = _custom_metrics(numbers("custom metrics"), metric_ids, start, end)
+    custom = _custom_metrics(rng_for("custom metrics"), metric_ids, start, end)
     return {
-        "metric-property": Table(_properties(numbers("metric properties"), metric_ids)),
+        "metric-property": Table(_properties(rng_for("metric properties"), metric_ids)),
         "custom-metric": Table(custom),
-        "mapped-metric": Table(_mapped(numbers("mapped metrics"), metric_ids, [row["id"] for row in custom], end)),
+        "mapped-metric": Table(_mapped(rng_for("mapped metrics"), metric_ids, [row["id"] for row in custom], end)),
     }
 
 

@@ -55,10 +55,10 @@ _PROPERTIES = (
 _KEPT_DAYS = 14
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Two data sources; three types, of which one has records on several pages and one only a draft."""
     _ = store
-    rng = numbers("custom objects")
+    rng = rng_for("custom objects")
     types, schemas, records, logs = list[Row](), list[Row](), list[Row](), list[Row]()
     for title, versions, count in _TYPES:
         type_id = short_id(rng)

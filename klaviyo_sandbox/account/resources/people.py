@@ -37,12 +37,12 @@ _PEOPLE = 600
 _CHANNELS = ("sms", "whatsapp", "instagram")
 
 
-def rows(store: Store, numbers: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
+def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """A device or two for a quarter of the people, and a conversation or two with a few; most have none."""
     people = list(itertools.islice(store.profiles.rows.values(), _PEOPLE))
     return {
-        "push-token": Table(_tokens(numbers("push tokens"), people, end)),
-        "conversation": Table(_conversations(numbers("conversations"), people, start)),
+        "push-token": Table(_tokens(rng_for("push tokens"), people, end)),
+        "conversation": Table(_conversations(rng_for("conversations"), people, start)),
     }
 
 

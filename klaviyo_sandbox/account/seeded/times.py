@@ -1,9 +1,12 @@
-"""Points in time for the seeded account."""
+"""The two years that a seeded account lies in, and points in time between them."""
 
 from __future__ import annotations
 
 import random
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+
+END = datetime(2026, 6, 1, tzinfo=UTC)
+START = END - timedelta(days=730)
 
 
 def between(rng: random.Random, start: datetime, end: datetime, *, microseconds: bool = False) -> datetime:
