@@ -11,7 +11,7 @@ from pathlib import Path
 from klaviyo_sandbox.account.copies import copied
 from klaviyo_sandbox.account.persistence import Kept, Made
 from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
-from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.http.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control import SETTINGS, Control, Life, checked
@@ -115,7 +115,7 @@ def serve(
         PortTaken: the port cannot be listened on.
         ValueError: a scope is unknown, ``faults`` cannot be read, or another argument is none of its values.
     """
-    _check_choice("job_end", job_end, ENDS)
+    _check_choice("job_end", job_end, JOB_ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
     wanted = parse(faults)
@@ -158,7 +158,7 @@ def _stored(made: Made, clock: Clock, kept: Kept | None, before: Life | None) ->
         kept.clear()
         kept.restore(store)
         # Requests to the old account that are still being answered are not to write into the new one's.
-        old.keep = lambda: None
+        old.save = lambda: None
     return store
 
 
@@ -178,7 +178,7 @@ def _keep_last(control: Control) -> None:
     """Keep what tests changed without a request."""
     store = control.life.sandbox.store
     with store.lock:
-        store.keep()
+        store.save()
 
 
 def _check_choice(name: str, value: str, choices: Sequence[str]) -> None:

@@ -16,7 +16,7 @@ from klaviyo_sandbox.spec.times import format_datetime
 
 def touch_profile(store: Store, profile_id: str, **attributes: Any) -> Row:
     """Change a profile now: its ``updated`` moves to this second, so that it jumps to the end of that order."""
-    row = {**store.profiles.rows[profile_id], **attributes, "updated": store.second()}
+    row = {**store.profiles.rows[profile_id], **attributes, "updated": store.now_text()}
     store.put_profile(row)
     return row
 

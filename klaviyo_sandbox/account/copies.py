@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.store import Relation, Store
 # Rows; a larger account is hardly made twice, and its copy would only take memory.
 _SMALL = 5_000
 # What belongs to one store, or is code; all else is data.
-_OWN = frozenset(("lock", "clock", "keep", "page_renderer", "relations"))
+_OWN = frozenset(("lock", "clock", "save", "page_renderer", "relations"))
 
 
 def copied(seed: int, profiles: int, events: int, clock: Callable[[], float]) -> Store:

@@ -40,7 +40,7 @@ def holders(store: Store, attributes: Mapping[str, Any]) -> list[str]:
     An anonymous id only counts when nothing else says who it is.
     """
     for names in (IDENTIFIERS, (ANONYMOUS,)):
-        found = (store.identified_by(name, attributes[name]) for name in names if attributes.get(name))
+        found = (store.find_profile_id(name, attributes[name]) for name in names if attributes.get(name))
         known = list(dict.fromkeys(profile_id for profile_id in found if profile_id is not None))
         if known:
             return known

@@ -96,7 +96,7 @@ def _import(store: Store, job: Row) -> Mapping[str, Any]:
             continue
         touched.append(written.row["id"])
         for list_id in job["list_ids"]:
-            store.join(list_id, written.row["id"])
+            store.add_to_list(list_id, written.row["id"])
     return {"failures": failures, "profile_ids": tuple(dict.fromkeys(touched))}
 
 
@@ -105,13 +105,13 @@ def _suppress(store: Store, job: Row) -> Mapping[str, Any]:
     change = consent.suppressed if job["kind"] == SUPPRESS else consent.unsuppressed
     skipped = 0
     for name, value in job["whom"]:
-        profile_id = value if name == "id" else store.identified_by(name, value)
+        profile_id = value if name == "id" else store.find_profile_id(name, value)
         row = store.profiles.get(profile_id) if profile_id else None
-        changed = change(row["subscriptions"], store.second()) if row else None
+        changed = change(row["subscriptions"], store.now_text()) if row else None
         if row is None or changed == row["subscriptions"]:
             skipped += 1
         else:
-            store.put_profile({**row, "subscriptions": changed, "updated": store.second()})
+            store.put_profile({**row, "subscriptions": changed, "updated": store.now_text()})
     return {"skipped": skipped}
 
 

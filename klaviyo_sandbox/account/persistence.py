@@ -100,8 +100,8 @@ class Kept:
         for list_id in store.lists.rows:
             store.list_members.setdefault(list_id, Table())
         for _, table in _parts(store):
-            table.changed = {}
-        store.keep = lambda: self.write(store)
+            table.changed_ids = {}
+        store.save = lambda: self.write(store)
 
     def clear(self) -> None:
         """Forget what was written."""
@@ -114,19 +114,19 @@ class Kept:
         Raises:
             sqlite3.Error: it cannot be written; it is tried again the next time.
         """
-        changed = [(part, table) for part, table in _parts(store) if table.changed or table.changed is None]
+        changed = [(part, table) for part, table in _parts(store) if table.changed_ids or table.changed_ids is None]
         if not changed:
             return
         with self._connection:
             for part, table in changed:
                 # A table that came since, as a new list does, is written whole.
-                ids = table.kept if table.changed is None else table.changed
+                ids = table.in_memory if table.changed_ids is None else table.changed_ids
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO written (part, id, row) VALUES (?, ?, ?)",
                     ((part, row_id, _text(table, row_id)) for row_id in ids),
                 )
         for _, table in changed:
-            table.changed = {}
+            table.changed_ids = {}
 
     def _claim(self, made: Made) -> None:
         """Make it ours alone; fill it when it is new."""
@@ -236,7 +236,7 @@ def _lay(store: Store, part: str, row_id: str, text: str | None) -> None:
 
 
 def _text(table: Table, row_id: str) -> str | None:
-    row = table.kept.get(row_id)
+    row = table.in_memory.get(row_id)
     return None if row is None else encode_json(dict(row)).decode()
 
 
@@ -244,7 +244,7 @@ def _fingerprint(store: Store) -> str:
     """Changes when the same seed makes another account; looks at a few rows of what may be large."""
     found = hashlib.sha256()
     for name, table in _parts(store):
-        keys = table.ordered("id")
+        keys = table.sorted_keys("id")
         ends = [keys[place][1] for place in (0, len(keys) // 2, -1)] if keys else []
         found.update(encode_json([name, len(keys), *(dict(table.rows[row_id]) for row_id in ends)]))
     return found.hexdigest()

@@ -42,9 +42,9 @@ def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> W
     base = old or _blank(store)
     row = _patched({**base, **_merged(base, attributes)}, profile.get("meta") or {})
     for address in row["other_emails"]:
-        if store.identified_by("email", address) not in (None, row["id"]):
-            raise Refusal([duplicate_profile(str(store.identified_by("email", address)))])
-    row["updated"] = store.second()
+        if store.find_profile_id("email", address) not in (None, row["id"]):
+            raise Refusal([duplicate_profile(str(store.find_profile_id("email", address)))])
+    row["updated"] = store.now_text()
     store.put_profile(row)
     return Written(row, created=old is None)
 
@@ -59,12 +59,12 @@ def settled(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:
     strange = {
         name
         for name in (*IDENTIFIERS, ANONYMOUS)
-        if attributes.get(name) and store.identified_by(name, attributes[name]) not in (None, owner)
+        if attributes.get(name) and store.find_profile_id(name, attributes[name]) not in (None, owner)
     }
     kept = {name: value for name, value in attributes.items() if name not in strange}
     meta = dict(profile.get("meta") or {})
     more = _as_list(((meta.get("patch_identifiers") or {}).get("append") or {}).get("email"))
-    if any(store.identified_by("email", address) not in (None, owner) for address in more):
+    if any(store.find_profile_id("email", address) not in (None, owner) for address in more):
         meta["patch_identifiers"] = None
     return {**profile, "attributes": kept, "meta": meta}
 
@@ -91,7 +91,7 @@ def _blank(store: Store) -> Row:
     now = store.now()
     return {
         "id": ulid(int(now.timestamp() * 1000), random.SystemRandom()),
-        "created": store.second(),
+        "created": store.now_text(),
         "properties": {},
         "subscriptions": never_subscribed(),
     }

@@ -1,4 +1,4 @@
-"""The account's data, with the indexes that reading and writing it need."""
+"""The data of one account: a table for each resource, and the indexes by which profiles and events are found."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from klaviyo_sandbox.spec.documents import Documents, Identity
 from klaviyo_sandbox.spec.times import format_datetime
 
 # What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
-ENDS = ("complete", "cancelled", "never")
+JOB_ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
 
@@ -31,7 +31,7 @@ class PageRenderer(Protocol):
     """Turns a page of rows into bytes quickly, where it can."""
 
     def can_render(self, documents: Documents, rows: Sequence[Row]) -> bool:
-        """Does ``page`` give for these rows what ``documents.many`` would?"""
+        """Can ``page`` render these rows exactly as ``documents.many`` would?"""
 
     def page(
         self, documents: Documents, kind: str, rows: Sequence[Row], path: str, before: str | None, after: str | None
@@ -54,20 +54,20 @@ class Store:
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
         sms_prefixes: for tests only: beginnings of the phone numbers that the account can send to.
-        keep: makes everything that was changed last, where the account is kept at all.
+        save: writes what was changed to disk, where the account is kept there; otherwise it does nothing.
         page_renderer: turns pages into bytes quickly; None where all pages are made in the ordinary way.
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings, as
             ``times.format_datetime`` makes them. Beside its attributes a row holds the ids of what it is related to,
             as in ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
-        resources: type -> rows of the resources that this account has and nobody writes through its API.
+        resources: type -> rows of the resources that nobody writes through the API.
         relations: (type, relationship) -> the identities on its other side, for those resources.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
-        pending_consents: what waits for its double opt-in, by ``rows.pending_id``.
+        pending_consents: consents that wait for their double opt-in, by ``rows.pending_id``.
         list_members, segment_members: group id -> table of {"id": profile id, "joined_group_at"}.
         attributions: event id -> what it is attributed to, as {"id", relationship name: (type, id)}.
         identifiers: "email", "phone_number", "external_id" or "anonymous_id" -> value -> profile id, for the profiles
-            that lie in memory.
+            that are held in memory.
     """
 
     def __init__(self, clock: Callable[[], float]) -> None:
@@ -81,7 +81,7 @@ class Store:
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0
         self.sms_prefixes: tuple[str, ...] = ("+",)
-        self.keep: Callable[[], None] = _nothing
+        self.save: Callable[[], None] = _do_nothing
         self.page_renderer: PageRenderer | None = None
         self.accounts = Table()
         self.profiles = Table()
@@ -112,52 +112,52 @@ class Store:
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.clock(), UTC)
 
-    def second(self) -> str:
-        """Now, to the second, as timestamps are kept."""
+    def now_text(self) -> str:
+        """Now, to the second, as rows hold times."""
         return format_datetime(self.now().replace(microsecond=0))
 
     def put_profile(self, row: Row) -> None:
-        """Add or replace a profile, and let it be found by what it is now identified by."""
-        self._forget(row["id"])
+        """Add or replace a profile, and index it by its identifiers."""
+        self._drop_identifiers(row["id"])
         self.profiles.put(row)
         for name, value in identifiers_of(row):
             self.identifiers[name][value] = row["id"]
 
     def drop_profile(self, profile_id: str) -> None:
         """Remove a profile from the account and from every list and segment; its events stay."""
-        self._forget(profile_id)
+        self._drop_identifiers(profile_id)
         self.profiles.drop(profile_id)
         for members in (*self.list_members.values(), *self.segment_members.values()):
             members.drop(profile_id)
 
-    def _forget(self, profile_id: str) -> None:
+    def _drop_identifiers(self, profile_id: str) -> None:
         for name, value in identifiers_of(self.profiles.get(profile_id) or {}):
             if self.identifiers[name].get(value) == profile_id:
                 del self.identifiers[name][value]
 
-    def matching(self, name: str, value: str) -> list[str]:
+    def find_profile_ids(self, name: str, value: str) -> list[str]:
         """Ids of all profiles that have this ``id`` or identifier, also those that another one has taken it from."""
         if name == "id":
             return [value] if value in self.profiles else []
-        wanted = (name, normalize_identifier(name, value))
-        rows = itertools.chain(self.profiles.kept.values(), self.profiles.likely(*wanted))
-        return [row["id"] for row in rows if wanted in identifiers_of(row)]
+        identifier = (name, normalize_identifier(name, value))
+        rows = itertools.chain(self.profiles.in_memory.values(), self.profiles.candidates(*identifier))
+        return [row["id"] for row in rows if identifier in identifiers_of(row)]
 
-    def identified_by(self, name: str, value: str) -> str | None:
+    def find_profile_id(self, name: str, value: str) -> str | None:
         """Id of the profile that has this identifier; e-mail addresses are compared without case."""
-        wanted = (name, normalize_identifier(name, value))
-        return self.identifiers[name].get(wanted[1]) or next(
-            (row["id"] for row in self.profiles.likely(*wanted) if wanted in identifiers_of(row)), None
+        identifier = (name, normalize_identifier(name, value))
+        return self.identifiers[name].get(identifier[1]) or next(
+            (row["id"] for row in self.profiles.candidates(*identifier) if identifier in identifiers_of(row)), None
         )
 
-    def join(self, list_id: str, profile_id: str) -> None:
+    def add_to_list(self, list_id: str, profile_id: str) -> None:
         """Put a profile on a list; one that is on it keeps its place."""
         members = self.list_members[list_id]
         if profile_id not in members:
-            members.put({"id": profile_id, "joined_group_at": self.second()})
+            members.put({"id": profile_id, "joined_group_at": self.now_text()})
 
     def put_event(self, row: Row) -> None:
-        """Add an event, and let it be found by what it must not repeat."""
+        """Add an event, and index it by its key."""
         self.events.put(row)
         if self._event_keys is not None:
             self._event_keys.setdefault(event_key(row), row["id"])
@@ -165,9 +165,11 @@ class Store:
     def has_event(self, key: EventKey) -> bool:
         """Is there an event of this profile and metric with this unique id?"""
         if self._event_keys is None:
-            # Most accounts are only read: this is made when the first event is written.
-            self._event_keys = {event_key(row): row["id"] for row in self.events.kept.values()}
-        return key in self._event_keys or any(event_key(row) == key for row in self.events.likely("unique_id", key[2]))
+            # Most accounts are only read: this index is made when the first event is written.
+            self._event_keys = {event_key(row): row["id"] for row in self.events.in_memory.values()}
+        return key in self._event_keys or any(
+            event_key(row) == key for row in self.events.candidates("unique_id", key[2])
+        )
 
     def groups_of(self, kind: str, profile_id: str) -> list[str]:
         """Ids of the lists or segments (``kind``) that a profile is in."""
@@ -179,5 +181,5 @@ class Store:
 Relation = Callable[[Store, Row], Sequence[Identity]]
 
 
-def _nothing() -> None:
+def _do_nothing() -> None:
     pass

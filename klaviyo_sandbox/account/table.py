@@ -11,22 +11,23 @@ from klaviyo_sandbox.spec.filters import Clause
 
 
 class Table:
-    """Rows by id, and for every order asked for so far a sorted list of (value, id), kept as rows come and go.
+    """Rows by id, with a sorted list for every field they were sorted by, and an index for every field looked up.
 
-    So are the ids of rows by the value of every field that they were looked for by.
-
-    Rows are never changed in place: a change puts a new row, so a reader may hold on to the old one.
+    Both are made when they are first asked for, and follow as rows come and go. Rows are never changed in place: a
+    change puts a new row, so a reader may hold on to the old one.
 
     Attributes:
-        changed: ids of the rows that were put or dropped, the latest last; None while nobody wants to know.
+        changed_ids: ids of the rows that were put or dropped, the latest last; None while nobody wants to know.
     """
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._held: dict[str, Row] = {row["id"]: row for row in rows}
-        self.rows: Mapping[str, Row] = self._held
+        self._rows: dict[str, Row] = {row["id"]: row for row in rows}
+        self.rows: Mapping[str, Row] = self._rows
+        # Field -> (value, id) of every row, ascending.
         self._orders: dict[str, list[SortKey]] = {}
-        self._holders: dict[str, dict[Any, dict[str, None]]] = {}
-        self.changed: dict[str, None] | None = None
+        # Field -> value -> ids of the rows that have it.
+        self._ids_by_value: dict[str, dict[Any, dict[str, None]]] = {}
+        self.changed_ids: dict[str, None] | None = None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -35,8 +36,8 @@ class Table:
         return row_id in self.rows
 
     @property
-    def kept(self) -> Mapping[str, Row]:
-        """The rows that lie in memory; here all of them."""
+    def in_memory(self) -> Mapping[str, Row]:
+        """The rows that are held in memory; here all of them."""
         return self.rows
 
     def get(self, row_id: str) -> Row | None:
@@ -45,77 +46,77 @@ class Table:
     def put(self, row: Row) -> None:
         """Add a row, or replace the one of the same id."""
         self.drop(row["id"])
-        self._held[row["id"]] = row
+        self._rows[row["id"]] = row
         for field, order in self._orders.items():
             bisect.insort(order, sort_key(row, field))
-        for field, holders in self._holders.items():
+        for field, ids_by_value in self._ids_by_value.items():
             for value in values_at(row, field):
-                holders.setdefault(value, {})[row["id"]] = None
-        self._note(row["id"])
+                ids_by_value.setdefault(value, {})[row["id"]] = None
+        self._note_change(row["id"])
 
     def drop(self, row_id: str) -> None:
         """Remove a row; none of that id is no error."""
-        row = self._held.pop(row_id, None)
+        row = self._rows.pop(row_id, None)
         if row is None:
             return
         for field, order in self._orders.items():
             del order[bisect.bisect_left(order, sort_key(row, field))]
-        for field, holders in self._holders.items():
+        for field, ids_by_value in self._ids_by_value.items():
             for value in values_at(row, field):
-                holders[value].pop(row_id, None)
-                if not holders[value]:
-                    del holders[value]
-        self._note(row_id)
+                ids_by_value[value].pop(row_id, None)
+                if not ids_by_value[value]:
+                    del ids_by_value[value]
+        self._note_change(row_id)
 
-    def _note(self, row_id: str) -> None:
-        if self.changed is not None:
-            self.changed.pop(row_id, None)
-            self.changed[row_id] = None
+    def _note_change(self, row_id: str) -> None:
+        if self.changed_ids is not None:
+            self.changed_ids.pop(row_id, None)
+            self.changed_ids[row_id] = None
 
     @property
-    def hidden(self) -> Collection[str]:
-        """Ids of the rows that did not lie in memory before they were replaced or dropped."""
+    def overridden(self) -> Collection[str]:
+        """Ids of rows that were computed when asked for, until they were replaced or dropped; here there are none."""
         return ()
 
-    def likely(self, field: str, value: str) -> Iterable[Row]:  # noqa: ARG002 - a table's signature
-        """Rows that do not lie in memory and may have a value in a field that says who or what they are."""
+    def candidates(self, field: str, value: str) -> Iterable[Row]:  # noqa: ARG002 - a table's signature
+        """Rows not held in memory that may have this value in an identifying field; here there are none."""
         return ()
 
-    def can_find(self, field: str) -> bool:  # noqa: ARG002 - a table's signature
-        """Does ``having`` answer for this field?"""
+    def is_indexed(self, field: str) -> bool:  # noqa: ARG002 - a table's signature
+        """Can rows be looked up by this field with ``ids_with``?"""
         return True
 
-    def having(self, field: str, values: Iterable[Any]) -> Iterator[str]:
+    def ids_with(self, field: str, values: Iterable[Any]) -> Iterator[str]:
         """Ids of the rows whose field has one of the values, each once for every value."""
-        if field not in self._holders:
-            made: dict[Any, dict[str, None]] = {}
+        if field not in self._ids_by_value:
+            new_index: dict[Any, dict[str, None]] = {}
             for row in self.rows.values():
                 for value in values_at(row, field):
-                    made.setdefault(value, {})[row["id"]] = None
-            self._holders[field] = made
-        holders = self._holders[field]
-        return (row_id for value in values for row_id in holders.get(value, ()))
+                    new_index.setdefault(value, {})[row["id"]] = None
+            self._ids_by_value[field] = new_index
+        ids_by_value = self._ids_by_value[field]
+        return (row_id for value in values for row_id in ids_by_value.get(value, ()))
 
-    def ordered(self, field: str) -> Sequence[SortKey]:
+    def sorted_keys(self, field: str) -> Sequence[SortKey]:
         """(value, id) of every row, ascending; rows without a value come first, with "" in its place."""
         if field not in self._orders:
             self._orders[field] = sorted(sort_key(row, field) for row in self.rows.values())
         return self._orders[field]
 
-    def placed(self, field: str, places: range) -> Iterator[Row]:
-        """The rows at places of ``ordered(field)``, which go up or down by one, one by one."""
-        keys = self.ordered(field)
-        return (self.rows[keys[place][1]] for place in places)
+    def rows_at(self, field: str, positions: range) -> Iterator[Row]:
+        """The rows at positions of ``sorted_keys(field)``; the positions go up or down by one."""
+        keys = self.sorted_keys(field)
+        return (self.rows[keys[position][1]] for position in positions)
 
     def check_scan(self, clauses: Collection[Clause]) -> None:
-        """Refuse conditions that rows cannot be looked through for; here there are none.
+        """Refuse conditions that cannot be checked row by row; here all of them can.
 
         Raises:
             Refusal: 400 that names the field.
         """
 
     def check_walk(self) -> None:
-        """Refuse to go through all rows for one write, where they are too many; here they never are.
+        """Refuse a write that would go through all rows, where they are too many; here they never are.
 
         Raises:
             Refusal: 400.

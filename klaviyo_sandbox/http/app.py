@@ -267,7 +267,7 @@ class Sandbox:
                 return self._written(replace(request, body=_decoded(headers, body)))
             finally:
                 # Before anybody is told of it; reads carry out jobs, too.
-                self._store.keep()
+                self._store.save()
 
     def _written(self, request: Request) -> Answer:
         try:

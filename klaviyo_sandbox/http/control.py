@@ -15,7 +15,7 @@ from jsonschema_rs import Draft202012Validator
 
 from klaviyo_sandbox.account.changes import add_event
 from klaviyo_sandbox.account.relations import find, table
-from klaviyo_sandbox.account.store import ENDS, POINTERS, REPEATS
+from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http import faults
 from klaviyo_sandbox.http.app import Sandbox, parse_scopes
@@ -42,7 +42,7 @@ SETTINGS: Mapping[str, Any] = {
     "limits": {"type": "boolean"},
     "scopes": {"type": ["string", "null"]},
     "job_seconds": {"type": "number", "minimum": 0, "maximum": _CENTURY},
-    "job_end": {"enum": list(ENDS)},
+    "job_end": {"enum": list(JOB_ENDS)},
     "repeats": {"enum": list(REPEATS)},
     "pointers": {"enum": list(POINTERS)},
     "speed": {"type": "number", "minimum": SPEEDS[0], "maximum": SPEEDS[1]},
@@ -225,7 +225,7 @@ class Control:
             if find(store, DELETABLE[kind], row_id) is None:
                 raise Gone(f"there is no {DELETABLE[kind]} {row_id}")
             table(store, DELETABLE[kind]).drop(row_id)
-            store.keep()
+            store.save()
 
     def add_events(
         self,
@@ -265,7 +265,7 @@ class Control:
             what = _drawn(store.metrics, "metric", metric_id, self._rng)
             # A schema takes 3.0 for an integer.
             made = [add_event(store, self._rng, whose(), what(), when, properties)["id"] for _ in range(int(count))]
-            store.keep()
+            store.save()
         return made
 
     def _moment(self, seconds: float | None, time: str | None) -> tuple[str, datetime]:
@@ -305,7 +305,7 @@ def _drawn(rows: Table, kind: str, row_id: str | None, rng: random.Random) -> Ca
         if row_id not in rows:
             raise Gone(f"there is no {kind} {row_id}")
         return lambda: row_id
-    keys = rows.ordered("id")
+    keys = rows.sorted_keys("id")
     if not keys:
         raise Wrong(f"the account has no {kind}")
     return lambda: keys[rng.randrange(len(keys))][1]

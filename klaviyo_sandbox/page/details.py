@@ -172,7 +172,7 @@ def _events_of(store: Store, profile_id: str) -> Table:
     if not tables.can_pick(store.events, "profile_id"):
         note = "In an account of this size, nobody's events can be picked out quickly enough to show them here."
         return Table("Latest events", (), (), note)
-    held = [store.events.rows[event_id] for event_id in store.events.having("profile_id", (profile_id,))]
+    held = [store.events.rows[event_id] for event_id in store.events.ids_with("profile_id", (profile_id,))]
     held.sort(key=lambda row: (row["datetime"], row["id"]), reverse=True)
     note = f"The latest of {len(held):,}." if len(held) > _EVENTS else ""
     return tables.events(store, held[:_EVENTS], "Latest events", note=note, of_one=True)

@@ -60,7 +60,7 @@ def profiles(sandbox: Sandbox, query: Mapping[str, str]) -> View:
     with store.lock:
         if wanted:
             ids = [wanted] if wanted in store.profiles else []
-            ids += [found for name in IDENTIFIERS if (found := store.identified_by(name, wanted))]
+            ids += [found for name in IDENTIFIERS if (found := store.find_profile_id(name, wanted))]
             rows = [row for found in dict.fromkeys(ids) if (row := store.profiles.get(found)) is not None]
             table = tables.profiles(rows, "Profiles found")
             return View("Profiles", [table], f"{len(rows)} identified by “{wanted}”.", [_HOME], search=wanted)

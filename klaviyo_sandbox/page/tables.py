@@ -26,12 +26,12 @@ KINDS = {jobs.IMPORT: "Import", jobs.SUPPRESS: "Suppress", jobs.UNSUPPRESS: "Uns
 def newest(table: StoreTable, field: str, count: int, start: int = 0) -> list[Row]:
     """At most ``count`` rows with the highest values of a field, without the first ``start`` of them."""
     last = len(table) - 1 - start
-    return list(table.placed(field, range(last, max(-1, last - count), -1)))
+    return list(table.rows_at(field, range(last, max(-1, last - count), -1)))
 
 
 def can_pick(table: StoreTable, field: str) -> bool:
     """May rows be picked out by a field, or are they too many, or made only when they are asked for?"""
-    return len(table) <= _SEARCHED and table.can_find(field)
+    return len(table) <= _SEARCHED and table.is_indexed(field)
 
 
 def when(moment: str | None, kind: str = "", row_id: str = "") -> Moment | None:
@@ -100,8 +100,8 @@ def metrics(account: Store) -> Table:
     """Metrics by name, with how many events each has where that is quickly known."""
     counted = can_pick(account.events, "metric_id")
     rows: list[Sequence[Cell]] = []
-    for row in account.metrics.placed("name", range(len(account.metrics))):
-        count = sum(1 for _ in account.events.having("metric_id", (row["id"],))) if counted else None
+    for row in account.metrics.rows_at("name", range(len(account.metrics))):
+        count = sum(1 for _ in account.events.ids_with("metric_id", (row["id"],))) if counted else None
         integration = row.get("integration") or {}
         rows.append((row["name"], integration.get("name"), count))
     note = "" if counted else "Events are not counted by metric in an account of this size."

@@ -110,10 +110,10 @@ def _narrowed(store: Store, spec: Read, table: Table, clauses: Sequence[Clause])
     if spec.kind != "profile":
         return table
     for clause in clauses:
-        findable = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.can_find(clause.field))
+        findable = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.is_indexed(clause.field))
         if findable and clause.operator in ("equals", "any"):
             values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
-            named = values if clause.field == "id" else store.profiles.having(clause.field, values)
+            named = values if clause.field == "id" else store.profiles.ids_with(clause.field, values)
             return Table(table.rows[row_id] for row_id in dict.fromkeys(named) if row_id in table)
     return table
 

@@ -74,7 +74,7 @@ def page(
     size: int,
 ) -> Page:
     """Up to ``size`` rows that satisfy every clause, from the cursor on."""
-    keys = table.ordered(order.field)
+    keys = table.sorted_keys(order.field)
     # A dotted field may hold several values in one row, and then its place in the order says too little.
     narrows = "." not in order.field
     # Places are told by text; what is compared as a number is asked of each row.
@@ -93,7 +93,7 @@ def page(
         stop = min(stop, bisect.bisect_left(keys, cursor.position))
     table.check_scan(others)
     places = range(start, stop) if ascending else range(stop - 1, start - 1, -1)
-    rows = map(view, table.placed(order.field, places))
+    rows = map(view, table.rows_at(order.field, places))
     # Most pages leave nothing out, and then there is nothing to ask of a row.
     kept: Iterable[tuple[int, Row]] = zip(places, rows, strict=True)
     if others:

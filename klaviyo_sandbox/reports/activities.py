@@ -75,14 +75,14 @@ def events_between(store: Store, start: datetime, stop: datetime) -> Iterator[Ro
     Raises:
         Refusal: 400, they are too many to look through.
     """
-    keys = store.events.ordered("datetime")
+    keys = store.events.sorted_keys("datetime")
     places = range(
         bisect.bisect_left(keys, (format_datetime(start),)), bisect.bisect_left(keys, (format_datetime(stop),))
     )
     if len(places) > MOST_EVENTS:
         detail = f"The sandbox does not look through {len(places)} events for a report; {MOST_EVENTS} are the most."
         raise Refusal([invalid(detail, "/data/attributes/timeframe")])
-    return store.events.placed("datetime", places)
+    return store.events.rows_at("datetime", places)
 
 
 def of_messages(store: Store, events: Iterator[Row], kind: str, conversion_metric_id: str) -> Iterator[Deed]:

@@ -45,7 +45,7 @@ def unsubscribe(store: Store, request: Request) -> Answer:
     for resource in rows:
         row, withdrawn = _written(store, resource, wanted(resource))
         subscriptions = row["subscriptions"]
-        now = store.second()
+        now = store.now_text()
         for consent in withdrawn:
             if list_id and _is_email(consent) and row["id"] in store.list_members[list_id]:
                 store.list_members[list_id].drop(row["id"])
@@ -123,7 +123,7 @@ def _without_phone_channels(resource: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _hold(store: Store, resource: Mapping[str, Any], list_id: str | None) -> None:
     email = resource["attributes"].get("email") or store.profiles.rows[resource["id"]]["email"]
-    held = {"list_id": list_id, "email": email.lower(), "since": store.second(), "resource": resource}
+    held = {"list_id": list_id, "email": email.lower(), "since": store.now_text(), "resource": resource}
     store.pending_consents.put({"id": pending_id(list_id, email), **held})
 
 
@@ -147,8 +147,8 @@ def _give(
             consent.channel,
             consent.kind,
             given=True,
-            at=format_datetime(parse_datetime(consent.since)) if consent.since else store.second(),
-            now=store.second(),
+            at=format_datetime(parse_datetime(consent.since)) if consent.since else store.now_text(),
+            now=store.now_text(),
             list_id=list_id,
             source=source,
             phone_number=row.get("phone_number"),
@@ -156,4 +156,4 @@ def _give(
         subscriptions = changed(subscriptions, said)
     store.put_profile({**row, "subscriptions": subscriptions})
     if list_id and any(consent.kind == "marketing" for consent in given):
-        store.join(list_id, row["id"])
+        store.add_to_list(list_id, row["id"])

@@ -184,8 +184,8 @@ def _new_metric(store: Store, attributes: Mapping[str, Any]) -> Row:
     row = {
         "id": short_id(random.SystemRandom()),
         "name": name,
-        "created": store.second(),
-        "updated": store.second(),
+        "created": store.now_text(),
+        "updated": store.now_text(),
         "integration": integration
         or {
             "object": "integration",

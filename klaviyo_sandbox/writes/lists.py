@@ -23,8 +23,8 @@ def create(store: Store, request: Request) -> Answer:
     row = {
         "id": list_id,
         "name": attributes["name"],
-        "created": store.second(),
-        "updated": store.second(),
+        "created": store.now_text(),
+        "updated": store.now_text(),
         "opt_in_process": attributes.get("opt_in_process") or store.default_opt_in,
     }
     store.lists.put(row)
@@ -34,7 +34,7 @@ def create(store: Store, request: Request) -> Answer:
 
 def add_members(store: Store, request: Request) -> Answer:
     for profile_id in _listed_ids(store, request):
-        store.join(request.params["id"], profile_id)
+        store.add_to_list(request.params["id"], profile_id)
     return Answer(204)
 
 

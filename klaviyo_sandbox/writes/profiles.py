@@ -98,7 +98,7 @@ def delete(store: Store, request: Request) -> Answer:
         raise Refusal([invalid(BAD_EMAIL, f"{pointer}/attributes/email")])
     if name == "phone_number" and not is_phone(value):
         raise Refusal([invalid(BAD_PHONE, f"{pointer}/attributes/phone_number")])
-    gone = list(store.matching(name, value))
+    gone = list(store.find_profile_ids(name, value))
     if not gone:
         raise not_found("A profile with this identifier does not exist.")
     for profile_id in gone:

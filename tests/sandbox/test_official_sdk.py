@@ -101,7 +101,7 @@ def test_it_writes_a_profile(writers):
     api, sandbox = writers
     body = {"data": {"type": "profile", "attributes": {"email": "sdk@example.com", "properties": {"n": 1}}}}
     written = plain(api.Profiles.create_or_update_profile(body))
-    assert sandbox.store.identified_by("email", "sdk@example.com") == written["data"]["id"]
+    assert sandbox.store.find_profile_id("email", "sdk@example.com") == written["data"]["id"]
 
 
 def test_it_writes_an_import_job_and_waits_for_it(writers):
@@ -118,4 +118,4 @@ def test_it_writes_an_import_job_and_waits_for_it(writers):
     assert (attributes["completed_count"], attributes["failed_count"]) == (5, 1)
     errors = plain(api.Profiles.get_errors_for_bulk_import_profiles_job(job_id))["data"]
     assert [error["attributes"]["original_payload"] for error in errors] == [rows[-1]]
-    assert sandbox.store.identified_by("email", "bulk4@example.com")
+    assert sandbox.store.find_profile_id("email", "bulk4@example.com")

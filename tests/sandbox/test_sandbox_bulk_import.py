@@ -55,9 +55,9 @@ def test_the_store_shows_jobs_that_are_due(make_sandbox):
     caller = Caller(sandbox.url)
     caller.post(JOBS, import_job([{"email": "a@example.com"}]))
     caller.close()
-    assert sandbox.store.identified_by("email", "A@Example.com") is None
+    assert sandbox.store.find_profile_id("email", "A@Example.com") is None
     now[0] += 8
-    assert sandbox.store.identified_by("email", "A@Example.com")
+    assert sandbox.store.find_profile_id("email", "A@Example.com")
 
 
 def test_one_bad_row_refuses_the_whole_request(call, writing):
@@ -74,7 +74,7 @@ def test_one_bad_row_refuses_the_whole_request(call, writing):
     pointers = [error["source"]["pointer"] for error in refused.json()["errors"]]
     fields = ("/attributes/email", "/attributes", "/attributes/phone_number", "/attributes/phone_number")
     assert pointers == [f"{ROWS}/{position}{field}" for position, field in enumerate(fields, start=1)]
-    assert writing.store.identified_by("email", "good@example.com") is None
+    assert writing.store.find_profile_id("email", "good@example.com") is None
     assert call.get(JOBS).json()["data"] == []
 
 

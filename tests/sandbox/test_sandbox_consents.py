@@ -151,7 +151,7 @@ def test_consent_lifts_suppressions_that_people_chose(give, shown, writing):
     reasons = ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "HARD_BOUNCE")
     give(EMAIL)
     store = writing.store
-    row = store.profiles.rows[store.identified_by("email", "a@example.com")]
+    row = store.profiles.rows[store.find_profile_id("email", "a@example.com")]
     marketing = {**row["subscriptions"]["email"]["marketing"], "consent": "UNSUBSCRIBED"}
     marketing["suppression"] = [{"reason": reason, "timestamp": row["created"]} for reason in reasons]
     with store.lock:
@@ -308,7 +308,7 @@ def test_a_device_can_be_subscribed_alone(give, writing):
     """Push messages need no address: an anonymous id is enough."""
     push = {"push": {"marketing": {"consent": "SUBSCRIBED"}, "anonymous_id": "device-1"}}
     assert give({"subscriptions": push}).status_code == 202
-    row = writing.store.profiles.rows[writing.store.identified_by("anonymous_id", "device-1")]
+    row = writing.store.profiles.rows[writing.store.find_profile_id("anonymous_id", "device-1")]
     assert row["subscriptions"]["mobile_push"]["marketing"]["consent"] == "SUBSCRIBED"
 
 

@@ -169,7 +169,7 @@ def test_events_of_anybody_are_drawn_from_the_seed():
         for _ in range(2):
             with serve(profiles=50, events=100, seed=4, procedural=procedural) as sandbox:
                 sandbox.control.add_events(5, time="2026-01-01T00:00:00Z")
-                rows = sandbox.store.events.kept if procedural else sandbox.store.events.rows
+                rows = sandbox.store.events.in_memory if procedural else sandbox.store.events.rows
                 drawn.append(
                     [(row["id"], row["profile_id"]) for row in rows.values() if row["datetime"][:10] == "2026-01-01"]
                 )

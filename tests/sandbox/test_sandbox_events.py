@@ -66,7 +66,7 @@ def test_an_event_can_be_read(call, writing):
     }
     stored = writing.store.events.rows[row["id"]]
     assert stored["backfill"] is True
-    assert stored["profile_id"] == writing.store.identified_by("email", "A@example.com")
+    assert stored["profile_id"] == writing.store.find_profile_id("email", "A@example.com")
     assert writing.store.profiles.rows[stored["profile_id"]]["last_event_date"] == "2026-01-31T10:00:00+00:00"
 
 
@@ -180,7 +180,7 @@ def test_what_an_event_must_not_be(call, writing, changes, pointer):
     place = f"{ENTRIES}/1/attributes/events/data/1/attributes{pointer}"
     assert problem(refused) == (400, "invalid", {"pointer": place})
     assert len(writing.store.events) == before
-    assert writing.store.identified_by("email", "good@example.com") is None
+    assert writing.store.find_profile_id("email", "good@example.com") is None
 
 
 @pytest.mark.parametrize("changes", RIGHT)
@@ -229,7 +229,7 @@ def test_a_bad_phone_number_is_dropped_from_an_event(call, writing):
     who = {**WHO, "phone_number": "12"}
     answer = call.post("events", event(who))
     assert (answer.status_code, answer.headers["X-Klaviyo-Partial-Failure"]) == (202, "phone_number")
-    row = writing.store.profiles.rows[writing.store.identified_by("email", "a@example.com")]
+    row = writing.store.profiles.rows[writing.store.find_profile_id("email", "a@example.com")]
     assert row.get("phone_number") is None
     refused = call.post(BULK, bulk(entry(attributes(), who=who)))
     assert problem(refused)[2] == {"pointer": f"{ENTRIES}/0/attributes/profile/data/attributes/phone_number"}
@@ -253,7 +253,7 @@ def test_somebody_may_be_anonymous(call, writing):
     call.post("events", event(WHO))
     call.post("events", event({**WHO, "anonymous_id": "anon-1"}, unique_id="3"))
     last = next(row for row in writing.store.events.rows.values() if row.get("unique_id") == "3")
-    assert last["profile_id"] == writing.store.identified_by("email", "a@example.com")
+    assert last["profile_id"] == writing.store.find_profile_id("email", "a@example.com")
 
 
 def test_an_event_of_two_people_is_the_first_ones(call, writing):
@@ -262,8 +262,8 @@ def test_an_event_of_two_people_is_the_first_ones(call, writing):
         call.post("events", event(who))
     assert call.post("events", event({**WHO, "external_id": "b"}, unique_id="1")).status_code == 202
     row = next(row for row in writing.store.events.rows.values() if row.get("unique_id") == "1")
-    assert row["profile_id"] == writing.store.identified_by("email", "a@example.com")
-    assert writing.store.identified_by("external_id", "b") != row["profile_id"]
+    assert row["profile_id"] == writing.store.find_profile_id("email", "a@example.com")
+    assert writing.store.find_profile_id("external_id", "b") != row["profile_id"]
 
 
 def test_a_bulk_request_writes_every_event(call, writing):

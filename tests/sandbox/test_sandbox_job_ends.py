@@ -28,7 +28,7 @@ def test_a_cancelled_job_did_nothing(make_sandbox):
     done = caller.get(paths[0]).json()["data"]["attributes"]
     assert (done["completed_count"], done["failed_count"], done["completed_at"]) == (0, 0, None)
     assert caller.get(f"{paths[0]}/import-errors").json()["data"] == []
-    assert sandbox.store.identified_by("email", "a@example.com") is None
+    assert sandbox.store.find_profile_id("email", "a@example.com") is None
     assert [row["id"] for row in caller.get(SUPPRESS, filter='equals(status,"cancelled")').json()["data"]] == [
         paths[1].partition("/")[2]
     ]
@@ -46,5 +46,5 @@ def test_a_job_may_never_begin(make_sandbox):
     now[0] += 10**8
     shown = [caller.get(f"{JOBS}/{one}").json()["data"]["attributes"] for one in (job_id, other_id)]
     assert [(one["status"], one["started_at"] is None) for one in shown] == [("queued", True), ("complete", False)]
-    assert sandbox.store.identified_by("email", "a@example.com") is None
+    assert sandbox.store.find_profile_id("email", "a@example.com") is None
     caller.close()

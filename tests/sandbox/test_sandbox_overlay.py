@@ -59,19 +59,19 @@ def test_an_overlaid_table_behaves_as_a_plain_one(count, taken):
             plain.drop(step[1])
             overlaid.drop(step[1])
         else:
-            assert list(overlaid.ordered(step[1])) == list(plain.ordered(step[1]))
+            assert list(overlaid.sorted_keys(step[1])) == list(plain.sorted_keys(step[1]))
     assert len(overlaid) == len(plain)
     assert dict(overlaid.rows) == dict(plain.rows)
     assert {row_id for row_id in IDS if row_id in overlaid} == set(plain.rows)
     names = [f"n{number}" for number in range(10)]
-    assert sorted(overlaid.having("name", names)) == sorted(plain.having("name", names))
+    assert sorted(overlaid.ids_with("name", names)) == sorted(plain.ids_with("name", names))
     for field in ("id", "at"):
-        keys = plain.ordered(field)
-        assert list(overlaid.ordered(field)) == list(keys)
+        keys = plain.sorted_keys(field)
+        assert list(overlaid.sorted_keys(field)) == list(keys)
         for start in range(len(keys) + 1):
             for stop in range(start, len(keys) + 1):
                 for places in (range(start, stop), range(stop - 1, start - 1, -1)):
-                    assert list(overlaid.placed(field, places)) == list(plain.placed(field, places))
+                    assert list(overlaid.rows_at(field, places)) == list(plain.rows_at(field, places))
 
 
 @given(st.integers(0, 6), steps, st.booleans(), st.integers(1, 4), st.integers(0, 3))
@@ -126,27 +126,27 @@ def profile_body(**attributes):
 def test_every_identifier_of_a_procedural_profile_finds_it():
     """Addresses and external ids lead back to their profile, in any letters, and what nobody has to nobody."""
     store = build_procedural(3, 1_100_000, 0, time.time)
-    keys = store.profiles.ordered("id")
+    keys = store.profiles.sorted_keys("id")
     seen = set()
     for place in (*range(40), *range(1_050_000, 1_050_040)):
         row = store.profiles.rows[keys[place][1]]
         for name in ("email", "external_id"):
             if row[name]:
                 seen.add(name)
-                assert store.identified_by(name, row[name]) == row["id"]
-                assert store.matching(name, row[name]) == [row["id"]]
+                assert store.find_profile_id(name, row[name]) == row["id"]
+                assert store.find_profile_ids(name, row[name]) == [row["id"]]
         if row["email"]:
-            assert store.identified_by("email", row["email"].upper()) == row["id"]
-            assert store.identified_by("email", f"0{row['email']}") is None
+            assert store.find_profile_id("email", row["email"].upper()) == row["id"]
+            assert store.find_profile_id("email", f"0{row['email']}") is None
     assert seen == {"email", "external_id"}
-    assert store.identified_by("external_id", "crm-9999999") is None
-    assert store.identified_by("phone_number", "+12025550100") is None
+    assert store.find_profile_id("external_id", "crm-9999999") is None
+    assert store.find_profile_id("phone_number", "+12025550100") is None
 
 
 def test_every_procedural_event_is_known_by_what_it_must_not_repeat(account):
     """An event that is there already is found by its key, though there is no index; one of another person is not."""
     store = account.store
-    keys = store.events.ordered("datetime")
+    keys = store.events.sorted_keys("datetime")
     for place in range(0, 6000, 97):
         row = store.events.rows[keys[place][1]]
         person, metric, unique_id = event_key(row)
@@ -203,7 +203,7 @@ def test_a_deleted_profile_is_gone_everywhere(account, call):
 def test_events_of_the_past_take_their_place(account, call):
     """An event that is written into the account's time stands between the others, and shows whose it is now."""
     store = account.store
-    keys = store.events.ordered("datetime")
+    keys = store.events.sorted_keys("datetime")
     when, person = keys[3000][0], store.events.rows[keys[3000][1]]["profile_id"]
     attributes = {
         "properties": {"size": "M"},
@@ -229,8 +229,10 @@ def test_members_join_and_leave(account, call):
     """Procedural members can be taken off a list and others put on it; counts and look-ups follow."""
     store = account.store
     list_id = next(iter(store.list_members))
-    inside = store.list_members[list_id].ordered("id")[5][1]
-    outside = next(row_id for _, row_id in store.profiles.ordered("id") if row_id not in store.list_members[list_id])
+    inside = store.list_members[list_id].sorted_keys("id")[5][1]
+    outside = next(
+        row_id for _, row_id in store.profiles.sorted_keys("id") if row_id not in store.list_members[list_id]
+    )
 
     def change(method, who):
         body = {"data": [{"type": "profile", "id": who}]}
@@ -260,10 +262,10 @@ def test_what_takes_a_look_at_too_many_rows_is_refused(make_sandbox):
 def test_a_hidden_row_of_an_order_that_is_asked_for_later_stays_hidden():
     """Orders that are first asked for after the writes know of them, as those do that were asked for before."""
     early, late = virtual(6), virtual(6)
-    early.ordered("at")
+    early.sorted_keys("at")
     for table in (early, late):
         table.drop("R04")
         table.put({"id": "R06", "at": "0", "name": "n9"})
-    early.ordered("at")
-    assert list(early.ordered("at")) == list(late.ordered("at"))
-    assert [key[1] for key in late.ordered("at")] == ["R00", "R02", "R06", "R08", "R10"]
+    early.sorted_keys("at")
+    assert list(early.sorted_keys("at")) == list(late.sorted_keys("at"))
+    assert [key[1] for key in late.sorted_keys("at")] == ["R00", "R02", "R06", "R08", "R10"]

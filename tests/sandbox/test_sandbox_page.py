@@ -96,7 +96,7 @@ def test_what_was_pushed_is_on_the_page(writing, call):
     page = opened(writing.url, "/")
     assert "bulk_import_profiles" in page.text
     assert f"/jobs/{job['id']}" in page.links()
-    profile_id = writing.store.identified_by("email", "ada@example.com")
+    profile_id = writing.store.find_profile_id("email", "ada@example.com")
     assert f"/profiles/{profile_id}" in page.links()
     assert name in opened(writing.url, f"/profiles/{profile_id}").text
     assert "ada@example.com" in opened(writing.url, f"/lists/{list_id}").text
@@ -315,7 +315,7 @@ def test_a_long_table_is_read_page_by_page(reading, start):
     at = int(start) if start in ("0", "50", "100", "150") else 0
     page = opened(reading.url, f"/profiles?start={start}")
     shown = re.findall(r"/profiles/(\w+)", " ".join(str(attributes.get("href")) for _, attributes in page.tags))
-    ids = [row_id for _, row_id in reversed(reading.store.profiles.ordered("updated"))]
+    ids = [row_id for _, row_id in reversed(reading.store.profiles.sorted_keys("updated"))]
     assert shown == ids[at : at + 50]
 
 

@@ -86,7 +86,7 @@ def paths(sandbox: RunningSandbox) -> list[str]:
     store = sandbox.store
     kinds = ("lists", "segments", "events", "jobs", "campaigns", "flows")
     first = next(iter(store.lists.rows))
-    profile_id = store.identified_by("email", LONG)
+    profile_id = store.find_profile_id("email", LONG)
     latest = [f"/{kind}/{list(getattr(store, kind).rows)[-1]}" for kind in kinds]
     indexes = [f"/{kind}" for kind in ("profiles", *kinds, "metrics") if kind != "lists"]
     return [*latest, f"/lists/{first}", f"/profiles/{profile_id}", f"/profiles?q={LONG}", "/profiles/nobody", *indexes]

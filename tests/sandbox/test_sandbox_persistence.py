@@ -52,7 +52,7 @@ def rows_job(kind, rows, **more):
 
 def snapshot(store):
     """Everything that can be asked of the account; sequences in whatever type."""
-    tables = {name: held for name, held in vars(store).items() if hasattr(held, "placed")}
+    tables = {name: held for name, held in vars(store).items() if hasattr(held, "rows_at")}
     for name in ("list_members", "segment_members"):
         tables.update({f"{name} {group}": table for group, table in getattr(store, name).items()})
     found = {name: {row_id: _plain(row) for row_id, row in table.rows.items()} for name, table in tables.items()}
@@ -68,9 +68,9 @@ def _plain(value):
 def write_everything(account, call):
     """One write of every kind; all are taken."""
     store = account.store
-    first, second, third, *_ = [row_id for _, row_id in store.profiles.ordered("id")]
+    first, second, third, *_ = [row_id for _, row_id in store.profiles.sorted_keys("id")]
     list_id = next(group for group, table in store.list_members.items() if len(table) > 1)
-    inside = store.list_members[list_id].ordered("id")[0][1]
+    inside = store.list_members[list_id].sorted_keys("id")[0][1]
     made = call.post("lists", {"data": {"type": "list", "attributes": {"name": "Mine"}}}).json()["data"]["id"]
     double = {"name": "Double", "opt_in_process": "double_opt_in"}
     asked = call.post("lists", {"data": {"type": "list", "attributes": double}}).json()["data"]["id"]
@@ -131,12 +131,12 @@ def test_jobs_and_their_errors_are_kept(tmp_path):
         assert [one["id"] for one in call.rows(f"profile-bulk-import-jobs/{done}/import-errors")] == [errors[0]["id"]]
         rows[:] = [person(email="later@example.com")]
         waits = call.post("profile-bulk-import-jobs", body).json()["data"]["id"]
-        assert account.store.identified_by("email", "later@example.com") is None
+        assert account.store.find_profile_id("email", "later@example.com") is None
     later = account.store.now().timestamp() + 120
     with served(data=tmp_path, clock=lambda: later, **SMALL) as (account, call):
         job = call.get(f"profile-bulk-import-jobs/{waits}").json()["data"]["attributes"]
         assert (job["status"], job["completed_count"]) == ("complete", 1)
-        assert account.store.identified_by("email", "later@example.com")
+        assert account.store.find_profile_id("email", "later@example.com")
 
 
 # An answer that the kill cut off is half read, and `requests` keeps no hold of its connection to close it by.
@@ -256,17 +256,17 @@ def test_only_the_owner_can_read_what_is_kept(tmp_path):
 def test_an_unwritable_change_is_not_answered_as_done(tmp_path, monkeypatch):
     """When the database cannot be written the request meets a 500, and the next one writes both changes."""
     with served(data=tmp_path, **SMALL) as (account, call):
-        keep = account.store.keep
+        save = account.store.save
 
         def full():
             raise sqlite3.OperationalError("database or disk is full")
 
-        monkeypatch.setattr(account.store, "keep", full)
+        monkeypatch.setattr(account.store, "save", full)
         assert call.post("profile-import", {"data": person(email="a@example.com")}).status_code == 500
-        monkeypatch.setattr(account.store, "keep", keep)
+        monkeypatch.setattr(account.store, "save", save)
         # A 500 closes its connection.
         with contextlib.closing(Caller(account.url)) as again:
             assert again.post("profile-import", {"data": person(email="b@example.com")}).status_code == 201
     with served(data=tmp_path, **SMALL) as (account, _):
-        assert account.store.identified_by("email", "a@example.com")
-        assert account.store.identified_by("email", "b@example.com")
+        assert account.store.find_profile_id("email", "a@example.com")
+        assert account.store.find_profile_id("email", "b@example.com")

@@ -32,7 +32,7 @@ def test_a_refusal_names_all_or_the_first_or_nothing(make_sandbox, pointers, tol
     refused = caller.post(JOBS, job("good@example.com", bad, bad))
     assert refused.status_code == 400
     assert [error["source"]["pointer"] for error in refused.json()["errors"]] == told
-    assert sandbox.store.identified_by("email", "good@example.com") is None
+    assert sandbox.store.find_profile_id("email", "good@example.com") is None
     assert caller.post(JOBS, job("good@example.com")).status_code == 202
     caller.close()
 

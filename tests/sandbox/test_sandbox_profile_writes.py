@@ -129,7 +129,7 @@ def test_everybody_who_matches_is_deleted(call, writing, profile_id):
         call.post("profiles", body({"email": f"{name}@example.com"}))
     with writing.store.lock:
         for name in ("b", "c"):
-            row = writing.store.profiles.rows[writing.store.identified_by("email", f"{name}@example.com")]
+            row = writing.store.profiles.rows[writing.store.find_profile_id("email", f"{name}@example.com")]
             writing.store.put_profile({**row, "phone_number": "+12025550142"})
     assert call.post(DELETIONS, deletion({"phone_number": "+12025550142"})).status_code == 202
     assert call.get("profiles", filter='any(email,["b@example.com","c@example.com"])').json()["data"] == []

@@ -120,7 +120,7 @@ def test_a_request_that_is_still_being_answered_stays_in_the_account_that_was(ma
     assert [answer.status_code for answer in answers] == [201]
     assert list(sandbox.requests) == []
     assert [asked.operation for asked in former] == ["create_profile"]
-    assert sandbox.store.identified_by("email", "new@example.com") is None
+    assert sandbox.store.find_profile_id("email", "new@example.com") is None
     caller.close()
 
 
@@ -136,7 +136,7 @@ def test_what_was_kept_is_gone_from_the_disk(tmp_path, procedural, reset):
         assert caller.post("profiles", later).status_code == 201
         caller.close()
     with serve(**kind) as again:
-        found = [again.store.identified_by("email", f"{name}@example.com") is not None for name in ("new", "later")]
+        found = [again.store.find_profile_id("email", f"{name}@example.com") is not None for name in ("new", "later")]
     assert found == [False, True]
 
 

@@ -88,7 +88,7 @@ class Restless:
         if what == "profile":
             changes.touch_profile(store, person, first_name=str(rng.random()))
         elif what == "member":
-            store.join(rng.choice(list(store.lists.rows)), person)
+            store.add_to_list(rng.choice(list(store.lists.rows)), person)
         else:
             away = rng.random() * (-LATE if what == "late event" else timedelta(days=30))
             changes.add_event(store, rng, person, rng.choice(list(store.metrics.rows)), now + away)

@@ -183,7 +183,7 @@ def test_people_who_are_there_already_are_found(
     assert target([schema, *records("profiles", [{name: value}])]).code == 0
     [there] = other.store.profiles.rows
     copy()
-    assert other.store.identified_by(name, value) == there
+    assert other.store.find_profile_id(name, value) == there
     assert known(other) == known(source)
 
 

@@ -42,7 +42,7 @@ class TemplateRenderer:
         if not isinstance(rows[0], EventCast) or not documents.include <= _INCLUDES:
             return False
         # An event knows its person as they were before anything was written.
-        changed = self._store.profiles.hidden if "profile" in documents.include else ()
+        changed = self._store.profiles.overridden if "profile" in documents.include else ()
         return not changed or not any(row.person.own[0].decode() in changed for row in rows)
 
     def page(

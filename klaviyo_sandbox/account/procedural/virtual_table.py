@@ -63,7 +63,7 @@ class VirtualTable(Table):
         self._scanned = scanned
 
     @property
-    def kept(self) -> Mapping[str, Row]:
+    def in_memory(self) -> Mapping[str, Row]:
         return self._written.rows
 
     def put(self, row: Row) -> None:
@@ -71,30 +71,30 @@ class VirtualTable(Table):
         self._written.put(row)
         for field, keys in self._merged.items():
             keys.add(sort_key(row, field))
-        self._note(row["id"])
+        self._note_change(row["id"])
 
     def drop(self, row_id: str) -> None:
         if self._withdraw(row_id):
-            self._note(row_id)
+            self._note_change(row_id)
 
     @property
-    def hidden(self) -> Collection[str]:
+    def overridden(self) -> Collection[str]:
         return self._hidden.keys()
 
-    def likely(self, field: str, value: str) -> Iterator[Row]:
+    def candidates(self, field: str, value: str) -> Iterator[Row]:
         numbers = self._finders[field](value) if field in self._finders else ()
         rows = (self._row(number) for number in numbers if 0 <= number < self._count)
         return (row for row in rows if row["id"] not in self._hidden)
 
-    def can_find(self, field: str) -> bool:
+    def is_indexed(self, field: str) -> bool:
         return field in self._finders
 
-    def having(self, field: str, values: Iterable[Any]) -> Iterator[str]:
+    def ids_with(self, field: str, values: Iterable[Any]) -> Iterator[str]:
         for value in values:
-            yield from self._written.having(field, (value,))
-            yield from (row["id"] for row in self.likely(field, value) if value in values_at(row, field))
+            yield from self._written.ids_with(field, (value,))
+            yield from (row["id"] for row in self.candidates(field, value) if value in values_at(row, field))
 
-    def ordered(self, field: str) -> Sequence[SortKey]:
+    def sorted_keys(self, field: str) -> Sequence[SortKey]:
         keys = _Keys(self._count, self._order(field).key)
         if not self._hidden and not self._written:
             return keys
@@ -106,8 +106,8 @@ class VirtualTable(Table):
                 merged.add(sort_key(row, field))
         return self._merged[field]
 
-    def placed(self, field: str, places: range) -> Iterator[Row]:
-        keys, number = self.ordered(field), self._order(field).number
+    def rows_at(self, field: str, places: range) -> Iterator[Row]:
+        keys, number = self.sorted_keys(field), self._order(field).number
         if not isinstance(keys, Merged):
             return map(self._row, map(number, places))
         found = (self._stretched(field, keys, stretch) for stretch in _stretches(keys, places))

@@ -50,7 +50,7 @@ _IMAGES, _FEEDS, _REVIEWS = 110, 23, 120
 def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
     """Universal content of several kinds, images (some hidden), web feeds, and reviews of a few products."""
     people = list(itertools.islice(store.profiles.rows.values(), 40))
-    event_ids = list(itertools.islice(store.events.kept, 40))
+    event_ids = list(itertools.islice(store.events.in_memory, 40))
     return {
         "template-universal-content": Table(_universal(rng_for("universal content"), start, end)),
         "image": Table(_images(rng_for("images"), start, end)),
