@@ -162,9 +162,9 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
 
 def _fill_in(options: argparse.Namespace) -> None:
     """What was not said of the account: as it is kept, or else as usual."""
-    from klaviyo_sandbox.account.persistence import made_in
+    from klaviyo_sandbox.account.persistence import read_parameters
 
-    kept = made_in(options.data) if options.data is not None else None
+    kept = read_parameters(options.data) if options.data is not None else None
     usual = {"seed": 1, "profiles": 2000, "events": 20_000} if kept is None else asdict(kept)
     for name, value in usual.items():
         if getattr(options, name) is None:

@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from klaviyo_sandbox.account.copies import copied
-from klaviyo_sandbox.account.persistence import Kept, Made
+from klaviyo_sandbox.account.build_cache import build_cached
+from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
 from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
 from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.http.app import Access, Sandbox, parse_scopes
@@ -123,9 +123,11 @@ def serve(
     checked({"speed": speed}, SETTINGS)
     listener = listen(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as ended:
-        made = Made(seed, profiles, events, profiles + events > LARGE if procedural is None else procedural)
+        made = AccountParameters(
+            seed, profiles, events, profiles + events > LARGE if procedural is None else procedural
+        )
         # Before the account is made, for that may take long.
-        kept = None if data is None else ended.enter_context(contextlib.closing(Kept(data, made)))
+        kept = None if data is None else ended.enter_context(contextlib.closing(AccountDatabase(data, made)))
 
         def begin(before: Life | None) -> Life:
             watch = Clock(clock, speed)
@@ -145,9 +147,9 @@ def serve(
             yield RunningSandbox(f"http://{address}:{listener.getsockname()[1]}", control)
 
 
-def _stored(made: Made, clock: Clock, kept: Kept | None, before: Life | None) -> Store:
+def _stored(made: AccountParameters, clock: Clock, kept: AccountDatabase | None, before: Life | None) -> Store:
     """The account, with what was written to it before, which is kept; nothing when it is made anew."""
-    store = (build_procedural if made.procedural else copied)(made.seed, made.profiles, made.events, clock)
+    store = (build_procedural if made.procedural else build_cached)(made.seed, made.profiles, made.events, clock)
     if kept is None:
         return store
     if before is None:

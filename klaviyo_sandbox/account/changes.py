@@ -1,4 +1,4 @@
-"""What happens in an account while somebody reads it, for tests. Hold the store's lock around it."""
+"""Changes to an account while somebody reads it, for tests. Hold the store's lock around them."""
 
 from __future__ import annotations
 

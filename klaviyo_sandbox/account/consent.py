@@ -1,4 +1,4 @@
-"""What a profile's ``subscriptions`` become when consent is given or withdrawn. Pure: nothing is changed in place."""
+"""A profile's ``subscriptions`` after consent is given or withdrawn. Pure: nothing is changed in place."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 
 Subscriptions = Mapping[str, Any]
 
-# Channel of a request -> where it is shown.
-_SHOWN_AS = {"push": "mobile_push"}
-_LIFTED = frozenset({"UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED"})
-_MANUAL = "USER_SUPPRESSED"
+# Channel of a request -> its name among the subscriptions.
+_SUBSCRIPTION_NAMES = {"push": "mobile_push"}
+_LIFTED_BY_CONSENT = frozenset({"UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED"})
+_BY_HAND = "USER_SUPPRESSED"
 
 
 @dataclass(frozen=True)
@@ -20,105 +20,110 @@ class Consent:
 
     Attributes:
         channel, kind: as the request names them: "email", "marketing".
-        given: or withdrawn.
-        at: when; ``now`` is when it is written down.
-        list_id: the list that it is about, None when it is about all.
-        source: what the caller says of where it comes from.
-        phone_number: whose it is, where that is shown.
+        given: True when consent is given, False when it is withdrawn.
+        consented_at: when; ``recorded_at`` is when it is written down.
+        list_id: the list that it is about; None when it is about all lists.
+        source: where it comes from, as the caller names it.
+        phone_number: shown for channels that show it.
     """
 
     channel: str
     kind: str
     given: bool
-    at: str
-    now: str
+    consented_at: str
+    recorded_at: str
     list_id: str | None = None
     source: str | None = None
     phone_number: str | None = None
 
 
-def changed(subscriptions: Subscriptions, consent: Consent) -> dict[str, Any]:
+def with_consent(subscriptions: Subscriptions, consent: Consent) -> dict[str, Any]:
     """The subscriptions after a consent."""
-    place = _SHOWN_AS.get(consent.channel, consent.channel)
-    held = subscriptions.get(place) or {}
-    old = held.get(consent.kind) or {}
+    channel = _SUBSCRIPTION_NAMES.get(consent.channel, consent.channel)
+    kinds = subscriptions.get(channel) or {}
+    old = kinds.get(consent.kind) or {}
     if (consent.channel, consent.kind) == ("email", "marketing"):
         new = _email_marketing(old, consent)
     elif consent.channel == "sms":
-        new = _text_messages(consent)
+        new = _sms(consent)
     elif consent.channel == "push":
-        new = {"can_receive_push_marketing": consent.given, **_said(consent)}
+        new = {"can_receive_push_marketing": consent.given, **_consent_fields(consent)}
     else:
         new = _channel(old, consent)
-    return {**subscriptions, place: {**held, consent.kind: new}}
+    return {**subscriptions, channel: {**kinds, consent.kind: new}}
 
 
-def unsubscribed_from_list(subscriptions: Subscriptions, list_id: str, now: str) -> dict[str, Any]:
-    """No e-mail to this list any more; consent stays."""
+def with_list_suppression(subscriptions: Subscriptions, list_id: str, now: str) -> dict[str, Any]:
+    """The subscriptions after e-mail to this list is suppressed; consent stays."""
     entry = {"list_id": list_id, "reason": "UNSUBSCRIBE", "timestamp": now}
     marketing = subscriptions["email"]["marketing"]
     others = [other for other in marketing["list_suppressions"] if other["list_id"] != list_id]
     return _with_email(subscriptions, {**marketing, "list_suppressions": [*others, entry], "last_updated": now})
 
 
-def suppressed(subscriptions: Subscriptions, now: str) -> dict[str, Any]:
-    """No e-mail any more, whatever was consented to; the same when that is so already."""
+def with_suppression(subscriptions: Subscriptions, now: str) -> dict[str, Any]:
+    """The subscriptions after e-mail is suppressed by hand; unchanged when it was already."""
     marketing = subscriptions["email"]["marketing"]
-    if any(entry["reason"] == _MANUAL for entry in marketing["suppression"]):
+    if any(entry["reason"] == _BY_HAND for entry in marketing["suppression"]):
         return dict(subscriptions)
-    entry = {"reason": _MANUAL, "timestamp": now}
-    return _with_email(subscriptions, _with_suppression(marketing, [*marketing["suppression"], entry], now))
+    entry = {"reason": _BY_HAND, "timestamp": now}
+    return _with_email(subscriptions, _set_suppressions(marketing, [*marketing["suppression"], entry], now))
 
 
-def unsuppressed(subscriptions: Subscriptions, now: str) -> dict[str, Any]:
-    """Without the suppression by hand; any other stays."""
+def without_suppression(subscriptions: Subscriptions, now: str) -> dict[str, Any]:
+    """The subscriptions without the suppression by hand; any other stays."""
     marketing = subscriptions["email"]["marketing"]
-    left = [entry for entry in marketing["suppression"] if entry["reason"] != _MANUAL]
-    if left == marketing["suppression"]:
+    others = [entry for entry in marketing["suppression"] if entry["reason"] != _BY_HAND]
+    if others == marketing["suppression"]:
         return dict(subscriptions)
-    return _with_email(subscriptions, _with_suppression(marketing, left, now))
+    return _with_email(subscriptions, _set_suppressions(marketing, others, now))
 
 
 def _with_email(subscriptions: Subscriptions, marketing: Mapping[str, Any]) -> dict[str, Any]:
     return {**subscriptions, "email": {**subscriptions["email"], "marketing": marketing}}
 
 
-def _with_suppression(marketing: Mapping[str, Any], suppression: list[Any], now: str) -> dict[str, Any]:
-    reach = {"suppression": suppression, "can_receive_email_marketing": not suppression}
-    return {**marketing, **reach, "last_updated": now}
+def _set_suppressions(marketing: Mapping[str, Any], suppression: list[Any], now: str) -> dict[str, Any]:
+    fields = {"suppression": suppression, "can_receive_email_marketing": not suppression}
+    return {**marketing, **fields, "last_updated": now}
 
 
-def _said(consent: Consent) -> dict[str, Any]:
-    return {"consent": "SUBSCRIBED" if consent.given else "UNSUBSCRIBED", "consent_timestamp": consent.at}
+def _consent_fields(consent: Consent) -> dict[str, Any]:
+    return {"consent": "SUBSCRIBED" if consent.given else "UNSUBSCRIBED", "consent_timestamp": consent.consented_at}
 
 
-def _method(consent: Consent) -> dict[str, Any]:
-    return {"last_updated": consent.now, "method": "API", "method_detail": consent.source}
+def _method_fields(consent: Consent) -> dict[str, Any]:
+    return {"last_updated": consent.recorded_at, "method": "API", "method_detail": consent.source}
 
 
 def _email_marketing(old: Mapping[str, Any], consent: Consent) -> dict[str, Any]:
     suppression, lists = old["suppression"], old["list_suppressions"]
     if consent.given:
-        suppression = [entry for entry in suppression if entry["reason"] not in _LIFTED]
+        suppression = [entry for entry in suppression if entry["reason"] not in _LIFTED_BY_CONSENT]
         lists = [entry for entry in lists if entry["list_id"] != consent.list_id]
     elif not any(entry["reason"] == "UNSUBSCRIBE" for entry in suppression):
-        suppression = [*suppression, {"reason": "UNSUBSCRIBE", "timestamp": consent.at}]
-    said = {**_said(consent), **_method(consent), "custom_method_detail": consent.source, "list_suppressions": lists}
+        suppression = [*suppression, {"reason": "UNSUBSCRIBE", "timestamp": consent.consented_at}]
+    fields = {
+        **_consent_fields(consent),
+        **_method_fields(consent),
+        "custom_method_detail": consent.source,
+        "list_suppressions": lists,
+    }
     if consent.given:
-        said["double_optin"] = False
-    return _with_suppression({**old, **said}, suppression, consent.now)
+        fields["double_optin"] = False
+    return _set_suppressions({**old, **fields}, suppression, consent.recorded_at)
 
 
-def _text_messages(consent: Consent) -> dict[str, Any]:
-    return {f"can_receive_sms_{consent.kind}": consent.given, **_said(consent), **_method(consent)}
+def _sms(consent: Consent) -> dict[str, Any]:
+    return {f"can_receive_sms_{consent.kind}": consent.given, **_consent_fields(consent), **_method_fields(consent)}
 
 
 def _channel(old: Mapping[str, Any], consent: Consent) -> dict[str, Any]:
     new = {
         "can_receive": consent.given,
-        **_said(consent),
-        "created_timestamp": old.get("created_timestamp") or consent.now,
-        "last_updated": consent.now,
+        **_consent_fields(consent),
+        "created_timestamp": old.get("created_timestamp") or consent.recorded_at,
+        "last_updated": consent.recorded_at,
         "metadata": {},
         "valid_until": None,
     }

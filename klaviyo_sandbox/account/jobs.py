@@ -1,6 +1,6 @@
-"""Asynchronous jobs: queued, processing, complete; or cancelled, or never begun, when ``store.job_end`` says so.
+"""Asynchronous jobs: they are queued, then processing, then complete; ``store.job_end`` may end them otherwise.
 
-A job is carried out when it is due, on the next look at the account.
+A job is carried out when somebody next asks the account for something after the job is due.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ IMPORT = "profile-bulk-import-job"
 SUPPRESS = "profile-suppression-bulk-create-job"
 UNSUPPRESS = "profile-suppression-bulk-delete-job"
 
-# Share of a job's time that it waits before it is worked on.
+# Share of a job's time that it waits before it is processed.
 _QUEUED_SHARE = 0.25
-_KEPT = timedelta(days=7)
+_LIFETIME = timedelta(days=7)
 
 _TABLES: Mapping[str, Callable[[Store], Table]] = {
     IMPORT: lambda store: store.jobs,
@@ -34,27 +34,27 @@ _TABLES: Mapping[str, Callable[[Store], Table]] = {
 }
 
 
-def table(store: Store, kind: str) -> Table:
+def table_of(store: Store, kind: str) -> Table:
     return _TABLES[kind](store)
 
 
 def accept_import(store: Store, resources: Sequence[Mapping[str, Any]], list_ids: Sequence[str]) -> Row:
-    """Take in a bulk import; the row to show."""
+    """Accept a bulk import; returns the row to show."""
     details = {"resources": tuple(resources), "list_ids": tuple(list_ids), "failures": ()}
     return view(store, _accept(store, IMPORT, len(resources), details))
 
 
 def accept_suppression(store: Store, kind: str, whom: Sequence[tuple[str, str]], group: Mapping[str, str]) -> Row:
-    """Take in a (un)suppression of profiles, each named by ("id" or "email", value); the row to show.
+    """Accept a job that suppresses or unsuppresses profiles, each named by ("id" or "email", value).
 
-    ``group`` is the "list_id" or "segment_id" that they come from, if any.
+    ``group`` is the "list_id" or "segment_id" that they come from, if any. Returns the row to show.
     """
     return view(store, _accept(store, kind, len(whom), {"whom": tuple(whom), "skipped": 0, **group}))
 
 
 def _accept(store: Store, kind: str, count: int, details: Mapping[str, Any]) -> Row:
     now = store.clock()
-    never = store.job_end == "never"
+    never_starts = store.job_end == "never"
     # Klaviyo's job ids are base64 too, and as opaque.
     job_id = base64.urlsafe_b64encode(f"default:maintenance.{uuid.uuid4().hex[:8]}".encode()).decode().rstrip("=")
     job = {
@@ -62,89 +62,92 @@ def _accept(store: Store, kind: str, count: int, details: Mapping[str, Any]) -> 
         "kind": kind,
         "created_at": format_second(int(now)),
         "total_count": count,
-        "starts": math.inf if never else now + store.job_seconds * _QUEUED_SHARE,
-        "ends": math.inf if never else now + store.job_seconds,
+        "starts": math.inf if never_starts else now + store.job_seconds * _QUEUED_SHARE,
+        "ends": math.inf if never_starts else now + store.job_seconds,
         "is_cancelled": store.job_end == "cancelled",
         "is_over": False,
         **details,
     }
-    table(store, kind).put(job)
+    table_of(store, kind).put(job)
     return job
 
 
-def settle(store: Store) -> None:
+def run_due(store: Store) -> None:
     """Carry out every job that is due, in the order they came."""
     now = store.clock()
     due = [
-        job for kind in _TABLES for job in table(store, kind).rows.values() if not job["is_over"] and job["ends"] <= now
+        job
+        for kind in _TABLES
+        for job in table_of(store, kind).rows.values()
+        if not job["is_over"] and job["ends"] <= now
     ]
     for job in sorted(due, key=lambda job: float(job["ends"])):
-        done: Mapping[str, Any] = {}
+        results: Mapping[str, Any] = {}
         if not job["is_cancelled"]:
-            done = _import(store, job) if job["kind"] == IMPORT else _suppress(store, job)
-        # What was asked for is not needed any more.
-        table(store, job["kind"]).put({**job, "resources": (), "whom": (), **done, "is_over": True})
+            results = _run_import(store, job) if job["kind"] == IMPORT else _run_suppression(store, job)
+        # The request is not needed any more.
+        table_of(store, job["kind"]).put({**job, "resources": (), "whom": (), **results, "is_over": True})
 
 
-def _import(store: Store, job: Row) -> Mapping[str, Any]:
-    failures, touched = [], []
+def _run_import(store: Store, job: Row) -> Mapping[str, Any]:
+    failures, profile_ids = [], []
     for resource in job["resources"]:
         try:
-            written = profiles.upsert(store, resource, keep_on_null=True)
+            result = profiles.upsert(store, resource, keep_on_null=True)
         except Refusal as refusal:
             failures.append(_import_error(refusal.problems[0], resource))
             continue
-        touched.append(written.row["id"])
+        profile_ids.append(result.row["id"])
         for list_id in job["list_ids"]:
-            store.add_to_list(list_id, written.row["id"])
-    return {"failures": failures, "profile_ids": tuple(dict.fromkeys(touched))}
+            store.add_to_list(list_id, result.row["id"])
+    return {"failures": failures, "profile_ids": tuple(dict.fromkeys(profile_ids))}
 
 
-def _suppress(store: Store, job: Row) -> Mapping[str, Any]:
-    """Change whom it makes a difference for; the others, and addresses that nobody has, are skipped."""
-    change = consent.suppressed if job["kind"] == SUPPRESS else consent.unsuppressed
+def _run_suppression(store: Store, job: Row) -> Mapping[str, Any]:
+    """Change the profiles that the job makes a difference for; count the others, and unknown addresses, as skipped."""
+    change = consent.with_suppression if job["kind"] == SUPPRESS else consent.without_suppression
     skipped = 0
     for name, value in job["whom"]:
         profile_id = value if name == "id" else store.find_profile_id(name, value)
         row = store.profiles.get(profile_id) if profile_id else None
-        changed = change(row["subscriptions"], store.now_text()) if row else None
-        if row is None or changed == row["subscriptions"]:
+        subscriptions = change(row["subscriptions"], store.now_text()) if row else None
+        if row is None or subscriptions == row["subscriptions"]:
             skipped += 1
         else:
-            store.put_profile({**row, "subscriptions": changed, "updated": store.now_text()})
+            store.put_profile({**row, "subscriptions": subscriptions, "updated": store.now_text()})
     return {"skipped": skipped}
 
 
 def view(store: Store, job: Row) -> Row:
-    """The job as it is shown now."""
+    """The job as it is shown now: its status, and how many rows are done."""
     now = store.clock()
     is_over = job["is_over"]
     status = "processing" if job["starts"] <= now else "queued"
     if is_over:
         status = "cancelled" if job["is_cancelled"] else "complete"
-    not_done = job["skipped"] if "skipped" in job else len(job["failures"])
-    shown = {
+    not_completed = job["skipped"] if "skipped" in job else len(job["failures"])
+    common = {
         "id": job["id"],
         "status": status,
         "created_at": job["created_at"],
         "total_count": job["total_count"],
-        "completed_count": job["total_count"] - not_done if status == "complete" else 0,
+        "completed_count": job["total_count"] - not_completed if status == "complete" else 0,
         "completed_at": format_second(int(job["ends"])) if status == "complete" else None,
     }
     if job["kind"] != IMPORT:
         groups = {name: job[name] for name in ("list_id", "segment_id") if name in job}
-        return {**shown, "skipped_count": not_done, **groups}
+        return {**common, "skipped_count": not_completed, **groups}
     return {
-        **shown,
-        "failed_count": not_done,
+        **common,
+        "failed_count": not_completed,
         "started_at": None if status == "queued" else format_second(int(job["starts"])),
-        "expires_at": format_datetime(datetime.fromisoformat(job["created_at"]) + _KEPT),
+        "expires_at": format_datetime(datetime.fromisoformat(job["created_at"]) + _LIFETIME),
         "list_ids": job["list_ids"],
     }
 
 
 def errors_of(store: Store, params: Mapping[str, str]) -> Table:
-    """The import errors of a job, none before it is complete.
+    """The import errors of a job; there are none before it is complete.
 
     Raises:
         Refusal: 404, there is no such job.
@@ -164,7 +167,7 @@ def _import_error(problem: Problem, resource: Mapping[str, Any]) -> Row:
         "code": problem.code,
         "title": problem.title,
         "detail": problem.detail,
-        # Klaviyo does not say which row failed: whoever asks must know the payload again.
+        # Klaviyo does not say which row failed: the caller must recognise the payload.
         "source": {"pointer": "/data"},
         "original_payload": payload,
     }

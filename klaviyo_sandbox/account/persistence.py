@@ -1,7 +1,7 @@
-"""Keeps what was written to an account in a SQLite database, so that a sandbox that was stopped goes on as it was.
+"""A SQLite database with the changes to an account, so that a sandbox that was stopped goes on as it was.
 
-The account itself is not in it: it is made again from its seed, and what was written is laid over it, in the order in
-which it was last written. A change is on disk before the answer to its request is sent. The database is kept in WAL
+The account itself is not in it: it is made again from its seed, and the changes are applied to it, in the order in
+which rows were last written. A change is on disk before the answer to its request is sent. The database is in WAL
 mode with ``synchronous=NORMAL``: it survives a kill of the process at any moment; a power failure may take the latest
 changes with it, and never more than that.
 """
@@ -36,12 +36,12 @@ _MEMBERS = ("list_members", "segment_members")
 
 
 class DataRefused(Exception):
-    """What is in the directory cannot be used, and why."""
+    """The content of the directory cannot be used; the message says why."""
 
 
 @dataclass(frozen=True)
-class Made:
-    """What an account was made of."""
+class AccountParameters:
+    """The parameters that an account was made with."""
 
     seed: int
     profiles: int
@@ -53,33 +53,33 @@ class Made:
         return f"a {kind} account of seed {self.seed} with {self.profiles} profiles and {self.events} events"
 
 
-def made_in(directory: Path) -> Made | None:
-    """What the account that is kept in a directory was made of; None when there is none yet.
+def read_parameters(directory: Path) -> AccountParameters | None:
+    """The parameters of the account whose changes are in a directory; None when there is no account yet.
 
     Raises:
-        DataRefused: there is something else, or another process has it open.
+        DataRefused: something else is there, or another process has it open.
     """
     path = directory / FILE
     if not path.exists():
         return None
-    with contextlib.closing(_open(path)) as connection, _explained(path):
-        return _made(connection)
+    with contextlib.closing(_open(path)) as connection, _as_data_refused(path):
+        return _read_parameters(connection)
 
 
-class Kept:
+class AccountDatabase:
     """The database of one account, open for this process alone. Hold the store's lock, except to open it.
 
     Raises:
         DataRefused: the directory holds another account or something else, is in use, or cannot be written.
     """
 
-    def __init__(self, directory: Path, made: Made) -> None:
+    def __init__(self, directory: Path, parameters: AccountParameters) -> None:
         self._path = directory / FILE
         _create(self._path)
         self._connection = _open(self._path)
         try:
-            with _explained(self._path):
-                self._claim(made)
+            with _as_data_refused(self._path):
+                self._claim(parameters)
         except BaseException:
             self._connection.close()
             raise
@@ -88,77 +88,79 @@ class Kept:
         self._connection.close()
 
     def restore(self, store: Store) -> None:
-        """Lay what is kept over the account as it was made, and keep what is changed from now on.
+        """Apply the saved changes to a new account, and save what is changed from now on.
 
         Raises:
-            DataRefused: the account is not the one that it was: another version of the sandbox makes others.
+            DataRefused: the account differs from the one that was changed: another version of the sandbox made that.
         """
-        with _explained(self._path):
+        with _as_data_refused(self._path):
             self._check_same(store)
             for part, row_id, row in self._connection.execute("SELECT part, id, row FROM written ORDER BY number"):
-                _lay(store, part, row_id, row)
+                _apply(store, part, row_id, row)
         for list_id in store.lists.rows:
             store.list_members.setdefault(list_id, Table())
-        for _, table in _parts(store):
+        for _, table in _named_tables(store):
             table.changed_ids = {}
         store.save = lambda: self.write(store)
 
     def clear(self) -> None:
-        """Forget what was written."""
-        with _explained(self._path), self._connection:
+        """Delete the saved changes."""
+        with _as_data_refused(self._path), self._connection:
             self._connection.execute("DELETE FROM written")
 
     def write(self, store: Store) -> None:
-        """Write what was changed since the last time, all of it or nothing.
+        """Save what was changed since the last call, all of it or nothing.
 
         Raises:
-            sqlite3.Error: it cannot be written; it is tried again the next time.
+            sqlite3.Error: it cannot be written; the next call tries it again.
         """
-        changed = [(part, table) for part, table in _parts(store) if table.changed_ids or table.changed_ids is None]
+        changed = [
+            (name, table) for name, table in _named_tables(store) if table.changed_ids or table.changed_ids is None
+        ]
         if not changed:
             return
         with self._connection:
-            for part, table in changed:
-                # A table that came since, as a new list does, is written whole.
+            for name, table in changed:
+                # A table that is new, as that of a new list, is written whole.
                 ids = table.in_memory if table.changed_ids is None else table.changed_ids
                 self._connection.executemany(
                     "INSERT OR REPLACE INTO written (part, id, row) VALUES (?, ?, ?)",
-                    ((part, row_id, _text(table, row_id)) for row_id in ids),
+                    ((name, row_id, _row_json(table, row_id)) for row_id in ids),
                 )
         for _, table in changed:
             table.changed_ids = {}
 
-    def _claim(self, made: Made) -> None:
-        """Make it ours alone; fill it when it is new."""
-        known = _made(self._connection)
-        if known not in (None, made):
-            raise DataRefused(f"{self._path.parent} holds {known}, not {made}")
+    def _claim(self, parameters: AccountParameters) -> None:
+        """Lock the database for this process; set it up when it is new."""
+        saved = _read_parameters(self._connection)
+        if saved not in (None, parameters):
+            raise DataRefused(f"{self._path.parent} holds {saved}, not {parameters}")
         self._connection.execute("PRAGMA journal_mode = WAL")
         self._connection.execute("PRAGMA synchronous = NORMAL")
         self._connection.execute("BEGIN IMMEDIATE")
         with self._connection:
-            if known is None:
+            if saved is None:
                 for statement in _SCHEMA:
                     self._connection.execute(statement)
-                self._remember({name: json.dumps(value) for name, value in asdict(made).items()})
+                self._insert_values({name: json.dumps(value) for name, value in asdict(parameters).items()})
 
     def _check_same(self, store: Store) -> None:
         fingerprint = _fingerprint(store)
-        known = self._connection.execute("SELECT value FROM made WHERE name = 'fingerprint'").fetchone()
-        if known is None:
+        saved = self._connection.execute("SELECT value FROM made WHERE name = 'fingerprint'").fetchone()
+        if saved is None:
             with self._connection:
-                self._remember({"fingerprint": fingerprint})
-        elif known[0] != fingerprint:
+                self._insert_values({"fingerprint": fingerprint})
+        elif saved[0] != fingerprint:
             raise DataRefused(
                 f"{self._path.parent} was made by another version of klaviyo-sandbox, whose accounts differ"
             )
 
-    def _remember(self, values: dict[str, str]) -> None:
+    def _insert_values(self, values: dict[str, str]) -> None:
         self._connection.executemany("INSERT INTO made VALUES (?, ?)", values.items())
 
 
 def _create(path: Path) -> None:
-    """The directory and an empty file, for their owner only from the first moment."""
+    """Create the directory and an empty file, for their owner only from the first moment."""
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
@@ -167,16 +169,16 @@ def _create(path: Path) -> None:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    with _explained(path):
-        # Requests are answered in another thread than the one that starts; the store's lock parts them.
+    with _as_data_refused(path):
+        # Requests are answered in another thread than the one that starts; the store's lock separates them.
         connection = sqlite3.connect(path, timeout=0, check_same_thread=False)
-        # Nobody else may look, not even to read, while a sandbox has it.
+        # No other process may open it, not even to read, while a sandbox has it.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         return connection
 
 
-def _made(connection: sqlite3.Connection) -> Made | None:
-    """What the account was made of; None in a database that is still empty."""
+def _read_parameters(connection: sqlite3.Connection) -> AccountParameters | None:
+    """The parameters of the account; None in a database that is still empty."""
     ((application,),) = connection.execute("PRAGMA application_id")
     ((version,),) = connection.execute("PRAGMA user_version")
     ((tables,),) = connection.execute("SELECT count(*) FROM sqlite_master")
@@ -187,11 +189,12 @@ def _made(connection: sqlite3.Connection) -> Made | None:
     if version != _FORMAT:
         raise DataRefused(f"{FILE} in it has format {version}; this version of klaviyo-sandbox knows {_FORMAT}")
     values = dict(connection.execute("SELECT name, value FROM made WHERE name != 'fingerprint'"))
-    return Made(**{name: json.loads(value) for name, value in values.items()})
+    return AccountParameters(**{name: json.loads(value) for name, value in values.items()})
 
 
 @contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
+def _as_data_refused(path: Path) -> Iterator[None]:
+    """Turn errors of SQLite into ``DataRefused`` that names the directory."""
     try:
         yield
     except sqlite3.Error as error:
@@ -207,44 +210,45 @@ def _explained(path: Path) -> Iterator[None]:
         raise DataRefused(f"cannot keep data in {path.parent}: {refused}") from None
 
 
-def _parts(store: Store) -> Iterator[tuple[str, Table]]:
-    """Every table with its name."""
-    for name, held in vars(store).items():
-        if isinstance(held, Table):
-            yield name, held
+def _named_tables(store: Store) -> Iterator[tuple[str, Table]]:
+    """Every table with the name that it has in the database."""
+    for name, value in vars(store).items():
+        if isinstance(value, Table):
+            yield name, value
     for name in _MEMBERS:
         for group_id, members in getattr(store, name).items():
             yield f"{name}/{group_id}", members
 
 
-def _lay(store: Store, part: str, row_id: str, text: str | None) -> None:
+def _apply(store: Store, part: str, row_id: str, text: str | None) -> None:
+    """Apply one saved change: put a row into a table (``part``), or drop it when the text is None."""
     row = None if text is None else json.loads(text)
     if part == "profiles":
-        # Identifiers follow from the profiles.
+        # The store must index their identifiers.
         if row is None:
             store.drop_profile(row_id)
         else:
             store.put_profile(row)
         return
     name, _, group_id = part.partition("/")
-    held = getattr(store, name)
-    table: Table = held.setdefault(group_id, Table()) if group_id else held
+    value = getattr(store, name)
+    table: Table = value.setdefault(group_id, Table()) if group_id else value
     if row is None:
         table.drop(row_id)
     else:
         table.put(row)
 
 
-def _text(table: Table, row_id: str) -> str | None:
+def _row_json(table: Table, row_id: str) -> str | None:
     row = table.in_memory.get(row_id)
     return None if row is None else encode_json(dict(row)).decode()
 
 
 def _fingerprint(store: Store) -> str:
-    """Changes when the same seed makes another account; looks at a few rows of what may be large."""
-    found = hashlib.sha256()
-    for name, table in _parts(store):
+    """A hash that differs when the same seed makes another account; looks at a few rows only of each table."""
+    digest = hashlib.sha256()
+    for name, table in _named_tables(store):
         keys = table.sorted_keys("id")
-        ends = [keys[place][1] for place in (0, len(keys) // 2, -1)] if keys else []
-        found.update(encode_json([name, len(keys), *(dict(table.rows[row_id]) for row_id in ends)]))
-    return found.hexdigest()
+        sample_ids = [keys[position][1] for position in (0, len(keys) // 2, -1)] if keys else []
+        digest.update(encode_json([name, len(keys), *(dict(table.rows[row_id]) for row_id in sample_ids)]))
+    return digest.hexdigest()

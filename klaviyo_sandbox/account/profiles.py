@@ -1,4 +1,4 @@
-"""Creating and updating one profile, as profile-import and bulk import jobs both do."""
+"""Upserts of one profile, as profile-import and bulk import jobs both make them."""
 
 from __future__ import annotations
 
@@ -7,26 +7,26 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from klaviyo_sandbox.account.identifiers import holders
+from klaviyo_sandbox.account.identifiers import owners_of
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.rows import ANONYMOUS, IDENTIFIERS, Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Refusal, duplicate_profile, not_found
 
-# Merged member by member when they are written; every other attribute is replaced.
-_MERGED = ("location", "properties")
+# Attributes whose members are merged one by one; every other attribute is replaced.
+_MERGED_MEMBERS = ("location", "properties")
 
 
 @dataclass(frozen=True)
-class Written:
-    """What became of an upsert."""
+class UpsertResult:
+    """The profile after an upsert, and whether the upsert created it."""
 
     row: Row
     created: bool
 
 
-def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> Written:
-    """Write a profile resource ({"id"?, "attributes", "meta"?}) whose identifiers are sound.
+def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> UpsertResult:
+    """Write a profile resource ({"id"?, "attributes", "meta"?}) whose identifiers are valid.
 
     With ``keep_on_null`` a null leaves the field as it is (bulk import); without, it clears the field.
 
@@ -38,35 +38,35 @@ def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> W
         attributes = without_nulls(attributes)
     if attributes.get("email"):
         attributes["email"] = attributes["email"].lower()
-    old = _target(store, profile.get("id"), attributes)
-    base = old or _blank(store)
-    row = _patched({**base, **_merged(base, attributes)}, profile.get("meta") or {})
+    existing = _find_existing(store, profile.get("id"), attributes)
+    base = existing or _new_row(store)
+    row = _apply_patch({**base, **_merge_members(base, attributes)}, profile.get("meta") or {})
     for address in row["other_emails"]:
         if store.find_profile_id("email", address) not in (None, row["id"]):
             raise Refusal([duplicate_profile(str(store.find_profile_id("email", address)))])
     row["updated"] = store.now_text()
     store.put_profile(row)
-    return Written(row, created=old is None)
+    return UpsertResult(row, created=existing is None)
 
 
-def settled(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:
-    """The profile without identifiers that belong to somebody else than the first who is meant.
+def without_conflicts(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:
+    """The profile without identifiers that belong to another profile than the first one they name.
 
-    An upsert of it meets no conflict: what accepts first and works later has nobody to tell of one.
+    An upsert of it meets no conflict. Endpoints that accept first and work later have nobody to tell of a conflict.
     """
     attributes = profile["attributes"]
-    owner = profile.get("id") or next(iter(holders(store, attributes)), None)
-    strange = {
+    owner = profile.get("id") or next(iter(owners_of(store, attributes)), None)
+    conflicting = {
         name
         for name in (*IDENTIFIERS, ANONYMOUS)
         if attributes.get(name) and store.find_profile_id(name, attributes[name]) not in (None, owner)
     }
-    kept = {name: value for name, value in attributes.items() if name not in strange}
+    others = {name: value for name, value in attributes.items() if name not in conflicting}
     meta = dict(profile.get("meta") or {})
-    more = _as_list(((meta.get("patch_identifiers") or {}).get("append") or {}).get("email"))
-    if any(store.find_profile_id("email", address) not in (None, owner) for address in more):
+    appended = _as_list(((meta.get("patch_identifiers") or {}).get("append") or {}).get("email"))
+    if any(store.find_profile_id("email", address) not in (None, owner) for address in appended):
         meta["patch_identifiers"] = None
-    return {**profile, "attributes": kept, "meta": meta}
+    return {**profile, "attributes": others, "meta": meta}
 
 
 def without_nulls(value: Any) -> Any:
@@ -76,8 +76,8 @@ def without_nulls(value: Any) -> Any:
     return {name: without_nulls(member) for name, member in value.items() if member is not None}
 
 
-def _target(store: Store, profile_id: str | None, attributes: Mapping[str, Any]) -> Row | None:
-    owners = holders(store, attributes)
+def _find_existing(store: Store, profile_id: str | None, attributes: Mapping[str, Any]) -> Row | None:
+    owners = owners_of(store, attributes)
     if profile_id is not None:
         if profile_id not in store.profiles:
             raise not_found(f"A profile with id {profile_id} does not exist.")
@@ -87,17 +87,17 @@ def _target(store: Store, profile_id: str | None, attributes: Mapping[str, Any])
     return store.profiles.get(owners[0]) if owners else None
 
 
-def _blank(store: Store) -> Row:
+def _new_row(store: Store) -> Row:
     now = store.now()
     return {
         "id": ulid(int(now.timestamp() * 1000), random.SystemRandom()),
         "created": store.now_text(),
         "properties": {},
-        "subscriptions": never_subscribed(),
+        "subscriptions": no_subscriptions(),
     }
 
 
-def never_subscribed() -> dict[str, Any]:
+def no_subscriptions() -> dict[str, Any]:
     """The ``subscriptions`` of a profile that never gave or withdrew consent."""
     marketing = {
         "can_receive_email_marketing": True,
@@ -114,9 +114,9 @@ def never_subscribed() -> dict[str, Any]:
     return {"email": {"marketing": marketing}, "sms": None, "mobile_push": None, "whatsapp": None}
 
 
-def _merged(base: Row, attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _merge_members(base: Row, attributes: Mapping[str, Any]) -> dict[str, Any]:
     changes = dict(attributes)
-    for name in _MERGED:
+    for name in _MERGED_MEMBERS:
         if isinstance(changes.get(name), Mapping):
             changes[name] = {**(base.get(name) or {}), **changes[name]}
     if "properties" in changes and changes["properties"] is None:
@@ -124,22 +124,22 @@ def _merged(base: Row, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _patched(row: dict[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+def _apply_patch(row: dict[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
     patch = meta.get("patch_properties") or {}
     properties = dict(row.get("properties") or {})
     for name, value in (patch.get("append") or {}).items():
-        held = _as_list(properties.get(name))
-        properties[name] = held + [item for item in _as_list(value) if item not in held]
+        items = _as_list(properties.get(name))
+        properties[name] = items + [item for item in _as_list(value) if item not in items]
     for name, value in (patch.get("unappend") or {}).items():
         if name in properties:
-            gone = _as_list(value)
-            properties[name] = [item for item in _as_list(properties[name]) if item not in gone]
+            removed = _as_list(value)
+            properties[name] = [item for item in _as_list(properties[name]) if item not in removed]
     for name in _as_list(patch.get("unset")):
         properties.pop(name, None)
-    emails = meta.get("patch_identifiers") or {}
-    gone = _as_list((emails.get("unappend") or {}).get("email"))
-    others = [*row.get("other_emails", ()), *_as_list((emails.get("append") or {}).get("email"))]
-    others = [address for address in dict.fromkeys(others) if address not in gone]
+    email_patch = meta.get("patch_identifiers") or {}
+    removed = _as_list((email_patch.get("unappend") or {}).get("email"))
+    others = [*row.get("other_emails", ()), *_as_list((email_patch.get("append") or {}).get("email"))]
+    others = [address for address in dict.fromkeys(others) if address not in removed]
     return {**row, "properties": properties, "other_emails": others}
 
 

@@ -1,4 +1,4 @@
-"""Which resources belong together. What the account no longer holds is in no relationship.
+"""Relationships between resources, and how rows are found by type. A deleted resource is in no relationship.
 
 Attributions are the exception: they are records of the past, and keep the ids that they were made with.
 """
@@ -32,7 +32,7 @@ _TABLES: Mapping[str, Callable[[Store], Table]] = {
     jobs.SUPPRESS: lambda store: store.suppress_jobs,
     jobs.UNSUPPRESS: lambda store: store.unsuppress_jobs,
 }
-# What goes with its owner: (type of the owner, member that holds its id).
+# Resources that are deleted with their owner: type -> (type of the owner, member that holds its id).
 _OWNERS = {
     "campaign-message": ("campaign", "campaign_id"),
     "flow-action": ("flow", "flow_id"),
@@ -40,30 +40,30 @@ _OWNERS = {
 }
 
 
-def table(store: Store, kind: str) -> Table:
-    """All rows of a type, also those whose owner is gone."""
+def table_of(store: Store, kind: str) -> Table:
+    """All rows of a type, also those whose owner was deleted."""
     return _TABLES[kind](store) if kind in _TABLES else store.resources[kind]
 
 
-def find(store: Store, kind: str, row_id: str) -> Row | None:
-    """The row of a resource, unless it or what it belongs to is gone."""
+def find_row(store: Store, kind: str, row_id: str) -> Row | None:
+    """The row of a resource; None when it or its owner was deleted."""
     if kind == "attribution":
         event_id = row_id.partition(":")[0]
         return next((row for row in store.attributions.get(event_id, ()) if row["id"] == row_id), None)
     if kind not in _TABLES and kind not in store.resources:
         return None
-    row = table(store, kind).get(row_id)
+    row = table_of(store, kind).get(row_id)
     if row is None or kind not in _OWNERS:
         return row
     owner, member = _OWNERS[kind]
-    return None if find(store, owner, row[member]) is None else row
+    return None if find_row(store, owner, row[member]) is None else row
 
 
-def related(store: Store, kind: str, row: Row, name: str) -> Sequence[Identity]:
-    """Identities on the other side of a relationship. What the account does not hold is an empty one."""
+def related_identities(store: Store, kind: str, row: Row, name: str) -> Sequence[Identity]:
+    """Identities on the other side of a relationship; none when the account does not know the relationship."""
     if kind == "attribution":
         return [row[name]] if name in row else []
-    relation = _RELATIONS.get((kind, name)) or store.relations.get((kind, name))
+    relation = _OWN_RELATIONS.get((kind, name)) or store.relations.get((kind, name))
     return () if relation is None else relation(store, row)
 
 
@@ -72,34 +72,36 @@ def _ids(row: Row, member: str) -> Iterable[str]:
     return (value,) if isinstance(value, str) else value
 
 
-def held(kind: str, member: str) -> Relation:
-    """The row holds an id, or several, in ``member``."""
+def references(kind: str, member: str) -> Relation:
+    """To the resources whose ids the row holds in ``member``: one id or several."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
-        return [(kind, row_id) for row_id in _ids(row, member) if find(store, kind, row_id) is not None]
+        return [(kind, row_id) for row_id in _ids(row, member) if find_row(store, kind, row_id) is not None]
 
     return relation
 
 
-def holders(kind: str, member: str) -> Relation:
-    """Rows of another type hold this row's id, alone or among others, in ``member``."""
+def referenced_by(kind: str, member: str) -> Relation:
+    """To the resources of another type that hold this row's id in ``member``, alone or among others."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
-        rows = table(store, kind).rows.values()
+        rows = table_of(store, kind).rows.values()
         return [(kind, other["id"]) for other in rows if row["id"] in _ids(other, member)]
 
     return relation
 
 
-def _groups(kind: str) -> Relation:
+def _groups_of_profile(kind: str) -> Relation:
+    """To the lists or segments (``kind``) that a profile is in."""
+
     def relation(store: Store, row: Row) -> Sequence[Identity]:
-        return [(kind, group_id) for group_id in store.groups_of(kind, row["id"]) if group_id in table(store, kind)]
+        return [(kind, group_id) for group_id in store.groups_of(kind, row["id"]) if group_id in table_of(store, kind)]
 
     return relation
 
 
-def _triggered(kind: str) -> Relation:
-    """The flows that something of this type starts."""
+def _flows_triggered_by(kind: str) -> Relation:
+    """To the flows that a list, segment or metric (``kind``) triggers."""
 
     def relation(store: Store, row: Row) -> Sequence[Identity]:
         return [
@@ -111,31 +113,31 @@ def _triggered(kind: str) -> Relation:
     return relation
 
 
-_RELATIONS: Mapping[tuple[str, str], Relation] = {
+_OWN_RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("event", "profile"): lambda _, row: (("profile", row["profile_id"]),),
     ("event", "metric"): lambda _, row: (("metric", row["metric_id"]),),
     ("event", "attributions"): lambda store, row: [
-        ("attribution", found["id"]) for found in store.attributions.get(row["id"], ())
+        ("attribution", attribution["id"]) for attribution in store.attributions.get(row["id"], ())
     ],
-    ("profile", "lists"): _groups("list"),
-    ("profile", "segments"): _groups("segment"),
-    (jobs.IMPORT, "lists"): held("list", "list_ids"),
-    (jobs.IMPORT, "profiles"): held("profile", "profile_ids"),
-    **{(kind, "lists"): held("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
-    **{(kind, "segments"): held("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
-    ("list", "flow-triggers"): _triggered("list"),
-    ("segment", "flow-triggers"): _triggered("segment"),
-    ("metric", "flow-triggers"): _triggered("metric"),
-    **{(kind, "tags"): held("tag", "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
-    **{("tag", f"{kind}s"): holders(kind, "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
-    ("tag", "tag-group"): held("tag-group", "tag_group_id"),
-    ("tag-group", "tags"): holders("tag", "tag_group_id"),
-    ("campaign", "campaign-messages"): held("campaign-message", "message_ids"),
-    ("campaign-message", "campaign"): held("campaign", "campaign_id"),
-    ("campaign-message", "template"): held("template", "template_id"),
-    ("flow", "flow-actions"): held("flow-action", "action_ids"),
-    ("flow-action", "flow"): held("flow", "flow_id"),
-    ("flow-action", "flow-messages"): held("flow-message", "message_ids"),
-    ("flow-message", "flow-action"): held("flow-action", "action_id"),
-    ("flow-message", "template"): held("template", "template_id"),
+    ("profile", "lists"): _groups_of_profile("list"),
+    ("profile", "segments"): _groups_of_profile("segment"),
+    (jobs.IMPORT, "lists"): references("list", "list_ids"),
+    (jobs.IMPORT, "profiles"): references("profile", "profile_ids"),
+    **{(kind, "lists"): references("list", "list_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    **{(kind, "segments"): references("segment", "segment_id") for kind in (jobs.SUPPRESS, jobs.UNSUPPRESS)},
+    ("list", "flow-triggers"): _flows_triggered_by("list"),
+    ("segment", "flow-triggers"): _flows_triggered_by("segment"),
+    ("metric", "flow-triggers"): _flows_triggered_by("metric"),
+    **{(kind, "tags"): references("tag", "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    **{("tag", f"{kind}s"): referenced_by(kind, "tag_ids") for kind in ("list", "segment", "campaign", "flow")},
+    ("tag", "tag-group"): references("tag-group", "tag_group_id"),
+    ("tag-group", "tags"): referenced_by("tag", "tag_group_id"),
+    ("campaign", "campaign-messages"): references("campaign-message", "message_ids"),
+    ("campaign-message", "campaign"): references("campaign", "campaign_id"),
+    ("campaign-message", "template"): references("template", "template_id"),
+    ("flow", "flow-actions"): references("flow-action", "action_ids"),
+    ("flow-action", "flow"): references("flow", "flow_id"),
+    ("flow-action", "flow-messages"): references("flow-message", "message_ids"),
+    ("flow-message", "flow-action"): references("flow-action", "action_id"),
+    ("flow-message", "template"): references("template", "template_id"),
 }

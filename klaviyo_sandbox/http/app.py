@@ -129,7 +129,7 @@ class Sandbox:
     def store(self) -> Store:
         """The account as it is now, with every job that is due carried out."""
         with self._store.lock:
-            jobs.settle(self._store)
+            jobs.run_due(self._store)
         return self._store
 
     async def _endpoint(self, web: WebRequest) -> Response:
@@ -261,7 +261,7 @@ class Sandbox:
         collections.check_query(request)
         with self._store.lock:
             try:
-                jobs.settle(self._store)
+                jobs.run_due(self._store)
                 if request.operation.body is None:
                     return Answer(200, collections.read(self._store, request))
                 return self._written(replace(request, body=_decoded(headers, body)))

@@ -14,7 +14,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator
 
 from klaviyo_sandbox.account.changes import add_event
-from klaviyo_sandbox.account.relations import find, table
+from klaviyo_sandbox.account.relations import find_row, table_of
 from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http import faults
@@ -222,9 +222,9 @@ class Control:
             raise Wrong(f"only {', '.join(DELETABLE)} can be deleted")
         store = self._sandbox.store
         with store.lock:
-            if find(store, DELETABLE[kind], row_id) is None:
+            if find_row(store, DELETABLE[kind], row_id) is None:
                 raise Gone(f"there is no {DELETABLE[kind]} {row_id}")
-            table(store, DELETABLE[kind]).drop(row_id)
+            table_of(store, DELETABLE[kind]).drop(row_id)
             store.save()
 
     def add_events(

@@ -81,7 +81,7 @@ def event(store: Store, event_id: str) -> View | None:
 def job(store: Store, job_id: str) -> View | None:
     """A bulk job with the rows that it could not do."""
     for kind in (jobs.IMPORT, jobs.SUPPRESS, jobs.UNSUPPRESS):
-        row = jobs.table(store, kind).get(job_id)
+        row = jobs.table_of(store, kind).get(job_id)
         if row is not None:
             return _job(store, row)
     return None

@@ -131,7 +131,7 @@ def flows(account: Store, count: int, more: Link | None = None) -> Table:
 
 def import_jobs(account: Store, count: int, more: Link | None = None) -> Table:
     """The latest jobs of every kind; what is not done failed in an import and was skipped in a suppression."""
-    held = [row for kind in KINDS for row in newest(jobs.table(account, kind), "created_at", count)]
+    held = [row for kind in KINDS for row in newest(jobs.table_of(account, kind), "created_at", count)]
     held = sorted(held, key=lambda row: str(row["created_at"]), reverse=True)[:count]
     rows = []
     for row in held:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from klaviyo_sandbox.account.relations import find, related
-from klaviyo_sandbox.account.resources.read import Read, unknown
+from klaviyo_sandbox.account.relations import find_row, related_identities
+from klaviyo_sandbox.account.resources.read_operation import Read, unknown
 from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -31,8 +31,8 @@ def documents(store: Store, request: Request) -> Documents:
         request.operation,
         request.base,
         request.query,
-        lambda kind, row, name: related(store, kind, row, name),
-        lambda kind, row_id: find(store, kind, row_id),
+        lambda kind, row, name: related_identities(store, kind, row, name),
+        lambda kind, row_id: find_row(store, kind, row_id),
     )
 
 
@@ -65,7 +65,7 @@ def read(store: Store, request: Request) -> dict[str, Any] | bytes:
     spec = READS[request.operation.id]
     if spec.rows is None:
         row_id = request.params[spec.id_parameter]
-        row = find(store, spec.kind, row_id)
+        row = find_row(store, spec.kind, row_id)
         if row is None:
             raise unknown(spec.kind, row_id)
         return documents(store, request).one(spec.kind, spec.view(store, row), request.path)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from klaviyo_sandbox.account import jobs
-from klaviyo_sandbox.account.relations import related, table
+from klaviyo_sandbox.account.relations import related_identities, table_of
 from klaviyo_sandbox.account.resources.families import FAMILIES
-from klaviyo_sandbox.account.resources.read import Read, Rows, every, of
+from klaviyo_sandbox.account.resources.read_operation import Read, Rows, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -18,7 +18,7 @@ from klaviyo_sandbox.spec.exchange import Params
 def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> Rows:
     def rows(store: Store, params: Params) -> Table:
         found = members(store).get(params["id"])
-        if found is None or params["id"] not in table(store, kind):
+        if found is None or params["id"] not in table_of(store, kind):
             raise not_found(f"{kind.capitalize()} {params['id']} does not exist.")
         return found
 
@@ -39,7 +39,7 @@ def _counted_segment(store: Store, row: Row) -> Row:
 
 
 def _defined_flow(store: Store, row: Row) -> Row:
-    ids = [action_id for _, action_id in related(store, "flow", row, "flow-actions")]
+    ids = [action_id for _, action_id in related_identities(store, "flow", row, "flow-actions")]
     definition = {
         "triggers": row["triggers"],
         "profile_filter": None,

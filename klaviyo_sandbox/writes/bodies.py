@@ -95,8 +95,8 @@ def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
 def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None:
     """The first thing wrong with what identifies a profile, whose attributes ``pointer`` points to."""
     attributes = resource["attributes"]
-    if not identifiers.names_someone(resource):
-        return invalid(identifiers.NOBODY, pointer)
+    if not identifiers.has_identifier(resource):
+        return invalid(identifiers.NO_IDENTIFIER, pointer)
     if attributes.get("email") and not identifiers.is_email(attributes["email"]):
         return invalid(identifiers.BAD_EMAIL, f"{pointer}/email")
     if attributes.get("phone_number") and not identifiers.is_phone(attributes["phone_number"]):
@@ -130,7 +130,7 @@ def without_bad_phone(resource: Mapping[str, Any], pointer: str) -> tuple[Mappin
         return resource, {}
     attributes = {name: value for name, value in resource["attributes"].items() if name != "phone_number"}
     rest = {**resource, "attributes": attributes}
-    if problem.source["pointer"] != f"{pointer}/phone_number" or not identifiers.names_someone(rest):
+    if problem.source["pointer"] != f"{pointer}/phone_number" or not identifiers.has_identifier(rest):
         raise Refusal([problem])
     other = profile_problem(rest, pointer)
     if other is not None:

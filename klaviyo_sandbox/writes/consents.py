@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account import profiles
-from klaviyo_sandbox.account.consent import Consent, changed, unsubscribed_from_list
+from klaviyo_sandbox.account.consent import Consent, with_consent, with_list_suppression
 from klaviyo_sandbox.account.rows import ANONYMOUS, Row, pending_id
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
@@ -49,10 +49,10 @@ def unsubscribe(store: Store, request: Request) -> Answer:
         for consent in withdrawn:
             if list_id and _is_email(consent) and row["id"] in store.list_members[list_id]:
                 store.list_members[list_id].drop(row["id"])
-                subscriptions = unsubscribed_from_list(subscriptions, list_id, now)
+                subscriptions = with_list_suppression(subscriptions, list_id, now)
             else:
-                said = Consent(consent.channel, consent.kind, given=False, at=now, now=now)
-                subscriptions = changed(subscriptions, said)
+                said = Consent(consent.channel, consent.kind, given=False, consented_at=now, recorded_at=now)
+                subscriptions = with_consent(subscriptions, said)
         store.put_profile({**row, "subscriptions": subscriptions})
     return Answer(202, headers=headers)
 
@@ -131,7 +131,7 @@ def _written(store: Store, resource: Mapping[str, Any], asked: Sequence[Wanted])
     """The profile, made when there is none, and the consents that its identifiers allow."""
     names = ("email", "phone_number", ANONYMOUS)
     attributes = {name: resource["attributes"].get(name) for name in names}
-    settled = profiles.settled(store, {"id": resource.get("id"), "attributes": attributes})
+    settled = profiles.without_conflicts(store, {"id": resource.get("id"), "attributes": attributes})
     lost = attributes.keys() - settled["attributes"].keys()
     row = profiles.upsert(store, settled, keep_on_null=True).row
     return row, [consent for consent in asked if NEEDS.get(consent.channel) not in lost]
@@ -147,13 +147,13 @@ def _give(
             consent.channel,
             consent.kind,
             given=True,
-            at=format_datetime(parse_datetime(consent.since)) if consent.since else store.now_text(),
-            now=store.now_text(),
+            consented_at=format_datetime(parse_datetime(consent.since)) if consent.since else store.now_text(),
+            recorded_at=store.now_text(),
             list_id=list_id,
             source=source,
             phone_number=row.get("phone_number"),
         )
-        subscriptions = changed(subscriptions, said)
+        subscriptions = with_consent(subscriptions, said)
     store.put_profile({**row, "subscriptions": subscriptions})
     if list_id and any(consent.kind == "marketing" for consent in given):
         store.add_to_list(list_id, row["id"])

@@ -14,7 +14,7 @@ from datetime import UTC
 from typing import Any
 
 from klaviyo_sandbox.account import profiles
-from klaviyo_sandbox.account.identifiers import People
+from klaviyo_sandbox.account.identifiers import PersonKeys
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row, event_key
 from klaviyo_sandbox.account.store import Store
@@ -108,10 +108,10 @@ def _problems(store: Store, entry: _Entry) -> Iterator[Problem]:
 
 def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
     """A problem for every event whose unique id its profile already has in that metric."""
-    people = People(store)
+    people = PersonKeys(store)
     seen: set[tuple[str, str, str]] = set()
     for entry in entries:
-        person = people.token(entry.profile)
+        person = people.key_of(entry.profile)
         for pointer, attributes in entry.events.items():
             unique_id = attributes.get("unique_id")
             if not unique_id:
@@ -126,7 +126,7 @@ def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
 
 
 def _record(store: Store, entry: _Entry) -> None:
-    profile = profiles.settled(store, entry.profile)
+    profile = profiles.without_conflicts(store, entry.profile)
     row = profiles.upsert(store, profile, keep_on_null=True).row
     latest = row.get("last_event_date") or ""
     for attributes in entry.events.values():

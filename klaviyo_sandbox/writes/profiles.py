@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account import jobs, profiles
-from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, holders, is_email, is_phone
+from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, is_email, is_phone, owners_of
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Problem, Refusal, duplicate_profile, invalid, not_found
@@ -26,7 +26,7 @@ def upsert(store: Store, request: Request) -> Answer:
 def create(store: Store, request: Request) -> Answer:
     """As an upsert, but somebody known is a 409."""
     resource, headers = without_bad_phone(request.body["data"], "/data/attributes")
-    known = holders(store, resource["attributes"])
+    known = owners_of(store, resource["attributes"])
     if known:
         raise Refusal([duplicate_profile(known[0])])
     return _shown(store, request, profiles.upsert(store, resource, keep_on_null=False), 201, headers)
@@ -47,7 +47,7 @@ def update(store: Store, request: Request) -> Answer:
 
 
 def _shown(
-    store: Store, request: Request, written: profiles.Written, status: int, headers: Mapping[str, str]
+    store: Store, request: Request, written: profiles.UpsertResult, status: int, headers: Mapping[str, str]
 ) -> Answer:
     path = f"/api/profiles/{written.row['id']}/"
     return Answer(status, documents(store, request).one("profile", written.row, path), headers)

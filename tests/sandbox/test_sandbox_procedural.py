@@ -227,7 +227,7 @@ def test_a_hundred_million_events_take_no_memory():
 )
 def test_an_account_is_procedural_when_it_is_large(make_sandbox, monkeypatch, profiles, asked, virtual):
     """Profiles and events together decide, unless the caller does; the help names the number."""
-    monkeypatch.setattr("klaviyo_sandbox.account.copies.build", lambda *_: Store(time.time))
+    monkeypatch.setattr("klaviyo_sandbox.account.build_cache.build", lambda *_: Store(time.time))
     account = make_sandbox(profiles=profiles, events=7, procedural=asked)
     assert isinstance(account.store.profiles, VirtualTable) is virtual
     assert f"above {LARGE} rows" in " ".join(parser().format_help().split())

@@ -10,7 +10,7 @@ from support.calls import Caller
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.account.build import build
-from klaviyo_sandbox.account.copies import copied
+from klaviyo_sandbox.account.build_cache import build_cached
 from klaviyo_sandbox.http.oauth import OAuthApp
 
 SMALL = {"profiles": 20, "events": 40}
@@ -141,8 +141,8 @@ def test_what_was_kept_is_gone_from_the_disk(tmp_path, procedural, reset):
 
 
 def test_a_copy_of_an_account_is_the_account():
-    """Accounts of the same numbers are copied from one that was made once; they are equal, and share no row."""
-    made, one, other = build(3, 20, 40, lambda: 0.0), *(copied(3, 20, 40, lambda: 0.0) for _ in range(2))
+    """Accounts of the same numbers are build_cached from one that was made once; they are equal, and share no row."""
+    made, one, other = build(3, 20, 40, lambda: 0.0), *(build_cached(3, 20, 40, lambda: 0.0) for _ in range(2))
     assert contents(made) == contents(one) == contents(other)
     assert made.attributions == one.attributions
     assert made.identifiers == one.identifiers

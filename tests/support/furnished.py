@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from klaviyo_sandbox import RunningSandbox
-from klaviyo_sandbox.account.relations import find, related, table
+from klaviyo_sandbox.account.relations import find_row, related_identities, table_of
 from support.calls import Caller, import_job
 from support.declared import OPERATIONS
 
@@ -41,7 +41,7 @@ def _path(sandbox: RunningSandbox, template: str) -> str:
     plural, name = template.partition("/")[0], template.rpartition("/")[2]
     kind = plural.removesuffix("ies") + "y" if plural.endswith("ies") else plural.removesuffix("s")
     store = sandbox.store
-    rows = [row for row in table(store, kind).rows.values() if find(store, kind, row["id"]) is not None]
+    rows = [row for row in table_of(store, kind).rows.values() if find_row(store, kind, row["id"]) is not None]
     # Not every message has a template, and not every flow a tag; members are in no relationship.
-    row_id = next((row["id"] for row in rows if related(store, kind, row, name)), rows[0]["id"])
+    row_id = next((row["id"] for row in rows if related_identities(store, kind, row, name)), rows[0]["id"])
     return template.replace("{id}", row_id).replace("{job_id}", row_id)

@@ -11,7 +11,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.procedural.events import NAMES, TOUCHES, EventCast, EventMould
 from klaviyo_sandbox.account.procedural.row_templates import Cast, Mould, Stencil, mark
-from klaviyo_sandbox.account.relations import find, related
+from klaviyo_sandbox.account.relations import find_row, related_identities
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import attribution
 from klaviyo_sandbox.account.seeded.mailings import Mailing
@@ -107,7 +107,7 @@ class _Sheet:
         metric_id = mould.fixed["metric_id"]
         stencil = self._known.get(("metric", metric_id))
         if stencil is None:
-            row = find(self._store, "metric", metric_id)
+            row = find_row(self._store, "metric", metric_id)
             if row is None:
                 raise ValueError(f"there is no metric {metric_id}")
             stencil = self._known["metric", metric_id] = Stencil(self._documents.other("metric", row), ())
@@ -130,6 +130,6 @@ class _Sheet:
         def marked(kind: str, row: Row, name: str) -> Sequence[Identity]:
             if (kind, name) == ("event", "attributions"):
                 return [("attribution", f"{mark('id')}:{mark(touch)}") for touch in TOUCHES[:touches]]
-            return related(self._store, kind, row, name)
+            return related_identities(self._store, kind, row, name)
 
         return self._documents.of(marked)

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.relations import held
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Relation, Store
@@ -27,7 +27,9 @@ READS: Mapping[str, Read] = {
     "get_tracking_settings": Read("tracking-setting", every("tracking-setting")),
     "get_tracking_setting": Read("tracking-setting"),
 }
-RELATIONS: Mapping[tuple[str, str], Relation] = {("webhook", "webhook-topics"): held("webhook-topic", "topic_ids")}
+RELATIONS: Mapping[tuple[str, str], Relation] = {
+    ("webhook", "webhook-topics"): references("webhook-topic", "topic_ids")
+}
 
 _TOPICS = (
     *("event:klaviyo.sent_sms", "event:klaviyo.received_sms", "event:klaviyo.opened_email"),

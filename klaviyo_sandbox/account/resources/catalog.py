@@ -8,8 +8,8 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from klaviyo_sandbox.account.relations import held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
 from klaviyo_sandbox.account.seeded.times import between
@@ -54,12 +54,12 @@ READS: Mapping[str, Read] = {
     },
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
-    (ITEM, "variants"): holders(VARIANT, "item_ids"),
-    (ITEM, "categories"): held(CATEGORY, "category_ids"),
-    (VARIANT, "item"): held(ITEM, "item_ids"),
-    (CATEGORY, "items"): held(ITEM, "item_ids"),
+    (ITEM, "variants"): referenced_by(VARIANT, "item_ids"),
+    (ITEM, "categories"): references(CATEGORY, "category_ids"),
+    (VARIANT, "item"): references(ITEM, "item_ids"),
+    (CATEGORY, "items"): references(ITEM, "item_ids"),
     **{
-        (f"{kind}-bulk-{verb}-job", plural.removeprefix("catalog_")): held(kind, member)
+        (f"{kind}-bulk-{verb}-job", plural.removeprefix("catalog_")): references(kind, member)
         for kind, (plural, member) in _KINDS.items()
         for verb in _VERBS
     },

@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id, ulid
-from klaviyo_sandbox.account.relations import held
-from klaviyo_sandbox.account.resources.read import Read, every
+from klaviyo_sandbox.account.relations import references
+from klaviyo_sandbox.account.resources.read_operation import Read, every
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Relation, Store
@@ -33,7 +33,7 @@ READS: Mapping[str, Read] = {
     ),
     "get_review": Read("review"),
 }
-RELATIONS: Mapping[tuple[str, str], Relation] = {("review", "events"): held("event", "event_ids")}
+RELATIONS: Mapping[tuple[str, str], Relation] = {("review", "events"): references("event", "event_ids")}
 
 _PRODUCTS = ("Linen Shirt", "Crème brûlée set", "Größentabelle-Poster", "Travel Mug", "Wool Socks 🧦")
 _QUOTES = ("Love it.", "Größe passt nicht", "Très bien !", "Came late, but is fine", "最高です")

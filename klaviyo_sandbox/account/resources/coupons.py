@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
 from klaviyo_sandbox.account.store import Relation, Store
@@ -37,10 +37,10 @@ READS: Mapping[str, Read] = {
     "get_bulk_create_coupon_codes_job": Read(JOB, id_parameter="job_id"),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
-    (COUPON, "coupon-codes"): holders(CODE, "coupon_id"),
-    (CODE, "coupon"): held(COUPON, "coupon_id"),
-    (CODE, "profile"): held("profile", "profile_id"),
-    (JOB, "coupon-codes"): held(CODE, "code_ids"),
+    (COUPON, "coupon-codes"): referenced_by(CODE, "coupon_id"),
+    (CODE, "coupon"): references(COUPON, "coupon_id"),
+    (CODE, "profile"): references("profile", "profile_id"),
+    (JOB, "coupon-codes"): references(CODE, "code_ids"),
 }
 # Name, description, when to warn that codes run out, and how many codes there are: more than a page of the first.
 _COUPONS: tuple[tuple[str, str | None, dict[str, Any] | None, int], ...] = (

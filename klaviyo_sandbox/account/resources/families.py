@@ -13,7 +13,7 @@ from random import Random
 from typing import Protocol
 
 from klaviyo_sandbox.account.resources import account, catalog, content, coupons, forms, metrics, objects, people
-from klaviyo_sandbox.account.resources.read import Read
+from klaviyo_sandbox.account.resources.read_operation import Read
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import held, holders, related
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references, related_identities
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Relation, Store
@@ -19,7 +19,7 @@ from klaviyo_sandbox.spec.times import format_datetime
 
 def _defined(store: Store, row: Row) -> Row:
     """A form with its definition, which only the form itself shows: a step without anything in it for each version."""
-    ids = [version_id for _, version_id in related(store, "form", row, "form-versions")]
+    ids = [version_id for _, version_id in related_identities(store, "form", row, "form-versions")]
     versions: list[dict[str, Any]] = [{"id": int(version_id), "steps": [{"columns": []}]} for version_id in ids]
     return {**row, "definition": {"versions": versions}}
 
@@ -33,8 +33,8 @@ READS: Mapping[str, Read] = {
     "get_form_for_form_version": Read("form", of("form-version", "form"), to_one=True),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
-    ("form", "form-versions"): holders("form-version", "form_id"),
-    ("form-version", "form"): held("form", "form_id"),
+    ("form", "form-versions"): referenced_by("form-version", "form_id"),
+    ("form-version", "form"): references("form", "form_id"),
 }
 # Name, and how many versions there are.
 _FORMS = (

@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
@@ -27,11 +27,11 @@ READS: Mapping[str, Read] = {
     "get_flows_triggered_by_segment": Read("flow", of("segment", "flow-triggers")),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
-    ("custom-metric", "metrics"): held("metric", "metric_ids"),
-    ("mapped-metric", "metric"): held("metric", "metric_id"),
-    ("mapped-metric", "custom-metric"): held("custom-metric", "custom_metric_id"),
-    ("metric", "metric-properties"): holders("metric-property", "metric_id"),
-    ("metric-property", "metric"): held("metric", "metric_id"),
+    ("custom-metric", "metrics"): references("metric", "metric_ids"),
+    ("mapped-metric", "metric"): references("metric", "metric_id"),
+    ("mapped-metric", "custom-metric"): references("custom-metric", "custom_metric_id"),
+    ("metric", "metric-properties"): referenced_by("metric-property", "metric_id"),
+    ("metric-property", "metric"): references("metric", "metric_id"),
 }
 # (label, type) of the properties that a metric may have; sample values are examples of their kind.
 _PROPERTIES: tuple[tuple[str, str, tuple[Any, ...]], ...] = (

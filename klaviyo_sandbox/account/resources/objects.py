@@ -8,8 +8,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.relations import held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
@@ -35,13 +35,13 @@ READS: Mapping[str, Read] = {
     "get_ingestion_log_ids_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
-    (TYPE, "current-schema"): held(SCHEMA, "current_schema_id"),
-    (TYPE, "draft-schema"): held(SCHEMA, "draft_schema_id"),
-    (TYPE, "schema-versions"): holders(SCHEMA, "type_id"),
-    (TYPE, "object-records"): holders(RECORD, "type_id"),
-    (TYPE, "object-ingestion-logs"): holders(LOG, "type_id"),
-    (LOG, "object-type"): held(TYPE, "type_id"),
-    (LOG, "object-record"): held(RECORD, "record_id"),
+    (TYPE, "current-schema"): references(SCHEMA, "current_schema_id"),
+    (TYPE, "draft-schema"): references(SCHEMA, "draft_schema_id"),
+    (TYPE, "schema-versions"): referenced_by(SCHEMA, "type_id"),
+    (TYPE, "object-records"): referenced_by(RECORD, "type_id"),
+    (TYPE, "object-ingestion-logs"): referenced_by(LOG, "type_id"),
+    (LOG, "object-type"): references(TYPE, "type_id"),
+    (LOG, "object-record"): references(RECORD, "record_id"),
 }
 # Title of a type, how many versions its schema has, and how many records there are: more than a page of the first.
 _TYPES = (("Subscription", 3, 130), ("Größentabelle", 1, 4), ("Draft only", 1, 0))

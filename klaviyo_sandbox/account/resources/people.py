@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.relations import held, holders
-from klaviyo_sandbox.account.resources.read import Read, every, of
+from klaviyo_sandbox.account.relations import referenced_by, references
+from klaviyo_sandbox.account.resources.read_operation import Read, every, of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.times import between
 from klaviyo_sandbox.account.store import Relation, Store
@@ -27,10 +27,10 @@ READS: Mapping[str, Read] = {
     "get_conversation_ids_for_profile": Read("conversation", of("profile", "conversations")),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
-    ("profile", "push-tokens"): holders("push-token", "profile_id"),
-    ("push-token", "profile"): held("profile", "profile_id"),
-    ("profile", "conversations"): holders("conversation", "profile_id"),
-    ("conversation", "profile"): held("profile", "profile_id"),
+    ("profile", "push-tokens"): referenced_by("push-token", "profile_id"),
+    ("push-token", "profile"): references("profile", "profile_id"),
+    ("profile", "conversations"): referenced_by("conversation", "profile_id"),
+    ("conversation", "profile"): references("profile", "profile_id"),
 }
 # A very large account has them for the first people only.
 _PEOPLE = 600

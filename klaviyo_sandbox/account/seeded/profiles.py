@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.profiles import never_subscribed
+from klaviyo_sandbox.account.profiles import no_subscriptions
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.spec.times import format_datetime
 
@@ -129,7 +129,7 @@ def _properties(rng: random.Random, created: datetime) -> dict[str, Any]:
 def _subscriptions(
     rng: random.Random, created: datetime, end: datetime, email: str | None, phone: str | None, *, spaced: bool
 ) -> dict[str, Any]:
-    subscriptions = never_subscribed()
+    subscriptions = no_subscriptions()
     consented = _between(rng, created, end)
     if email:
         subscriptions["email"]["marketing"].update(_email_marketing(rng, consented, end))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from klaviyo_sandbox.account.relations import find, related, table
+from klaviyo_sandbox.account.relations import find_row, related_identities, table_of
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -55,17 +55,17 @@ def unknown(kind: str, row_id: str) -> Refusal:
 
 def every(kind: str) -> Rows:
     """All rows of a type."""
-    return lambda store, _: table(store, kind)
+    return lambda store, _: table_of(store, kind)
 
 
 def of(kind: str, name: str) -> Rows:
     """What is in a relationship of the row in the path."""
 
     def rows(store: Store, params: Params) -> Table:
-        owner = find(store, kind, params["id"])
+        owner = find_row(store, kind, params["id"])
         if owner is None:
             raise unknown(kind, params["id"])
-        found = (find(store, *identity) for identity in related(store, kind, owner, name))
+        found = (find_row(store, *identity) for identity in related_identities(store, kind, owner, name))
         return Table(row for row in found if row is not None)
 
     return rows
