@@ -10,7 +10,7 @@ from pathlib import Path
 
 from klaviyo_sandbox.account.build_cache import build_cached
 from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
-from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
+from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
 from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.http.app import Access, Sandbox, parse_scopes
 from klaviyo_sandbox.http.clock import Clock
@@ -101,7 +101,8 @@ def serve(
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
         procedural: work rows out when they are asked for instead of making them first: an account of any size, and
-            another one than the seed gives otherwise. None: when there are more than ``procedural_account.LARGE``.
+            another one than the seed gives otherwise. None: when there are more than
+            ``MAX_SEEDED_ROWS`` rows.
         include_limit: a budget that requests with ``include`` or ``additional-fields`` share beside their own; no
             header tells of it.
         data: directory that keeps what is written to the account, and gives it back to the next one that is served
@@ -124,7 +125,7 @@ def serve(
     listener = listen(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as ended:
         made = AccountParameters(
-            seed, profiles, events, profiles + events > LARGE if procedural is None else procedural
+            seed, profiles, events, profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
         )
         # Before the account is made, for that may take long.
         kept = None if data is None else ended.enter_context(contextlib.closing(AccountDatabase(data, made)))

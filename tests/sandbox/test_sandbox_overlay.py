@@ -8,11 +8,10 @@ from hypothesis import strategies as st
 from support.calls import Caller, problem
 
 from klaviyo_sandbox.account.procedural.account import build_procedural
-from klaviyo_sandbox.account.procedural.virtual_table import Order, VirtualTable
+from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import event_key, values_at
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.reads.paging import Order as SortOrder
-from klaviyo_sandbox.reads.paging import page, read_cursor
+from klaviyo_sandbox.reads.paging import Order, page, read_cursor
 from klaviyo_sandbox.spec.filters import Clause
 
 IDS = [f"R{number:02d}" for number in range(12)]
@@ -26,8 +25,8 @@ def base_row(number):
 
 def virtual(count):
     orders = {
-        "id": Order(lambda place: (base_row(place)["id"],) * 2, lambda place: place),
-        "at": Order(lambda place: (base_row(place)["at"], base_row(place)["id"]), lambda place: place),
+        "id": SortOrder(lambda place: (base_row(place)["id"],) * 2, lambda place: place),
+        "at": SortOrder(lambda place: (base_row(place)["at"], base_row(place)["id"]), lambda place: place),
     }
 
     def find(row_id):
@@ -91,7 +90,7 @@ def test_pages_of_an_overlaid_table_are_those_of_a_plain_one(count, taken, desce
         while True:
             got = page(
                 table,
-                SortOrder("at", descending=descending),
+                Order("at", descending=descending),
                 clauses,
                 lambda row, clause: clause.holds(values_at(row, clause.field)),
                 lambda row: row,

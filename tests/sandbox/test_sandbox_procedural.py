@@ -16,7 +16,7 @@ from support.calls import KEY, REVISION, Caller, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import parser
-from klaviyo_sandbox.account.procedural.account import LARGE, build_procedural
+from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
 from klaviyo_sandbox.account.procedural.ids import event_id, event_number, number_in_profile_id, profile_id
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import VirtualTable
@@ -223,14 +223,19 @@ def test_a_hundred_million_events_take_no_memory():
 
 @pytest.mark.parametrize(
     ("profiles", "asked", "virtual"),
-    [(LARGE - 7, None, False), (LARGE - 6, None, True), (3, True, True), (LARGE - 6, False, False)],
+    [
+        (MAX_SEEDED_ROWS - 7, None, False),
+        (MAX_SEEDED_ROWS - 6, None, True),
+        (3, True, True),
+        (MAX_SEEDED_ROWS - 6, False, False),
+    ],
 )
 def test_an_account_is_procedural_when_it_is_large(make_sandbox, monkeypatch, profiles, asked, virtual):
     """Profiles and events together decide, unless the caller does; the help names the number."""
     monkeypatch.setattr("klaviyo_sandbox.account.build_cache.build", lambda *_: Store(time.time))
     account = make_sandbox(profiles=profiles, events=7, procedural=asked)
     assert isinstance(account.store.profiles, VirtualTable) is virtual
-    assert f"above {LARGE} rows" in " ".join(parser().format_help().split())
+    assert f"above {MAX_SEEDED_ROWS} rows" in " ".join(parser().format_help().split())
 
 
 @pytest.mark.parametrize("number", [0, 1, 1295, 1296, 99_999_999, 36**7 - 1])
@@ -247,11 +252,11 @@ def test_ids_lead_back_to_their_number(number):
 def test_time_never_goes_back(count):
     """Later ranks are never earlier, all lie in the hours given, and counting before a second inverts that."""
     timeline = Timeline(random.Random(5), 0, 1000, count)
-    seconds = timeline.between(0, min(count, 20_000))
-    assert seconds == sorted(seconds) == [timeline.at(rank) for rank in range(len(seconds))]
+    seconds = timeline.seconds(0, min(count, 20_000))
+    assert seconds == sorted(seconds) == [timeline.second_at(rank) for rank in range(len(seconds))]
     assert all(0 <= second < 3_600_000 for second in seconds)
     for rank in range(0, len(seconds), 997):
-        assert timeline.before(seconds[rank]) <= rank < timeline.before(seconds[rank] + 1)
+        assert timeline.count_before(seconds[rank]) <= rank < timeline.count_before(seconds[rank] + 1)
 
 
 @pytest.mark.parametrize(("profiles", "events"), [(0, 0), (0, 10), (1, 5), (3, 0), (17, 600)])

@@ -1,4 +1,4 @@
-"""Ids that can be worked out from a row's number and read back, and that sort as the numbers do."""
+"""Ids that are computed from a row's number and give it back, and that sort as the numbers do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def event_id(number: int, salt: int) -> str:
 
 
 def event_number(text: str, salt: int) -> int | None:
-    """The number that makes this id with this salt."""
+    """The number that gives this id with this salt; None when no number does."""
     number = int(text[:7], 36) if len(text) == 11 and text.isascii() and text.isalnum() else None
     return number if number is not None and event_id(number, salt) == text else None
 
@@ -42,7 +42,7 @@ def profile_id(number: int, second: int, salt: int) -> str:
 
 
 def number_in_profile_id(text: str) -> int | None:
-    """The number inside such an id. Whoever asks compares the whole id."""
+    """The number inside such an id. The caller must compare the whole id."""
     if len(text) != 26 or not set(text) <= set(_CROCKFORD):
         return None
     number = 0

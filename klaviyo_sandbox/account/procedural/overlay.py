@@ -1,4 +1,4 @@
-"""A sorted sequence of keys that nobody holds, with some of them left out and others put between."""
+"""A sorted sequence of keys on top of another one: some keys of the base are omitted, others are added between."""
 
 from __future__ import annotations
 
@@ -12,102 +12,104 @@ from klaviyo_sandbox.account.rows import SortKey
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Neighbouring places, from ``start`` on and before ``stop``, that are neighbours below, too.
+class Run:
+    """Neighbouring positions, from ``start`` on and before ``stop``, whose keys are neighbours in the base, too.
 
     Attributes:
-        below: the place of the first of them in the sequence below; None for one key that is not of that sequence.
+        base: position in the base of the first of them; None for a single key that was added.
     """
 
     start: int
     stop: int
-    below: int | None
+    base: int | None
 
 
-class Keys(Sequence[SortKey], ABC):
-    """A sequence of keys that are worked out one by one."""
+class KeySequence(Sequence[SortKey], ABC):
+    """A sequence of keys, each computed when it is asked for."""
 
     @abstractmethod
-    def at(self, place: int) -> SortKey:
-        """The key at a place that exists."""
+    def key_at(self, position: int) -> SortKey:
+        """The key at a position that exists."""
 
     @overload
-    def __getitem__(self, place: int) -> SortKey: ...
+    def __getitem__(self, position: int) -> SortKey: ...
     @overload
-    def __getitem__(self, place: slice) -> Sequence[SortKey]: ...
-    def __getitem__(self, place: Any) -> Any:
-        if isinstance(place, slice):
-            return [self.at(found) for found in range(*place.indices(len(self)))]
-        return self.at(range(len(self))[place])
+    def __getitem__(self, position: slice) -> Sequence[SortKey]: ...
+    def __getitem__(self, position: Any) -> Any:
+        if isinstance(position, slice):
+            return [self.key_at(index) for index in range(*position.indices(len(self)))]
+        return self.key_at(range(len(self))[position])
 
 
-class Merged(Keys):
-    """The keys of ``below``, without those that were left out, and with those that were added.
+class OverlayKeys(KeySequence):
+    """The keys of ``base``, without those that were omitted, and with those that were added.
 
-    Every look takes some logarithms of their numbers; ``below`` must not change.
+    Each look-up takes some logarithms of their numbers; ``base`` must not change.
     """
 
-    def __init__(self, below: Sequence[SortKey]) -> None:
-        self._below = below
-        self._holes: list[int] = []
-        # With each key the place below that it stands before.
+    def __init__(self, base: Sequence[SortKey]) -> None:
+        self._base = base
+        # Positions in the base, ascending.
+        self._omitted: list[int] = []
+        # (position in the base that the key stands before, key), ascending.
         self._added: list[tuple[int, SortKey]] = []
-        # A search looks at many places, most of them within one stretch.
-        self._latest = Stretch(0, 0, None)
+        # A binary search looks at many positions, most of them within one run.
+        self._latest_run = Run(0, 0, None)
 
-    def leave_out(self, key: SortKey) -> None:
-        """Skip a key of the sequence below, which was not skipped before."""
-        self._latest = Stretch(0, 0, None)
-        bisect.insort(self._holes, bisect.bisect_left(self._below, key))
+    def omit(self, key: SortKey) -> None:
+        """Omit a key of the base that is not omitted yet."""
+        self._latest_run = Run(0, 0, None)
+        bisect.insort(self._omitted, bisect.bisect_left(self._base, key))
 
     def add(self, key: SortKey) -> None:
-        self._latest = Stretch(0, 0, None)
-        bisect.insort(self._added, (bisect.bisect_left(self._below, key), key))
+        """Add a key that the base does not have."""
+        self._latest_run = Run(0, 0, None)
+        bisect.insort(self._added, (bisect.bisect_left(self._base, key), key))
 
     def remove(self, key: SortKey) -> None:
-        """Take back a key that was added."""
-        self._latest = Stretch(0, 0, None)
+        """Remove a key that was added."""
+        self._latest_run = Run(0, 0, None)
         del self._added[bisect.bisect_left(self._added, key, key=_key_of)]
 
-    def stretch(self, place: int) -> Stretch:
-        """What is around a place that exists."""
-        if not self._latest.start <= place < self._latest.stop:
-            self._latest = self._found(place)
-        return self._latest
+    def run_at(self, position: int) -> Run:
+        """The run around a position that exists."""
+        if not self._latest_run.start <= position < self._latest_run.stop:
+            self._latest_run = self._find_run(position)
+        return self._latest_run
 
-    def _found(self, place: int) -> Stretch:
-        number = self._added_before(place)
-        following = self._place(number) if number < len(self._added) else len(self)
-        if following == place:
-            return Stretch(place, place + 1, None)
-        visible = place - number
-        skipped = bisect.bisect_right(range(len(self._holes)), visible, key=self._visible_before)
-        at = visible + skipped
-        first = self._holes[skipped - 1] + 1 if skipped else 0
-        last = self._holes[skipped] if skipped < len(self._holes) else len(self._below)
-        start = max(self._place(number - 1) + 1 if number else 0, place - (at - first))
-        return Stretch(start, min(following, place + last - at), at - (place - start))
+    def _find_run(self, position: int) -> Run:
+        number = self._added_before(position)
+        following = self._position_of_added(number) if number < len(self._added) else len(self)
+        if following == position:
+            return Run(position, position + 1, None)
+        visible = position - number
+        skipped = bisect.bisect_right(range(len(self._omitted)), visible, key=self._visible_before)
+        base = visible + skipped
+        first = self._omitted[skipped - 1] + 1 if skipped else 0
+        last = self._omitted[skipped] if skipped < len(self._omitted) else len(self._base)
+        start = max(self._position_of_added(number - 1) + 1 if number else 0, position - (base - first))
+        return Run(start, min(following, position + last - base), base - (position - start))
 
     def __len__(self) -> int:
-        return len(self._below) - len(self._holes) + len(self._added)
+        return len(self._base) - len(self._omitted) + len(self._added)
 
-    def at(self, place: int) -> SortKey:
-        found = self.stretch(place)
-        if found.below is None:
-            return self._added[self._added_before(place)][1]
-        return self._below[found.below + place - found.start]
+    def key_at(self, position: int) -> SortKey:
+        run = self.run_at(position)
+        if run.base is None:
+            return self._added[self._added_before(position)][1]
+        return self._base[run.base + position - run.start]
 
-    def _added_before(self, place: int) -> int:
-        return bisect.bisect_left(range(len(self._added)), place, key=self._place)
+    def _added_before(self, position: int) -> int:
+        return bisect.bisect_left(range(len(self._added)), position, key=self._position_of_added)
 
-    def _place(self, number: int) -> int:
-        """Where the added key of this number stands."""
-        below = self._added[number][0]
-        return below - bisect.bisect_left(self._holes, below) + number
+    def _position_of_added(self, number: int) -> int:
+        """Position of the added key of this number."""
+        base = self._added[number][0]
+        return base - bisect.bisect_left(self._omitted, base) + number
 
     def _visible_before(self, number: int) -> int:
-        """How many keys of the sequence below are before the hole of this number, and to be seen."""
-        return self._holes[number] - number
+        """How many keys of the base stand before the omitted one of this number and are not omitted."""
+        return self._omitted[number] - number
 
 
 def _key_of(added: tuple[int, SortKey]) -> SortKey:
