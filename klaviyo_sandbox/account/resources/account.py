@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -50,7 +50,7 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
 def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
     webhooks: list[Row] = []
     for name, count in (("Warehouse", 3), ("Größere Änderungen", 1), ("Not subscribed yet", 0)):
-        created = between(rng, start, end)
+        created = random_time(rng, start, end)
         webhooks.append(
             {
                 "id": ulid(int(created.timestamp() * 1000), rng),
@@ -60,7 +60,7 @@ def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "endpoint_url": "https://www.example.com/...",
                 "enabled": count > 0,
                 "created_at": format_datetime(created),
-                "updated_at": format_datetime(between(rng, created, end)),
+                "updated_at": format_datetime(random_time(rng, created, end)),
                 "topic_ids": rng.sample(_TOPICS, count),
             }
         )

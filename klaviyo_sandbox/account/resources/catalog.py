@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -98,14 +98,14 @@ def _compound(external_id: str, integration: str = "$custom") -> str:
 def _item(rng: random.Random, index: int, categories: list[str], start: datetime, end: datetime) -> Row:
     # A shop may put any text into an id.
     external_id = f"{rng.choice(('SKU-', 'Größe '))}{index:04}"
-    created = between(rng, start, end, microseconds=True)
+    created = random_time(rng, start, end, microseconds=True)
     is_bare = rng.random() < 0.1
     return {
         "id": _compound(external_id, rng.choice(("$custom", "$shopify"))),
         "external_id": external_id,
         "title": rng.choice(_NAMES),
         "created": format_datetime(created),
-        "updated": format_datetime(between(rng, created, end, microseconds=True)),
+        "updated": format_datetime(random_time(rng, created, end, microseconds=True)),
         "published": None if is_bare else rng.random() < 0.8,
         # Nearly every item is in the first category, few are in others, and the last one is empty.
         "category_ids": [] if is_bare else [categories[0], *rng.sample(categories[1:-1], rng.randrange(3))],
@@ -153,7 +153,7 @@ def _category(rng: random.Random, index: int, items: list[Row], start: datetime,
         "id": category_id,
         "external_id": external_id,
         "name": _CATEGORIES[index],
-        "created": format_datetime(between(rng, start, end)),
-        "updated": None if index == 1 else format_datetime(between(rng, start, end)),
+        "created": format_datetime(random_time(rng, start, end)),
+        "updated": None if index == 1 else format_datetime(random_time(rng, start, end)),
         "item_ids": [item["id"] for item in items if category_id in item["category_ids"]],
     }

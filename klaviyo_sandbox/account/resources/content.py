@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.relations import references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -78,7 +78,7 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
     )
     contents: list[Row] = []
     for name, definition in definitions:
-        created = between(rng, start, end)
+        created = random_time(rng, start, end)
         status = rng.choice(("completed", "stale", "never_generated"))
         content_id = ulid(int(created.timestamp() * 1000), rng)
         contents.append(
@@ -87,7 +87,7 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "name": name,
                 "definition": definition,
                 "created": format_datetime(created),
-                "updated": format_datetime(between(rng, created, end)),
+                "updated": format_datetime(random_time(rng, created, end)),
                 "screenshot_status": status,
                 "screenshot_url": "" if status == "never_generated" else f"https://images.example.com/{content_id}.png",
             }
@@ -108,7 +108,7 @@ def _images(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "format": kind,
                 "size": rng.randrange(900, 5_000_000),
                 "hidden": number % 16 == 3,
-                "updated_at": format_datetime(between(rng, start, end)),
+                "updated_at": format_datetime(random_time(rng, start, end)),
             }
         )
     return images
@@ -117,7 +117,7 @@ def _images(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
 def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
     feeds: list[Row] = []
     for number in range(_FEEDS):
-        created = between(rng, start, end)
+        created = random_time(rng, start, end)
         feeds.append(
             {
                 "id": short_id(rng),
@@ -126,7 +126,7 @@ def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "request_method": rng.choice(("get", "get", "post")),
                 "content_type": rng.choice(("json", "xml")),
                 "created": format_datetime(created),
-                "updated": format_datetime(between(rng, created, end)),
+                "updated": format_datetime(random_time(rng, created, end)),
                 "status": rng.choice(("ok", "ok", "disabled", "critical_nightly_refresh_timeout", None)),
             }
         )
@@ -134,7 +134,7 @@ def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
 
 
 def _reviews(rng: random.Random, people: list[Row], event_ids: list[str], start: datetime, end: datetime) -> list[Row]:
-    return [_review(rng, number, people, event_ids, between(rng, start, end), end) for number in range(_REVIEWS)]
+    return [_review(rng, number, people, event_ids, random_time(rng, start, end), end) for number in range(_REVIEWS)]
 
 
 def _review(
@@ -152,7 +152,7 @@ def _review(
         "verified": rng.random() < 0.7,
         "review_type": kind,
         "created": format_datetime(created),
-        "updated": format_datetime(between(rng, created, end)),
+        "updated": format_datetime(random_time(rng, created, end)),
         "images": [f"https://images.example.com/review/{number}.jpg"] if number % 9 == 0 else [],
         "product": None if kind == "store" else _product(rng),
         "rating": None if kind == "question" else rng.randrange(1, 6),

@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import referenced_by, references, related_identities
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -54,14 +54,14 @@ def rows(_: Store, rng_for: Callable[[str], random.Random], start: datetime, end
     forms: list[Row] = []
     versions: list[Row] = []
     for name, count in _FORMS:
-        created = between(rng, start, end)
+        created = random_time(rng, start, end)
         form = {
             "id": short_id(rng),
             "name": name,
             "status": rng.choice(("live", "live", "draft")) if count else "draft",
             "ab_test": count > 1,
             "created_at": format_datetime(created),
-            "updated_at": format_datetime(between(rng, created, end)),
+            "updated_at": format_datetime(random_time(rng, created, end)),
         }
         forms.append(form)
         versions += [_version(rng, form, number, created, end) for number in range(count)]
@@ -69,7 +69,7 @@ def rows(_: Store, rng_for: Callable[[str], random.Random], start: datetime, end
 
 
 def _version(rng: random.Random, form: Row, number: int, created: datetime, end: datetime) -> Row:
-    version_created = between(rng, created, end)
+    version_created = random_time(rng, created, end)
     return {
         "id": str(rng.randrange(10**6, 10**7)),
         "form_id": form["id"],
@@ -78,5 +78,5 @@ def _version(rng: random.Random, form: Row, number: int, created: datetime, end:
         "ab_test": {"variation_name": f"Variation {'ABCD'[number]}"} if form["ab_test"] else None,
         "status": "live" if form["status"] == "live" and number == 0 else "draft",
         "created_at": format_datetime(version_created),
-        "updated_at": format_datetime(between(rng, version_created, end)),
+        "updated_at": format_datetime(random_time(rng, version_created, end)),
     }

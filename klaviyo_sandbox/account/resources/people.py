@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -50,7 +50,7 @@ def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Ro
     tokens: list[Row] = []
     for person in people:
         for _ in range(rng.choice((0, 0, 0, 1, 2)) if rng.random() < 0.5 else 0):
-            created = between(rng, datetime.fromisoformat(person["created"]), end)
+            created = random_time(rng, datetime.fromisoformat(person["created"]), end)
             platform = rng.choice(("ios", "android"))
             tokens.append(
                 {
@@ -62,7 +62,7 @@ def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Ro
                     "platform": platform,
                     "vendor": "APNs" if platform == "ios" else "FCM",
                     "background": rng.choice(("AVAILABLE", "DENIED", "RESTRICTED")),
-                    "recorded_date": format_datetime(between(rng, created, end)),
+                    "recorded_date": format_datetime(random_time(rng, created, end)),
                     "metadata": _device(rng, platform) if rng.random() < 0.8 else None,
                 }
             )
