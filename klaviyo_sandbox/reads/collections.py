@@ -15,7 +15,7 @@ from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.reads.paging import Order, page, read_cursor
-from klaviyo_sandbox.spec.documents import Documents, split
+from klaviyo_sandbox.spec.documents import Documents, split_names
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
 from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.filters import Clause, parse
@@ -47,7 +47,7 @@ def check_query(request: Request) -> None:
         if name not in declared or declared[name]["in"] != "query":
             raise invalid_parameter(f"'{name}' is not a valid query parameter for this resource.", name)
         choices = request.operation.choices(name)
-        wrong = [item for item in split(value) if item not in choices] if choices else []
+        wrong = [item for item in split_names(value) if item not in choices] if choices else []
         if wrong or (name == "sort" and value not in choices):
             detail = f"'{', '.join(wrong) or value}' is not allowed for '{name}'. Allowed: {', '.join(choices)}."
             raise invalid_parameter(detail, name)

@@ -1,4 +1,4 @@
-"""What every account of a seed has beside profiles, events and resources that are only read.
+"""The parts of an account that seeded and procedural accounts share: settings, groups, tags, campaigns and flows.
 
 The same seed gives the same, byte for byte. All of it lies in the two years before ``END``.
 """
