@@ -1,1 +1,1 @@
-"""One account: its rows, its clock of jobs, and how it is made and kept."""
+"""One account: its rows and relationships, its jobs, how it is built, and how it is saved."""

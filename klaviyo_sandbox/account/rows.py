@@ -1,4 +1,4 @@
-"""Rows of the account, and the values by which they are found, sorted and told apart."""
+"""Rows of the account, and the values by which they are found, sorted and identified."""
 
 from __future__ import annotations
 
@@ -10,27 +10,28 @@ SortKey = tuple[str, str]
 EventKey = tuple[str, str, str]
 
 IDENTIFIERS = ("email", "phone_number", "external_id")
-# Only events name somebody by it, and it is never shown.
+# Only events name a profile by it, and it is never shown.
 ANONYMOUS = "anonymous_id"
 
 
 def values_at(row: Row, path: str) -> list[Any]:
-    """Every value under a dotted path; lists on the way are looked through, and nulls are left out."""
-    found: list[Any] = [row]
+    """Every value under a dotted path; lists on the way are searched item by item, and nulls are left out."""
+    values: list[Any] = [row]
     for name in path.split("."):
-        below = [value.get(name) for value in found if isinstance(value, Mapping)]
-        found = []
-        for value in below:
-            found.extend(value if isinstance(value, list) else [value])
-    return [value for value in found if value is not None]
+        members = [value.get(name) for value in values if isinstance(value, Mapping)]
+        values = []
+        for member in members:
+            values.extend(member if isinstance(member, list) else [member])
+    return [value for value in values if value is not None]
 
 
 def sort_key(row: Row, field: str) -> SortKey:
+    """(greatest value of the field as text, id); "" where the row has no value."""
     return max(map(_sortable, values_at(row, field)), default=""), row["id"]
 
 
 def _sortable(value: Any) -> str:
-    """As text that is in the value's own order; whole numbers (sizes, ratings) are not negative."""
+    """Text that sorts as the value does; whole numbers (sizes, ratings) are not negative."""
     return f"{value:018d}" if type(value) is int else str(value)
 
 
@@ -46,11 +47,11 @@ def identifiers_of(row: Row) -> list[tuple[str, str]]:
 
 
 def event_key(row: Row) -> EventKey:
-    """What no two events have in common: profile, metric and unique id, or the second where there is none."""
+    """The key of an event: profile, metric and unique id, or its second where it has no unique id."""
     unique_id = row.get("unique_id") or (row["event_properties"] or {}).get("$event_id") or row["timestamp"]
     return row["profile_id"], row["metric_id"], str(unique_id)
 
 
 def pending_id(list_id: str | None, email: str) -> str:
-    """What a consent is known by until it is confirmed."""
+    """The id of a consent that waits for its double opt-in."""
     return f"{list_id or ''}/{email.lower()}"

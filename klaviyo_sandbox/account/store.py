@@ -59,7 +59,7 @@ class Store:
         accounts, profiles, lists, segments, metrics, events, tags, tag_groups, templates, campaigns,
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings, as
             ``times.format_datetime`` makes them. Beside its attributes a row holds the ids of what it is related to,
-            as in ``profile_id`` or ``tag_ids``; ids of what is gone may stay.
+            as in ``profile_id`` or ``tag_ids``; ids of deleted resources may stay.
         resources: type -> rows of the resources that nobody writes through the API.
         relations: (type, relationship) -> the identities on its other side, for those resources.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
@@ -177,7 +177,7 @@ class Store:
         return [group_id for group_id, table in members.items() if profile_id in table]
 
 
-# A relationship: the function that finds the identities on its other side.
+# A relationship, as the function that finds the identities on its other side.
 Relation = Callable[[Store, Row], Sequence[Identity]]
 
 

@@ -210,7 +210,7 @@ class Sandbox:
                 return operation, found.groupdict()
             known = known or found is not None
         if known:
-            raise errors.wrong_method(method)
+            raise errors.method_not_allowed(method)
         raise errors.not_found(f"The path {path} could not be found.")
 
     def _authenticate(self, headers: Mapping[str, str]) -> None:
@@ -309,7 +309,7 @@ def parse_scopes(text: str) -> frozenset[str]:
 def _decoded(headers: Mapping[str, str], body: bytes) -> object:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _BODY_TYPES:
-        raise errors.wrong_media_type(media_type)
+        raise errors.unsupported_media_type(media_type)
     try:
         return bodies.parsed(body)
     except ValueError:
@@ -332,4 +332,4 @@ def _pause(headers: Mapping[str, str]) -> int | None:
 
 
 async def _broken(_web: WebRequest, _exception: Exception) -> Response:
-    return _response(Answer(500, errors.broken().document()), {})
+    return _response(Answer(500, errors.server_error().document()), {})

@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.relations import find_row, related_identities
-from klaviyo_sandbox.account.resources.read_operation import Read, unknown
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, unknown_resource
 from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
 from klaviyo_sandbox.reads.paging import Order, page, read_cursor
-from klaviyo_sandbox.spec.documents import Documents, split
+from klaviyo_sandbox.spec.documents import Documents, split_names
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
 from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.filters import Clause, parse
@@ -47,7 +47,7 @@ def check_query(request: Request) -> None:
         if name not in declared or declared[name]["in"] != "query":
             raise invalid_parameter(f"'{name}' is not a valid query parameter for this resource.", name)
         choices = request.operation.choices(name)
-        wrong = [item for item in split(value) if item not in choices] if choices else []
+        wrong = [item for item in split_names(value) if item not in choices] if choices else []
         if wrong or (name == "sort" and value not in choices):
             detail = f"'{', '.join(wrong) or value}' is not allowed for '{name}'. Allowed: {', '.join(choices)}."
             raise invalid_parameter(detail, name)
@@ -67,13 +67,13 @@ def read(store: Store, request: Request) -> dict[str, Any] | bytes:
         row_id = request.params[spec.id_parameter]
         row = find_row(store, spec.kind, row_id)
         if row is None:
-            raise unknown(spec.kind, row_id)
+            raise unknown_resource(spec.kind, row_id)
         return documents(store, request).one(spec.kind, spec.view(store, row), request.path)
     table = spec.rows(store, request.params)
     return _related_one(store, request, spec, table) if spec.to_one else _collection(store, request, spec, table)
 
 
-def _related_one(store: Store, request: Request, spec: Read, table: Table) -> dict[str, Any]:
+def _related_one(store: Store, request: Request, spec: ReadOperation, table: Table) -> dict[str, Any]:
     row = next(iter(table.rows.values()), None)
     # Only an identity may be null in the specification, a resource may not.
     if row is None and request.operation.data is not None and request.operation.data.attributes:
@@ -81,18 +81,18 @@ def _related_one(store: Store, request: Request, spec: Read, table: Table) -> di
     return documents(store, request).one(spec.kind, row, request.path)
 
 
-def _collection(store: Store, request: Request, spec: Read, table: Table) -> dict[str, Any] | bytes:
+def _collection(store: Store, request: Request, spec: ReadOperation, table: Table) -> dict[str, Any] | bytes:
     query = request.query
-    same_as = spec.same_as
-    clauses = [_in_stored_terms(clause, same_as) for clause in _clauses(store, request, spec)]
+    aliases = spec.aliases
+    clauses = [_in_stored_terms(clause, aliases) for clause in _clauses(store, request, spec)]
     sort = query.get("sort", "id")
     field = sort.removeprefix("-")
-    order = Order(same_as.get(field, field), descending=sort.startswith("-"))
+    order = Order(aliases.get(field, field), descending=sort.startswith("-"))
     found = page(
         _narrowed(store, spec, table, clauses),
         order,
         clauses,
-        lambda row, clause: clause.holds(values_at(row, spec.stored_as.get(clause.field, clause.field))),
+        lambda row, clause: clause.holds(values_at(row, spec.stored_paths.get(clause.field, clause.field))),
         lambda row: spec.view(store, row),
         read_cursor(query["page[cursor]"]) if "page[cursor]" in query else None,
         _page_size(request),
@@ -105,7 +105,7 @@ def _collection(store: Store, request: Request, spec: Read, table: Table) -> dic
     return made.many(spec.kind, found.rows, request.path, before, after)
 
 
-def _narrowed(store: Store, spec: Read, table: Table, clauses: Sequence[Clause]) -> Table:
+def _narrowed(store: Store, spec: ReadOperation, table: Table, clauses: Sequence[Clause]) -> Table:
     """The rows that can be meant, where the filter says which people: the account is not looked through for them."""
     if spec.kind != "profile":
         return table
@@ -118,26 +118,26 @@ def _narrowed(store: Store, spec: Read, table: Table, clauses: Sequence[Clause])
     return table
 
 
-def _clauses(store: Store, request: Request, spec: Read) -> list[Clause]:
+def _clauses(store: Store, request: Request, spec: ReadOperation) -> list[Clause]:
     text = request.query.get("filter")
     clauses = [] if text is None else list(parse(text, request.operation.filters, store.now()))
     named = {clause.field for clause in clauses}
-    if spec.demanded and named.isdisjoint(spec.demanded):
-        fields = " or ".join(f"'{name}'" for name in spec.demanded)
+    if spec.required_filters and named.isdisjoint(spec.required_filters):
+        fields = " or ".join(f"'{name}'" for name in spec.required_filters)
         raise invalid_parameter(f"A filter on {fields} is required for this resource.", "filter")
-    silent = [Clause("equals", name, value) for name, value in spec.unless_asked.items() if name not in named]
-    return [clause for clause in clauses if (clause.field, clause.value) not in spec.for_all.items()] + silent
+    silent = [Clause("equals", name, value) for name, value in spec.default_filters.items() if name not in named]
+    return [clause for clause in clauses if (clause.field, clause.value) not in spec.match_all.items()] + silent
 
 
-def _in_stored_terms(clause: Clause, same_as: Mapping[str, str]) -> Clause:
+def _in_stored_terms(clause: Clause, aliases: Mapping[str, str]) -> Clause:
     if clause.field == "email":
         # Addresses are kept in small letters, and found in whatever letters they are asked for.
         lowered = tuple(map(str.lower, clause.value)) if isinstance(clause.value, tuple) else clause.value.lower()
         return replace(clause, value=lowered)
-    if clause.field not in same_as:
+    if clause.field not in aliases:
         return clause
     when = format_datetime(datetime.fromtimestamp(clause.value, UTC))
-    return replace(clause, field=same_as[clause.field], value=when)
+    return replace(clause, field=aliases[clause.field], value=when)
 
 
 def _page_size(request: Request) -> int:

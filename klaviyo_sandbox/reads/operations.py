@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related_identities, table_of
 from klaviyo_sandbox.account.resources.families import FAMILIES
-from klaviyo_sandbox.account.resources.read_operation import Read, Rows, every, of
+from klaviyo_sandbox.account.resources.read_operation import FindRows, ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -15,7 +15,7 @@ from klaviyo_sandbox.spec.errors import not_found
 from klaviyo_sandbox.spec.exchange import Params
 
 
-def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> Rows:
+def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> FindRows:
     def rows(store: Store, params: Params) -> Table:
         found = members(store).get(params["id"])
         if found is None or params["id"] not in table_of(store, kind):
@@ -50,84 +50,88 @@ def _defined_flow(store: Store, row: Row) -> Row:
     return {**row, "definition": definition}
 
 
-def _jobs(kind: str) -> Read:
-    return Read(kind, every(kind), view=jobs.view, same_as={"created": "created_at"})
+def _jobs(kind: str) -> ReadOperation:
+    return ReadOperation(kind, all_rows(kind), view=jobs.view, aliases={"created": "created_at"})
 
 
 _list_members = _members("list", lambda store: store.list_members)
 _segment_members = _members("segment", lambda store: store.segment_members)
-_list_profiles = Read("profile", _list_members, view=_member)
-_segment_profiles = Read("profile", _segment_members, view=_member)
+_list_profiles = ReadOperation("profile", _list_members, view=_member)
+_segment_profiles = ReadOperation("profile", _segment_members, view=_member)
 
-READS: Mapping[str, Read] = {
-    "get_accounts": Read("account", every("account")),
-    "get_profiles": Read("profile", every("profile")),
-    "get_profile": Read("profile"),
-    "get_lists": Read("list", every("list")),
-    "get_list": Read("list", view=_counted_list),
+READS: Mapping[str, ReadOperation] = {
+    "get_accounts": ReadOperation("account", all_rows("account")),
+    "get_profiles": ReadOperation("profile", all_rows("profile")),
+    "get_profile": ReadOperation("profile"),
+    "get_lists": ReadOperation("list", all_rows("list")),
+    "get_list": ReadOperation("list", view=_counted_list),
     "get_profiles_for_list": _list_profiles,
     "get_profile_ids_for_list": _list_profiles,
-    "get_tags_for_list": Read("tag", of("list", "tags")),
-    "get_tag_ids_for_list": Read("tag", of("list", "tags")),
-    "get_segments": Read("segment", every("segment")),
-    "get_segment": Read("segment", view=_counted_segment),
+    "get_tags_for_list": ReadOperation("tag", related_rows("list", "tags")),
+    "get_tag_ids_for_list": ReadOperation("tag", related_rows("list", "tags")),
+    "get_segments": ReadOperation("segment", all_rows("segment")),
+    "get_segment": ReadOperation("segment", view=_counted_segment),
     "get_profiles_for_segment": _segment_profiles,
     "get_profile_ids_for_segment": _segment_profiles,
-    "get_tags_for_segment": Read("tag", of("segment", "tags")),
-    "get_tag_ids_for_segment": Read("tag", of("segment", "tags")),
-    "get_metrics": Read("metric", every("metric")),
-    "get_metric": Read("metric"),
-    "get_events": Read(
+    "get_tags_for_segment": ReadOperation("tag", related_rows("segment", "tags")),
+    "get_tag_ids_for_segment": ReadOperation("tag", related_rows("segment", "tags")),
+    "get_metrics": ReadOperation("metric", all_rows("metric")),
+    "get_metric": ReadOperation("metric"),
+    "get_events": ReadOperation(
         "event",
-        every("event"),
-        same_as={"timestamp": "datetime"},
+        all_rows("event"),
+        aliases={"timestamp": "datetime"},
         # ``has(profile)`` asks for the resource itself.
-        stored_as={"profile": "profile_id", "metric": "metric_id"},
+        stored_paths={"profile": "profile_id", "metric": "metric_id"},
     ),
-    "get_event": Read("event"),
-    "get_campaigns": Read(
-        "campaign", every("campaign"), demanded=("messages.channel",), unless_asked={"archived": False}
+    "get_event": ReadOperation("event"),
+    "get_campaigns": ReadOperation(
+        "campaign", all_rows("campaign"), required_filters=("messages.channel",), default_filters={"archived": False}
     ),
-    "get_campaign": Read("campaign"),
-    "get_tags_for_campaign": Read("tag", of("campaign", "tags")),
-    "get_tag_ids_for_campaign": Read("tag", of("campaign", "tags")),
-    "get_messages_for_campaign": Read("campaign-message", of("campaign", "campaign-messages")),
-    "get_message_ids_for_campaign": Read("campaign-message", of("campaign", "campaign-messages")),
-    "get_campaign_message": Read("campaign-message"),
-    "get_template_for_campaign_message": Read("template", of("campaign-message", "template"), to_one=True),
-    "get_template_id_for_campaign_message": Read("template", of("campaign-message", "template"), to_one=True),
-    "get_flows": Read("flow", every("flow")),
-    "get_flow": Read("flow", view=_defined_flow),
-    "get_tags_for_flow": Read("tag", of("flow", "tags")),
-    "get_tag_ids_for_flow": Read("tag", of("flow", "tags")),
-    "get_actions_for_flow": Read("flow-action", of("flow", "flow-actions")),
-    "get_action_ids_for_flow": Read("flow-action", of("flow", "flow-actions")),
-    "get_flow_action": Read("flow-action"),
-    "get_flow_action_messages": Read("flow-message", of("flow-action", "flow-messages")),
-    "get_message_ids_for_flow_action": Read("flow-message", of("flow-action", "flow-messages")),
-    "get_flow_message": Read("flow-message"),
-    "get_template_for_flow_message": Read("template", of("flow-message", "template"), to_one=True),
-    "get_tags": Read("tag", every("tag")),
-    "get_tag": Read("tag"),
-    "get_list_ids_for_tag": Read("list", of("tag", "lists")),
-    "get_segment_ids_for_tag": Read("segment", of("tag", "segments")),
-    "get_campaign_ids_for_tag": Read("campaign", of("tag", "campaigns")),
-    "get_flow_ids_for_tag": Read("flow", of("tag", "flows")),
-    "get_tag_groups": Read("tag-group", every("tag-group")),
-    "get_tag_group": Read("tag-group"),
-    "get_tags_for_tag_group": Read("tag", of("tag-group", "tags")),
-    "get_templates": Read("template", every("template")),
-    "get_template": Read("template"),
-    "get_bulk_import_profiles_jobs": Read(jobs.IMPORT, every(jobs.IMPORT), view=jobs.view),
-    "get_bulk_import_profiles_job": Read(jobs.IMPORT, id_parameter="job_id", view=jobs.view),
+    "get_campaign": ReadOperation("campaign"),
+    "get_tags_for_campaign": ReadOperation("tag", related_rows("campaign", "tags")),
+    "get_tag_ids_for_campaign": ReadOperation("tag", related_rows("campaign", "tags")),
+    "get_messages_for_campaign": ReadOperation("campaign-message", related_rows("campaign", "campaign-messages")),
+    "get_message_ids_for_campaign": ReadOperation("campaign-message", related_rows("campaign", "campaign-messages")),
+    "get_campaign_message": ReadOperation("campaign-message"),
+    "get_template_for_campaign_message": ReadOperation(
+        "template", related_rows("campaign-message", "template"), to_one=True
+    ),
+    "get_template_id_for_campaign_message": ReadOperation(
+        "template", related_rows("campaign-message", "template"), to_one=True
+    ),
+    "get_flows": ReadOperation("flow", all_rows("flow")),
+    "get_flow": ReadOperation("flow", view=_defined_flow),
+    "get_tags_for_flow": ReadOperation("tag", related_rows("flow", "tags")),
+    "get_tag_ids_for_flow": ReadOperation("tag", related_rows("flow", "tags")),
+    "get_actions_for_flow": ReadOperation("flow-action", related_rows("flow", "flow-actions")),
+    "get_action_ids_for_flow": ReadOperation("flow-action", related_rows("flow", "flow-actions")),
+    "get_flow_action": ReadOperation("flow-action"),
+    "get_flow_action_messages": ReadOperation("flow-message", related_rows("flow-action", "flow-messages")),
+    "get_message_ids_for_flow_action": ReadOperation("flow-message", related_rows("flow-action", "flow-messages")),
+    "get_flow_message": ReadOperation("flow-message"),
+    "get_template_for_flow_message": ReadOperation("template", related_rows("flow-message", "template"), to_one=True),
+    "get_tags": ReadOperation("tag", all_rows("tag")),
+    "get_tag": ReadOperation("tag"),
+    "get_list_ids_for_tag": ReadOperation("list", related_rows("tag", "lists")),
+    "get_segment_ids_for_tag": ReadOperation("segment", related_rows("tag", "segments")),
+    "get_campaign_ids_for_tag": ReadOperation("campaign", related_rows("tag", "campaigns")),
+    "get_flow_ids_for_tag": ReadOperation("flow", related_rows("tag", "flows")),
+    "get_tag_groups": ReadOperation("tag-group", all_rows("tag-group")),
+    "get_tag_group": ReadOperation("tag-group"),
+    "get_tags_for_tag_group": ReadOperation("tag", related_rows("tag-group", "tags")),
+    "get_templates": ReadOperation("template", all_rows("template")),
+    "get_template": ReadOperation("template"),
+    "get_bulk_import_profiles_jobs": ReadOperation(jobs.IMPORT, all_rows(jobs.IMPORT), view=jobs.view),
+    "get_bulk_import_profiles_job": ReadOperation(jobs.IMPORT, id_parameter="job_id", view=jobs.view),
     "get_bulk_suppress_profiles_jobs": _jobs(jobs.SUPPRESS),
-    "get_bulk_suppress_profiles_job": Read(jobs.SUPPRESS, id_parameter="job_id", view=jobs.view),
+    "get_bulk_suppress_profiles_job": ReadOperation(jobs.SUPPRESS, id_parameter="job_id", view=jobs.view),
     "get_bulk_unsuppress_profiles_jobs": _jobs(jobs.UNSUPPRESS),
-    "get_bulk_unsuppress_profiles_job": Read(jobs.UNSUPPRESS, id_parameter="job_id", view=jobs.view),
-    "get_errors_for_bulk_import_profiles_job": Read("import-error", jobs.errors_of),
-    "get_list_for_bulk_import_profiles_job": Read("list", of(jobs.IMPORT, "lists")),
-    "get_list_ids_for_bulk_import_profiles_job": Read("list", of(jobs.IMPORT, "lists")),
-    "get_profiles_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
-    "get_profile_ids_for_bulk_import_profiles_job": Read("profile", of(jobs.IMPORT, "profiles")),
+    "get_bulk_unsuppress_profiles_job": ReadOperation(jobs.UNSUPPRESS, id_parameter="job_id", view=jobs.view),
+    "get_errors_for_bulk_import_profiles_job": ReadOperation("import-error", jobs.errors_of),
+    "get_list_for_bulk_import_profiles_job": ReadOperation("list", related_rows(jobs.IMPORT, "lists")),
+    "get_list_ids_for_bulk_import_profiles_job": ReadOperation("list", related_rows(jobs.IMPORT, "lists")),
+    "get_profiles_for_bulk_import_profiles_job": ReadOperation("profile", related_rows(jobs.IMPORT, "profiles")),
+    "get_profile_ids_for_bulk_import_profiles_job": ReadOperation("profile", related_rows(jobs.IMPORT, "profiles")),
     **{name: read for family in FAMILIES for name, read in family.READS.items()},
 }

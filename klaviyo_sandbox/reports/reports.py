@@ -14,7 +14,7 @@ from klaviyo_sandbox.reports.activities import Deed, Source, groupings, values_o
 from klaviyo_sandbox.reports.rules import check_report, clauses_of, cursor_at, frame_of, holds, place_of, zone_of
 from klaviyo_sandbox.reports.statistics import MADE
 from klaviyo_sandbox.reports.timeframes import Frame, Intervals, intervals
-from klaviyo_sandbox.spec.documents import split
+from klaviyo_sandbox.spec.documents import split_names
 from klaviyo_sandbox.spec.exchange import Answer, Request
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
@@ -65,7 +65,9 @@ def document(request: Request, attributes: Mapping[str, Any], after: int | None,
     """The answer with the attributes that were asked for; ``after`` is where the next page begins."""
     kind = request.body["data"]["type"]
     fields = request.query.get(f"fields[{kind}]")
-    shown = attributes if fields is None else {name: attributes[name] for name in split(fields) if name in attributes}
+    shown = (
+        attributes if fields is None else {name: attributes[name] for name in split_names(fields) if name in attributes}
+    )
     own = f"{request.base}{request.path}"
     links = {"self": own + (f"?{urlencode(request.query)}" if request.query else "")}
     if after is not None:

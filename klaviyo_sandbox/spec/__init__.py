@@ -1,1 +1,1 @@
-"""What the API's specification says, and the forms of requests and answers."""
+"""The API as Klaviyo specifies it: operations, filters, documents, errors, and the forms of requests and answers."""

@@ -1,4 +1,4 @@
-"""Is a request body of the declared shape? A pure walk over the subset of JSON Schema that the facts use."""
+"""Check of request bodies against their declared schema. Pure; knows the subset of JSON Schema that the facts use."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Any
 
 from klaviyo_sandbox.spec.facts import Schema, resolve
 
-Fault = tuple[str, str]
+# (JSON Pointer, detail)
+Violation = tuple[str, str]
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
     "object": (dict,),
@@ -19,10 +20,12 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def faults(schema: Schema, value: Any, schemas: Mapping[str, Schema], pointer: str = "") -> Iterator[Fault]:
+def find_violations(
+    schema: Schema, value: Any, schemas: Mapping[str, Schema], pointer: str = ""
+) -> Iterator[Violation]:
     """Yield (JSON Pointer, detail) for everything in ``value`` that the schema does not allow.
 
-    Members that the schema does not declare are faults; an object that declares no members may hold any.
+    Members that the schema does not declare are violations; an object that declares no members may hold any.
     """
     nullable = schema.get("nullable", False)
     schema = resolve(schema, schemas)
@@ -31,7 +34,7 @@ def faults(schema: Schema, value: Any, schemas: Mapping[str, Schema], pointer: s
             yield pointer, "This field may not be null."
         return
     if "oneOf" in schema:
-        if all(any(faults(choice, value, schemas)) for choice in schema["oneOf"]):
+        if all(any(find_violations(choice, value, schemas)) for choice in schema["oneOf"]):
             yield pointer, "The value has none of the allowed forms."
         return
     kind = schema.get("type", "object")
@@ -41,25 +44,25 @@ def faults(schema: Schema, value: Any, schemas: Mapping[str, Schema], pointer: s
     elif "enum" in schema and value not in schema["enum"]:
         yield pointer, f"{value!r} is not one of {', '.join(map(str, schema['enum']))}."
     elif isinstance(value, dict) and "properties" in schema:
-        yield from _object_faults(schema, value, schemas, pointer)
+        yield from _object_violations(schema, value, schemas, pointer)
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from faults(schema.get("items", {}), item, schemas, f"{pointer}/{position}")
+            yield from find_violations(schema.get("items", {}), item, schemas, f"{pointer}/{position}")
 
 
-def _object_faults(
+def _object_violations(
     schema: Schema, value: Mapping[str, Any], schemas: Mapping[str, Schema], pointer: str
-) -> Iterator[Fault]:
+) -> Iterator[Violation]:
     declared = schema["properties"]
     for name in schema.get("required", ()):
         if name not in value:
-            yield f"{pointer}/{_escaped(name)}", f"'{name}' is a required field."
+            yield f"{pointer}/{_escape(name)}", f"'{name}' is a required field."
     for name, child in value.items():
         if name not in declared:
-            yield f"{pointer}/{_escaped(name)}", f"'{name}' is not a valid field here."
+            yield f"{pointer}/{_escape(name)}", f"'{name}' is not a valid field here."
         else:
-            yield from faults(declared[name], child, schemas, f"{pointer}/{_escaped(name)}")
+            yield from find_violations(declared[name], child, schemas, f"{pointer}/{_escape(name)}")
 
 
-def _escaped(name: str) -> str:
+def _escape(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1")

@@ -1,4 +1,4 @@
-"""What the account answers when it refuses: JSON:API errors with Klaviyo's codes and titles."""
+"""JSON:API errors with Klaviyo's codes and titles, which the account answers when it refuses a request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Problem:
-    """One entry of ``errors``: what is wrong, and which part of the request (``source``) is to blame."""
+    """One entry of ``errors``: what is wrong, and which part of the request (``source``) it is about."""
 
     status: int
     code: str
@@ -78,13 +78,13 @@ def forbidden(missing: Iterable[str]) -> Refusal:
 
 
 def not_enabled(feature: str) -> Refusal:
-    """As recorded of webhooks in an account whose plan has none."""
+    """A 403 for a feature that the account's plan does not have, as it was recorded for webhooks."""
     title = "You do not have permission to perform this action."
     detail = f"You must have {feature} enabled to use this endpoint."
     return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
 
 
-def wrong_method(method: str) -> Refusal:
+def method_not_allowed(method: str) -> Refusal:
     detail = f'Method "{method}" not allowed.'
     return Refusal([Problem(405, "method_not_allowed", detail, detail, {"pointer": "/data/"})])
 
@@ -101,7 +101,7 @@ def revision_retired(revision: str) -> Refusal:
     return Refusal([Problem(410, "gone", "Revision retired.", detail, {"parameter": "revision"})])
 
 
-def wrong_media_type(media_type: str) -> Refusal:
+def unsupported_media_type(media_type: str) -> Refusal:
     detail = f'Unsupported media type "{media_type}" in request.'
     return Refusal([Problem(415, "unsupported_media_type", "Unsupported media type.", detail, {"pointer": "/data/"})])
 
@@ -119,6 +119,6 @@ def unavailable() -> Refusal:
     return Refusal([Problem(503, "service_unavailable", "Service unavailable.", detail, {"pointer": "/data"})])
 
 
-def broken() -> Refusal:
+def server_error() -> Refusal:
     detail = "The sandbox failed to answer; its log says why."
     return Refusal([Problem(500, "error", "A server error occurred.", detail, {"pointer": "/data"})])

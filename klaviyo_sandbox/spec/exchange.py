@@ -18,8 +18,8 @@ class Request:
 
     Attributes:
         base: origin for links, such as ``http://127.0.0.1:8765``.
-        path: as it was asked for.
-        params: the parts of the path.
+        path: the path of the request.
+        params: the named parts of the path.
         query: the query parameters.
         body: the decoded body of a write, None for reads; ``body_bytes`` is its length.
     """
@@ -35,9 +35,9 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a request is answered with; ``document`` may be JSON already, and is None where the answer has no body.
+    """The answer to a request; ``document`` may be JSON already, and is None where the answer has no body.
 
-    ``items`` is how many rows a write brought.
+    ``items`` is how many rows a write had.
     """
 
     status: int

@@ -1,4 +1,4 @@
-"""What Klaviyo's specification says of the operations that are served, read from ``facts.json``."""
+"""Facts about the operations that are served, from Klaviyo's specification by way of ``facts.json``."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class PageSize:
 
 @dataclass(frozen=True)
 class RelationshipShape:
-    """A relationship of a resource: may it hold many resources, and which links does it carry."""
+    """A relationship of a resource: may it have many resources, and which links does it have?"""
 
     many: bool
     links: tuple[str, ...]
@@ -34,7 +34,7 @@ class RelationshipShape:
 
 @dataclass(frozen=True)
 class ResourceShape:
-    """Names of what a resource may carry in one response: its attributes and its relationships."""
+    """Names of the attributes and relationships that a resource may have in one response."""
 
     attributes: tuple[str, ...]
     relations: Mapping[str, RelationshipShape]
@@ -102,7 +102,7 @@ class Facts:
 
 
 def resolve(schema: Schema, schemas: Mapping[str, Schema]) -> Schema:
-    """The schema that a ``$ref`` points to; any other schema is given back as it is."""
+    """The schema that a ``$ref`` points to; any other schema is returned unchanged."""
     while "$ref" in schema:
         schema = schemas[schema["$ref"].rsplit("/", 1)[-1]]
     return schema
@@ -129,11 +129,11 @@ def _resource_shape(schema: Schema, schemas: Mapping[str, Schema]) -> ResourceSh
     return ResourceShape(tuple(_members(members.get("attributes", {}), schemas)), relations, "links" in members)
 
 
-def _type_of(schema: Schema, schemas: Mapping[str, Schema]) -> str:
+def _resource_type(schema: Schema, schemas: Mapping[str, Schema]) -> str:
     return str(resolve(_members(schema, schemas)["type"], schemas)["enum"][0])
 
 
-def _answer_shapes(
+def _response_shapes(
     raw: Mapping[str, Any], schemas: Mapping[str, Schema]
 ) -> tuple[ResourceShape | None, dict[str, ResourceShape]]:
     success = next((schema for status, schema in raw["responses"].items() if status[0] == "2" and schema), None)
@@ -147,12 +147,12 @@ def _answer_shapes(
     candidates = items.get("oneOf", [items] if items else [])
     return (
         _resource_shape(data, schemas),
-        {_type_of(candidate, schemas): _resource_shape(candidate, schemas) for candidate in candidates},
+        {_resource_type(candidate, schemas): _resource_shape(candidate, schemas) for candidate in candidates},
     )
 
 
 def _operation(name: str, raw: Mapping[str, Any], schemas: Mapping[str, Schema]) -> Operation:
-    data, included = _answer_shapes(raw, schemas)
+    data, included = _response_shapes(raw, schemas)
     # A name such as {job_id} is a valid group name as it stands.
     pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", raw["path"].rstrip("/")) + "/?")
     return Operation(

@@ -15,7 +15,7 @@ from typing import Any
 from klaviyo_sandbox.spec.errors import Refusal, invalid_parameter
 from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 
-# Klaviyo refuses windows that end so close to now that rows may still arrive in them.
+# Klaviyo refuses windows that end closer to now than this, because rows may still arrive in them.
 SETTLING = timedelta(seconds=5)
 
 _NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
@@ -77,25 +77,25 @@ class Clause:
         if self.operator in _TEXT:
             return any(_TEXT[self.operator](value, self.value) for value in values)
         # A list after `equals` is read as `any`: no field here holds a list of its own.
-        wanted = self.value if isinstance(self.value, tuple) else (self.value,)
-        return any(value in wanted for value in values)
+        allowed = self.value if isinstance(self.value, tuple) else (self.value,)
+        return any(value in allowed for value in values)
 
 
-class _Reader:
-    """Reads one filter from left to right."""
+class _Parser:
+    """Parser of one filter, from left to right; ``position`` is the next character."""
 
     def __init__(self, text: str) -> None:
         self.text = text
-        self.at = 0
+        self.position = 0
 
     def clauses(self) -> Iterator[tuple[str, str, Any]]:
         yield from self._sequence()
-        if self.at != len(self.text):
-            raise self._fault()
+        if self.position != len(self.text):
+            raise self._syntax_error()
 
     def _sequence(self) -> Iterator[tuple[str, str, Any]]:
         yield from self._expression()
-        while self._taken(","):
+        while self._accept(","):
             yield from self._expression()
 
     def _expression(self) -> Iterator[tuple[str, str, Any]]:
@@ -105,14 +105,14 @@ class _Reader:
             yield from self._sequence()
         else:
             field = self._match(_NAME)
-            yield name, field, self._value() if self._taken(",") else None
+            yield name, field, self._value() if self._accept(",") else None
         self._expect(")")
 
     def _value(self) -> Quoted | Bare | tuple[Quoted | Bare, ...]:
-        if not self._taken("["):
+        if not self._accept("["):
             return self._scalar()
         items = [self._scalar()]
-        while self._taken(","):
+        while self._accept(","):
             items.append(self._scalar())
         self._expect("]")
         return tuple(items)
@@ -120,47 +120,47 @@ class _Reader:
     def _scalar(self) -> Quoted | Bare:
         self._skip_space()
         for quote in "\"'":
-            if self._taken(quote):
+            if self._accept(quote):
                 return Quoted(self._quoted(quote))
         return Bare(self._match(_BARE).strip())
 
     def _quoted(self, quote: str) -> str:
         text = ""
-        while self.at < len(self.text):
-            character = self.text[self.at]
-            self.at += 1
+        while self.position < len(self.text):
+            character = self.text[self.position]
+            self.position += 1
             if character == quote:
                 return text
-            if character == "\\" and self.at < len(self.text):
-                character = self.text[self.at]
-                self.at += 1
+            if character == "\\" and self.position < len(self.text):
+                character = self.text[self.position]
+                self.position += 1
             text += character
-        raise self._fault()
+        raise self._syntax_error()
 
     def _skip_space(self) -> None:
-        while self.text[self.at : self.at + 1] == " ":
-            self.at += 1
+        while self.text[self.position : self.position + 1] == " ":
+            self.position += 1
 
-    def _taken(self, token: str) -> bool:
+    def _accept(self, token: str) -> bool:
         self._skip_space()
-        found = self.text.startswith(token, self.at)
-        self.at += len(token) if found else 0
-        return found
+        is_next = self.text.startswith(token, self.position)
+        self.position += len(token) if is_next else 0
+        return is_next
 
     def _expect(self, token: str) -> None:
-        if not self._taken(token):
-            raise self._fault()
+        if not self._accept(token):
+            raise self._syntax_error()
 
     def _match(self, pattern: re.Pattern[str]) -> str:
         self._skip_space()
-        found = pattern.match(self.text, self.at)
-        if not found:
-            raise self._fault()
-        self.at = found.end()
-        return found[0]
+        match = pattern.match(self.text, self.position)
+        if not match:
+            raise self._syntax_error()
+        self.position = match.end()
+        return match[0]
 
-    def _fault(self) -> Refusal:
-        return _refused(f"Invalid filter provided: it cannot be read at character {self.at + 1}.")
+    def _syntax_error(self) -> Refusal:
+        return _invalid_filter(f"Invalid filter provided: it cannot be read at character {self.position + 1}.")
 
 
 def parse(text: str, allowed: Mapping[str, Any], now: datetime) -> tuple[Clause, ...]:
@@ -171,44 +171,46 @@ def parse(text: str, allowed: Mapping[str, Any], now: datetime) -> tuple[Clause,
             form or a value that is not allowed, ends less than ``SETTLING`` before now, or can hold no row.
     """
     try:
-        clauses = tuple(_clause(*raw, allowed) for raw in _Reader(text).clauses())
+        clauses = tuple(_clause(*raw, allowed) for raw in _Parser(text).clauses())
     except RecursionError:
-        raise _refused("Invalid filter provided: it is nested too deeply.") from None
+        raise _invalid_filter("Invalid filter provided: it is nested too deeply.") from None
     for field in dict.fromkeys(clause.field for clause in clauses if clause.is_bound):
         _check_window([clause for clause in clauses if clause.field == field], now)
     return clauses
 
 
-def _refused(detail: str) -> Refusal:
+def _invalid_filter(detail: str) -> Refusal:
     return invalid_parameter(detail, "filter")
 
 
 def _clause(name: str, field: str, raw: Any, allowed: Mapping[str, Any]) -> Clause:
     if field not in allowed:
-        raise _refused(f"'{field}' is not a filterable field. Allowed fields: {', '.join(allowed) or 'none'}.")
+        raise _invalid_filter(f"'{field}' is not a filterable field. Allowed fields: {', '.join(allowed) or 'none'}.")
     rule = allowed[field]
     form = "none" if raw is None else "list" if isinstance(raw, tuple) else "single"
     if name not in rule["operators"].get(form, ()):
         operators = "; ".join(f"{', '.join(names)} ({kind})" for kind, names in rule["operators"].items())
-        raise _refused(f"'{name}' with a {form} value is not allowed for '{field}'. Allowed operators: {operators}.")
+        raise _invalid_filter(
+            f"'{name}' with a {form} value is not allowed for '{field}'. Allowed operators: {operators}."
+        )
     if raw is None:
         return Clause(name, field, None)
     if isinstance(raw, tuple):
-        return Clause(name, field, tuple(_typed(field, item, rule["value"]) for item in raw))
-    return Clause(name, field, _typed(field, raw, rule["value"]))
+        return Clause(name, field, tuple(_convert(field, item, rule["value"]) for item in raw))
+    return Clause(name, field, _convert(field, raw, rule["value"]))
 
 
-def _typed(field: str, raw: Quoted | Bare, rule: Mapping[str, Any]) -> Any:
+def _convert(field: str, raw: Quoted | Bare, rule: Mapping[str, Any]) -> Any:
     kind = rule.get("format", rule["type"])
     if isinstance(raw, Quoted) != (kind == "string"):
         word = "in quotes" if kind == "string" else "without quotes"
-        raise _refused(f"The value for '{field}' is a {kind} and must be written {word}.")
+        raise _invalid_filter(f"The value for '{field}' is a {kind} and must be written {word}.")
     if raw.text not in rule.get("enum", [raw.text]):
-        raise _refused(f"'{raw.text}' is not allowed for '{field}'. Allowed values: {', '.join(rule['enum'])}.")
+        raise _invalid_filter(f"'{raw.text}' is not allowed for '{field}'. Allowed values: {', '.join(rule['enum'])}.")
     try:
-        return _CASTS[kind](raw.text)
+        return _CONVERTERS[kind](raw.text)
     except (ValueError, OverflowError, OSError):
-        raise _refused(f"'{raw.text}' is not a valid {kind} for '{field}'.") from None
+        raise _invalid_filter(f"'{raw.text}' is not a valid {kind} for '{field}'.") from None
 
 
 def _boolean(text: str) -> bool:
@@ -221,7 +223,7 @@ def _number(text: str) -> float:
     if not _NUMBER.fullmatch(text):
         raise ValueError(text)
     number = float(text)
-    # The only numbers with a fraction that can be filtered on are points in time, so one that is none is refused here.
+    # The only numbers with a fraction that can be filtered by are times: a number that is no time is refused here.
     datetime.fromtimestamp(number, UTC)
     return number
 
@@ -236,7 +238,7 @@ def _datetime(text: str) -> str:
     return format_datetime(parse_datetime(text))
 
 
-_CASTS: Mapping[str, Callable[[str], Any]] = {
+_CONVERTERS: Mapping[str, Callable[[str], Any]] = {
     "string": str,
     "boolean": _boolean,
     "number": _number,
@@ -245,20 +247,20 @@ _CASTS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-def _second(value: Any) -> Any:
+def _without_fraction(value: Any) -> Any:
     return value[:19] if isinstance(value, str) else value // 1
 
 
 def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
     limit: Any = format_datetime(now - SETTLING)
-    # Sizes and ratings have bounds, too, which are no points in time.
+    # Bounds of sizes and ratings are no times.
     clauses = [clause for clause in clauses if not isinstance(clause.value, int)]
     if any(isinstance(clause.value, float) for clause in clauses):
         limit = (now - SETTLING).timestamp()
     lower = [clause.value for clause in clauses if clause.operator in _LOWER]
     upper = [clause.value for clause in clauses if clause.operator in _UPPER]
     if upper and max(upper) > limit:
-        raise _refused("Datetime bounds must not end in the future or within the last 5 seconds.")
-    # As its message says, the lower bound is exclusive and the upper inclusive; parts of a second do not count.
-    if lower and upper and _second(max(lower)) >= _second(min(upper)):
-        raise _refused(f"Datetime bounds ({max(lower)}, {min(upper)}] is empty or invalid.")
+        raise _invalid_filter("Datetime bounds must not end in the future or within the last 5 seconds.")
+    # As the message says, the lower bound is exclusive and the upper inclusive; fractions of a second do not count.
+    if lower and upper and _without_fraction(max(lower)) >= _without_fraction(min(upper)):
+        raise _invalid_filter(f"Datetime bounds ({max(lower)}, {min(upper)}] is empty or invalid.")

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from klaviyo_sandbox.account import identifiers
-from klaviyo_sandbox.spec.body_schema import faults
+from klaviyo_sandbox.spec.body_schema import find_violations
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.facts import Schema
@@ -57,7 +57,7 @@ def check_body(request: Request, schemas: Mapping[str, Schema]) -> None:
     operation = request.operation
     if operation.max_bytes is not None and request.body_bytes > operation.max_bytes:
         raise Refusal([invalid(f"The payload must not be larger than {operation.max_bytes} bytes.", "/data")])
-    found = list(faults(operation.body or {}, request.body, schemas))
+    found = list(find_violations(operation.body or {}, request.body, schemas))
     if found:
         raise Refusal(_first_of_each_row(invalid(detail, pointer or "/data") for pointer, detail in found))
 

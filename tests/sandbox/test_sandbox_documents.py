@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from klaviyo_sandbox.spec.documents import field_tree, pruned
+from klaviyo_sandbox.spec.documents import field_tree, prune
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from klaviyo_sandbox.spec.documents import field_tree, pruned
 def test_sparse_fields_cut_branches(names, expected):
     """A dotted name keeps its branch alone, a whole object wins over its parts."""
     value = {"email": "a", "location": {"city": "B", "zip": None, "ip": "x"}}
-    assert pruned(value, field_tree(names)) == (expected if names != ["nothing"] else {})
+    assert prune(value, field_tree(names)) == (expected if names != ["nothing"] else {})
 
 
 def test_a_resource_shows_what_is_on_by_default(read):

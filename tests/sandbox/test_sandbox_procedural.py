@@ -83,7 +83,7 @@ def test_every_edge_of_a_filter_is_exact(call):
 @pytest.mark.parametrize("sort", ["datetime", "-datetime", "timestamp"])
 @pytest.mark.parametrize("query", [{}, ALL, {**ALL, **SPARSE}, {"include": "metric"}, SPARSE, {"include": "profile"}])
 def test_a_printed_page_is_what_the_ordinary_way_gives(account, call, monkeypatch, sort, query):
-    """For whatever is asked, pages made from stencils equal as JSON those that are built row by row."""
+    """For whatever is asked, pages made from templates equal as JSON those that are built row by row."""
     asked = {"sort": sort, "page__size": 1000, "filter": "less-than(datetime,2026-03-01T00:00:00Z)", **query}
     printed = call.get("events", **asked)
     monkeypatch.setattr(account.store, "page_renderer", None)

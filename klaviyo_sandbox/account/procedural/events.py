@@ -25,7 +25,7 @@ from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import attribution
-from klaviyo_sandbox.account.seeded.event_properties import Scene, kinds
+from klaviyo_sandbox.account.seeded.event_properties import EventContext, metric_kinds
 from klaviyo_sandbox.account.seeded.mailings import Mailing, Mailings
 from klaviyo_sandbox.spec.times import format_second
 
@@ -79,7 +79,7 @@ class ProceduralEvents:
         count: how many there are.
         start, hours: the account's time.
         profiles: whose events they are; at least one.
-        metric_ids: one for each of ``event_properties.kinds()``.
+        metric_ids: one for each of ``event_properties.metric_kinds()``.
         mailings: what was sent.
     """
 
@@ -170,15 +170,15 @@ class ProceduralEvents:
     def _draw_month(self, month: int) -> Sequence[EventTemplate]:
         """Draw the templates of a month: one of every kind of event, and more of the kinds that happen often."""
         rng = random.Random(f"{self._seed} era {month}")
-        indexes = range(len(kinds()))
+        indexes = range(len(metric_kinds()))
         numbers = [
             *indexes,
-            *rng.choices(indexes, [kind.weight for kind in kinds()], k=_TEMPLATES_PER_MONTH - len(indexes)),
+            *rng.choices(indexes, [kind.weight for kind in metric_kinds()], k=_TEMPLATES_PER_MONTH - len(indexes)),
         ]
         return [self._draw_template(rng, number, month * _MONTH) for number in numbers]
 
     def _draw_template(self, rng: random.Random, number: int, month_start: int) -> EventTemplate:
-        kind = kinds()[number]
+        kind = metric_kinds()[number]
         mailing = self._mailings.pick(rng, kind.channel, month_start) if kind.channel else None
         profile = {"email": rng.choice(("a@example.com", "a@example.org", None)), "phone_number": "+12025550123"}
         row = {
@@ -188,7 +188,7 @@ class ProceduralEvents:
             "timestamp": SECOND_PLACEHOLDER,
             "datetime": placeholder("datetime"),
             "uuid": placeholder("uuid"),
-            "event_properties": kind.properties(Scene(rng, profile, SECOND_PLACEHOLDER, mailing)),
+            "event_properties": kind.properties(EventContext(rng, profile, SECOND_PLACEHOLDER, mailing)),
         }
         return EventTemplate(row, mailing, is_touch=kind.is_touch, is_conversion=kind.is_conversion)
 

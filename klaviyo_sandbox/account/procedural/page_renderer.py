@@ -49,8 +49,8 @@ class TemplateRenderer:
         self, documents: Documents, kind: str, rows: Sequence[Any], path: str, before: str | None, after: str | None
     ) -> bytes:
         """The document that ``documents.many`` would give for these rows."""
-        rendering = _Rendering(self._store, documents, self._templates_for(documents.shape))
-        parts = [b'{"data":[', b",".join([rendering.primary(kind, row) for row in rows])]
+        rendering = _Rendering(self._store, documents, self._templates_for(documents.cache_key))
+        parts = [b'{"data":[', b",".join([rendering.primary_resource(kind, row) for row in rows])]
         if documents.include:
             parts += [b'],"included":[', b",".join(rendering.included(rows))]
         parts += [b'],"links":', encode_json(documents.links(path, before, after)), b"}"]
@@ -77,7 +77,7 @@ class _Rendering:
         include = documents.include
         self._attributions, self._metric, self._profile = (name in include for name in sorted(_INCLUDES))
 
-    def primary(self, kind: str, row: TemplateRow) -> bytes:
+    def primary_resource(self, kind: str, row: TemplateRow) -> bytes:
         touches = row.touches if self._attributions and isinstance(row, EventRow) else ()
         key = (row.template, len(touches))
         json_template = self._templates.get(key)
@@ -104,7 +104,9 @@ class _Rendering:
         json_template = self._templates.get(("attribution", mailing))
         if json_template is None:
             row = attribution(placeholder("id"), placeholder("first_touch"), mailing)
-            json_template = JsonTemplate(self._with_placeholders().other("attribution", row), ("id", "first_touch"))
+            json_template = JsonTemplate(
+                self._with_placeholders().included_resource("attribution", row), ("id", "first_touch")
+            )
             self._templates["attribution", mailing] = json_template
         return json_template.fill((event_id, touch_id.encode()))
 
@@ -115,20 +117,22 @@ class _Rendering:
             row = find_row(self._store, "metric", metric_id)
             if row is None:
                 raise ValueError(f"there is no metric {metric_id}")
-            json_template = JsonTemplate(self._documents.other("metric", row), ())
+            json_template = JsonTemplate(self._documents.included_resource("metric", row), ())
             self._templates["metric", metric_id] = json_template
         return json_template.fill(())
 
     def _profile_resource(self, person: TemplateRow) -> bytes:
         json_template = self._templates.get((person.template, "included"))
         if json_template is None:
-            json_template = JsonTemplate(self._documents.other("profile", person.template.row), person.template.names)
+            json_template = JsonTemplate(
+                self._documents.included_resource("profile", person.template.row), person.template.names
+            )
             self._templates[person.template, "included"] = json_template
         return json_template.fill(person.row_values)
 
     def _make_template(self, kind: str, template: RowTemplate, touches: int) -> JsonTemplate:
         names = VALUE_NAMES if isinstance(template, EventTemplate) else template.names
-        return JsonTemplate(self._with_placeholders(touches).primary(kind, template.row), names)
+        return JsonTemplate(self._with_placeholders(touches).primary_resource(kind, template.row), names)
 
     def _with_placeholders(self, touches: int = 0) -> Documents:
         """The documents, with placeholders for so many attributions."""
@@ -138,4 +142,4 @@ class _Rendering:
                 return [("attribution", f"{placeholder('id')}:{placeholder(touch)}") for touch in TOUCH_NAMES[:touches]]
             return related_identities(self._store, kind, row, name)
 
-        return self._documents.of(related_or_placeholders)
+        return self._documents.with_related(related_or_placeholders)

@@ -1,4 +1,4 @@
-"""How the account is set up: itself, webhooks with their topics, and what is added to links."""
+"""Settings of the account: the account itself, webhooks with their topics, and tracking parameters of links."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import references
-from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-READS: Mapping[str, Read] = {
-    "get_account": Read("account"),
-    "get_tag_group_for_tag": Read("tag-group", of("tag", "tag-group"), to_one=True),
-    "get_tag_ids_for_tag_group": Read("tag", of("tag-group", "tags")),
-    "get_webhooks": Read("webhook", every("webhook")),
-    "get_webhook": Read("webhook"),
-    "get_webhook_topics": Read("webhook-topic", every("webhook-topic")),
-    "get_webhook_topic": Read("webhook-topic"),
-    "get_tracking_settings": Read("tracking-setting", every("tracking-setting")),
-    "get_tracking_setting": Read("tracking-setting"),
+READS: Mapping[str, ReadOperation] = {
+    "get_account": ReadOperation("account"),
+    "get_tag_group_for_tag": ReadOperation("tag-group", related_rows("tag", "tag-group"), to_one=True),
+    "get_tag_ids_for_tag_group": ReadOperation("tag", related_rows("tag-group", "tags")),
+    "get_webhooks": ReadOperation("webhook", all_rows("webhook")),
+    "get_webhook": ReadOperation("webhook"),
+    "get_webhook_topics": ReadOperation("webhook-topic", all_rows("webhook-topic")),
+    "get_webhook_topic": ReadOperation("webhook-topic"),
+    "get_tracking_settings": ReadOperation("tracking-setting", all_rows("tracking-setting")),
+    "get_tracking_setting": ReadOperation("tracking-setting"),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("webhook", "webhook-topics"): references("webhook-topic", "topic_ids")
@@ -48,10 +48,10 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
 
 
 def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
-    made: list[Row] = []
+    webhooks: list[Row] = []
     for name, count in (("Warehouse", 3), ("Größere Änderungen", 1), ("Not subscribed yet", 0)):
-        created = between(rng, start, end)
-        made.append(
+        created = random_time(rng, start, end)
+        webhooks.append(
             {
                 "id": ulid(int(created.timestamp() * 1000), rng),
                 "name": name,
@@ -60,11 +60,11 @@ def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "endpoint_url": "https://www.example.com/...",
                 "enabled": count > 0,
                 "created_at": format_datetime(created),
-                "updated_at": format_datetime(between(rng, created, end)),
+                "updated_at": format_datetime(random_time(rng, created, end)),
                 "topic_ids": rng.sample(_TOPICS, count),
             }
         )
-    return made
+    return webhooks
 
 
 def _tracking(account_id: str) -> Row:

@@ -1,4 +1,4 @@
-"""A shop's catalog: items, their variants, the categories they are in, and the jobs by which it was filled."""
+"""A shop's catalog: items, their variants, their categories, and the bulk jobs that filled it."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from functools import partial
 from typing import Any
 
 from klaviyo_sandbox.account.relations import referenced_by, references
-from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.bulk_jobs import bulk_jobs
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
-# Type -> (what several of them are in the names of operations, the member of rows that holds their ids).
+# Type -> (its plural in the names of operations, the member of rows that holds ids of this type).
 _KINDS = {
     ITEM: ("catalog_items", "item_ids"),
     VARIANT: ("variants", "variant_ids"),
@@ -27,28 +27,28 @@ _KINDS = {
 _VERBS = ("create", "update", "delete")
 _ITEMS = 120
 
-# What filters call what rows have.
-_listed = partial(Read, stored_as={"ids": "id", "category.id": "category_ids", "item.id": "item_ids"})
-READS: Mapping[str, Read] = {
-    "get_catalog_items": _listed(ITEM, every(ITEM)),
-    "get_catalog_item": Read(ITEM),
-    "get_catalog_variants": _listed(VARIANT, every(VARIANT)),
-    "get_catalog_variant": Read(VARIANT),
-    "get_catalog_categories": _listed(CATEGORY, every(CATEGORY)),
-    "get_catalog_category": Read(CATEGORY),
-    "get_items_for_catalog_category": _listed(ITEM, of(CATEGORY, "items")),
-    "get_item_ids_for_catalog_category": _listed(ITEM, of(CATEGORY, "items")),
-    "get_variants_for_catalog_item": _listed(VARIANT, of(ITEM, "variants")),
-    "get_variant_ids_for_catalog_item": _listed(VARIANT, of(ITEM, "variants")),
-    "get_categories_for_catalog_item": _listed(CATEGORY, of(ITEM, "categories")),
-    "get_category_ids_for_catalog_item": _listed(CATEGORY, of(ITEM, "categories")),
+# Fields of filters -> members of rows.
+_catalog_read = partial(ReadOperation, stored_paths={"ids": "id", "category.id": "category_ids", "item.id": "item_ids"})
+READS: Mapping[str, ReadOperation] = {
+    "get_catalog_items": _catalog_read(ITEM, all_rows(ITEM)),
+    "get_catalog_item": ReadOperation(ITEM),
+    "get_catalog_variants": _catalog_read(VARIANT, all_rows(VARIANT)),
+    "get_catalog_variant": ReadOperation(VARIANT),
+    "get_catalog_categories": _catalog_read(CATEGORY, all_rows(CATEGORY)),
+    "get_catalog_category": ReadOperation(CATEGORY),
+    "get_items_for_catalog_category": _catalog_read(ITEM, related_rows(CATEGORY, "items")),
+    "get_item_ids_for_catalog_category": _catalog_read(ITEM, related_rows(CATEGORY, "items")),
+    "get_variants_for_catalog_item": _catalog_read(VARIANT, related_rows(ITEM, "variants")),
+    "get_variant_ids_for_catalog_item": _catalog_read(VARIANT, related_rows(ITEM, "variants")),
+    "get_categories_for_catalog_item": _catalog_read(CATEGORY, related_rows(ITEM, "categories")),
+    "get_category_ids_for_catalog_item": _catalog_read(CATEGORY, related_rows(ITEM, "categories")),
     **{
-        f"get_bulk_{verb}_{plural}_jobs": Read(f"{kind}-bulk-{verb}-job", every(f"{kind}-bulk-{verb}-job"))
+        f"get_bulk_{verb}_{plural}_jobs": ReadOperation(f"{kind}-bulk-{verb}-job", all_rows(f"{kind}-bulk-{verb}-job"))
         for kind, (plural, _) in _KINDS.items()
         for verb in _VERBS
     },
     **{
-        f"get_bulk_{verb}_{plural}_job": Read(f"{kind}-bulk-{verb}-job", id_parameter="job_id")
+        f"get_bulk_{verb}_{plural}_job": ReadOperation(f"{kind}-bulk-{verb}-job", id_parameter="job_id")
         for kind, (plural, _) in _KINDS.items()
         for verb in _VERBS
     },
@@ -73,85 +73,87 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
     """Two pages of items with up to four variants each, six categories, and four jobs of each kind."""
     _ = store
     rng = rng_for("catalog")
-    categories = [_compound(f"CATEGORY-{at}") for at in range(len(_CATEGORIES))]
-    items = [_item(rng, at, categories, start, end) for at in range(_ITEMS)]
-    variants = [_variant(rng, item, at) for item in items for at in range(rng.randrange(5))]
-    made = {
+    categories = [_compound(f"CATEGORY-{index}") for index in range(len(_CATEGORIES))]
+    items = [_item(rng, index, categories, start, end) for index in range(_ITEMS)]
+    variants = [_variant(rng, item, index) for item in items for index in range(rng.randrange(5))]
+    rows_by_kind = {
         ITEM: items,
         VARIANT: variants,
-        CATEGORY: [_category(rng, at, items, start, end) for at in range(len(_CATEGORIES))],
+        CATEGORY: [_category(rng, index, items, start, end) for index in range(len(_CATEGORIES))],
     }
     jobs = {
-        f"{kind}-bulk-{verb}-job": bulk_jobs(rng_for(f"{kind} {verb}"), member, [row["id"] for row in made[kind]], end)
+        f"{kind}-bulk-{verb}-job": bulk_jobs(
+            rng_for(f"{kind} {verb}"), member, [row["id"] for row in rows_by_kind[kind]], end
+        )
         for kind, (_, member) in _KINDS.items()
         for verb in _VERBS
     }
-    return {kind: Table(found) for kind, found in {**made, **jobs}.items()}
+    return {kind: Table(kind_rows) for kind, kind_rows in {**rows_by_kind, **jobs}.items()}
 
 
 def _compound(external_id: str, integration: str = "$custom") -> str:
     return f"{integration}:::$default:::{external_id}"
 
 
-def _item(rng: random.Random, at: int, categories: list[str], start: datetime, end: datetime) -> Row:
-    # An id has whatever a shop calls its things.
-    external_id = f"{rng.choice(('SKU-', 'Größe '))}{at:04}"
-    created = between(rng, start, end, microseconds=True)
+def _item(rng: random.Random, index: int, categories: list[str], start: datetime, end: datetime) -> Row:
+    # A shop may put any text into an id.
+    external_id = f"{rng.choice(('SKU-', 'Größe '))}{index:04}"
+    created = random_time(rng, start, end, microseconds=True)
     is_bare = rng.random() < 0.1
     return {
         "id": _compound(external_id, rng.choice(("$custom", "$shopify"))),
         "external_id": external_id,
         "title": rng.choice(_NAMES),
         "created": format_datetime(created),
-        "updated": format_datetime(between(rng, created, end, microseconds=True)),
+        "updated": format_datetime(random_time(rng, created, end, microseconds=True)),
         "published": None if is_bare else rng.random() < 0.8,
-        # Nearly everything is in the first, few in others, and the last is empty.
+        # Nearly every item is in the first category, few are in others, and the last one is empty.
         "category_ids": [] if is_bare else [categories[0], *rng.sample(categories[1:-1], rng.randrange(3))],
-        **_looks(rng, external_id, is_bare=is_bare),
+        **_description(rng, external_id, is_bare=is_bare),
     }
 
 
-def _variant(rng: random.Random, item: Row, at: int) -> Row:
-    external_id = f"{item['external_id']}-{at}"
+def _variant(rng: random.Random, item: Row, index: int) -> Row:
+    external_id = f"{item['external_id']}-{index}"
     is_bare = rng.random() < 0.1
     return {
         **item,
-        "id": f"{item['id']}-{at}",
+        "id": f"{item['id']}-{index}",
         "external_id": external_id,
-        "title": f"{item['title']} ({'SMLX'[at]})",
+        "title": f"{item['title']} ({'SMLX'[index]})",
         "sku": None if is_bare else f"{rng.randrange(10**8):08}",
         "inventory_policy": None if is_bare else rng.randrange(3),
         "inventory_quantity": None if is_bare else rng.choice((0, 7, 2.5)),
         "item_ids": [item["id"]],
-        **_looks(rng, external_id, is_bare=is_bare),
+        **_description(rng, external_id, is_bare=is_bare),
     }
 
 
-def _looks(rng: random.Random, name: str, *, is_bare: bool) -> dict[str, Any]:
-    """What an item or a variant says of itself beside its name; nothing when it is bare."""
+def _description(rng: random.Random, name: str, *, is_bare: bool) -> dict[str, Any]:
+    """The attributes of an item or a variant beside its name; all empty when it is bare."""
     members = ("description", "price", "url", "image_full_url", "image_thumbnail_url", "custom_metadata")
     if is_bare:
         return {**dict.fromkeys(members), "images": []}
-    place = f"https://shop.example.com/{rng.randrange(10**6)}"
+    base_url = f"https://shop.example.com/{rng.randrange(10**6)}"
     return {
         "description": f"{name}: „sehr bequem“",
         "price": rng.choice((0, 12, 19.99)),
-        "url": place,
-        "image_full_url": f"{place}/full.jpg",
-        "image_thumbnail_url": f"{place}/small.jpg",
-        "images": [f"{place}/{number}.jpg" for number in range(rng.randrange(3))],
+        "url": base_url,
+        "image_full_url": f"{base_url}/full.jpg",
+        "image_thumbnail_url": f"{base_url}/small.jpg",
+        "images": [f"{base_url}/{number}.jpg" for number in range(rng.randrange(3))],
         "custom_metadata": {"Top Pick": rng.random() < 0.5, "Farbe": "türkis"},
     }
 
 
-def _category(rng: random.Random, at: int, items: list[Row], start: datetime, end: datetime) -> Row:
-    external_id = f"CATEGORY-{at}"
+def _category(rng: random.Random, index: int, items: list[Row], start: datetime, end: datetime) -> Row:
+    external_id = f"CATEGORY-{index}"
     category_id = _compound(external_id)
     return {
         "id": category_id,
         "external_id": external_id,
-        "name": _CATEGORIES[at],
-        "created": format_datetime(between(rng, start, end)),
-        "updated": None if at == 1 else format_datetime(between(rng, start, end)),
+        "name": _CATEGORIES[index],
+        "created": format_datetime(random_time(rng, start, end)),
+        "updated": None if index == 1 else format_datetime(random_time(rng, start, end)),
         "item_ids": [item["id"] for item in items if category_id in item["category_ids"]],
     }

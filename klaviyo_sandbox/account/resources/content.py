@@ -1,4 +1,4 @@
-"""What messages are made of beside templates: universal content, images, web feeds; and what customers wrote."""
+"""Content beside templates: universal content, images and web feeds of messages, and reviews by customers."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.relations import references
-from klaviyo_sandbox.account.resources.read_operation import Read, every
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-READS: Mapping[str, Read] = {
-    "get_all_universal_content": Read("template-universal-content", every("template-universal-content")),
-    "get_universal_content": Read("template-universal-content"),
-    # Hidden ones are not among the others, as recorded of the real API.
-    "get_images": Read("image", every("image"), unless_asked={"hidden": False}),
-    "get_image": Read("image"),
-    "get_web_feeds": Read("web-feed", every("web-feed")),
-    "get_web_feed": Read("web-feed"),
-    "get_reviews": Read(
+READS: Mapping[str, ReadOperation] = {
+    "get_all_universal_content": ReadOperation("template-universal-content", all_rows("template-universal-content")),
+    "get_universal_content": ReadOperation("template-universal-content"),
+    # The real API leaves hidden images out (recorded), unless the filter names them.
+    "get_images": ReadOperation("image", all_rows("image"), default_filters={"hidden": False}),
+    "get_image": ReadOperation("image"),
+    "get_web_feeds": ReadOperation("web-feed", all_rows("web-feed")),
+    "get_web_feed": ReadOperation("web-feed"),
+    "get_reviews": ReadOperation(
         "review",
-        every("review"),
-        stored_as={"status": "status.value", "item.id": "item_id"},
-        for_all={"status": "all"},
+        all_rows("review"),
+        stored_paths={"status": "status.value", "item.id": "item_id"},
+        match_all={"status": "all"},
     ),
-    "get_review": Read("review"),
+    "get_review": ReadOperation("review"),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {("review", "events"): references("event", "event_ids")}
 
@@ -43,7 +43,7 @@ _REASONS = (
     {"reason": "other", "status_explanation": None},
     {"reason": "profanity_or_inappropriate"},
 )
-# More than a page of each, where a page is small enough to be filled.
+# More than one page of each.
 _IMAGES, _FEEDS, _REVIEWS = 110, 23, 120
 
 
@@ -76,31 +76,31 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
         ("Old block", {"content_type": "block", "type": "unsupported", "data": None}),
         ("Été: bandeau", None),
     )
-    made: list[Row] = []
+    contents: list[Row] = []
     for name, definition in definitions:
-        created = between(rng, start, end)
+        created = random_time(rng, start, end)
         status = rng.choice(("completed", "stale", "never_generated"))
         content_id = ulid(int(created.timestamp() * 1000), rng)
-        made.append(
+        contents.append(
             {
                 "id": content_id,
                 "name": name,
                 "definition": definition,
                 "created": format_datetime(created),
-                "updated": format_datetime(between(rng, created, end)),
+                "updated": format_datetime(random_time(rng, created, end)),
                 "screenshot_status": status,
                 "screenshot_url": "" if status == "never_generated" else f"https://images.example.com/{content_id}.png",
             }
         )
-    return made
+    return contents
 
 
 def _images(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
-    made: list[Row] = []
+    images: list[Row] = []
     for number in range(_IMAGES):
         kind = rng.choice(("jpeg", "png", "gif"))
         image_id = str(10_000_000 + number * 7)
-        made.append(
+        images.append(
             {
                 "id": image_id,
                 "name": f"{rng.choice(('hero', 'produit été', 'logo'))}-{number}",
@@ -108,17 +108,17 @@ def _images(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "format": kind,
                 "size": rng.randrange(900, 5_000_000),
                 "hidden": number % 16 == 3,
-                "updated_at": format_datetime(between(rng, start, end)),
+                "updated_at": format_datetime(random_time(rng, start, end)),
             }
         )
-    return made
+    return images
 
 
 def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
-    made: list[Row] = []
+    feeds: list[Row] = []
     for number in range(_FEEDS):
-        created = between(rng, start, end)
-        made.append(
+        created = random_time(rng, start, end)
+        feeds.append(
             {
                 "id": short_id(rng),
                 "name": f"{rng.choice(('best_sellers', 'nouveautés', 'blog'))}_{number}",
@@ -126,15 +126,15 @@ def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "request_method": rng.choice(("get", "get", "post")),
                 "content_type": rng.choice(("json", "xml")),
                 "created": format_datetime(created),
-                "updated": format_datetime(between(rng, created, end)),
+                "updated": format_datetime(random_time(rng, created, end)),
                 "status": rng.choice(("ok", "ok", "disabled", "critical_nightly_refresh_timeout", None)),
             }
         )
-    return made
+    return feeds
 
 
 def _reviews(rng: random.Random, people: list[Row], event_ids: list[str], start: datetime, end: datetime) -> list[Row]:
-    return [_review(rng, number, people, event_ids, between(rng, start, end), end) for number in range(_REVIEWS)]
+    return [_review(rng, number, people, event_ids, random_time(rng, start, end), end) for number in range(_REVIEWS)]
 
 
 def _review(
@@ -152,7 +152,7 @@ def _review(
         "verified": rng.random() < 0.7,
         "review_type": kind,
         "created": format_datetime(created),
-        "updated": format_datetime(between(rng, created, end)),
+        "updated": format_datetime(random_time(rng, created, end)),
         "images": [f"https://images.example.com/review/{number}.jpg"] if number % 9 == 0 else [],
         "product": None if kind == "store" else _product(rng),
         "rating": None if kind == "question" else rng.randrange(1, 6),
@@ -167,12 +167,12 @@ def _review(
 
 
 def _product(rng: random.Random) -> dict[str, Any]:
-    at = rng.randrange(len(_PRODUCTS))
+    index = rng.randrange(len(_PRODUCTS))
     return {
-        "url": f"https://www.example.com/products/{at}",
-        "name": _PRODUCTS[at],
-        "image_url": rng.choice((None, f"https://images.example.com/products/{at}.jpg")),
-        "external_id": rng.choice((None, f"SKU-{at}")),
+        "url": f"https://www.example.com/products/{index}",
+        "name": _PRODUCTS[index],
+        "image_url": rng.choice((None, f"https://images.example.com/products/{index}.jpg")),
+        "external_id": rng.choice((None, f"SKU-{index}")),
     }
 
 

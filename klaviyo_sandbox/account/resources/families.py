@@ -1,8 +1,8 @@
-"""What an account has that nobody writes through its API: families of resources, one module each.
+"""Families of resources that an account has and nobody writes through the API, one module each.
 
-A family has ``READS`` (operation -> ``Read``), ``RELATIONS`` ((type, relationship) -> identities) and ``rows(store,
-rng_for, start, end)``, which makes type -> ``Table`` of what the account holds from the beginning; ``rng_for`` gives
-each part random numbers of its own.
+A family has ``READS`` (operation -> ``ReadOperation``), ``RELATIONS`` ((type, relationship) -> identities) and
+``rows(store, rng_for, start, end)``, which gives type -> ``Table`` of what the account has from the beginning;
+``rng_for`` gives each part random numbers of its own.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from random import Random
 from typing import Protocol
 
 from klaviyo_sandbox.account.resources import account, catalog, content, coupons, forms, metrics, objects, people
-from klaviyo_sandbox.account.resources.read_operation import Read
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 
@@ -21,7 +21,7 @@ from klaviyo_sandbox.account.table import Table
 class ResourceFamily(Protocol):
     """A module that is a family of resources."""
 
-    READS: Mapping[str, Read]
+    READS: Mapping[str, ReadOperation]
     RELATIONS: Mapping[tuple[str, str], Relation]
 
     def rows(

@@ -1,4 +1,4 @@
-"""What there is about metrics: their properties, custom metrics made of them, and what each means to the account."""
+"""Resources about metrics: their properties, custom metrics made of them, and mapped metrics."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import referenced_by, references
-from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-READS: Mapping[str, Read] = {
-    "get_custom_metrics": Read("custom-metric", every("custom-metric")),
-    "get_custom_metric": Read("custom-metric"),
-    "get_metrics_for_custom_metric": Read("metric", of("custom-metric", "metrics")),
-    "get_mapped_metrics": Read("mapped-metric", every("mapped-metric")),
-    "get_mapped_metric": Read("mapped-metric"),
-    "get_properties_for_metric": Read("metric-property", of("metric", "metric-properties")),
-    "get_flows_triggered_by_metric": Read("flow", of("metric", "flow-triggers")),
-    "get_flows_triggered_by_list": Read("flow", of("list", "flow-triggers")),
-    "get_flows_triggered_by_segment": Read("flow", of("segment", "flow-triggers")),
+READS: Mapping[str, ReadOperation] = {
+    "get_custom_metrics": ReadOperation("custom-metric", all_rows("custom-metric")),
+    "get_custom_metric": ReadOperation("custom-metric"),
+    "get_metrics_for_custom_metric": ReadOperation("metric", related_rows("custom-metric", "metrics")),
+    "get_mapped_metrics": ReadOperation("mapped-metric", all_rows("mapped-metric")),
+    "get_mapped_metric": ReadOperation("mapped-metric"),
+    "get_properties_for_metric": ReadOperation("metric-property", related_rows("metric", "metric-properties")),
+    "get_flows_triggered_by_metric": ReadOperation("flow", related_rows("metric", "flow-triggers")),
+    "get_flows_triggered_by_list": ReadOperation("flow", related_rows("list", "flow-triggers")),
+    "get_flows_triggered_by_segment": ReadOperation("flow", related_rows("segment", "flow-triggers")),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("custom-metric", "metrics"): references("metric", "metric_ids"),
@@ -33,7 +33,7 @@ RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("metric", "metric-properties"): referenced_by("metric-property", "metric_id"),
     ("metric-property", "metric"): references("metric", "metric_id"),
 }
-# (label, type) of the properties that a metric may have; sample values are examples of their kind.
+# (label, type, sample values) of the properties that a metric may have.
 _PROPERTIES: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
     ("$value", "number", (12.5, 99, 0)),
     ("Item Count", "number", (1, 2, 5)),
@@ -75,22 +75,24 @@ def _properties(rng: random.Random, metric_ids: list[str]) -> list[Row]:
 
 
 def _custom_metrics(rng: random.Random, metric_ids: list[str], start: datetime, end: datetime) -> list[Row]:
-    made: list[Row] = []
+    custom_metrics: list[Row] = []
     for name, method, count in (("Net revenue", "value", 2), ("Any visit", "count", 3), ("Größere Käufe", "count", 1)):
         created = start + timedelta(seconds=rng.randrange(int((end - start).total_seconds())))
-        used = rng.sample(metric_ids, min(count, len(metric_ids)))
-        groups = [_group(metric_id, valued=method == "value", filtered=at == 0) for at, metric_id in enumerate(used)]
-        made.append(
+        used_ids = rng.sample(metric_ids, min(count, len(metric_ids)))
+        groups = [
+            _group(metric_id, valued=method == "value", filtered=index == 0) for index, metric_id in enumerate(used_ids)
+        ]
+        custom_metrics.append(
             {
                 "id": short_id(rng),
                 "name": name,
                 "created": format_datetime(created),
                 "updated": format_datetime(created + (end - created) * rng.random()),
                 "definition": {"aggregation_method": method, "metric_groups": groups},
-                "metric_ids": used,
+                "metric_ids": used_ids,
             }
         )
-    return made
+    return custom_metrics
 
 
 def _group(metric_id: str, *, valued: bool, filtered: bool) -> dict[str, Any]:
@@ -103,11 +105,11 @@ def _group(metric_id: str, *, valued: bool, filtered: bool) -> dict[str, Any]:
 
 
 def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], end: datetime) -> list[Row]:
-    made: list[Row] = []
+    mapped_metrics: list[Row] = []
     for name in _MAPPED:
         # An account maps to a metric, to a custom metric, or to none of both.
         kind = {"revenue": "custom", "cancelled_sales": "none", "refunded_sales": "none"}.get(name, "metric")
-        made.append(
+        mapped_metrics.append(
             {
                 "id": name,
                 "updated": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * 300))),
@@ -115,4 +117,4 @@ def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], en
                 "custom_metric_id": rng.choice(custom_ids) if kind == "custom" else None,
             }
         )
-    return made
+    return mapped_metrics

@@ -1,4 +1,4 @@
-"""Custom objects: data sources, types with their schemas and records, and what went wrong when records came in."""
+"""Custom objects: data sources, types with their schemas and records, and logs of what went wrong with records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import referenced_by, references
-from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
@@ -19,20 +19,20 @@ SOURCE, TYPE, SCHEMA, RECORD, LOG = (
     *("data-source", "object-type", "object-schema", "object-record", "object-ingestion-log"),
 )
 
-READS: Mapping[str, Read] = {
-    "get_data_sources": Read(SOURCE, every(SOURCE)),
-    "get_data_source": Read(SOURCE),
-    "get_object_types": Read(TYPE, every(TYPE)),
-    "get_object_type": Read(TYPE),
-    "get_object_schema": Read(SCHEMA),
-    "get_object_record": Read(RECORD),
-    "get_current_schema_for_object_type": Read(SCHEMA, of(TYPE, "current-schema"), to_one=True),
-    "get_schema_versions_for_object_type": Read(SCHEMA, of(TYPE, "schema-versions")),
-    "get_schema_version_ids_for_object_type": Read(SCHEMA, of(TYPE, "schema-versions")),
-    "get_records_for_object_type": Read(RECORD, of(TYPE, "object-records")),
-    "get_record_ids_for_object_type": Read(RECORD, of(TYPE, "object-records")),
-    "get_ingestion_logs_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
-    "get_ingestion_log_ids_for_object_type": Read(LOG, of(TYPE, "object-ingestion-logs")),
+READS: Mapping[str, ReadOperation] = {
+    "get_data_sources": ReadOperation(SOURCE, all_rows(SOURCE)),
+    "get_data_source": ReadOperation(SOURCE),
+    "get_object_types": ReadOperation(TYPE, all_rows(TYPE)),
+    "get_object_type": ReadOperation(TYPE),
+    "get_object_schema": ReadOperation(SCHEMA),
+    "get_object_record": ReadOperation(RECORD),
+    "get_current_schema_for_object_type": ReadOperation(SCHEMA, related_rows(TYPE, "current-schema"), to_one=True),
+    "get_schema_versions_for_object_type": ReadOperation(SCHEMA, related_rows(TYPE, "schema-versions")),
+    "get_schema_version_ids_for_object_type": ReadOperation(SCHEMA, related_rows(TYPE, "schema-versions")),
+    "get_records_for_object_type": ReadOperation(RECORD, related_rows(TYPE, "object-records")),
+    "get_record_ids_for_object_type": ReadOperation(RECORD, related_rows(TYPE, "object-records")),
+    "get_ingestion_logs_for_object_type": ReadOperation(LOG, related_rows(TYPE, "object-ingestion-logs")),
+    "get_ingestion_log_ids_for_object_type": ReadOperation(LOG, related_rows(TYPE, "object-ingestion-logs")),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
     (TYPE, "current-schema"): references(SCHEMA, "current_schema_id"),
@@ -43,7 +43,7 @@ RELATIONS: Mapping[tuple[str, str], Relation] = {
     (LOG, "object-type"): references(TYPE, "type_id"),
     (LOG, "object-record"): references(RECORD, "record_id"),
 }
-# Title of a type, how many versions its schema has, and how many records there are: more than a page of the first.
+# (title of a type, number of versions of its schema, number of records); the first has more than a page of records.
 _TYPES = (("Subscription", 3, 130), ("Größentabelle", 1, 4), ("Draft only", 1, 0))
 _PROPERTIES = (
     ("name", "string"),
@@ -52,7 +52,7 @@ _PROPERTIES = (
     ("paused", "boolean"),
     ("weight", "float"),
 )
-_KEPT_DAYS = 14
+_LOG_DAYS = 14
 
 
 def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
@@ -62,14 +62,16 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
     types, schemas, records, logs = list[Row](), list[Row](), list[Row](), list[Row]()
     for title, versions, count in _TYPES:
         type_id = short_id(rng)
-        found = [_schema(rng, type_id, title, at, is_draft=count == 0, end=end) for at in range(versions)]
-        of_type = [_record(rng, type_id, at, end) for at in range(count)]
-        schemas += found
-        records += of_type
-        types.append(_type(rng, type_id, title, found[-1]["id"], is_draft=count == 0, start=start, end=end))
-        logs += [_log(rng, type_id, row["id"] if at % 2 else None, end) for at, row in enumerate(of_type[:9])]
+        type_schemas = [_schema(rng, type_id, title, index, is_draft=count == 0, end=end) for index in range(versions)]
+        type_records = [_record(rng, type_id, index, end) for index in range(count)]
+        schemas += type_schemas
+        records += type_records
+        types.append(_type(rng, type_id, title, type_schemas[-1]["id"], is_draft=count == 0, start=start, end=end))
+        logs += [
+            _log(rng, type_id, row["id"] if index % 2 else None, end) for index, row in enumerate(type_records[:9])
+        ]
     return {
-        SOURCE: Table(_source(rng, title, shared=at > 0) for at, title in enumerate(("Warehouse", "Käufe ✨"))),
+        SOURCE: Table(_source(rng, title, shared=index > 0) for index, title in enumerate(("Warehouse", "Käufe ✨"))),
         TYPE: Table(types),
         SCHEMA: Table(schemas),
         RECORD: Table(records),
@@ -104,43 +106,44 @@ def _type(
     }
 
 
-def _schema(rng: random.Random, type_id: str, title: str, at: int, *, is_draft: bool, end: datetime) -> Row:
-    shown = _PROPERTIES[: 2 + at]
+def _schema(rng: random.Random, type_id: str, title: str, index: int, *, is_draft: bool, end: datetime) -> Row:
+    properties = _PROPERTIES[: 2 + index]
     return {
         "id": short_id(rng),
         "type_id": type_id,
-        "title": f"{title} {at + 1}",
-        "description": f"Version {at + 1}",
+        "title": f"{title} {index + 1}",
+        "description": f"Version {index + 1}",
         "status": "draft" if is_draft else "active",
         "visibility": "private",
         "properties": [
-            {"id": place, "name": name, "type": kind, "description": None} for place, (name, kind) in enumerate(shown)
+            {"id": number, "name": name, "type": kind, "description": None}
+            for number, (name, kind) in enumerate(properties)
         ],
         "required": ["name"],
-        "published_at": None if is_draft else format_datetime(end - timedelta(days=300 - 100 * at)),
+        "published_at": None if is_draft else format_datetime(end - timedelta(days=300 - 100 * index)),
     }
 
 
-def _record(rng: random.Random, type_id: str, at: int, end: datetime) -> Row:
+def _record(rng: random.Random, type_id: str, index: int, end: datetime) -> Row:
     properties: dict[str, Any] = {
         "name": rng.choice(("Coffee", "Tee für zwei", "Kaffee ☕")),
         "started": format_datetime(end - timedelta(days=rng.randrange(1, 500))),
         "boxes": rng.randrange(5),
         "paused": rng.random() < 0.3,
-        "weight": None if at % 7 == 0 else round(rng.uniform(0.2, 3), 2),
+        "weight": None if index % 7 == 0 else round(rng.uniform(0.2, 3), 2),
     }
-    return {"id": f"record-{at}-{short_id(rng)}", "type_id": type_id, "record_properties": properties}
+    return {"id": f"record-{index}-{short_id(rng)}", "type_id": type_id, "record_properties": properties}
 
 
 def _log(rng: random.Random, type_id: str, record_id: str | None, end: datetime) -> Row:
-    mistake = {"code": "invalid_type", "message": "boxes must be an int", "property": "boxes", "invalid_value": "many"}
+    error = {"code": "invalid_type", "message": "boxes must be an int", "property": "boxes", "invalid_value": "many"}
     return {
         "id": short_id(rng, 12),
         "type_id": type_id,
         "record_id": record_id,
         "status": rng.choice(("error", "warning", "info")),
         "event_type": "validation_error",
-        "timestamp": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * _KEPT_DAYS))),
+        "timestamp": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * _LOG_DAYS))),
         "summary": "A record does not fit the schema",
-        "errors": [mistake, {**mistake, "invalid_value": None}][: rng.randrange(3)],
+        "errors": [error, {**error, "invalid_value": None}][: rng.randrange(3)],
     }

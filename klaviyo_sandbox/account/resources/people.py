@@ -1,4 +1,4 @@
-"""What hangs on people: the push tokens of their devices, and the conversations that were had with them."""
+"""Resources that belong to profiles: push tokens of devices, and conversations."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import referenced_by, references
-from klaviyo_sandbox.account.resources.read_operation import Read, every, of
+from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-READS: Mapping[str, Read] = {
-    "get_push_tokens": Read("push-token", every("push-token"), stored_as={"profile.id": "profile_id"}),
-    "get_push_token": Read("push-token"),
-    "get_profile_for_push_token": Read("profile", of("push-token", "profile"), to_one=True),
-    "get_push_tokens_for_profile": Read("push-token", of("profile", "push-tokens")),
-    "get_push_token_ids_for_profile": Read("push-token", of("profile", "push-tokens")),
-    "get_conversations_for_profile": Read("conversation", of("profile", "conversations")),
-    "get_conversation_ids_for_profile": Read("conversation", of("profile", "conversations")),
+READS: Mapping[str, ReadOperation] = {
+    "get_push_tokens": ReadOperation("push-token", all_rows("push-token"), stored_paths={"profile.id": "profile_id"}),
+    "get_push_token": ReadOperation("push-token"),
+    "get_profile_for_push_token": ReadOperation("profile", related_rows("push-token", "profile"), to_one=True),
+    "get_push_tokens_for_profile": ReadOperation("push-token", related_rows("profile", "push-tokens")),
+    "get_push_token_ids_for_profile": ReadOperation("push-token", related_rows("profile", "push-tokens")),
+    "get_conversations_for_profile": ReadOperation("conversation", related_rows("profile", "conversations")),
+    "get_conversation_ids_for_profile": ReadOperation("conversation", related_rows("profile", "conversations")),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("profile", "push-tokens"): referenced_by("push-token", "profile_id"),
@@ -32,14 +32,14 @@ RELATIONS: Mapping[tuple[str, str], Relation] = {
     ("profile", "conversations"): referenced_by("conversation", "profile_id"),
     ("conversation", "profile"): references("profile", "profile_id"),
 }
-# A very large account has them for the first people only.
-_PEOPLE = 600
+# In a very large account only the first people have any.
+_MAX_PEOPLE = 600
 _CHANNELS = ("sms", "whatsapp", "instagram")
 
 
 def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
-    """A device or two for a quarter of the people, and a conversation or two with a few; most have none."""
-    people = list(itertools.islice(store.profiles.rows.values(), _PEOPLE))
+    """One or two devices for a quarter of the people, and one or two conversations with a few; most have none."""
+    people = list(itertools.islice(store.profiles.rows.values(), _MAX_PEOPLE))
     return {
         "push-token": Table(_tokens(rng_for("push tokens"), people, end)),
         "conversation": Table(_conversations(rng_for("conversations"), people, start)),
@@ -47,12 +47,12 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
 
 
 def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Row]:
-    made: list[Row] = []
+    tokens: list[Row] = []
     for person in people:
         for _ in range(rng.choice((0, 0, 0, 1, 2)) if rng.random() < 0.5 else 0):
-            created = between(rng, datetime.fromisoformat(person["created"]), end)
+            created = random_time(rng, datetime.fromisoformat(person["created"]), end)
             platform = rng.choice(("ios", "android"))
-            made.append(
+            tokens.append(
                 {
                     "id": ulid(int(created.timestamp() * 1000), rng),
                     "profile_id": person["id"],
@@ -62,11 +62,11 @@ def _tokens(rng: random.Random, people: Iterable[Row], end: datetime) -> list[Ro
                     "platform": platform,
                     "vendor": "APNs" if platform == "ios" else "FCM",
                     "background": rng.choice(("AVAILABLE", "DENIED", "RESTRICTED")),
-                    "recorded_date": format_datetime(between(rng, created, end)),
+                    "recorded_date": format_datetime(random_time(rng, created, end)),
                     "metadata": _device(rng, platform) if rng.random() < 0.8 else None,
                 }
             )
-    return made
+    return tokens
 
 
 def _device(rng: random.Random, platform: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What every account of a seed has beside profiles, events and resources that are only read.
+"""The parts of an account that seeded and procedural accounts share: settings, groups, tags, campaigns and flows.
 
 The same seed gives the same, byte for byte. All of it lies in the two years before ``END``.
 """
@@ -12,9 +12,9 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.campaigns import campaigns
 from klaviyo_sandbox.account.seeded.events import metrics
-from klaviyo_sandbox.account.seeded.flows import Account, flows
+from klaviyo_sandbox.account.seeded.flows import FlowReferences, flows
 from klaviyo_sandbox.account.seeded.groups import lists, segments
-from klaviyo_sandbox.account.seeded.mailings import Mailings, of_a_deleted_flow, of_campaigns, of_flows
+from klaviyo_sandbox.account.seeded.mailings import Mailings, campaign_mailings, deleted_flow_mailings, flow_mailings
 from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.account.seeded.templates import templates
 from klaviyo_sandbox.account.seeded.times import END, START
@@ -41,30 +41,32 @@ def _fill_groups(store: Store, rng_for: Callable[[str], random.Random], rows: Se
     rng, tagger = rng_for("groups"), _tagger(store, rng_for("tagged groups"))
     list_rows, store.list_members = lists(rng, rows)
     segment_rows, store.segment_members = segments(rng, rows)
-    store.lists = Table(map(tagger.tagged, list_rows))
-    store.segments = Table(map(tagger.tagged, segment_rows))
+    store.lists = Table(map(tagger.with_tags, list_rows))
+    store.segments = Table(map(tagger.with_tags, segment_rows))
 
 
 def _fill_messaging(store: Store, rng_for: Callable[[str], random.Random]) -> Mailings:
-    """Templates, campaigns and flows; what was sent of them."""
+    """Fill in templates, campaigns and flows; returns what was sent."""
     store.templates = Table(templates(rng_for("templates"), START, END))
     list_ids, segment_ids, template_ids = list(store.lists.rows), list(store.segments.rows), list(store.templates.rows)
-    sent, texts = campaigns(
+    campaign_rows, message_rows = campaigns(
         rng_for("campaigns"),
         _tagger(store, rng_for("tagged campaigns")),
         [*list_ids, *segment_ids],
         template_ids,
         (START, END),
     )
-    store.campaigns, store.campaign_messages = Table(sent), Table(texts)
-    referred = Account(list_ids, segment_ids, list(store.metrics.rows), template_ids)
-    made = flows(rng_for("flows"), _tagger(store, rng_for("tagged flows")), referred, START, END)
-    store.flows, store.flow_actions, store.flow_messages = map(Table, (made.flows, made.actions, made.messages))
+    store.campaigns, store.campaign_messages = Table(campaign_rows), Table(message_rows)
+    references = FlowReferences(list_ids, segment_ids, list(store.metrics.rows), template_ids)
+    generated = flows(rng_for("flows"), _tagger(store, rng_for("tagged flows")), references, START, END)
+    store.flows, store.flow_actions, store.flow_messages = map(
+        Table, (generated.flows, generated.actions, generated.messages)
+    )
     return Mailings(
         [
-            *of_campaigns(sent, store.campaign_messages.rows),
-            *of_flows(store.flows.rows, made.actions, store.flow_messages.rows),
-            *of_a_deleted_flow(rng_for("deleted flow"), START),
+            *campaign_mailings(campaign_rows, store.campaign_messages.rows),
+            *flow_mailings(store.flows.rows, generated.actions, store.flow_messages.rows),
+            *deleted_flow_mailings(rng_for("deleted flow"), START),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""What conversions are owed to: messages that the same person received, opened or clicked before."""
+"""Attributions of conversions to touches: messages that the same person received, opened or clicked before."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.mailings import Mailing
 
 _ATTRIBUTED = 0.6
-# Of the conversions that follow a message, the oldest ones say so as Klaviyo did before 2024-02-15.
+# Of the conversions that follow a message, one in so many, the oldest, has the form from before 2024-02-15.
 _LEGACY_SHARE = 25
 
 
 @dataclass(frozen=True)
 class Touch:
-    """An event that others may be owed to, when it was (epoch seconds), and what it was about."""
+    """An event that conversions may be attributed to, its time (epoch seconds), and the mailing that it is about."""
 
-    at: int
+    timestamp: int
     event: Row
     mailing: Mailing
 
@@ -28,30 +28,30 @@ class Touch:
 def attribute(
     rng: random.Random, conversions: Sequence[dict[str, Any]], touches: Mapping[str, list[Touch]]
 ) -> dict[str, tuple[Row, ...]]:
-    """Attributions by event id. The oldest conversions get ``$attribution`` among their properties instead."""
-    for found in touches.values():
-        found.sort(key=lambda touch: touch.at)
-    led = []
+    """Event id -> attributions. The oldest conversions get ``$attribution`` among their properties instead."""
+    for profile_touches in touches.values():
+        profile_touches.sort(key=lambda touch: touch.timestamp)
+    attributable = []
     for event in sorted(conversions, key=lambda event: (event["timestamp"], event["id"])):
-        before = touches.get(event["profile_id"], [])
-        count = bisect.bisect_left(before, event["timestamp"], key=lambda touch: touch.at)
+        profile_touches = touches.get(event["profile_id"], [])
+        count = bisect.bisect_left(profile_touches, event["timestamp"], key=lambda touch: touch.timestamp)
         if count:
-            led.append((event, before[:count][-2:]))
-    legacy = min(len(led), max(2, len(led) // _LEGACY_SHARE))
-    for event, before in led[:legacy]:
-        event["event_properties"]["$attribution"] = _legacy(before[-1])
+            attributable.append((event, profile_touches[:count][-2:]))
+    legacy_count = min(len(attributable), max(2, len(attributable) // _LEGACY_SHARE))
+    for event, latest in attributable[:legacy_count]:
+        event["event_properties"]["$attribution"] = _legacy_attribution(latest[-1])
     attributions: dict[str, tuple[Row, ...]] = {}
-    for number, (event, before) in enumerate(led[legacy:]):
+    for number, (event, latest) in enumerate(attributable[legacy_count:]):
         if rng.random() < _ATTRIBUTED:
-            owed = before if number % 3 == 0 else before[-1:]
+            attributed = latest if number % 3 == 0 else latest[-1:]
             attributions[event["id"]] = tuple(
-                attribution(event["id"], touch.event["id"], touch.mailing) for touch in reversed(owed)
+                attribution(event["id"], touch.event["id"], touch.mailing) for touch in reversed(attributed)
             )
     return attributions
 
 
 def attribution(event_id: str, touch_id: str, mailing: Mailing) -> Row:
-    """That an event is owed to another, about a mailing: Klaviyo gives these nothing but relationships."""
+    """The attribution of an event to a touch of a mailing: it has nothing but relationships, as Klaviyo's have."""
     row: dict[str, Any] = {
         "id": f"{event_id}:{touch_id}",
         "event": ("event", event_id),
@@ -67,9 +67,9 @@ def attribution(event_id: str, touch_id: str, mailing: Mailing) -> Row:
     return row
 
 
-def _legacy(touch: Touch) -> dict[str, Any]:
+def _legacy_attribution(touch: Touch) -> dict[str, Any]:
     mailing = touch.mailing
-    said = {
+    members = {
         "$attributed_event_id": touch.event["id"],
         "$message": mailing.campaign_id or mailing.message_id,
         "$flow": mailing.flow_id,
@@ -78,4 +78,4 @@ def _legacy(touch: Touch) -> dict[str, Any]:
         "$attributed_channel": mailing.channel,
         "$group_ids": None if mailing.group_ids is None else list(mailing.group_ids),
     }
-    return {name: value for name, value in said.items() if value is not None}
+    return {name: value for name, value in members.items() if value is not None}

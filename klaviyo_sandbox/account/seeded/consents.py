@@ -1,4 +1,4 @@
-"""What some profiles consented to or were suppressed from, beyond what every profile was drawn with."""
+"""Further consents and suppressions of some profiles, beyond those that every profile is drawn with."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.spec.times import format_datetime
 
 _REASONS = ("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL")
 
 
 def with_consents(rng: random.Random, row: Row, list_ids: Sequence[str], end: datetime) -> Row:
-    """The profile with its suppressions on real lists (they were drawn as positions), and some with more of them."""
+    """The profile with ids of lists in its suppressions, where it has positions, and with further ones for some."""
     created = datetime.fromisoformat(row["created"])
     subscriptions = dict(row["subscriptions"])
     marketing = dict(subscriptions["email"]["marketing"])
     marketing["list_suppressions"] = [
         {**entry, "list_id": list_ids[entry["list_id"]]} for entry in marketing["list_suppressions"]
     ]
-    when = format_datetime(between(rng, created, end))
+    when = format_datetime(random_time(rng, created, end))
     if row["email"] and rng.random() < 0.06:
         marketing["list_suppressions"] = [
             {"list_id": list_id, "reason": reason, "timestamp": when}

@@ -12,19 +12,19 @@ from typing import Any
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import Touch, attribute
-from klaviyo_sandbox.account.seeded.event_properties import Properties, Scene, kinds
+from klaviyo_sandbox.account.seeded.event_properties import EventContext, Properties, metric_kinds
 from klaviyo_sandbox.account.seeded.mailings import Mailings
 from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.
 _SAME_SECOND = 0.08
-# The integration of which Klaviyo tells the category as an object.
-_SPOKEN_OF = "API"
+# The integration whose category Klaviyo shows as an object.
+_CATEGORY_IS_OBJECT = "API"
 
 
 @dataclass(frozen=True)
-class Made:
-    """Events, what some of them are attributed to (by event id), and each profile's latest (by profile id)."""
+class GeneratedEvents:
+    """Events, attributions by event id, and the time of each profile's latest event by profile id."""
 
     rows: list[Row]
     attributions: dict[str, tuple[Row, ...]]
@@ -35,9 +35,9 @@ def metrics(rng: random.Random, start: datetime) -> list[Row]:
     """One row for each kind of event, with the integration it comes from."""
     integrations: dict[str, dict[str, Any]] = {}
     rows: list[Row] = []
-    for kind in kinds():
+    for kind in metric_kinds():
         name, text = kind.integration
-        category = {"id": 1, "name": text} if name == _SPOKEN_OF else text
+        category = {"id": 1, "name": text} if name == _CATEGORY_IS_OBJECT else text
         integration = integrations.setdefault(
             name,
             {"object": "integration", "id": short_id(rng), "key": name.lower(), "name": name, "category": category},
@@ -62,7 +62,7 @@ def events(
     metrics: Sequence[Row],
     mailings: Mailings,
     end: datetime,
-) -> Made:
+) -> GeneratedEvents:
     """``count`` events of the profiles, in no order."""
     created = [int(datetime.fromisoformat(row["created"]).timestamp()) for row in profiles]
     latest = int(end.timestamp())
@@ -70,35 +70,35 @@ def events(
     touches: dict[str, list[Touch]] = {}
     conversions: list[dict[str, Any]] = []
     last_seen: dict[str, int] = {}
-    at = 0
-    for number in rng.choices(range(len(kinds())), [kind.weight for kind in kinds()], k=count):
-        kind = kinds()[number]
-        who = rng.randrange(len(profiles))
+    timestamp = 0
+    for number in rng.choices(range(len(metric_kinds())), [kind.weight for kind in metric_kinds()], k=count):
+        kind = metric_kinds()[number]
+        person = rng.randrange(len(profiles))
         # An event may repeat the second of the one before it, if its profile was there already.
-        if not (rng.random() < _SAME_SECOND and at >= created[who]):
-            at = rng.randrange(created[who], latest)
-        sent = mailings.pick(rng, kind.channel, at) if kind.channel else None
-        properties = kind.properties(Scene(rng, profiles[who], at, sent))
-        row = _event(rng, metrics[number]["id"], profiles[who]["id"], at, properties)
+        if not (rng.random() < _SAME_SECOND and timestamp >= created[person]):
+            timestamp = rng.randrange(created[person], latest)
+        sent = mailings.pick(rng, kind.channel, timestamp) if kind.channel else None
+        properties = kind.properties(EventContext(rng, profiles[person], timestamp, sent))
+        row = _event(rng, metrics[number]["id"], profiles[person]["id"], timestamp, properties)
         rows.append(row)
-        last_seen[row["profile_id"]] = max(at, last_seen.get(row["profile_id"], 0))
+        last_seen[row["profile_id"]] = max(timestamp, last_seen.get(row["profile_id"], 0))
         if kind.is_touch and sent is not None:
-            touches.setdefault(row["profile_id"], []).append(Touch(at, row, sent))
+            touches.setdefault(row["profile_id"], []).append(Touch(timestamp, row, sent))
         elif kind.is_conversion:
             conversions.append(row)
     attributions = attribute(rng, conversions, touches)
-    return Made(rows, attributions, {who: format_second(when) for who, when in last_seen.items()})
+    return GeneratedEvents(rows, attributions, {person: format_second(second) for person, second in last_seen.items()})
 
 
 def _event(
-    rng: random.Random, metric_id: str, profile_id: str, at: int, properties: Properties | None
+    rng: random.Random, metric_id: str, profile_id: str, timestamp: int, properties: Properties | None
 ) -> dict[str, Any]:
     return {
         "id": short_id(rng, 11),
         "metric_id": metric_id,
         "profile_id": profile_id,
-        "timestamp": at,
-        "datetime": format_second(at),
+        "timestamp": timestamp,
+        "datetime": format_second(timestamp),
         "uuid": str(uuid.UUID(int=rng.getrandbits(128), version=4)),
         "event_properties": properties,
     }

@@ -1,4 +1,4 @@
-"""Flows of every trigger and status, what they do and what they say."""
+"""Flows of every trigger and status, with their actions and messages."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.flow_actions import Definition, definitions
-from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, Making, messages_of
+from klaviyo_sandbox.account.seeded.flow_actions import Definition, action_definitions
+from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, FlowContext, messages_of
 from klaviyo_sandbox.account.seeded.tags import Tagger
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.spec.times import format_datetime
 
-# Trigger in a flow's definition -> its ``trigger_type``. Klaviyo's list of these has no word for segments.
+# Trigger in a flow's definition -> its ``trigger_type``. Klaviyo has no trigger type of its own for segments.
 _TRIGGER_TYPES = {
     "list": "Added to List",
     "segment": "Added to List",
@@ -29,8 +29,8 @@ _TRIGGER_TYPES = {
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What is laid down of a flow; its trigger is a key of ``_TRIGGER_TYPES``."""
+class FlowSpec:
+    """What is fixed of a flow; its trigger is a key of ``_TRIGGER_TYPES``."""
 
     name: str
     status: str
@@ -40,8 +40,8 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Account:
-    """What flows refer to: ids of lists, segments, metrics and templates."""
+class FlowReferences:
+    """Ids that flows refer to: of lists, segments, metrics and templates."""
 
     lists: Sequence[str]
     segments: Sequence[str]
@@ -50,75 +50,84 @@ class Account:
 
 
 @dataclass(frozen=True)
-class Made:
-    """Flows, their actions, and the messages of these."""
+class GeneratedFlows:
+    """Flows, their actions, and the messages of the actions."""
 
     flows: list[Row]
     actions: list[Row]
     messages: list[Row]
 
 
-_PLANS = (
-    Plan("Welcome Series", "live", "list", ("send-email", "time-delay", "send-email", "time-delay", "send-sms")),
-    Plan("SMS Welcome", "live", "list", ("send-sms", "time-delay", "send-sms")),
-    Plan(
+_FLOWS = (
+    FlowSpec("Welcome Series", "live", "list", ("send-email", "time-delay", "send-email", "time-delay", "send-sms")),
+    FlowSpec("SMS Welcome", "live", "list", ("send-sms", "time-delay", "send-sms")),
+    FlowSpec(
         "Abandoned Cart",
         "live",
         "metric",
         ("time-delay", "conditional-split", "send-email", "send-mobile-push", "update-profile"),
     ),
-    Plan("Post-Purchase", "live", "metric", ("time-delay", "ab-test", "send-webhook")),
-    Plan("Win-back: Größe zählt", "live", "segment", ("send-email", "time-delay", "send-whatsapp", "list-update")),
-    Plan("Birthday", "live", "date", ("send-email", "send-mobile-push", "send-internal-alert")),
-    Plan("Price Drop", "manual", "price-drop", ("send-email", "time-delay", "send-sms", "update-profile")),
-    Plan("Low Inventory", "draft", "low-inventory", ("send-email", "send-internal-alert", "time-delay")),
-    Plan("Back in Stock", "manual", "metric", ("back-in-stock-delay", "send-email", "send-mobile-push")),
-    Plan("Just begun", "draft", "nothing", ("time-delay", "send-email", "send-email")),
-    Plan("Old Welcome", "live", "list", ("send-email", "time-delay", "send-email"), archived=True),
-    Plan("Old Survey", "draft", "nothing", ("send-whatsapp", "send-webhook", "ab-test"), archived=True),
+    FlowSpec("Post-Purchase", "live", "metric", ("time-delay", "ab-test", "send-webhook")),
+    FlowSpec("Win-back: Größe zählt", "live", "segment", ("send-email", "time-delay", "send-whatsapp", "list-update")),
+    FlowSpec("Birthday", "live", "date", ("send-email", "send-mobile-push", "send-internal-alert")),
+    FlowSpec("Price Drop", "manual", "price-drop", ("send-email", "time-delay", "send-sms", "update-profile")),
+    FlowSpec("Low Inventory", "draft", "low-inventory", ("send-email", "send-internal-alert", "time-delay")),
+    FlowSpec("Back in Stock", "manual", "metric", ("back-in-stock-delay", "send-email", "send-mobile-push")),
+    FlowSpec("Just begun", "draft", "nothing", ("time-delay", "send-email", "send-email")),
+    FlowSpec("Old Welcome", "live", "list", ("send-email", "time-delay", "send-email"), archived=True),
+    FlowSpec("Old Survey", "draft", "nothing", ("send-whatsapp", "send-webhook", "ab-test"), archived=True),
 )
 
 
-def flows(rng: random.Random, tagger: Tagger, account: Account, start: datetime, end: datetime) -> Made:
-    made = Made([], [], [])
-    for plan in _PLANS:
-        created = between(rng, start, start + timedelta(days=60))
+def flows(
+    rng: random.Random, tagger: Tagger, references: FlowReferences, start: datetime, end: datetime
+) -> GeneratedFlows:
+    generated = GeneratedFlows([], [], [])
+    for spec in _FLOWS:
+        created = random_time(rng, start, start + timedelta(days=60))
         flow_id = short_id(rng)
-        making = Making(rng, plan.name, plan.status, account.templates, account.lists)
+        flow = FlowContext(rng, spec.name, spec.status, references.templates, references.lists)
         actions = []
-        for definition in definitions(making, plan.actions):
-            action, messages = _action(rng, flow_id, definition, between(rng, created, end - timedelta(days=9)), end)
+        for definition in action_definitions(flow, spec.actions):
+            action, messages = _action(
+                rng, flow_id, definition, random_time(rng, created, end - timedelta(days=9)), end
+            )
             actions.append(action)
-            made.messages.extend(messages)
-        made.actions.extend(actions)
-        row = _flow(rng, plan, account, flow_id, created, [action["updated"] for action in actions])
-        made.flows.append({**tagger.tagged(row), "action_ids": [action["id"] for action in actions]})
-    return made
+            generated.messages.extend(messages)
+        generated.actions.extend(actions)
+        row = _flow(rng, spec, references, flow_id, created, [action["updated"] for action in actions])
+        generated.flows.append({**tagger.with_tags(row), "action_ids": [action["id"] for action in actions]})
+    return generated
 
 
 def _flow(
-    rng: random.Random, plan: Plan, account: Account, flow_id: str, created: datetime, touched: Sequence[str]
+    rng: random.Random,
+    spec: FlowSpec,
+    references: FlowReferences,
+    flow_id: str,
+    created: datetime,
+    action_updates: Sequence[str],
 ) -> dict[str, Any]:
-    latest = datetime.fromisoformat(max(touched))
-    # Klaviyo is not known to touch a flow whenever one of its actions changes.
-    updated = between(rng, created, latest) if rng.random() < 0.5 else latest + timedelta(seconds=1)
+    latest = datetime.fromisoformat(max(action_updates))
+    # It is not known whether Klaviyo updates a flow whenever one of its actions changes: some are older than theirs.
+    updated = random_time(rng, created, latest) if rng.random() < 0.5 else latest + timedelta(seconds=1)
     return {
         "id": flow_id,
-        "name": plan.name,
-        "status": plan.status,
-        "archived": plan.archived,
+        "name": spec.name,
+        "status": spec.status,
+        "archived": spec.archived,
         "created": format_datetime(created),
         "updated": format_datetime(updated),
-        "trigger_type": _TRIGGER_TYPES[plan.trigger],
-        "triggers": list(_triggers(rng, plan.trigger, account)),
+        "trigger_type": _TRIGGER_TYPES[spec.trigger],
+        "triggers": list(_triggers(rng, spec.trigger, references)),
     }
 
 
-def _triggers(rng: random.Random, trigger: str, account: Account) -> Iterator[dict[str, Any]]:
+def _triggers(rng: random.Random, trigger: str, references: FlowReferences) -> Iterator[dict[str, Any]]:
     if trigger in ("list", "segment"):
-        yield {"type": trigger, "id": rng.choice(account.lists if trigger == "list" else account.segments)}
+        yield {"type": trigger, "id": rng.choice(references.lists if trigger == "list" else references.segments)}
     elif trigger == "metric":
-        yield {"type": "metric", "id": rng.choice(account.metrics), "trigger_filter": None}
+        yield {"type": "metric", "id": rng.choice(references.metrics), "trigger_filter": None}
     elif trigger == "date":
         yield {
             "type": "date",
@@ -155,7 +164,7 @@ def _triggers(rng: random.Random, trigger: str, account: Account) -> Iterator[di
 def _action(
     rng: random.Random, flow_id: str, definition: Definition, created: datetime, end: datetime
 ) -> tuple[Row, list[Row]]:
-    updated = between(rng, created, end - timedelta(days=1))
+    updated = random_time(rng, created, end - timedelta(days=1))
     messages: list[Row] = [
         {
             "id": message["id"],
@@ -165,7 +174,7 @@ def _action(
             "name": message["name"],
             "channel": CHANNELS[kind],
             "created": format_datetime(created),
-            "updated": format_datetime(between(rng, created, updated)),
+            "updated": format_datetime(random_time(rng, created, updated)),
             "definition": message,
         }
         for kind, message in messages_of(definition)

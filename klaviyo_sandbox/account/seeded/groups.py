@@ -1,4 +1,4 @@
-"""Lists and segments, and who is in them."""
+"""Lists and segments, and their members."""
 
 from __future__ import annotations
 
@@ -78,18 +78,18 @@ def _groups(
 
 
 def _members(rng: random.Random, share: float, rows: Sequence[Row]) -> list[Row]:
-    made: list[Row] = []
-    # Some groups are filled in one go, so that many members joined in the same second.
-    together = END - timedelta(days=rng.randrange(1, 90)) if rng.random() < 0.3 else None
+    members: list[Row] = []
+    # Some groups are filled at once, so that many members joined in the same second.
+    joined_together = END - timedelta(days=rng.randrange(1, 90)) if rng.random() < 0.3 else None
     for row in rows:
         if rng.random() >= share:
             continue
         created = datetime.fromisoformat(row["created"])
         joined = created + timedelta(seconds=rng.randrange(int((END - created).total_seconds())))
-        if together is not None and together > created:
-            joined = together
-        made.append({"id": row["id"], "joined_group_at": format_datetime(joined)})
-    return made
+        if joined_together is not None and joined_together > created:
+            joined = joined_together
+        members.append({"id": row["id"], "joined_group_at": format_datetime(joined)})
+    return members
 
 
 def _list_attributes(rng: random.Random) -> dict[str, Any]:

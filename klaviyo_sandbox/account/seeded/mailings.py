@@ -1,4 +1,4 @@
-"""What was sent to people: the campaigns and flow messages that events are about."""
+"""Mailings: the campaigns and flow messages that were sent, and that events are about."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Mailing:
         name: of the campaign, or of the flow's message.
         message_id: of the campaign message or flow message.
         campaign_id: None for flows; ``flow_id`` and ``variation_id`` are None for campaigns.
-        group_ids: who it went to; None where events do not say.
+        group_ids: the lists and segments that it went to; None where events do not name them.
     """
 
     channel: str
@@ -40,7 +40,7 @@ class Mailing:
 
 
 class Mailings:
-    """Everything that was sent, to pick from by channel and time."""
+    """All mailings, to pick from by channel and time."""
 
     def __init__(self, mailings: Iterable[Mailing]) -> None:
         self._sent: dict[tuple[str, bool], tuple[list[int], list[Mailing]]] = {}
@@ -49,23 +49,23 @@ class Mailings:
             starts.append(mailing.start)
             sent.append(mailing)
 
-    def pick(self, rng: random.Random, channel: str, at: int) -> Mailing:
-        """Something that was being sent at ``at``; the oldest when nothing was yet."""
+    def pick(self, rng: random.Random, channel: str, timestamp: int) -> Mailing:
+        """Pick a mailing that was being sent at ``timestamp``; the oldest when none was yet."""
         from_flow = rng.random() < _FROM_FLOWS
         starts, sent = self._sent[channel, from_flow]
-        count = bisect.bisect_right(starts, at)
+        count = bisect.bisect_right(starts, timestamp)
         if not count:
             starts, sent = self._sent[channel, not from_flow]
-            count = max(1, bisect.bisect_right(starts, at))
+            count = max(1, bisect.bisect_right(starts, timestamp))
         return sent[rng.randrange(count)]
 
 
-def of_campaigns(campaigns: Iterable[Row], messages: Mapping[str, Row]) -> Iterator[Mailing]:
-    """The campaigns that were sent."""
+def campaign_mailings(campaigns: Iterable[Row], messages: Mapping[str, Row]) -> Iterator[Mailing]:
+    """The mailings of campaigns that were sent."""
     for number, row in enumerate(row for row in campaigns if row["status"] == "Sent"):
         groups = tuple(row["audiences"]["included"])
         # Klaviyo may name a group twice, or none at all.
-        said = {0: None, 1: (*groups, groups[0])}.get(number % 5, groups)
+        event_group_ids = {0: None, 1: (*groups, groups[0])}.get(number % 5, groups)
         for message_id in row["message_ids"]:
             subject = messages[message_id]["definition"].get("content", {}).get("subject")
             yield Mailing(
@@ -77,12 +77,12 @@ def of_campaigns(campaigns: Iterable[Row], messages: Mapping[str, Row]) -> Itera
                 row["id"],
                 None,
                 None,
-                said,
+                event_group_ids,
             )
 
 
-def of_flows(flows: Mapping[str, Row], actions: Iterable[Row], messages: Mapping[str, Row]) -> Iterator[Mailing]:
-    """The messages of all flows that are more than drafts, variations of a test one by one."""
+def flow_mailings(flows: Mapping[str, Row], actions: Iterable[Row], messages: Mapping[str, Row]) -> Iterator[Mailing]:
+    """The mailings of all flows that are not drafts; one for each variation of a test."""
     for action in actions:
         flow = flows[action["flow_id"]]
         if flow["status"] == "draft":
@@ -104,8 +104,8 @@ def of_flows(flows: Mapping[str, Row], actions: Iterable[Row], messages: Mapping
                 )
 
 
-def of_a_deleted_flow(rng: random.Random, start: datetime) -> Iterator[Mailing]:
-    """Messages of a flow that the account no longer holds."""
+def deleted_flow_mailings(rng: random.Random, start: datetime) -> Iterator[Mailing]:
+    """The mailings of a flow that was deleted from the account."""
     flow_id = short_id(rng)
     for channel in CHANNELS:
         message_id = short_id(rng)

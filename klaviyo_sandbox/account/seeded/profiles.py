@@ -1,4 +1,4 @@
-"""Profiles of people who do not exist: reserved mail domains, reserved phone numbers."""
+"""Profiles of fictional people, with reserved mail domains and reserved phone numbers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.profiles import no_subscriptions
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.spec.times import format_datetime
 
 _FIRST = (
@@ -45,24 +46,26 @@ _PHONES = len(_AREAS) * 100
 def profiles(rng: random.Random, count: int, start: datetime, end: datetime) -> list[Row]:
     """Profiles in the order in which they were created.
 
-    ``list_id`` in their list suppressions is the position of a list; whoever makes the lists puts in the id.
+    ``list_id`` in their list suppressions is the position of a list; ``with_consents`` replaces it by the id.
     """
     span = int((end - start).total_seconds()) - 7200
-    # The last weeks saw imports that touched many profiles in one second.
+    # Imports of the last weeks, each of which updated many profiles in one second.
     imports = [end - timedelta(seconds=rng.randrange(3600, 86_400 * 40)) for _ in range(4)]
     created = sorted(rng.randrange(span) for _ in range(count))
-    return [profile(rng, number, start + timedelta(seconds=at), end, imports) for number, at in enumerate(created)]
+    return [
+        profile(rng, number, start + timedelta(seconds=second), end, imports) for number, second in enumerate(created)
+    ]
 
 
 def profile(rng: random.Random, number: int, created: datetime, end: datetime, imports: Sequence[datetime]) -> Row:
-    """The profile with this number, made at ``created``; ``imports`` are when many were touched in one second."""
+    """The profile with this number, created at ``created``; each of ``imports`` updated many profiles in one second."""
     updated = created + timedelta(seconds=int(rng.random() ** 0.5 * (end - created).total_seconds() * 0.999))
-    imported = rng.choice(imports)
-    if rng.random() < 0.12 and imported >= created:
-        updated = imported
+    import_time = rng.choice(imports)
+    if rng.random() < 0.12 and import_time >= created:
+        updated = import_time
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
     phone = phone_number(number) if number < _PHONES and rng.random() < 0.4 else None
-    # Some gave only their phone number.
+    # Some have a phone number only.
     email = None if phone and rng.random() < 0.15 else f"person{number:06d}@{rng.choice(_DOMAINS)}"
     return {
         "id": ulid(int(created.timestamp() * 1000), rng),
@@ -85,16 +88,16 @@ def profile(rng: random.Random, number: int, created: datetime, end: datetime, i
 
 
 def phone_number(number: int) -> str:
-    """A number for fiction, a different one for each of the first 6,600; valid E.164."""
+    """A phone number reserved for fiction, a different one for each of the first 6,600 profiles; valid E.164."""
     return f"+1{_AREAS[number // 100 % len(_AREAS)]}55501{number % 100:02d}"
 
 
 def _location(rng: random.Random) -> dict[str, Any]:
     if rng.random() < 0.15:
-        nothing = ("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip")
-        return dict.fromkeys((*nothing, "timezone", "ip"))
+        members = ("address1", "address2", "city", "country", "latitude", "longitude", "region", "zip")
+        return dict.fromkeys((*members, "timezone", "ip"))
     city, region, country, code, latitude, longitude, zone = rng.choice(_PLACES)
-    # Klaviyo gives coordinates as they came in: as numbers or as text.
+    # Klaviyo shows coordinates as they were written: as numbers or as text.
     as_text = rng.random() < 0.3
     return {
         "address1": f"{rng.randrange(1, 400)} Example Street" if rng.random() < 0.5 else None,
@@ -130,13 +133,13 @@ def _subscriptions(
     rng: random.Random, created: datetime, end: datetime, email: str | None, phone: str | None, *, spaced: bool
 ) -> dict[str, Any]:
     subscriptions = no_subscriptions()
-    consented = _between(rng, created, end)
+    consented = random_time(rng, created, end)
     if email:
         subscriptions["email"]["marketing"].update(_email_marketing(rng, consented, end))
-        # As Klaviyo writes down some of them, whatever the specification says of the format.
-        at = subscriptions["email"]["marketing"]["consent_timestamp"]
-        if spaced and at:
-            subscriptions["email"]["marketing"]["consent_timestamp"] = at.replace("T", " ")
+        # Klaviyo shows some timestamps in this form, against the format that the specification declares.
+        timestamp = subscriptions["email"]["marketing"]["consent_timestamp"]
+        if spaced and timestamp:
+            subscriptions["email"]["marketing"]["consent_timestamp"] = timestamp.replace("T", " ")
     if phone:
         agreed = rng.random() < 0.6
         subscriptions["sms"] = {
@@ -154,26 +157,26 @@ def _subscriptions(
 
 
 def _email_marketing(rng: random.Random, consented: datetime, end: datetime) -> dict[str, Any]:
-    lot = rng.random()
-    consent = "SUBSCRIBED" if lot < 0.6 else "UNSUBSCRIBED" if lot < 0.75 else "NEVER_SUBSCRIBED"
+    draw = rng.random()
+    consent = "SUBSCRIBED" if draw < 0.6 else "UNSUBSCRIBED" if draw < 0.75 else "NEVER_SUBSCRIBED"
     reasons = {"UNSUBSCRIBED": "UNSUBSCRIBE"}
     if consent == "SUBSCRIBED" and rng.random() < 0.1:
         reasons[consent] = rng.choice(("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL"))
     reason = reasons.get(consent)
-    suppression = [{"reason": reason, "timestamp": format_datetime(_between(rng, consented, end))}] if reason else []
+    suppression = [{"reason": reason, "timestamp": format_datetime(random_time(rng, consented, end))}] if reason else []
     list_suppressions = []
     if rng.random() < 0.08:
-        when = format_datetime(_between(rng, consented, end))
+        when = format_datetime(random_time(rng, consented, end))
         list_suppressions = [{"list_id": rng.randrange(3), "reason": "UNSUBSCRIBE", "timestamp": when}]
-    known = consent != "NEVER_SUBSCRIBED"
+    has_consent = consent != "NEVER_SUBSCRIBED"
     return {
         "can_receive_email_marketing": not suppression,
         "consent": consent,
-        "consent_timestamp": format_datetime(consented) if known else None,
-        "last_updated": format_datetime(consented) if known else None,
-        "method": rng.choice(("SIGN_UP_FORM", "MANUAL_IMPORT", "PREFERENCE_PAGE")) if known else None,
-        "method_detail": "Welcome form" if known else None,
-        "double_optin": rng.random() < 0.5 if known else None,
+        "consent_timestamp": format_datetime(consented) if has_consent else None,
+        "last_updated": format_datetime(consented) if has_consent else None,
+        "method": rng.choice(("SIGN_UP_FORM", "MANUAL_IMPORT", "PREFERENCE_PAGE")) if has_consent else None,
+        "method_detail": "Welcome form" if has_consent else None,
+        "double_optin": rng.random() < 0.5 if has_consent else None,
         "suppression": suppression,
         "list_suppressions": list_suppressions,
     }
@@ -195,7 +198,3 @@ def _predictions(rng: random.Random, end: datetime) -> dict[str, Any] | None:
         "expected_date_of_next_order": format_datetime(end + timedelta(days=rng.randrange(90))),
         "ranked_channel_affinity": rng.sample(["email", "sms", "push"], 3),
     }
-
-
-def _between(rng: random.Random, start: datetime, end: datetime) -> datetime:
-    return start + timedelta(seconds=rng.randrange(max(1, int((end - start).total_seconds()))))

@@ -1,4 +1,4 @@
-"""Tags in two groups, and how they are handed out."""
+"""Tags in two groups, and the assignment of tags to resources."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.rows import Row
 
-# Of a group that is exclusive, nothing carries more than one tag.
+# A resource has at most one tag of a group that is exclusive.
 _GROUPS = (
     ("Default", False, ("Seasonal", "Évergreen", "Promotion", "VIP", "To be reviewed")),
     ("Market", True, ("North America", "Europe: Österreich", "Asia 東京")),
@@ -18,7 +18,7 @@ _COUNTS = (0, 0, 1, 1, 1, 2, 2, 3)
 
 
 def tag_groups(rng: random.Random) -> list[Row]:
-    """The first of them is the account's default group."""
+    """The tag groups; the first of them is the account's default group."""
     return [
         {"id": _id(rng), "name": name, "exclusive": exclusive, "default": number == 0}
         for number, (name, exclusive, _) in enumerate(_GROUPS)
@@ -34,7 +34,7 @@ def tags(rng: random.Random, groups: Sequence[Row]) -> list[Row]:
 
 
 class Tagger:
-    """Hands out none to three tags at a time."""
+    """Assigns up to three tags to a resource."""
 
     def __init__(self, rng: random.Random, groups: Iterable[Row], tags: Sequence[Row]) -> None:
         self._rng = rng
@@ -43,13 +43,13 @@ class Tagger:
         self._free = [tag["id"] for tag in tags if tag["tag_group_id"] not in exclusive]
 
     def draw(self) -> list[str]:
-        """Ids of tags that one thing may carry together."""
+        """Draw ids of tags that one resource may have together."""
         count = self._rng.choice(_COUNTS)
         single = self._rng.sample(self._single, min(count, self._rng.randrange(2)))
         return single + self._rng.sample(self._free, count - len(single))
 
-    def tagged(self, row: Row) -> dict[str, Any]:
-        """The row with tags of its own."""
+    def with_tags(self, row: Row) -> dict[str, Any]:
+        """The row with tags that are drawn for it."""
         return {**row, "tag_ids": self.draw()}
 
 

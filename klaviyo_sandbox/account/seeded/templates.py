@@ -1,4 +1,4 @@
-"""Templates of every editor; those made by dragging have a definition."""
+"""Templates of every editor; those of drag-and-drop editors have a definition."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import between
+from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.spec.times import format_datetime
 
 _TEMPLATES = (
@@ -30,7 +30,7 @@ def templates(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
 
 
 def _template(rng: random.Random, name: str, editor: str, start: datetime, end: datetime) -> Row:
-    created = between(rng, start, end)
+    created = random_time(rng, start, end)
     template_id = short_id(rng)
     return {
         "id": template_id,
@@ -40,7 +40,7 @@ def _template(rng: random.Random, name: str, editor: str, start: datetime, end: 
         "text": rng.choice((None, "", f"{name}\n\nHello {{{{ first_name }}}}")),
         "amp": "<html amp4email></html>" if editor == "CODE" and rng.random() < 0.5 else None,
         "created": format_datetime(created),
-        "updated": format_datetime(between(rng, created, end)),
+        "updated": format_datetime(random_time(rng, created, end)),
         "definition": _definition(rng, template_id) if editor.endswith("DRAGGABLE") else None,
     }
 

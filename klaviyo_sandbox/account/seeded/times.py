@@ -9,7 +9,7 @@ END = datetime(2026, 6, 1, tzinfo=UTC)
 START = END - timedelta(days=730)
 
 
-def between(rng: random.Random, start: datetime, end: datetime, *, microseconds: bool = False) -> datetime:
-    """A point from ``start`` on and before ``end``, in whole seconds unless microseconds are asked for."""
+def random_time(rng: random.Random, start: datetime, end: datetime, *, microseconds: bool = False) -> datetime:
+    """A random time from ``start`` on and before ``end``, in whole seconds unless microseconds are asked for."""
     span = max(1, int((end - start).total_seconds()))
     return start + timedelta(seconds=rng.randrange(span), microseconds=rng.randrange(1_000_000) if microseconds else 0)

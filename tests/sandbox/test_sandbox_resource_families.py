@@ -1,4 +1,4 @@
-"""What an account has beside people, messages and events: which rows belong together, and what has none."""
+"""Families of resources that are only read: which of their rows belong together, and which have none."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def large() -> Iterator[Caller]:
 
 
 def test_a_procedural_account_has_them_too(large):
-    """Its people are worked out when they are asked for, and some of them have devices."""
+    """Its people are computed when they are asked for, and some of them have devices."""
     tokens = large.rows("push-tokens", include="profile", page__size=100)
     owner = tokens[0]["relationships"]["profile"]["data"]["id"]
     assert large.get(f"profiles/{owner}").json()["data"]["id"] == owner
