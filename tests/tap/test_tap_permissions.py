@@ -16,7 +16,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.streams.permissions import queries, requirements
+from tap_klaviyo.streams.permissions import queries, table_requirements
 from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
 
 
@@ -78,7 +78,7 @@ def test_only_what_the_catalog_selects_is_judged(
 
 def test_a_stream_of_two_collections_needs_both() -> None:
     """And a collection that hangs on another needs that one; what costs calls of its own is a part."""
-    found = {requirement.name: requirement for requirement in requirements(whole(), COLLECTIONS)}
+    found = {requirement.name: requirement for requirement in table_requirements(whole(), COLLECTIONS)}
     assert set(found) == set(STREAMS)
     assert set(found["esp_campaigns"].operations) == {"get_campaigns", "get_flows"}
     assert found["list_profiles"].operations == ["get_profiles_for_list", "get_lists"]
@@ -91,7 +91,7 @@ def test_a_stream_of_two_collections_needs_both() -> None:
 def test_narrowed_events_need_the_metrics() -> None:
     """Which are looked up by their names."""
     narrowed = Selection(whole("events").tables, by_metric=True)
-    (requirement,) = requirements(narrowed, COLLECTIONS)
+    (requirement,) = table_requirements(narrowed, COLLECTIONS)
     assert requirement.operations == ["get_events", "get_metrics"]
 
 
