@@ -28,7 +28,7 @@ from tap_klaviyo.model import Collection, Lookup, Table  # noqa: E402
 from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.rows.paths import sources  # noqa: E402
-from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, led_to, requirements  # noqa: E402
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, requirements, roots_behind  # noqa: E402
 from tap_klaviyo.tables import COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
@@ -117,7 +117,9 @@ def _scopes(op: Operation, collection: Collection) -> str:
 
 
 def _led_from(table: Table, schema: dict[str, Any], root: str) -> list[str]:
-    return [name for name, source in sources(schema, schema["properties"]).items() if root in led_to(table, source)]
+    return [
+        name for name, source in sources(schema, schema["properties"]).items() if root in roots_behind(table, source)
+    ]
 
 
 def _names(columns: list[str]) -> str:

@@ -10,8 +10,8 @@ from tap_klaviyo.workers import tuning
 
 
 def main() -> None:
-    tuning.quiet_collector()
-    tuning.small_heaps()
+    tuning.tune_gc()
+    tuning.limit_arenas()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

@@ -53,7 +53,7 @@ class PathEquals:
 
 @dataclass(frozen=True)
 class Root:
-    """A value that columns' paths can start from, besides ``own``, ``included`` and ``roots.GIVEN``.
+    """A value that columns' paths can start from, besides ``own``, ``included`` and ``roots.CONTEXT_ROOTS``.
 
     Attributes:
         name: what stands before the ``#`` of a path.

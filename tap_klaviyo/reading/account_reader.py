@@ -22,11 +22,11 @@ from tap_klaviyo.reading.prefetch import Ahead, is_small
 from tap_klaviyo.reading.requests import Asker
 from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, Edge, plan
-from tap_klaviyo.rows.page_rows import Shaped, Shaper
-from tap_klaviyo.rows.record_lines import Lines, lines_of
+from tap_klaviyo.rows.page_rows import PageRows, RowMaker
+from tap_klaviyo.rows.record_lines import Lines, lines_by_table
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.workers.pool import Lanes
-from tap_klaviyo.workers.protocol import Order
+from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.protocol import RowSpec
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -108,9 +108,9 @@ class Account:
         self._read_ahead(collection)
         whole = collection.name in self.reread or None in starts.values()
         since = None if whole else min(start for start in starts.values() if start)
-        order = self._order(collection, starts)
-        shaper = order.shaper()
-        lookups = LookupCache(shaper.lookups, self._asker.lookups, partial(self._lookup_denied, collection))
+        spec = self._row_spec(collection, starts)
+        row_maker = spec.row_maker()
+        lookups = LookupCache(row_maker.lookups, self._asker.lookups, partial(self._lookup_denied, collection))
         slices = self._slices(collection, since)
         edge = Edge(now=self.now, ordered=len(slices) == 1 and collection.name not in self.reread)
         seen: list[Resource] = []
@@ -118,29 +118,29 @@ class Account:
         in_lanes = as_lines and self.lanes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
             for taken in islice(pages, PAGES_BEFORE_LANES if in_lanes else None):
-                shaped = self._shaped(collection, shaper, taken, lookups)
+                shaped = self._shaped(collection, row_maker, taken, lookups)
                 if is_looked_up:
                     seen += [{"id": found["id"], "attributes": found.get("attributes")} for found in shaped.resources]
-                lines = lines_of(shaped.rows, datetime.now(UTC), shaper.versions) if as_lines else None
+                lines = lines_by_table(shaped.rows, datetime.now(UTC), row_maker.versions) if as_lines else None
                 yield _batch(shaped, edge.after_page(shaped.times), taken, lines)
                 if self.glance and shaped.resources:
                     return
             # What is left is much, when there is anything left: only then are processes started.
             for first in islice(pages, 1):
-                for taken, made in Lanes(order, lookups, self.lanes).shape(chain((first,), pages)):
-                    shaper.add(made.faults)
+                for taken, made in WorkerPool(spec, lookups, self.lanes).map_pages(chain((first,), pages)):
+                    row_maker.add_problems(made.problems)
                     yield Batch(edge.after_page(made.times), lines=made.lines, ended=taken.ended, slice=taken.slice)
         yield Batch(edge.at_end(), ended=True)
         # Only a whole pass that came to its end knows every resource.
         if since is None:
             self._resources[collection.name] = seen
         self._read_ahead(collection)
-        for line in shaper.complaints():
+        for line in row_maker.warnings():
             logger.warning("%s", line)
 
-    def _order(self, collection: Collection, starts: Mapping[str, datetime | None]) -> Order:
+    def _row_spec(self, collection: Collection, starts: Mapping[str, datetime | None]) -> RowSpec:
         account = self._account(collection)
-        return Order(
+        return RowSpec(
             collection,
             self._wanted(collection, starts),
             account,
@@ -149,9 +149,9 @@ class Account:
             {"id": self.integration} if self.integration else account,
         )
 
-    def _shaped(self, collection: Collection, shaper: Shaper, taken: SlicePage, lookups: LookupCache) -> Shaped:
+    def _shaped(self, collection: Collection, row_maker: RowMaker, taken: SlicePage, lookups: LookupCache) -> PageRows:
         cut = None if taken.cut is None else bookmark_text(taken.cut)
-        return shaper.shape(
+        return row_maker.make_rows(
             self.client.decoded(collection.operation, taken.page), taken.slice, cut, lookups, datetime.now(UTC)
         )
 
@@ -270,7 +270,7 @@ class Account:
         self.denied(self.selection.columns_that_read(collection, lookup.name), error)
 
 
-def _batch(shaped: Shaped, edge: str | None, taken: SlicePage, lines: Mapping[str, Lines] | None) -> Batch:
+def _batch(shaped: PageRows, edge: str | None, taken: SlicePage, lines: Mapping[str, Lines] | None) -> Batch:
     if lines is None:
         return Batch(edge, rows=shaped.rows, ended=taken.ended, slice=taken.slice)
     return Batch(edge, lines=lines, ended=taken.ended, slice=taken.slice)

@@ -20,7 +20,7 @@ from tap_klaviyo.reading.frontier import Frontier, Part, Times
 from tap_klaviyo.reading.page_reader import MEMORY, Reading, no_times
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
-from tap_klaviyo.rows.values import Unfit, as_datetime
+from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -110,5 +110,5 @@ def _times(bookmark: str | None, page: RawPage) -> Times:
 def _moment(attributes: Any, bookmark: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(as_datetime((attributes or {}).get(bookmark)))
-    except (Unfit, AttributeError):
+    except (ConversionError, AttributeError):
         return None

@@ -1,4 +1,4 @@
-"""The columns of a table compiled into one Python function from roots to a row. Pure.
+"""Compiler of row functions: the columns of a table become one Python function from roots to a row. Pure.
 
 A history of a hundred million events is a hundred million calls: a general walk along the paths takes three times as
 long as code that is written for them. Its text is made of a table's own schema file and of nothing that a page says.
@@ -13,11 +13,11 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.rows.paths import CONSTANT, Source, follower, sources
-from tap_klaviyo.rows.values import Convert, Unfit, as_it_is, converter
+from tap_klaviyo.rows.values import ConversionError, Convert, converter, passthrough_type
 
 RowFunction = Callable[[Mapping[str, Any], Page], dict[str, Any]]
 
-# From here on it is cheaper to go through what a page says than to ask it for every column.
+# From so many columns of one object on, a loop over the object's members is cheaper than a look at each column.
 _MANY = 8
 
 
@@ -30,7 +30,7 @@ class _Column:
 
 @dataclass
 class _Node:
-    """What one step of a path leads to: columns that hold it, and steps further down."""
+    """A value that paths lead to: the columns that hold it, and the next steps of paths that go on from it."""
 
     columns: list[_Column] = field(default_factory=list)
     children: dict[str, _Node] = field(default_factory=dict)
@@ -40,13 +40,13 @@ class _Node:
         return len(self.columns) == 1 and not self.children
 
 
-def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], unfit: Counter[str]) -> RowFunction:
+def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], conversion_errors: Counter[str]) -> RowFunction:
     """The row function for these columns: each has its value, its constant, or null where the page says nothing.
 
     Args:
         schema: the table's schema file.
         columns: those to make, in this order.
-        unfit: counts the values of each column that did not fit its type and became null.
+        conversion_errors: counts the values of each column that could not be converted to its type and became null.
     """
     columns = tuple(columns)
     trees: dict[Source, _Node] = {}
@@ -55,8 +55,8 @@ def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], unfit: Count
         for token in source.tokens:
             node = node.children.setdefault(token, _Node())
         column = schema["properties"][name]
-        node.columns.append(_Column(name, as_it_is(column), converter(column)))
-    writer = _Writer(unfit)
+        node.columns.append(_Column(name, passthrough_type(column), converter(column)))
+    writer = _Writer(conversion_errors)
     for source, tree in trees.items():
         variable = writer.new(f"{writer.constant(follower(source))}(roots, page)", 1)
         writer.node(tree, variable, 1)
@@ -64,17 +64,17 @@ def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], unfit: Count
 
 
 class _Writer:
-    """Writes the function's text; values it needs stand beside the text under names of their own."""
+    """Writes the function's text. Values that it needs are kept beside the text, under names of their own."""
 
-    def __init__(self, unfit: Counter[str]) -> None:
+    def __init__(self, conversion_errors: Counter[str]) -> None:
         self._lines: list[str] = []
         self._variables = 0
 
         def put(row: dict[str, Any], name: str, convert: Convert, value: Any) -> None:
             try:
                 row[name] = convert(value)
-            except Unfit:
-                unfit[name] += 1
+            except ConversionError:
+                conversion_errors[name] += 1
 
         self._names: dict[str, Any] = {"put": put}
 
@@ -92,7 +92,7 @@ class _Writer:
         self._lines.append("    " * depth + text)
 
     def node(self, node: _Node, variable: str, depth: int) -> None:
-        """What becomes of the value of a variable, null included."""
+        """Write what becomes of the value of a variable, null included."""
         self._line(f"if {variable} is not None:", depth)
         for column in node.columns:
             self._column(column, variable, depth + 1)
@@ -119,19 +119,19 @@ class _Writer:
             token: (child.columns[0].kind, child.columns[0].name, child.columns[0].convert)
             for token, child in plain.items()
         }
-        found = self.constant(entries.get)
+        entry_of = self.constant(entries.get)
         for extra, text in (
             (0, f"for token, value in {variable}.items():"),
-            (1, f"found = {found}(token)"),
-            (1, "if found is not None and value is not None:"),
-            (2, "if type(value) is found[0]: row[found[1]] = value"),
-            (2, "else: put(row, found[1], found[2], value)"),
+            (1, f"entry = {entry_of}(token)"),
+            (1, "if entry is not None and value is not None:"),
+            (2, "if type(value) is entry[0]: row[entry[1]] = value"),
+            (2, "else: put(row, entry[1], entry[2], value)"),
         ):
             self._line(text, depth + extra)
 
     def function(self, empty: Mapping[str, Any]) -> RowFunction:
-        head = ["def made(roots, page):", f"    row = {self.constant(dict(empty))}.copy()"]
+        head = ["def make_row(roots, page):", f"    row = {self.constant(dict(empty))}.copy()"]
         namespace = dict(self._names)
         exec("\n".join([*head, *self._lines, "    return row"]), namespace)  # noqa: S102 - the text is ours, see above
-        made: RowFunction = namespace["made"]
-        return made
+        make_row: RowFunction = namespace["make_row"]
+        return make_row

@@ -14,7 +14,7 @@ from tap_klaviyo.reading.selection import THE_ACCOUNT, Selection
 from tap_klaviyo.reading.slices import conditions, plan
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.rows.paths import sources
-from tap_klaviyo.rows.roots import needed
+from tap_klaviyo.rows.roots import required_roots
 
 Collections = Mapping[str, Collection]
 
@@ -50,7 +50,7 @@ def _needs(collection: Collection, selected: Selection, collections: Collections
 
 def _parts(entry: SelectedTable, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
     """(column, the operation that it costs beside those of its table)."""
-    roots = needed(entry.table, sources(entry.schema, entry.columns).values())
+    roots = required_roots(entry.table, sources(entry.schema, entry.columns).values())
     for lookup in (root for root in roots if isinstance(root, Lookup)):
         yield from ((column, lookup.operation) for column in selection.columns(entry, lookup.name))
     account = collections[THE_ACCOUNT].operation

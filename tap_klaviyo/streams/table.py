@@ -18,7 +18,7 @@ from klaviyo_client.errors import NotAllowed, SettingsError
 from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.reading.account_reader import Batch
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.projection import emitted
+from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Lines
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class TableStream(EdgeStream):
         self.collections = [found.collection for found in tables]
         self.finished: set[str] = set()
         self.selected_by_default = table.by_default
-        super().__init__(tap, schema=emitted(schema_files.load(table.name)), name=table.name)
+        super().__init__(tap, schema=singer_schema(schema_files.load(table.name)), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._schema_written = False

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
-from tap_klaviyo.rows.paths import related
+from tap_klaviyo.rows.paths import included_resources
 from tap_klaviyo.tables.shapes import distinct
 
 # A metric's name tells the channel of its messages. Text messages were called SMS until 2026-07-01.
@@ -52,7 +52,7 @@ def sent(page: Page) -> Mapping[str, Sent]:
             found[event["id"]] = Sent(
                 properties.get("$_cohort$message_send_cohort"),
                 properties.get("$internal"),
-                related(event, "metric", page),
+                included_resources(event, "metric", page),
                 properties.get("$group_ids"),
             )
     return found

@@ -14,7 +14,7 @@ from tap_klaviyo.tables import TABLES
 
 PAGES = Path(__file__).parents[1] / "pages"
 BY_NAME = {table.name: table for table in TABLES}
-GIVEN = {
+CONTEXT = {
     "parent": {"id": "ABC123", "attributes": {"name": "VIPs"}},
     "pass": {"messages.channel": "email", "archived": False},
     "account": {"id": "ACC123"},
@@ -53,7 +53,7 @@ def rows(table: str | Table, columns: tuple[str, ...] | None = None) -> list[dic
     before = copy.deepcopy(found)
     projected = Projection(table, schema, columns or tuple(schema["properties"]))
     known = kept(table)
-    made = projected.rows(found.data, found, GIVEN, lambda lookup, _rows, _page: known[lookup.name])
+    made = projected.rows(found.data, found, CONTEXT, lambda lookup, _rows, _page: known[lookup.name])
     assert found == before
     return made
 

@@ -7,7 +7,7 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_support import GIVEN, columns, rows
+from page_support import CONTEXT, columns, rows
 
 from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tables.esp import bulk, named, of_flow, type_of
@@ -35,7 +35,7 @@ def test_every_row_says_where_it_is_from() -> None:
     for name, tables in STREAMS.items():
         for table in tables if name.startswith("esp_") else ():
             for row in rows(table):
-                assert row["__synced_at"] == GIVEN["extracted"]
+                assert row["__synced_at"] == CONTEXT["extracted"]
                 if name in staged:
                     assert row["_account_id"] == "ACC123"
                 else:
@@ -109,7 +109,7 @@ def test_members() -> None:
     assert (ada["id"], ada["source"], ada["address1"], ada["zip"]) == (ADA, "7", "1 Main St", "GU23")
     assert (ada["consent"], ada["consent_timestamp"]) == ("SUBSCRIBED", "2025-01-02T03:04:05+00:00")
     assert (ada["latitude"], ada["longitude"], ada["predict_user_id"]) == (51.3, -0.45, None)
-    assert (ada["updated_at"], ada["profile_updated"]) == (GIVEN["extracted"], "2026-02-03T04:05:06.500000+00:00")
+    assert (ada["updated_at"], ada["profile_updated"]) == (CONTEXT["extracted"], "2026-02-03T04:05:06.500000+00:00")
     assert (bob["email"], bob["consent"], bob["city"]) == (None, None, None)
     assert cyd["consent_timestamp"] == "2025-05-01T10:00:00+00:00"
 

@@ -26,21 +26,21 @@ from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers import pool
-from tap_klaviyo.workers.pool import Lanes
-from tap_klaviyo.workers.protocol import Broken, Order
-from tap_klaviyo.workers.shared_memory import SLOT, Board
+from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.protocol import RowSpec, WorkerDied
+from tap_klaviyo.workers.shared_memory import SLOT_BYTES, SharedLines
 
 EVENTS = ("events", "event_group_ids", "event_attribution_group_ids")
 URL = "http://127.0.0.1:1"
 
 
-def order(*names: str) -> Order:
+def row_spec(*names: str) -> RowSpec:
     tables = [
         SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
-    return Order(COLLECTIONS["events"], tables, None, URL)
+    return RowSpec(COLLECTIONS["events"], tables, None, URL)
 
 
 def page(number: int, count: int = 3) -> SlicePage:
@@ -95,7 +95,7 @@ def good_before(pages: Iterable[SlicePage], kind: type[Exception], message: str)
     given: list[SlicePage] = []
 
     def consume() -> None:
-        for taken, _ in Lanes(order("events"), Noted(), 2).shape(iter(pages)):
+        for taken, _ in WorkerPool(row_spec("events"), Noted(), 2).map_pages(iter(pages)):
             given.append(taken)
 
     with pytest.raises(kind, match=message):
@@ -109,9 +109,11 @@ def test_pages_come_in_order_and_know_those_before_them(
 ) -> None:
     """Whichever process is done first, and however lines come: what a page says is heard before the next page asks."""
     if not has_board:
-        monkeypatch.setattr(Board, "made", lambda _slots: None)
+        monkeypatch.setattr(SharedLines, "create", lambda _slots: None)
     knowledge, rows, groups, times = Noted(), [], [], []
-    for taken, made in Lanes(order(*EVENTS), knowledge, count).shape(iter([page(number) for number in range(40)])):
+    for taken, made in WorkerPool(row_spec(*EVENTS), knowledge, count).map_pages(
+        iter([page(number) for number in range(40)])
+    ):
         assert taken.slice == Slice()
         # Lines hold until the next page is asked for, so they are read here.
         rows.append([row["id"] for row in records(made.lines["events"])])
@@ -127,11 +129,11 @@ def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
     """Its lines come all the same, and those of the next page are placed again."""
     long = json.loads(page(1).page.body)
     for event in long["data"]:
-        event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT // 2)
+        event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT_BYTES // 2)
     pages = [page(0), SlicePage(Slice(), RawPage(pack(json.dumps(long).encode()), None, 3)), page(2)]
     found = [
-        (len(records(made.lines["events"])), bool(made.placed))
-        for _, made in Lanes(order("events"), Noted(), 1).shape(iter(pages))
+        (len(records(made.lines["events"])), bool(made.spans))
+        for _, made in WorkerPool(row_spec("events"), Noted(), 1).map_pages(iter(pages))
     ]
     assert found == [(3, True), (3, False), (3, True)]
 
@@ -147,17 +149,17 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
     assert good_before(pages(), RuntimeError, "no more") == 2
 
     broken = SlicePage(Slice(), RawPage(pack(b'{"data":[{"relationships":5}]}'), None, 1))
-    assert good_before([page(0), broken, page(2)], Broken, r"pages of events .*Error in \w+\.py:\d+") == 1
+    assert good_before([page(0), broken, page(2)], WorkerDied, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
 def test_a_process_that_is_killed_ends_the_read() -> None:
     """Nobody waits for it, and no process stays."""
-    shaping = Lanes(order("events"), Noted(), 2).shape(page(number % 60) for number in range(100_000))
+    shaping = WorkerPool(row_spec("events"), Noted(), 2).map_pages(page(number % 60) for number in range(100_000))
     next(shaping)
     children = processes()
     assert len(children) == 2
     os.kill(children[0].pid, signal.SIGKILL)
-    with pytest.raises(Broken):
+    with pytest.raises(WorkerDied):
         list(shaping)
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
 
@@ -165,7 +167,7 @@ def test_a_process_that_is_killed_ends_the_read() -> None:
 def test_closing_early_ends_the_processes() -> None:
     """Whoever has enough leaves nobody behind."""
     before = set(threading.enumerate())
-    shaping = Lanes(order("events"), Noted(), 2).shape(page(number % 60) for number in range(100_000))
+    shaping = WorkerPool(row_spec("events"), Noted(), 2).map_pages(page(number % 60) for number in range(100_000))
     next(shaping)
     children = processes()
     shaping.close()
@@ -178,8 +180,8 @@ def test_faults_are_counted_here() -> None:
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
     taken = SlicePage(Slice(), RawPage(pack(json.dumps(wrong).encode()), None, 3))
-    made = list(Lanes(order("events"), Noted(), 1).shape(iter([taken, page(1)])))
-    assert [one.faults for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
+    made = list(WorkerPool(row_spec("events"), Noted(), 1).map_pages(iter([taken, page(1)])))
+    assert [one.problems for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
 
 
 def test_with_and_without_processes_the_messages_are_the_same(
@@ -190,8 +192,8 @@ def test_with_and_without_processes_the_messages_are_the_same(
     catalog = select(discovered(), dict.fromkeys(EVENTS))
     monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = pool._start
-    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start_worker
+    monkeypatch.setattr(pool, "_start_worker", lambda lines: started.append(start(lines)) or started[-1])
 
     def run(processes: int) -> dict[str, list[Any]]:
         settings = config(sandbox, processes=processes, concurrency=2)

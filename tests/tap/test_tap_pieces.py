@@ -15,10 +15,10 @@ from page_support import PAGES
 from klaviyo_client.api.pages import Page, decode_page, decode_pieces
 from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.chunks import shape_in_pieces
+from tap_klaviyo.rows.chunks import make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import WantedIds
-from tap_klaviyo.rows.page_rows import Shaper
-from tap_klaviyo.rows.record_lines import lines_of
+from tap_klaviyo.rows.page_rows import RowMaker
+from tap_klaviyo.rows.record_lines import lines_by_table
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 URL = "http://127.0.0.1:1"
@@ -41,13 +41,13 @@ class Heard:
         return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
 
 
-def shaper(*names: str) -> Shaper:
+def row_maker(*names: str) -> RowMaker:
     tables = [
         SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
-    return Shaper(COLLECTIONS["events"], tables)
+    return RowMaker(COLLECTIONS["events"], tables)
 
 
 def event(number: int, owed_to: int | None) -> dict[str, Any]:
@@ -83,13 +83,13 @@ def test_a_page_gives_the_same_lines_whole_and_in_pieces(owed: list[int | None],
     """However long pieces are, whoever waits for whom, before or behind it, and wherever the slice was given up."""
     body, part = document(owed), Slice()
     cut = None if cut_at is None else f"2026-01-01T00:00:{cut_at:02}+00:00"
-    whole = shaper(*NAMES)
-    shaped = whole.shape(decode_page(body, URL), part, cut, Heard(), NOW)
-    cutter, knowledge = shaper(*NAMES), Heard()
-    lines, times = shape_in_pieces(cutter, decode_pieces(body, size), part, cut, knowledge, NOW)
-    assert lines == lines_of(shaped.rows, NOW, whole.versions)
+    whole = row_maker(*NAMES)
+    shaped = whole.make_rows(decode_page(body, URL), part, cut, Heard(), NOW)
+    cutter, knowledge = row_maker(*NAMES), Heard()
+    lines, times = make_lines_in_chunks(cutter, decode_pieces(body, size), part, cut, knowledge, NOW)
+    assert lines == lines_by_table(shaped.rows, NOW, whole.versions)
     assert times == list(shaped.times)
-    assert cutter.faults() == whole.faults()
+    assert cutter.take_problems() == whole.take_problems()
     assert knowledge.asked <= 1
 
 

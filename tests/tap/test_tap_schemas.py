@@ -10,8 +10,8 @@ import pytest
 from tap_klaviyo.model import Table
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.paths import CONSTANT, MD5, PATH, sources
-from tap_klaviyo.rows.projection import emitted
-from tap_klaviyo.rows.roots import needed, requirements
+from tap_klaviyo.rows.projection import singer_schema
+from tap_klaviyo.rows.roots import required_roots, requirements
 from tap_klaviyo.rows.values import converter
 from tap_klaviyo.tables import STREAMS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
@@ -28,7 +28,7 @@ def test_every_file_has_its_table() -> None:
 def test_a_schema_file_is_whole(table: Table) -> None:
     """Type, description and one source for each column; key and bookmark are columns, and the key is never null."""
     schema = schema_files.load(table.name)
-    shown = emitted(schema)
+    shown = singer_schema(schema)
     jsonschema.Draft202012Validator.check_schema(shown)
     assert list(shown["properties"]) == list(schema["properties"])
     for part in (shown, *shown["properties"].values()):
@@ -39,7 +39,7 @@ def test_a_schema_file_is_whole(table: Table) -> None:
         assert len({PATH, MD5, CONSTANT} & column.keys()) == 1
     columns = sources(schema, schema["properties"]).values()
     # every root that is declared is read, and every path starts from one that is
-    assert needed(table, columns) == table.roots
+    assert required_roots(table, columns) == table.roots
     assert requirements(table, columns)
     assert table.deletion_note.endswith(".")
     assert [name for name in table.key if "null" in schema["properties"][name]["type"]] == []
