@@ -12,11 +12,11 @@ from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo.model import Resource, Slice, SlicePage
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.slices import BookmarkTracker
-from tap_klaviyo.rows.page_rows import Shaped, Shaper
-from tap_klaviyo.rows.record_lines import Lines, lines_of
+from tap_klaviyo.rows.page_rows import PageRows, RowMaker
+from tap_klaviyo.rows.record_lines import Lines, lines_by_table
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.workers.pool import Lanes
-from tap_klaviyo.workers.protocol import Order
+from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.protocol import RowSpec
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class BatchMaker:
     Args:
         client: the account; decodes pages.
         spec: what it takes to make rows.
-        maker: makes them in this process, and counts problems wherever they are made.
+        row_maker: makes them in this process, and counts problems wherever they are made.
         lookups: the values that cost a call of their own.
         bookmark: how far the collection is read.
         as_lines: whether rows are wanted as lines of RECORD messages.
@@ -57,8 +57,8 @@ class BatchMaker:
     """
 
     client: KlaviyoClient
-    spec: Order
-    maker: Shaper
+    spec: RowSpec
+    row_maker: RowMaker
     lookups: LookupCache
     bookmark: BookmarkTracker
     as_lines: bool
@@ -74,7 +74,7 @@ class BatchMaker:
                 self.resources.extend({"id": row["id"], "attributes": row.get("attributes")} for row in made.resources)
             bookmark = self.bookmark.after_page(made.times)
             if self.as_lines:
-                lines = lines_of(made.rows, datetime.now(UTC), self.maker.versions)
+                lines = lines_by_table(made.rows, datetime.now(UTC), self.row_maker.versions)
                 yield Batch(bookmark, lines=lines, ended=page.ended, slice=page.slice)
             else:
                 yield Batch(bookmark, rows=made.rows, ended=page.ended, slice=page.slice)
@@ -85,12 +85,12 @@ class BatchMaker:
     def make_in_workers(self, pages: Iterator[SlicePage], processes: int) -> Generator[Batch, None, None]:
         """Make batches in so many worker processes, which are started when there is a page."""
         for first in islice(pages, 1):
-            for page, made in Lanes(self.spec, self.lookups, processes).shape(chain((first,), pages)):
-                self.maker.add(made.faults)
+            for page, made in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
+                self.row_maker.add_problems(made.problems)
                 bookmark = self.bookmark.after_page(made.times)
                 yield Batch(bookmark, lines=made.lines, ended=page.ended, slice=page.slice)
 
-    def _make_rows(self, page: SlicePage) -> Shaped:
+    def _make_rows(self, page: SlicePage) -> PageRows:
         cut = None if page.cut is None else bookmark_text(page.cut)
         decoded = self.client.decode(self.spec.collection.operation, page.page)
-        return self.maker.shape(decoded, page.slice, cut, self.lookups, datetime.now(UTC))
+        return self.row_maker.make_rows(decoded, page.slice, cut, self.lookups, datetime.now(UTC))

@@ -9,7 +9,7 @@ from klaviyo_client.api.operations import Operation, operation
 from tap_klaviyo.model import Collection, PathEquals, SelectedTable
 from tap_klaviyo.reading import event_metrics
 from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
-from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, roots_behind
 
 # The collection that holds the account itself, and nothing else.
 ACCOUNT_COLLECTION = "accounts"
@@ -83,7 +83,7 @@ def columns_reading(entry: SelectedTable, *roots: str) -> list[str]:
     return [
         column
         for column, source in sources(entry.schema, entry.columns).items()
-        if not led_to(entry.table, source).isdisjoint(roots)
+        if not roots_behind(entry.table, source).isdisjoint(roots)
     ]
 
 

@@ -14,7 +14,7 @@ from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection, columns
 from tap_klaviyo.reading.slices import conditions, plan_slices
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.rows.paths import sources
-from tap_klaviyo.rows.roots import needed
+from tap_klaviyo.rows.roots import required_roots
 
 Collections = Mapping[str, Collection]
 
@@ -56,7 +56,7 @@ def _operations(collection: Collection, selection: Selection, collections: Colle
 
 def _optional(entry: SelectedTable, selection: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
     """(column, an operation that it needs beside those of its table)."""
-    roots = needed(entry.table, sources(entry.schema, entry.columns).values())
+    roots = required_roots(entry.table, sources(entry.schema, entry.columns).values())
     for lookup in (root for root in roots if isinstance(root, Lookup)):
         yield from ((column, lookup.operation) for column in columns_reading(entry, lookup.name))
     account = collections[ACCOUNT_COLLECTION].operation

@@ -16,10 +16,11 @@ from klaviyo_client.errors import NotAllowed
 from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.projection import emitted
+from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.streams.base import PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
+from tap_klaviyo.tables import BY_DEFAULT
 
 
 class TableStream(PrefixBookmarkStream):
@@ -37,8 +38,8 @@ class TableStream(PrefixBookmarkStream):
         self.table = table = tables[0]
         self.collections = [entry.collection for entry in tables]
         self._finished: set[str] = set()
-        self.selected_by_default = table.by_default
-        super().__init__(tap, schema=emitted(schema_files.load(table.name)), name=table.name)
+        self.selected_by_default = table.name in BY_DEFAULT
+        super().__init__(tap, schema=singer_schema(schema_files.load(table.name)), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._has_written_schema = False
