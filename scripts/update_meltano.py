@@ -24,7 +24,7 @@ PROJECT = ROOT / "meltano.yml"
 sys.path.insert(0, str(ROOT))
 
 from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
-from tap_klaviyo.tables import STREAMS  # noqa: E402
+from tap_klaviyo.tables import BY_DEFAULT, STREAMS  # noqa: E402
 from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
 
 PLUGINS = {
@@ -147,7 +147,7 @@ def project() -> str:
         text, count = block.subn(lambda found, made=made: found[1] + made, text)
         if count != 1:
             raise SystemExit(f"meltano.yml has no settings of {name}")
-    tables = "".join(f"        - {name}.*\n" for name, found in STREAMS.items() if found[0].by_default)
+    tables = "".join(f"        - {name}.*\n" for name in STREAMS if name in BY_DEFAULT)
     text, count = re.subn(rf"({SELECT}      select:\n)(?:        .*\n)*", lambda found: found[1] + tables, text)
     if count != 1:
         raise SystemExit("meltano.yml selects no tables of tap-klaviyo")

@@ -106,7 +106,6 @@ class Table:
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
         deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/tables.md``.
-        by_default: whether it is selected when nobody says what is.
     """
 
     name: str
@@ -115,6 +114,20 @@ class Table:
     bookmark: str | None = None
     roots: tuple[Root | Lookup, ...] = ()
     deletion_note: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tables of one subject, which are all selected by default, or none of them.
+
+    Attributes:
+        name: its heading in ``docs/tables.md`` and in the README.
+        tables: the tables; two of one name are one stream.
+        by_default: whether they are selected when nobody says what is.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
     by_default: bool = True
 
 

@@ -20,6 +20,7 @@ from tap_klaviyo.reading.account_reader import Batch
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.tables import BY_DEFAULT
 
 if TYPE_CHECKING:
     from tap_klaviyo.tap import TapKlaviyo
@@ -70,7 +71,7 @@ class TableStream(EdgeStream):
         self.table = table = tables[0]
         self.collections = [found.collection for found in tables]
         self.finished: set[str] = set()
-        self.selected_by_default = table.by_default
+        self.selected_by_default = table.name in BY_DEFAULT
         super().__init__(tap, schema=singer_schema(schema_files.load(table.name)), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark

@@ -33,7 +33,6 @@ TABLES = (
         CATALOG_ITEMS,
         key=("catalog_item_id",),
         deletion_note="A deleted item stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "catalog_variants",
@@ -41,24 +40,21 @@ TABLES = (
         key=("catalog_variant_id",),
         roots=(each("variant", "included:variants#"),),
         deletion_note="A deleted variant stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "catalog_categories",
         CATALOG_CATEGORIES,
         key=("catalog_category_id",),
         deletion_note="A deleted category stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "catalog_item_categories",
         CATALOG_ITEM_CATEGORIES,
         key=("catalog_item_id", "catalog_category_id"),
         deletion_note="A category that an item was taken out of stays.",
-        by_default=False,
     ),
     *(
-        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=LEFT, by_default=False)
+        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=LEFT)
         for collection in CATALOG_JOBS
     ),
 )

@@ -30,7 +30,6 @@ TABLES = (
         key=("template_id",),
         bookmark="updated",
         deletion_note="A deleted template stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "template_universal_content",
@@ -38,7 +37,6 @@ TABLES = (
         key=("template_universal_content_id",),
         bookmark="updated",
         deletion_note="Deleted universal content stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "images",
@@ -46,7 +44,6 @@ TABLES = (
         key=("image_id",),
         bookmark="updated_at",
         deletion_note="The API only hides images: `hidden` says so.",
-        by_default=False,
     ),
     Table(
         "web_feeds",
@@ -54,7 +51,6 @@ TABLES = (
         key=("web_feed_id",),
         bookmark="updated",
         deletion_note="A deleted web feed stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "forms",
@@ -62,7 +58,6 @@ TABLES = (
         key=("form_id",),
         bookmark="updated_at",
         deletion_note="A deleted form stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "form_versions",
@@ -70,7 +65,6 @@ TABLES = (
         key=("form_version_id",),
         bookmark="updated_at",
         deletion_note="A version of a deleted form stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "reviews",
@@ -78,7 +72,6 @@ TABLES = (
         key=("review_id",),
         bookmark="created",
         deletion_note="A deleted review stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "review_events",
@@ -87,6 +80,5 @@ TABLES = (
         bookmark="review_created",
         roots=(each("event", "/relationships/events/data"),),
         deletion_note="An event that is no longer part of a review stays.",
-        by_default=False,
     ),
 )

@@ -23,20 +23,17 @@ TABLES = (
         COUPONS,
         key=("coupon_id",),
         deletion_note="A deleted coupon stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "coupon_codes",
         COUPON_CODES,
         key=("coupon_code_id",),
         deletion_note="A deleted code stays as it was last read, in state DELETING if it was seen then.",
-        by_default=False,
     ),
     Table(
         "coupon_code_bulk_create_jobs",
         COUPON_CODE_JOBS,
         key=("coupon_code_bulk_create_job_id",),
         deletion_note=LEFT,
-        by_default=False,
     ),
 )

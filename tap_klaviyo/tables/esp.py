@@ -77,7 +77,6 @@ TABLES = (
         key=("id",),
         roots=(Root("destination", ("/attributes/name", "/id"), lambda name, _: destination(name)),),
         deletion_note="A metric that Klaviyo no longer lists stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "esp_campaigns",
@@ -90,7 +89,6 @@ TABLES = (
             Root("row", ("/attributes/audiences/included", "/attributes/send_strategy/method", *_BULK.values()), bulk),
         ),
         deletion_note=_STAYS,
-        by_default=False,
     ),
     Table(
         "esp_campaigns",
@@ -99,9 +97,8 @@ TABLES = (
         bookmark="updated_at",
         roots=(ACTIONS, MESSAGES, Root("row", tuple(_OF_FLOW.values()), of_flow)),
         deletion_note=_STAYS,
-        by_default=False,
     ),
-    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=DELETED, by_default=False),
+    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=DELETED),
     *(
         Table(
             "esp_lists",
@@ -109,7 +106,6 @@ TABLES = (
             key=("id",),
             bookmark="updated_at",
             deletion_note=_STAYS,
-            by_default=False,
         )
         for collection in (LISTS, SEGMENTS)
     ),
@@ -123,7 +119,6 @@ TABLES = (
             Root("pair", ("audience#", "/id"), lambda audience, campaign: f"{audience}:{campaign}"),
         ),
         deletion_note=TAKEN_OFF,
-        by_default=False,
     ),
     Table(
         "esp_members",
@@ -131,7 +126,6 @@ TABLES = (
         key=("id",),
         bookmark="profile_updated",
         deletion_note="A deleted or merged profile stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "esp_member_attributes",
@@ -140,7 +134,6 @@ TABLES = (
         bookmark="profile_updated",
         roots=(each("attribute", "/attributes/properties", make=named),),
         deletion_note="A property that was taken off stays.",
-        by_default=False,
     ),
     Table(
         "esp_member_exclusions",
@@ -149,7 +142,6 @@ TABLES = (
         bookmark="profile_updated",
         roots=(SUPPRESSIONS,),
         deletion_note="A lifted suppression stays.",
-        by_default=False,
     ),
     Table(
         "esp_stg_member_lists",
@@ -157,7 +149,6 @@ TABLES = (
         key=("list_id", "member_id"),
         bookmark="created_at",
         deletion_note=LEFT,
-        by_default=False,
     ),
     Table(
         "esp_member_lists",
@@ -166,6 +157,5 @@ TABLES = (
         bookmark="subscribed",
         roots=(SUBSCRIPTION,),
         deletion_note=LEFT,
-        by_default=False,
     ),
 )

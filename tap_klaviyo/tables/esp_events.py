@@ -40,7 +40,6 @@ TABLES = tuple(
         # The id is never null: an event without a metric is asked about, too.
         roots=(each("event", "/id", "included:metric#/attributes/name", make=_taken_by(name)),),
         deletion_note=KEPT,
-        by_default=False,
     )
     for name in (*_ROUTES, _OTHERS)
 )

@@ -17,7 +17,6 @@ TABLES = (
         PUSH_TOKENS,
         key=("push_token_id",),
         deletion_note="A token that is no longer valid stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "conversations",
@@ -29,7 +28,6 @@ TABLES = (
             "Conversations of a deleted profile stay. One that begins without a change of its profile is seen when the "
             "profile changes, or when `reread` names `conversations`."
         ),
-        by_default=False,
     ),
     Table(
         "profile_predictive_analytics",
@@ -40,6 +38,5 @@ TABLES = (
             "Those of a deleted profile stay. What is predicted anew without a change of the profile is seen when the "
             "profile changes, or when `reread` names `profile_predictive_analytics`."
         ),
-        by_default=False,
     ),
 )

@@ -45,28 +45,24 @@ TABLES = (
         IMPORTS,
         key=("profile_bulk_import_job_id",),
         deletion_note=LEFT,
-        by_default=False,
     ),
     Table(
         "profile_bulk_import_job_errors",
         IMPORT_ERRORS,
         key=("import_error_id",),
         deletion_note=LEFT,
-        by_default=False,
     ),
     Table(
         "profile_bulk_import_job_lists",
         IMPORT_LISTS,
         key=("profile_bulk_import_job_id", "list_id"),
         deletion_note=LEFT,
-        by_default=False,
     ),
     Table(
         "profile_bulk_import_job_profiles",
         IMPORT_PROFILES,
         key=("profile_bulk_import_job_id", "profile_id"),
         deletion_note=LEFT,
-        by_default=False,
     ),
     *(
         Table(
@@ -75,7 +71,6 @@ TABLES = (
             key=("profile_suppression_job_id",),
             roots=(JOB,),
             deletion_note=LEFT,
-            by_default=False,
         )
         for collection in SUPPRESSIONS
     ),

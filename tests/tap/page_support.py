@@ -10,7 +10,7 @@ from klaviyo_client.api.pages import Page, decode_page
 from tap_klaviyo.model import Lookup, Table
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import BY_DEFAULT, TABLES
 
 PAGES = Path(__file__).parents[1] / "pages"
 BY_NAME = {table.name: table for table in TABLES}
@@ -29,7 +29,9 @@ def page(name: str) -> Page:
 
 def page_of(table: Table) -> Page:
     """The page that the table is shown; the V1 tables of events have one with all their metrics."""
-    return page("esp_events" if table.collection.name == "events" and not table.by_default else table.collection.name)
+    return page(
+        "esp_events" if table.collection.name == "events" and table.name not in BY_DEFAULT else table.collection.name
+    )
 
 
 def kept(table: Table) -> dict[str, dict[str, Any]]:

@@ -13,7 +13,7 @@ from tap_klaviyo.rows.paths import CONSTANT, MD5, PATH, sources
 from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.roots import required_roots, requirements
 from tap_klaviyo.rows.values import converter
-from tap_klaviyo.tables import STREAMS, TABLES
+from tap_klaviyo.tables import BY_DEFAULT, STREAMS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
 FILES = {path.stem for path in (Path(__file__).parents[2] / "schemas" / "tap").glob("*.json")}
@@ -54,9 +54,7 @@ def test_discovery_tells_keys_and_replication() -> None:
     found = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
     assert list(found) == list(STREAMS)
     for table, *others in STREAMS.values():
-        assert {(other.key, other.bookmark, other.by_default) for other in (table, *others)} == {
-            (table.key, table.bookmark, table.by_default)
-        }
+        assert {(other.key, other.bookmark) for other in (table, *others)} == {(table.key, table.bookmark)}
         entry = found[table.name]
         assert list(entry["key_properties"]) == list(table.key)
         assert entry.get("replication_key") == table.bookmark
@@ -64,4 +62,4 @@ def test_discovery_tells_keys_and_replication() -> None:
         inclusion = {tuple(m["breadcrumb"]): m["metadata"]["inclusion"] for m in entry["metadata"]}
         assert inclusion["properties", table.key[0]] == "automatic"
         (root,) = [m["metadata"] for m in entry["metadata"] if not m["breadcrumb"]]
-        assert (root["selected"], root["selected-by-default"]) == (table.by_default, table.by_default)
+        assert root["selected"] == root["selected-by-default"] == (table.name in BY_DEFAULT)

@@ -16,7 +16,7 @@ from tap_klaviyo.model import Collection, Slice
 from tap_klaviyo.reading.slices import SETTLE, Edge, can_be_cut, conditions, plan
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import BY_DEFAULT, TABLES
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COLLECTIONS = {table.collection.name: table.collection for table in TABLES}
@@ -95,7 +95,7 @@ def test_no_bound_is_in_the_future(name: str) -> None:
 def test_what_has_an_order_of_time_and_both_ends_can_be_cut() -> None:
     """Lists and segments have no upper end, metrics and tags no time at all."""
     cut = {name for name, found in COLLECTIONS.items() if can_be_cut(found, operation(found.operation))}
-    by_default = {table.collection.name for table in TABLES if table.by_default}
+    by_default = {table.collection.name for table in TABLES if table.name in BY_DEFAULT}
     assert cut & by_default == {"events", "profiles", "list_profiles", "segment_profiles", "campaigns", "flows"}
     assert {"lists", "segments", "metrics", "tags"} <= COLLECTIONS.keys() - cut
     events, op = COLLECTIONS["events"], operation("get_events")
