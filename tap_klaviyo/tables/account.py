@@ -1,4 +1,4 @@
-"""The account itself, and how it is set up."""
+"""Tables of the account itself and of its settings: tag groups, webhooks, tracking."""
 
 from __future__ import annotations
 

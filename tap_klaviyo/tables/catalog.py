@@ -1,9 +1,9 @@
-"""A shop's catalog, and the jobs that fill it."""
+"""Tables of a shop's catalog, and of the bulk jobs that fill it."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table, each
-from tap_klaviyo.tables.bulk_jobs import JOB, LEFT
+from tap_klaviyo.tables.bulk_jobs import JOB, JOB_DELETION_NOTE
 
 CATALOG_ITEMS = Collection("catalog_items", "get_catalog_items", "catalog-item")
 CATALOG_CATEGORIES = Collection("catalog_categories", "get_catalog_categories", "catalog-category")
@@ -54,7 +54,7 @@ TABLES = (
         deletion_note="A category that an item was taken out of stays.",
     ),
     *(
-        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=LEFT)
+        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=JOB_DELETION_NOTE)
         for collection in CATALOG_JOBS
     ),
 )

@@ -1,4 +1,4 @@
-"""What messages are made of, the forms that people sign up by, and what they say of products."""
+"""Tables of templates, images and web feeds, of sign-up forms, and of product reviews."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNIVERSAL_CONTENT = Collection(
 IMAGES = Collection(
     "images", "get_images", "image", bookmark="updated_at", filter_sets=({"hidden": False}, {"hidden": True})
 )
-# How the copy of a feed is changes every night, and moves no bookmark.
+# The state of a feed's copy changes every night, and does not move the bookmark.
 WEB_FEEDS = Collection("web_feeds", "get_web_feeds", "web-feed", bookmark="updated", reread=True)
 FORMS = Collection("forms", "get_forms", "form", bookmark="updated_at")
 FORM_VERSIONS = Collection(
     "form_versions", "get_versions_for_form", "form-version", bookmark="updated_at", parent="forms"
 )
-# A review is published, replied to or rejected after it was written, and Klaviyo only finds it by when it was written.
+# A review is published, replied to or rejected after it was written, and Klaviyo filters only by when it was written.
 REVIEWS = Collection(
     "reviews", "get_reviews", "review", bookmark="created", filter_sets=({"status": "all"},), reread=True
 )

@@ -1,9 +1,9 @@
-"""Coupons, their codes, and the jobs that make codes."""
+"""Tables of coupons, of their codes, and of the bulk jobs that make codes."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.tables.bulk_jobs import LEFT
+from tap_klaviyo.tables.bulk_jobs import JOB_DELETION_NOTE
 
 COUPONS = Collection("coupons", "get_coupons", "coupon")
 # Klaviyo lists codes below their coupon too, at a fifth of the rate.
@@ -34,6 +34,6 @@ TABLES = (
         "coupon_code_bulk_create_jobs",
         COUPON_CODE_JOBS,
         key=("coupon_code_bulk_create_job_id",),
-        deletion_note=LEFT,
+        deletion_note=JOB_DELETION_NOTE,
     ),
 )

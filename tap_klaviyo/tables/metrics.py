@@ -1,4 +1,4 @@
-"""What there is to know of metrics, and what starts flows."""
+"""Tables of metrics' properties, of custom and mapped metrics, and of what starts flows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tap_klaviyo.model import Collection, Root, Table, each
 CUSTOM_METRICS = Collection("custom_metrics", "get_custom_metrics", "custom-metric")
 MAPPED_METRICS = Collection("mapped_metrics", "get_mapped_metrics", "mapped-metric")
 METRIC_PROPERTIES = Collection("metric_properties", "get_properties_for_metric", "metric-property", parent="metrics")
-# Kind of what starts a flow -> the flows that each of that kind starts.
+# What starts a flow -> the collection of the flows that each metric, list or segment starts.
 FLOW_TRIGGERS = {
     "metric": Collection("metric_flow_triggers", "get_flows_triggered_by_metric", "flow", parent="metrics"),
     "list": Collection("list_flow_triggers", "get_flows_triggered_by_list", "flow", parent="lists"),

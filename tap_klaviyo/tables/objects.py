@@ -1,4 +1,4 @@
-"""Custom objects: where they come from, their types, schemas and records, and what went wrong with them."""
+"""Tables of custom objects: their sources, types, schemas and records, and the errors of their ingestion."""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
-"""What there is to know of people that costs more than their profiles, each from a pass of its own.
+"""Tables of people that cost more than their profiles: push tokens, conversations, predictions.
 
-The passes over the profiles are apart from that of ``profiles``, as what they ask for is limited more strictly.
+Each has a pass of its own. Those over the profiles are not the pass of ``profiles``, because Klaviyo limits what they
+ask for more strictly.
 """
 
 from __future__ import annotations

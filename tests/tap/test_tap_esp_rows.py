@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from page_support import CONTEXT, columns, rows
 
 from tap_klaviyo.tables import STREAMS
-from tap_klaviyo.tables.esp import bulk, named, of_flow, type_of
+from tap_klaviyo.tables.esp import campaign_row, campaign_type, flow_message_row, name_value_pairs
 from tap_klaviyo.tables.esp_events import destination
 
 ADA, BOB, CYD = (f"01PROFILE{name:0>16}" for name in ("ADA", "BOB", "CYD"))
@@ -197,7 +197,7 @@ def test_what_v1_does_not_name_is_an_event(metric: object, table: str) -> None:
 def test_whatever_klaviyo_sends_makes_a_row(value: object) -> None:
     """Where a list, an object or a text is expected, anything may stand."""
     assert destination(value) in EVENTS
-    assert bulk(value, value, *[value] * 9)["id"] == value
-    assert of_flow(*[value] * 9)["automation_id"] == value
-    assert all(set(row) == {"name", "value"} for row in named(value))
-    assert type_of(value) == ("Regular" if isinstance(value, str) else None)
+    assert campaign_row(value, value, *[value] * 9)["id"] == value
+    assert flow_message_row(*[value] * 9)["automation_id"] == value
+    assert all(set(row) == {"name", "value"} for row in name_value_pairs(value))
+    assert campaign_type(value) == ("Regular" if isinstance(value, str) else None)
