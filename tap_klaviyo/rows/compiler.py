@@ -36,7 +36,7 @@ class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
 
     @property
-    def is_plain(self) -> bool:
+    def is_single_column(self) -> bool:
         return len(self.columns) == 1 and not self.children
 
 
@@ -58,9 +58,9 @@ def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], conversion_e
         node.columns.append(_Column(name, passthrough_type(column), converter(column)))
     writer = _Writer(conversion_errors)
     for source, tree in trees.items():
-        variable = writer.new(f"{writer.constant(follower(source))}(roots, page)", 1)
-        writer.node(tree, variable, 1)
-    return writer.function({name: schema["properties"][name].get(CONSTANT) for name in columns})
+        variable = writer.new_variable(f"{writer.add_constant(follower(source))}(roots, page)", 1)
+        writer.write_value(tree, variable, 1)
+    return writer.compile({name: schema["properties"][name].get(CONSTANT) for name in columns})
 
 
 class _Writer:
@@ -78,12 +78,12 @@ class _Writer:
 
         self._names: dict[str, Any] = {"put": put}
 
-    def constant(self, value: Any) -> str:
+    def add_constant(self, value: Any) -> str:
         name = f"c{len(self._names)}"
         self._names[name] = value
         return name
 
-    def new(self, expression: str, depth: int) -> str:
+    def new_variable(self, expression: str, depth: int) -> str:
         self._variables += 1
         self._line(f"v{self._variables} = {expression}", depth)
         return f"v{self._variables}"
@@ -91,7 +91,7 @@ class _Writer:
     def _line(self, text: str, depth: int) -> None:
         self._lines.append("    " * depth + text)
 
-    def node(self, node: _Node, variable: str, depth: int) -> None:
+    def write_value(self, node: _Node, variable: str, depth: int) -> None:
         """Write what becomes of the value of a variable, null included."""
         self._line(f"if {variable} is not None:", depth)
         for column in node.columns:
@@ -99,27 +99,27 @@ class _Writer:
         if not node.children:
             return
         self._line(f"if isinstance({variable}, dict):", depth + 1)
-        plain = {token: child for token, child in node.children.items() if child.is_plain}
-        if len(plain) >= _MANY:
-            self._loop(plain, variable, depth + 2)
+        single = {token: child for token, child in node.children.items() if child.is_single_column}
+        if len(single) >= _MANY:
+            self._loop(single, variable, depth + 2)
         for token, child in node.children.items():
-            if token not in plain or len(plain) < _MANY:
-                self.node(child, self.new(f"{variable}.get({token!r})", depth + 2), depth + 2)
+            if token not in single or len(single) < _MANY:
+                self.write_value(child, self.new_variable(f"{variable}.get({token!r})", depth + 2), depth + 2)
 
     def _column(self, column: _Column, variable: str, depth: int) -> None:
-        convert = f"put(row, {column.name!r}, {self.constant(column.convert)}, {variable})"
+        convert = f"put(row, {column.name!r}, {self.add_constant(column.convert)}, {variable})"
         if column.kind is None:
             self._line(convert, depth)
             return
         self._line(f"if type({variable}) is {column.kind.__name__}: row[{column.name!r}] = {variable}", depth)
         self._line(f"else: {convert}", depth)
 
-    def _loop(self, plain: Mapping[str, _Node], variable: str, depth: int) -> None:
+    def _loop(self, single: Mapping[str, _Node], variable: str, depth: int) -> None:
         entries = {
             token: (child.columns[0].kind, child.columns[0].name, child.columns[0].convert)
-            for token, child in plain.items()
+            for token, child in single.items()
         }
-        entry_of = self.constant(entries.get)
+        entry_of = self.add_constant(entries.get)
         for extra, text in (
             (0, f"for token, value in {variable}.items():"),
             (1, f"entry = {entry_of}(token)"),
@@ -129,8 +129,8 @@ class _Writer:
         ):
             self._line(text, depth + extra)
 
-    def function(self, empty: Mapping[str, Any]) -> RowFunction:
-        head = ["def make_row(roots, page):", f"    row = {self.constant(dict(empty))}.copy()"]
+    def compile(self, empty: Mapping[str, Any]) -> RowFunction:
+        head = ["def make_row(roots, page):", f"    row = {self.add_constant(dict(empty))}.copy()"]
         namespace = dict(self._names)
         exec("\n".join([*head, *self._lines, "    return row"]), namespace)  # noqa: S102 - the text is ours, see above
         make_row: RowFunction = namespace["make_row"]
