@@ -46,25 +46,25 @@ class LookupCache:
 
     def get(self, lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
         """The wanted values by id; None for what Klaviyo does not have."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for half in (self._old[lookup], self._recent[lookup]):
-            found |= {wish: half[wish] for wishes in wanted.values() for wish in wishes if wish in half}
-        missing = {owner: left for owner, wishes in wanted.items() if (left := set(wishes) - found.keys())}
+            values |= {wanted_id: half[wanted_id] for ids in wanted.values() for wanted_id in ids if wanted_id in half}
+        missing = {owner: left for owner, ids in wanted.items() if (left := set(ids) - values.keys())}
         if missing:
-            asked = {**dict.fromkeys(set().union(*missing.values())), **self._ask(lookup, missing)}
-            self.add(lookup, asked)
-            found |= asked
-        return found
+            fetched = {**dict.fromkeys(set().union(*missing.values())), **self._fetch_values(lookup, missing)}
+            self.add(lookup, fetched)
+            values |= fetched
+        return values
 
-    def _ask(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
-        found: dict[str, Any] = {}
+    def _fetch_values(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
+        values: dict[str, Any] = {}
         if lookup in self._forbidden:
-            return found
-        description = self._lookups[lookup]
+            return values
+        declaration = self._lookups[lookup]
         try:
-            for page in self._fetch(description, owners):
-                found |= description.extract(page)
+            for page in self._fetch(declaration, owners):
+                values |= declaration.extract(page)
         except NotAllowed as error:
             self._forbidden.add(lookup)
-            self._denied(description, error)
-        return found
+            self._denied(declaration, error)
+        return values
