@@ -98,7 +98,7 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
     """Columns that cost calls of their own."""
     lookups = [root for root in table.roots if isinstance(root, Lookup)]
     for lookup in lookups:
-        columns = _led_from(table, schema, lookup.name)
+        columns = _columns_behind(table, schema, lookup.name)
         op = operation(lookup.operation)
         spared = ", unless it was read shortly before" if lookup.own_page_paths is not None else ""
         yield (
@@ -107,7 +107,7 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
         )
     op = operation(COLLECTIONS["accounts"].operation)
     for root, spared in ((ACCOUNT, ""), (INTEGRATION, ", unless `esp_integration_id` is set")):
-        if columns := _led_from(table, schema, root):
+        if columns := _columns_behind(table, schema, root):
             yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}" + _scopes(op, table.collection)
 
 
@@ -116,7 +116,7 @@ def _scopes(op: Operation, collection: Collection) -> str:
     return f", scope {' and '.join(f'`{scope}`' for scope in more)}" if more else ""
 
 
-def _led_from(table: Table, schema: dict[str, Any], root: str) -> list[str]:
+def _columns_behind(table: Table, schema: dict[str, Any], root: str) -> list[str]:
     return [
         name for name, source in sources(schema, schema["properties"]).items() if root in roots_behind(table, source)
     ]

@@ -1,4 +1,4 @@
-"""What the tap reads and emits, as data. Pure."""
+"""The tap's model: collections, tables, roots and slices, as data only. Pure."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ class Root:
     """A value that columns' paths can start from, besides ``own``, ``included`` and ``roots.CONTEXT_ROOTS``.
 
     Attributes:
-        name: what stands before the ``#`` of a path.
-        needs: paths to what it is made of; they may start from the roots before it.
+        name: the text before the ``#`` of a path that starts from it.
+        needs: paths to the values that it is made of; they may start from the roots before it.
         make: the values of these paths -> the root's value; None where it is the value at its only path.
         each: there are several values, and each is a row of its own; otherwise there is one value, and it is made
             only when something reads it.
@@ -74,7 +74,7 @@ class Lookup:
     """A root whose value costs a call for each owner (a campaign, say), made only when a selected column reads it.
 
     Attributes:
-        name: what stands before the ``#`` of a path.
+        name: the text before the ``#`` of a path that starts from it.
         operation: the operation to call, with the owner's id in its path.
         owner_kind: what owners are called in texts for users.
         owner_path: the path to the owner's id.
@@ -160,9 +160,9 @@ class SelectedTable:
     Attributes:
         table: the table.
         schema: its schema file.
-        columns: the columns that are wanted.
-        since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
-        version: of the table, which its rows bear when those of an older one are to go; None when none are.
+        columns: the selected columns.
+        since: resources with an older bookmark (RFC 3339 in UTC) are left out; None takes all.
+        version: the version that its rows carry, when rows of older versions are to be deleted; None when they are not.
     """
 
     table: Table
@@ -177,10 +177,10 @@ class SlicePage:
     """A page of a slice, handed out in its turn.
 
     Attributes:
-        slice: what it is of.
+        slice: the slice that it is of.
         page: the page.
-        cut: the moment from which on its rows come again with later slices, None when all are its own.
-        ended: whether the slice ends with it.
+        cut: the bookmark from which on its rows come again with later slices; None when all are its own.
+        ended: whether it is the last page of the slice.
     """
 
     slice: Slice

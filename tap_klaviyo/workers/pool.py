@@ -35,7 +35,7 @@ from tap_klaviyo.workers.shared_memory import SharedLines
 from tap_klaviyo.workers.turnstile import Turnstile
 
 # A page with its result; None when there are no more pages.
-Done = tuple[SlicePage, JobResult] | None
+PageResult = tuple[SlicePage, JobResult] | None
 
 
 class WorkerPool:
@@ -57,7 +57,7 @@ class WorkerPool:
         self._taken = 0
         self._is_exhausted = False
         # One for each page that was taken, in order.
-        self._results: SimpleQueue[Future[Done]] = SimpleQueue()
+        self._results: SimpleQueue[Future[PageResult]] = SimpleQueue()
         self._handed_out, self._seen = Turnstile(), Turnstile()
 
     def map_pages(self, pages: Iterator[SlicePage]) -> Iterator[tuple[SlicePage, JobResult]]:
@@ -72,8 +72,8 @@ class WorkerPool:
         for process in processes:
             threading.Thread(target=self._serve, args=(process, pages), daemon=True).start()
         try:
-            while (done := self._next_result()) is not None:
-                page, result = done
+            while (page_result := self._next_result()) is not None:
+                page, result = page_result
                 yield page, self._with_lines(result)
                 self._release(result.slot)
         finally:
@@ -85,7 +85,7 @@ class WorkerPool:
             if self._shared_lines is not None:
                 self._shared_lines.close()
 
-    def _next_result(self) -> Done:
+    def _next_result(self) -> PageResult:
         result = self._results.get().result()
         self._handed_out.advance()
         return result
@@ -129,13 +129,13 @@ class WorkerPool:
             result.set_exception(error)
         return True
 
-    def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage, Future[Done]] | None:
+    def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage, Future[PageResult]] | None:
         """Take the next page when it is not more than a few ahead of what was handed out; None at the end."""
         with self._take_lock:
             if not self._handed_out.wait_for(self._taken + 1 - 2 * self._count) or self._is_exhausted:
                 return None
             index, self._taken = self._taken, self._taken + 1
-            result: Future[Done] = Future()
+            result: Future[PageResult] = Future()
             self._results.put(result)
             try:
                 return index, next(pages), result

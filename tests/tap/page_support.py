@@ -34,8 +34,8 @@ def page_of(table: Table) -> Page:
     )
 
 
-def kept(table: Table) -> dict[str, dict[str, Any]]:
-    """What the table's lookups keep of their hand-made pages, and of the collection's own."""
+def lookup_values(table: Table) -> dict[str, dict[str, Any]]:
+    """The values that the table's lookups extract from their hand-made pages, and from the collection's own."""
     pages = {"with_template": "campaign_messages", "stamp": "flow_messages", "sent": "event"}
     return {
         root.name: {
@@ -51,13 +51,13 @@ def rows(table: str | Table, columns: tuple[str, ...] | None = None) -> list[dic
     """What the table makes of its collection's hand-made page, which must be left as it was."""
     table = table if isinstance(table, Table) else BY_NAME[table]
     schema = schema_files.load(table.name)
-    found = page_of(table)
-    before = copy.deepcopy(found)
-    projected = Projection(table, schema, columns or tuple(schema["properties"]))
-    known = kept(table)
-    made = projected.rows(found.data, found, CONTEXT, lambda lookup, _rows, _page: known[lookup.name])
-    assert found == before
-    return made
+    page = page_of(table)
+    before = copy.deepcopy(page)
+    projection = Projection(table, schema, columns or tuple(schema["properties"]))
+    values = lookup_values(table)
+    table_rows = projection.rows(page.data, page, CONTEXT, lambda lookup, _rows, _page: values[lookup.name])
+    assert page == before
+    return table_rows
 
 
 def columns(name: str, *wanted: str) -> list[tuple[Any, ...]]:

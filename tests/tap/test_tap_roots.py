@@ -38,23 +38,24 @@ SCHEMA = {
 }
 
 
-def rows(parts: Any, *columns: str, kept: Any = None) -> list[dict[str, Any]]:
+def rows(parts: Any, *columns: str, looked_up: Any = None) -> list[dict[str, Any]]:
     """What the table makes of one thing with these parts."""
     page = Page([{"id": "T", "attributes": {"parts": parts}}])
     before = copy.deepcopy(page)
     projection = Projection(TABLE, SCHEMA, columns or tuple(SCHEMA["properties"]))
-    made = projection.rows(page.data, page, {}, lambda lookup, _rows, _page: (kept or {}).get(lookup.name, {}))
+    values = looked_up or {}
+    table_rows = projection.rows(page.data, page, {}, lambda lookup, _rows, _page: values.get(lookup.name, {}))
     assert page == before
-    return made
+    return table_rows
 
 
 def test_a_list_becomes_a_row_for_each_element() -> None:
     """Each with what is made of it, and what a call brought for its owner."""
-    assert rows(["a", "b"], kept={"more": {"T": {"size": 3}}}) == [
+    assert rows(["a", "b"], looked_up={"more": {"T": {"size": 3}}}) == [
         {"thing_id": "T", "part": "a", "double": "aa", "size": 3},
         {"thing_id": "T", "part": "b", "double": "bb", "size": 3},
     ]
-    assert rows(["a"], kept={"more": {"T": None}})[0]["size"] is None
+    assert rows(["a"], looked_up={"more": {"T": None}})[0]["size"] is None
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}, "text", 5])
