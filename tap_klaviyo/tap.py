@@ -75,7 +75,7 @@ class TapKlaviyo(RunTap):
             config_check.check(
                 SETTINGS, self._config, self.name, config_check.known_names(SETTINGS, self.append_builtin_config)
             )
-            # What a schema cannot say is said now, before anything is written for a target.
+            # What a schema cannot check is checked now, before anything is written for a target.
             settings.connect(self._config, self.name)
             if start := self._config.get("start_date"):
                 parse_time("start_date", start)
@@ -94,7 +94,7 @@ class TapKlaviyo(RunTap):
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
-        """The SDK's command, which reads --state and --catalog without a look at what is in them."""
+        """The SDK's command, with a check of the files that --state and --catalog name."""
         command = super().get_singer_command()
         for option in command.params:
             if option.name in ("state", "catalog"):
@@ -105,7 +105,7 @@ class TapKlaviyo(RunTap):
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
-        """``--test``: say what the key may read of what is selected, then read a row of each; no message is written.
+        """``--test``: log what the key may read of what is selected, then read a row of each; no message is written.
 
         Raises:
             MissingScopes: it may not read all of it; nothing is read then.
@@ -113,11 +113,11 @@ class TapKlaviyo(RunTap):
         if value != CliTestOptionValue.All.value:
             super().cb_test(ctx, param, value)
             return
-        given, catalog = ctx.params["config"], ctx.params.get("catalog")
+        cli_config, catalog = ctx.params["config"], ctx.params.get("catalog")
         tap = cls(
-            config=given.config,
+            config=cli_config.config,
             catalog=None if catalog is None else json.load(catalog),
-            parse_env_config=given.parse_env,
+            parse_env_config=cli_config.parse_env,
             validate_config=True,
         )
         run_connection_test(tap)

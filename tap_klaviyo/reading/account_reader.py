@@ -180,7 +180,7 @@ class AccountReader:
         """Find out before anything is read whether there are such metrics: events are read last."""
         is_first, self._has_begun = not self._has_begun, True
         if is_first and self.event_metrics and self.selection.tables_of(self.collections[event_metrics.FILTERED]):
-            # Whoever may not read metrics is told when it is the turn of the events.
+            # If the key may not read metrics, that is reported when it is the turn of the events.
             with contextlib.suppress(NotAllowed):
                 self._metric_conditions  # noqa: B018 - kept for the events' turn
 
@@ -228,7 +228,7 @@ class AccountReader:
     # What the key may not read ----------------------------------------------------------------------------------------
 
     def _account(self, collection: Collection) -> Resource | None:
-        """The account itself, asked for only when a column reads it."""
+        """The account itself, requested only when a column reads it."""
         readers = self.selection.columns_that_read(collection, *self.selection.account_roots)
         if not readers:
             return None
@@ -245,5 +245,5 @@ class AccountReader:
 
 
 def _is_fast(op: Operation) -> bool:
-    """Whether Klaviyo gives more rows a second than one core shapes."""
+    """Whether Klaviyo gives more rows a second than one core can take."""
     return op.steady * (op.page_size or 0) / 60 > ROWS_PER_SECOND_OF_ONE_CORE

@@ -69,26 +69,28 @@ class BatchMaker:
     def make_here(self, pages: Iterable[SlicePage]) -> Generator[Batch, None, bool]:
         """Make batches in this process; whether it stopped, because only a sample is wanted."""
         for page in pages:
-            made = self._make_rows(page)
+            page_rows = self._make_rows(page)
             if self.keep_resources:
-                self.resources.extend({"id": row["id"], "attributes": row.get("attributes")} for row in made.resources)
-            bookmark = self.bookmark.after_page(made.times)
+                self.resources.extend(
+                    {"id": resource["id"], "attributes": resource.get("attributes")} for resource in page_rows.resources
+                )
+            bookmark = self.bookmark.after_page(page_rows.times)
             if self.as_lines:
-                lines = lines_by_table(made.rows, datetime.now(UTC), self.row_maker.versions)
+                lines = lines_by_table(page_rows.rows, datetime.now(UTC), self.row_maker.versions)
                 yield Batch(bookmark, lines=lines, ended=page.ended, slice=page.slice)
             else:
-                yield Batch(bookmark, rows=made.rows, ended=page.ended, slice=page.slice)
-            if self.sample_only and made.resources:
+                yield Batch(bookmark, rows=page_rows.rows, ended=page.ended, slice=page.slice)
+            if self.sample_only and page_rows.resources:
                 return True
         return False
 
     def make_in_workers(self, pages: Iterator[SlicePage], processes: int) -> Generator[Batch, None, None]:
         """Make batches in so many worker processes, which are started when there is a page."""
         for first in islice(pages, 1):
-            for page, made in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
-                self.row_maker.add_problems(made.problems)
-                bookmark = self.bookmark.after_page(made.times)
-                yield Batch(bookmark, lines=made.lines, ended=page.ended, slice=page.slice)
+            for page, result in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
+                self.row_maker.add_problems(result.problems)
+                bookmark = self.bookmark.after_page(result.times)
+                yield Batch(bookmark, lines=result.lines, ended=page.ended, slice=page.slice)
 
     def _make_rows(self, page: SlicePage) -> PageRows:
         cut = None if page.cut is None else bookmark_text(page.cut)

@@ -79,7 +79,7 @@ class Selection:
 
 
 def columns_reading(entry: SelectedTable, *roots: str) -> list[str]:
-    """The table's selected columns that is read from one of these roots, or from one made of it."""
+    """The table's selected columns that are read from one of these roots, or from one made of it."""
     return [
         column
         for column, source in sources(entry.schema, entry.columns).items()

@@ -18,7 +18,7 @@ def add_call(calls: Mapping[str, int], now: datetime) -> dict[str, int]:
 
 
 def ages(calls: Iterable[Mapping[str, int]], now: datetime) -> list[float]:
-    """How many seconds ago each call of the last day was. Of an hour only the end is known, and taken."""
+    """How many seconds ago each call of the last day was, counted from the end of its hour."""
     return [age for log in calls for age in _ages(log, now)]
 
 

@@ -1,6 +1,6 @@
 """Parses the setting ``reports``: each entry declares a stream with a schema of its own. Pure.
 
-What a report can be asked for follows from the specification, by way of ``operations.json``.
+What a report has (statistics, groupings, intervals) is in ``operations.json``, from Klaviyo's document.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def parse_reports(entries: Sequence[Mapping[str, Any]], taken: Container[str] = 
         taken: names of other streams.
 
     Raises:
-        SettingsError: an entry asks for what its report does not have, or names are not different.
+        SettingsError: an entry names what its report does not have, or two reports have one name.
     """
     reports = [_parse_report(entry) for entry in entries]
     names = [report.name for report in reports]

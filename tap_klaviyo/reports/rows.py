@@ -22,7 +22,7 @@ _EARLIER_NAMES = {"Europe/Kyiv": "Europe/Kiev", "Pacific/Kanton": "Pacific/Ender
 
 
 def request_attributes(report: Report, window: Window, zone: ZoneInfo, metric_id: str | None) -> dict[str, Any]:
-    """The attributes of the body that asks for the days of a window."""
+    """The attributes of the request's body for the days of a window."""
     if report.shape == "aggregates":
         return _aggregate_attributes(report, window, zone, metric_id)
     # The end is included, with the whole hour that it is in; the offset is ignored.
@@ -126,7 +126,7 @@ def _are_walls(walls: Sequence[datetime], window: Window, zone: ZoneInfo) -> boo
     begin = datetime.combine(window.first, time())
     if not walls or walls[0] != begin:
         return False
-    # Where the wall shows UTC at first, only hours that are skipped or come twice tell that it is the wall.
+    # In a zone that is at UTC then, both look alike, unless an hour is skipped or comes twice in wall time.
     is_utc = begin.replace(tzinfo=zone).utcoffset() == timedelta()
     is_even = all(later - earlier == timedelta(hours=1) for earlier, later in pairwise(walls))
     return not (is_utc and is_even)

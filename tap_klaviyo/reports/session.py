@@ -101,5 +101,5 @@ class ReportSession:
                     raise BadDocument(f"{name}: the answer is no report", operation=name) from error
                 yield page
         except BadRequest as error:
-            # Nothing is in the body but what the settings ask for.
+            # The body holds nothing but what the settings say.
             raise SettingsError(f"reports: Klaviyo refuses {report.name}: {error}") from error

@@ -24,7 +24,7 @@ class PrefixBookmarkStream(Stream):
     # What the SDK would do otherwise ----------------------------------------------------------------------------------
 
     def _increment_stream_state(self, latest_record: Record, *, context: Context | None = None) -> None:
-        # The SDK's bookmarks follow the rows and know no "now"; ours are edges of a completed prefix.
+        # The SDK's bookmarks follow the rows and know no "now"; ours move only to where nothing before them is missing.
         pass
 
     def _write_starting_replication_value(self, context: Context | None) -> None:

@@ -32,9 +32,9 @@ from tap_klaviyo.tables.events import EVENTS, PUSHED_BY_TARGET
 
 
 class RunTap(Tap):
-    """A tap with all that its streams ask of a run. Its own streams, which import this class, are left to a subclass.
+    """What the streams need of the tap that runs them. The streams import it, so a subclass makes the streams.
 
-    A class and no protocol, because the SDK's streams hold a ``Tap``.
+    It is a class and no protocol, because the SDK's streams hold a ``Tap``.
     """
 
     message_writer_class = AtomicWriter
@@ -145,9 +145,9 @@ class RunTap(Tap):
         return Progress(self.account.client.usage, self.account.now - SETTLE, quiet=self.is_test)
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
-        """Leave these tables or columns out, go on with the others, and say so at the end.
+        """Leave these tables or columns out, go on with the others, and report them at the end.
 
-        What the account's plan does not have is nothing that is missing: it is one warning.
+        What the account's plan does not include is not missing: it is one warning.
 
         Raises:
             NotAllowed: the user wants to stop here, or only tests the connection.

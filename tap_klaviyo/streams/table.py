@@ -168,7 +168,7 @@ class TableStream(PrefixBookmarkStream):
     def _sync_records(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
-        """As the SDK does it, but for pages instead of records where nothing asks for its work on each record."""
+        """As the SDK does it, but page by page, where nothing needs the SDK's work on each record."""
         if not (write_messages and self._can_write_lines):
             yield from super()._sync_records(context, write_messages=write_messages)
             return
