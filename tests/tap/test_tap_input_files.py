@@ -31,7 +31,7 @@ def taken(name: str, document: Any) -> Any:
 
 @pytest.mark.parametrize("document", [STATE, {"type": "STATE", "value": STATE}])
 def test_a_state_may_stand_in_its_message(document: dict[str, Any]) -> None:
-    """Whoever keeps the last line of the tap's output goes on from it; nothing is read again in silence."""
+    """A user may keep the last line of the tap's output and go on from it; nothing is read again in silence."""
     assert taken("state", document) == STATE
 
 

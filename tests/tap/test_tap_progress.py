@@ -62,10 +62,10 @@ class Read:
         return said
 
 
-def page(count: int, edge: datetime | None = None, part: Slice | None = None) -> Batch:
+def page(count: int, bookmark: datetime | None = None, part: Slice | None = None) -> Batch:
     """A page of events, with a row of a second table for every tenth."""
     lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
-    return Batch(None if edge is None else bookmark_text(edge), lines=lines, slice=part or Slice(start=MONDAY))
+    return Batch(None if bookmark is None else bookmark_text(bookmark), lines=lines, slice=part or Slice(start=MONDAY))
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
@@ -114,7 +114,7 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
 
 
 def test_what_has_no_order_of_time_has_no_estimate() -> None:
-    """Members of lists, say: of these the list is told."""
+    """Members of lists, say: a line names their list."""
     read = Read()
     part = Slice({"id": "L"}, parent={"id": "L"}, filter_set={"archived": False})
     with read.progress.track("list_profiles", ["events", "groups"]) as current:
@@ -126,7 +126,7 @@ def test_what_has_no_order_of_time_has_no_estimate() -> None:
 
 
 def test_the_text_for_a_terminal() -> None:
-    """The same in a few words; the bar's length is the part that is done."""
+    """The same in a few words; the bar's length is the fraction that is done."""
     read = Read()
     with read.progress.track("events", ["events", "groups"]) as current:
         current.add(page(1000, MONDAY))
@@ -143,21 +143,21 @@ def test_the_text_for_a_terminal() -> None:
     st.one_of(st.none(), st.datetimes(timezones=st.just(UTC))),
     st.datetimes(timezones=st.just(UTC)),
 )
-def test_a_part_is_never_more_than_the_whole(
-    edges: list[datetime | None], start: datetime | None, until: datetime
+def test_a_fraction_is_never_more_than_one(
+    bookmarks: list[datetime | None], start: datetime | None, until: datetime
 ) -> None:
-    """Whatever the edges are: rows of the future, reads that begin where they end, pages without an edge."""
+    """Whatever the bookmarks are: rows of the future, reads that begin where they end, pages without one."""
     current = CollectionProgress("events", {"events": 0, "groups": 0}, 0.0, {})
-    for edge in edges:
-        current.add(page(1, edge, Slice(start=start)))
-    part = current.fraction(until)
-    assert part is None or 0 <= part <= 1
-    if edges and edges[-1] is None:
-        assert part is None
+    for bookmark in bookmarks:
+        current.add(page(1, bookmark, Slice(start=start)))
+    fraction = current.fraction(until)
+    assert fraction is None or 0 <= fraction <= 1
+    if bookmarks and bookmarks[-1] is None:
+        assert fraction is None
 
 
 def broken_off(read: Read, error: Exception, count: int) -> None:
-    """A pass that fails after two seconds, three requests and so many rows."""
+    """A read of a collection that fails after two seconds, three requests and so many rows."""
     with read.progress.track("events", ["events", "groups"]) as current:
         read.pass_time(2, get_events=3)
         current.add(page(count))
@@ -185,8 +185,8 @@ def test_a_read_that_breaks_off_is_summed_up(caplog: pytest.LogCaptureFixture) -
     ]
 
 
-def test_what_is_asked_before_a_pass_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    """A pass may be read ahead before it begins; no request is left out of the summaries for that."""
+def test_what_is_prefetched_of_a_collection_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Its requests may be sent before its turn; none of them is left out of the summaries."""
     read = Read()
     with caplog.at_level(logging.INFO):
         for collection in ("lists", "events"):
