@@ -1,1 +1,1 @@
-"""What Klaviyo knows about itself: the client both plugins share. Knows nothing of Singer."""
+"""The client of Klaviyo's API that both plugins share. It knows nothing of Singer."""

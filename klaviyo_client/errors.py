@@ -1,4 +1,4 @@
-"""Everything that can go wrong between us and Klaviyo, split by who must act.
+"""The tree of errors: everything that can go wrong between us and Klaviyo, split by who must act.
 
 ::
 
@@ -6,23 +6,25 @@
     ├── SettingsError            the user: a setting is wrong, nothing was sent
     │   ├── UntrustedOrigin      the user: the key would have left for another origin
     │   ├── GrantRefused         the user: the OAuth app must be authorised again
-    │   └── MissingScopes        the user: a look at what the key may do has found that it may not do all that is wanted
+    │   └── MissingScopes        the user: a check of the key's scopes has found that some of those needed are missing
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
     │   ├── InvalidKey       401 the user: the private key is wrong or was revoked, or a fresh access token refused
     │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
-    │   │   └── NotEnabled       nobody, unless it is wanted: the account's plan does not have it
+    │   │   └── NotEnabled       nobody, unless it is needed: the account's plan does not have it
     │   ├── NotFound         404 the caller: the thing is gone
     │   ├── Conflict         409 the caller: another profile has this identifier
     │   ├── RevisionRetired  410 the user: the pinned revision is served no more
     │   ├── TooLarge         413 the caller: send less at once
     │   └── BadRequest       400 and the others: the caller, ``errors`` says where
-    └── Unavailable              nobody: retried already, try again later
-        ├── Throttled        429 certainly not done
-        ├── DaySpent             certainly not done: this day's requests are spent, by us or, says a 429, by others
-        ├── ServerFault      5xx perhaps done
-        ├── ConnectionFault      perhaps done, see ``perhaps_done``
-        ├── BadDocument          the answer is not what the specification promises
-        └── SignInFault          no access token to be had, so nothing was asked with it
+    ├── Unavailable              nobody: retried already, try again later
+    │   ├── Throttled        429 certainly not done
+    │   ├── DailyLimitReached    certainly not done: the limit of this day is used up, by us or, says a 429, by others
+    │   ├── ServerFault      5xx may have been done
+    │   ├── ConnectionFault      may have been done, see ``may_have_succeeded``
+    │   ├── BadDocument          the answer is not what the specification promises
+    │   └── SignInFault          certainly not done: there is no access token to sign it with
+    └── Incomplete               the user: the run of a plugin ended in order, but left something out
+        └── CapExceeded          the user: more would be removed than a cap allows
 
 Data lives in attributes. ``str(error)`` is one line without keys, e-mail addresses and phone numbers.
 """
@@ -67,7 +69,7 @@ class GrantRefused(SettingsError):
 
 
 class MissingScopes(SettingsError):
-    """The key may not do all that the settings and the catalog ask for."""
+    """The key lacks scopes that the settings and the catalog need."""
 
 
 class Refused(KlaviyoError):
@@ -124,12 +126,12 @@ class Unavailable(KlaviyoError):
     Attributes:
         operation: Klaviyo's operation id.
         retry_after: seconds that Klaviyo asked us to wait, if it did.
-        perhaps_done: whether Klaviyo may have carried the request out.
-        is_gated: whether whoever tries again is made to wait before anything is sent, so that nothing else need wait.
+        may_have_succeeded: whether Klaviyo may have carried the request out.
+        waits_in_limiter: whether the rate limiter makes the next attempt wait, so that a retry need not wait itself.
     """
 
-    perhaps_done = True
-    is_gated = False
+    may_have_succeeded = True
+    waits_in_limiter = False
 
     def __init__(self, message: str, *, operation: str, retry_after: int | None = None) -> None:
         super().__init__(message)
@@ -140,25 +142,25 @@ class Unavailable(KlaviyoError):
 class Throttled(Unavailable):
     """429."""
 
-    perhaps_done = False
-    is_gated = True
+    may_have_succeeded = False
+    waits_in_limiter = True
 
     @classmethod
     def of(cls, operation: str, seconds: int | None) -> Throttled:
-        """The error for an operation that may be asked again in so many seconds; None where Klaviyo does not say."""
+        """The error for an operation that may be called again in so many seconds; None where Klaviyo does not say."""
         pause = "" if seconds is None else f" for {seconds} s"
         message = f"{operation}: Klaviyo asks to slow down{pause} (429)"
         return cls(message, operation=operation, retry_after=seconds)
 
 
-class DaySpent(Unavailable):
-    """An operation may be asked no more in this day. Trying again within minutes does not help."""
+class DailyLimitReached(Unavailable):
+    """The daily limit of an operation is reached. Trying again within minutes does not help."""
 
-    perhaps_done = False
+    may_have_succeeded = False
 
     @classmethod
-    def of(cls, operation: str, seconds: int) -> DaySpent:
-        """The error for an operation that may be asked again in so many seconds."""
+    def of(cls, operation: str, seconds: int) -> DailyLimitReached:
+        """The error for an operation that may be called again in so many seconds."""
         message = f"{operation}: this day's requests are spent; there is room again in {seconds / 3600:.1f} hours"
         return cls(message, operation=operation, retry_after=seconds)
 
@@ -170,9 +172,9 @@ class ServerFault(Unavailable):
 class ConnectionFault(Unavailable):
     """No connection, a connection that broke, or silence for longer than the time-out."""
 
-    def __init__(self, message: str, *, operation: str, perhaps_done: bool) -> None:
+    def __init__(self, message: str, *, operation: str, may_have_succeeded: bool) -> None:
         super().__init__(message, operation=operation)
-        self.perhaps_done = perhaps_done
+        self.may_have_succeeded = may_have_succeeded
 
 
 class BadDocument(Unavailable):
@@ -182,5 +184,13 @@ class BadDocument(Unavailable):
 class SignInFault(Unavailable):
     """The token endpoint is busy, broken, or out of reach."""
 
-    perhaps_done = False
-    is_gated = True
+    may_have_succeeded = False
+    waits_in_limiter = True
+
+
+class Incomplete(KlaviyoError):
+    """The run ended in order, but something was left out; the message says what and why."""
+
+
+class CapExceeded(Incomplete):
+    """More would be removed than a cap allows, so nothing is."""

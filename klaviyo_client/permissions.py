@@ -1,9 +1,9 @@
-"""What a key may do, found out by asking: Klaviyo has no operation that tells the scopes of a key.
+"""Permissions: finds out which scopes a key has, by harmless requests, for Klaviyo has no operation that tells them.
 
-Nothing is changed by it. Reads are made of one row. Whatever is no read is sent without what the specification requires
-of it, ``{"data": ...}``, and to an id that nobody has: it cannot be done. Where the scope is there the answer is 400 or
-404, and 403 where it is not. This relies on Klaviyo's looking at scopes before it looks at ids and bodies, which its
-documents do not promise.
+The requests change nothing. Reads ask for one row. Whatever is no read is sent without what the specification requires
+of its body, ``{"data": ...}``, and to an id that nobody has: it cannot be done. Where the scope is there the answer is
+400 or 404, and 403 where it is not. This relies on Klaviyo's looking at scopes before it looks at ids and bodies, which
+its documents do not promise.
 """
 
 from __future__ import annotations
@@ -18,131 +18,137 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadRequest, Conflict, MissingScopes, NotAllowed, NotEnabled, NotFound, TooLarge
 
 # Letters and digits, as ids are; long enough that no id of Klaviyo's can be it.
-NOBODY = "0" * 32
+UNUSED_ID = "0" * 32
 Scopes = frozenset[str]
 Queries = Mapping[str, Mapping[str, str]]
 
 
 @dataclass(frozen=True)
-class Use:
-    """Something that a key is to be used for.
+class Requirement:
+    """Something that a key is needed for: a stream, an action, a report.
 
     Attributes:
-        name: what people call it, such as a stream.
-        needs: the operations without which nothing of it can be done.
-        parts: what of it can be left out -> the operations that it takes.
+        name: what people call it, such as a stream's name.
+        operations: the operations without which nothing of it can be done.
+        optional: part of it that can be left out -> the operations that the part takes.
     """
 
     name: str
-    needs: Collection[str]
-    parts: Mapping[str, Collection[str]] = field(default_factory=dict)
+    operations: Collection[str]
+    optional: Mapping[str, Collection[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Finding:
-    """Whether a key can be used for it.
+class Permission:
+    """Whether a key meets a requirement.
 
     Attributes:
-        refused: why not, in words; empty when it can be.
-        without: the same for its parts, only of those that must be left out.
-        scopes: what the key lacks for all of that.
+        requirement: what the key is needed for.
+        reason: why it cannot be used for that, in words; empty when it can.
+        missing: optional part that must be left out -> the reason, in words.
+        scopes: the scopes that the key lacks for all of that.
         enabled: whether the account's plan has it.
     """
 
-    use: Use
-    refused: str = ""
-    without: Mapping[str, str] = field(default_factory=dict)
+    requirement: Requirement
+    reason: str = ""
+    missing: Mapping[str, str] = field(default_factory=dict)
     scopes: Scopes = frozenset()
     enabled: bool = True
 
     @property
     def is_whole(self) -> bool:
         """Whether nothing is missing."""
-        return not self.refused and not self.without
+        return not self.reason and not self.missing
 
     def __str__(self) -> str:
-        if self.refused:
-            return f"{self.use.name}: not usable, {self.refused}"
-        reasons: dict[str, list[str]] = {}
-        for part, reason in self.without.items():
-            reasons.setdefault(reason, []).append(part)
-        missing = "".join(f"; not {', '.join(parts)}, {reason}" for reason, parts in reasons.items())
-        return f"{self.use.name}: usable{missing}"
+        if self.reason:
+            return f"{self.requirement.name}: not usable, {self.reason}"
+        parts_by_reason: dict[str, list[str]] = {}
+        for part, reason in self.missing.items():
+            parts_by_reason.setdefault(reason, []).append(part)
+        missing = "".join(f"; not {', '.join(parts)}, {reason}" for reason, parts in parts_by_reason.items())
+        return f"{self.requirement.name}: usable{missing}"
 
 
-class Known:
-    """What is known of a key's scopes.
+class ScopeProbe:
+    """Finds out which scopes a key has, and remembers it.
 
     Args:
-        ask: sends a harmless request of an operation; raises NotAllowed where the key may not do it.
-        told: the scopes, when something has told them; nothing more is asked then.
+        send: sends a harmless request of an operation; raises NotAllowed where the key may not do it.
+        granted_scopes: gives the key's scopes where something has told them, else None; once they are known, no request
+            is sent any more.
     """
 
-    def __init__(self, ask: Callable[[str], None], told: Callable[[], Scopes | None] = lambda: None) -> None:
-        self._ask = ask
-        self._told = told
+    def __init__(self, send: Callable[[str], None], granted_scopes: Callable[[], Scopes | None] = lambda: None) -> None:
+        self._send = send
+        self._granted_scopes = granted_scopes
         self._granted: set[str] = set()
         self._missing: set[str] = set()
         self._refusals: dict[str, NotAllowed] = {}
 
-    def learn(self, names: Iterable[str]) -> None:
-        """Ask what it takes to know whether the key may do these operations, and no more: each at most once."""
-        for op in sorted(map(operation, dict.fromkeys(names)), key=_place):
-            if self._told() is None and not self._granted | self._missing >= set(op.scopes):
+    def probe(self, names: Iterable[str]) -> None:
+        """Send the requests that tell whether the key may do these operations; each operation at most once."""
+        for op in sorted(map(operation, dict.fromkeys(names)), key=_probe_order):
+            if self._granted_scopes() is None and not self._granted | self._missing >= set(op.scopes):
                 self._try(op)
 
     def _try(self, op: Operation) -> None:
         try:
-            self._ask(op.id)
+            self._send(op.id)
         except NotAllowed as error:
             self._refusals[op.id] = error
-            self._missing |= named(error) & set(op.scopes)
+            self._missing |= scopes_named_in(error) & set(op.scopes)
         else:
             self._granted |= set(op.scopes)
 
     def is_enabled(self, name: str) -> bool:
-        """Whether Klaviyo has not said that the account's plan is without the operation."""
+        """Whether the account's plan has the operation, as far as Klaviyo has not denied it."""
         return not isinstance(self._refusals.get(name), NotEnabled)
 
-    def lacking(self, name: str) -> tuple[Scopes, str]:
+    def missing_scopes(self, name: str) -> tuple[Scopes, str]:
         """(the scopes that the key lacks for the operation, what else Klaviyo says); both empty if it may do it.
 
-        A refusal for want of no scope has another reason, which Klaviyo's words tell: the account's plan, say.
+        A refusal that is not for want of a scope has another reason, which Klaviyo's words tell: the account's plan,
+        say.
         """
-        wanted = frozenset(operation(name).scopes)
-        told, refusal = self._told(), self._refusals.get(name)
-        # A refusal that names no scope is about one of those that nothing has shown to be there.
-        found = wanted - told if told is not None else wanted & self._missing
-        if refusal is not None and told is None:
-            if not found and self.is_enabled(name):
-                found = wanted - self._granted
-            if not found:
-                return found, "; ".join(error.detail or error.title for error in refusal.errors) or str(refusal)
-        return found, ""
+        needed = frozenset(operation(name).scopes)
+        granted, refusal = self._granted_scopes(), self._refusals.get(name)
+        if granted is not None:
+            return needed - granted, ""
+        missing = needed & self._missing
+        if refusal is None:
+            return missing, ""
+        if not missing and self.is_enabled(name):
+            # A refusal that names no scope is about one of those that nothing has shown to be there.
+            missing = needed - self._granted
+        if not missing:
+            return missing, "; ".join(error.detail or error.title for error in refusal.errors) or str(refusal)
+        return missing, ""
 
 
-def _place(op: Operation) -> tuple[int, bool, bool]:
-    """What is asked first: what has few scopes, for it answers for others; then what the account is sure to have."""
+def _probe_order(op: Operation) -> tuple[int, bool, bool]:
+    """What is tried first: few scopes, for they answer for other operations; then what every account has."""
     return len(op.scopes), op.method != "GET", "{" in op.path
 
 
-def named(error: NotAllowed) -> Scopes:
+def scopes_named_in(error: NotAllowed) -> Scopes:
     """The scopes that Klaviyo's words name."""
     words = " ".join(entry.detail for entry in error.errors)
     return frozenset(re.findall(r"\b[a-z]+(?:-[a-z]+)*:(?:read|write)\b", words))
 
 
-def harmless(client: KlaviyoClient, queries: Queries | None = None) -> Callable[[str], None]:
-    """The ``ask`` of ``Known`` for an account.
+def probe_request(client: KlaviyoClient, queries: Queries | None = None) -> Callable[[str], None]:
+    """A function that sends a harmless request of an operation to an account: the ``send`` of ``ScopeProbe``.
 
     Args:
         client: the account.
-        queries: what to ask of reads, by operation; a page is of one row in any case.
+        queries: operation -> the query of a read; a page is of one row in any case.
     """
 
-    def ask(name: str) -> None:
+    def send(name: str) -> None:
         op = operation(name)
-        path = dict.fromkeys(re.findall(r"\{(\w+)\}", op.path), NOBODY)
+        path = dict.fromkeys(re.findall(r"\{(\w+)\}", op.path), UNUSED_ID)
         size = {"page[size]": "1"} if op.page_size else {}
         try:
             client.call(
@@ -150,72 +156,76 @@ def harmless(client: KlaviyoClient, queries: Queries | None = None) -> Callable[
                 path=path,
                 query={**(queries or {}).get(name, {}), **size},
                 body=None if op.method == "GET" else {},
-                repeatable=True,
+                idempotent=True,
             )
         except (BadRequest, NotFound, Conflict, TooLarge) as error:
             # The scope is there; but a proxy's answer, or a redirect, tells nothing.
             if not error.errors:
                 raise
 
-    return ask
+    return send
 
 
-def of_key(client: KlaviyoClient, ask: Callable[[str], None]) -> Known:
-    """What is to be found out of a client's key by ``ask``; the first access token of an OAuth app tells its scopes.
+def for_client(client: KlaviyoClient, send: Callable[[str], None]) -> ScopeProbe:
+    """The probe of a client's key. The access token of an OAuth app tells its scopes; else ``send`` finds them out.
 
     Raises:
         SettingsError: the app gets no token.
         SignInFault: the token endpoint is busy or broken.
     """
     client.credentials.authorization()
-    return Known(ask, lambda: client.credentials.scopes)
+    return ScopeProbe(send, lambda: client.credentials.scopes)
 
 
-def found(known: Known, uses: Collection[Use]) -> list[Finding]:
-    """What the key can be used for."""
-    known.learn(
+def check_requirements(probe: ScopeProbe, requirements: Collection[Requirement]) -> list[Permission]:
+    """Find out which requirements the key meets; one permission for each, in their order."""
+    probe.probe(
         [
-            *(name for use in uses for name in use.needs),
-            *(name for use in uses for names in use.parts.values() for name in names),
+            *(name for requirement in requirements for name in requirement.operations),
+            *(name for requirement in requirements for names in requirement.optional.values() for name in names),
         ]
     )
-    return [_finding(known, use) for use in uses]
+    return [_permission(probe, requirement) for requirement in requirements]
 
 
-def _finding(known: Known, use: Use) -> Finding:
-    lacks, refused = _lacking(known, use.needs)
-    parts = {part: _lacking(known, names) for part, names in use.parts.items()}
-    without = {part: reason for part, (_, reason) in parts.items() if reason}
-    scopes = lacks.union(*(scopes for scopes, _ in parts.values()))
-    return Finding(use, refused, without, scopes, all(map(known.is_enabled, use.needs)))
+def _permission(probe: ScopeProbe, requirement: Requirement) -> Permission:
+    missing, reason = _missing_of_all(probe, requirement.operations)
+    parts = {part: _missing_of_all(probe, names) for part, names in requirement.optional.items()}
+    return Permission(
+        requirement,
+        reason,
+        missing={part: words for part, (_, words) in parts.items() if words},
+        scopes=missing.union(*(scopes for scopes, _ in parts.values())),
+        enabled=all(map(probe.is_enabled, requirement.operations)),
+    )
 
 
-def _lacking(known: Known, names: Iterable[str]) -> tuple[Scopes, str]:
-    """As ``Known.lacking``, for several operations."""
-    answers = [known.lacking(name) for name in names]
-    scopes = frozenset[str]().union(*(missing for missing, _ in answers))
+def _missing_of_all(probe: ScopeProbe, names: Iterable[str]) -> tuple[Scopes, str]:
+    """(the scopes that the key lacks for these operations, the reason in words)."""
+    results = [probe.missing_scopes(name) for name in names]
+    scopes = frozenset[str]().union(*(missing for missing, _ in results))
     reasons = [f"the key lacks {' and '.join(sorted(scopes))}"] if scopes else []
-    reasons += dict.fromkeys(reason for missing, reason in answers if reason and not missing)
+    reasons += dict.fromkeys(words for missing, words in results if words and not missing)
     return scopes, "; ".join(reasons)
 
 
-def report(findings: Collection[Finding], logger: logging.Logger, *, relied_on: Collection[str]) -> None:
-    """Log a line for each finding.
+def log_permissions(permissions: Collection[Permission], logger: logging.Logger, *, required: Collection[str]) -> None:
+    """Log a line for each permission.
 
     Args:
-        findings: what was found.
+        permissions: what was found out.
         logger: where the lines go.
-        relied_on: names of what the run that is to come relies on.
+        required: names of the requirements that the coming run cannot do without.
 
     Raises:
-        MissingScopes: something of that cannot be used, or not whole.
+        MissingScopes: one of those is not met, or not whole.
     """
-    for finding in findings:
-        logger.log(logging.INFO if finding.is_whole else logging.WARNING, "%s", finding)
-    wrong = [finding for finding in findings if not finding.is_whole and finding.use.name in relied_on]
-    if not wrong:
+    for permission in permissions:
+        logger.log(logging.INFO if permission.is_whole else logging.WARNING, "%s", permission)
+    unmet = [entry for entry in permissions if not entry.is_whole and entry.requirement.name in required]
+    if not unmet:
         return
-    scopes = frozenset[str]().union(*(finding.scopes for finding in wrong))
-    names = ", ".join(finding.use.name for finding in wrong)
+    scopes = frozenset[str]().union(*(permission.scopes for permission in unmet))
+    names = ", ".join(permission.requirement.name for permission in unmet)
     need = f"; these scopes are needed: {', '.join(sorted(scopes))}" if scopes else ""
     raise MissingScopes(f"the key may not do all that is asked of it: {names}{need}")

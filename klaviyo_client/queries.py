@@ -1,4 +1,4 @@
-"""Queries: operations that read by POST, whose answers come in pages to which the same body is sent again."""
+"""Queries: operations that read by POST, page by page; for each page the same body is sent again."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
 
 
-def answers(client: KlaviyoClient, name: str, attributes: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Every page of the answer to a query: the attributes of each page's ``data``.
+def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Send a query, page by page; gives the attributes of each page's ``data``.
 
-    The specification declares a cursor among a query's parameters or in its body, and no link to the next page;
+    By the specification the cursor of the next page is in the query or in the body, and answers have no link to it;
     recorded answers have ``links.next``.
 
     Args:
         client: the account.
         name: Klaviyo's operation id.
-        attributes: what is asked for, as the body's ``data.attributes``.
+        attributes: the body's ``data.attributes``.
 
     Raises:
         Refused, Unavailable, UntrustedOrigin: as for ``KlaviyoClient.call``.
-        DaySpent: no more may be asked in this day.
+        DailyLimitReached: no more may be sent in this day.
         BadDocument: a page is no answer to a query, or leads to itself.
         ValueError: the operation is no query.
     """
@@ -33,23 +33,24 @@ def answers(client: KlaviyoClient, name: str, attributes: Mapping[str, Any]) -> 
     if declared is None:
         raise ValueError(f"{name} is no query")
     query: dict[str, str] = {}
-    asked = dict(attributes)
+    requested = dict(attributes)
     while True:
-        document = client.call(name, query=query, body={"data": {"type": declared.type, "attributes": asked}}).document
+        body = {"data": {"type": declared.type, "attributes": requested}}
+        document = client.call(name, query=query, body=body).document
         try:
-            found = document["data"]["attributes"]
+            answered = document["data"]["attributes"]
         except (TypeError, KeyError) as error:
             raise BadDocument(f"{name}: the answer is none to a query", operation=name) from error
-        yield found
-        link = protocol.next_of(document)
+        yield answered
+        link = protocol.next_link(document)
         if link is None:
             return
-        before = (query, asked)
-        following = dict(parse_qsl(urlsplit(protocol.same_origin(link, client.api_url)).query))
+        before = (query, requested)
+        link_query = dict(parse_qsl(urlsplit(protocol.same_origin(link, client.api_url)).query))
         if declared.paged_in_body:
-            cursor = following.get("page_cursor") or following.get("page[cursor]")
-            asked = {**asked, "page_cursor": cursor}
+            cursor = link_query.get("page_cursor") or link_query.get("page[cursor]")
+            requested = {**requested, "page_cursor": cursor}
         else:
-            query = following
-        if (query, asked) == before:
+            query = link_query
+        if (query, requested) == before:
             raise BadDocument(f"{name}: a page leads to itself", operation=name)

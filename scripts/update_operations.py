@@ -54,14 +54,14 @@ QUERY = "query_"
 MAX_YEARS = r"Max length: (\d+) year"
 MAX_SPAN = r"If (\w+) is used, the timeframe cannot be longer than (\d+) (days|weeks)"
 SPANS = {"days": 1, "weeks": 7}
-GROUPED_BY = r"the data will be grouped by ([\w, ]+)"
-ALWAYS_BY = r"following group by attributes are required: ([\w, ]+)"
+DEFAULT_GROUP_BY = r"the data will be grouped by ([\w, ]+)"
+REQUIRED_GROUP_BY = r"following group by attributes are required: ([\w, ]+)"
 FILTERED_BY = (
     r"\(([\w, ]+)\): Supported operators: ([\w, -]+)\."
     r"|Allowed filters are ([\w, ]+)\.\nAllowed operators are ([\w, -]+)\."
 )
 FILTER_VALUES = r"When filtering on (\w+), allowed values are ([\w, -]+)\."
-NEEDED_BY = r"The prerequisites for (\w+) is (\w+)"
+GROUP_BY_REQUIRES = r"The prerequisites for (\w+) is (\w+)"
 REDUCED = r"Rate limits when using the `([^`=]+)=([^`]+)` parameter[^:]*:<br>Burst: `(\d+)/s`<br>Steady: `(\d+)/m`"
 
 
@@ -168,11 +168,11 @@ def query_facts(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, An
     if spans := re.findall(MAX_SPAN, prose.get("interval", "")):
         facts["max_days"] = {interval: int(count) * SPANS[unit] for interval, count, unit in spans}
     grouping = prose.get("group_by", "")
-    for key, pattern in (("grouped_by", GROUPED_BY), ("always_by", ALWAYS_BY)):
+    for key, pattern in (("default_group_by", DEFAULT_GROUP_BY), ("required_group_by", REQUIRED_GROUP_BY)):
         if found := re.search(pattern, grouping):
             facts[key] = found[1].split(", ")
-    if needs := re.findall(NEEDED_BY, grouping):
-        facts["needed_by"] = dict(needs)
+    if needs := re.findall(GROUP_BY_REQUIRES, grouping):
+        facts["group_by_requires"] = dict(needs)
     return facts
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 
 from klaviyo_client.plugin.command import run
+from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.tap import TapKlaviyo
-from tap_klaviyo.workers import tuning
+from tap_klaviyo.workers.tuning import limit_arenas
 
 
 def main() -> None:
-    tuning.tune_gc()
-    tuning.limit_arenas()
+    tune_gc(PAGES)
+    limit_arenas()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 
+from klaviyo_client.plugin import tuning
 from klaviyo_client.plugin.command import run
 from target_klaviyo.target import TargetKlaviyo
 
 
 def main() -> None:
-    # A batch is a hundred thousand objects and no cycle: looking them over again and again costs a third of the time.
-    gc.set_threshold(50_000, 20, 100)
+    tuning.tune_gc(tuning.BATCHES)
     sys.exit(run(lambda: TargetKlaviyo.cli))
 
 

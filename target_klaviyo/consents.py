@@ -15,7 +15,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded, merged, waves
 from target_klaviyo.delivery import Session, alone, attempt, by_list
@@ -64,7 +64,7 @@ def _subscribed(
         for unit in units:
             session.leavers.back(list_id, handles(unit.payload))
         # Consent that is given twice is given once; at worst a second mail asks for its confirmation.
-        yield from _sent(session, SUBSCRIBE, units, list_id, attributes, repeatable=True)
+        yield from _sent(session, SUBSCRIBE, units, list_id, attributes, idempotent=True)
 
 
 def _pieces(session: Session, row: Row) -> Sequence[Row]:
@@ -122,7 +122,7 @@ def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) ->
         session.pairs.are_one(handles(piece.payload))
     for units in waves(pieces):
         if list_id is None:
-            yield from _sent(session, UNSUBSCRIBE, units, None, {}, repeatable=True)
+            yield from _sent(session, UNSUBSCRIBE, units, None, {}, idempotent=True)
             continue
         new: dict[Unit, set[Member]] = {}
         for unit in units:
@@ -131,7 +131,7 @@ def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) ->
                 yield unit, _REPEATED  # the second request would find them off the list
             else:
                 new[unit] = names
-        for unit, outcome in _sent(session, UNSUBSCRIBE, list(new), list_id, {}, repeatable=False):
+        for unit, outcome in _sent(session, UNSUBSCRIBE, list(new), list_id, {}, idempotent=False):
             if outcome.kind is Kind.REJECTED:
                 session.leavers.release(new[unit])
             yield unit, outcome
@@ -152,7 +152,7 @@ def _off_list(session: Session, pieces: Sequence[Row], list_id: str) -> Iterator
         for piece in unit.rows:
             again = _channels(alone(piece)) <= before
             yield alone(piece), _REPEATED if again else Outcome(Kind.REJECTED, None, "not_on_list", None, _AGAIN)
-    for unit, outcome in _sent(session, UNSUBSCRIBE, list(going), list_id, {}, repeatable=False):
+    for unit, outcome in _sent(session, UNSUBSCRIBE, list(going), list_id, {}, idempotent=False):
         if outcome.kind is Kind.REJECTED:
             session.leavers.release(going[unit])
         yield unit, outcome
@@ -209,10 +209,10 @@ def _sent(
     list_id: str | None,
     attributes: Mapping[str, Any],
     *,
-    repeatable: bool,
+    idempotent: bool,
 ) -> Iterator[Settled]:
     def send(part: Sequence[Unit]) -> Reply:
-        return session.client.call(name, body=_body(name, part, list_id, attributes), repeatable=repeatable)
+        return session.client.call(name, body=_body(name, part, list_id, attributes), idempotent=idempotent)
 
     for chunk in chunks(units, max_items=operation(name).max_items or 1, max_bytes=None):
         done = attempt(chunk, send)

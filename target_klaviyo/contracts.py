@@ -1,4 +1,4 @@
-"""Finds the actions' contracts, and checks values against JSON Schema without quoting them."""
+"""The actions' contracts, and checks of values against JSON Schema that do not quote them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,11 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from importlib.resources.abc import Traversable
-from pathlib import Path
 from typing import Any
 
 from jsonschema_rs import Draft202012Validator, ValidationError
 
+from klaviyo_client.plugin.schema_files import load_schema
 from target_klaviyo.model import Record, Unfit
 
 
@@ -41,19 +39,13 @@ class Contract:
             raise unfit(error, self.schema, "invalid_field")
 
 
-def folder() -> Traversable:
-    """Where the contracts are: beside the package in a checkout, inside it in a wheel."""
-    beside = Path(__file__).parents[1] / "schemas" / "target"
-    return beside if beside.is_dir() else resources.files("target_klaviyo") / "schemas"
-
-
 @cache
 def load(action: str) -> Contract:
     """The contract of an action.
 
     ``x-extends`` names another contract: what that one says holds here too, unless it is said differently.
     """
-    schema = json.loads((folder() / f"{action}.json").read_text("utf-8"))
+    schema = load_schema("target", action)
     if "x-extends" in schema:
         base = load(schema["x-extends"]).schema
         schema = {**base, **schema, "properties": {**base["properties"], **schema["properties"]}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from target_klaviyo import people
 from target_klaviyo.batching import encoded
 from target_klaviyo.delivery import Session, alone, attempt
@@ -40,7 +40,7 @@ def _deleted(session: Session, unit: Unit, profile: Record) -> Settled:
 
     def send(_part: Sequence[Unit]) -> Reply:
         # Done twice it is done once.
-        return session.client.call(DELETE, body=encoded(document), repeatable=True)
+        return session.client.call(DELETE, body=encoded(document), idempotent=True)
 
     done = attempt([unit], send)
     for _, reply in done.taken:

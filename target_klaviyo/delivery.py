@@ -115,7 +115,7 @@ def attempt(
             else:
                 waiting += reversed(again)
         except Unavailable as fault:
-            if one_by_one is None or not fault.perhaps_done:
+            if one_by_one is None or not fault.may_have_succeeded:
                 raise
             done.settled += one_by_one(part)
     return done

@@ -15,7 +15,7 @@ from itertools import product
 from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete
 from target_klaviyo import outcomes
 from target_klaviyo.batching import turns
 from target_klaviyo.delivery import Session

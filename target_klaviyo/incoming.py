@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from jsonschema_rs import Draft202012Validator
 
 from klaviyo_client.api.protocol import decode_json
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete
 from target_klaviyo import contracts
 from target_klaviyo.model import Record, Unfit
 

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo import membership, outcomes, people
 from target_klaviyo.batching import chunks, encoded, waves
@@ -100,7 +100,7 @@ def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> It
         if list_id is None or reply is None:
             yield unit, outcome
         else:
-            upserted.update(dict.fromkeys(unit.rows, (reply.made["id"], outcome)))
+            upserted.update(dict.fromkeys(unit.rows, (reply.resource["id"], outcome)))
     if list_id is None:
         return
     ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
@@ -113,7 +113,7 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     """(what became of it, Klaviyo's answer if it was taken)."""
     body = b'{"data":' + unit.body + b"}"
     try:
-        reply = session.client.call(_SINGLE, body=body, repeatable=_is_repeatable([unit]))
+        reply = session.client.call(_SINGLE, body=body, idempotent=_is_idempotent([unit]))
     except Refused as refused:
         if not is_about_rows(refused):
             raise
@@ -123,7 +123,7 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
 
 def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
     def send(part: Sequence[Unit]) -> Reply:
-        return session.client.call(IMPORT, body=_import_body(part, list_id), repeatable=_is_repeatable(part))
+        return session.client.call(IMPORT, body=_import_body(part, list_id), idempotent=_is_idempotent(part))
 
     done = attempt(units, send)
     yield from done.settled
@@ -142,14 +142,14 @@ def _import_body(units: Sequence[Unit], list_id: str | None) -> bytes:
     return encoded({"data": data})
 
 
-def _is_repeatable(units: Sequence[Unit]) -> bool:
+def _is_idempotent(units: Sequence[Unit]) -> bool:
     # An upsert that is done twice is done once; appending to a list is not.
     return not any(unit.payload.get("meta", {}).get("patch_properties", {}).get("append") for unit in units)
 
 
 def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
     """Wait for the job and read what became of its rows."""
-    job_id = reply.made["id"]
+    job_id = reply.resource["id"]
     job = session.watches[IMPORTS].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"

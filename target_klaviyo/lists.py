@@ -6,10 +6,10 @@ import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from klaviyo_client.api.protocol import condition
+from klaviyo_client.api.filters import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
-from klaviyo_client.http.retries import retrying
+from klaviyo_client.http.retries import call_with_retries
 from target_klaviyo.model import Call, ListRef, Unfit
 
 Member = tuple[str, str]
@@ -104,14 +104,14 @@ class Lists:
             except Unavailable as fault:
                 return fault  # it was tried again already
             try:
-                return str(self._client.call(_CREATE, body=body).made["id"])
+                return str(self._client.call(_CREATE, body=body).resource["id"])
             except Unavailable as fault:
-                if not fault.perhaps_done:
+                if not fault.may_have_succeeded:
                     return fault
                 was_lost = True
                 raise
 
-        made = retrying(attempt, self._client.patience, self._client.clock, repeatable=True)
+        made = call_with_retries(attempt, self._client.retry_policy, self._client.clock, idempotent=True)
         if isinstance(made, Unavailable):
             raise made
         return made

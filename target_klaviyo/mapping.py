@@ -17,7 +17,7 @@ from fnmatch import translate
 from typing import Any
 
 from klaviyo_client.api.protocol import decode_json
-from klaviyo_client.plugin.truth import WORDS, truth
+from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.model import Record, Unfit
 
 Schema = Mapping[str, Any]
@@ -267,10 +267,10 @@ def read_truth(value: Any, field: str) -> bool | None:
         Unfit: it is no word for either.
     """
     try:
-        return truth(value)
+        return parse_boolean(value)
     except ValueError as error:
         pointer = "/" + field.replace(".", "/")
-        raise Unfit("invalid_field", f"{field} must be one of {WORDS}", pointer=pointer) from error
+        raise Unfit("invalid_field", f"{field} must be one of {BOOLEAN_WORDS}", pointer=pointer) from error
 
 
 def listed(value: Any, *, are_words: bool) -> Any:

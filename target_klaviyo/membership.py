@@ -9,7 +9,7 @@ from dataclasses import replace
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo import outcomes, people
 from target_klaviyo.batching import chunks, encoded
@@ -59,7 +59,7 @@ def changed(session: Session, name: str, list_id: str, ids: Mapping[Row, str]) -
     def send(part: Sequence[Unit]) -> Reply:
         body = encoded({"data": [msgspec.Raw(unit.body) for unit in part]})
         # Done twice it is done once.
-        return session.client.call(name, path={"id": list_id}, body=body, repeatable=True)
+        return session.client.call(name, path={"id": list_id}, body=body, idempotent=True)
 
     of_person: dict[str, list[Row]] = {}
     for row, profile_id in ids.items():

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
+from klaviyo_client.api.filters import condition
 from klaviyo_client.api.operations import operation
-from klaviyo_client.api.protocol import condition
-from klaviyo_client.errors import SettingsError
-from klaviyo_client.plugin.command import CapExceeded, Incomplete
+from klaviyo_client.errors import CapExceeded, Incomplete, SettingsError
 from target_klaviyo import membership
 from target_klaviyo.audience import Cap, Decision, Feed, Handle, Verdict, decide, staying
 from target_klaviyo.delivery import Session

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
 from target_klaviyo.identity import handles
 from target_klaviyo.model import Kind, Note, Outcome, Record, Settled, Unit

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
+from klaviyo_client.api.filters import condition
 from klaviyo_client.api.operations import operation
-from klaviyo_client.api.protocol import condition
 from target_klaviyo.delivery import Attempt, Session, alone, attempt
 from target_klaviyo.identity import IDENTIFIERS, handles
 from target_klaviyo.model import Call, Outcome, Row, Unit

@@ -66,7 +66,7 @@ def document(config: Mapping[str, Any], setting: str) -> Path | None:
 def _fault(path: Path) -> str | None:
     """Why a file cannot be written there, None when it can."""
     try:
-        private_files.try_out(path)
+        private_files.check_writable(path)
     except OSError as error:
         return error.strerror or type(error).__name__
     except ValueError:  # a NUL in it

@@ -7,19 +7,19 @@ import time
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
-from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.progress import Display, LastMinute, Status, terminal
+from klaviyo_client.http.usage import Usage, UsageWindow
+from klaviyo_client.plugin.progress import ProgressDisplay, Status, terminal
 
 logger = logging.getLogger("target-klaviyo")
 
 
-class Progress(Display):
+class Progress(ProgressDisplay):
     """Says every so often how many records came, and what became of them.
 
     Args:
         records: how many records came so far.
         outcomes: what became of them, in words, without personal data.
-        spent: the requests that were sent, by operation; the line names the operation whose budget is used most.
+        usage: the requests that were sent, by operation; the line names the operation whose budget is used most.
         to_come: how many records are still to come, None when nobody knows; the line says how long they will take.
 
     Attributes:
@@ -33,18 +33,18 @@ class Progress(Display):
         records: Callable[[], int],
         outcomes: Callable[[], str],
         *,
-        spent: Callable[[], Mapping[str, Spent]] = dict,
+        usage: Callable[[], Mapping[str, Usage]] = dict,
         to_come: Callable[[], int | None] = lambda: None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        super().__init__(self.status, logger, seconds=self.SECONDS, terminal=terminal())
+        super().__init__(self.status, logger, interval=self.SECONDS, terminal=terminal())
         self._records = records
         self._outcomes = outcomes
-        self._spent = spent
+        self._usage = usage
         self._to_come = to_come
         self._clock = clock
         self._last = (clock(), 0)
-        self._minute = LastMinute(clock(), {})
+        self._minute = UsageWindow(clock(), {})
 
     def status(self) -> Status:
         """How far it is; the records a second are those since this was asked last."""
@@ -59,7 +59,7 @@ class Progress(Display):
 
     def _budget(self, now: float) -> str:
         """The operation of which most of what it may have was used in the last minute."""
-        found = self._minute.busiest(now, self._spent())
+        found = self._minute.busiest(now, self._usage())
         return "" if found is None else f"; {found[1]:.0%} of the limit of {found[0]} used"
 
 

@@ -19,12 +19,13 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
-from klaviyo_client.client import KlaviyoClient, Reply
+from klaviyo_client.api.reply import Reply
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.http.rate_limits import Spent
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, Response, Transport
-from klaviyo_client.plugin.settings import as_truth
+from klaviyo_client.http.usage import Usage
+from klaviyo_client.plugin.booleans import parse_boolean_setting
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo import watch
@@ -55,7 +56,7 @@ def is_wanted(config: Mapping[str, Any], environment: Mapping[str, str]) -> bool
             send.
     """
     try:
-        asked = as_truth(environment.get(_VARIABLE, ""))
+        asked = parse_boolean_setting(environment.get(_VARIABLE, ""))
     except ValueError as error:
         raise SettingsError(f"{_VARIABLE} must be true or false") from error
     if asked and not config["dry_run"]:
@@ -109,7 +110,7 @@ class RehearsingClient(KlaviyoClient):
         path: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
         body: Mapping[str, Any] | bytes | None = None,
-        repeatable: bool = False,
+        idempotent: bool = False,
     ) -> Reply:
         if operation(name).method != "GET":
             return self._imagined(name, path or {}, msgspec.json.decode(body) if isinstance(body, bytes) else body)
@@ -117,7 +118,7 @@ class RehearsingClient(KlaviyoClient):
             attributes = {"status": "complete", "name": self._made_lists.get(made_up)}
             return Reply(200, {}, {"data": {"id": made_up, "attributes": attributes}})
         self.plan.read(name)
-        reply = super().call(name, path=path, query=query, body=body, repeatable=repeatable)
+        reply = super().call(name, path=path, query=query, body=body, idempotent=idempotent)
         if isinstance(reply.document, dict):
             self._remember(reply.document.get("data"))
         return reply
@@ -242,7 +243,7 @@ class RehearsalReport(Report):
         ending: Ending | None = None,
         *,
         not_sent: int = 0,  # noqa: ARG002 - the report's signature
-        spent: Mapping[str, Spent] | None = None,  # noqa: ARG002 - the same
+        usage: Mapping[str, Usage] | None = None,  # noqa: ARG002 - the same
     ) -> None:
         """Log the plan, and write it. Once: a second call does nothing.
 
@@ -258,7 +259,9 @@ class RehearsalReport(Report):
             logger.info("%s", mask(line))
         document = {**self._plan.document(complete=self._complete), "sections": self._sections}
         try:
-            private_files.write(self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n")
+            private_files.write_private(
+                self._path, json.dumps(document, indent=2, ensure_ascii=False, default=str) + "\n"
+            )
         except OSError as error:
             raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
         wrong = document["rejected"] or not self._complete

@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from klaviyo_client.errors import SettingsError
-from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete, SettingsError
+from klaviyo_client.http.usage import Usage
 from klaviyo_client.privacy import private_files
 from target_klaviyo.amounts import amount
 from target_klaviyo.incoming import UNREADABLE
@@ -154,14 +153,14 @@ class Report:
                     os.fsync(self._file.fileno())
 
     def close(
-        self, ending: Ending | None = None, *, not_sent: int = 0, spent: Mapping[str, Spent] | None = None
+        self, ending: Ending | None = None, *, not_sent: int = 0, usage: Mapping[str, Usage] | None = None
     ) -> None:
         """Write the run's document, then log the counts per stream and the total. Once: a second call does nothing.
 
         Args:
             ending: how the run ended.
             not_sent: records that have no outcome.
-            spent: the requests that were sent, by operation.
+            usage: the requests that were sent, by operation.
 
         Raises:
             Incomplete: the run was done, but its document cannot be written.
@@ -172,7 +171,7 @@ class Report:
             if self._closed:
                 return
             self._closed = True
-            document, fault = self._document(ending, not_sent, spent or {})
+            document, fault = self._document(ending, not_sent, usage or {})
             for (stream, action), counts in self._counts.items():
                 logger.info("%s%s: %s", stream, f" ({action})" if action else "", _counted(counts))
             total = self._total_counts()
@@ -198,13 +197,13 @@ class Report:
                 f"allow; they are in {self._path}"
             )
 
-    def _document(self, ending: Ending, not_sent: int, spent: Mapping[str, Spent]) -> tuple[Path | None, str | None]:
+    def _document(self, ending: Ending, not_sent: int, usage: Mapping[str, Usage]) -> tuple[Path | None, str | None]:
         """Where the run's document is now, or why it is not."""
         if self._summary is None:
             return None, None
         try:
             self._summary.write(
-                self._summary.document(ending, self._counts, records=self.records, not_sent=not_sent, spent=spent)
+                self._summary.document(ending, self._counts, records=self.records, not_sent=not_sent, usage=usage)
             )
         except OSError as error:
             fault = f"the run's report cannot be written: {error}"
@@ -248,7 +247,7 @@ class Report:
 
     def _open(self) -> TextIO:
         try:
-            place, file = private_files.new(self._path)
+            place, file = private_files.create_private(self._path)
         except OSError as error:
             raise SettingsError(f"rejects_path cannot be written: {self._path}: {error.strerror}") from error
         if place != self._path:

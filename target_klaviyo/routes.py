@@ -11,8 +11,8 @@ from typing import Any
 import jsonschema_rs
 
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.plugin import settings
-from klaviyo_client.plugin.truth import truth
+from klaviyo_client.plugin import config_check
+from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
@@ -210,7 +210,7 @@ def _is_deleted(record: Record) -> bool:
 
 def _is_mark(value: Any) -> bool:
     try:
-        return bool(truth(value))
+        return bool(parse_boolean(value))
     except ValueError:
         moment(value, _DELETED)
         return True
@@ -235,7 +235,9 @@ def _route(stream: str, entry: Mapping[str, Any], region: str | None, now: Calla
     action = _action(stream, entry)
     for key in entry:
         if key not in (*_COMMON, *action.options):
-            raise SettingsError(f"streams.{stream}.{key} is unknown{settings.meant(key, (*_COMMON, *action.options))}")
+            raise SettingsError(
+                f"streams.{stream}.{key} is unknown{config_check.suggestion(key, (*_COMMON, *action.options))}"
+            )
     options = {
         **defaults(action),
         **{name: _option(stream, entry, action, name) for name in action.options if name in entry},
@@ -267,7 +269,7 @@ def _option(stream: str, entry: Mapping[str, Any], action: Action, name: str) ->
     schema, value = action.options[name], entry[name]
     if schema["type"] == "boolean" and value is not None:  # what is no word for either stays, and is refused
         with contextlib.suppress(ValueError):
-            value = truth(value)
+            value = parse_boolean(value)
     if schema["type"] == "array":
         value = mapping.listed(value, are_words=True)
     if not jsonschema_rs.is_valid(dict(schema), value):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
+from klaviyo_client import permissions
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.permissions import Use, found, harmless, of_key, report
+from klaviyo_client.permissions import Requirement
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.model import Action, Options
 from target_klaviyo.routes import Route, defaults
@@ -14,26 +15,26 @@ from target_klaviyo.routes import Route, defaults
 logger = logging.getLogger("target-klaviyo")
 
 
-def of_actions() -> list[Use]:
+def of_actions() -> list[Requirement]:
     """What every action takes; its parts are the options and fields that ask for more."""
-    return [_use(action.name, action, defaults(action), action.options) for action in ACTIONS.values()]
+    return [_requirement(action.name, action, defaults(action), action.options) for action in ACTIONS.values()]
 
 
-def of_streams(routes: Mapping[str, Route], streams: Iterable[str]) -> list[Use]:
+def of_streams(routes: Mapping[str, Route], streams: Iterable[str]) -> list[Requirement]:
     """What these streams take; their options are known, so that their parts are fields only."""
     return [
-        _use(f"the stream {stream} ({route.action.name})", route.action, route.options, ())
+        _requirement(f"the stream {stream} ({route.action.name})", route.action, route.options, ())
         for stream, route in ((stream, routes[stream]) for stream in streams)
     ]
 
 
-def _use(name: str, action: Action, options: Options, open_options: Iterable[str]) -> Use:
+def _requirement(name: str, action: Action, options: Options, open_options: Iterable[str]) -> Requirement:
     needs = [action.operation, *(call.operation for call in action.calls if call.is_asked_for(options))]
     parts: dict[str, list[str]] = {}
     for call in action.calls:
         if not call.is_asked_for(options) and (call.option is None or call.option in open_options):
             parts.setdefault(call.occasion, []).append(call.operation)
-    return Use(name, needs, parts)
+    return Requirement(name, needs, parts)
 
 
 def check(client: KlaviyoClient, routes: Mapping[str, Route], streams: Iterable[str]) -> None:
@@ -43,8 +44,9 @@ def check(client: KlaviyoClient, routes: Mapping[str, Route], streams: Iterable[
         MissingScopes: it may not do what one of the streams needs; where there are none, it may do no action at all.
     """
     actions, named = of_actions(), of_streams(routes, streams)
-    findings = found(of_key(client, harmless(client)), [*actions, *named])
-    relied_on = {use.name for use in named}
-    if not named and all(finding.refused for finding in findings):
-        relied_on = {use.name for use in actions}
-    report(findings, logger, relied_on=relied_on)
+    probe = permissions.for_client(client, permissions.probe_request(client))
+    results = permissions.check_requirements(probe, [*actions, *named])
+    required = {requirement.name for requirement in named}
+    if not named and all(result.reason for result in results):
+        required = {requirement.name for requirement in actions}
+    permissions.log_permissions(results, logger, required=required)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.sinks import Sink
 
-from klaviyo_client.errors import NotAllowed, NotFound, SettingsError
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
 from target_klaviyo import routes
 from target_klaviyo.incoming import incoming
 from target_klaviyo.model import Action, Kind, Origin, Record, Row, Unfit

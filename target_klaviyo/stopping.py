@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.transport import Request, Response, Transport
 
 # What is under way when a signal comes has so many seconds to get its outcome. Container schedulers kill after 30.

@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.command import explained
+from klaviyo_client.http.usage import Usage
+from klaviyo_client.plugin.command import error_message
 from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
@@ -40,7 +40,7 @@ class Ending:
         """The end that this error is. ``signal`` is the one that came before it, if any."""
         if signal and not isinstance(error, Exception):  # Stopped, or SystemExit when a second signal came
             return cls("stopped", signal=signal)
-        return cls("failed", reason=explained(error))
+        return cls("failed", reason=error_message(error))
 
 
 @dataclass
@@ -98,7 +98,7 @@ class Summary:
         self._sections.append({"title": title, "notes": list(notes), "table": table})
 
     def document(
-        self, ending: Ending, counts: Counts, *, records: int, not_sent: int, spent: Mapping[str, Spent]
+        self, ending: Ending, counts: Counts, *, records: int, not_sent: int, usage: Mapping[str, Usage]
     ) -> dict[str, Any]:
         """The whole document, as plain data."""
         ended = self.now()
@@ -126,7 +126,7 @@ class Summary:
             ],
             "rejected": [{**why, "record": json.loads(text)} for why, text in self._rejected],
             "rejected_not_shown": total[Kind.REJECTED] - len(self._rejected),
-            "requests": _requests(spent, seconds),
+            "requests": _requests(usage, seconds),
             "sections": list(self._sections),
         }
 
@@ -136,15 +136,15 @@ class Summary:
         Raises:
             OSError: they cannot be written there.
         """
-        private_files.write(self.path, json.dumps(document, indent=2, default=str) + "\n")
-        private_files.write(self.page, page(document))
+        private_files.write_private(self.path, json.dumps(document, indent=2, default=str) + "\n")
+        private_files.write_private(self.page, page(document))
 
 
 def _totals(counts: Counter[Kind]) -> dict[str, int]:
     return {kind.name.lower(): counts[kind] for kind in Kind}
 
 
-def _requests(spent: Mapping[str, Spent], seconds: float) -> Sequence[Mapping[str, Any]]:
+def _requests(usage: Mapping[str, Usage], seconds: float) -> Sequence[Mapping[str, Any]]:
     minutes = max(1.0, seconds / 60)
     return [
         {
@@ -153,5 +153,5 @@ def _requests(spent: Mapping[str, Spent], seconds: float) -> Sequence[Mapping[st
             "per_minute": found.per_minute,
             "share": round(found.requests / (found.per_minute * minutes), 4),
         }
-        for operation, found in sorted(spent.items())
+        for operation, found in sorted(usage.items())
     ]

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from target_klaviyo.batching import chunks, encoded, waves
 from target_klaviyo.delivery import Session, attempt
 from target_klaviyo.model import Kind, Outcome, Row, Settled, Unit
@@ -45,7 +45,7 @@ def unsuppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
 def _done(session: Session, name: str, rows: Sequence[Row]) -> Iterator[Settled]:
     def send(part: Sequence[Unit]) -> Reply:
         # Done twice it is done once.
-        return session.client.call(name, body=_body(name, part), repeatable=True)
+        return session.client.call(name, body=_body(name, part), idempotent=True)
 
     for units in waves(rows):
         for chunk in chunks(units, max_items=operation(name).max_items or 1, max_bytes=None):
@@ -64,7 +64,7 @@ def _body(name: str, units: Sequence[Unit]) -> bytes:
 
 def _outcome(session: Session, name: str, reply: Reply) -> Outcome:
     """What the job came to, for all of its people alike."""
-    job_id = reply.made["id"]
+    job_id = reply.resource["id"]
     job = session.watches[_JOBS[name]].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"

@@ -19,10 +19,9 @@ from singer_sdk import Target
 from singer_sdk.exceptions import MappingError
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import KlaviyoError, SettingsError
+from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
-from klaviyo_client.plugin import settings
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.plugin import config_check, settings
 from target_klaviyo import scopes
 from target_klaviyo.delivery import Session
 from target_klaviyo.despatch import Despatch
@@ -70,7 +69,7 @@ class TargetKlaviyo(Target):
         try:
             super().__init__(message_reader=reader, **options)
         except (ValueError, MappingError, RecursionError) as error:
-            raise settings.unreadable(error) from error
+            raise config_check.config_error(error) from error
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
@@ -90,7 +89,7 @@ class TargetKlaviyo(Target):
         self._progress = Progress(
             lambda: self.report.records,
             lambda: self.report.counted,
-            spent=self.session.client.spent,
+            usage=self.session.client.usage,
             to_come=lambda: self.mirrors.to_come,
         )
         self._ledger = Ledger()
@@ -123,10 +122,14 @@ class TargetKlaviyo(Target):
         # The SDK's own check quotes the values, and one of them is the key.
         # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
         defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
-        said = settings.said_in(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
-        self._config = settings.typed(SETTINGS, {**defaults, **self._config, **said})
+        said = (
+            config_check.boolean_variables(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
+        )
+        self._config = config_check.coerce_types(SETTINGS, {**defaults, **self._config, **said})
         if raise_errors:
-            settings.check(SETTINGS, self._config, self.name, settings.names(SETTINGS, self.append_builtin_config))
+            config_check.check(
+                SETTINGS, self._config, self.name, config_check.known_names(SETTINGS, self.append_builtin_config)
+            )
         return []
 
     @classmethod
@@ -138,10 +141,8 @@ class TargetKlaviyo(Target):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        try:
+        with config_check.config_errors():
             return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise settings.unreadable(error) from error
 
     @classmethod
     def get_singer_command(cls) -> click.Command:
@@ -304,7 +305,7 @@ class TargetKlaviyo(Target):
             self.report.check(ended=True)
             self._finish_mirrors()
             self._release_held(ended=True)
-            self.report.close(spent=self.session.client.spent())
+            self.report.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:
         try:
@@ -342,7 +343,7 @@ class TargetKlaviyo(Target):
         if left and self._rehearsal is None:
             because = f"{ending.reason}: " if ending.reason else ""
             logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
-        self.report.close(ending, not_sent=left, spent=self.session.client.spent())
+        self.report.close(ending, not_sent=left, usage=self.session.client.usage())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

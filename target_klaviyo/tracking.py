@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.client import Reply
+from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo import outcomes
 from target_klaviyo.batching import encoded
@@ -125,7 +125,7 @@ def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
             "attributes": {"events-bulk-create": {"data": grouped(part).entries}},
         }
         # After a lost answer it would be refused whole: Klaviyo has its events already, or perhaps not.
-        return session.client.call(BULK, body=encoded({"data": data}), repeatable=False)
+        return session.client.call(BULK, body=encoded({"data": data}), idempotent=False)
 
     def blamed(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outcome]:
         places = grouped(part)
@@ -164,7 +164,7 @@ def _alone(session: Session, unit: Unit) -> Outcome:
     for event in unit.payload["events"]:
         body = {"data": {"type": "event", "attributes": {**event, "profile": {"data": unit.payload["profile"]}}}}
         try:
-            reply = session.client.call(SINGLE, body=encoded(body), repeatable=True)
+            reply = session.client.call(SINGLE, body=encoded(body), idempotent=True)
         except Refused as refused:
             if not is_about_rows(refused):
                 raise

@@ -10,8 +10,7 @@ from typing import Any
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadDocument
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import BadDocument, Incomplete
 from target_klaviyo.model import Call
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
@@ -114,7 +113,7 @@ class Watch:
                     self._known_at = self._client.clock.monotonic()
                 if job_id in self._known:
                     return self._known[job_id]
-        found = self._client.call(self._jobs.one, path={"job_id": job_id}).made.get("attributes")
+        found = self._client.call(self._jobs.one, path={"job_id": job_id}).resource.get("attributes")
         if not isinstance(found, dict) or not isinstance(found.get("status"), str):
             message = f"{self._jobs.one}: the answer does not say how the job is"
             raise BadDocument(message, operation=self._jobs.one)

@@ -82,9 +82,9 @@ def test_what_reads_by_post_is_known() -> None:
     assert series.type == "flow-series-report"
     assert len(series.values["statistics"]) == 31
     assert (series.max_years, series.max_days) == (1, {"hourly": 7, "daily": 60, "monthly": 364})
-    assert set(series.always_by) == {"flow_id", "flow_message_id"}
+    assert set(series.required_group_by) == {"flow_id", "flow_message_id"}
     assert operation("query_flow_series").daily == 225
     form = operation("query_form_series").query
     assert form is not None
-    assert form.needed_by == {"form_version_id": "form_id"}
-    assert form.grouped_by == ("form_id",)
+    assert form.group_by_requires == {"form_version_id": "form_id"}
+    assert form.default_group_by == ("form_id",)

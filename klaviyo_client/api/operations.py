@@ -1,4 +1,4 @@
-"""What the vendor's specification says about each operation. ``operations.json`` is generated, never edited."""
+"""Operations of Klaviyo's API: what the specification says of each. ``operations.json`` is generated, never edited."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ReducedLimit:
-    """A stricter budget that one query parameter brings about."""
+    """Stricter rate limits, which a request has when one query parameter names a value."""
 
     parameter: str
     value: str
@@ -21,7 +21,7 @@ class ReducedLimit:
 
 
 @dataclass(frozen=True)
-class Query:
+class QueryBody:
     """The body of an operation that reads by POST.
 
     Attributes:
@@ -30,10 +30,10 @@ class Query:
         values: attribute -> the values that it, or each of its items, may have.
         paged_in_body: whether the cursor of the next page goes into the body.
         max_years: how long a time frame may be, None where the specification names no bound.
-        max_days: interval -> how long a time frame may be that is told in it.
-        grouped_by: what is grouped by when nothing is said.
-        always_by: what must be among what is said.
-        needed_by: what is grouped by -> what must be there, too.
+        max_days: interval -> how many days a time frame may have that is reported by it.
+        default_group_by: what Klaviyo groups by when a request names nothing.
+        required_group_by: what must always be among the names.
+        group_by_requires: name to group by -> another one that it requires.
     """
 
     type: str
@@ -42,9 +42,9 @@ class Query:
     paged_in_body: bool
     max_years: int | None = None
     max_days: Mapping[str, int] = field(default_factory=dict)
-    grouped_by: tuple[str, ...] = ()
-    always_by: tuple[str, ...] = ()
-    needed_by: Mapping[str, str] = field(default_factory=dict)
+    default_group_by: tuple[str, ...] = ()
+    required_group_by: tuple[str, ...] = ()
+    group_by_requires: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -55,13 +55,13 @@ class Operation:
         burst: requests per second that an account may make.
         steady: requests per minute.
         daily: requests per day, where the specification names a limit.
-        scopes: what the key must be allowed.
+        scopes: those that the key must have.
         page_size: the largest ``page[size]``, if the operation takes one.
         filters: field -> form (``single``, ``list``, ``none``) -> operators.
         filter_values: field -> the values that a filter may name, where the specification lists them.
         fields: resource type -> names that ``fields[type]`` takes.
         max_items, max_bytes, max_item_bytes: bounds of one request, in items and bytes.
-        reads: whether it changes nothing, so that it can be repeated at will.
+        reads: whether it changes nothing, so that it may be repeated at any time.
         query: what its body holds, where it reads by POST.
     """
 
@@ -85,7 +85,7 @@ class Operation:
     max_item_bytes: int | None = None
     reduced: tuple[ReducedLimit, ...] = ()
     reads: bool = False
-    query: Query | None = None
+    query: QueryBody | None = None
 
     def operators(self, name: str) -> frozenset[str]:
         """Operators that the field can be filtered with; empty when it cannot."""
@@ -102,12 +102,15 @@ class Operation:
         return min(burst for burst, _ in rates), min(steady for _, steady in rates)
 
     def is_reduced(self, query: Mapping[str, str]) -> bool:
-        """Whether the specification gives a request with this query less than others."""
+        """Whether a request with this query has stricter limits than others of the operation."""
         return self.rates(query) != (self.burst, self.steady)
 
 
-def asks_for_more(query: Mapping[str, str]) -> bool:
-    """Whether a request asks for more than its own resources: those share a limit that Klaviyo does not disclose."""
+def has_shared_limit(query: Mapping[str, str]) -> bool:
+    """Whether a request counts for the limit that all requests with ``include`` or ``additional-fields`` share.
+
+    Klaviyo does not say how much that is.
+    """
     return any(name == "include" or name.startswith("additional-fields[") for name, value in query.items() if value)
 
 
@@ -138,17 +141,17 @@ def _operation(name: str, facts: Mapping[str, Any]) -> Operation:
     )
 
 
-def _query(facts: Mapping[str, Any]) -> Query:
-    return Query(
+def _query(facts: Mapping[str, Any]) -> QueryBody:
+    return QueryBody(
         type=facts["type"],
         required=tuple(facts["required"]),
         values={name: tuple(values) for name, values in facts["values"].items()},
         paged_in_body=facts["paged_in_body"],
         max_years=facts.get("max_years"),
         max_days=facts.get("max_days", {}),
-        grouped_by=tuple(facts.get("grouped_by", ())),
-        always_by=tuple(facts.get("always_by", ())),
-        needed_by=facts.get("needed_by", {}),
+        default_group_by=tuple(facts.get("default_group_by", ())),
+        required_group_by=tuple(facts.get("required_group_by", ())),
+        group_by_requires=facts.get("group_by_requires", {}),
     )
 
 

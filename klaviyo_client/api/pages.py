@@ -1,4 +1,11 @@
-"""Pages: decoded, or packed until their turn comes. Pure."""
+"""Decodes response documents with ``data``: three ways, from the cheapest to the whole. Pure.
+
+- ``parse_outline``: only the next link and the bookmarks of the first and last resource, with the document compressed
+  beside them. The tap does this to every page, in the threads that fetch pages.
+- ``decode_in_chunks``: the resources, so many at a time. The tap's fast path: ``tap_klaviyo`` makes rows of large
+  collections, events above all, in worker processes, and each decodes its pages this way.
+- ``decode_page``: the whole document at once. For everything else: small collections, look-ups, the target's reads.
+"""
 
 from __future__ import annotations
 
@@ -57,80 +64,81 @@ class _OutlineOfOne(msgspec.Struct):
     data: dict[str, msgspec.Raw] | None
 
 
-class _Rest(msgspec.Struct):
-    """A document whose primary resources are not looked into yet."""
+class _UndecodedDocument(msgspec.Struct):
+    """A document whose primary resources are still JSON text."""
 
     data: list[msgspec.Raw]
     included: list[_Resource] | None = None
 
 
-# Links of resources, a third of a page, are of no use to anybody here: what is not named is skipped, not decoded.
+# Nobody here uses the links of resources, a third of a page: members that no type above names are skipped, not decoded.
 _DOCUMENT = msgspec.json.Decoder(_Document)
 _OUTLINE = msgspec.json.Decoder(_Outline)
 _OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
-_REST = msgspec.json.Decoder(_Rest)
+_UNDECODED = msgspec.json.Decoder(_UndecodedDocument)
 _RESOURCE = msgspec.json.Decoder(_Resource)
 
 
 @dataclass(frozen=True)
 class RawPage:
-    """A page that waits for its turn, of which only the outline was looked at.
+    """A page that is not decoded yet, but for its outline.
 
     Attributes:
-        packed: the document, compressed: hundreds of pages may wait, of two million bytes each.
+        compressed: the document; compressed, for hundreds may be held, of two million bytes each.
         next: the absolute URL of the next page, or None.
         size: how many primary resources it holds.
-        ends: the first and the last of them; none of an empty page.
+        first_and_last: the first and the last of them; empty for an empty page.
     """
 
-    packed: bytes
+    compressed: bytes
     next: str | None
     size: int
-    ends: tuple[Any, ...] = ()
+    first_and_last: tuple[Any, ...] = ()
 
     @property
     def body(self) -> bytes:
         """The document as it came."""
-        return unpack(self.packed)
+        return decompress(self.compressed)
 
 
-def pack(body: bytes) -> bytes:
-    """A document compressed to a sixth, in a millisecond for a page."""
-    packed: bytes = lz4.block.compress(body)
-    return packed
+def compress(body: bytes) -> bytes:
+    """A document, compressed to about a sixth; a page takes a millisecond."""
+    compressed: bytes = lz4.block.compress(body)
+    return compressed
 
 
-def unpack(packed: bytes) -> bytes:
-    """What was packed."""
-    body: bytes = lz4.block.decompress(packed)
+def decompress(compressed: bytes) -> bytes:
+    """The document that was compressed."""
+    body: bytes = lz4.block.decompress(compressed)
     return body
 
 
-def outline(body: bytes, api_url: str) -> RawPage:
-    """A document with ``data`` as a page that is not decoded yet.
+def parse_outline(body: bytes, api_url: str) -> RawPage:
+    """A document with ``data`` as a page of which only the next link, the first and the last resource are decoded.
 
     Raises:
         ValueError: the body is no such document, or broke off.
         UntrustedOrigin: the next page would be elsewhere.
     """
     try:
-        found = _OUTLINE.decode(body)
+        outline = _OUTLINE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         try:
-            return RawPage(pack(body), None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
+            return RawPage(compress(body), None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("the document has no data") from error
-    following = (found.links or {}).get("next")
+    link = (outline.links or {}).get("next")
+    edges = (outline.data[0], outline.data[-1]) if outline.data else ()
     return RawPage(
-        packed=pack(body),
-        next=same_origin(following, api_url) if following else None,
-        size=len(found.data),
-        ends=tuple(decode_json(bytes(end)) for end in (found.data[0], found.data[-1])) if found.data else (),
+        compressed=compress(body),
+        next=same_origin(link, api_url) if link else None,
+        size=len(outline.data),
+        first_and_last=tuple(decode_json(bytes(resource)) for resource in edges),
     )
 
 
 def decode_page(body: bytes, api_url: str) -> Page:
-    """A document with ``data`` as a page.
+    """A document with ``data`` as a page, decoded whole.
 
     Raises:
         ValueError: the body is no such document.
@@ -139,31 +147,31 @@ def decode_page(body: bytes, api_url: str) -> Page:
     document = _document(body)
     data = document["data"]
     rows = data if isinstance(data, list) else [] if data is None else [data]
-    following = (document.get("links") or {}).get("next")
+    link = (document.get("links") or {}).get("next")
     return Page(
         data=rows,
         included=_by_identity(document.get("included")),
-        next=same_origin(following, api_url) if following else None,
+        next=same_origin(link, api_url) if link else None,
     )
 
 
-def decode_pieces(body: bytes, size: int) -> Iterator[Page]:
-    """A document with a list of ``data`` as pages of at most so many primary resources, which share what is included.
+def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
+    """A document with a list of ``data`` as pages of at most ``size`` primary resources, which share ``included``.
 
-    Whoever is done with a piece before the next one keeps what is at work small enough for a processor's cache: a page
-    of a thousand events then costs a fifth less.
+    A caller that is done with one chunk before it takes the next works on data that fits a processor's cache: a page of
+    a thousand events then costs a fifth less.
 
     Raises:
         ValueError: the body is no such document.
     """
     try:
-        rest = _REST.decode(body)
+        document = _UNDECODED.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("the document has no list of data") from error
-    included = _by_identity(rest.included)
-    for at in range(0, len(rest.data), size):
+    included = _by_identity(document.included)
+    for start in range(0, len(document.data), size):
         try:
-            yield Page([_RESOURCE.decode(raw) for raw in rest.data[at : at + size]], included)
+            yield Page([_RESOURCE.decode(raw) for raw in document.data[start : start + size]], included)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("a resource cannot be read") from error
 
@@ -176,7 +184,7 @@ def _document(body: bytes) -> Mapping[str, Any]:
     try:
         return _DOCUMENT.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        # Unusual, perhaps broken: the patient decoder tells.
+        # Unusual, perhaps broken: the slow decoder takes more, and knows what is wrong.
         document = decode_json(body)
     if not isinstance(document, dict) or "data" not in document:
         raise ValueError("the document has no data")

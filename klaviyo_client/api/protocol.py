@@ -1,4 +1,4 @@
-"""Klaviyo's protocol as functions on values: no socket, no clock, no state."""
+"""Klaviyo's protocol: what requests and answers hold, as functions on values. No socket, no clock, no state."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import ipaddress
 import json
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import quote, urljoin, urlsplit
+from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
 import msgspec
 
@@ -19,7 +19,7 @@ from klaviyo_client.api.operations import Operation
 
 MEDIA_TYPE = "application/vnd.api+json"
 PARTIAL_FAILURE = "x-klaviyo-partial-failure"
-# Longer than anybody waits.
+# Longer than any caller waits, in seconds.
 _LONG = 10**9
 
 _REFUSALS: Mapping[int, type[errors.Refused]] = {
@@ -42,7 +42,7 @@ _ADVICE: Mapping[int, str] = {
 
 def headers(revision: str, user_agent: str, *, with_body: bool) -> dict[str, str]:
     """Headers of every request but the key, which the transport adds."""
-    made = {
+    fields = {
         "accept": MEDIA_TYPE,
         "revision": revision,
         "user-agent": user_agent,
@@ -50,11 +50,11 @@ def headers(revision: str, user_agent: str, *, with_body: bool) -> dict[str, str
         "x-klaviyo-revision-fall-forward-opt-out": "1",
     }
     if with_body:
-        made["content-type"] = MEDIA_TYPE
-    return made
+        fields["content-type"] = MEDIA_TYPE
+    return fields
 
 
-def checked_api_url(url: str) -> str:
+def check_api_url(url: str) -> str:
     """The base address without a trailing slash.
 
     Raises:
@@ -115,6 +115,16 @@ def same_origin(url: str, api_url: str, *, seen_from: str = "") -> str:
     return url
 
 
+def split_link(link: str, api_url: str) -> tuple[str, dict[str, str]]:
+    """(address, query) of a ``next`` link.
+
+    Raises:
+        UntrustedOrigin: it leads to another origin than ``api_url``.
+    """
+    address, _, query = same_origin(link, api_url).partition("?")
+    return address, dict(parse_qsl(query, keep_blank_values=True))
+
+
 def path_of(operation: Operation, values: Mapping[str, str]) -> str:
     """The operation's path with its parameters filled in and escaped.
 
@@ -124,41 +134,7 @@ def path_of(operation: Operation, values: Mapping[str, str]) -> str:
     for value in values.values():
         if value in ("", ".", ".."):
             raise errors.NotFound(f"{operation.id}: {value!r} is no id", status=404, operation=operation.id)
-    return re.sub(r"\{(\w+)\}", lambda found: quote(values[found[1]], safe=""), operation.path)
-
-
-# Filters ------------------------------------------------------------------------------------------------------------
-
-
-def literal(value: str | float | bool | datetime | Iterable[str]) -> str:
-    """A value in Klaviyo's filter language: quoted text, bare numbers and times, bracketed lists."""
-    match value:
-        case bool():
-            return "true" if value else "false"
-        case datetime():
-            return utc_text(value)
-        case int() | float():
-            return repr(value)
-        case str():
-            return json.dumps(value, ensure_ascii=False)
-        case _:
-            return "[" + ",".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "]"
-
-
-def condition(operator: str, name: str, value: str | float | bool | datetime | Iterable[str]) -> str:
-    """One condition, such as ``greater-than(updated,2026-01-01T00:00:00Z)``."""
-    return f"{operator}({name},{literal(value)})"
-
-
-def all_of(conditions: Sequence[str]) -> str:
-    """Every condition at once; Klaviyo's filters know no "or"."""
-    return conditions[0] if len(conditions) == 1 else f"and({','.join(conditions)})"
-
-
-def utc_text(moment: datetime) -> str:
-    """RFC 3339 in UTC with ``Z``, with microseconds only where there are some."""
-    text = moment.astimezone(UTC).isoformat()
-    return text.replace("+00:00", "Z")
+    return re.sub(r"\{(\w+)\}", lambda match: quote(values[match[1]], safe=""), operation.path)
 
 
 # Answers ------------------------------------------------------------------------------------------------------------
@@ -185,14 +161,14 @@ def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | Non
 
     Args:
         response_headers: of the answer.
-        now: for a moment as an HTTP date, where the answer has no date of its own to count from.
+        now: what a wait that is an HTTP date is counted from, where the answer has no date of its own.
     """
     text = response_headers.get("retry-after", "").strip()
     # A header that a proxy has added once more comes with both values.
-    found = [part.strip() for part in text.split(",")]
-    if all(re.fullmatch(r"[0-9]+(\.[0-9]*)?", part) for part in found):
+    parts = [part.strip() for part in text.split(",")]
+    if all(re.fullmatch(r"[0-9]+(\.[0-9]*)?", part) for part in parts):
         # Python refuses to read a number of 5,000 digits.
-        seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in found)
+        seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in parts)
     else:
         until = _http_date(text)
         if until is None:
@@ -203,13 +179,13 @@ def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | Non
 
 def _http_date(text: str) -> datetime | None:
     try:
-        found = parsedate_to_datetime(text)
+        moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int, int | None] | None:
+def announced_limits(response_headers: Mapping[str, str]) -> tuple[int, int, int | None] | None:
     """(burst, steady, daily) from ``ratelimit-limit: 1, 1;w=1, 2;w=60, 225;w=86400``, when the header says so.
 
     Most operations have no limit of a day.
@@ -223,11 +199,11 @@ def announced_rates(response_headers: Mapping[str, str]) -> tuple[int, int, int 
     return windows["1"], windows["60"], windows.get("86400")
 
 
-def next_of(document: Any) -> str | None:
+def next_link(document: Any) -> str | None:
     """The next page's address in an answer's links; None when this page is the last."""
     links = document.get("links") if isinstance(document, dict) else None
-    found = links.get("next") if isinstance(links, dict) else None
-    return found if isinstance(found, str) and found else None
+    link = links.get("next") if isinstance(links, dict) else None
+    return link if isinstance(link, str) and link else None
 
 
 def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:
@@ -256,20 +232,55 @@ def _api_error(entry: Mapping[str, Any]) -> errors.ApiError:
     )
 
 
-def refusal(status: int, body: bytes, operation: Operation, unauthorised: str = KEY_REFUSED) -> errors.Refused:
-    """The error for a 4xx answer, with what to do about it; ``unauthorised`` is that for a 401."""
-    found = api_errors(body)
-    said = "; ".join(_sentence(error) for error in found[:3]) or f"HTTP {status}"
-    advice = unauthorised if status == 401 else _ADVICE.get(status)
+def response_error(
+    operation: Operation,
+    status: int,
+    body: bytes,
+    *,
+    wait: int | None,
+    max_wait: float,
+    advice_on_401: str = KEY_REFUSED,
+) -> errors.KlaviyoError | None:
+    """The error that an answer stands for, None for a success. ``http/retries.py`` says which are sent again.
+
+    Args:
+        operation: what was called.
+        status: the answer's HTTP status.
+        body: its body.
+        wait: seconds that it asks to wait, if it does.
+        max_wait: the longest wait, in seconds, that a limit of a second or a minute can ask for.
+        advice_on_401: what to do about a 401.
+    """
+    if status < 300:
+        return None
+    if status < 400:
+        message = f"{operation.id}: answered {status}, check api_url"
+        return errors.BadRequest(message, status=status, operation=operation.id)
+    if status == 429 and operation.daily and wait is not None and wait > max_wait:
+        # Only the limit of a day can last so long; others may have used it up.
+        return errors.DailyLimitReached.of(operation.id, wait)
+    if status == 429:
+        return errors.Throttled.of(operation.id, wait)
+    if status >= 500:
+        message = f"{operation.id}: Klaviyo answered {status}"
+        return errors.ServerFault(message, operation=operation.id, retry_after=wait)
+    return refusal(status, body, operation, advice_on_401)
+
+
+def refusal(status: int, body: bytes, operation: Operation, advice_on_401: str = KEY_REFUSED) -> errors.Refused:
+    """The error for a 4xx answer, with what to do about it."""
+    entries = api_errors(body)
+    details = "; ".join(_sentence(entry) for entry in entries[:3]) or f"HTTP {status}"
+    advice = advice_on_401 if status == 401 else _ADVICE.get(status)
     kind = _REFUSALS.get(status, errors.BadRequest)
-    if status == 403 and any(_NOT_ENABLED.search(error.detail) for error in found):
+    if status == 403 and any(_NOT_ENABLED.search(entry.detail) for entry in entries):
         kind, advice = errors.NotEnabled, f"the account's plan does not have what {operation.id} needs"
     elif status == 403:
         advice = (
             f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
         )
-    message = f"{advice} ({said})" if advice else f"{operation.id} was refused: {said}"
-    return kind(message, status=status, operation=operation.id, errors=found)
+    message = f"{advice} ({details})" if advice else f"{operation.id} was refused: {details}"
+    return kind(message, status=status, operation=operation.id, errors=entries)
 
 
 def _sentence(error: errors.ApiError) -> str:

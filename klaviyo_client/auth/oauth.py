@@ -1,4 +1,4 @@
-"""OAuth as functions on values: what is asked of Klaviyo's token endpoint, and what its answers mean. Pure.
+"""OAuth: requests to Klaviyo's token endpoint, and what its answers mean, as functions on values. Pure.
 
 What Klaviyo says of it (read in November 2026):
 
@@ -31,8 +31,8 @@ PATH = "/oauth/token"
 MEDIA_TYPE = "application/x-www-form-urlencoded"
 # What errors call a request to the endpoint, which is no operation of the specification.
 NAME = "oauth_token"
-# Requests a second and a minute that we hold ourselves to: of Klaviyo's documents none was found that names a limit, so
-# these are those of its slower operations. A run signs in once an hour.
+# Our limits, in requests a second and a minute: no document of Klaviyo's was found that names any, so these are those
+# of its slower operations. A run signs in once an hour.
 RATES = (3, 60)
 
 _CENTURY = 36_525 * 86_400
@@ -47,7 +47,7 @@ class App:
     Attributes:
         client_id, client_secret: the app's.
         refresh_token: what the authorisation gave.
-        refresh_token_path: the file that keeps later ones; None keeps them in memory.
+        refresh_token_path: the file that later refresh tokens are kept in; None keeps them in memory.
 
     Raises:
         SettingsError: one of them is empty, or cannot be sent.
@@ -73,7 +73,7 @@ class Token:
     Attributes:
         access: the token.
         refresh: the refresh token that came with it; None when the old one stays.
-        seconds: how long it holds, counted from the request; None when the answer does not say.
+        seconds: how long it is valid, counted from the request; None when the answer does not say.
         scopes: what it may do; None when the answer does not say.
     """
 
@@ -93,13 +93,13 @@ def is_sendable(value: object) -> bool:
     return isinstance(value, str) and value.isascii() and value.isprintable() and value != "" and " " not in value
 
 
-def form(refresh_token: str) -> bytes:
+def refresh_body(refresh_token: str) -> bytes:
     """The body of a request for an access token."""
     return str(WebApplicationClient("").prepare_refresh_body(refresh_token=refresh_token)).encode()
 
 
-def answered(status: int, body: bytes, retry_after: int | None = None) -> Token:
-    """The token that the endpoint's answer holds.
+def parse_token_response(status: int, body: bytes, retry_after: int | None = None) -> Token:
+    """The access token that an answer of the endpoint holds.
 
     Raises:
         GrantRefused: the refresh token is accepted no more.
@@ -110,26 +110,26 @@ def answered(status: int, body: bytes, retry_after: int | None = None) -> Token:
         raise errors.SignInFault(f"{NAME}: Klaviyo answered {status}", operation=NAME, retry_after=retry_after)
     # The reasons are not chained: the library's text repeats what the server says, and that may be a token.
     try:
-        found = WebApplicationClient("").parse_request_body_response(body.decode("utf-8", "replace"))
+        document = WebApplicationClient("").parse_request_body_response(body.decode("utf-8", "replace"))
     except OAuth2Error as error:
         raise _refusal(status, str(error.error)) from None
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         raise _unusable(status) from None
-    if status >= 300 or not is_sendable(found["access_token"]):
+    if status >= 300 or not is_sendable(document["access_token"]):
         raise _unusable(status)
-    refresh = found.get("refresh_token")
+    refresh = document.get("refresh_token")
     return Token(
-        found["access_token"],
+        document["access_token"],
         refresh if is_sendable(refresh) else None,
         # The library has made a whole number of it, or left it out.
-        min(found["expires_in"], _CENTURY) if "expires_in" in found else None,
-        _scopes(found.get("scope")),
+        min(document["expires_in"], _CENTURY) if "expires_in" in document else None,
+        _scopes(document.get("scope")),
     )
 
 
-def _scopes(found: Any) -> frozenset[str] | None:
+def _scopes(value: Any) -> frozenset[str] | None:
     # The library splits the text at spaces, and leaves a list as it is; an empty text says nothing.
-    return frozenset(map(str, filter(None, found))) or None if isinstance(found, list) else None
+    return frozenset(map(str, filter(None, value))) or None if isinstance(value, list) else None
 
 
 def _refusal(status: int, code: str) -> errors.KlaviyoError:
@@ -145,9 +145,9 @@ def _refusal(status: int, code: str) -> errors.KlaviyoError:
         )
     if status < 400 and code == "missing_token":
         return _unusable(status)
-    said = f", {code}" if re.fullmatch(r"[a-z_]{1,40}", code) and code != "missing_token" else ""
+    reason = f", {code}" if re.fullmatch(r"[a-z_]{1,40}", code) and code != "missing_token" else ""
     return errors.SettingsError(
-        f"Klaviyo gives no access token (HTTP {status}{said}): check api_url and the app's settings"
+        f"Klaviyo gives no access token (HTTP {status}{reason}): check api_url and the app's settings"
     )
 
 

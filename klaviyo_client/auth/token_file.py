@@ -1,4 +1,4 @@
-"""The file that keeps the latest refresh token from one run to the next."""
+"""The token file: keeps the latest refresh token from one run to the next."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy import private_files
 
-# Longer than a request for a token takes; a run that was stopped in the middle must not stop all others.
+# Longer than a request for a token takes. A run that hangs while it has the lock must not stop all others.
 LOCK_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
 class TokenFile:
-    """One authorisation's file: JSON, readable by its owner only, and never half written.
+    """The file of one authorisation: JSON, readable by its owner only, and never half written.
 
-    Beside the token stands a fingerprint of the configured one that it descends from: a token in the config that came
-    with a newer authorisation wins over the file, and the file is written anew.
+    Beside the token it holds a fingerprint of the configured token that it descends from. A configured token with
+    another fingerprint came with a newer authorisation: it is preferred, and the file is written anew.
 
     Attributes:
         path: where it is; need not be there yet.
@@ -33,14 +33,14 @@ class TokenFile:
     configured: str = field(repr=False)
 
     def latest(self) -> str:
-        """The token to use: the file's where it descends from the configured one, or else that.
+        """The token to use: the file's where it descends from the configured one, else the configured one.
 
         Raises:
             SettingsError: the file cannot be read, or is another kind of file.
         """
         try:
-            found = json.loads(self.path.read_text(encoding="utf-8"))
-            token, ancestor = found["refresh_token"], found["descends_from"]
+            document = json.loads(self.path.read_text(encoding="utf-8"))
+            token, ancestor = document["refresh_token"], document["descends_from"]
         except FileNotFoundError:
             return self.configured
         except OSError as error:
@@ -53,10 +53,10 @@ class TokenFile:
         return token if isinstance(token, str) and token and ancestor == self._fingerprint else self.configured
 
     def check(self) -> None:
-        """Refuse a place where no file could be written, before a token is at stake.
+        """Refuse a path where no file can be written, before a token could be lost.
 
         Raises:
-            SettingsError: naming the place.
+            SettingsError: naming the path.
         """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -66,26 +66,26 @@ class TokenFile:
             raise SettingsError(f"refresh_token_path must be a file that can be written: {self.path}")
 
     def keep(self, token: str) -> None:
-        """Write the token down.
+        """Write the token to the file.
 
         Raises:
             SettingsError: it cannot be written, and the next run would not have it.
         """
         document = {"refresh_token": token, "descends_from": self._fingerprint}
         try:
-            private_files.write(self.path, json.dumps(document, indent=2) + "\n")
+            private_files.write_private(self.path, json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise SettingsError(
                 f"the new refresh token could not be written ({error}), and Klaviyo may take the old one no more: "
                 "correct refresh_token_path; authorise the app again if the next run is refused"
             ) from error
 
-    def locked(self, sleep: Callable[[float], None]) -> AbstractContextManager[None]:
-        """While it is entered, no other run that locks the file is in there; after a minute's wait one goes in alone.
+    def lock(self, sleep: Callable[[float], None]) -> AbstractContextManager[None]:
+        """A lock that only one run has at a time; a run that has waited for a minute goes on without it.
 
-        Each refresh token may be taken once only: of two runs that asked with the same, one would be refused.
+        Klaviyo may take each refresh token only once: of two runs that ask with the same one, one would be refused.
         """
-        return private_files.locked(self.path, sleep, LOCK_SECONDS)
+        return private_files.file_lock(self.path, sleep, LOCK_SECONDS)
 
     @property
     def _fingerprint(self) -> str:

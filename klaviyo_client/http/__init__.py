@@ -1,1 +1,1 @@
-"""One request on its way: when it may go, how it is sent, whether it is sent again."""
+"""How a request is sent: when (rate limits), by what (transport), and whether again (retries)."""

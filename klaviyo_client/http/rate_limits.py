@@ -1,70 +1,41 @@
-"""Klaviyo's budgets: per operation, so many requests a second (burst), a minute (steady), of some a day. Thread-safe.
+"""Rate limiters: per operation, so many requests a second (burst), a minute (steady), of some a day. Thread-safe.
 
-Klaviyo counts in fixed windows whose edges we cannot see, so a budget is kept over *every* window of that length: then
-it holds whatever the edges are. Spending is by reservation: a thread takes the next free place and sleeps until then.
-A place is for one request, and it is lost when a 429 comes before it was used: whoever held it waits for another.
-Nobody sleeps for a day: whoever asks for more than that is told so.
+Klaviyo counts in fixed windows whose edges we cannot see, so a limiter keeps its limits over *every* window of that
+length: then they hold whatever the edges are. To acquire a permit, a thread reserves the next free moment and sleeps
+until then. A permit is for one request. A 429 makes all permits invalid that were not used before it, and their holders
+acquire them anew. Nobody sleeps for a day: a caller for whom the day has no room gets an error.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 
-from klaviyo_client.http.gates import EASE_SECONDS, Clock, Closed, DayIsFull, Gate, Turn
-
-__all__ = ["DAY_SECONDS", "STEADY_SECONDS", "Budget", "Budgets", "Clock", "Closed", "DayIsFull", "Spent", "Turn"]
+from klaviyo_client.errors import DailyLimitReached, Throttled
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.cooldown import Cooldown
+from klaviyo_client.http.permits import Permit
+from klaviyo_client.http.usage import Usage
+from klaviyo_client.http.windows import Window
 
 BURST_SECONDS = 1.0
-STEADY_SECONDS = EASE_SECONDS
+STEADY_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
 
 
-@dataclass(frozen=True)
-class Spent:
-    """What was spent of one operation's budget.
-
-    Attributes:
-        requests: how many were sent, repetitions included.
-        per_minute: how many the account allows.
-    """
-
-    requests: int
-    per_minute: int
-
-
-@dataclass
-class _Window:
-    seconds: float
-    limit: int
-    taken: deque[float] = field(default_factory=deque)
-
-    def earliest(self, moment: float, allowed: int) -> float:
-        """When one more request fits, not before ``moment``."""
-        while self.taken and self.taken[0] <= moment - self.seconds:
-            self.taken.popleft()
-        if len(self.taken) < allowed:
-            return moment
-        return max(moment, self.taken[len(self.taken) - allowed] + self.seconds)
-
-    def forget(self, after: float) -> None:
-        """Give up the places that are later than a moment."""
-        while self.taken and self.taken[-1] > after:
-            self.taken.pop()
-
-
-class Budget:
-    """The budget of one operation: ``acquire`` waits for a place, ``enter`` sends a request with it.
+class RateLimiter:
+    """The limits of one operation: ``acquire`` waits for a permit, ``start_request`` uses it for a request.
 
     Args:
         burst, steady, daily: requests a second, a minute, a day.
-        share: the part of them that we spend.
+        operation: whose limits they are; errors name it.
+        share: the part of them that we use.
         clock: what waits are taken on.
-        gate: what a 429 closes; that of the operation, whatever budgets it has.
-        bounded: whether what the server announces can only lower these limits: they are of a query that the
-            specification gives less to than to the operation.
+        cooldown: the pause after a 429; all limiters of an operation have the same.
+        is_reduced: whether limits that the server announces can only lower these: they are those of a query that the
+            specification allows fewer requests than the operation.
     """
 
     def __init__(
@@ -73,216 +44,234 @@ class Budget:
         steady: int,
         daily: int | None = None,
         *,
+        operation: str = "",
         share: float = 1.0,
         clock: Clock | None = None,
-        gate: Gate | None = None,
-        bounded: bool = False,
+        cooldown: Cooldown | None = None,
+        is_reduced: bool = False,
     ) -> None:
+        self._operation = operation
         self._clock = clock or Clock()
-        self._gate = gate or Gate(self._clock)
+        self._cooldown = cooldown or Cooldown(self._clock)
         self._share = share
-        self._stated = (burst, steady) if bounded else None
-        self._windows = (_Window(BURST_SECONDS, burst), _Window(STEADY_SECONDS, steady))
-        self._day = None if daily is None else _Window(DAY_SECONDS, daily)
+        self._specified = (burst, steady) if is_reduced else None
+        self._has_daily_limit = daily is not None
+        self._windows = (Window(BURST_SECONDS, burst), Window(STEADY_SECONDS, steady))
+        self._day = None if daily is None else Window(DAY_SECONDS, daily)
         self._lock = threading.Lock()
-        self._last = float("-inf")
-        self._closings = 0
+        self._latest = float("-inf")
+        self._pauses = 0
         self._requests = 0
 
     @property
-    def spent(self) -> Spent:
+    def usage(self) -> Usage:
         with self._lock:
-            return Spent(self._requests, self._windows[-1].limit)
+            return Usage(self._requests, self._windows[-1].limit)
 
     @property
-    def left(self) -> int | None:
+    def left_today(self) -> int | None:
         """How many requests may still be sent in this day, None where there is no such limit."""
         if self._day is None:
             return None
         with self._lock:
             now = self._clock.monotonic()
-            self._day.earliest(now, self._of_a_day)
-            return max(0, self._of_a_day - len(self._day.taken))
+            self._day.earliest(now, self._daily_limit)
+            return max(0, self._daily_limit - len(self._day.moments))
 
-    def remember(self, ages: Iterable[float]) -> None:
+    def add_past_requests(self, ages: Iterable[float]) -> None:
         """Count requests of earlier runs, so many seconds ago, as requests of this day."""
         if self._day is not None:
             with self._lock:
                 now = self._clock.monotonic()
-                self._day.taken = deque(sorted([*self._day.taken, *(now - age for age in ages)]))
+                self._day.moments = deque(sorted([*self._day.moments, *(now - age for age in ages)]))
 
-    # Asking -----------------------------------------------------------------------------------------------------------
+    def set_limits(self, burst: int, steady: int, daily: int | None = None) -> None:
+        """Take over the limits that the server announces for this account: they win over the specification's.
 
-    def acquire(self, turn: Turn | None = None) -> float:
-        """Wait until one more request may be sent; returns the seconds waited. A place that is held still is kept.
-
-        Raises:
-            DayIsFull: none may be sent in this day.
-            Closed: a 429 has asked for a longer pause than the turn has patience for.
+        Where that allows a query fewer requests, they can only lower its limits.
         """
-        turn = turn or Turn()
-        waited = 0.0
-        while True:
-            with self._lock:
-                if turn.held == self._closings_seen_by(turn):
-                    return waited
-                wait = self._reserve(turn)
-            if wait > 0:
-                turn.told(wait)
-                self._clock.sleep(wait)
-                waited += wait
-
-    def enter(self, turn: Turn) -> None:
-        """Send one request, now: with the place that the turn holds, or, when it holds none, with one waited for.
-
-        Raises:
-            DayIsFull, Closed: as ``acquire``.
-        """
-        while True:
-            self.acquire(turn)
-            with self._lock:
-                if turn.held is not None and turn.held == self._closings_seen_by(turn):
-                    turn.held, turn.of_day = None, False
-                    turn.sent = self._clock.monotonic()
-                    self._requests += 1
-                    return
-
-    def throttled(self, turn: Turn, seconds: float | None) -> None:
-        """The turn's request was answered with 429: nobody sends for so long, and everybody more slowly for a while.
-
-        Args:
-            turn: the request's.
-            seconds: what Klaviyo asked for; None, when it named no time, is longer from time to time.
-        """
-        for gate in self._gates(turn):
-            gate.close(seconds, turn.sent)
-
-    def paused(self, seconds: float) -> None:
-        """A request met a fault that is to last so long: nobody asks this operation before it is over."""
-        self._gate.pause(seconds)
-
-    def passed(self, turn: Turn) -> None:
-        """The turn's request was let through."""
-        for gate in self._gates(turn):
-            gate.passed(turn.sent)
-
-    def closed(self, turn: Turn) -> float:
-        """Seconds until somebody may send again, 0 when it is not after a 429."""
-        opens = max(gate.opens for gate in self._gates(turn))
-        return max(0.0, opens - self._clock.monotonic())
-
-    def announced(self, burst: int, steady: int, daily: int | None = None) -> None:
-        """The server told its limits for this account: they win over the specification.
-
-        Where that gives less to a query, they can only lower it.
-        """
-        if self._stated is not None:
-            burst, steady = min(burst, self._stated[0]), min(steady, self._stated[1])
+        if self._specified is not None:
+            burst, steady = min(burst, self._specified[0]), min(steady, self._specified[1])
         with self._lock:
             for window, limit in zip(self._windows, (burst, steady), strict=True):
                 window.limit = limit
             if daily is not None:
-                self._day = self._day or _Window(DAY_SECONDS, daily)
+                self._day = self._day or Window(DAY_SECONDS, daily)
                 self._day.limit = daily
 
-    # Places -----------------------------------------------------------------------------------------------------------
+    # Permits ----------------------------------------------------------------------------------------------------------
 
-    def _gates(self, turn: Turn) -> tuple[Gate, ...]:
-        return (self._gate,) if turn.shared is None else (self._gate, turn.shared)
+    def acquire(self, permit: Permit | None = None) -> float:
+        """Wait until one more request may be sent, and grant the permit; one that is valid already stays as it is.
 
-    def _closings_seen_by(self, turn: Turn) -> tuple[int, ...]:
-        # With whose place it is: one in another budget of the operation is none here.
-        return (id(self), *(gate.closings for gate in self._gates(turn)))
+        Returns:
+            The seconds that it waited.
 
-    def _reserve(self, turn: Turn) -> float:
-        """Take a place for the turn; the seconds until then."""
-        seen, now = self._closings_seen_by(turn), self._clock.monotonic()
-        wait = self.closed(turn)
-        if wait > turn.longest:
-            raise Closed(wait)
-        self._take_of_the_day(turn, now)
-        self._give_up_lost_places(now)
-        moment = max(now, self._last, *(gate.opens for gate in self._gates(turn)))
+        Raises:
+            DailyLimitReached: none may be sent in this day, or Klaviyo asks for a longer pause than the permit waits.
+            Throttled: the latter, where the operation has no limit of a day.
+        """
+        permit = permit or Permit()
+        waited = 0.0
+        while True:
+            with self._lock:
+                if permit.granted == self._grant(permit):
+                    return waited
+                wait = self._reserve(permit)
+            if wait > 0:
+                permit.on_wait(wait)
+                self._clock.sleep(wait)
+                waited += wait
+
+    def start_request(self, permit: Permit) -> None:
+        """Use the permit for a request that is sent now, and count it; acquire it first where it is empty or invalid.
+
+        Raises:
+            DailyLimitReached, Throttled: as ``acquire``.
+        """
+        while True:
+            self.acquire(permit)
+            with self._lock:
+                if permit.granted is not None and permit.granted == self._grant(permit):
+                    permit.granted, permit.in_daily_count = None, False
+                    permit.sent_at = self._clock.monotonic()
+                    self._requests += 1
+                    return
+
+    def back_off(self, permit: Permit, seconds: float | None) -> None:
+        """The permit's request was answered with 429: nobody sends for so long, and everybody more slowly for a while.
+
+        Args:
+            permit: what the request was sent with.
+            seconds: what Klaviyo asks for. Where it names no time (None) the pause grows from one refusal to the next.
+        """
+        for cooldown in self._cooldowns(permit):
+            cooldown.back_off(seconds, permit.sent_at)
+
+    def pause(self, seconds: float) -> None:
+        """Send no request of the operation for so long: Klaviyo has a fault that is to last until then."""
+        self._cooldown.pause(seconds)
+
+    def add_success(self, permit: Permit) -> None:
+        """The permit's request was not refused."""
+        for cooldown in self._cooldowns(permit):
+            cooldown.add_success(permit.sent_at)
+
+    def pause_left(self, permit: Permit) -> float:
+        """Seconds until the pause ends that the permit has to wait for; 0 when there is none."""
+        ends_at = max(cooldown.ends_at for cooldown in self._cooldowns(permit))
+        return max(0.0, ends_at - self._clock.monotonic())
+
+    def _cooldowns(self, permit: Permit) -> tuple[Cooldown, ...]:
+        return (self._cooldown,) if permit.shared is None else (self._cooldown, permit.shared)
+
+    def _grant(self, permit: Permit) -> tuple[int, ...]:
+        """What a permit that is valid now has as ``granted``."""
+        return (id(self), *(cooldown.pauses for cooldown in self._cooldowns(permit)))
+
+    # Reservations, under the lock -------------------------------------------------------------------------------------
+
+    def _reserve(self, permit: Permit) -> float:
+        """Reserve the next free moment for the permit; returns the seconds until then."""
+        grant, now = self._grant(permit), self._clock.monotonic()
+        pause = self.pause_left(permit)
+        if pause > permit.max_wait:
+            raise self._pause_too_long(math.ceil(pause))
+        self._count_for_day(permit, now)
+        self._drop_invalid_reservations(now)
+        moment = max(now, self._latest, *(cooldown.ends_at for cooldown in self._cooldowns(permit)))
         for window in self._windows:
-            moment = window.earliest(moment, self._allowed(window, turn, moment))
+            moment = window.earliest(moment, self._allowed(window, permit, moment))
         for window in self._windows:
-            window.taken.append(moment)
-        self._last = moment
-        turn.held = seen
+            window.moments.append(moment)
+        self._latest = moment
+        permit.granted = grant
         return moment - now
 
-    def _give_up_lost_places(self, now: float) -> None:
-        """Those that nobody will use, since the gate was closed after they were given out."""
-        if self._closings != self._gate.closings:
-            self._closings = self._gate.closings
-            self._last = min(self._last, now)
+    def _pause_too_long(self, seconds: int) -> DailyLimitReached | Throttled:
+        error = DailyLimitReached if self._has_daily_limit else Throttled
+        return error.of(self._operation, seconds)
+
+    def _drop_invalid_reservations(self, now: float) -> None:
+        """Forget moments that nobody will use, because a pause began after they were reserved."""
+        if self._pauses != self._cooldown.pauses:
+            self._pauses = self._cooldown.pauses
+            self._latest = min(self._latest, now)
             for window in self._windows:
                 window.forget(now)
 
     @property
-    def _of_a_day(self) -> int:
+    def _daily_limit(self) -> int:
         return 0 if self._day is None else max(1, int(self._day.limit * self._share))
 
-    def _take_of_the_day(self, turn: Turn, now: float) -> None:
-        if self._day is None or turn.of_day:
+    def _count_for_day(self, permit: Permit, now: float) -> None:
+        if self._day is None or permit.in_daily_count:
             return
-        wait = self._day.earliest(now, self._of_a_day) - now
+        wait = self._day.earliest(now, self._daily_limit) - now
         if wait > 0:
-            raise DayIsFull(wait)
-        self._day.taken.append(now)
-        turn.of_day = True
+            raise DailyLimitReached.of(self._operation, int(wait))
+        self._day.moments.append(now)
+        permit.in_daily_count = True
 
-    def _allowed(self, window: _Window, turn: Turn, moment: float) -> int:
-        gates = self._gates(turn)
-        limit = window.limit * self._share * min(gate.ease() for gate in gates)
+    def _allowed(self, window: Window, permit: Permit, moment: float) -> int:
+        """How many requests we may have in a window now."""
+        cooldowns = self._cooldowns(permit)
+        limit = window.limit * self._share * min(cooldown.slowdown() for cooldown in cooldowns)
         if window.seconds != BURST_SECONDS:
             return max(1, int(limit))
-        return min(gate.allowed(limit, moment) for gate in gates)
+        return min(cooldown.burst_at(moment, limit) for cooldown in cooldowns)
 
 
-class Budgets:
-    """One budget per operation, and per stricter variant of it, made when first asked for.
+class RateLimiters:
+    """One rate limiter for each operation, and each stricter variant of it; made when it is first needed.
 
     Args:
-        share: the part of them that we spend.
+        share: the part of the limits that we use.
         clock: what waits are taken on.
-        longest_pause: how long, in seconds, pauses grow that Klaviyo does not name.
+        max_pause: to how many seconds pauses grow where Klaviyo names no time.
 
     Attributes:
-        include: stands before every request that asks for more than its own resources, of whatever operation: those
-            share a limit, which Klaviyo does not disclose.
+        shared_cooldown: the pause that all requests with ``include`` or ``additional-fields`` keep together, of
+            whatever operation: they share a limit, which Klaviyo does not disclose.
     """
 
-    def __init__(self, share: float, clock: Clock, longest_pause: float = 120.0) -> None:
+    def __init__(self, share: float, clock: Clock, max_pause: float = 120.0) -> None:
         self._share = share
         self._clock = clock
-        self._longest = longest_pause
-        self._made: dict[tuple[str, int, int], Budget] = {}
-        self._gates: dict[str, Gate] = {}
+        self._max_pause = max_pause
+        self._limiters: dict[tuple[str, int, int], RateLimiter] = {}
+        self._cooldowns: dict[str, Cooldown] = {}
         self._lock = threading.Lock()
-        # What is refused has its own operation to ease; the others only wait, for nobody knows whose limit it was.
-        self.include = Gate(clock, longest_pause, eases=False)
+        # The operation that is refused slows down by itself; the others only wait, for nobody knows whose limit it was.
+        self.shared_cooldown = Cooldown(clock, max_pause, slows_down=False)
 
-    def of(self, operation: str, rates: tuple[int, int], daily: int | None = None, *, bounded: bool = False) -> Budget:
-        """The budget of these (burst, steady); a 429 to one of an operation's closes them all."""
+    def of(
+        self, operation: str, rates: tuple[int, int], daily: int | None = None, *, is_reduced: bool = False
+    ) -> RateLimiter:
+        """The limiter of these (burst, steady) of an operation; a 429 to one of an operation's pauses them all."""
         key = (operation, *rates)
         with self._lock:
-            if key not in self._made:
-                gate = self._gates.setdefault(operation, Gate(self._clock, self._longest))
-                self._made[key] = Budget(
-                    *rates, daily, share=self._share, clock=self._clock, gate=gate, bounded=bounded
+            if key not in self._limiters:
+                self._limiters[key] = RateLimiter(
+                    *rates,
+                    daily,
+                    operation=operation,
+                    share=self._share,
+                    clock=self._clock,
+                    cooldown=self._cooldowns.setdefault(operation, Cooldown(self._clock, self._max_pause)),
+                    is_reduced=is_reduced,
                 )
-            return self._made[key]
+            return self._limiters[key]
 
-    def spent(self) -> dict[str, Spent]:
-        """What was spent, by operation. Of an operation with several budgets, the strictest one's limit is told."""
-        found: dict[str, Spent] = {}
+    def usage(self) -> dict[str, Usage]:
+        """The requests that were sent, by operation; where it has several limiters, beside the strictest limit."""
+        by_operation: dict[str, Usage] = {}
         with self._lock:
-            made = list(self._made.items())
-        for (operation, *_), budget in made:
-            spent, before = budget.spent, found.get(operation)
+            limiters = list(self._limiters.items())
+        for (operation, *_), limiter in limiters:
+            usage, before = limiter.usage, by_operation.get(operation)
             if before is not None:
-                spent = Spent(before.requests + spent.requests, min(before.per_minute, spent.per_minute))
-            if spent.requests:
-                found[operation] = spent
-        return found
+                usage = Usage(before.requests + usage.requests, min(before.per_minute, usage.per_minute))
+            if usage.requests:
+                by_operation[operation] = usage
+        return by_operation

@@ -1,16 +1,18 @@
-"""The one way to the wire: no request goes out but with a place in its budget, and none that is not counted."""
+"""Sends requests within the rate limits, and tells the rate limiter what the answers say. Nothing else sends any."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from klaviyo_client.api import protocol
-from klaviyo_client.http.rate_limits import Budget, Turn
+from klaviyo_client.http.permits import Permit
+from klaviyo_client.http.rate_limits import RateLimiter
 from klaviyo_client.http.transport import Request, Response, Transport
 
 
 class Sender:
-    """Sends requests when it is their turn, and tells their budget what came of it. Safe to share between threads.
+    """Sends requests. Safe to share between threads.
 
     Attributes:
         transport: what sends them; nothing else of the client uses it.
@@ -19,27 +21,22 @@ class Sender:
     def __init__(self, transport: Transport) -> None:
         self.transport = transport
 
-    def send(self, request: Request, budget: Budget, turn: Turn) -> Response:
-        """Send one request with the place that the turn holds, or when it has waited for one.
+    def send(self, request: Request, rate_limiter: RateLimiter, permit: Permit) -> Response:
+        """Send one request with the permit, which is waited for where it is not valid.
 
         Raises:
-            Broken: there was no whole answer.
-            DayIsFull, Closed: it was not sent.
+            TransportError: there was no whole answer.
+            DailyLimitReached, Throttled: it was not sent.
         """
-        budget.enter(turn)
+        rate_limiter.start_request(permit)
         response = self.transport.send(request)
-        if rates := protocol.announced_rates(response.headers):
-            budget.announced(*rates)
-        seconds = asked_for(response)
+        if limits := protocol.announced_limits(response.headers):
+            rate_limiter.set_limits(*limits)
+        seconds = protocol.retry_after(response.headers, datetime.now(UTC))
         if response.status == 429:
-            budget.throttled(turn, seconds)
+            rate_limiter.back_off(permit, seconds)
         elif response.status >= 500 and seconds:
-            budget.paused(seconds)
+            rate_limiter.pause(seconds)
         elif response.status < 500:
-            budget.passed(turn)
-        return response
-
-
-def asked_for(response: Response) -> int | None:
-    """Whole seconds that an answer asks to wait; None when it names no time."""
-    return protocol.retry_after(response.headers, datetime.now(UTC))
+            rate_limiter.add_success(permit)
+        return response if seconds is None else replace(response, retry_after=seconds)

@@ -1,4 +1,4 @@
-"""The only module that opens a socket."""
+"""The transport: sends one HTTP request and reads its answer. The only module that opens a socket."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib3.exceptions import HTTPError
 
 @dataclass(frozen=True)
 class Request:
-    """What goes over the wire. ``authorization`` is the header of that name."""
+    """An HTTP request. ``authorization`` is the value of that header."""
 
     method: str
     url: str
@@ -26,23 +26,31 @@ class Request:
 
 @dataclass(frozen=True)
 class Response:
-    """What came back. Header names are lower case."""
+    """An HTTP response.
+
+    Attributes:
+        status: the HTTP status.
+        headers: name, in lower case -> value.
+        body: the body, decompressed.
+        retry_after: whole seconds that its ``Retry-After`` asks to wait, as ``Sender`` has read them; None without.
+    """
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    retry_after: int | None = None
 
 
-class Broken(Exception):
-    """No answer. ``perhaps_done`` says whether the request may have reached the server."""
+class TransportError(Exception):
+    """There was no whole answer. ``may_have_succeeded`` says whether the request may have reached the server."""
 
-    def __init__(self, message: str, *, perhaps_done: bool) -> None:
+    def __init__(self, message: str, *, may_have_succeeded: bool) -> None:
         super().__init__(message)
-        self.perhaps_done = perhaps_done
+        self.may_have_succeeded = may_have_succeeded
 
 
 class Transport(Protocol):
-    """One method touches the wire; a test may pass any object that has it."""
+    """What sends a request; a test may pass any object that has this method."""
 
     def send(self, request: Request) -> Response:
         """Send one request and return its answer, whatever the status.
@@ -63,13 +71,13 @@ class _Authorization(AuthBase):
 
 
 class _Session(requests.Session):
-    # `requests` reads a redirect's address even when it is not to follow it, and raises what is no error of its own.
+    # `requests` reads a redirect's address even when it is not to follow it, and may raise another library's error.
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the library's signature
         return None
 
 
 class RequestsTransport:
-    """Connections of one account, shared by every thread."""
+    """A transport of the library `requests`: one pool of connections for all threads."""
 
     def __init__(self, *, timeout: float, pool_size: int = 256) -> None:
         self._timeout = timeout
@@ -91,16 +99,17 @@ class RequestsTransport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                # In one go: `content` takes a page of two megabytes in two hundred pieces, and copies them.
+                # At once: `content` reads a page of two megabytes in two hundred pieces, and copies them.
                 body = answer.raw.read(decode_content=True)
         except requests.ConnectTimeout as error:
-            raise Broken(f"no connection within {self._timeout:g} s", perhaps_done=False) from error
+            raise TransportError(f"no connection within {self._timeout:g} s", may_have_succeeded=False) from error
         except requests.Timeout as error:
-            raise Broken(f"no answer within {self._timeout:g} s", perhaps_done=True) from error
+            raise TransportError(f"no answer within {self._timeout:g} s", may_have_succeeded=True) from error
         except requests.ConnectionError as error:
-            raise Broken(*_reason(error)[:1], perhaps_done=_reason(error)[1]) from error
+            reason, may_have_succeeded = _reason(error)
+            raise TransportError(reason, may_have_succeeded=may_have_succeeded) from error
         except (requests.RequestException, HTTPError) as error:
-            raise Broken(f"the answer broke off ({type(error).__name__})", perhaps_done=True) from error
+            raise TransportError(f"the answer broke off ({type(error).__name__})", may_have_succeeded=True) from error
         return Response(
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},

@@ -1,4 +1,4 @@
-"""Runs a plugin's command line so that every failure is one line that says what to do, without secrets.
+"""Runs a plugin's command line. Every failure becomes one line that says what to do, without secrets.
 
 Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key must change, 3 a cap on removals stopped them.
 """
@@ -14,22 +14,14 @@ from pathlib import Path
 
 import click
 
-from klaviyo_client.errors import InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
+from klaviyo_client.errors import CapExceeded, InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
 from klaviyo_client.privacy.redaction import mask
 
 FAILED = 1
-MUST_CHANGE = 2
+CONFIG_ERROR = 2
 CAPPED = 3
 
 logger = logging.getLogger("singer-klaviyo")
-
-
-class Incomplete(KlaviyoError):
-    """The run ended in order, but something was left out; the message says what and why."""
-
-
-class CapExceeded(Incomplete):
-    """More would be removed than a cap allows, so nothing is."""
 
 
 class MaskingFilter(logging.Filter):
@@ -51,28 +43,29 @@ def run(command: Callable[[], click.Command]) -> int:
         command: makes the command. Making it sets up logging, and what is logged afterwards is masked.
     """
     try:
-        made = command()
+        group = command()
         _mask_logs()
-        return int(made.main(standalone_mode=False) or 0)
+        return int(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
         return FAILED
     except click.ClickException as error:
-        return _say(error, MUST_CHANGE)
+        return _log_failure(error, CONFIG_ERROR)
     except (SettingsError, InvalidKey, NotAllowed, RevisionRetired) as error:
-        return _say(error, MUST_CHANGE)
+        return _log_failure(error, CONFIG_ERROR)
     except CapExceeded as error:
-        return _say(error, CAPPED)
+        return _log_failure(error, CAPPED)
     except KlaviyoError as error:
-        return _say(error, FAILED)
+        return _log_failure(error, FAILED)
     except BrokenPipeError:
-        # The reader went away, and said why itself. Python would complain once more when it flushes stdout at exit.
+        # The process that reads our output has ended, and says why itself. Without this, Python would log an error when
+        # it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log
-        return _say(error, FAILED)
+        return _log_failure(error, FAILED)
 
 
-def explained(error: BaseException) -> str:
+def error_message(error: BaseException) -> str:
     """One line about what went wrong, without secrets."""
     if isinstance(error, click.ClickException):
         message = error.format_message()
@@ -92,7 +85,7 @@ def _mask_logs() -> None:
         handler.addFilter(masking)
 
 
-def _say(error: Exception, code: int) -> int:
+def _log_failure(error: Exception, code: int) -> int:
     logger.debug("The traceback follows.", exc_info=error)
-    logger.critical("%s", explained(error))
+    logger.critical("%s", error_message(error))
     return code

@@ -1,4 +1,4 @@
-"""Files that hold personal data or secrets: readable by their owner only, and never half written."""
+"""Private files: with personal data or secrets, readable by their owner only, and never half written."""
 
 from __future__ import annotations
 
@@ -19,43 +19,45 @@ if sys.platform == "win32":
 else:
     import fcntl
 
-_LOOK_SECONDS = 0.05
-_BUSY, _NEVER = -1, -2
+_RETRY_SECONDS = 0.05
+# In place of a file's handle: another process has the lock; locks are not possible here.
+_BUSY, _IMPOSSIBLE = -1, -2
 
 
-def write(path: Path, text: str) -> None:
-    """Put a file in its place at once: it is the old one or the new one.
+def write_private(path: Path, text: str) -> None:
+    """Write a file as a whole: a reader sees the old one or the new one, never a part.
 
     Raises:
         OSError: it cannot be written there.
     """
-    if is_device(path):  # a file in its place would be the end of it
+    if is_device(path):  # replacing it by a file would remove it
         path.write_text(text, encoding="utf-8", errors="backslashreplace")
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Made anew (O_EXCL), and readable by its owner only.
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    # A new file (O_EXCL), readable by its owner only.
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     try:
         # Half a surrogate pair, which JSON can hold, is no UTF-8.
         with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        Path(made).replace(path)
+        Path(temporary).replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(made).unlink()
+            Path(temporary).unlink()
         raise
 
 
 @contextmanager
-def locked(path: Path, sleep: Callable[[float], None], seconds: float) -> Iterator[None]:
-    """Keep other processes that lock the same file out. The lock is on an empty file beside it while it lasts.
+def file_lock(path: Path, sleep: Callable[[float], None], seconds: float) -> Iterator[None]:
+    """A lock that only one process has at a time. It is on an empty file beside ``path``, which is there meanwhile.
 
-    It ends with the process, however that ends. Where none can be had, and after ``seconds``, one goes on without it.
+    It ends with the process, however that ends. Where locks are not possible, and after ``seconds``, the caller goes on
+    without one.
 
     Args:
-        path: what is to be locked; it is replaced as a whole, so that the lock cannot be on it.
+        path: the file to lock; it is replaced as a whole, so that the lock cannot be on itself.
         sleep: waits between two tries.
         seconds: how long to wait for others.
     """
@@ -63,25 +65,25 @@ def locked(path: Path, sleep: Callable[[float], None], seconds: float) -> Iterat
     waited = 0.0
     handle = _lock(beside)
     while handle == _BUSY and waited < seconds:
-        sleep(_LOOK_SECONDS)
-        waited += _LOOK_SECONDS
+        sleep(_RETRY_SECONDS)
+        waited += _RETRY_SECONDS
         handle = _lock(beside)
     try:
         yield
     finally:
         if handle >= 0:
-            # While it is ours: who holds the file that is gone then looks whether it is still the one that is there.
+            # Before the lock ends: a process that then locks the removed file sees that it is no longer the one there.
             with suppress(OSError):
                 beside.unlink()
             os.close(handle)
 
 
 def _lock(path: Path) -> int:
-    """The file, locked; one of the negative numbers above where that cannot be."""
+    """The handle of the locked file; ``_BUSY`` or ``_IMPOSSIBLE`` where it cannot be locked."""
     try:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     except OSError:
-        return _NEVER
+        return _IMPOSSIBLE
     try:
         if sys.platform == "win32":
             msvcrt.locking(handle, msvcrt.LK_NBLCK, 1)
@@ -91,15 +93,15 @@ def _lock(path: Path) -> int:
                 raise BlockingIOError(errno.EAGAIN, "another file has taken its place")
     except OSError as error:
         os.close(handle)
-        return _BUSY if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK, errno.ENOENT) else _NEVER
+        return _BUSY if error.errno in (errno.EAGAIN, errno.EACCES, errno.EDEADLK, errno.ENOENT) else _IMPOSSIBLE
     return handle
 
 
-def try_out(path: Path) -> None:
-    """See whether a file could be put there, before anything is at stake. Its folder is made, and nothing else stays.
+def check_writable(path: Path) -> None:
+    """Check that a file can be written there, before data could be lost. Makes its folder; nothing else stays.
 
     Raises:
-        OSError: it could not.
+        OSError: it cannot.
     """
     if is_device(path):
         if not os.access(path, os.W_OK):
@@ -108,13 +110,13 @@ def try_out(path: Path) -> None:
     if path.is_dir():
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, made = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
     os.close(handle)
-    Path(made).unlink()
+    Path(temporary).unlink()
 
 
 def is_device(path: Path) -> bool:
-    """Whether there is something that only passes on what is written: a device, or a pipe."""
+    """Whether the path is a device or a pipe, which only passes on what is written."""
     try:
         mode = path.stat().st_mode
     except OSError:
@@ -122,22 +124,22 @@ def is_device(path: Path) -> bool:
     return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
-def new(path: Path) -> tuple[Path, TextIO]:
-    """A new file to write line by line, and where it is: there, or under a name of its own where one is already.
+def create_private(path: Path) -> tuple[Path, TextIO]:
+    """Create a file to write line by line; returns its path and the open file.
 
-    No two processes ever get the same file, and none that is there is touched. Every line is written at once, so that
-    a kill breaks none but the one that is being written.
+    Where a file is there already, the new one gets another name beside it: no two processes ever get the same file, and
+    no file is changed. Every line is written at once, so that a kill breaks only the line that is being written.
 
     Raises:
         OSError: it cannot be made.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    place = path
+    free = path
     while True:
         try:
-            handle = os.open(place, os.O_WRONLY | (os.O_APPEND if is_device(place) else os.O_CREAT | os.O_EXCL), 0o600)
+            handle = os.open(free, os.O_WRONLY | (os.O_APPEND if is_device(free) else os.O_CREAT | os.O_EXCL), 0o600)
         except FileExistsError:
             began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-            place = path.with_name(f"{path.stem}.{began}-{secrets.token_hex(3)}{path.suffix}")
+            free = path.with_name(f"{path.stem}.{began}-{secrets.token_hex(3)}{path.suffix}")
         else:
-            return place, os.fdopen(handle, "w", encoding="utf-8", buffering=1)
+            return free, os.fdopen(handle, "w", encoding="utf-8", buffering=1)

@@ -1,4 +1,4 @@
-"""Keeps keys, tokens and personal data out of logs and errors. Pure, but for the secrets that it was told to hide."""
+"""Redaction: masks keys, tokens and personal data in logs and errors. Pure, but for the secrets that were added."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _KEY = re.compile(r"\bpk_[A-Za-z0-9_]+|(?<=Klaviyo-API-Key )\S+|(?<=Bearer )\S+|
 _NAMED = re.compile(
     r"((?:access_token|refresh_token|client_secret)(?:=|[\"']\s*:\s*[\"']))[^\s&\"',;)}]+", re.IGNORECASE
 )
-# The secrets of this process that no form gives away. Only grows, by a token an hour.
-_HIDDEN: set[str] = set()
-# A shorter one would blot out words; Klaviyo's are several times as long.
-_SHORTEST = 8
-# A name may hold what else parts words, such as o'brien or a=b, but is not taken to begin with it. A failing URL
-# carries addresses percent-encoded, where a letter may take six characters.
+# The secrets of this process that cannot be recognised by their form. Only grows, by a token an hour.
+_SECRETS: set[str] = set()
+# A shorter one could be part of a word; Klaviyo's are several times as long.
+_MIN_LENGTH = 8
+# The name before the @ may hold what else separates words, as in o'brien or a=b, but does not begin with it. In a URL
+# addresses are percent-encoded, and a letter may take six characters.
 _PART = r"[^\s\"'<>(){}\[\],;:=&?]"
 _EMAIL = re.compile(rf"(?:{_PART}[^\s\"<>()\[\],;:]{{0,63}}@|{_PART}{{1,600}}%40){_PART}{{1,255}}", re.IGNORECASE)
 # Signed, separated, or a bare run as long as a subscriber number: a masked id in a log costs less than a phone.
@@ -28,21 +28,21 @@ _PHONE = re.compile(
 )
 
 
-def hide(*secrets: str) -> None:
-    """Mask these from now on wherever they stand, as they are and percent-encoded."""
+def add_secrets(*secrets: str) -> None:
+    """Mask these texts from now on, as they are and percent-encoded."""
     for secret in secrets:
-        if len(secret) >= _SHORTEST:
-            _HIDDEN.update((secret, quote(secret, safe="")))
+        if len(secret) >= _MIN_LENGTH:
+            _SECRETS.update((secret, quote(secret, safe="")))
 
 
 def mask(text: str) -> str:
-    """The text with keys, tokens, secrets that are to be hidden, e-mail addresses and phone numbers replaced.
+    """The text with keys, tokens, added secrets, e-mail addresses and phone numbers replaced.
 
     >>> mask("pk_abc sent ada@example.com and +1 415 555 0100")
     '<key> sent <email> and <phone>'
     """
     # The longest first: one may begin as another does. A copy, as another thread may add one.
-    for secret in sorted(_HIDDEN.copy(), key=len, reverse=True):
+    for secret in sorted(_SECRETS.copy(), key=len, reverse=True):
         text = text.replace(secret, "<key>")
     text = _NAMED.sub(r"\1<key>", text)
     return _PHONE.sub("<phone>", _EMAIL.sub("<email>", _KEY.sub("<key>", text)))

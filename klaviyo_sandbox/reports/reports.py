@@ -44,7 +44,7 @@ def answer(store: Store, request: Request) -> Answer:
     if form == "series":
         # A year has less than the most hours there may be.
         parts = intervals(found, _INTERVALS[attributes["interval"]], zone_of(store))
-    wanted = tuple(attributes.get("group_by") or query.get("grouped_by") or _SEGMENT)
+    wanted = tuple(attributes.get("group_by") or query.get("default_group_by") or _SEGMENT)
     clauses = clauses_of(attributes.get("filter"), query["filters"], store.now())
     deeds = (
         deed

@@ -41,7 +41,10 @@ def check_report(store: Store, query: Mapping[str, Any], attributes: Mapping[str
         problems.append(invalid("At least one statistic is required.", f"{ATTRIBUTES}/statistics"))
     given = attributes.get("group_by")
     if given is not None:
-        needed = [*query.get("always_by", ()), *(query.get("needed_by", {}).get(name, name) for name in given)]
+        needed = [
+            *query.get("required_group_by", ()),
+            *(query.get("group_by_requires", {}).get(name, name) for name in given),
+        ]
         if missing := sorted({*needed} - {*given}):
             problems.append(invalid(f"group_by must hold {', '.join(missing)}, too.", f"{ATTRIBUTES}/group_by"))
     if "conversion_metric_id" in attributes and attributes["conversion_metric_id"] not in store.metrics:

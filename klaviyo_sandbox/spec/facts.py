@@ -55,7 +55,8 @@ class Operation:
         body: schema of the request body, None where none is taken.
         max_items, max_bytes, max_item_bytes: bounds of the request body, None where there is no such bound.
         query: of an operation that reads by POST: what its descriptions state of the body: "filters" as above, "values"
-            of attributes, "max_years" and "max_days" of a time frame, "grouped_by", "always_by" and "needed_by".
+            of attributes, "max_years" and "max_days" of a time frame, "default_group_by", "required_group_by" and
+            "group_by_requires".
     """
 
     id: str

@@ -1,16 +1,18 @@
-"""The setting ``event_metrics``: names, ids and presets become the ids of metrics. Pure."""
+"""Resolves the setting ``event_metrics``: names, ids and presets become the ids of metrics. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
+from klaviyo_client.api.metric_names import normalize_name
 from tap_klaviyo.model import Resource
 from tap_klaviyo.rows.paths import Source
 
 COLLECTION = "metrics"
-NARROWS = "events"
+# The collection that the setting filters, and what it needs of each metric.
+FILTERED = "events"
 NEEDS = tuple(Source("own", None, ("attributes", name)) for name in ("name", "integration"))
 
 # What the extractor of the V2 specification read, under the names that Klaviyo has used for it. Names with "SMS" stand
@@ -22,49 +24,45 @@ PRESETS: Mapping[str, tuple[str, ...]] = {
         *("Received SMS", "Clicked SMS", "Failed to Deliver SMS", "Unsubscribed from SMS Marketing"),
     ),
 }
-# Long lists make long addresses, for which Klaviyo names no limit.
-MOST = 100
+# How many ids stand in one filter. Long lists make long addresses, for which Klaviyo names no limit.
+MAX_IDS = 100
 
 
-def chosen(wanted: Iterable[str], metrics: Sequence[Resource]) -> tuple[list[str], list[str]]:
-    """(ids, entries that no metric answers to), the ids in the account's order.
+def resolve(wanted: Iterable[str], metrics: Sequence[Resource]) -> tuple[list[str], list[str]]:
+    """(ids, entries that match no metric), the ids in the account's order.
 
     Args:
         wanted: names, in any case; ids; or names of presets, which take metrics of Klaviyo's own integration only.
         metrics: the account's, with name and integration.
     """
-    found: set[str] = set()
+    resolved: set[str] = set()
     unknown = []
     for entry in wanted:
-        ids = set(_answering(entry, metrics))
-        found |= ids
+        ids = set(_matching(entry, metrics))
+        resolved |= ids
         if not ids:
             unknown.append(entry)
-    return [metric["id"] for metric in metrics if metric["id"] in found], unknown
+    return [metric["id"] for metric in metrics if metric["id"] in resolved], unknown
 
 
 def conditions(ids: Sequence[str]) -> list[tuple[str, ...]]:
     """The filter conditions for events of these metrics, one set for each request that it takes."""
     return [
-        (protocol.condition("equals", "metric_id", list(ids[start : start + MOST])),)
-        for start in range(0, len(ids), MOST)
+        (filters.condition("equals", "metric_id", list(ids[start : start + MAX_IDS])),)
+        for start in range(0, len(ids), MAX_IDS)
     ]
 
 
-def _answering(entry: str, metrics: Sequence[Resource]) -> Iterator[str]:
+def _matching(entry: str, metrics: Sequence[Resource]) -> Iterator[str]:
+    """The ids of the metrics that an entry names."""
     preset = PRESETS.get(entry.strip().casefold())
-    names = {folded(name) for name in preset or (entry,)}
+    names = {normalize_name(name) for name in preset or (entry,)}
     for metric in metrics:
         attributes = metric.get("attributes") or {}
         if preset and not _is_klaviyos(attributes.get("integration")):
             continue
-        if metric["id"] == entry or folded(str(attributes.get("name") or "")) in names:
+        if metric["id"] == entry or normalize_name(str(attributes.get("name") or "")) in names:
             yield metric["id"]
-
-
-def folded(name: str) -> str:
-    """A metric's name without what tells equal ones apart: case, spaces, and SMS renamed to Text Message."""
-    return " ".join(name.casefold().split()).replace("text message", "sms")
 
 
 def _is_klaviyos(integration: Any) -> bool:

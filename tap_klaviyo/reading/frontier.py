@@ -1,9 +1,8 @@
-"""Which page to ask for next, and which page comes next: slices are cut as the density of their rows shows. Pure.
+"""Chooses the next page to request, and hands the pages out in order. Pure.
 
-The account is a row of parts in the order of time. A part is asked for as a whole. When its first page shows that it
-holds many more, it is given up where that page ends, and the rest becomes a *gap*, from which slices of a few pages are
-cut and read at the same time. So sparse years cost one page, dense days are read by many, and a dense second, which
-cannot be cut, is read page after page.
+Slices are read in order of time. If the first page of a slice shows that many pages follow, the slice ends there, and
+the rest (a *gap*) is split into slices of a few pages, which are read in parallel. So sparse years cost one page, dense
+days are read by many threads, and a dense second, which cannot be split, is read page after page.
 """
 
 from __future__ import annotations
@@ -15,20 +14,21 @@ from datetime import datetime, timedelta
 from math import sqrt
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.http.rate_limits import Turn
+from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import Slice, SlicePage
 
 SECOND = timedelta(seconds=1)
-# A part is given up only when what is left of it is worth more than the page that may be half empty at its end.
-_WORTH = 1.3
-# Too wide a slice costs a little time, too narrow a one costs calls: densities are believed down at once, up slowly.
-_UP, _DOWN = 4.0, 8.0
-# Slices of a gap that may be under way before any of them has shown that its density still holds.
-_TRUST = 4
+# A slice is cut only when the rest has so many times the pages of a new slice: each cut may cost a half-empty page.
+_MIN_GAIN = 1.3
+# How many times a density may rise or fall by one page. Too wide a slice costs a little time, too narrow a one costs
+# calls: so it may fall further than it may rise.
+_MAX_RISE, _MAX_FALL = 4.0, 8.0
+# Slices of a gap that may be in flight before any of them has shown that its density still holds.
+_MIN_IN_FLIGHT = 4
 
 
 @dataclass(frozen=True)
-class Times:
+class PageTimes:
     """The bookmarks of a page's first and last resource; None where there are none."""
 
     first: datetime | None = None
@@ -36,35 +36,58 @@ class Times:
 
 
 @dataclass(eq=False)
-class Part:
-    """A slice on its way; of a gap, what is left of it.
+class SliceRead:
+    """The state of one slice while it is read, or of a gap: then of the rest that was not split off yet.
 
     Attributes:
         slice: what is read.
-        link: where its next page is, None for its first.
-        turn: what its next request was waited for with.
+        link: the address of its next page, None for its first.
+        is_gap: whether slices are still to be split off it; a gap itself is never requested.
+        is_tail: whether it begins where the settled past ends.
+        pages_expected: how many pages are still to come, those in flight included.
+        gap: the gap that it was split off, None for others.
+        density: of a gap: rows a second.
+        max_in_flight: of a gap: how many of its slices may be in flight before their first page has come.
+        in_flight: of a gap: how many are.
+        pages: pages that have come and were not handed out.
+        has_begun: whether its first page has come.
+        is_requested: whether a request for its next page is in flight.
+        ended: whether its last page has come, or the one after which it was cut.
+        cut: where it was cut; what follows belongs to a gap.
+        error: why it cannot be read.
+        permit: what its next request is sent with.
     """
 
     slice: Slice
     link: str | None = None
     is_gap: bool = False
     is_tail: bool = False
-    left: float = 1.0  # how many pages are expected of it yet
-    origin: Part | None = None
-    density: float = 0.0  # of a gap: rows a second
-    trust: int = _TRUST  # of a gap: how many of its slices may be under way
-    under_way: int = 0  # of a gap: how many are
+    pages_expected: float = 1.0
+    gap: SliceRead | None = None
+    density: float = 0.0
+    max_in_flight: int = _MIN_IN_FLIGHT
+    in_flight: int = 0
     pages: deque[RawPage] = field(default_factory=deque)
-    begun: bool = False
-    busy: bool = False
+    has_begun: bool = False
+    is_requested: bool = False
     ended: bool = False
     cut: datetime | None = None
     error: BaseException | None = None
-    turn: Turn | None = None
+    permit: Permit | None = None
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether nothing of it can be requested before an answer comes, or at all."""
+        return self.in_flight >= self.max_in_flight if self.is_gap else self.is_requested or self.ended
+
+    @property
+    def pages_to_request(self) -> float:
+        """How many pages are still to be requested, as far as is known."""
+        return self.pages_expected - self.is_requested
 
 
 class Frontier:
-    """The parts of one read, in order. Not thread-safe.
+    """The slices of one read, in order. Not thread-safe.
 
     Args:
         slices: the whole, in the order in which its pages are handed out.
@@ -72,85 +95,88 @@ class Frontier:
         end: where the settled past ends, for slices that can be cut; None when they cannot.
 
     Attributes:
-        pages_per_slice: how many pages to make a slice of; may be changed at any time.
+        pages_per_slice: how many pages a slice that is split off a gap should have; may be changed at any time.
     """
 
     def __init__(self, slices: Iterable[Slice], *, page_size: int = 0, end: datetime | None = None) -> None:
-        self._rest: Iterator[Slice] = iter(slices)
-        self._parts: list[Part] = []
+        self._slices: Iterator[Slice] = iter(slices)
+        self._reads: list[SliceRead] = []
         self._page_size = page_size
         # Slices begin and end with whole seconds, so that none is shorter than one.
         self._end = None if end is None else end.replace(microsecond=0)
         self.pages_per_slice = 4
-        self._pull()
+        self._append_slice()
 
-    # Asking -----------------------------------------------------------------------------------------------------------
+    # Requests ---------------------------------------------------------------------------------------------------------
 
     def has_work(self, room: float) -> bool:
         """Whether ``take`` would give something."""
         return self._next(room) is not None
 
-    def take(self, room: float) -> Part | None:
-        """The part to ask for a page, oldest first; None when there is nothing to ask for just now.
+    def take(self, room: float) -> SliceRead | None:
+        """The slice to request a page of, oldest first; None when there is nothing to request just now.
 
         Args:
-            room: how many more pages may be held; a part is asked only when there is some left beside what those
-                before it will need. Without any, only the part whose turn it is goes on, when none of its pages waits.
+            room: how many more pages may be held. A slice is taken only when room is left beside what the slices
+                before it will need. Without any, only the first slice goes on, and only when none of its pages waits.
         """
-        at = self._next(room)
-        if at is None:
+        index = self._next(room)
+        if index is None:
             return None
-        part = self._parts[at]
-        if part.is_gap:
-            part = self._slice_off(at)
-        if part is self._parts[-1]:
-            self._pull()
-        part.busy = True
-        return part
+        read = self._reads[index]
+        if read.is_gap:
+            read = self._split_gap(index)
+        if read is self._reads[-1]:
+            self._append_slice()
+        read.is_requested = True
+        return read
 
     def _next(self, room: float) -> int | None:
-        owed = 0.0
-        for at, part in enumerate(self._parts):
-            # What is next in turn must go on; but not while its own pages wait, or it would be held whole.
-            if part.error is not None or (owed >= room and (at > 0 or part.pages)):
+        """The index of what to request a page of; None when there is nothing, or no room for it."""
+        reserved = 0.0
+        for index, read in enumerate(self._reads):
+            if read.error is not None or not self._has_room(room - reserved, index):
                 return None
-            waits = part.under_way >= part.trust if part.is_gap else part.busy or part.ended
             # What is changed while we read moves to the tail, so that is read when all else is.
-            if not waits and not (part.is_tail and at > 0):
-                return at
-            # Room is kept for the pages that are still to come before what is asked for.
-            owed += part.left - part.busy
+            if not read.is_waiting and (index == 0 or not read.is_tail):
+                return index
+            reserved += read.pages_to_request
         return None
 
-    def _pull(self) -> None:
-        """Keep one part that is not begun at the end, while there are any."""
-        for part in self._rest:
-            self._parts.append(Part(part))
+    def _has_room(self, room: float, index: int) -> bool:
+        """Whether a page may be requested, with this room left beside what earlier slices need."""
+        # The first slice must always go on; but not while its own pages wait, or all of it would be held.
+        return room > 0 or (index == 0 and not self._reads[0].pages)
+
+    def _append_slice(self) -> None:
+        """Keep one slice that has not begun at the end, while there are any."""
+        for part in self._slices:
+            self._reads.append(SliceRead(part))
             return
 
-    def _slice_off(self, at: int) -> Part:
-        """Cut a slice off a gap, or take what is left of it."""
-        gap = self._parts[at]
+    def _split_gap(self, index: int) -> SliceRead:
+        """Split a slice off a gap, or take what is left of the gap."""
+        gap = self._reads[index]
         start, stop = gap.slice.start, gap.slice.stop
         if start is None or stop is None:
             raise AssertionError("a gap has two ends")
         seconds = self.pages_per_slice * self._page_size / gap.density
-        left = (stop - start).total_seconds()
-        gap.under_way += 1
+        seconds_left = (stop - start).total_seconds()
+        gap.in_flight += 1
         # Nothing must be left that is no second long: Klaviyo answers 400 to an empty window.
-        whole_seconds = max(1, int(min(seconds, left)))
-        if seconds * _WORTH >= left or whole_seconds >= left:
-            part = self._parts[at] = Part(gap.slice, origin=gap, left=gap.left)
-            return part
+        whole_seconds = max(1, int(min(seconds, seconds_left)))
+        if seconds * _MIN_GAIN >= seconds_left or whole_seconds >= seconds_left:
+            read = self._reads[index] = SliceRead(gap.slice, gap=gap, pages_expected=gap.pages_expected)
+            return read
         middle = start + whole_seconds * SECOND
-        part = Part(replace(gap.slice, stop=middle), origin=gap, left=self.pages_per_slice)
+        read = SliceRead(replace(gap.slice, stop=middle), gap=gap, pages_expected=self.pages_per_slice)
         gap.slice = replace(gap.slice, start=middle, inner=True)
-        gap.left = self._expected(gap)
-        self._parts.insert(at, part)
-        return part
+        gap.pages_expected = self._expect_pages(gap)
+        self._reads.insert(index, read)
+        return read
 
-    def _expected(self, gap: Part) -> float:
-        """Pages that a gap holds, if its density holds."""
+    def _expect_pages(self, gap: SliceRead) -> float:
+        """How many pages a gap has, if its density holds."""
         start, stop = gap.slice.start, gap.slice.stop
         if start is None or stop is None:
             return 1.0
@@ -158,94 +184,93 @@ class Frontier:
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
-    def answered(self, part: Part, page: RawPage, times: Times) -> None:
-        """A page of a part has come."""
-        part.busy = False
-        part.pages.append(page)
-        part.link = page.next
-        part.ended = page.next is None
-        part.left = 0.0 if part.ended else max(1.0, part.left - 1)
-        if part.origin is not None and not part.begun:
-            self._learn(part.origin, part.slice, page, times)
-        part.begun = True
-        if not part.ended and not part.is_tail and self._end is not None:
-            self._give_up(part, page, times)
+    def add_page(self, read: SliceRead, page: RawPage, times: PageTimes) -> None:
+        """Take the answer to a request: the next page of a slice."""
+        read.is_requested = False
+        read.pages.append(page)
+        read.link = page.next
+        read.ended = page.next is None
+        read.pages_expected = 0.0 if read.ended else max(1.0, read.pages_expected - 1)
+        if read.gap is not None and not read.has_begun:
+            self._update_density(read.gap, read.slice, page, times)
+        read.has_begun = True
+        if not read.ended and not read.is_tail and self._end is not None:
+            self._cut_if_dense(read, page, times)
 
-    def failed(self, part: Part, error: BaseException) -> None:
-        """A part cannot be read: nothing after it will be handed out."""
-        part.busy = False
-        part.error = error
+    def add_error(self, read: SliceRead, error: BaseException) -> None:
+        """Take the failure of a request: nothing after this slice will be handed out."""
+        read.is_requested = False
+        read.error = error
 
-    def _learn(self, gap: Part, part: Slice, page: RawPage, times: Times) -> None:
-        """What the first page of a slice says of the gap that it was cut from."""
-        gap.under_way -= 1
+    def _update_density(self, gap: SliceRead, part: Slice, page: RawPage, times: PageTimes) -> None:
+        """Adapt a gap's density to what the first page of one of its slices shows."""
+        gap.in_flight -= 1
         until = times.last if page.next is not None else part.stop
         if part.start is None or until is None:
             return
-        seen = page.size / max((until - part.start).total_seconds(), 1.0)
-        if seen < gap.density:
-            gap.density = max(seen, gap.density / _DOWN)
+        density = page.size / max((until - part.start).total_seconds(), 1.0)
+        if density < gap.density:
+            gap.density = max(density, gap.density / _MAX_FALL)
         else:
-            gap.density = min(seen, gap.density * _UP)
-        gap.left = self._expected(gap)
+            gap.density = min(density, gap.density * _MAX_RISE)
+        gap.pages_expected = self._expect_pages(gap)
         if page.next is not None:
-            gap.trust += 1
+            gap.max_in_flight += 1
         elif page.size * 2 < self._page_size:
-            gap.trust = max(_TRUST, gap.trust // 2)
+            gap.max_in_flight = max(_MIN_IN_FLIGHT, gap.max_in_flight // 2)
 
-    def _give_up(self, part: Part, page: RawPage, times: Times) -> None:
-        """End a part with this page, when so much is left of it that it is better cut."""
-        stop = part.slice.stop or self._end
+    def _cut_if_dense(self, read: SliceRead, page: RawPage, times: PageTimes) -> None:
+        """End a slice with this page, and make the rest a gap, when the rest has many pages."""
+        stop = read.slice.stop or self._end
         if times.first is None or times.last is None or stop is None:
             return
         cut = times.last.replace(microsecond=0)
-        began = max(times.first, part.slice.start or times.first).replace(microsecond=0)
+        began = max(times.first, read.slice.start or times.first).replace(microsecond=0)
         if not began < cut < stop:
-            return  # a dense second, or the last of the part
+            return  # a dense second, or the last of the slice
         density = page.size / (times.last - times.first).total_seconds()
-        if part.origin is not None:
+        if read.gap is not None:
             # One page is a moment of a day with its rushes and nights; what was seen before it counts as much.
-            density = sqrt(density * part.origin.density)
-        part.left = max(1.0, density * (stop - cut).total_seconds() / max(1, self._page_size))
-        if part.left < _WORTH * self.pages_per_slice:
+            density = sqrt(density * read.gap.density)
+        read.pages_expected = max(1.0, density * (stop - cut).total_seconds() / max(1, self._page_size))
+        if read.pages_expected < _MIN_GAIN * self.pages_per_slice:
             return
-        part.ended, part.cut, part.left = True, cut, 0.0
-        at = self._parts.index(part)
-        rest = replace(part.slice, start=cut, stop=stop, inner=True)
-        gap = Part(rest, is_gap=True, density=density)
-        gap.left = self._expected(gap)
-        self._parts.insert(at + 1, gap)
-        if part.slice.stop is None:
-            tail = replace(part.slice, start=stop, stop=None, inner=True)
-            self._parts.insert(at + 2, Part(tail, is_tail=True))
+        read.ended, read.cut, read.pages_expected = True, cut, 0.0
+        index = self._reads.index(read)
+        gap = SliceRead(replace(read.slice, start=cut, stop=stop, inner=True), is_gap=True, density=density)
+        gap.pages_expected = self._expect_pages(gap)
+        self._reads.insert(index + 1, gap)
+        if read.slice.stop is None:
+            tail = replace(read.slice, start=stop, stop=None, inner=True)
+            self._reads.insert(index + 2, SliceRead(tail, is_tail=True))
 
     # Handing out ------------------------------------------------------------------------------------------------------
 
     @property
-    def done(self) -> bool:
+    def is_done(self) -> bool:
         """Whether everything was handed out."""
-        return not self._parts
+        return not self._reads
 
     def pop(self) -> SlicePage | None:
         """The page whose turn it is, None when it has not come yet.
 
         Raises:
-            BaseException: what ``failed`` was told of the part whose turn it is.
+            BaseException: the error of the slice whose turn it is, as ``add_error`` took it.
         """
-        if not self._parts:
+        if not self._reads:
             return None
-        part = self._parts[0]
-        if not part.pages:
-            if part.error is not None:
-                raise part.error
+        read = self._reads[0]
+        if not read.pages:
+            if read.error is not None:
+                raise read.error
             return None
-        page = part.pages.popleft()
-        ended = part.ended and not part.pages
+        page = read.pages.popleft()
+        ended = read.ended and not read.pages
         self._drop_ended()
-        return SlicePage(part.slice, page, part.cut if ended else None, ended)
+        return SlicePage(read.slice, page, read.cut if ended else None, ended)
 
     def _drop_ended(self) -> None:
-        while self._parts and self._parts[0].ended and not self._parts[0].pages:
-            del self._parts[0]
-            if not self._parts:
-                self._pull()
+        while self._reads and self._reads[0].ended and not self._reads[0].pages:
+            del self._reads[0]
+            if not self._reads:
+                self._append_slice()

@@ -20,25 +20,25 @@ class LookupCache:
     Args:
         lookups: the lookups of the tables, by name.
         fetch: lookup, owners -> the pages of the lookup's operation for these owners.
-        denied: called with a lookup that the key may not read; its columns are null then.
+        on_denied: called with a lookup that the key may not read; its columns are null then.
     """
 
     def __init__(
         self,
         lookups: Mapping[str, Lookup],
         fetch: Callable[[Lookup, Iterable[str]], Iterator[Page]],
-        denied: Callable[[Lookup, NotAllowed], None],
+        on_denied: Callable[[Lookup, NotAllowed], None],
     ) -> None:
         self._lookups = lookups
         self._fetch = fetch
-        self._denied = denied
-        # Younger and older half of what is remembered: when the younger is full, it takes the older's place.
+        self._on_denied = on_denied
+        # Two halves of the cache: when the recent one is full, it takes the place of the old one.
         self._recent: dict[str, dict[str, Any]] = {name: {} for name in lookups}
         self._old: dict[str, dict[str, Any]] = {name: {} for name in lookups}
         self._forbidden: set[str] = set()
 
     def add(self, lookup: str, values: Mapping[str, Any]) -> None:
-        """Remember what a page of the collection itself says; nobody need be asked for that later."""
+        """Remember what a page of the collection itself says; no call is needed for that later."""
         recent = self._recent[lookup]
         recent.update(values)
         if len(recent) >= MEMORY // 2:
@@ -49,22 +49,22 @@ class LookupCache:
         values: dict[str, Any] = {}
         for half in (self._old[lookup], self._recent[lookup]):
             values |= {wanted_id: half[wanted_id] for ids in wanted.values() for wanted_id in ids if wanted_id in half}
-        missing = {owner: left for owner, ids in wanted.items() if (left := set(ids) - values.keys())}
+        missing = {owner: unknown for owner, ids in wanted.items() if (unknown := set(ids) - values.keys())}
         if missing:
-            fetched = {**dict.fromkeys(set().union(*missing.values())), **self._fetch_values(lookup, missing)}
+            fetched = {**dict.fromkeys(set().union(*missing.values())), **self._request(lookup, missing)}
             self.add(lookup, fetched)
             values |= fetched
         return values
 
-    def _fetch_values(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
+    def _request(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
         values: dict[str, Any] = {}
         if lookup in self._forbidden:
             return values
-        declaration = self._lookups[lookup]
+        description = self._lookups[lookup]
         try:
-            for page in self._fetch(declaration, owners):
-                values |= declaration.extract(page)
+            for page in self._fetch(description, owners):
+                values |= description.extract(page)
         except NotAllowed as error:
             self._forbidden.add(lookup)
-            self._denied(declaration, error)
+            self._on_denied(description, error)
         return values

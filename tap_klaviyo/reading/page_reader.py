@@ -1,4 +1,4 @@
-"""Slices are read by threads, pages are handed out in order."""
+"""Reads the pages of slices with several threads, and hands them out in order."""
 
 from __future__ import annotations
 
@@ -7,40 +7,40 @@ import time
 from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
-from klaviyo_client.http.rate_limits import Turn
+from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import SlicePage
-from tap_klaviyo.reading.frontier import Frontier, Part, Times
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
 MEMORY = 45_000_000
-# Where pages are small, so many for each thread.
-DEPTH = 12
+# How many pages may wait for each thread, where pages are small.
+PAGES_PER_THREAD = 12
 # A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
-MOST_PAGES = 60
+MAX_PAGES_PER_SLICE = 60
 
 
-def no_turns() -> Turn | None:
+def no_limits() -> Permit | None:
     """For pages that nobody counts."""
     return None
 
 
-def no_times(page: RawPage) -> Times:  # noqa: ARG001
+def no_times(page: RawPage) -> PageTimes:  # noqa: ARG001
     """For pages without an order."""
-    return Times()
+    return PageTimes()
 
 
-class Reading:
-    """Every page, in the frontier's order, once; ``close`` ends it early. It may be passed from thread to thread.
+class PageReader:
+    """An iterator over every page, once, in the frontier's order; any thread may iterate. ``close`` ends it early.
 
     An error in a slice is raised when its turn comes, after the good pages before it.
 
     Args:
         frontier: what to read.
-        fetch: gets the next page of a part; called by the threads.
+        fetch: requests the next page of a slice; called by the threads.
         workers: how many threads may wait for answers at once.
-        turn: waits until one more request may be sent. What to ask for is chosen after that, by what is known then,
-            and is given the turn to send it with.
-        rate: requests a second that the turns will come to.
+        acquire: waits until one more request may be sent, and gives the permit to send it with. What to request is
+            chosen after that, by what is known then.
+        rate: requests a second that may be sent.
         times: a page's first and last bookmark.
         memory: bytes of packed pages that may wait to be handed out.
     """
@@ -48,32 +48,32 @@ class Reading:
     def __init__(
         self,
         frontier: Frontier,
-        fetch: Callable[[Part], RawPage],
+        fetch: Callable[[SliceRead], RawPage],
         *,
         workers: int,
-        turn: Callable[[], Turn | None] = no_turns,
+        acquire: Callable[[], Permit | None] = no_limits,
         rate: float = 1.0,
-        times: Callable[[RawPage], Times] = no_times,
+        times: Callable[[RawPage], PageTimes] = no_times,
         memory: int = MEMORY,
     ) -> None:
         self._frontier = frontier
         self._fetch = fetch
-        self._turn = turn
+        self._acquire = acquire
         self._rate = rate
         self._times = times
         self._workers = workers
         self._memory = memory
         self._threads = 0
-        self._asking = 0
+        self._in_flight = 0
         self._held = self._held_bytes = 0
-        self._seen = self._seen_bytes = 0
+        self._received = self._received_bytes = 0
         self._latency = 0.0
-        self._most_ahead = DEPTH * workers
+        self._max_ahead = PAGES_PER_THREAD * workers
         self._stopped = False
-        self._broken: BaseException | None = None
+        self._error: BaseException | None = None
         self._changed = threading.Condition()
-        # Whoever is inside waits for the budget and takes what is most urgent then; the others wait behind.
-        self._door = threading.Lock()
+        # One thread at a time waits for the rate limit and chooses what is most urgent then; the others queue for this.
+        self._choose_lock = threading.Lock()
 
     def __iter__(self) -> Iterator[SlicePage]:
         return self
@@ -89,113 +89,119 @@ class Reading:
             raise StopIteration
         return taken
 
-    def begin(self) -> None:
-        """Begin to ask before the first page is wanted."""
+    def start(self) -> None:
+        """Begin to request pages before the first is wanted."""
         with self._changed:
-            self._staff()
+            self._start_thread()
 
     def close(self) -> None:
-        """Ask for nothing more."""
+        """Request nothing more."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
 
     def _wait_for_page(self) -> SlicePage | None:
         with self._changed:
-            while not self._stopped and not self._frontier.done:
-                if self._broken is not None:
-                    raise self._broken
+            while not self._stopped and not self._frontier.is_done:
+                if self._error is not None:
+                    raise self._error
                 taken = self._frontier.pop()
                 if taken is not None:
                     self._held -= 1
-                    self._held_bytes -= len(taken.page.packed)
+                    self._held_bytes -= len(taken.page.compressed)
                     self._changed.notify_all()
                     return taken
-                self._staff()
+                self._start_thread()
                 self._changed.wait()
         return None
 
-    def _staff(self) -> None:
-        """One thread more, where there is work for it."""
-        if self._threads < self._workers and self._frontier.has_work(self._room()):
+    def _start_thread(self) -> None:
+        """Start one more thread, where there is work for it."""
+        if self._threads < self._workers and self._frontier.has_work(self._free_pages()):
             self._threads += 1
             # Daemons: a thread that waits for a budget must not keep a process alive that wants to end.
-            threading.Thread(target=self._work, daemon=True).start()
+            threading.Thread(target=self._run, daemon=True).start()
 
-    def _room(self) -> float:
+    def _free_pages(self) -> float:
         """How many more pages may be held, those that are being fetched taken as held."""
-        mean = self._seen_bytes / self._seen if self._seen else 0.0
-        free = self._most_ahead - self._held - self._asking
-        return min(free, (self._memory - self._held_bytes) / mean - self._asking) if mean else free
+        mean = self._received_bytes / self._received if self._received else 0.0
+        free = self._max_ahead - self._held - self._in_flight
+        return min(free, (self._memory - self._held_bytes) / mean - self._in_flight) if mean else free
 
-    def _work(self) -> None:
+    def _run(self) -> None:
+        """Request pages in a thread of its own, and keep whatever ends it."""
         try:
-            self._serve()
+            self._request_pages()
         except BaseException as error:  # noqa: BLE001 - as below; nobody must wait for a thread that is gone
             with self._changed:
-                self._broken = error
+                self._error = error
                 self._changed.notify_all()
 
-    def _serve(self) -> None:
+    def _request_pages(self) -> None:
         while True:
-            with self._door:
+            with self._choose_lock:
                 if not self._wait_for_work():
                     return
-                turn = self._turn()
-                part = self._take()
-            if part is None:
+                permit = self._acquire()
+                read = self._choose()
+            if read is None:
                 return
-            part.turn = turn
+            read.permit = permit
             began = time.monotonic()
             try:
-                page = self._fetch(part)
+                page = self._fetch(read)
                 times = self._times(page)
             except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-                self._note(part, error)
+                self._store(read, error)
             else:
-                self._note(part, page, times, time.monotonic() - began)
+                self._store(read, page, times, time.monotonic() - began)
 
     def _wait_for_work(self) -> bool:
+        """Wait until a page can be requested; whether anything is still wanted."""
         with self._changed:
-            while not self._stopped and not self._frontier.has_work(self._room()):
+            while not self._stopped and not self._frontier.has_work(self._free_pages()):
                 self._changed.wait()
             return not self._stopped
 
-    def _take(self) -> Part | None:
-        """What is most urgent now. The turn is kept when its work is gone: an answer may have filled the memory."""
+    def _choose(self) -> SliceRead | None:
+        """Choose the most urgent slice, None when all is stopped.
+
+        A permit is kept when the slice that it was for is gone: an answer may have filled the memory meanwhile.
+        """
         with self._changed:
             while not self._stopped:
-                part = self._frontier.take(self._room())
-                if part is not None:
-                    self._asking += 1
-                    self._staff()
-                    return part
+                read = self._frontier.take(self._free_pages())
+                if read is not None:
+                    self._in_flight += 1
+                    self._start_thread()
+                    return read
                 self._changed.wait()
         return None
 
-    def _note(
-        self, part: Part, answer: RawPage | BaseException, times: Times | None = None, seconds: float = 0.0
+    def _store(
+        self, read: SliceRead, answer: RawPage | BaseException, times: PageTimes | None = None, seconds: float = 0.0
     ) -> None:
+        """Take the answer to a request, or its error; ``seconds``: how long it took."""
         with self._changed:
-            self._asking -= 1
+            self._in_flight -= 1
             if isinstance(answer, BaseException):
-                self._frontier.failed(part, answer)
+                self._frontier.add_error(read, answer)
             else:
                 self._held += 1
-                self._held_bytes += len(answer.packed)
-                self._seen += 1
-                self._seen_bytes += len(answer.packed)
-                self._latency += (seconds - self._latency) / min(self._seen, 10)
-                self._adapt()
-                self._frontier.answered(part, answer, times or Times())
+                self._held_bytes += len(answer.compressed)
+                self._received += 1
+                self._received_bytes += len(answer.compressed)
+                self._latency += (seconds - self._latency) / min(self._received, 10)
+                self._adapt_slices()
+                self._frontier.add_page(read, answer, times or PageTimes())
             self._changed.notify_all()
 
-    def _adapt(self) -> None:
-        """Fit slices, and what is read ahead, to what Klaviyo has shown."""
-        room = min(DEPTH * self._workers, self._memory * self._seen / max(1, self._seen_bytes))
-        # Slices to read at once, some more than would do if all were as dense as it was thought to be. Each has all of
-        # its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first of them come.
-        needed = min(self._workers, 1.5 * (2 + self._rate * self._latency))
-        pages = max(2, min(MOST_PAGES, int(room / needed)))
+    def _adapt_slices(self) -> None:
+        """Adapt the size of slices, and how many pages are read ahead, to the size of pages and the latency."""
+        room = min(PAGES_PER_THREAD * self._workers, self._memory * self._received / max(1, self._received_bytes))
+        # How many slices to read at once: some more than would do if all were as dense as they are thought to be. Each
+        # has all of its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first come.
+        slices = min(self._workers, 1.5 * (2 + self._rate * self._latency))
+        pages = max(2, min(MAX_PAGES_PER_SLICE, int(room / slices)))
         self._frontier.pages_per_slice = pages
-        self._most_ahead = min(DEPTH * self._workers, max(DEPTH, round(needed * pages)))
+        self._max_ahead = min(PAGES_PER_THREAD * self._workers, max(PAGES_PER_THREAD, round(slices * pages)))

@@ -1,4 +1,4 @@
-"""Small collections are read before their turn comes, while others are: each operation has a budget of its own."""
+"""Starts to read small collections before their turn, while others are read: each operation has limits of its own."""
 
 from __future__ import annotations
 
@@ -6,42 +6,48 @@ from collections.abc import Callable, Container, Iterable
 
 from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection
-from tap_klaviyo.reading.page_reader import Reading
+from tap_klaviyo.reading.page_reader import PageReader
 
-# Requests a minute that so many threads can spend. What Klaviyo gives faster is read in its turn, with all threads.
-SLOW = 750
+# The threads of one collection, and the requests a minute that so many can spend. What Klaviyo gives faster is read in
+# its turn, with all threads.
 THREADS = 4
-# Bytes of packed pages that each may have waiting.
+MAX_STEADY = 750
+# Bytes of packed pages that each collection may have waiting.
 MEMORY = 4_000_000
 
 
-def is_small(collection: Collection, whole: Container[str]) -> bool:
-    """Whether it is read whole in every run (``whole`` names those with a bookmark that are), and slowly."""
-    is_whole = collection.bookmark is None or (collection.reread and collection.name in whole)
-    return is_whole and operation(collection.operation).steady <= SLOW
-
-
-class Ahead:
-    """Readings that have begun and wait for their turn.
+def is_prefetchable(collection: Collection, reread: Container[str]) -> bool:
+    """Whether a collection is read whole in every run, and slowly.
 
     Args:
-        open_: opens the reading of a collection, whole.
+        collection: the collection.
+        reread: names of the collections that are read whole although they have a bookmark.
+    """
+    is_whole = collection.bookmark is None or (collection.reread and collection.name in reread)
+    return is_whole and operation(collection.operation).steady <= MAX_STEADY
+
+
+class Prefetcher:
+    """The readers that were started before their collection's turn.
+
+    Args:
+        open_reader: opens the reader of a collection, whole.
     """
 
-    def __init__(self, open_: Callable[[Collection], Reading]) -> None:
-        self._open = open_
-        self._known: set[str] = set()
-        self._waiting: dict[str, Reading] = {}
+    def __init__(self, open_reader: Callable[[Collection], PageReader]) -> None:
+        self._open_reader = open_reader
+        self._handled: set[str] = set()
+        self._readers: dict[str, PageReader] = {}
 
-    def begin(self, collections: Iterable[Collection]) -> None:
-        """Begin to read these, unless they were begun or taken before."""
+    def start(self, collections: Iterable[Collection]) -> None:
+        """Start to read these, unless they were started or taken before."""
         for collection in collections:
-            if collection.name not in self._known:
-                self._known.add(collection.name)
-                self._waiting[collection.name] = self._open(collection)
-                self._waiting[collection.name].begin()
+            if collection.name not in self._handled:
+                self._handled.add(collection.name)
+                self._readers[collection.name] = self._open_reader(collection)
+                self._readers[collection.name].start()
 
-    def take(self, collection: Collection) -> Reading | None:
-        """The reading of a collection whose turn it is, None where none has begun; it begins no more."""
-        self._known.add(collection.name)
-        return self._waiting.pop(collection.name, None)
+    def take(self, collection: Collection) -> PageReader | None:
+        """The reader of a collection whose turn it is, None where none was started; none is from now on."""
+        self._handled.add(collection.name)
+        return self._readers.pop(collection.name, None)

@@ -1,4 +1,4 @@
-"""Which query asks for just what the selected columns need. Pure."""
+"""Finds the query that asks for just what the selected columns need. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, roots_behind
 
 # The collection that holds the account itself, and nothing else.
-THE_ACCOUNT = "accounts"
+ACCOUNT_COLLECTION = "accounts"
 
 
 @dataclass(frozen=True)
@@ -21,34 +21,34 @@ class Selection:
 
     Attributes:
         tables: every table that is wanted.
-        without: collection -> what of it no table is to have.
-        by_metric: whether only events of some metrics are wanted, which are known by their names.
-        names_integration: whether the V1 tables are told what to call the account.
+        exclude: collection -> resources that no table gets.
+        by_metric: whether only events of some metrics are wanted; then the names of all metrics are needed.
+        names_integration: whether the user says what the V1 tables call the account.
     """
 
     tables: Sequence[SelectedTable]
-    without: Mapping[str, PathEquals] = field(default_factory=dict)
+    exclude: Mapping[str, PathEquals] = field(default_factory=dict)
     by_metric: bool = False
     names_integration: bool = False
 
-    def of(self, collection: Collection) -> list[SelectedTable]:
+    def tables_of(self, collection: Collection) -> list[SelectedTable]:
         """The collection's tables."""
         return [entry for entry in self.tables if entry.table.collection == collection]
 
     def query(self, collection: Collection) -> dict[str, str]:
-        """What to ask for of the collection, but for filter and order."""
-        known = (
+        """The query for the collection, but for filter and order."""
+        possible = (
             source
-            for entry in self.of(collection)
+            for entry in self.tables_of(collection)
             for source in requirements(entry.table, sources(entry.schema, entry.schema["properties"]).values())
         )
-        return query(operation(collection.operation), collection.resource, self._needs(collection), known)
+        return query(operation(collection.operation), collection.resource, self._needs(collection), possible)
 
     @property
-    def looked_up(self) -> set[str]:
-        """The collections whose resources others ask for."""
-        found = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
-        return found | {THE_ACCOUNT} | ({event_metrics.COLLECTION} if self.by_metric else set())
+    def collections_others_need(self) -> set[str]:
+        """The collections whose resources are needed to read others."""
+        names = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
+        return names | {ACCOUNT_COLLECTION} | ({event_metrics.COLLECTION} if self.by_metric else set())
 
     @property
     def account_roots(self) -> tuple[str, ...]:
@@ -56,26 +56,30 @@ class Selection:
         return (ACCOUNT,) if self.names_integration else (ACCOUNT, INTEGRATION)
 
     def columns_that_read(self, collection: Collection, *roots: str) -> list[str]:
-        """``table.column`` for every selected column that one of these roots, or one made of it, leads to."""
-        return [f"{entry.table.name}.{column}" for entry in self.of(collection) for column in columns(entry, *roots)]
+        """``table.column`` for every selected column that is read from one of these roots, or from one made of it."""
+        return [
+            f"{entry.table.name}.{column}"
+            for entry in self.tables_of(collection)
+            for column in columns_reading(entry, *roots)
+        ]
 
     def _needs(self, collection: Collection) -> list[Source]:
-        """What the selected columns need of the collection, and what others ask of it."""
+        """What the selected columns need of the collection, and what other collections need of it."""
         needs = list(event_metrics.NEEDS) if collection.name == event_metrics.COLLECTION and self.by_metric else []
-        if mark := self.without.get(collection.name):
-            needs.append(parse_source(mark.path))
+        if condition := self.exclude.get(collection.name):
+            needs.append(parse_source(condition.path))
         for entry in self.tables:
-            found = requirements(entry.table, sources(entry.schema, entry.columns).values())
+            required = requirements(entry.table, sources(entry.schema, entry.columns).values())
             if entry.table.collection == collection:
-                needs += found
-            asked = {entry.table.collection.parent: (PARENT,), THE_ACCOUNT: self.account_roots}
-            roots = asked.get(collection.name, ())
-            needs += [Source(OWN, None, source.tokens) for source in found if source.root in roots]
+                needs += required
+            roots_by_collection = {entry.table.collection.parent: (PARENT,), ACCOUNT_COLLECTION: self.account_roots}
+            roots = roots_by_collection.get(collection.name, ())
+            needs += [Source(OWN, None, source.tokens) for source in required if source.root in roots]
         return needs
 
 
-def columns(entry: SelectedTable, *roots: str) -> list[str]:
-    """The table's selected columns that one of these roots, or one made of it, leads to."""
+def columns_reading(entry: SelectedTable, *roots: str) -> list[str]:
+    """The table's selected columns that is read from one of these roots, or from one made of it."""
     return [
         column
         for column, source in sources(entry.schema, entry.columns).items()
@@ -83,43 +87,45 @@ def columns(entry: SelectedTable, *roots: str) -> list[str]:
     ]
 
 
-def query(operation: Operation, resource: str, selected: Iterable[Source], known: Iterable[Source]) -> dict[str, str]:
+def query(
+    operation: Operation, resource: str, selected: Iterable[Source], possible: Iterable[Source]
+) -> dict[str, str]:
     """Includes, sparse fields, additional fields and page size for these columns.
 
     Args:
         operation: the collection's operation.
         resource: the JSON:API type of its rows.
         selected: what the wanted columns need.
-        known: what every column that could be needs: where all below a member is wanted, the member is asked for as
-            one.
+        possible: what all columns of the tables would need. Where a member is wanted with all of its possible parts,
+            the member itself is asked for.
     """
     selected = list(selected)
     wanted = _names(operation, resource, selected)
-    all_names = _names(operation, resource, known)
-    made: dict[str, str] = {}
+    possible_names = _names(operation, resource, possible)
+    parameters: dict[str, str] = {}
     if includes := sorted({source.relationship for source in _includes(operation, selected) if source.relationship}):
-        made["include"] = ",".join(includes)
+        parameters["include"] = ",".join(includes)
     for kind, names in sorted(wanted.items()):
         if None not in names and kind in operation.fields:
-            made[f"fields[{kind}]"] = ",".join(_shortest(names, all_names[kind], operation.fields[kind]))
+            parameters[f"fields[{kind}]"] = ",".join(_shorten(names, possible_names[kind], operation.fields[kind]))
     top = {str(name).split(".")[0] for name in wanted[resource] if name}
     if additional := sorted(top & operation.additional_fields.get(resource, frozenset())):
-        made[f"additional-fields[{resource}]"] = ",".join(additional)
+        parameters[f"additional-fields[{resource}]"] = ",".join(additional)
     if operation.page_size:
-        made["page[size]"] = str(operation.page_size)
-    return made
+        parameters["page[size]"] = str(operation.page_size)
+    return parameters
 
 
 def _includes(operation: Operation, selected: Iterable[Source]) -> list[Source]:
     """Every selected source that only comes with an include, as an ``included`` one."""
-    found = []
+    included = []
     for source in selected:
         if source.root == "included":
-            found.append(source)
+            included.append(source)
         # A relationship carries its data only when it is included.
         elif source.root == "own" and source.tokens[:1] == ("relationships",) and source.tokens[1] in operation.include:
-            found.append(Source("included", source.tokens[1], ("id",)))
-    return found
+            included.append(Source("included", source.tokens[1], ("id",)))
+    return included
 
 
 def _names(operation: Operation, resource: str, selected: Iterable[Source]) -> dict[str, set[str | None]]:
@@ -131,13 +137,13 @@ def _names(operation: Operation, resource: str, selected: Iterable[Source]) -> d
             names[resource].add(_name(source.tokens[1:], operation.fields.get(resource, frozenset())))
     for source in _includes(operation, selected):
         kind = resource_type(operation, str(source.relationship))
-        found = names.setdefault(kind, set())
+        names_of_kind = names.setdefault(kind, set())
         if source.tokens[:1] == ("attributes",):
-            found.add(_name(source.tokens[1:], operation.fields.get(kind, frozenset())))
+            names_of_kind.add(_name(source.tokens[1:], operation.fields.get(kind, frozenset())))
         elif not source.tokens:
             # Wanted as it is: sparse fields might take its relationships away.
-            found.add(None)
-    return {kind: found or {"id"} for kind, found in names.items()}
+            names_of_kind.add(None)
+    return {kind: names_of_kind or {"id"} for kind, names_of_kind in names.items()}
 
 
 def _name(tokens: tuple[str, ...], allowed: frozenset[str]) -> str | None:
@@ -149,12 +155,13 @@ def _name(tokens: tuple[str, ...], allowed: frozenset[str]) -> str | None:
     return None
 
 
-def _shortest(names: set[str | None], known: set[str | None], allowed: frozenset[str]) -> list[str]:
+def _shorten(names: set[str | None], possible: set[str | None], allowed: frozenset[str]) -> list[str]:
+    """The same names, with a member's own in place of all of its parts."""
     wanted = {name for name in names if name}
     short = set()
     for name in wanted:
         top = name.split(".")[0]
-        below = {other for other in known if other and other.split(".")[0] == top}
+        below = {other for other in possible if other and other.split(".")[0] == top}
         short.add(top if top in allowed and below <= wanted else name)
     # A member that is wanted whole brings all that is below it.
     return sorted(name for name in short if not any(name.startswith(f"{other}.") for other in short))

@@ -1,4 +1,4 @@
-"""A collection and a bookmark become slices. Pure; owns every rule about edges."""
+"""Plans the slices of a collection from a bookmark on, and tracks the bookmark: every rule about edges. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters
 from klaviyo_client.api.operations import Operation
 from tap_klaviyo.model import Collection, Resource, Slice
 
@@ -19,15 +19,15 @@ _LOWER = frozenset(("greater-or-equal", "greater-than"))
 _UPPER = frozenset(("less-than", "less-or-equal"))
 
 
-def plan(
+def plan_slices(
     collection: Collection,
     *,
     since: datetime | None,
     now: datetime,
     parents: Iterable[Resource] = (),
-    narrowed: Sequence[tuple[str, ...]] = ((),),
+    extra_conditions: Sequence[tuple[str, ...]] = ((),),
 ) -> list[Slice]:
-    """The slices that hold every row of the collection at or after ``since``, pass by pass.
+    """The slices that hold every row of the collection at or after ``since``, one filter set after the other.
 
     They have no upper bound: a row that is changed while we read, or dated in the future, is not lost.
 
@@ -35,31 +35,36 @@ def plan(
         collection: what is read.
         since: the bookmark; None reads everything.
         now: when the run began.
-        parents: the resources that the slices hang on, where they do.
-        narrowed: conditions of the user's own; one slice for each set of them.
+        parents: the resources that the slices belong to, where the collection has parents.
+        extra_conditions: conditions of the user's own; one slice for each set of them.
     """
     start = None if since is None else min(since, now - SETTLE)
-    hangers = [_below(collection, parent) for parent in parents] if collection.parent else [Slice()]
+    slices = [_parent_slice(collection, parent) for parent in parents] if collection.parent else [Slice()]
     return [
-        replace(hanger, conditions=(*hanger.conditions, *_of_pass(constants), *own), start=start, filter_set=constants)
-        for constants in collection.filter_sets
-        for own in narrowed
-        for hanger in hangers
+        replace(
+            part,
+            conditions=(*part.conditions, *_set_conditions(filter_set), *extra),
+            start=start,
+            filter_set=filter_set,
+        )
+        for filter_set in collection.filter_sets
+        for extra in extra_conditions
+        for part in slices
     ]
 
 
-def _below(collection: Collection, parent: Resource) -> Slice:
+def _parent_slice(collection: Collection, parent: Resource) -> Slice:
     if collection.parent_filter is None:
         return Slice({"id": parent["id"]}, parent=parent)
-    return Slice(conditions=(protocol.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
+    return Slice(conditions=(filters.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
 
 
-def _of_pass(constants: Mapping[str, str | bool]) -> tuple[str, ...]:
-    return tuple(protocol.condition("equals", name, value) for name, value in constants.items())
+def _set_conditions(filter_set: Mapping[str, str | bool]) -> tuple[str, ...]:
+    return tuple(filters.condition("equals", name, value) for name, value in filter_set.items())
 
 
 def can_be_cut(collection: Collection, operation: Operation) -> bool:
-    """Whether parts of the collection's time can be asked for, in the order of time."""
+    """Whether Klaviyo gives any span of the collection's time alone, in the order of time."""
     if collection.bookmark is None or collection.bookmark not in operation.sort:
         return False
     operators = operation.operators(collection.bookmark)
@@ -69,50 +74,50 @@ def can_be_cut(collection: Collection, operation: Operation) -> bool:
 def conditions(part: Slice, collection: Collection, operation: Operation) -> tuple[str, ...]:
     """Every filter condition of a slice: its own, and those of its window as the operation's operators can say it.
 
-    What they cannot say, they say too widely: ``own_rows`` leaves out the rest.
+    Where no operator fits exactly, the condition is a little wider: ``own_rows`` leaves out the rest.
     """
     name = collection.bookmark
     if name is None:
         return part.conditions
     operators = operation.operators(name)
-    found = list(part.conditions)
+    terms = list(part.conditions)
     if part.start is not None and operators & _LOWER:
         inclusive = "greater-or-equal" in operators
-        found.append(
-            protocol.condition("greater-or-equal", name, part.start)
+        terms.append(
+            filters.condition("greater-or-equal", name, part.start)
             if inclusive
-            else protocol.condition("greater-than", name, part.start - TICK)
+            else filters.condition("greater-than", name, part.start - TICK)
         )
     if part.stop is not None:
-        found.append(protocol.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
-    return tuple(found)
+        terms.append(filters.condition("less-than" if "less-than" in operators else "less-or-equal", name, part.stop))
+    return tuple(terms)
 
 
-class Edge:
-    """How far the collection is read: the bookmark of the completed prefix.
+class BookmarkTracker:
+    """How far a collection is read: the bookmark up to which nothing is missing.
 
     Args:
-        now: when the run began; no edge passes it.
-        ordered: whether pages come in bookmark order, so that each page's end is an edge.
+        now: when the run began; no bookmark passes it.
+        ordered: whether pages come in bookmark order, so that a bookmark holds at each page's end.
     """
 
     def __init__(self, *, now: datetime, ordered: bool) -> None:
-        self._cap = (now - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
+        self._latest = (now - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
         self._ordered = ordered
         self._highest: str | None = None
 
     def after_page(self, values: Iterable[str | None]) -> str | None:
-        """The edge after a page with these bookmark values (RFC 3339, UTC), None when there is none to publish."""
+        """The bookmark after a page with these values (RFC 3339, UTC), None when none holds there."""
         for value in values:
             if value is None:
                 continue
             if self._highest is not None and value < self._highest:
-                # Klaviyo has been seen to break the order it was asked for; then only the end is an edge.
+                # Klaviyo has been seen to break the order it was asked for; then a bookmark holds only at the end.
                 self._ordered = False
             else:
                 self._highest = value
         return self.at_end() if self._ordered else None
 
     def at_end(self) -> str | None:
-        """The edge when every slice is done, None when no row came."""
-        return min(self._highest, self._cap) if self._highest is not None else None
+        """The bookmark when every slice is read, None when no row came."""
+        return min(self._highest, self._latest) if self._highest is not None else None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from klaviyo_client.api.metric_names import normalize_name
 from tap_klaviyo.model import Table, each
-from tap_klaviyo.reading.event_metrics import folded
 from tap_klaviyo.tables.events import EVENT_DELETION_NOTE, EVENTS
 
 _OTHERS = "events"
-# As the V1 specification routes them, under the names that Klaviyo has used since; ``folded`` knows both of SMS.
+# As the V1 specification routes them, under Klaviyo's names since then; ``normalize_name`` knows both of SMS.
 _ROUTES = {
     "sends": ("Received Email",),
     "bounces": ("Bounced Email",),
@@ -19,12 +19,12 @@ _ROUTES = {
     "spams": ("Marked Email as Spam",),
     "unsubscribes": ("Unsubscribed", "Unsubscribed from List", "Unsubscribed from Email Marketing"),
 }
-_DESTINATIONS = {folded(name): table for table, names in _ROUTES.items() for name in names}
+_DESTINATIONS = {normalize_name(name): table for table, names in _ROUTES.items() for name in names}
 
 
 def destination(metric: Any) -> str:
     """The table, without ``esp_``, that has the events of a metric of this name."""
-    return _DESTINATIONS.get(folded(metric), _OTHERS) if isinstance(metric, str) else _OTHERS
+    return _DESTINATIONS.get(normalize_name(metric), _OTHERS) if isinstance(metric, str) else _OTHERS
 
 
 def _if_routed_to(table: str) -> Callable[[Any, Any], list[Any]]:

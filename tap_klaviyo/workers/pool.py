@@ -149,7 +149,7 @@ class WorkerPool:
     def _run_job(self, process: subprocess.Popen[bytes], index: int, page: SlicePage) -> JobResult:
         cut = None if page.cut is None else bookmark_text(page.cut)
         slot = self._shared_lines.acquire() if self._shared_lines else None
-        send(process.stdin, Job(page.page.packed, page.slice, cut, slot))
+        send(process.stdin, Job(page.page.compressed, page.slice, cut, slot))
         while True:
             message = receive(process.stdout)
             if isinstance(message, JobResult):

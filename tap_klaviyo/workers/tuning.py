@@ -1,10 +1,9 @@
-"""Tuning of the garbage collector and of malloc, for a process that reads millions of rows."""
+"""Tuning of malloc, for a process that reads millions of rows."""
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
-import gc
 import sys
 
 # <malloc.h>: the size in bytes from which on glibc takes a block from the system, and gives it back when it is freed;
@@ -13,14 +12,8 @@ _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
 _BLOCK = 64 * 1024
 
 
-def tune_gc() -> None:
-    """Let the garbage collector run rarely, in a process that makes rows."""
-    # A page is a hundred thousand objects and no cycle: scanning it again and again doubles its cost.
-    gc.set_threshold(200_000, 20, 100)
-
-
 def limit_arenas() -> None:
-    """Keep the memory of a process small whose many threads fetch pages. Makes rows a tenth slower to make in it."""
+    """Keep the memory of a process small in which many threads fetch pages. Makes making rows in it a tenth slower."""
     if sys.platform == "linux":
         # Freed pages would stay in the arena of each thread that fetched one: a hundred megabytes.
         with contextlib.suppress(OSError, AttributeError):

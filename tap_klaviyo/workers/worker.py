@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
-from klaviyo_client.api.pages import decode_page, decode_pieces, unpack
+from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
+from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
@@ -23,7 +24,6 @@ from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
-from tap_klaviyo.workers import tuning
 from tap_klaviyo.workers.protocol import (
     Failure,
     Job,
@@ -94,9 +94,9 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
 def _make_lines(
     row_maker: RowMaker, job: Job, api_url: str, lookups: Lookups
 ) -> tuple[dict[str, Lines], list[str | None]]:
-    body, now = unpack(job.compressed), datetime.now(UTC)
+    body, now = decompress(job.compressed), datetime.now(UTC)
     try:
-        return make_lines_in_chunks(row_maker, decode_pieces(body, CHUNK_ROWS), job.slice, job.cut, lookups, now)
+        return make_lines_in_chunks(row_maker, decode_in_chunks(body, CHUNK_ROWS), job.slice, job.cut, lookups, now)
     except ValueError:
         # Unusual: the slower decoder says what is wrong, if anything is. It counts all problems again.
         row_maker.take_problems()
@@ -104,7 +104,7 @@ def _make_lines(
 
 
 if __name__ == "__main__":
-    tuning.tune_gc()
+    tune_gc(PAGES)
     # The pool decides when its workers end: a Ctrl-C is for the pool's process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run(sys.stdin.buffer, sys.stdout.buffer, SharedLines.attach(int(sys.argv[1])) if sys.argv[1:] else None)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from klaviyo_client.api.protocol import utc_text
+from klaviyo_client.api.filters import utc_text
 from target_klaviyo import consents, lists, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.model import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out

@@ -11,7 +11,7 @@ from support.patience import PATIENCE
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_sandbox.server import RunningSandbox
 
 

@@ -20,7 +20,7 @@ from klaviyo_client.auth.oauth import App, Token
 @given(st.text(min_size=1))
 def test_the_form_brings_any_refresh_token_across(token: str) -> None:
     """Whatever characters it has, the endpoint reads the same one."""
-    assert parse_qs(oauth.form(token).decode()) == {"grant_type": ["refresh_token"], "refresh_token": [token]}
+    assert parse_qs(oauth.refresh_body(token).decode()) == {"grant_type": ["refresh_token"], "refresh_token": [token]}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_the_form_brings_any_refresh_token_across(token: str) -> None:
 )
 def test_a_token_is_read_with_what_the_answer_says(answer: dict[str, Any], token: Token) -> None:
     """Life, scopes and a new refresh token where they are told, and None where not."""
-    assert oauth.answered(200, json.dumps(answer).encode()) == token
+    assert oauth.parse_token_response(200, json.dumps(answer).encode()) == token
 
 
 @pytest.mark.parametrize(
@@ -72,10 +72,10 @@ def test_a_token_is_read_with_what_the_answer_says(answer: dict[str, Any], token
 def test_whoever_must_act_is_told(status: int, body: bytes, kind: type[errors.KlaviyoError], said: str) -> None:
     """The user for what will be refused again; nobody for what may pass by itself."""
     with pytest.raises(errors.KlaviyoError, match=said) as caught:
-        oauth.answered(status, body, 7)
+        oauth.parse_token_response(status, body, 7)
     assert type(caught.value) is kind
     if isinstance(caught.value, errors.SignInFault):
-        assert caught.value.perhaps_done is False
+        assert caught.value.may_have_succeeded is False
         assert caught.value.retry_after == (7 if status in (429, 503) else None)
 
 
@@ -90,7 +90,7 @@ BODIES = st.binary() | VALUES.map(json.dumps) | st.dictionaries(NAMES, VALUES).m
 def test_no_answer_surprises(status: int, body: bytes | str) -> None:
     """Whatever comes is a token or an error of ours."""
     with contextlib.suppress(errors.KlaviyoError):
-        token = oauth.answered(status, body if isinstance(body, bytes) else body.encode("utf-8", "replace"))
+        token = oauth.parse_token_response(status, body if isinstance(body, bytes) else body.encode("utf-8", "replace"))
         assert token.seconds is None or math.isfinite(float(token.seconds))
 
 
@@ -99,7 +99,7 @@ def test_what_the_endpoint_says_is_not_repeated(status: int) -> None:
     """Its description may quote the token; neither the error nor what led to it has it."""
     body = b'{"error": "LEAKED-TOKEN", "error_description": "LEAKED-TOKEN is unknown"}'
     with pytest.raises(errors.KlaviyoError) as caught:
-        oauth.answered(status, body)
+        oauth.parse_token_response(status, body)
     seen: BaseException | None = caught.value
     assert "LEAKED" not in str(seen)
     assert seen is not None

@@ -7,7 +7,7 @@ import logging
 import pytest
 
 from klaviyo_client.plugin.command import MaskingFilter
-from klaviyo_client.privacy.redaction import hide, mask
+from klaviyo_client.privacy.redaction import add_secrets, mask
 
 
 @pytest.mark.parametrize(
@@ -58,14 +58,14 @@ def test_what_helps_to_understand_stays(text: str) -> None:
 
 def test_a_secret_without_a_form_is_masked_wherever_it_stands() -> None:
     """In a URL, percent-encoded there, and in words; one that begins as another does is masked whole."""
-    hide("k3/opaque+token", "k3/opaque+token-and-more")
+    add_secrets("k3/opaque+token", "k3/opaque+token-and-more")
     text = "/p?t=k3%2Fopaque%2Btoken&x=1 k3/opaque+token 'k3/opaque+token-and-more'"
     assert mask(text) == "/p?t=<key>&x=1 <key> '<key>'"
 
 
 def test_what_is_too_short_for_a_secret_blots_out_nothing() -> None:
     """A word of a log is not hidden because somebody's secret is the same."""
-    hide("", "status")
+    add_secrets("", "status")
     assert mask("status 200") == "status 200"
 
 

@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.progress import Bar, Display, LastMinute, Status, drawn, terminal
+from klaviyo_client.http.usage import Usage, UsageWindow
+from klaviyo_client.plugin.progress import Bar, ProgressDisplay, Status, render_bar, terminal
 
 
 class Terminal(io.StringIO):
@@ -25,17 +25,17 @@ class Terminal(io.StringIO):
 
 def test_the_busiest_operation_is_the_one_nearest_to_its_own_limit() -> None:
     """Not the one with most requests; nothing where none was sent."""
-    assert LastMinute(0, {}).busiest(30, {"a": Spent(30, 150), "b": Spent(60, 3500)}) == ("a", 0.2)
-    begun = {"a": Spent(30, 150)}
-    assert LastMinute(0, begun).busiest(60, {**begun, "b": Spent(35, 3500)}) == ("b", 0.01)
-    assert LastMinute(0, begun).busiest(5, begun) is None
-    assert LastMinute(0, {}).busiest(5, {}) is None
+    assert UsageWindow(0, {}).busiest(30, {"a": Usage(30, 150), "b": Usage(60, 3500)}) == ("a", 0.2)
+    begun = {"a": Usage(30, 150)}
+    assert UsageWindow(0, begun).busiest(60, {**begun, "b": Usage(35, 3500)}) == ("b", 0.01)
+    assert UsageWindow(0, begun).busiest(5, begun) is None
+    assert UsageWindow(0, {}).busiest(5, {}) is None
 
 
 def test_a_burst_uses_a_minutes_allowance_and_is_forgotten_after_a_minute() -> None:
     """Whoever keeps to the limits is never told of more than all of it."""
-    minute = LastMinute(0, {})
-    shares = [minute.busiest(now, {"a": Spent(min(now * 10, 150), 150)}) for now in range(5, 90, 5)]
+    minute = UsageWindow(0, {})
+    shares = [minute.busiest(now, {"a": Usage(min(now * 10, 150), 150)}) for now in range(5, 90, 5)]
     assert shares[:3] == [("a", 50 / 150), ("a", 100 / 150), ("a", 1.0)]
     assert shares[11] == ("a", 1.0)
     assert shares[-1] is None
@@ -52,7 +52,7 @@ def test_a_burst_uses_a_minutes_allowance_and_is_forgotten_after_a_minute() -> N
 )
 def test_a_bar_is_drawn_only_for_what_is_known(part: float | None, text: str) -> None:
     """How much is left may be known to nobody."""
-    assert drawn(Status("", "events", part)) == text
+    assert render_bar(Status("", "events", part)) == text
 
 
 def test_a_bar_is_one_line_that_gives_way_to_the_log(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,14 +62,16 @@ def test_a_bar_is_one_line_that_gives_way_to_the_log(monkeypatch: pytest.MonkeyP
     handler = logging.StreamHandler(seen)
     logging.getLogger().addHandler(handler)
     try:
-        display = Display(lambda: Status("line", "x" * 50), logging.getLogger("any"), seconds=60, terminal=seen)
+        display = ProgressDisplay(
+            lambda: Status("line", "x" * 50), logging.getLogger("any"), interval=60, terminal=seen
+        )
         with display:
-            display.say()
+            display.show()
             assert seen.shown == ["x" * 19]
             logging.getLogger("other").warning("said")
             assert seen.shown == ["said", ""]
-            display.say()
-            display.say()
+            display.show()
+            display.show()
             assert seen.shown == ["said", "x" * 19]
         assert seen.shown == ["said", ""]
         assert handler.filters == []
@@ -79,11 +81,11 @@ def test_a_bar_is_one_line_that_gives_way_to_the_log(monkeypatch: pytest.MonkeyP
 
 def test_elsewhere_lines_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """And nothing, while there is nothing to say."""
-    found = iter([None, Status("line", "text")])
-    display = Display(lambda: next(found), logging.getLogger("any"), seconds=60)
+    statuses = iter([None, Status("line", "text")])
+    display = ProgressDisplay(lambda: next(statuses), logging.getLogger("any"), interval=60)
     with caplog.at_level(logging.INFO):
-        display.say()
-        display.say()
+        display.show()
+        display.show()
     assert caplog.messages == ["line"]
 
 

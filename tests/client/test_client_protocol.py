@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 
 from klaviyo_client import errors
-from klaviyo_client.api import protocol
+from klaviyo_client.api import filters, protocol
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import decode_page
 
@@ -27,14 +27,14 @@ def test_headers_ask_for_one_revision_and_no_other() -> None:
 def test_filters_quote_what_must_be_quoted() -> None:
     """Text is quoted and escaped, times, numbers and truth values are bare, lists are bracketed."""
     berlin = timezone(timedelta(hours=2))
-    assert protocol.condition("equals", "email", 'a"b\\c@example.com') == r'equals(email,"a\"b\\c@example.com")'
-    assert protocol.condition("any", "id", ["a", "b"]) == 'any(id,["a","b"])'
-    assert protocol.condition("equals", "archived", value=True) == "equals(archived,true)"
-    assert protocol.condition("greater-than", "timestamp", 5) == "greater-than(timestamp,5)"
+    assert filters.condition("equals", "email", 'a"b\\c@example.com') == r'equals(email,"a\"b\\c@example.com")'
+    assert filters.condition("any", "id", ["a", "b"]) == 'any(id,["a","b"])'
+    assert filters.condition("equals", "archived", value=True) == "equals(archived,true)"
+    assert filters.condition("greater-than", "timestamp", 5) == "greater-than(timestamp,5)"
     moment = datetime(2026, 1, 2, 3, tzinfo=berlin)
-    assert protocol.condition("less-than", "updated", moment) == "less-than(updated,2026-01-02T01:00:00Z)"
-    assert protocol.all_of(["a(b,1)", "c(d,2)"]) == "and(a(b,1),c(d,2))"
-    assert protocol.all_of(["a(b,1)"]) == "a(b,1)"
+    assert filters.condition("less-than", "updated", moment) == "less-than(updated,2026-01-02T01:00:00Z)"
+    assert filters.all_of(["a(b,1)", "c(d,2)"]) == "and(a(b,1),c(d,2))"
+    assert filters.all_of(["a(b,1)"]) == "a(b,1)"
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_filters_quote_what_must_be_quoted() -> None:
 )
 def test_an_address_may_be_https_or_this_machine(url: str) -> None:
     """The key goes in the clear only to this machine."""
-    assert protocol.checked_api_url(url) == url.rstrip("/")
+    assert protocol.check_api_url(url) == url.rstrip("/")
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_address_may_be_https_or_this_machine(url: str) -> None:
 def test_any_other_address_is_refused(url: str) -> None:
     """Before anything is sent, and without repeating a password."""
     with pytest.raises(errors.SettingsError, match="api_url") as caught:
-        protocol.checked_api_url(url)
+        protocol.check_api_url(url)
     assert "secret" not in str(caught.value)
     assert "cret@" not in str(caught.value)
 
@@ -174,14 +174,14 @@ def test_a_moment_is_counted_from_the_servers_own_clock() -> None:
     assert protocol.retry_after(dated, NOW) == 9
 
 
-def test_announced_rates_are_read_from_the_header() -> None:
+def test_announced_limits_are_read_from_the_header() -> None:
     """Second and minute, whatever other windows there are."""
     header = "1, 1;w=1, 2;w=60, 225;w=86400"
-    assert protocol.announced_rates({"ratelimit-limit": header}) == (1, 2, 225)
-    assert protocol.announced_rates({"ratelimit-limit": "75"}) is None
-    assert protocol.announced_rates({"ratelimit-limit": "75;w=1, ;w=60"}) is None
-    assert protocol.announced_rates({"ratelimit-limit": "9" * 5000 + ";w=1, 5;w=60"}) is None
-    assert protocol.announced_rates({}) is None
+    assert protocol.announced_limits({"ratelimit-limit": header}) == (1, 2, 225)
+    assert protocol.announced_limits({"ratelimit-limit": "75"}) is None
+    assert protocol.announced_limits({"ratelimit-limit": "75;w=1, ;w=60"}) is None
+    assert protocol.announced_limits({"ratelimit-limit": "9" * 5000 + ";w=1, 5;w=60"}) is None
+    assert protocol.announced_limits({}) is None
 
 
 @pytest.mark.parametrize(
@@ -268,5 +268,5 @@ def test_a_path_is_filled_in_and_escaped() -> None:
 
 def test_times_are_written_in_utc() -> None:
     """With microseconds only where there are some."""
-    assert protocol.utc_text(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
-    assert protocol.utc_text(datetime(2026, 1, 1, 0, 0, 0, 5, tzinfo=UTC)) == "2026-01-01T00:00:00.000005Z"
+    assert filters.utc_text(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
+    assert filters.utc_text(datetime(2026, 1, 1, 0, 0, 0, 5, tzinfo=UTC)) == "2026-01-01T00:00:00.000005Z"

@@ -19,8 +19,8 @@ import requests_mock
 
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.retries import RetryPolicy
 
 RESET = 0
 EMPTY = b'{"data": []}'
@@ -96,7 +96,7 @@ class Waits(list[float]):
 
 
 @contextlib.contextmanager
-def scripted(*script: Reply, patience: Patience | None = None) -> Iterator[tuple[KlaviyoClient, Server, Waits]]:
+def scripted(*script: Reply, retry_policy: RetryPolicy | None = None) -> Iterator[tuple[KlaviyoClient, Server, Waits]]:
     waits = Waits()
     with Server(list(script)) as server:
         yield (
@@ -104,7 +104,7 @@ def scripted(*script: Reply, patience: Patience | None = None) -> Iterator[tuple
                 api_key="pk_test",
                 api_url=server.url,
                 clock=Clock(lambda: waits.now, waits.sleep),
-                patience=patience or Patience(attempts=4),
+                retry_policy=retry_policy or RetryPolicy(attempts=4),
             ),
             server,
             waits,
@@ -139,11 +139,11 @@ def test_attempts_are_bounded() -> None:
 def test_retry_after_is_obeyed_or_not_waited_for() -> None:
     """Klaviyo's own number of seconds is kept whole; a call that has no time for it ends, and sends nothing sooner."""
     script = (Reply(429, headers={"retry-after": "7"}), Reply(429, headers={"retry-after": "9999"}), Reply())
-    with scripted(*script, patience=Patience(seconds=50, longest_wait=30)) as (client, server, waits):
+    with scripted(*script, retry_policy=RetryPolicy(timeout=50, max_wait=30)) as (client, server, waits):
         with pytest.raises(errors.Throttled, match="for 9999 s"):
             client.page("get_lists")
         with pytest.raises(errors.Throttled):
-            client.turn("get_lists", {})
+            client.acquire("get_lists", {})
         assert waits == [7]
         assert len(server.seen) == 2
         waits.now += 9999
@@ -151,33 +151,33 @@ def test_retry_after_is_obeyed_or_not_waited_for() -> None:
 
 
 def test_a_pause_longer_than_our_own_is_waited_out() -> None:
-    """`longest_wait` bounds what we make up, not what Klaviyo asks for."""
+    """`max_wait` bounds the waits that we choose, not those that Klaviyo asks for."""
     with scripted(Reply(429, headers={"retry-after": "300"}), Reply()) as (client, _, waits):
         client.page("get_lists")
     assert waits == [300]
 
 
 @pytest.mark.parametrize(("status", "seconds"), [(429, ["7.0"]), (503, ["7.0"])])
-def test_the_log_says_what_is_waited(status: int, seconds: list[str], caplog: pytest.LogCaptureFixture) -> None:
-    """A wait is told before it begins, with its length as it is: once."""
+def test_the_log_says_how_long_a_wait_is(status: int, seconds: list[str], caplog: pytest.LogCaptureFixture) -> None:
+    """A wait is logged before it begins, with its true length, and once."""
     with scripted(Reply(status, headers={"retry-after": "7"}), Reply()) as (client, _, waits):
         client.page("get_lists")
     assert re.findall(r"trying again in ([\d.]+) s", caplog.text) == seconds
     assert sum(waits) == 7
 
 
-def test_the_log_tells_of_the_budgets_wait_too(caplog: pytest.LogCaptureFixture) -> None:
-    """After a fault of half a second the minute may have no room: what is told adds up to what was waited."""
+def test_the_log_has_the_rate_limiters_wait_too(caplog: pytest.LogCaptureFixture) -> None:
+    """After a fault of half a second the minute may have no room: the logged waits add up to the real ones."""
     with scripted(Reply(), Reply(), Reply(503), Reply()) as (client, _, waits):
         for _ in range(3):
             client.page("get_tags")
-    told = [float(found) for found in re.findall(r"trying again in ([\d.]+) s", caplog.text)]
-    assert sum(told) == pytest.approx(sum(waits[-len(told) :]), abs=0.1)
+    logged = [float(seconds) for seconds in re.findall(r"trying again in ([\d.]+) s", caplog.text)]
+    assert sum(logged) == pytest.approx(sum(waits[-len(logged) :]), abs=0.1)
 
 
 @pytest.mark.parametrize("status", [300, 304, 306])
 def test_what_is_neither_done_nor_refused_is_no_success(status: int) -> None:
-    """A write that a proxy answered so was not done, and nothing is to vouch for it."""
+    """A write that a proxy answered so was not done, and no success may be reported for it."""
     with scripted(Reply(status, b"")) as (client, server, _):
         with pytest.raises(errors.BadRequest, match="api_url"):
             client.call("bulk_create_events", body={})
@@ -188,16 +188,16 @@ def test_what_is_neither_done_nor_refused_is_no_success(status: int) -> None:
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"data": {}}'])
 def test_a_success_without_what_was_made_is_no_usable_answer(body: bytes) -> None:
-    """Whoever needs its id is told which operation gave none."""
+    """The error names the operation that gave no id."""
     with scripted(Reply(202, body)) as (client, _, _):
         reply = client.call("bulk_import_profiles", body={})
         with pytest.raises(errors.BadDocument, match="bulk_import_profiles"):
-            _ = reply.made
+            _ = reply.resource
 
 
 def test_a_503_that_names_a_time_closes_the_operation_for_every_thread() -> None:
-    """Whoever comes next does not find out for itself that the service is down."""
-    with scripted(Reply(503, headers={"retry-after": "7"}), Reply(), patience=Patience(attempts=1)) as (
+    """The next call does not have to meet a 503 of its own."""
+    with scripted(Reply(503, headers={"retry-after": "7"}), Reply(), retry_policy=RetryPolicy(attempts=1)) as (
         client,
         _,
         waits,
@@ -209,31 +209,31 @@ def test_a_503_that_names_a_time_closes_the_operation_for_every_thread() -> None
 
 
 def test_each_hop_of_a_redirect_is_a_request() -> None:
-    """It waits for its turn and is counted, for the server counts it."""
+    """It waits for the limits and is counted, for the server counts it."""
     hop = Reply(302, headers={"location": "/api/tags"})
     with scripted(hop, hop, Reply()) as (client, server, waits):
         client.page("get_tags")
-        assert len(server.seen) == client.spent()["get_tags"].requests == 3
+        assert len(server.seen) == client.usage()["get_tags"].requests == 3
     assert sum(waits) >= 1  # two a second
 
 
 def test_a_429_after_a_redirect_closes_the_operation() -> None:
-    """The address that it was seen from is asked no sooner, either."""
+    """The operation's own address is not requested sooner, either."""
     script = (Reply(302, headers={"location": "/api/x"}), Reply(429, headers={"retry-after": "7"}), Reply())
     with scripted(*script) as (client, server, waits):
         client.page("get_lists")
-        assert len(server.seen) == client.spent()["get_lists"].requests == 3
+        assert len(server.seen) == client.usage()["get_lists"].requests == 3
     assert sum(waits) == 7
 
 
 @pytest.mark.parametrize(("status", "waited"), [(429, 14), (503, 14), (RESET, None)])
-def test_a_turn_pays_for_one_request_only(status: int, waited: float | None) -> None:
-    """A repetition waits for the budget, which Retry-After may have closed, and is counted like any other request."""
+def test_a_permit_lets_one_request_out_only(status: int, waited: float | None) -> None:
+    """A repetition waits for the rate limits, or for Retry-After, and is counted like any other request."""
     fault = Reply(status, headers={"retry-after": "7"})
     with scripted(fault, fault, Reply()) as (client, server, waits):
-        turn = client.turn("get_lists", {})
-        client.raw_page("get_lists", path={}, query={}, turn=turn)
-    assert len(server.seen) == client.spent()["get_lists"].requests == 3
+        permit = client.acquire("get_lists", {})
+        client.raw_page("get_lists", path={}, query={}, permit=permit)
+    assert len(server.seen) == client.usage()["get_lists"].requests == 3
     assert waited is None or sum(waits) == waited
 
 
@@ -244,9 +244,9 @@ def test_a_fault_of_the_server_may_name_its_time_too() -> None:
     assert waits == [11]
 
 
-def test_a_429_that_names_no_time_is_given_more_and_more() -> None:
+def test_a_429_that_names_no_time_is_waited_for_longer_and_longer() -> None:
     """Without Retry-After the waits grow from try to try, as after any other fault."""
-    with scripted(Reply(429), patience=Patience(seconds=20)) as (client, server, waits):
+    with scripted(Reply(429), retry_policy=RetryPolicy(timeout=20)) as (client, server, waits):
         with pytest.raises(errors.Throttled):
             client.page("get_lists")
         assert 5 <= len(server.seen) <= 8
@@ -254,12 +254,12 @@ def test_a_429_that_names_no_time_is_given_more_and_more() -> None:
 
 
 def test_only_time_ends_a_storm_of_429() -> None:
-    """Others spend the account's budget: that is no fault of the request, however often it is turned away."""
+    """Others use the account's limits up: that is no fault of the request, however often it is refused."""
     storm = [Reply(429, headers={"retry-after": "1"})] * 10
-    with scripted(*storm, Reply(), patience=Patience(attempts=2)) as (client, _, waits):
+    with scripted(*storm, Reply(), retry_policy=RetryPolicy(attempts=2)) as (client, _, waits):
         assert client.page("get_lists").data == []
         assert sum(waits) >= 10
-    with scripted(*storm, Reply(503), patience=Patience(attempts=2)) as (client, server, _):
+    with scripted(*storm, Reply(503), retry_policy=RetryPolicy(attempts=2)) as (client, server, _):
         with pytest.raises(errors.ServerFault):
             client.page("get_lists")
         assert len(server.seen) == 12
@@ -267,14 +267,14 @@ def test_only_time_ends_a_storm_of_429() -> None:
 
 def test_time_is_bounded() -> None:
     """No attempt is begun after the time that a call may take, however many attempts were left."""
-    with scripted(Reply(503), patience=Patience(attempts=50, seconds=0)) as (client, server, _):
+    with scripted(Reply(503), retry_policy=RetryPolicy(attempts=50, timeout=0)) as (client, server, _):
         with pytest.raises(errors.ServerFault):
             client.page("get_lists")
         assert len(server.seen) == 1
 
 
 def test_limits_that_an_answer_announces_are_kept_from_then_on() -> None:
-    """An account with less than the specification says is not asked faster than its own answers allow."""
+    """An account with less than the specification says gets no more requests than its own answers allow."""
     with scripted(Reply(headers={"ratelimit-limit": "2, 2;w=1, 3;w=60"})) as (client, _, waits):
         for _ in range(4):
             client.page("get_lists")
@@ -284,7 +284,7 @@ def test_limits_that_an_answer_announces_are_kept_from_then_on() -> None:
 def test_a_429_stops_its_own_operation_only() -> None:
     """Klaviyo counts each operation by itself, so the others go on."""
     script = (Reply(429, headers={"retry-after": "7"}), Reply())
-    with scripted(*script, patience=Patience(seconds=0)) as (client, _, waits):
+    with scripted(*script, retry_policy=RetryPolicy(timeout=0)) as (client, _, waits):
         with pytest.raises(errors.Throttled):
             client.page("get_lists")
         client.page("get_metrics")
@@ -300,10 +300,10 @@ def test_a_write_that_may_be_done_is_not_sent_twice(status: int) -> None:
     with scripted(Reply(status), Reply(201)) as (client, server, _), pytest.raises(errors.Unavailable) as caught:
         client.call("create_list", body=body)
     assert len(server.seen) == 1
-    assert caught.value.perhaps_done
+    assert caught.value.may_have_succeeded
 
     with scripted(Reply(status), Reply(201)) as (client, server, _):
-        client.call("bulk_import_profiles", body=body, repeatable=True)
+        client.call("bulk_import_profiles", body=body, idempotent=True)
     assert len(server.seen) == 2
 
 
@@ -314,19 +314,22 @@ def test_a_write_that_is_certainly_not_done_is_sent_again() -> None:
     assert len(server.seen) == 2
 
 
-def test_an_unreachable_host_is_said_without_the_url_of_the_request() -> None:
+def test_an_unreachable_host_is_reported_without_the_url_of_the_request() -> None:
     """Nobody listens: no request was sent, so even a write may be tried again; the filter's address stays out."""
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}"
         waits = Waits()
         client = KlaviyoClient(
-            api_key="pk_test", api_url=url, clock=Clock(lambda: waits.now, waits.sleep), patience=Patience(attempts=3)
+            api_key="pk_test",
+            api_url=url,
+            clock=Clock(lambda: waits.now, waits.sleep),
+            retry_policy=RetryPolicy(attempts=3),
         )
         # Bound until then, so that nobody else listens there meanwhile.
         with pytest.raises(errors.ConnectionFault, match="cannot be reached") as caught:
             client.call("create_list", query={"filter": 'equals(email,"ada@example.com")'}, body={})
-    assert not caught.value.perhaps_done
+    assert not caught.value.may_have_succeeded
     assert len(waits) == 2
     assert "ada" not in str(caught.value)
 
@@ -392,7 +395,7 @@ def test_a_redirect_at_home_is_followed_for_a_read_only() -> None:
     assert [path for _, path, _ in server.seen] == ["/api/lists?page%5Bsize%5D=10", "/api/lists/"]
 
     with scripted(Reply(307, headers={"location": "/api/x"})) as (client, server, _), pytest.raises(errors.BadRequest):
-        client.call("create_list", body={}, repeatable=True)
+        client.call("create_list", body={}, idempotent=True)
     assert len(server.seen) == 1
 
 
@@ -407,7 +410,7 @@ def test_a_netrc_cannot_replace_the_key(tmp_path: Path, monkeypatch: pytest.Monk
     assert server.seen[0][2]["authorization"] == "Klaviyo-API-Key pk_test"
 
 
-def test_a_following_page_keeps_the_stricter_budget() -> None:
+def test_a_following_page_keeps_the_stricter_limits() -> None:
     """The next link repeats the query, and with it the reduced limit: 10 a second instead of 75."""
     name = "additional-fields[profile]"
     with scripted(Reply()) as (client, _, waits):
@@ -424,7 +427,7 @@ def test_answers_that_are_no_documents() -> None:
     with requests_mock.Mocker() as mocked:
         waits = Waits()
         client = KlaviyoClient(
-            api_key="pk_test", clock=Clock(lambda: waits.now, waits.sleep), patience=Patience(attempts=2)
+            api_key="pk_test", clock=Clock(lambda: waits.now, waits.sleep), retry_policy=RetryPolicy(attempts=2)
         )
         mocked.get("https://a.klaviyo.com/api/lists", text="<html>")
         with pytest.raises(errors.BadDocument):

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.plugin import settings
+from klaviyo_client.plugin import config_check, settings
 
 OAUTH = {"client_id": "app-1", "client_secret": "a-secret", "refresh_token": "a-token"}
 SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTION), "oneOf": settings.CREDENTIALS}
@@ -29,7 +29,7 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTI
 def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], said: str) -> None:
     """The message says which setting and what was expected; a value may be the key."""
     with pytest.raises(SettingsError) as caught:
-        settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
+        config_check.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
     assert "soon" not in str(caught.value)
@@ -50,7 +50,7 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], s
 def test_exactly_one_kind_of_credentials_must_be_given(config: dict[str, Any], said: str) -> None:
     """None, half of one, or both: the message names the settings that are missing or too many."""
     with pytest.raises(SettingsError) as caught:
-        settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
+        config_check.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
 
@@ -58,7 +58,7 @@ def test_exactly_one_kind_of_credentials_must_be_given(config: dict[str, Any], s
 @pytest.mark.parametrize("config", [OAUTH, {**OAUTH, "api_key": ""}, {"api_key": "pk_1", "client_id": ""}])
 def test_an_empty_setting_is_not_given(config: dict[str, Any]) -> None:
     """A variable that is set to nothing is how an environment leaves it out."""
-    settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
+    config_check.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
     client = settings.connect(config, "tap-klaviyo")
     assert (client.app is None) is ("refresh_token" not in config)
 
@@ -73,7 +73,7 @@ def test_an_empty_setting_is_not_given(config: dict[str, Any]) -> None:
 def test_a_setting_that_there_is_not_is_a_mistake(name: str, said: str) -> None:
     """What was meant by it would silently not happen; its value is not told."""
     with pytest.raises(SettingsError) as caught:
-        settings.check(SCHEMA, {"api_key": "pk_1", name: "471100"}, "tap-klaviyo", SCHEMA["properties"])
+        config_check.check(SCHEMA, {"api_key": "pk_1", name: "471100"}, "tap-klaviyo", SCHEMA["properties"])
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
 
@@ -81,7 +81,7 @@ def test_a_setting_that_there_is_not_is_a_mistake(name: str, said: str) -> None:
 def test_notes_beside_the_settings_are_let_be() -> None:
     """Whoever keeps a remark or a schema's address in the file calls it by a name that no setting has."""
     config = {"api_key": "pk_1", "_note": "mine", "$schema": "tap.json"}
-    settings.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
+    config_check.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_notes_beside_the_settings_are_let_be() -> None:
 def test_truth_values_come_as_text(text: str, meant: bool | str) -> None:
     """Meltano hands them on as they were typed; what is no word for either stays, for the schema to refuse."""
     schema = {"properties": {"strict": {"type": "boolean"}}}
-    assert settings.typed(schema, {"strict": text}) == {"strict": meant}
+    assert config_check.coerce_types(schema, {"strict": text}) == {"strict": meant}
 
 
 def test_numbers_come_as_text_and_as_decimals() -> None:
@@ -101,7 +101,7 @@ def test_numbers_come_as_text_and_as_decimals() -> None:
         "api_key": "5",
         "streams": {"a": [Decimal(1)]},
     }
-    made = settings.typed(SCHEMA, config)
+    made = config_check.coerce_types(SCHEMA, config)
     assert made == {"rate_limit_share": 0.5, "request_timeout": 30, "api_key": "5", "streams": {"a": [1]}}
     assert {type(value) for value in made.values()} == {float, int, str, dict}
 

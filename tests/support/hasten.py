@@ -12,8 +12,8 @@ import sys
 import time
 from importlib import import_module
 
-from klaviyo_client.http.rate_limits import Clock
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.retries import RetryPolicy
 
 # So fast that waiting costs nothing, for accounts without limits. Nothing may hang on when a thing is too late.
 AT_ONCE = 10_000.0
@@ -39,10 +39,10 @@ def hasten(speed: float) -> None:
 
     How long a call goes on trying stays what it is in our seconds, or a slow machine would give up sooner.
     """
-    clock, patience = quick(speed), Patience()
+    clock, policy = quick(speed), RetryPolicy()
     Clock.__init__.__defaults__ = (clock.monotonic, clock.sleep)  # type: ignore[misc]
-    Patience.__init__.__defaults__ = (  # type: ignore[misc]
-        *(patience.attempts, patience.seconds * speed, patience.longest_wait),
+    RetryPolicy.__init__.__defaults__ = (  # type: ignore[misc]
+        *(policy.attempts, policy.timeout * speed, policy.max_wait, policy.first_wait, policy.growth, policy.jitter),
     )
 
 

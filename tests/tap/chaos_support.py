@@ -34,30 +34,30 @@ MOST_KILLS = 5
 # fiftieth of its time), and a STATE wherever one may be written.
 SOUND = """
 import sys, time
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 Clock.__init__.__defaults__ = (time.monotonic, lambda seconds: time.sleep(seconds / 50))
 sys.argv[0] = "tap-klaviyo"
 import klaviyo_client.client
-klaviyo_client.client.Patience.__init__.__defaults__ = (40, 600.0, 120)
-import tap_klaviyo.tap
-tap_klaviyo.tap.STATE_SECONDS = 0.0
+klaviyo_client.client.RetryPolicy.__init__.__defaults__ = (40, 600.0, 120, 0.5, 2.0, 0.25)
+import tap_klaviyo.streams.run
+tap_klaviyo.streams.run.STATE_SECONDS = 0.0
 {broken}
 from tap_klaviyo.__main__ import main
 main()
 """
-# The bookmark one page too early: every batch carries the edge of the one after it, whose rows are still to come.
+# The bookmark one page too early: every batch carries the bookmark of the one after it, whose rows are still to come.
 EARLY = """
 from dataclasses import replace
-from tap_klaviyo.reading.account_reader import Account
-read = Account.read
+from tap_klaviyo.reading.account_reader import AccountReader
+read = AccountReader.read
 def read_early(*arguments, **options):
     batches = read(*arguments, **options)
     last = next(batches)
     for batch in batches:
-        yield replace(last, edge=batch.edge)
+        yield replace(last, bookmark=batch.bookmark)
         last = batch
     yield last
-Account.read = read_early
+AccountReader.read = read_early
 """
 
 

@@ -13,8 +13,8 @@ from datetime import UTC, datetime, timedelta
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.model import Collection, SlicePage
-from tap_klaviyo.reading.frontier import Frontier, Part, Times
-from tap_klaviyo.reading.slices import SETTLE, conditions, plan
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.slices import SETTLE, conditions, plan_slices
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.tables import COLLECTIONS
@@ -42,9 +42,9 @@ def answer(rows: Sequence[Key], following: str | None) -> Answer:
     return Answer(b"x" * 10 * len(rows), following, len(rows), (), tuple(rows))
 
 
-def times_of(page: RawPage) -> Times:
+def times_of(page: RawPage) -> PageTimes:
     assert isinstance(page, Answer)
-    return Times(page.rows[0][0], page.rows[-1][0]) if page.rows else Times()
+    return PageTimes(page.rows[0][0], page.rows[-1][0]) if page.rows else PageTimes()
 
 
 @dataclass(frozen=True)
@@ -145,8 +145,8 @@ class Server:
 
 
 @dataclass
-class Reading:
-    """One read of a server. Answers come when and in whatever order chance wants.
+class SimulatedRead:
+    """One read of a server, as a page reader does it. Answers come when and in whatever order chance wants.
 
     Attributes:
         pages_per_slice: as the frontier takes it; None for another number every time.
@@ -171,11 +171,11 @@ class Reading:
     taken: list[tuple[SlicePage, tuple[Key, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        (whole,) = plan(self.server.kind.collection, since=self.since, now=self.now)
+        (whole,) = plan_slices(self.server.kind.collection, since=self.since, now=self.now)
         self._servers = {str(at): server for at, server in enumerate((self.server, *self.others))}
         slices = [replace(whole, path={"id": name}) for name in self._servers]
         self.frontier = Frontier(slices, page_size=self.server.page_size, end=self.now - SETTLE)
-        self._asked: list[tuple[Part, Answer | Exception]] = []
+        self._asked: list[tuple[SliceRead, Answer | Exception]] = []
         self.failures = self.most_asked = 0
 
     @property
@@ -184,7 +184,7 @@ class Reading:
 
     def pages(self) -> Iterator[tuple[Key, ...]]:
         """The rows of each page that are its slice's own."""
-        while not self.frontier.done:
+        while not self.frontier.is_done:
             self._disturb()
             if self._asked and (len(self._asked) >= self.workers or self.chance.random() < 0.4):
                 self._answer()
@@ -196,7 +196,7 @@ class Reading:
                     continue
                 yield self.own(taken)
 
-    def run(self) -> Reading:
+    def run(self) -> SimulatedRead:
         for _ in self.pages():
             pass
         return self
@@ -208,40 +208,40 @@ class Reading:
 
     def _take(self) -> bool:
         room = self.chance.choice((1.0, 3.0, math.inf, math.inf)) if self.chance.random() < self.roomy else 0.0
-        part = self.frontier.take(room) if self.frontier.has_work(room) else None
-        if part is None:
+        read = self.frontier.take(room) if self.frontier.has_work(room) else None
+        if read is None:
             return False
-        self._check(part, room=room)
-        server = self._servers[part.slice.path["id"]]
-        filters = conditions(part.slice, self.server.kind.collection, self.server.kind.operation)
+        self._check(read, room=room)
+        server = self._servers[read.slice.path["id"]]
+        filters = conditions(read.slice, self.server.kind.collection, self.server.kind.operation)
         fails = self.chance.random() < self.broken
-        self._asked.append((part, ConnectionError() if fails else server.get(filters, part.link)))
+        self._asked.append((read, ConnectionError() if fails else server.get(filters, read.link)))
         self.most_asked = max(self.most_asked, len(self._asked))
         return True
 
-    def _check(self, part: Part, *, room: float) -> None:
-        parts = self.frontier._parts
+    def _check(self, read: SliceRead, *, room: float) -> None:
+        reads = self.frontier._reads
         # Without room only what is next in turn is asked, after an error nothing.
-        assert room or (part is parts[0] and not part.pages)
-        assert all(other.error is None for other in parts[: parts.index(part)] if part in parts)
-        if part.is_tail:
+        assert room or (read is reads[0] and not read.pages)
+        assert all(other.error is None for other in reads[: reads.index(read)] if read in reads)
+        if read.is_tail:
             # Nothing that comes before it is still to come.
-            assert part is parts[0]
-            start, stop = self.since or EVER, part.slice.start
-            rows = self._servers[part.slice.path["id"]].rows
+            assert read is reads[0]
+            start, stop = self.since or EVER, read.slice.start
+            rows = self._servers[read.slice.path["id"]].rows
             assert stop
             assert self.restless or {(time, name) for name, time in rows.items() if start <= time < stop} <= set(
                 self.handed
             )
 
     def _answer(self) -> None:
-        part, found = self._asked.pop(self.chance.randrange(len(self._asked)))
+        read, found = self._asked.pop(self.chance.randrange(len(self._asked)))
         self.frontier.pages_per_slice = self.pages_per_slice or self.chance.randint(1, 6)
         if isinstance(found, Exception):
             self.failures += 1
-            self.frontier.failed(part, found)
+            self.frontier.add_error(read, found)
         else:
-            self.frontier.answered(part, found, times_of(found))
+            self.frontier.add_page(read, found, times_of(found))
 
     def own(self, taken: SlicePage) -> tuple[Key, ...]:
         """Note a page that was handed out; the rows of it that are its slice's own."""

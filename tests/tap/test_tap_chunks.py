@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_support import PAGES
 
-from klaviyo_client.api.pages import Page, decode_page, decode_pieces
+from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
 from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import make_lines_in_chunks
@@ -86,7 +86,7 @@ def test_a_page_gives_the_same_lines_whole_and_in_chunks(owed: list[int | None],
     whole = row_maker(*NAMES)
     page_rows = whole.make_rows(decode_page(body, URL), part, cut, CountedLookups(), NOW)
     chunked, lookups = row_maker(*NAMES), CountedLookups()
-    lines, times = make_lines_in_chunks(chunked, decode_pieces(body, size), part, cut, lookups, NOW)
+    lines, times = make_lines_in_chunks(chunked, decode_in_chunks(body, size), part, cut, lookups, NOW)
     assert lines == lines_by_table(page_rows.rows, NOW, whole.versions)
     assert times == list(page_rows.times)
     assert chunked.take_problems() == whole.take_problems()
@@ -100,18 +100,18 @@ def test_chunks_hold_what_the_page_holds(name: str) -> None:
     document = json.loads(body)
     if not isinstance(document["data"], list):
         with pytest.raises(ValueError, match="no list of data"):
-            list(decode_pieces(body, 1))
+            list(decode_in_chunks(body, 1))
         return
     whole = decode_page(body, document["links"]["self"].partition("/api")[0])
     for size in (1, 2, 1000):
-        chunks = list(decode_pieces(body, size))
+        chunks = list(decode_in_chunks(body, size))
         assert [row for chunk in chunks for row in chunk.data] == list(whole.data)
         assert all(len(chunk.data) <= size and chunk.included == whole.included for chunk in chunks)
 
 
 def test_a_resource_that_cannot_be_read_is_an_error() -> None:
     """The slower decoder can then say what is wrong."""
-    chunks = decode_pieces(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
+    chunks = decode_in_chunks(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
     assert next(chunks) == Page([{"id": "1"}])
     with pytest.raises(ValueError, match="a resource cannot be read"):
         next(chunks)

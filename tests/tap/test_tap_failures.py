@@ -15,13 +15,13 @@ from tap_support import KEY, Run, config, discovered, run_tap, select, two_at_a_
 
 from klaviyo_client import errors
 from klaviyo_client.api.operations import operation
-from klaviyo_client.api.pages import RawPage, outline
+from klaviyo_client.api.pages import RawPage, parse_outline
 from klaviyo_client.api.protocol import refusal
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable
-from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.tables import BY_DEFAULT, TABLES
 from tap_klaviyo.tap import TapKlaviyo
@@ -254,14 +254,14 @@ def test_a_stream_map_that_fails_on_a_value_does_not_quote_it(
 class Vanished(KlaviyoClient):
     """An account in which one list is deleted after it was listed."""
 
-    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, turn: Any = None) -> RawPage:
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
         if name == "get_lists":
             found = [{"id": "GONE", "attributes": {"name": "a"}}, {"id": "HERE", "attributes": {"name": "b"}}]
         elif path["id"] == "GONE":
             raise errors.NotFound("gone", status=404, operation=name)
         else:
             found = [{"id": "P", "attributes": {"joined_group_at": "2026-01-01T00:00:00Z"}}]
-        return outline(json.dumps({"data": found}).encode(), self.api_url)
+        return parse_outline(json.dumps({"data": found}).encode(), self.api_url)
 
 
 def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> None:
@@ -270,7 +270,7 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
 
     (table,) = [entry for entry in TABLES if entry.name == "list_profiles"]
     schema = schema_files.load(table.name)
-    account = Account(
+    account = AccountReader(
         client=Vanished(api_key=KEY),
         now=datetime.now(UTC),
         selected=[SelectedTable(table, schema, tuple(schema["properties"]))],

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from frontier_support import KINDS, SECOND, Reading, Server, account, answer
+from frontier_support import KINDS, SECOND, Server, SimulatedRead, account, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.frontier import Frontier, Part, Times
-from tap_klaviyo.reading.slices import SETTLE, TICK, Edge
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker
 from tap_klaviyo.rows.values import bookmark_text
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -63,8 +63,8 @@ def test_every_row_comes_once_and_in_order(
 ) -> None:
     """From the bookmark on, for each set of operators, and nothing is asked that Klaviyo refuses."""
     server = Server(KINDS[kind], account(times), page_size=size, clock=now, eager=eager)
-    reading = Reading(server, now, chance, since, pages_per_slice, workers=chance.randint(1, 8)).run()
-    handed = reading.handed
+    read = SimulatedRead(server, now, chance, since, pages_per_slice, workers=chance.randint(1, 8)).run()
+    handed = read.handed
     assert [time for time, _ in handed] == sorted(time for time, _ in handed)
     start = None if since is None else min(since, now - SETTLE)
     found = Counter(name for _, name in handed)
@@ -84,8 +84,8 @@ def test_no_window_is_shorter_than_a_second(kind: str, seconds: int, now: dateti
     burst = [end - seconds * SECOND + timedelta(microseconds=us) for us in range(-1, 60)]
     server = Server(KINDS[kind], account(burst), page_size=2, clock=now)
     for seed in range(10):
-        reading = Reading(server, now, random.Random(seed), pages_per_slice=1).run()
-        assert len(reading.handed) == len(burst)
+        read = SimulatedRead(server, now, random.Random(seed), pages_per_slice=1).run()
+        assert len(read.handed) == len(burst)
 
 
 @given(times=TIMES, others=TIMES, since=SINCE, size=st.integers(1, 6), chance=CHANCE)
@@ -97,12 +97,12 @@ def test_each_slice_comes_whole_before_the_next(
         Server(KINDS["events"], account(found, prefix), page_size=size, clock=NOON)
         for prefix, found in (("a", times), ("b", others))
     )
-    reading = Reading(first, NOON, chance, since, None, others=[second]).run()
+    read = SimulatedRead(first, NOON, chance, since, None, others=[second]).run()
     start = NOON - SETTLE if since is None else min(since, NOON - SETTLE)
     for server, prefix in ((first, "a"), (second, "b")):
         wanted = sorted((time, name) for name, time in server.rows.items() if since is None or time >= start)
-        assert [row for row in reading.handed if row[1].startswith(prefix)] == wanted
-    owners = [name[0] for _, name in reading.handed]
+        assert [row for row in read.handed if row[1].startswith(prefix)] == wanted
+    owners = [name[0] for _, name in read.handed]
     assert owners == sorted(owners)
 
 
@@ -112,18 +112,18 @@ def test_an_error_comes_after_the_good_pages_before_it(
 ) -> None:
     """And nothing comes after it: what was handed out is a completed prefix."""
     server = Server(KINDS["events"], account(times), page_size=size, clock=NOON)
-    reading = Reading(server, NOON, chance, since, None, broken=0.15)
+    read = SimulatedRead(server, NOON, chance, since, None, broken=0.15)
     try:
-        reading.run()
+        read.run()
         raised = False
     except ConnectionError:
         raised = True
-        assert not reading.frontier._parts[0].pages
-    assert raised == (reading.failures > 0)
+        assert not read.frontier._reads[0].pages
+    assert raised == (read.failures > 0)
     start = None if since is None else min(since, NOON - SETTLE)
     wanted = sorted((time, name) for name, time in server.rows.items() if start is None or time >= start)
-    assert reading.handed == wanted[: len(reading.handed)]
-    assert raised or reading.handed == wanted
+    assert read.handed == wanted[: len(read.handed)]
+    assert raised or read.handed == wanted
 
 
 @given(times=TIMES, size=st.integers(1, 6), chance=CHANCE)
@@ -132,9 +132,9 @@ def test_without_room_it_goes_on_with_what_is_next_in_turn(
 ) -> None:
     """One answer at a time is waited for, and the end is reached."""
     server = Server(KINDS["events"], account(times), page_size=size, clock=NOON)
-    reading = Reading(server, NOON, chance, pages_per_slice=None, roomy=0).run()
-    assert len(reading.handed) == len(times)
-    assert reading.most_asked == 1
+    read = SimulatedRead(server, NOON, chance, pages_per_slice=None, roomy=0).run()
+    assert len(read.handed) == len(times)
+    assert read.most_asked == 1
 
 
 @pytest.mark.parametrize("kind", ["events", "profiles"])
@@ -150,18 +150,18 @@ def test_what_changes_while_it_is_read_is_not_lost(
 ) -> None:
     """Whether the run ends or is killed at any page: it has written a row as it is now, or the next run does."""
     server = Server(KINDS[kind], account(times), page_size=size, clock=now)
-    reading = Reading(server, now, chance, since, None, restless=0.3)
-    edge = Edge(now=now, ordered=True)
+    read = SimulatedRead(server, now, chance, since, None, restless=0.3)
+    edge = BookmarkTracker(now=now, ordered=True)
     bookmark = None
-    for at, rows in enumerate(reading.pages()):
+    for at, rows in enumerate(read.pages()):
         if at == stop:
             break
         bookmark = edge.after_page(bookmark_text(time) for time, _ in rows) or bookmark
     else:
         bookmark = edge.at_end()
-    written = set(reading.handed)
+    written = set(read.handed)
     server.clock += 60 * SECOND
-    again = Reading(server, server.clock, chance, datetime.fromisoformat(bookmark) if bookmark else since).run()
+    again = SimulatedRead(server, server.clock, chance, datetime.fromisoformat(bookmark) if bookmark else since).run()
     wanted = {(time, name) for name, time in server.rows.items() if since is None or time >= since}
     assert wanted <= written | set(again.handed)
 
@@ -170,8 +170,8 @@ def test_what_changes_while_it_is_read_is_not_lost(
 def test_what_moves_out_of_a_slice_is_found_by_the_tail(kind: str) -> None:
     """A row that is changed before it was read comes in the same run, since the tail is read last."""
     server = Server(KINDS[kind], account(NOON - DAY + at * 60 * SECOND for at in range(60)), page_size=2, clock=NOON)
-    reading = Reading(server, NOON, random.Random(1), pages_per_slice=2)
-    pages = reading.pages()
+    read = SimulatedRead(server, NOON, random.Random(1), pages_per_slice=2)
+    pages = read.pages()
     next(pages)
     server.clock += SECOND
     server.touch("000050")
@@ -187,12 +187,14 @@ def test_a_density_must_show_itself_before_many_slices_rely_on_it() -> None:
     first = frontier.take(math.inf)
     assert first
     began = NOON - DAY
-    frontier.answered(first, answer([(began, str(at)) for at in range(10)], "more"), Times(began, began + 60 * SECOND))
-    under_way = list(all_work(frontier))
-    assert [part.slice.start for part in under_way] == [began + at * SECOND for at in (60, 300, 540, 780)]
-    start = under_way[0].slice.start
+    frontier.add_page(
+        first, answer([(began, str(at)) for at in range(10)], "more"), PageTimes(began, began + 60 * SECOND)
+    )
+    in_flight = list(all_work(frontier))
+    assert [read.slice.start for read in in_flight] == [began + at * SECOND for at in (60, 300, 540, 780)]
+    start = in_flight[0].slice.start
     assert start
-    frontier.answered(under_way[0], answer([(start, "x")] * 10, "more"), Times(start, start + 60 * SECOND))
+    frontier.add_page(in_flight[0], answer([(start, "x")] * 10, "more"), PageTimes(start, start + 60 * SECOND))
     assert len(list(all_work(frontier))) == 3  # its own next page, and two slices
 
 
@@ -203,12 +205,14 @@ def test_densities_are_believed_down_at_once_and_up_slowly(seconds: int, expecte
     first = frontier.take(math.inf)
     assert first
     began = NOON - DAY
-    frontier.answered(first, answer([(began, str(at)) for at in range(10)], "more"), Times(began, began + 60 * SECOND))
-    part = frontier.take(math.inf)
-    assert part
-    start = part.slice.start
+    frontier.add_page(
+        first, answer([(began, str(at)) for at in range(10)], "more"), PageTimes(began, began + 60 * SECOND)
+    )
+    read = frontier.take(math.inf)
+    assert read
+    start = read.slice.start
     assert start
-    frontier.answered(part, answer([(start, "x")] * 10, "more"), Times(start, start + seconds * SECOND))
+    frontier.add_page(read, answer([(start, "x")] * 10, "more"), PageTimes(start, start + seconds * SECOND))
     following = list(all_work(frontier))[-1].slice
     assert following.start
     assert following.stop
@@ -221,16 +225,18 @@ def test_a_density_of_nearly_nothing_stays_within_the_calendar() -> None:
     first = frontier.take(math.inf)
     assert first
     began = NOON - 20_000 * DAY
-    frontier.answered(first, answer([(began, str(at)) for at in range(10)], "more"), Times(began, began + 100 * DAY))
+    frontier.add_page(
+        first, answer([(began, str(at)) for at in range(10)], "more"), PageTimes(began, began + 100 * DAY)
+    )
     frontier.pages_per_slice = 10**9
     following = frontier.take(math.inf)
     assert following
     assert following.slice.stop == NOON
 
 
-def all_work(frontier: Frontier) -> Iterator[Part]:
-    while (part := frontier.take(math.inf)) is not None:
-        yield part
+def all_work(frontier: Frontier) -> Iterator[SliceRead]:
+    while (read := frontier.take(math.inf)) is not None:
+        yield read
 
 
 def test_slices_are_not_asked_for_before_their_time() -> None:
@@ -251,7 +257,7 @@ def test_slices_are_not_asked_for_before_their_time() -> None:
 def test_nothing_is_read_of_nothing() -> None:
     """No slices, no work, and it is done."""
     frontier = Frontier([])
-    assert frontier.done
+    assert frontier.is_done
     assert frontier.take(math.inf) is None
     assert frontier.pop() is None
 
@@ -263,8 +269,8 @@ def calls(times: list[datetime], size: int, *, pages_per_slice: int = 4, workers
     """How many pages are asked for to read these events, whose rows must all come."""
     server = Server(KINDS["events"], account(times), page_size=size, clock=NOON)
     chance = random.Random(7)
-    reading = Reading(server, NOON, chance, pages_per_slice=pages_per_slice, workers=workers, roomy=1).run()
-    assert len(reading.handed) == len(times)
+    read = SimulatedRead(server, NOON, chance, pages_per_slice=pages_per_slice, workers=workers, roomy=1).run()
+    assert len(read.handed) == len(times)
     return server.calls
 
 

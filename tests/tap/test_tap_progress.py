@@ -24,13 +24,13 @@ from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import NotAllowed
-from klaviyo_client.http.rate_limits import Spent
+from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.account_reader import Batch
+from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.streams.progress import Pass, Progress
+from tap_klaviyo.streams.progress import CollectionProgress, Progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -46,13 +46,13 @@ class Read:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.spent: dict[str, Spent] = {}
-        self.progress = Progress(lambda: dict(self.spent), MONDAY + 10 * DAY, clock=lambda: self.now)
+        self.usage: dict[str, Usage] = {}
+        self.progress = Progress(lambda: dict(self.usage), MONDAY + 10 * DAY, clock=lambda: self.now)
 
     def pass_time(self, seconds: float, **requests: int) -> None:
         self.now += seconds
         for name, count in requests.items():
-            self.spent[name] = Spent(self.spent[name].requests + count if name in self.spent else count, 600)
+            self.usage[name] = Usage(self.usage[name].requests + count if name in self.usage else count, 600)
 
     @property
     def line(self) -> dict[str, Any]:
@@ -71,7 +71,7 @@ def page(count: int, edge: datetime | None = None, part: Slice | None = None) ->
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
     """Rows a second are of the time since the line before; what is left follows from the time that is done."""
     read = Read()
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         read.pass_time(10, get_events=50)
         assert read.line == {
             "collection": "events",
@@ -102,9 +102,9 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
     """A minute's look-ups are sent in a burst; in the silence after it no row comes, and the line says why."""
     read = Read()
     look_ups, pages = operation("get_event").steady, operation("get_events").steady
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         current.add(page(1000, MONDAY + DAY))
-        read.spent = {"get_event": Spent(look_ups, look_ups), "get_events": Spent(look_ups, pages)}
+        read.usage = {"get_event": Usage(look_ups, look_ups), "get_events": Usage(look_ups, pages)}
         lines = []
         for _ in range(11):
             read.pass_time(5)
@@ -117,7 +117,7 @@ def test_what_has_no_order_of_time_has_no_estimate() -> None:
     """Members of lists, say: of these the list is told."""
     read = Read()
     part = Slice({"id": "L"}, parent={"id": "L"}, filter_set={"archived": False})
-    with read.progress.reading("list_profiles", ["events", "groups"]) as current:
+    with read.progress.track("list_profiles", ["events", "groups"]) as current:
         current.add(page(10, None, part))
         read.pass_time(10)
         line = read.line
@@ -128,13 +128,13 @@ def test_what_has_no_order_of_time_has_no_estimate() -> None:
 def test_the_text_for_a_terminal() -> None:
     """The same in a few words; the bar's length is the part that is done."""
     read = Read()
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         current.add(page(1000, MONDAY))
         current.add(page(2000, MONDAY + 5 * DAY))
         read.pass_time(300, get_events=2400)
         found = read.progress.status()
     assert found is not None
-    assert found.part == 0.5
+    assert found.fraction == 0.5
     assert found.text == ("events: 3,300 rows, 11 a second, 100% of the limit of get_events used, some 5 minutes left")
 
 
@@ -147,10 +147,10 @@ def test_a_part_is_never_more_than_the_whole(
     edges: list[datetime | None], start: datetime | None, until: datetime
 ) -> None:
     """Whatever the edges are: rows of the future, reads that begin where they end, pages without an edge."""
-    current = Pass("events", {"events": 0, "groups": 0}, 0.0, {})
+    current = CollectionProgress("events", {"events": 0, "groups": 0}, 0.0, {})
     for edge in edges:
         current.add(page(1, edge, Slice(start=start)))
-    part = current.part(until)
+    part = current.fraction(until)
     assert part is None or 0 <= part <= 1
     if edges and edges[-1] is None:
         assert part is None
@@ -158,7 +158,7 @@ def test_a_part_is_never_more_than_the_whole(
 
 def broken_off(read: Read, error: Exception, count: int) -> None:
     """A pass that fails after two seconds, three requests and so many rows."""
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         read.pass_time(2, get_events=3)
         current.add(page(count))
         raise error
@@ -171,7 +171,7 @@ def test_a_read_that_breaks_off_is_summed_up(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.INFO):
         with pytest.raises(NotAllowed):
             broken_off(read, refused, 0)
-        read.progress.skipped(["events"], refused)
+        read.progress.add_skipped(["events"], refused)
         assert len(caplog.messages) == 1
         with pytest.raises(OSError, match="gone"):
             broken_off(read, OSError("gone"), 20)
@@ -191,7 +191,7 @@ def test_what_is_asked_before_a_pass_is_its_own(caplog: pytest.LogCaptureFixture
     with caplog.at_level(logging.INFO):
         for collection in ("lists", "events"):
             read.pass_time(1, get_events=3)
-            with read.progress.reading(collection, ["events", "groups"]):
+            with read.progress.track(collection, ["events", "groups"]):
                 read.pass_time(1, get_events=2)
         read.progress.close()
     first, second, total = told(caplog.messages, "SUMMARY")

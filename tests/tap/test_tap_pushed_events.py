@@ -105,7 +105,7 @@ def test_processes_leave_them_out_too(
     sandbox = make_sandbox(profiles=20, events=4000, limits=False)
     pushed, _ = push(sandbox, 200)
     catalog = select(discovered(), dict.fromkeys(BY_NAME))
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start_worker
     monkeypatch.setattr(pool, "_start_worker", lambda lines: started.append(start(lines)) or started[-1])

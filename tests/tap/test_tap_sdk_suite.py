@@ -10,7 +10,7 @@ from singer_sdk.testing import SuiteConfig, get_tap_test_class
 from support.others import profile_jobs
 from tap_support import discovered, select
 
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_sandbox import serve
 from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tap import TapKlaviyo

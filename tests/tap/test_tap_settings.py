@@ -33,7 +33,7 @@ def table(tap: TapKlaviyo, name: str) -> TableStream:
 
 
 def since(name: str, bookmark: datetime | None = REACHED, **settings: Any) -> datetime | None:
-    return table(made(bookmark, **settings), name).since
+    return table(made(bookmark, **settings), name).start
 
 
 def test_events_are_read_again_a_week_back() -> None:
@@ -79,7 +79,7 @@ def test_no_bookmark_goes_back() -> None:
         (REACHED + DAY, REACHED + DAY),
         (REACHED + DAY / 2, REACHED + DAY),
     ):
-        events.publish(edge.isoformat())
+        events.advance_bookmark(edge.isoformat())
         assert datetime.fromisoformat(state["replication_key_value"]) == expected
 
 

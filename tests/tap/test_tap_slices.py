@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from klaviyo_client.api.operations import operation
 from tap_klaviyo.model import Collection, Slice
-from tap_klaviyo.reading.slices import SETTLE, Edge, can_be_cut, conditions, plan
+from tap_klaviyo.reading.slices import SETTLE, BookmarkTracker, can_be_cut, conditions, plan_slices
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.tables import BY_DEFAULT, TABLES
@@ -29,7 +29,7 @@ def asked(name: str, part: Slice) -> tuple[str, ...]:
 
 def bound(name: str, since: datetime | None, now: datetime = NOW) -> tuple[str, ...]:
     """What a run asks for that starts at this bookmark."""
-    slices = plan(COLLECTIONS[name], since=since, now=now, parents=[{"id": "A"}])
+    slices = plan_slices(COLLECTIONS[name], since=since, now=now, parents=[{"id": "A"}])
     return asked(name, replace(slices[0], conditions=()))
 
 
@@ -73,13 +73,13 @@ def test_a_parent_is_in_the_path_or_in_the_filter() -> None:
     """One slice for each parent; a filter names it, quoted, before all that is else to hold."""
     parents = [{"id": "10OFF"}, {"id": 'A"B'}]
     hung = Collection("codes", "get_coupon_codes_for_coupon", "coupon-code", parent="coupons")
-    assert [(part.path, part.conditions) for part in plan(hung, since=None, now=NOW, parents=parents)] == [
+    assert [(part.path, part.conditions) for part in plan_slices(hung, since=None, now=NOW, parents=parents)] == [
         ({"id": "10OFF"}, ()),
         ({"id": 'A"B'}, ()),
     ]
     named = replace(hung, parent_filter="coupon.id", filter_sets=({"status": "USED"},))
     assert [
-        (part.path, part.conditions, part.parent) for part in plan(named, since=None, now=NOW, parents=parents)
+        (part.path, part.conditions, part.parent) for part in plan_slices(named, since=None, now=NOW, parents=parents)
     ] == [
         ({}, ('any(coupon.id,["10OFF"])', 'equals(status,"USED")'), parents[0]),
         ({}, ('any(coupon.id,["A\\"B"])', 'equals(status,"USED")'), parents[1]),
@@ -106,14 +106,14 @@ def test_what_has_an_order_of_time_and_both_ends_can_be_cut() -> None:
 def test_a_collection_of_parents_has_a_slice_for_each() -> None:
     """The parent goes with the slice; without parents there is nothing to read."""
     collection = COLLECTIONS["list_profiles"]
-    slices = plan(collection, since=None, now=NOW, parents=[{"id": "A"}, {"id": "B"}])
+    slices = plan_slices(collection, since=None, now=NOW, parents=[{"id": "A"}, {"id": "B"}])
     assert [(part.path, part.parent) for part in slices] == [({"id": "A"}, {"id": "A"}), ({"id": "B"}, {"id": "B"})]
-    assert plan(collection, since=None, now=NOW) == []
+    assert plan_slices(collection, since=None, now=NOW) == []
 
 
 def test_a_collection_with_passes_has_a_slice_for_each() -> None:
     """Campaigns by channel and archive, which the slice remembers, each from the bookmark on."""
-    slices = plan(COLLECTIONS["campaigns"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
+    slices = plan_slices(COLLECTIONS["campaigns"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
     assert [(part.filter_set["messages.channel"], part.filter_set["archived"]) for part in slices] == [
         (channel, archived) for channel in ("email", "sms", "mobile_push") for archived in (False, True)
     ]
@@ -127,16 +127,18 @@ def test_a_collection_with_passes_has_a_slice_for_each() -> None:
 def test_a_plan_is_open_towards_the_future() -> None:
     """What is changed while we read, or dated ahead, is not lost; and nothing ends where the first slice starts."""
     for name in ("events", "campaigns"):
-        for part in plan(COLLECTIONS[name], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW):
+        for part in plan_slices(COLLECTIONS[name], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW):
             assert (part.start, part.stop, part.inner) == (datetime(2026, 1, 1, tzinfo=UTC), None, False)
 
 
 def test_conditions_of_the_user_stand_beside_the_bound() -> None:
     """One slice for each set of them."""
-    narrowed = [('equals(metric_id,["A"])',), ('equals(metric_id,["B"])',)]
-    slices = plan(COLLECTIONS["events"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW, narrowed=narrowed)
+    extra_conditions = [('equals(metric_id,["A"])',), ('equals(metric_id,["B"])',)]
+    slices = plan_slices(
+        COLLECTIONS["events"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW, extra_conditions=extra_conditions
+    )
     bound_ = "greater-or-equal(datetime,2026-01-01T00:00:00Z)"
-    assert [asked("events", part) for part in slices] == [(*own, bound_) for own in narrowed]
+    assert [asked("events", part) for part in slices] == [(*own, bound_) for own in extra_conditions]
 
 
 # What a page of a slice holds of its neighbours -----------------------------------------------------------------------
@@ -211,7 +213,7 @@ def read_again(name: str, since: datetime | None, rows: list[datetime]) -> set[i
 @given(rows=ROWS, size=st.integers(1, 5), stop=st.integers(0, 50))
 def test_a_kill_at_any_page_misses_no_row(name: str, rows: list[datetime], size: int, stop: int) -> None:
     """What was written before it and what the planned bound reads after it are all rows, for `>` and for `>=`."""
-    edge = Edge(now=NOW, ordered=True)
+    edge = BookmarkTracker(now=NOW, ordered=True)
     state = None
     written: set[int] = set()
     for start in range(0, len(rows), size)[:stop]:
@@ -225,7 +227,7 @@ def test_a_kill_at_any_page_misses_no_row(name: str, rows: list[datetime], size:
 @given(rows=ROWS, late=ROWS)
 def test_what_is_still_being_written_down_is_read_by_the_next_run(rows: list[datetime], late: list[datetime]) -> None:
     """A whole run moves the bookmark to the settled past only, so rows of the last seconds may come late."""
-    edge = Edge(now=NOW, ordered=True)
+    edge = BookmarkTracker(now=NOW, ordered=True)
     edge.after_page(moment.isoformat() for moment in rows)
     end = edge.at_end()
     assert end
@@ -237,7 +239,7 @@ def test_what_is_still_being_written_down_is_read_by_the_next_run(rows: list[dat
 @given(values=st.lists(SECONDS, min_size=2, max_size=30), size=st.integers(1, 4))
 def test_edges_never_go_back(values: list[datetime], size: int) -> None:
     """In whatever order pages come, edges only grow; once the order was broken, only the end is an edge."""
-    edge = Edge(now=NOW, ordered=True)
+    edge = BookmarkTracker(now=NOW, ordered=True)
     published = []
     broken = False
     for start in range(0, len(values), size):
@@ -252,19 +254,19 @@ def test_edges_never_go_back(values: list[datetime], size: int) -> None:
 
 def test_rows_of_the_future_move_no_bookmark_past_the_run() -> None:
     """Events may be dated ahead; they are emitted, and read again until their time has come."""
-    edge = Edge(now=NOW, ordered=True)
+    edge = BookmarkTracker(now=NOW, ordered=True)
     assert edge.after_page([(NOW + timedelta(days=30)).isoformat()]) == (NOW - SETTLE).isoformat()
 
 
 def test_without_rows_there_is_no_edge() -> None:
     """And a row without a bookmark is no edge either."""
-    edge = Edge(now=NOW, ordered=True)
+    edge = BookmarkTracker(now=NOW, ordered=True)
     assert edge.after_page([None]) is None
     assert edge.at_end() is None
 
 
 def test_a_read_in_several_passes_has_its_edge_at_the_end() -> None:
     """What one pass has reached says nothing of the next."""
-    edge = Edge(now=NOW, ordered=False)
+    edge = BookmarkTracker(now=NOW, ordered=False)
     assert edge.after_page([(NOW - timedelta(days=1)).isoformat()]) is None
     assert edge.at_end() == (NOW - timedelta(days=1)).isoformat()

@@ -16,7 +16,7 @@ import pytest
 from support.patience import until
 from tap_support import config, discovered, select
 
-from klaviyo_client.api.pages import RawPage, pack
+from klaviyo_client.api.pages import RawPage, compress
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import account_reader
@@ -62,7 +62,9 @@ def page(number: int, count: int = 3) -> SlicePage:
     ]
     owed = {"attributed-event": {"data": {"type": "event", "id": f"{number - 1}.{count - 1}"}}}
     included = [{"type": "attribution", "id": f"A{number}", "relationships": owed}]
-    return SlicePage(Slice(), RawPage(pack(json.dumps({"data": events, "included": included}).encode()), None, count))
+    return SlicePage(
+        Slice(), RawPage(compress(json.dumps({"data": events, "included": included}).encode()), None, count)
+    )
 
 
 class RecordedLookups:
@@ -131,7 +133,7 @@ def test_lines_that_are_too_large_for_a_slot_are_sent() -> None:
     long = json.loads(page(1).page.body)
     for event in long["data"]:
         event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT_BYTES // 2)
-    pages = [page(0), SlicePage(Slice(), RawPage(pack(json.dumps(long).encode()), None, 3)), page(2)]
+    pages = [page(0), SlicePage(Slice(), RawPage(compress(json.dumps(long).encode()), None, 3)), page(2)]
     counts = [
         (len(records(result.lines["events"])), bool(result.spans))
         for _, result in WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter(pages))
@@ -178,7 +180,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
     assert good_before(pages(), RuntimeError, "no more") == 2
 
-    broken = SlicePage(Slice(), RawPage(pack(b'{"data":[{"relationships":5}]}'), None, 1))
+    broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"relationships":5}]}'), None, 1))
     assert good_before([page(0), broken, page(2)], WorkerDied, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
@@ -213,7 +215,7 @@ def test_problems_come_with_results() -> None:
     """The worker that met one sends it once, with the result of its page."""
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
-    first = SlicePage(Slice(), RawPage(pack(json.dumps(wrong).encode()), None, 3))
+    first = SlicePage(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
     results = list(WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter([first, page(1)])))
     assert [result.problems for _, result in results] == [{"events": ({"timestamp": 1}, 0)}, {}]
 
@@ -224,7 +226,7 @@ def test_with_and_without_processes_the_messages_are_the_same(
     """Rows, their order and the states that hold after them, lookups and all; none is started for a few pages."""
     sandbox = make_sandbox(profiles=50, events=4000, limits=False)
     catalog = select(discovered(), dict.fromkeys(EVENTS))
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
     start = pool._start_worker
     monkeypatch.setattr(pool, "_start_worker", lambda lines: started.append(start(lines)) or started[-1])
@@ -241,10 +243,10 @@ def test_with_and_without_processes_the_messages_are_the_same(
         return found
 
     alone = run(0)
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1000)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1000)
     assert run(2) == alone
     assert started == []
-    monkeypatch.setattr(account_reader, "PAGES_BEFORE_LANES", 1)
+    monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     assert run(2) == alone
     assert len(started) == 2
     assert len(alone["events"]) == 4000

@@ -17,8 +17,8 @@ from support.hasten import hastened
 from support.patience import PATIENCE
 
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
@@ -173,7 +173,7 @@ class Time:
 def scripted_session(answer: Wire) -> tuple[Session, Scripted]:
     """A session whose every request is answered by a function, on a clock that does not wait."""
     wire = Scripted(answer)
-    client = KlaviyoClient("pk_x", clock=Time().clock, transport=wire, patience=Patience(attempts=2))
+    client = KlaviyoClient("pk_x", clock=Time().clock, transport=wire, retry_policy=RetryPolicy(attempts=2))
     return Session(client, job_timeout=60), wire
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_client.errors import SettingsError, Unavailable
-from klaviyo_client.http.transport import Broken, Request, Response
+from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.model import Kind, Outcome, Unfit
 
 SUBSCRIBE = {"action": "subscribe"}
@@ -246,7 +246,7 @@ def lost_once(answer: Callable[[Request], Response]) -> Callable[[Request], Resp
     def wire(request: Request) -> Response:
         if request.method != "GET" and not lost:
             lost.append(request)
-            raise Broken("no answer", perhaps_done=True)
+            raise TransportError("no answer", may_have_succeeded=True)
         return answer(request)
 
     return wire

@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_support import refused, respond, scripted_session
 
-from klaviyo_client.errors import InvalidKey, Refused, SettingsError, Unavailable
-from klaviyo_client.http.transport import Broken, Request, Response
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
+from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.batching import encoded
 from target_klaviyo.jobs import FEW, deliver
 from target_klaviyo.model import Kind, ListRef, Origin, Outcome, Row
@@ -233,7 +232,7 @@ def test_a_lost_reply_is_sent_again_unless_it_appends() -> None:
         nonlocal tries
         tries += 1
         if tries == 1:
-            raise Broken("no answer", perhaps_done=True)
+            raise TransportError("no answer", may_have_succeeded=True)
         return respond(200, {"data": {}})
 
     session, _ = scripted_session(wire)
@@ -314,7 +313,7 @@ def test_a_lost_answer_about_a_new_list_makes_no_second_one(lost: int, made: boo
         if len(asked) > 1:
             return respond(201, {"data": {"type": "list", "id": names[-1]}})
         if lost == 0:
-            raise Broken("no answer", perhaps_done=True)
+            raise TransportError("no answer", may_have_succeeded=True)
         return Response(lost, {}, b'{"data"')
 
     session, _ = scripted_session(answer)
@@ -333,7 +332,7 @@ def test_a_list_that_cannot_be_made_ends_in_time() -> None:
     session, _ = scripted_session(answer)
     with pytest.raises(Unavailable, match="503"):
         session.lists.id_of(ListRef(name="VIP", create=True))
-    attempts = session.client.patience.attempts
+    attempts = session.client.retry_policy.attempts
     assert asked == ["GET", "POST"] * attempts
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import InvalidKey
-from klaviyo_client.http.transport import Broken, Request, Response
+from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo import tracking
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
 from target_klaviyo.batching import encoded
@@ -281,7 +281,7 @@ def test_after_a_lost_answer_events_go_one_by_one() -> None:
     def wire(request: Request) -> Response:
         if is_bulk(request):
             lost.append(request)
-            raise Broken("the connection broke", perhaps_done=True)
+            raise TransportError("the connection broke", may_have_succeeded=True)
         return respond(202)
 
     found, asked = outcomes(wire, rows("a@x.io", "b@x.io"))

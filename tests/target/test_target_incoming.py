@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete
 from target_klaviyo.incoming import incoming, message
 from target_klaviyo.model import Unfit
 

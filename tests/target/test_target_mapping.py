@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
+from klaviyo_client.plugin.schema_files import load_schema
 from target_klaviyo import contracts, mapping
 from target_klaviyo.actions.profiles import resource
 from target_klaviyo.model import Context, Unfit
@@ -61,7 +61,7 @@ def test_nulls_and_read_only_columns_are_not_sent() -> None:
 
 def test_every_column_of_the_taps_profiles_is_a_field_or_is_ignored() -> None:
     """Our own tap's profiles can be pushed as they come: no column turns into a custom property by mistake."""
-    schema = json.loads((contracts.folder() / ".." / "tap" / "profiles.json").read_text("utf-8"))
+    schema = load_schema("tap", "profiles")
     record = {name: "x" for name in schema["properties"] if name != "properties"}
     assert "properties" not in fields(record)
 

@@ -159,7 +159,7 @@ def test_many_threads_get_files_of_their_own(tmp_path: Path) -> None:
     got: list[Path] = []
 
     def make() -> None:
-        path, file = private_files.new(tmp_path / "r.jsonl")
+        path, file = private_files.create_private(tmp_path / "r.jsonl")
         file.close()
         got.append(path)
 

@@ -13,7 +13,7 @@ from support.patience import PATIENCE, until
 from support.terminals import Terminal
 from target_support import Command, Time, records, schema_of
 
-from klaviyo_client.http.rate_limits import Spent
+from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.progress import Progress
 
@@ -26,8 +26,8 @@ def test_a_line_tells_what_came_and_how_fast(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             clock.sleep(30)
-            progress.say()
-        progress.say()
+            progress.show()
+        progress.show()
     assert caplog.messages == [
         "30,000 records taken in, 1,000 a second; 5 delivered",
         "36,000 records taken in, 200 a second; 5 delivered",
@@ -38,19 +38,19 @@ def test_a_line_tells_what_came_and_how_fast(caplog: pytest.LogCaptureFixture) -
 def test_a_line_tells_the_budget_and_the_time_that_is_left(caplog: pytest.LogCaptureFixture) -> None:
     """The operation whose limit is nearest, since the line before; and an estimate where the size is known."""
     clock = Time()
-    spent = iter([{"a": Spent(30, 150), "b": Spent(30, 750)}, {"a": Spent(30, 150), "b": Spent(330, 750)}])
+    usage = iter([{"a": Usage(30, 150), "b": Usage(30, 750)}, {"a": Usage(30, 150), "b": Usage(330, 750)}])
     left = iter([12_000, None])
     progress = Progress(
         lambda: 3_000,
         lambda: "none",
-        spent=lambda: next(spent),
+        usage=lambda: next(usage),
         to_come=lambda: next(left),
         clock=clock.clock.monotonic,
     )
     with caplog.at_level(logging.INFO):
         for _ in range(2):
             clock.sleep(30)
-            progress.say()
+            progress.show()
     assert caplog.messages == [
         "3,000 records taken in, 100 a second; none; 20% of the limit of a used; 12,000 to come, in some 2 minutes",
         "3,000 records taken in, 0 a second; none; 44% of the limit of b used",
@@ -121,7 +121,7 @@ def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None
     """In place of the lines; it gives way to what is logged, and is gone at the end."""
     account.control.change(speed=1, job_seconds=3600)
     (target.folder / "config.json").write_text(json.dumps(target.config))
-    drawn = "\r\x1b[2K40 records taken in, "
+    render_bar = "\r\x1b[2K40 records taken in, "
     with (
         Terminal() as terminal,
         warm.Popen(
@@ -136,7 +136,7 @@ def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None
         assert run.stdin is not None
         run.stdin.write(LINES)
         run.stdin.close()
-        until(lambda: drawn in terminal.text)
+        until(lambda: render_bar in terminal.text)
         account.control.advance(seconds=3600)
     assert run.returncode == 0
     shown = [line.split("\r\x1b[2K")[-1] for line in terminal.text.split("\n")]

@@ -29,7 +29,7 @@ from target_support import (
 )
 
 from klaviyo_client.api.operations import operation
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.store import Table
@@ -308,7 +308,9 @@ def test_a_rehearsal_can_be_asked_for_by_the_environment(target: Command, accoun
 
 def rehearsing(wire: Scripted) -> tuple[Session, Plan]:
     plan = Plan(0.5)
-    client = RehearsingClient("pk_x", clock=Time().clock, transport=wire, patience=Patience(attempts=2), plan=plan)
+    client = RehearsingClient(
+        "pk_x", clock=Time().clock, transport=wire, retry_policy=RetryPolicy(attempts=2), plan=plan
+    )
     return Session(client, job_timeout=60), plan
 
 

@@ -98,13 +98,13 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     """`/dev/null`, or a pipe: what is written there is somebody else's business."""
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    private_files.try_out(pipe)
+    private_files.check_writable(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     report = Report(pipe)
     report.add(Origin("s", {"email": "ada"}), "", NO)
     report.secure()
     report.close()
-    private_files.write(pipe, "end\n")
+    private_files.write_private(pipe, "end\n")
     got = os.read(reader, 10_000).decode().splitlines()
     os.close(reader)
     assert json.loads(got[0])["record"] == {"email": "ada"}

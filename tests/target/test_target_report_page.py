@@ -13,7 +13,7 @@ import pytest
 from support.chromium import NEEDS_CHROMIUM, command_line
 from support.patience import PATIENCE
 
-from klaviyo_client.http.rate_limits import Spent
+from klaviyo_client.http.usage import Usage
 from target_klaviyo.model import Kind, Origin, Outcome
 from target_klaviyo.report import Report
 from target_klaviyo.summary import Ending, Summary
@@ -76,7 +76,7 @@ def report(tmp_path: Path) -> Path:
             outcome = Outcome(Kind.REJECTED, 400, code, f"/data/{long}", reason)
             made.add(Origin(long, {"text": NASTY, long: long}), long, outcome)
     made.section("Removed", notes=[long], columns=["Profile", long, *"abcdefgh"], rows=[[long, NASTY, *range(8)]] * 3)
-    made.close(Ending("failed", reason=f"because of {NASTY}"), not_sent=7, spent={long: Spent(12, 150)})
+    made.close(Ending("failed", reason=f"because of {NASTY}"), not_sent=7, usage={long: Usage(12, 150)})
     return path
 
 

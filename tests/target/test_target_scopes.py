@@ -120,8 +120,10 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
     """With just the scopes that the check asks for, its records are delivered."""
     entry, record = EVERY[name]
     entry = {"action": name, **entry}
-    (use,) = of_streams(routes({"s": entry}, None), ["s"])
-    account.control.change(scopes=" ".join({scope for need in use.needs for scope in operation(need).scopes}))
+    (requirement,) = of_streams(routes({"s": entry}, None), ["s"])
+    account.control.change(
+        scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes})
+    )
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
     (outcome,) = settled(session, name, rows_of(entry, record))
     assert outcome.kind in (Kind.DELIVERED, Kind.ACCEPTED)
@@ -138,10 +140,10 @@ def test_every_operation_that_is_named_is_declared() -> None:
 def test_a_check_sends_nothing_that_could_be_done(account: RunningSandbox) -> None:
     """Each operation that any action makes use of, asked as the check asks it: refused, or a read."""
     before = everything(account)
-    ask = permissions.harmless(KlaviyoClient(KEY, account.url))
+    send = permissions.probe_request(KlaviyoClient(KEY, account.url))
     names = declared()
     for name in names:
-        ask(name)
+        send(name)
     assert everything(account) == before
     assert {entry.operation for entry in account.requests} == names
     assert all(entry.status in (400, 404) for entry in account.requests if entry.method != "GET")

@@ -20,9 +20,8 @@ from support import warm
 from support.patience import PATIENCE
 from target_support import Command, Run, records, schema_of
 
-from klaviyo_client.errors import SettingsError
-from klaviyo_client.http.rate_limits import Spent
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete, SettingsError
+from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo import summary as module
 from target_klaviyo.model import Kind, Origin, Outcome
@@ -62,7 +61,7 @@ def test_the_document_tells_the_run(path: Path) -> None:
     for outcome in (YES, NO, NO):
         report.add(Origin("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
     report.add_line('{"broken', Outcome(Kind.REJECTED, code="not_json", reason="no JSON"))
-    report.close(spent={"bulk_import_profiles": Spent(3, 150)})
+    report.close(usage={"bulk_import_profiles": Usage(3, 150)})
 
     document = found(path)
 
@@ -197,7 +196,7 @@ def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
     report.add(Origin(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
     report.add_line(NASTY, bad)
     report.section(NASTY, notes=[NASTY], columns=[NASTY], rows=[[NASTY], [{NASTY: NASTY}]])
-    report.close(Ending("failed", reason=NASTY), spent={NASTY: Spent(1, 1)})
+    report.close(Ending("failed", reason=NASTY), usage={NASTY: Usage(1, 1)})
 
     text = path.with_suffix(".html").read_text()
 

@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
-from klaviyo_client.errors import SettingsError
-from klaviyo_client.http.transport import Broken, Request, Response
-from klaviyo_client.plugin.command import Incomplete
+from klaviyo_client.errors import Incomplete, SettingsError
+from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.model import Kind, Outcome, Unfit
 
@@ -159,7 +158,7 @@ def test_whoever_is_gone_already_is_deleted() -> None:
     def once(request: Request) -> Response:
         if not lost:
             lost.append(request)
-            raise Broken("no answer", perhaps_done=True)
+            raise TransportError("no answer", may_have_succeeded=True)
         return refused(404, "/data/")
 
     session, wire = scripted_session(once)

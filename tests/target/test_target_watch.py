@@ -11,7 +11,7 @@ from target_support import Scripted, respond
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
-from klaviyo_client.http.rate_limits import Clock
+from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
 

@@ -14,7 +14,7 @@ import pytest
 from support import warm
 from support.patience import PATIENCE
 
-from tap_klaviyo.streams.input_files import checked
+from tap_klaviyo.streams.input_files import checked_file
 
 STATE = {
     "bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "2026-01-01T00:00:00+00:00"}}
@@ -22,7 +22,9 @@ STATE = {
 
 
 def taken(name: str, document: Any) -> Any:
-    found = checked(click.Context(click.Command("tap")), click.Option([f"--{name}"]), io.StringIO(json.dumps(document)))
+    found = checked_file(
+        click.Context(click.Command("tap")), click.Option([f"--{name}"]), io.StringIO(json.dumps(document))
+    )
     assert found is not None
     return json.load(found)
 

@@ -1,4 +1,4 @@
-"""What a key may do, found out without doing anything."""
+"""The scopes of a key are found out without changing anything."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed, NotEnabled, Refused
 from klaviyo_client.http.transport import Request, Response
-from klaviyo_client.permissions import Known, Use, found, harmless, report
+from klaviyo_client.permissions import Requirement, ScopeProbe, check_requirements, log_permissions, probe_request
 
 OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
     "operations"
@@ -33,7 +33,7 @@ class Key:
         self.names = names
         self.asked: Counter[str] = Counter()
 
-    def ask(self, name: str) -> None:
+    def send(self, name: str) -> None:
         self.asked[name] += 1
         missing = [scope for scope in operation(name).scopes if scope not in self.granted]
         if missing:
@@ -53,9 +53,9 @@ def refusal(name: str, detail: str) -> NotAllowed:
 def test_what_is_missing_is_found(granted: set[str], names: list[str]) -> None:
     """Exactly, where Klaviyo names it; and no operation is asked twice."""
     key = Key(granted, names=True)
-    known = Known(key.ask)
-    known.learn(names)
-    assert {name: known.lacking(name)[0] for name in names} == {name: key.lacks(name) for name in names}
+    probe = ScopeProbe(key.send)
+    probe.probe(names)
+    assert {name: probe.missing_scopes(name)[0] for name in names} == {name: key.lacks(name) for name in names}
     assert max(key.asked.values(), default=1) == 1
 
 
@@ -63,11 +63,11 @@ def test_what_is_missing_is_found(granted: set[str], names: list[str]) -> None:
 def test_a_refusal_that_names_nothing_is_told_apart_as_far_as_can_be(granted: set[str], names: list[str]) -> None:
     """Nothing that is missing is left out, nothing that was shown to be there is named, and no verdict is wrong."""
     key = Key(granted, names=False)
-    known = Known(key.ask)
-    known.learn(names)
+    probe = ScopeProbe(key.send)
+    probe.probe(names)
     shown = {scope for name in key.asked if not key.lacks(name) for scope in operation(name).scopes}
     for name in names:
-        lacks = known.lacking(name)[0]
+        lacks = probe.missing_scopes(name)[0]
         assert bool(lacks) == bool(key.lacks(name))
         assert key.lacks(name) <= lacks <= set(operation(name).scopes) - shown
 
@@ -75,31 +75,33 @@ def test_a_refusal_that_names_nothing_is_told_apart_as_far_as_can_be(granted: se
 def test_what_follows_from_other_answers_is_not_asked() -> None:
     """Three scopes that are known one by one answer for the operations that need several of them."""
     key = Key({"lists:read", "profiles:read"}, names=True)
-    known = Known(key.ask)
-    known.learn(["get_profiles_for_list", "get_profiles", "get_lists", "get_list", "get_segments", "get_segment"])
+    probe = ScopeProbe(key.send)
+    probe.probe(["get_profiles_for_list", "get_profiles", "get_lists", "get_list", "get_segments", "get_segment"])
     assert set(key.asked) == {"get_profiles", "get_lists", "get_segments"}
-    assert known.lacking("get_segment") == ({"segments:read"}, "")
+    assert probe.missing_scopes("get_segment") == ({"segments:read"}, "")
 
 
 def test_scopes_that_are_told_are_believed() -> None:
     """An OAuth token's own list, as soon as there is one, spares all further questions."""
     key = Key({"lists:read"}, names=True)
-    known = Known(key.ask, lambda: key.granted if key.asked else None)
-    known.learn(["get_lists", "get_profiles", "get_events"])
+    probe = ScopeProbe(key.send, lambda: key.granted if key.asked else None)
+    probe.probe(["get_lists", "get_profiles", "get_events"])
     assert key.asked.total() == 1
-    assert known.lacking("get_lists") == (frozenset(), "")
-    assert known.lacking("get_events") == ({"events:read"}, "")
+    assert probe.missing_scopes("get_lists") == (frozenset(), "")
+    assert probe.missing_scopes("get_events") == ({"events:read"}, "")
 
 
 def test_a_refusal_for_another_reason_is_told_in_klaviyos_words() -> None:
     """A feature that the account's plan lacks is no missing scope, once another operation shows the scope."""
 
-    def ask(name: str) -> None:
+    def send(name: str) -> None:
         if name == "get_webhooks":
             raise refusal(name, "You must have Advanced KDP enabled to use this endpoint.")
 
     assert operation("get_webhooks").scopes == operation("get_webhook_topics").scopes
-    webhooks, topics = found(Known(ask), [Use("webhooks", ["get_webhooks"]), Use("topics", ["get_webhook_topics"])])
+    webhooks, topics = check_requirements(
+        ScopeProbe(send), [Requirement("webhooks", ["get_webhooks"]), Requirement("topics", ["get_webhook_topics"])]
+    )
     assert str(webhooks) == "webhooks: not usable, You must have Advanced KDP enabled to use this endpoint."
     assert webhooks.scopes == set()
     assert topics.is_whole
@@ -108,15 +110,19 @@ def test_a_refusal_for_another_reason_is_told_in_klaviyos_words() -> None:
 def test_what_the_plan_is_without_needs_no_other_answer() -> None:
     """Klaviyo's words for it are known; what has it as a part only is no less enabled."""
 
-    def ask(name: str) -> None:
+    def send(name: str) -> None:
         if name.startswith("get_webhook"):
             raise NotEnabled("no plan", status=403, operation=name)
 
-    alone, part = found(
-        Known(ask), [Use("webhooks", ["get_webhooks"]), Use("lists", ["get_lists"], {"column": ["get_webhook_topics"]})]
+    alone, part = check_requirements(
+        ScopeProbe(send),
+        [
+            Requirement("webhooks", ["get_webhooks"]),
+            Requirement("lists", ["get_lists"], {"column": ["get_webhook_topics"]}),
+        ],
     )
-    assert (alone.enabled, alone.scopes, alone.refused) == (False, frozenset(), "no plan")
-    assert (part.enabled, part.scopes, part.without) == (True, frozenset(), {"column": "no plan"})
+    assert (alone.enabled, alone.scopes, alone.reason) == (False, frozenset(), "no plan")
+    assert (part.enabled, part.scopes, part.missing) == (True, frozenset(), {"column": "no plan"})
 
 
 class Proxy:
@@ -132,25 +138,25 @@ class Proxy:
 @pytest.mark.parametrize("status", [400, 404])
 def test_an_answer_that_is_not_klaviyos_shows_no_scope(status: int) -> None:
     """Else a wrong address would seem to be an account that may be used for everything."""
-    ask = harmless(KlaviyoClient("pk_x", transport=Proxy(status)))
+    send = probe_request(KlaviyoClient("pk_x", transport=Proxy(status)))
     for name in ("get_lists", "create_list"):
         with pytest.raises(Refused) as caught:
-            ask(name)
+            send(name)
         assert caught.value.status == status
 
 
-def test_a_report_fails_for_what_is_relied_on_only(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_check_fails_for_what_is_required_only(caplog: pytest.LogCaptureFixture) -> None:
     """Every line is logged; the error names what cannot be used and all scopes that this takes."""
     key = Key({"lists:read"}, names=True)
-    uses = [
-        Use("lists", ["get_lists"]),
-        Use("members", ["get_lists", "get_profiles_for_list"], {"key": ["get_accounts"]}),
-        Use("segments", ["get_segments"], {"key": ["get_accounts"]}),
-        Use("named", ["get_lists"], {"key": ["get_accounts"], "id": ["get_accounts"], "tag": ["get_tags"]}),
+    requirements = [
+        Requirement("lists", ["get_lists"]),
+        Requirement("members", ["get_lists", "get_profiles_for_list"], {"key": ["get_accounts"]}),
+        Requirement("segments", ["get_segments"], {"key": ["get_accounts"]}),
+        Requirement("named", ["get_lists"], {"key": ["get_accounts"], "id": ["get_accounts"], "tag": ["get_tags"]}),
     ]
-    findings = found(Known(key.ask), uses)
+    permissions = check_requirements(ScopeProbe(key.send), requirements)
     with caplog.at_level(logging.INFO), pytest.raises(MissingScopes) as caught:
-        report(findings, logging.getLogger("any"), relied_on=["lists", "members", "named"])
+        log_permissions(permissions, logging.getLogger("any"), required=["lists", "members", "named"])
     assert caplog.messages == [
         "lists: usable",
         "members: not usable, the key lacks profiles:read",
@@ -161,7 +167,7 @@ def test_a_report_fails_for_what_is_relied_on_only(caplog: pytest.LogCaptureFixt
         "the key may not do all that is asked of it: members, named; "
         "these scopes are needed: accounts:read, profiles:read, tags:read"
     )
-    report(findings, logging.getLogger("any"), relied_on=["lists"])
+    log_permissions(permissions, logging.getLogger("any"), required=["lists"])
 
 
 def test_no_write_can_be_done_with_an_empty_body(specification: dict[str, Any]) -> None:

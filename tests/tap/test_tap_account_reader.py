@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from klaviyo_client import errors
-from klaviyo_client.api import protocol
-from klaviyo_client.api.pages import Page, RawPage, outline
+from klaviyo_client.api import filters
+from klaviyo_client.api.pages import Page, RawPage, parse_outline
 from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo.model import Lookup, SelectedTable
 from tap_klaviyo.reading import lookups
-from tap_klaviyo.reading.account_reader import Account
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
@@ -35,29 +35,31 @@ class Scripted(KlaviyoClient):
         self.asked.append((name, (path or {}).get("id")))
         return self._answers[name]({**(query or {}), **(path or {})})
 
-    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, turn: Any = None) -> RawPage:
-        assert turn
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
+        assert permit
         found = self.page(name, path=path, query=query)
         body = json.dumps({"data": found.data, "included": list(found.included.values())}).encode()
-        return outline(body, self.api_url)
+        return parse_outline(body, self.api_url)
 
 
-def account(client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any) -> Account:
+def account(
+    client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any
+) -> AccountReader:
     """A run over these tables, with all of their columns or some."""
     selected = []
     for name in names:
         schema = schema_files.load(name)
         selected.append(SelectedTable(BY_NAME[name], schema, columns or tuple(schema["properties"])))
-    return Account(client, NOW, selected, COLLECTIONS, **options)
+    return AccountReader(client, NOW, selected, COLLECTIONS, **options)
 
 
-def starts(run: Account, name: str, **since: datetime) -> dict[str, datetime | None]:
+def starts(run: AccountReader, name: str, **since: datetime) -> dict[str, datetime | None]:
     """Where each selected table of this one's collection starts: at the beginning, unless told otherwise."""
     siblings = [entry.table for entry in run.selected if entry.table.collection == BY_NAME[name].collection]
     return {table.name: since.get(table.name) for table in siblings}
 
 
-def rows(run: Account, name: str) -> list[dict[str, Any]]:
+def rows(run: AccountReader, name: str) -> list[dict[str, Any]]:
     batches = run.read(BY_NAME[name].collection, starts(run, name))
     return [row for batch in batches for row in batch.rows.get(name, ())]
 
@@ -201,7 +203,7 @@ def test_a_column_whose_scope_is_missing_is_null() -> None:
 
     client = Scripted({"get_campaigns": campaigns, "get_messages_for_campaign": forbidden})
     told: list[list[str]] = []
-    run = account(client, "campaign_messages", denied=lambda columns, _: told.append(list(columns)))
+    run = account(client, "campaign_messages", on_denied=lambda columns, _: told.append(list(columns)))
     assert [row["template_data_id"] for row in rows(run, "campaign_messages")] == [None]
     assert told == [["campaign_messages.template_data_type", "campaign_messages.template_data_id"]]
 
@@ -227,7 +229,7 @@ def test_the_account_is_asked_for_once_and_may_be_hidden() -> None:
 
     told: list[list[str]] = []
     client = Scripted({**answers, "get_accounts": forbidden})
-    run = account(client, "member_lists", denied=lambda columns, _: told.append(list(columns)))
+    run = account(client, "member_lists", on_denied=lambda columns, _: told.append(list(columns)))
     assert [(row["key"], row["member_id"]) for row in rows(run, "member_lists")] == [(None, "P")]
     assert told == [["member_lists.key"]]
 
@@ -269,7 +271,7 @@ def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     for reread in ((), ("flows",)):
         run = account(Scripted({"get_flows": flows}), "flows", reread=reread)
-        edges = [batch.edge for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
+        edges = [batch.bookmark for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
         assert edges == [None, None, "2026-02-01T00:00:00+00:00"]
     bounded = [
         f"and(equals(archived,{value}),greater-or-equal(updated,2026-01-01T00:00:00Z))" for value in ("false", "true")
@@ -295,9 +297,9 @@ def test_members_are_read_of_every_list_whatever_changed() -> None:
 def events_at(*times: datetime) -> Page:
     return page_of(
         *(
-            {**found, "attributes": {**found["attributes"], "datetime": protocol.utc_text(time)}}
+            {**found, "attributes": {**found["attributes"], "datetime": filters.utc_text(time)}}
             for time in times
-            for found in (event(protocol.utc_text(time), **sent("G")),)
+            for found in (event(filters.utc_text(time), **sent("G")),)
         )
     )
 
@@ -339,7 +341,7 @@ def test_a_read_starts_at_the_oldest_bookmark_and_each_table_at_its_own() -> Non
     assert filters == ["greater-or-equal(datetime,2026-02-01T00:00:00Z)"]
     assert {table: len(made) for table, made in batches[0].rows.items()} == {"events": 2, "event_group_ids": 1}
     # The edge is the collection's: what the page held up to there is written to every table that wanted it.
-    assert [batch.edge for batch in batches] == [ahead.isoformat()] * 2
+    assert [batch.bookmark for batch in batches] == [ahead.isoformat()] * 2
 
 
 def test_what_is_read_again_goes_to_every_table_whole() -> None:

@@ -20,8 +20,8 @@ from klaviyo_client import errors
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.token_file import TokenFile
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.http.rate_limits import Clock
-from klaviyo_client.http.retries import Patience
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.sending import Sender
 from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_client.privacy import private_files
@@ -53,16 +53,17 @@ class Account:
         self, path: Path | None = None, *, secret: str = SECRET, refresh: str = REFRESH, **options: Any
     ) -> KlaviyoClient:
         app = App("app-1", secret, refresh, str(path) if path else None)
-        options = {"clock": Clock(lambda: self.now, self.sleep), "patience": Patience(attempts=3), **options}
+        options = {"clock": Clock(lambda: self.now, self.sleep), "retry_policy": RetryPolicy(attempts=3), **options}
         return KlaviyoClient(app=app, api_url=self.sandbox.url, **options)
 
     @property
-    def asked(self) -> list[tuple[str, int]]:
-        return [(one.path.rpartition("/")[2], one.status) for one in self.sandbox.requests]
+    def log(self) -> list[tuple[str, int]]:
+        """(last part of the path, status) of every request that came."""
+        return [(request.path.rpartition("/")[2], request.status) for request in self.sandbox.requests]
 
     @property
     def sign_ins(self) -> int:
-        return sum(path == "token" for path, _ in self.asked)
+        return sum(path == "token" for path, _ in self.log)
 
 
 @pytest.fixture
@@ -70,32 +71,32 @@ def account(make_sandbox: Make) -> Account:
     return Account(make_sandbox)
 
 
-def at_once(count: int, work: Callable[[], object]) -> list[object]:
-    """What so many threads make of it that begin together: results and errors."""
-    found: list[object] = []
+def run_threads(count: int, work: Callable[[], object]) -> list[object]:
+    """Run ``work`` in so many threads that begin together; their results and errors."""
+    results: list[object] = []
     barrier = threading.Barrier(count)
 
     def run() -> None:
         barrier.wait()
         try:
-            found.append(work())
+            results.append(work())
         except errors.KlaviyoError as error:
-            found.append(error)
+            results.append(error)
 
     threads = [threading.Thread(target=run) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return found
+    return results
 
 
 def test_one_sign_in_serves_64_threads(account: Account) -> None:
     """They begin together without a token, and one of them fetches it."""
     account.start()
     client = account.client()
-    at_once(64, lambda: client.page("get_lists"))
-    assert account.asked == [("token", 200), *[("lists", 200)] * 64]
+    run_threads(64, lambda: client.page("get_lists"))
+    assert account.log == [("token", 200), *[("lists", 200)] * 64]
 
 
 def test_the_scopes_that_were_granted_are_known(account: Account) -> None:
@@ -116,7 +117,7 @@ def test_a_token_is_renewed_before_its_end(account: Account) -> None:
         account.now += passing
         client.page("get_lists")
     signing, reading = ("token", 200), ("lists", 200)
-    assert account.asked == [signing, reading, reading, signing, reading, signing, reading]
+    assert account.log == [signing, reading, reading, signing, reading, signing, reading]
 
 
 def test_a_401_is_renewed_once_by_64_threads(account: Account) -> None:
@@ -125,10 +126,10 @@ def test_a_401_is_renewed_once_by_64_threads(account: Account) -> None:
     client = account.client()
     client.page("get_lists")
     account.sandbox.control.end_tokens("access")
-    found = at_once(64, lambda: client.page("get_lists"))
-    assert [error for error in found if isinstance(error, Exception)] == []
+    results = run_threads(64, lambda: client.page("get_lists"))
+    assert [error for error in results if isinstance(error, Exception)] == []
     assert account.sign_ins == 2
-    assert account.asked.count(("lists", 200)) == 65
+    assert account.log.count(("lists", 200)) == 65
 
 
 def test_a_write_is_repeated_after_a_401(account: Account) -> None:
@@ -162,13 +163,13 @@ def test_a_second_401_is_the_users_to_act_on(account: Account) -> None:
     ("options", "said"),
     [({"refresh": "another"}, "Authorise the app again"), ({"secret": "another"}, "client_id and client_secret")],
 )
-def test_wrong_settings_are_asked_about_once(account: Account, options: dict[str, str], said: str) -> None:
-    """What the user must change is told to every thread, and the endpoint is not asked again."""
+def test_wrong_settings_are_sent_once(account: Account, options: dict[str, str], said: str) -> None:
+    """Every thread gets the error of what the user must change, and the endpoint gets no second request."""
     account.start()
     client = account.client(**options)
-    found = [*at_once(8, lambda: client.page("get_lists")), *at_once(1, lambda: client.page("get_lists"))]
-    assert len(found) == 9
-    assert all(isinstance(error, errors.SettingsError) and said in str(error) for error in found)
+    results = [*run_threads(8, lambda: client.page("get_lists")), *run_threads(1, lambda: client.page("get_lists"))]
+    assert len(results) == 9
+    assert all(isinstance(error, errors.SettingsError) and said in str(error) for error in results)
     assert account.sign_ins == 1
 
 
@@ -183,12 +184,12 @@ def test_an_app_that_was_uninstalled_meanwhile_must_be_authorised_again(account:
 
 
 def test_a_busy_endpoint_is_tried_again_in_the_one_retry_place(account: Account) -> None:
-    """Also for a request that must not be sent twice, for it was not sent yet; at last the fault is told."""
+    """Also for a request that must not be sent twice, for it was not sent yet; in the end the error is raised."""
     account.start(faults="503=1")
     client = account.client()
     with pytest.raises(errors.SignInFault, match="503"):
         client.call("create_list", body={"data": {"type": "list", "attributes": {"name": "Never"}}})
-    assert [path for path, _ in account.asked] == ["token"] * 3
+    assert [path for path, _ in account.log] == ["token"] * 3
     account.sandbox.control.change(faults="")
     client.page("get_lists")
 
@@ -217,11 +218,11 @@ def test_threads_that_wait_share_a_fault(account: Account) -> None:
             until(lambda: len(came) == 64)
             return transport.send(request)
 
-    client = account.client(transport=Late(), patience=Patience(attempts=1))
+    client = account.client(transport=Late(), retry_policy=RetryPolicy(attempts=1))
     client.credentials._lock = Queue()  # type: ignore[attr-defined]
-    found = at_once(64, lambda: client.page("get_lists"))
-    assert len(found) == 64
-    assert {type(error) for error in found} == {errors.SignInFault}
+    results = run_threads(64, lambda: client.page("get_lists"))
+    assert len(results) == 64
+    assert {type(error) for error in results} == {errors.SignInFault}
     assert account.sign_ins == 1
 
 
@@ -265,7 +266,7 @@ def test_a_rotated_token_goes_from_run_to_run_through_the_file(account: Account,
         account.now += 4000
         client.page("get_lists")
     assert account.sign_ins == 6
-    assert {status for _, status in account.asked} == {200}
+    assert {status for _, status in account.log} == {200}
 
 
 def test_a_rotated_token_is_on_file_before_the_new_one_is_used(account: Account, tmp_path: Path) -> None:
@@ -294,7 +295,7 @@ def test_two_runs_at_once_share_the_file(account: Account, tmp_path: Path) -> No
         tap.page("get_lists")
         target.page("get_lists")
         account.now += 4000
-    assert {status for _, status in account.asked} == {200}
+    assert {status for _, status in account.log} == {200}
 
 
 @pytest.mark.parametrize("runs", [2, 3, 8])
@@ -307,10 +308,10 @@ def test_runs_that_sign_in_at_once_are_never_told_to_authorise_again(
         # Really slept, for the others need time to write down.
         clock = Clock(lambda: account.now, time.sleep)
         clients = iter([account.client(tmp_path / "token.json", clock=clock) for _ in range(runs)])
-        found = at_once(runs, lambda clients=clients: next(clients).page("get_lists"))  # type: ignore[misc]
-        assert [error for error in found if isinstance(error, Exception)] == []
+        results = run_threads(runs, lambda clients=clients: next(clients).page("get_lists"))  # type: ignore[misc]
+        assert [error for error in results if isinstance(error, Exception)] == []
         account.now += 4000
-    assert {status for _, status in account.asked} == {200}
+    assert {status for _, status in account.log} == {200}
     assert [entry.name for entry in tmp_path.iterdir()] == ["token.json"]
 
 
@@ -319,7 +320,7 @@ def test_a_run_that_hangs_with_the_lock_stops_nobody_for_ever(account: Account, 
     account.start(rotates=True)
     path = tmp_path / "token.json"
     before = account.now
-    with private_files.locked(path, account.sleep, 60):
+    with private_files.file_lock(path, account.sleep, 60):
         account.client(path).page("get_lists")
     assert account.now - before == pytest.approx(60, abs=1)
 
@@ -329,18 +330,18 @@ def test_a_lock_ends_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "token.json"
     hold = (
         "import os, pathlib, sys, time; from klaviyo_client.privacy import private_files\n"
-        "with private_files.locked(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
+        "with private_files.file_lock(pathlib.Path(sys.argv[1]), time.sleep, 60):\n"
         "    print('held', flush=True); time.sleep(600)"
     )
     with subprocess.Popen([sys.executable, "-c", hold, str(path)], stdout=subprocess.PIPE, text=True) as held:
         assert held.stdout is not None
         assert held.stdout.readline() == "held\n"
         waited: list[float] = []
-        with private_files.locked(path, waited.append, 1):
+        with private_files.file_lock(path, waited.append, 1):
             assert sum(waited) >= 1
         held.kill()
         held.wait()
-    with private_files.locked(path, waited.clear, 1):  # type: ignore[arg-type]
+    with private_files.file_lock(path, waited.clear, 1):  # type: ignore[arg-type]
         assert waited
 
 
@@ -362,7 +363,7 @@ def test_a_token_rotated_between_reading_and_asking_is_found(account: Account, t
 
     late.credentials._sender = Sender(Overtaken())  # type: ignore[attr-defined]
     late.page("get_lists")
-    assert account.asked == [("token", 200), ("lists", 200), ("token", 400), ("token", 200), ("lists", 200)]
+    assert account.log == [("token", 200), ("lists", 200), ("token", 400), ("token", 200), ("lists", 200)]
 
 
 def test_a_token_that_another_run_is_about_to_write_down_is_waited_for(account: Account, tmp_path: Path) -> None:
@@ -375,7 +376,7 @@ def test_a_token_that_another_run_is_about_to_write_down_is_waited_for(account: 
 
     def sleep(seconds: float) -> None:
         slept.append(seconds)
-        TokenFile(path, REFRESH).keep(first.credentials._refresh)  # type: ignore[attr-defined]
+        TokenFile(path, REFRESH).keep(first.credentials._refresh_token)  # type: ignore[attr-defined]
 
     second = account.client(path)
     second.credentials._clock = Clock(lambda: account.now, sleep)  # type: ignore[attr-defined]
@@ -433,7 +434,7 @@ def test_no_secret_is_logged_at_debug(
     with pytest.raises(errors.GrantRefused):
         client.page("get_lists")
     kept = json.loads(path.read_text())["refresh_token"]
-    access = client.credentials._held.token.access  # type: ignore[attr-defined]
+    access = client.credentials._current.token.access  # type: ignore[attr-defined]
     assert "oauth/token" in everything_logged.text
     for secret in (SECRET, REFRESH, kept, access):
         assert secret not in everything_logged.text

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tap_klaviyo.reading.event_metrics import MOST, PRESETS, chosen, conditions
+from tap_klaviyo.reading.event_metrics import MAX_IDS, PRESETS, conditions, resolve
 
 
 def metric(name: str, integration: Any = "Klaviyo") -> dict[str, Any]:
@@ -41,7 +41,7 @@ ACCOUNT = [
 )
 def test_names_and_ids_are_found(wanted: list[str], ids: list[str]) -> None:
     """In any case; the old SMS names and the new ones stand for each other; each once, in the account's order."""
-    assert chosen(wanted, ACCOUNT) == (ids, [])
+    assert resolve(wanted, ACCOUNT) == (ids, [])
 
 
 def test_the_preset_takes_the_engagement_with_messages() -> None:
@@ -53,8 +53,8 @@ def test_the_preset_takes_the_engagement_with_messages() -> None:
         "<Failed to deliver Text Message>",
         "<Subscribed to Email Marketing>",
     ]
-    assert chosen([" Engagement"], ACCOUNT) == (found, [])
-    assert chosen(["engagement", "Placed Order"], ACCOUNT)[0] == [*found, "<Placed Order>"]
+    assert resolve([" Engagement"], ACCOUNT) == (found, [])
+    assert resolve(["engagement", "Placed Order"], ACCOUNT)[0] == [*found, "<Placed Order>"]
 
 
 def test_every_metric_of_the_specifications_list_is_in_the_preset() -> None:
@@ -69,14 +69,14 @@ def test_every_metric_of_the_specifications_list_is_in_the_preset() -> None:
 
 def test_what_no_metric_answers_to_is_told() -> None:
     """A slip, or a metric whose first event is still to come."""
-    assert chosen(["Placed Odrer", "Placed Order"], ACCOUNT) == (["<Placed Order>"], ["Placed Odrer"])
-    assert chosen(["nothing"], ACCOUNT) == ([], ["nothing"])
+    assert resolve(["Placed Odrer", "Placed Order"], ACCOUNT) == (["<Placed Order>"], ["Placed Odrer"])
+    assert resolve(["nothing"], ACCOUNT) == ([], ["nothing"])
 
 
 def test_many_metrics_take_several_requests() -> None:
     """So that no address gets too long; every id is in one of them."""
-    ids = [f"M{number}" for number in range(2 * MOST + 1)]
+    ids = [f"M{number}" for number in range(2 * MAX_IDS + 1)]
     made = conditions(ids)
     assert len(made) == 3
-    assert [text.count('"') // 2 for (text,) in made] == [MOST, MOST, 1]
+    assert [text.count('"') // 2 for (text,) in made] == [MAX_IDS, MAX_IDS, 1]
     assert made[-1] == ('equals(metric_id,["M200"])',)

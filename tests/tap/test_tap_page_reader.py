@@ -10,25 +10,24 @@ from random import Random
 from typing import Any
 
 import pytest
-from frontier_support import KINDS, SECOND, Reading, Server, account, times_of
+from frontier_support import KINDS, SECOND, Server, SimulatedRead, account, times_of
 from support.patience import PATIENCE, until
 
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.model import Slice, SlicePage
-from tap_klaviyo.reading import page_reader
-from tap_klaviyo.reading.frontier import Frontier, Part, Times
-from tap_klaviyo.reading.page_reader import DEPTH
+from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.page_reader import PAGES_PER_THREAD, PageReader
 from tap_klaviyo.reading.slices import conditions
 
 SLICES = [Slice({"id": str(number)}) for number in range(12)]
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
-def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Callable[[Part], RawPage]:
+def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Callable[[SliceRead], RawPage]:
     """Fetches pages of an owner, which are called owner.number; each of so many bytes at least."""
 
-    def fetch(part: Part) -> RawPage:
-        owner, number = part.slice.path["id"], int(part.link or 0)
+    def fetch(read: SliceRead) -> RawPage:
+        owner, number = read.slice.path["id"], int(read.link or 0)
         following = str(number + 1) if number + 1 < counts(owner) else None
         return RawPage(f"{owner}.{number}".ljust(size).encode(), following, 1)
 
@@ -36,7 +35,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
 
 
 def names(taken: Iterable[SlicePage]) -> list[str]:
-    return [page.page.packed.decode().strip() for page in taken]
+    return [page.page.compressed.decode().strip() for page in taken]
 
 
 def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
@@ -56,14 +55,14 @@ def test_pages_come_in_order_whatever_the_threads_do() -> None:
     fetch = pages()
     answered = [threading.Event() for _ in SLICES]
 
-    def slow(part: Part) -> RawPage:
-        number = int(part.slice.path["id"])
+    def slow(read: SliceRead) -> RawPage:
+        number = int(read.slice.path["id"])
         if number % 2 == 0:
             assert answered[number + 1].wait(PATIENCE)
         answered[number].set()
-        return fetch(part)
+        return fetch(read)
 
-    taken = list(page_reader.Reading(Frontier(SLICES), slow, workers=4))
+    taken = list(PageReader(Frontier(SLICES), slow, workers=4))
     assert names(taken) == expected()
     assert [one.ended for one in taken] == [False, False, True] * 12
 
@@ -72,31 +71,31 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
     """What was read is handed out; nothing of a later slice is."""
     fetch = pages()
 
-    def broken(part: Part) -> RawPage:
-        if (part.slice.path["id"], part.link) == ("2", "2"):
+    def broken(read: SliceRead) -> RawPage:
+        if (read.slice.path["id"], read.link) == ("2", "2"):
             raise RuntimeError("broken")
-        return fetch(part)
+        return fetch(read)
 
     seen: list[SlicePage] = []
     with pytest.raises(RuntimeError, match="broken"):
-        seen.extend(page_reader.Reading(Frontier(SLICES), broken, workers=4))
+        seen.extend(PageReader(Frontier(SLICES), broken, workers=4))
     # `extend` keeps what came before the error.
     assert names(seen) == expected()[:8]
 
 
 def test_closing_early_stops_the_threads() -> None:
     """Whoever reads one row leaves nobody behind who goes on asking Klaviyo."""
-    asked: list[Part] = []
+    asked: list[SliceRead] = []
     fetch = pages(lambda _: 1000)
 
-    def noted(part: Part) -> RawPage:
-        asked.append(part)
-        return fetch(part)
+    def noted(read: SliceRead) -> RawPage:
+        asked.append(read)
+        return fetch(read)
 
     before = set(threading.enumerate())
-    reading = page_reader.Reading(Frontier(SLICES), noted, workers=4)
-    next(reading)
-    reading.close()
+    reader = PageReader(Frontier(SLICES), noted, workers=4)
+    next(reader)
+    reader.close()
     # Nobody is left who could ask.
     until(lambda: set(threading.enumerate()) <= before)
     assert len(asked) < 12 * 1000
@@ -107,20 +106,22 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
     fetched: list[RawPage] = []
     fetch = pages(lambda _: 1000)
 
-    def noted(part: Part) -> RawPage:
-        fetched.append(fetch(part))
+    def noted(read: SliceRead) -> RawPage:
+        fetched.append(fetch(read))
         return fetched[-1]
 
-    reading = page_reader.Reading(Frontier(SLICES), noted, workers=3)
+    reader = PageReader(Frontier(SLICES), noted, workers=3)
     for taken in range(1, 300):
-        next(reading)
-        until(lambda least=taken + 3 * DEPTH - 1: len(fetched) >= least)
-        # One page is in the reader's hands; the head part may ask for one more when there is no room.
-        assert len(fetched) - taken <= 3 * DEPTH + 1
-    reading.close()
+        next(reader)
+        until(lambda least=taken + 3 * PAGES_PER_THREAD - 1: len(fetched) >= least)
+        # One page is in the reader's hands; the first slice may ask for one more when there is no room.
+        assert len(fetched) - taken <= 3 * PAGES_PER_THREAD + 1
+    reader.close()
 
 
-def watched(fetch: Callable[[Part], RawPage], weigh: Callable[[RawPage], int]) -> tuple[Callable[[Part], RawPage], Any]:
+def watched(
+    fetch: Callable[[SliceRead], RawPage], weigh: Callable[[RawPage], int]
+) -> tuple[Callable[[SliceRead], RawPage], Any]:
     """The fetch, and a function that takes pages slowly and gives the most that waited at once.
 
     It begins to take them when ``least`` wait. How slow it is makes a test sharper, and none hangs on it.
@@ -128,20 +129,20 @@ def watched(fetch: Callable[[Part], RawPage], weigh: Callable[[RawPage], int]) -
     lock = threading.Lock()
     waiting = most = 0
 
-    def noted(part: Part) -> RawPage:
+    def noted(read: SliceRead) -> RawPage:
         nonlocal waiting, most
-        page = fetch(part)
+        page = fetch(read)
         with lock:
             waiting += weigh(page)
             most = max(most, waiting)
         return page
 
-    def slowly(reading: page_reader.Reading, least: int = 0) -> tuple[list[str], int]:
+    def slowly(reader: PageReader, least: int = 0) -> tuple[list[str], int]:
         nonlocal waiting
         seen = []
-        reading.begin()
+        reader.start()
         until(lambda: most >= least)
-        for taken in reading:
+        for taken in reader:
             time.sleep(0.003)
             seen.append(taken)
             with lock:
@@ -158,15 +159,15 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
         return 1 + 3 * int(owner) % 8
 
     fetch, slowly = watched(pages(counts), lambda _: 1)
-    seen, most = slowly(page_reader.Reading(Frontier(SLICES), fetch, workers=3))
+    seen, most = slowly(PageReader(Frontier(SLICES), fetch, workers=3))
     assert seen == expected(counts)
-    assert most <= 3 * DEPTH + 2
+    assert most <= 3 * PAGES_PER_THREAD + 2
 
 
 def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
-    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.packed))
-    seen, most = slowly(page_reader.Reading(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
+    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.compressed))
+    seen, most = slowly(PageReader(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
     # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
     assert most <= 50_000 + 6 * 10_000
@@ -174,26 +175,26 @@ def test_bytes_bound_what_waits_where_pages_are_large() -> None:
 
 def test_a_page_larger_than_the_memory_still_comes() -> None:
     """Back-pressure is no deadlock: what is next in turn is always asked for."""
-    assert names(page_reader.Reading(Frontier(SLICES), pages(size=1000), workers=4, memory=10)) == expected()
+    assert names(PageReader(Frontier(SLICES), pages(size=1000), workers=4, memory=10)) == expected()
 
 
 def test_a_first_error_is_raised_although_later_slices_are_good() -> None:
     """And stops the threads, too."""
     fetch = pages(lambda _: 1000)
 
-    def broken(part: Part) -> RawPage:
-        if part.slice.path["id"] == "0":
+    def broken(read: SliceRead) -> RawPage:
+        if read.slice.path["id"] == "0":
             raise RuntimeError("broken")
-        return fetch(part)
+        return fetch(read)
 
     with pytest.raises(RuntimeError, match="broken"):
-        next(page_reader.Reading(Frontier(SLICES), broken, workers=4))
+        next(PageReader(Frontier(SLICES), broken, workers=4))
 
 
 def test_nothing_to_read_is_read() -> None:
     """No slices, no pages, no threads."""
     before = threading.active_count()
-    assert list(page_reader.Reading(Frontier([]), pages(), workers=4)) == []
+    assert list(PageReader(Frontier([]), pages(), workers=4)) == []
     assert threading.active_count() == before
 
 
@@ -202,14 +203,14 @@ def test_one_worker_is_one_thread() -> None:
     threads = set()
     fetch = pages()
 
-    def noted(part: Part) -> RawPage:
+    def noted(read: SliceRead) -> RawPage:
         threads.add(threading.get_ident())
-        return fetch(part)
+        return fetch(read)
 
-    assert names(page_reader.Reading(Frontier(SLICES), noted, workers=1)) == expected()
+    assert names(PageReader(Frontier(SLICES), noted, workers=1)) == expected()
     assert len(threads) == 1
     threads.clear()
-    assert names(page_reader.Reading(Frontier(SLICES[:1]), noted, workers=8)) == expected(owners=1)
+    assert names(PageReader(Frontier(SLICES[:1]), noted, workers=8)) == expected(owners=1)
     assert len(threads) == 1
 
 
@@ -218,11 +219,11 @@ def test_every_worker_waits_for_an_answer() -> None:
     everyone = threading.Barrier(4, timeout=PATIENCE)
     fetch = pages(lambda _: 1)
 
-    def together(part: Part) -> RawPage:
+    def together(read: SliceRead) -> RawPage:
         everyone.wait()
-        return fetch(part)
+        return fetch(read)
 
-    assert names(page_reader.Reading(Frontier(SLICES), together, workers=4)) == expected(lambda _: 1)
+    assert names(PageReader(Frontier(SLICES), together, workers=4)) == expected(lambda _: 1)
 
 
 def test_a_turn_is_waited_for_once_for_each_request() -> None:
@@ -231,24 +232,24 @@ def test_a_turn_is_waited_for_once_for_each_request() -> None:
     turns = asked = inside = 0
     fetch = pages()
 
-    def turn() -> None:
+    def acquire() -> None:
         nonlocal turns, inside
         with lock:
             inside += 1
             assert inside == 1
-        time.sleep(0.001)  # a door that is open would let others in now
+        time.sleep(0.001)  # a lock that is not held would let others in now
         with lock:
             inside -= 1
             turns += 1
 
-    def noted(part: Part) -> RawPage:
+    def noted(read: SliceRead) -> RawPage:
         nonlocal asked
         with lock:
             asked += 1
             assert asked <= turns
-        return fetch(part)
+        return fetch(read)
 
-    assert names(page_reader.Reading(Frontier(SLICES), noted, workers=4, turn=turn)) == expected()
+    assert names(PageReader(Frontier(SLICES), noted, workers=4, acquire=acquire)) == expected()
     assert turns == asked == 36
 
 
@@ -260,26 +261,26 @@ def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None
     third = threading.Event()
     fetch = pages(lambda _: 1, size=5000)
 
-    def turn() -> None:
+    def acquire() -> None:
         turns.append(len(asked))
         if len(turns) == 3:
             third.set()
-            until(lambda: reading._seen == 1)
+            until(lambda: reader._received == 1)
 
-    def noted(part: Part) -> RawPage:
-        owner = part.slice.path["id"]
+    def noted(read: SliceRead) -> RawPage:
+        owner = read.slice.path["id"]
         asked.append(owner)
         # The first is slow, the second comes and fills the memory, the third had its turn meanwhile.
         if owner == "1":
             assert third.wait(PATIENCE)
         if owner == "0":
             # Who has the third turn waits, as does the one who wants the first page: or it has asked, which is wrong.
-            until(lambda: len(asked) > 2 or (len(turns) == 3 and len(reading._changed._waiters) == 2))
+            until(lambda: len(asked) > 2 or (len(turns) == 3 and len(reader._changed._waiters) == 2))
             ahead.append(len(asked))
-        return fetch(part)
+        return fetch(read)
 
-    reading = page_reader.Reading(Frontier(SLICES[:4]), noted, workers=3, turn=turn, memory=1000)
-    assert names(reading) == expected(lambda _: 1, owners=4)
+    reader = PageReader(Frontier(SLICES[:4]), noted, workers=3, acquire=acquire, memory=1000)
+    assert names(reader) == expected(lambda _: 1, owners=4)
     assert len(turns) == len(asked) == 4
     assert ahead == [2]
 
@@ -289,30 +290,30 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
     asked: list[Slice] = []
     turns = 0
 
-    def turn() -> None:
+    def acquire() -> None:
         nonlocal turns
         turns += 1
         # The second turn comes when the first answer is known: then there is a gap, and the second slice is not next.
         if turns == 2:
-            until(lambda: reading._seen == 1)
+            until(lambda: reader._received == 1)
 
-    def fetch(part: Part) -> RawPage:
-        asked.append(part.slice)
+    def fetch(read: SliceRead) -> RawPage:
+        asked.append(read.slice)
         if len(asked) == 1:
             return RawPage(b"", "more", 10)
         return RawPage(b"", None, 0)
 
-    def times(page: RawPage) -> Times:
-        return Times(NOON, NOON + timedelta(seconds=10)) if page.size else Times()
+    def times(page: RawPage) -> PageTimes:
+        return PageTimes(NOON, NOON + timedelta(seconds=10)) if page.size else PageTimes()
 
     frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
-    reading = page_reader.Reading(frontier, fetch, workers=2, turn=turn, times=times)
-    list(reading)
+    reader = PageReader(frontier, fetch, workers=2, acquire=acquire, times=times)
+    list(reader)
     assert [part.path["id"] for part in asked[:2]] == ["a", "a"]
     assert asked[1].start == NOON + timedelta(seconds=10)
 
 
-@pytest.mark.parametrize("fails", ["turn", "times"])
+@pytest.mark.parametrize("fails", ["acquire", "times"])
 def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
     """Nobody waits for ever for a thread that is gone."""
 
@@ -324,7 +325,7 @@ def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
     def run() -> None:
         try:
             options: dict[str, Any] = {fails: broken}
-            list(page_reader.Reading(Frontier(SLICES), pages(), workers=2, **options))
+            list(PageReader(Frontier(SLICES), pages(), workers=2, **options))
         except ZeroDivisionError as error:
             found.append(error)
 
@@ -342,16 +343,16 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
         Server(KINDS["events"], account((NOON - at * SECOND for at in range(60)), str(owner)), page_size=4, clock=NOON)
         for owner in range(6)
     ]
-    model = Reading(owners[0], NOON, Random(1), others=owners[1:])
+    model = SimulatedRead(owners[0], NOON, Random(1), others=owners[1:])
 
-    def fetch(part: Part) -> RawPage:
+    def fetch(read: SliceRead) -> RawPage:
         kind = KINDS["events"]
         with lock:
-            filters = conditions(part.slice, kind.collection, kind.operation)
-            return owners[int(part.slice.path["id"])].get(filters, part.link)
+            filters = conditions(read.slice, kind.collection, kind.operation)
+            return owners[int(read.slice.path["id"])].get(filters, read.link)
 
     def run() -> None:
-        for taken in page_reader.Reading(model.frontier, fetch, workers=workers, times=times_of):
+        for taken in PageReader(model.frontier, fetch, workers=workers, times=times_of):
             model.own(taken)
             time.sleep(0.002)
 

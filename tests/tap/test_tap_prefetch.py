@@ -12,8 +12,8 @@ from tap_support import config, discovered, run_tap, select
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import Collection
-from tap_klaviyo.reading.page_reader import Reading
-from tap_klaviyo.reading.prefetch import Ahead, is_small
+from tap_klaviyo.reading.page_reader import PageReader
+from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.settings import REREAD
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 
@@ -74,30 +74,32 @@ def test_a_missing_scope_is_told_in_its_turn(make_sandbox: MakeSandbox, tmp_path
 
 def test_what_is_small() -> None:
     """Slow and whole: not what has a bookmark that is kept, nor what Klaviyo gives faster than few threads ask."""
-    small = {name for name, found in COLLECTIONS.items() if is_small(found, REREAD)}
+    small = {name for name, found in COLLECTIONS.items() if is_prefetchable(found, REREAD)}
     assert {"lists", "campaigns", "flows", "tags", "metrics", "metric_properties"} <= small
     assert not small & {"events", "profiles", "list_profiles", "segment_profiles"}
-    assert "campaigns" not in {name for name, found in COLLECTIONS.items() if is_small(found, ["flows"])}
+    assert "campaigns" not in {name for name, found in COLLECTIONS.items() if is_prefetchable(found, ["flows"])}
 
 
 class Opened:
     def __init__(self) -> None:
         self.begun: list[str] = []
 
-    def open(self, collection: Collection) -> Reading:
-        return cast("Reading", SimpleNamespace(name=collection.name, begin=lambda: self.begun.append(collection.name)))
+    def open(self, collection: Collection) -> PageReader:
+        return cast(
+            "PageReader", SimpleNamespace(name=collection.name, start=lambda: self.begun.append(collection.name))
+        )
 
 
 def test_each_is_begun_once_and_taken_once() -> None:
     """What was taken, or never begun when its turn came, is not begun afterwards."""
     tags, lists, flows = (STREAMS[name][0].collection for name in ("tags", "lists", "flows"))
     opened = Opened()
-    ahead = Ahead(opened.open)
+    ahead = Prefetcher(opened.open)
     assert ahead.take(flows) is None
     for _ in range(2):
-        ahead.begin([tags, lists, flows])
+        ahead.start([tags, lists, flows])
     assert opened.begun == ["tags", "lists"]
     taken: Any = ahead.take(tags)
     assert taken.name == "tags"
-    ahead.begin([tags])
+    ahead.start([tags])
     assert (opened.begun, ahead.take(tags)) == (["tags", "lists"], None)

@@ -16,7 +16,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.streams.permissions import queries, uses
+from tap_klaviyo.streams.permissions import queries, table_requirements
 from tap_klaviyo.tables import BY_DEFAULT, COLLECTIONS, STREAMS, TABLES
 
 
@@ -78,21 +78,21 @@ def test_only_what_the_catalog_selects_is_judged(
 
 def test_a_stream_of_two_collections_needs_both() -> None:
     """And a collection that hangs on another needs that one; what costs calls of its own is a part."""
-    found = {use.name: use for use in uses(whole(), COLLECTIONS)}
+    found = {requirement.name: requirement for requirement in table_requirements(whole(), COLLECTIONS)}
     assert set(found) == set(STREAMS)
-    assert set(found["esp_campaigns"].needs) == {"get_campaigns", "get_flows"}
-    assert found["list_profiles"].needs == ["get_profiles_for_list", "get_lists"]
-    assert found["campaign_messages"].parts == {
+    assert set(found["esp_campaigns"].operations) == {"get_campaigns", "get_flows"}
+    assert found["list_profiles"].operations == ["get_profiles_for_list", "get_lists"]
+    assert found["campaign_messages"].optional == {
         name: ["get_messages_for_campaign"] for name in ("template_data_type", "template_data_id")
     }
-    assert "key" in found["esp_sends"].parts
+    assert "key" in found["esp_sends"].optional
 
 
 def test_narrowed_events_need_the_metrics() -> None:
     """Which are looked up by their names."""
     narrowed = Selection(whole("events").tables, by_metric=True)
-    (use,) = uses(narrowed, COLLECTIONS)
-    assert use.needs == ["get_events", "get_metrics"]
+    (requirement,) = table_requirements(narrowed, COLLECTIONS)
+    assert requirement.operations == ["get_events", "get_metrics"]
 
 
 def test_what_is_asked_is_what_a_read_asks() -> None:

@@ -1,0 +1,98 @@
+"""Makes the rows of a collection's pages, in this process or in worker processes: one batch for each page."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Any
+
+from klaviyo_client.client import KlaviyoClient
+from tap_klaviyo.model import Resource, Slice, SlicePage
+from tap_klaviyo.reading.lookups import LookupCache
+from tap_klaviyo.reading.slices import BookmarkTracker
+from tap_klaviyo.rows.page_rows import PageRows, RowMaker
+from tap_klaviyo.rows.record_lines import Lines, lines_by_table
+from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.protocol import RowSpec
+
+
+@dataclass(frozen=True)
+class Batch:
+    """The rows of one page.
+
+    Attributes:
+        bookmark: the bookmark that holds once all of the rows are written, None when none does.
+        rows: the rows of each table, in the page's order.
+        lines: the same as lines of RECORD messages, in place of the rows, where these are wanted.
+        ended: whether a slice ends with the page.
+        slice: the slice that the page is of.
+    """
+
+    bookmark: str | None
+    rows: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
+    lines: Mapping[str, Lines] = field(default_factory=dict)
+    ended: bool = False
+    slice: Slice | None = None
+
+
+@dataclass(frozen=True)
+class BatchMaker:
+    """Makes the batches of one read of a collection.
+
+    Args:
+        client: the account; decodes pages.
+        spec: what it takes to make rows.
+        row_maker: makes them in this process, and counts problems wherever they are made.
+        lookups: the values that cost a call of their own.
+        bookmark: how far the collection is read.
+        as_lines: whether rows are wanted as lines of RECORD messages.
+        keep_resources: whether others need this collection's resources.
+        sample_only: stop after the first page that has a resource.
+
+    Attributes:
+        resources: id and attributes of the resources so far, when they are to be kept.
+    """
+
+    client: KlaviyoClient
+    spec: RowSpec
+    row_maker: RowMaker
+    lookups: LookupCache
+    bookmark: BookmarkTracker
+    as_lines: bool
+    keep_resources: bool
+    sample_only: bool
+    resources: list[Resource] = field(default_factory=list)
+
+    def make_here(self, pages: Iterable[SlicePage]) -> Generator[Batch, None, bool]:
+        """Make batches in this process; whether it stopped, because only a sample is wanted."""
+        for page in pages:
+            page_rows = self._make_rows(page)
+            if self.keep_resources:
+                self.resources.extend(
+                    {"id": row["id"], "attributes": row.get("attributes")} for row in page_rows.resources
+                )
+            bookmark = self.bookmark.after_page(page_rows.times)
+            if self.as_lines:
+                lines = lines_by_table(page_rows.rows, datetime.now(UTC), self.row_maker.versions)
+                yield Batch(bookmark, lines=lines, ended=page.ended, slice=page.slice)
+            else:
+                yield Batch(bookmark, rows=page_rows.rows, ended=page.ended, slice=page.slice)
+            if self.sample_only and page_rows.resources:
+                return True
+        return False
+
+    def make_in_workers(self, pages: Iterator[SlicePage], processes: int) -> Generator[Batch, None, None]:
+        """Make batches in so many worker processes, which are started when there is a page."""
+        for first in islice(pages, 1):
+            for page, result in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
+                self.row_maker.add_problems(result.problems)
+                bookmark = self.bookmark.after_page(result.times)
+                yield Batch(bookmark, lines=result.lines, ended=page.ended, slice=page.slice)
+
+    def _make_rows(self, page: SlicePage) -> PageRows:
+        cut = None if page.cut is None else bookmark_text(page.cut)
+        decoded = self.client.decode(self.spec.collection.operation, page.page)
+        return self.row_maker.make_rows(decoded, page.slice, cut, self.lookups, datetime.now(UTC))
