@@ -13,7 +13,7 @@ _BLOCK = 64 * 1024
 
 
 def limit_arenas() -> None:
-    """Keep the memory of a process small whose many threads fetch pages. Makes rows a tenth slower to make in it."""
+    """Keep the memory of a process small in which many threads fetch pages. Makes making rows in it a tenth slower."""
     if sys.platform == "linux":
         # Freed pages would stay in the arena of each thread that fetched one: a hundred megabytes.
         with contextlib.suppress(OSError, AttributeError):

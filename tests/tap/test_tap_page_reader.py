@@ -352,8 +352,8 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
             return owners[int(read.slice.path["id"])].get(filters, read.link)
 
     def run() -> None:
-        for slice_pages in PageReader(model.frontier, fetch, workers=workers, times=times_of):
-            model.own(slice_pages)
+        for slice_page in PageReader(model.frontier, fetch, workers=workers, times=times_of):
+            model.own(slice_page)
             time.sleep(0.002)
 
     main = threading.Thread(target=run, daemon=True)
