@@ -25,7 +25,7 @@ sys.path.insert(0, str(ROOT))
 
 from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
 from tap_klaviyo.tables import BY_DEFAULT, STREAMS  # noqa: E402
-from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
+from target_klaviyo.settings import SETTINGS as TARGET  # noqa: E402
 
 PLUGINS = {
     "tap-klaviyo": (TAP, "catalog, discover, state, about, stream-maps, schema-flattening"),

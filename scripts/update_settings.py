@@ -21,7 +21,7 @@ sys.path.insert(0, str(ROOT))
 
 from klaviyo_client.plugin.settings import CONNECTION  # noqa: E402 - the checkout's own packages
 from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402
-from target_klaviyo.options import SETTINGS as TARGET  # noqa: E402
+from target_klaviyo.settings import SETTINGS as TARGET  # noqa: E402
 
 INTRODUCTION = """\
 # Settings

@@ -22,24 +22,24 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import config_check, settings
-from target_klaviyo import scopes
-from target_klaviyo.delivery import Session
-from target_klaviyo.despatch import Despatch
-from target_klaviyo.identity import checked_region
-from target_klaviyo.ledger import Ledger
-from target_klaviyo.mirrors import Mirrors
-from target_klaviyo.model import Origin, Outcome, Row, Unfit
-from target_klaviyo.options import SETTINGS
-from target_klaviyo.places import document, place
-from target_klaviyo.plan import Plan
-from target_klaviyo.progress import Progress
-from target_klaviyo.reader import LineReader
-from target_klaviyo.rehearsal import Rehearsal, is_wanted
-from target_klaviyo.report import Report, Tolerance
-from target_klaviyo.routes import routes
-from target_klaviyo.sinks import BREACHES, KlaviyoSink
-from target_klaviyo.stopping import Stop, Stoppable, Stopped
-from target_klaviyo.summary import Ending, Summary
+from target_klaviyo.audience.mirrors import Mirrors
+from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.ledger import Ledger
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.stopping import Stop, Stoppable, Stopped
+from target_klaviyo.intake import permissions
+from target_klaviyo.intake.message_reader import LineReader
+from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
+from target_klaviyo.model.identifiers import checked_region
+from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
+from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
+from target_klaviyo.reporting.places import document, place
+from target_klaviyo.reporting.progress import Progress
+from target_klaviyo.reporting.results import Report, Tolerance
+from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.settings import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -165,7 +165,9 @@ class TargetKlaviyo(Target):
             given = ctx.params["config"]
             target = cls(config=given.config, parse_env_config=given.parse_env, validate_config=True)
             # Not the session's client: in a rehearsal that one would answer by itself.
-            scopes.check(settings.connect(target.config, cls.name), target.routes, target.config.get("streams") or {})
+            permissions.check(
+                settings.connect(target.config, cls.name), target.routes, target.config.get("streams") or {}
+            )
             ctx.exit()
 
     # Messages ---------------------------------------------------------------------------------------------------------

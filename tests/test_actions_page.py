@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from support import scripts
 
-from target_klaviyo import contracts
-from target_klaviyo.model import Action, Call
+from target_klaviyo.intake import contracts
+from target_klaviyo.model.records import Action, Call
 
 
 @pytest.fixture(scope="module")

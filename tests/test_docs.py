@@ -21,7 +21,7 @@ from tap_klaviyo.reports.declaration import OPERATIONS as REPORTS
 from tap_klaviyo.settings import SETTINGS as TAP
 from tap_klaviyo.tables import FAMILIES, TABLES
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.options import SETTINGS as TARGET
+from target_klaviyo.settings import SETTINGS as TARGET
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

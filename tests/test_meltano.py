@@ -25,7 +25,7 @@ from support.second_path import KEYS, truth
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.settings import SETTINGS as TAP
-from target_klaviyo.options import SETTINGS as TARGET
+from target_klaviyo.settings import SETTINGS as TARGET
 
 SETTINGS = {"tap-klaviyo": TAP, "target-klaviyo": TARGET}
 

@@ -151,7 +151,7 @@ def test_both_plugins_run_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     assert "streams" in json.loads(about.stdout)["settings"]["properties"]
 
     contracts = (
-        "from klaviyo_client.plugin.schema_files import schema_folder; from target_klaviyo import contracts; "
+        "from klaviyo_client.plugin.schema_files import schema_folder; from target_klaviyo.intake import contracts; "
         "print(schema_folder('target'), sorted(contracts.load('list_members').fields))"
     )
     loaded = run(installed, tmp_path, "-c", contracts)

@@ -56,7 +56,7 @@ class Transport(Protocol):
         """Send one request and return its answer, whatever the status.
 
         Raises:
-            Broken: there was no whole answer.
+            TransportError: there was no whole answer.
         """
 
 

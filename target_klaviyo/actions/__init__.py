@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from target_klaviyo.actions.audience_manifest import AUDIENCE_MANIFEST
 from target_klaviyo.actions.consents import SUBSCRIBE, UNSUBSCRIBE
 from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
 from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
-from target_klaviyo.actions.manifests import AUDIENCE_MANIFEST
 from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
 from target_klaviyo.actions.suppressions import SUPPRESS, UNSUPPRESS
-from target_klaviyo.model import Action
+from target_klaviyo.model.records import Action
 
 ACTIONS: dict[str, Action] = {
     action.name: action

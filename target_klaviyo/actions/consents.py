@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_client.api.filters import utc_text
-from target_klaviyo import consents, lists, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS
-from target_klaviyo.model import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
-from target_klaviyo.moments import moment
+from target_klaviyo.delivery import lists
+from target_klaviyo.endpoints import consent, people
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
+from target_klaviyo.model.times import moment
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
 _KINDS = {
@@ -54,13 +55,13 @@ def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tu
     asked: Sequence[str] = fields.get("channels", context.options["channels"])
     if not (isinstance(asked, list) and asked and all(isinstance(name, str) and name in _KINDS for name in asked)):
         return fields, None  # the contract says what is wrong
-    needed = {name: consents.NEEDS[_KINDS[name][0]] for name in asked}
+    needed = {name: consent.NEEDS[_KINDS[name][0]] for name in asked}
     lost = {name: identifier for name, identifier in needed.items() if identifier not in fields}
     for name, identifier in lost.items():
         if len(lost) == len(needed):
             raise faults.get(identifier) or _missing(name, identifier)
     sent = {identifier for name, identifier in needed.items() if name not in lost}
-    kept = {name: value for name, value in fields.items() if name not in consents.NEEDS.values() or name in sent}
+    kept = {name: value for name, value in fields.items() if name not in consent.NEEDS.values() or name in sent}
     note = left_out(faults)
     if lost:
         first = next(iter(lost.values()))
@@ -74,13 +75,13 @@ def _missing(channel: str, identifier: str) -> Unfit:
     return Unfit(f"no_{identifier}", reason, pointer=f"/{identifier}")
 
 
-def _profile(fields: Record, consent: str) -> dict[str, Any]:
+def _profile(fields: Record, state: str) -> dict[str, Any]:
     """The person as a resource, by the identifiers that the channels need."""
     attributes: dict[str, Any] = {}
     subscriptions: dict[str, Any] = {}
     for channel, kind in (_KINDS[name] for name in fields["channels"]):
-        attributes[consents.NEEDS[channel]] = fields[consents.NEEDS[channel]]
-        subscriptions.setdefault(channel, {})[kind] = {"consent": consent}
+        attributes[consent.NEEDS[channel]] = fields[consent.NEEDS[channel]]
+        subscriptions.setdefault(channel, {})[kind] = {"consent": state}
     return {"type": "profile", "attributes": {**attributes, "subscriptions": subscriptions}}
 
 
@@ -93,9 +94,9 @@ def _subscribed(fields: Record, context: Context) -> dict[str, Any]:
     consented_at = _consented_at(fields, context)
     if consented_at is not None:
         for kinds in made["attributes"]["subscriptions"].values():
-            for kind, consent in kinds.items():
+            for kind, subscription in kinds.items():
                 if kind != "open_tracking":  # Klaviyo has no place for it there
-                    consent["consented_at"] = utc_text(consented_at)
+                    subscription["consented_at"] = utc_text(consented_at)
     return made
 
 
@@ -124,18 +125,18 @@ def _unsubscribed(fields: Record, context: Context) -> dict[str, Any]:  # noqa: 
 
 
 def _unsubscribed_terms(_fields: Record, context: Context) -> Terms:
-    return (consents.GLOBAL,) if context.options[consents.GLOBAL] else ()
+    return (consent.GLOBAL,) if context.options[consent.GLOBAL] else ()
 
 
 SUBSCRIBE = Action(
     name="subscribe",
     summary="Subscribe people to e-mail, SMS or WhatsApp; this lifts unsubscriptions, spam reports and suppressions.",
-    operation=consents.SUBSCRIBE,
+    operation=consent.SUBSCRIBE,
     calls=(*lists.find(option="list"), lists.MAKE),
     resource=_subscribed,
     sifted=_sifted,
     terms=_subscribed_terms,
-    deliver=consents.subscribe,
+    deliver=consent.subscribe,
     gives=frozenset({"profile", "consent", "list"}),
     lanes=3,  # requests hold a thousand people, and their budget is twelve of them a second
     options={
@@ -164,19 +165,19 @@ SUBSCRIBE = Action(
 UNSUBSCRIBE = Action(
     name="unsubscribe",
     summary="Unsubscribe people: from a list if they are on it, everywhere where no list is named.",
-    operation=consents.UNSUBSCRIBE,
+    operation=consent.UNSUBSCRIBE,
     calls=(*lists.find(option="list"), people.find("to know who is on the list", on_list=True, option="list")),
     resource=_unsubscribed,
     sifted=_sifted,
     terms=_unsubscribed_terms,
-    deliver=consents.unsubscribe,
+    deliver=consent.unsubscribe,
     takes=lambda _terms: frozenset({"consent", "list"}),
     takes_deleted=True,
     lanes=4,  # requests hold a hundred people, and may each need two questions first
     options={
         "channels": _channels(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},
-        consents.GLOBAL: {
+        consent.GLOBAL: {
             "type": "boolean",
             "default": False,
             "description": (

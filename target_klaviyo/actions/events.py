@@ -7,11 +7,11 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from target_klaviyo import tracking
 from target_klaviyo.actions.profiles import resource as profile_resource
-from target_klaviyo.batching import encoded
-from target_klaviyo.model import Action, Context, Kind, Record, Unfit
-from target_klaviyo.moments import event_time
+from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.endpoints import events
+from target_klaviyo.model.records import Action, Context, Kind, Record, Unfit
+from target_klaviyo.model.times import event_time
 
 # The marks by which the tap knows events that came from here: its setting exclude_pushed_events leaves them out.
 SOURCE, SOURCE_VALUE = "pushed_by", "target-klaviyo"
@@ -134,11 +134,11 @@ TRACK_EVENT = Action(
     name="track_event",
     summary="Record what people did; those who do not exist are created.",
     streams=("events",),
-    operation=tracking.BULK,
-    calls=tracking.CALLS,
+    operation=events.BULK,
+    calls=events.CALLS,
     resource=resource,
-    deliver=tracking.deliver,
-    person=tracking.person,
+    deliver=events.deliver,
+    person=events.person,
     options=OPTIONS,
     fitted=fitted,
     copied_from=("events", "get_metric", "metric_data_id"),

@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from target_klaviyo import lists, tracking
-from target_klaviyo.actions import events
+from target_klaviyo.actions.events import OPTIONS, resource
 from target_klaviyo.actions.profiles import LIST_OPTIONS
-from target_klaviyo.consents import SUBSCRIBE
-from target_klaviyo.jobs import CALLS, IMPORT
-from target_klaviyo.model import Action, Call, Context, Note, Part, Record, Unfit, strict
+from target_klaviyo.delivery import lists
+from target_klaviyo.endpoints import events
+from target_klaviyo.endpoints.consent import SUBSCRIBE
+from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
+from target_klaviyo.model.records import Action, Call, Context, Note, Part, Record, Unfit, strict
 
 _IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
@@ -78,19 +79,19 @@ def track(fields: Record, context: Context) -> dict[str, Any]:
         made["metric"] = own
     elif own is not None:
         made.setdefault("unique_id", own)
-    return events.resource(made, context)
+    return resource(made, context)
 
 
 TRACK = Action(
     name="track",
     summary="Track, as Klaviyo's retired API had it: an event under the names of that API.",
-    operation=tracking.BULK,
-    calls=tracking.CALLS,
+    operation=events.BULK,
+    calls=events.CALLS,
     resource=track,
-    deliver=tracking.deliver,
-    person=tracking.person,
+    deliver=events.deliver,
+    person=events.person,
     unpacked=unpacked_track,
-    options={"backfill": events.OPTIONS["backfill"]},
+    options={"backfill": OPTIONS["backfill"]},
 )
 
 
@@ -217,10 +218,10 @@ UPDATE_PROFILE = Action(
         *lists.find(field="lists"),
         lists.MAKE,
         Call(SUBSCRIBE, "to subscribe", field="confirm_opt_in"),
-        Call(tracking.BULK, "to record the event", field="event"),
-        Call(tracking.SINGLE, "to record it where that was refused", field="event"),
+        Call(events.BULK, "to record the event", field="event"),
+        Call(events.SINGLE, "to record it where that was refused", field="event"),
     ),
     parts=update_profile,
     unpacked=unpacked_form,
-    options={**_CREATE, "backfill": events.OPTIONS["backfill"]},
+    options={**_CREATE, "backfill": OPTIONS["backfill"]},
 )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from target_klaviyo import jobs, lists, membership, people
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
-from target_klaviyo.audience import Cap
-from target_klaviyo.delivery import Session
-from target_klaviyo.identity import IDENTIFIERS
-from target_klaviyo.model import (
+from target_klaviyo.audience.completeness import Cap
+from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.endpoints import list_members, people, profile_imports
+from target_klaviyo.model.identifiers import IDENTIFIERS
+from target_klaviyo.model.records import (
     Action,
     Call,
     Context,
@@ -46,9 +47,9 @@ def _terms(_fields: Record, context: Context) -> Terms:
 
 def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     if removed := [row for row in rows if _REMOVE in row.terms]:
-        yield from membership.remove(session, removed)
+        yield from list_members.remove(session, removed)
     if added := [row for row in rows if _REMOVE not in row.terms]:
-        yield from jobs.deliver(session, added)
+        yield from profile_imports.deliver(session, added)
 
 
 def _check(options: Options) -> None:
@@ -69,14 +70,14 @@ LIST_MEMBERS = Action(
     summary="Add people to a list, creating those who do not exist; remove them; or make the list equal the stream.",
     streams=("list_members", "list_profiles"),
     copied_from=("list_profiles", "get_list", "list_id"),
-    operation=jobs.IMPORT,
+    operation=profile_imports.IMPORT,
     calls=(
-        *jobs.CALLS,
+        *profile_imports.CALLS,
         *lists.find(),
         lists.MAKE,
         people.find("to find whom to remove", option="mode", values=(_REMOVE,)),
         people.find("to know who is on the list", on_list=True, option="mode", values=(MIRROR,)),
-        Call(membership.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
+        Call(list_members.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
     ),
     resource=resource,
     sifted=_sifted,

@@ -10,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from target_klaviyo import tracking
 from target_klaviyo.actions.events import OPTIONS, event, person
-from target_klaviyo.model import Action, Context, Record, Unfit
+from target_klaviyo.endpoints import events
+from target_klaviyo.model.records import Action, Context, Record, Unfit
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
@@ -125,10 +125,10 @@ ORDER_COMPLETED = Action(
     name="order_completed",
     summary="Record an order: one event for it and one for each of its lines; or a refund, or a cancellation.",
     streams=("orders",),
-    operation=tracking.BULK,
-    calls=tracking.CALLS,
+    operation=events.BULK,
+    calls=events.CALLS,
     resource=resource,
-    deliver=tracking.deliver,
-    person=tracking.person,
+    deliver=events.deliver,
+    person=events.person,
     options=ORDER_OPTIONS,
 )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from target_klaviyo import lists, membership, people
-from target_klaviyo.jobs import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
-from target_klaviyo.model import Action, Call, Context, Record, Terms
+from target_klaviyo.delivery import lists
+from target_klaviyo.endpoints import list_members, people
+from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
+from target_klaviyo.model.records import Action, Call, Context, Record, Terms
 
 _PATCHES = ("append", "unappend", "unset")
 _ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)
@@ -58,7 +59,7 @@ UPSERT_PROFILE = Action(
         *lists.find(option="list"),
         lists.MAKE,
         people.find("to know who exists", option="update_only"),
-        Call(membership.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
+        Call(list_members.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
     ),
     resource=resource,
     terms=_terms,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from target_klaviyo import suppressions
-from target_klaviyo.model import Action, Context, Record
-from target_klaviyo.watch import SUPPRESSIONS, UNSUPPRESSIONS, followed
+from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, followed
+from target_klaviyo.endpoints import suppression
+from target_klaviyo.model.records import Action, Context, Record
 
 # Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
 _LANES = 8
@@ -19,10 +19,10 @@ def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG0
 SUPPRESS = Action(
     name="suppress",
     summary="Keep all marketing e-mail from people, by their e-mail address, whatever they consented to.",
-    operation=suppressions.SUPPRESS,
+    operation=suppression.SUPPRESS,
     calls=followed(SUPPRESSIONS),
     resource=_resource,
-    deliver=suppressions.suppress,
+    deliver=suppression.suppress,
     takes=lambda _terms: frozenset({"consent"}),
     takes_deleted=True,
     lanes=_LANES,
@@ -31,10 +31,10 @@ SUPPRESS = Action(
 UNSUPPRESS = Action(
     name="unsuppress",
     summary="Lift suppressions that somebody made, by e-mail address; unsubscriptions and bounces stay.",
-    operation=suppressions.UNSUPPRESS,
+    operation=suppression.UNSUPPRESS,
     calls=followed(UNSUPPRESSIONS),
     resource=_resource,
-    deliver=suppressions.unsuppress,
+    deliver=suppression.unsuppress,
     gives=frozenset({"consent"}),
     lanes=_LANES,
 )

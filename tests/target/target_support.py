@@ -22,9 +22,9 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery import Session
-from target_klaviyo.model import Origin, Outcome, Row
-from target_klaviyo.routes import routes
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.intake.routes import routes
+from target_klaviyo.model.records import Origin, Outcome, Row
 
 KEY = "pk_0123456789abcdef"
 # How fast waits are over in the command, and jobs in the accounts that it speaks to.

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.audience import Cap, Feed, Verdict, decide, staying
+from target_klaviyo.audience.completeness import Cap, Feed, Verdict, decide, staying
 
 MEMBERS = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3),

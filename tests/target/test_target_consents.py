@@ -13,7 +13,7 @@ from target_support import People, body_of, refused, respond, rows_of, scripted_
 
 from klaviyo_client.errors import SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
-from target_klaviyo.model import Kind, Outcome, Unfit
+from target_klaviyo.model.records import Kind, Outcome, Unfit
 
 SUBSCRIBE = {"action": "subscribe"}
 UNSUBSCRIBE = {"action": "unsubscribe"}

@@ -13,9 +13,9 @@ from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
-from target_klaviyo.batching import encoded
-from target_klaviyo.jobs import FEW, deliver
-from target_klaviyo.model import Kind, ListRef, Origin, Outcome, Row
+from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.endpoints.profile_imports import FEW, deliver
+from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome, Row
 
 ON_LIST = ListRef(id="LIST01")
 

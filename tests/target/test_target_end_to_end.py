@@ -19,8 +19,8 @@ from target_support import KEY, SPEED, Command, Run, records, schema_of
 
 from klaviyo_client.errors import SettingsError
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.model import Origin
-from target_klaviyo.routes import Route
+from target_klaviyo.intake.routes import Route
+from target_klaviyo.model.records import Origin
 from target_klaviyo.target import TargetKlaviyo
 
 Make = Callable[..., RunningSandbox]

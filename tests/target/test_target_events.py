@@ -15,11 +15,11 @@ from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import InvalidKey
 from klaviyo_client.http.transport import Request, Response, TransportError
-from target_klaviyo import tracking
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
-from target_klaviyo.batching import encoded
-from target_klaviyo.model import Kind, Origin, Outcome, Row, Unfit, Unit
-from target_klaviyo.routes import fitted, routes
+from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.endpoints import events
+from target_klaviyo.intake.routes import fitted, routes
+from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit, Unit
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RECORD = {"email": "ada@example.com", "metric": "Viewed", "time": "2026-05-01T10:00:00Z"}
@@ -65,7 +65,7 @@ def sent(request: Request) -> list[tuple[str, int]]:
 def outcomes(answer: Callable[[Request], Response], given: list[Row]) -> tuple[dict[int, Outcome], list[Request]]:
     session, wire = scripted_session(answer)
     found: dict[int, Outcome] = {}
-    for unit, outcome in tracking.deliver(session, given):
+    for unit, outcome in events.deliver(session, given):
         for row in unit.rows:
             assert row.origin.record["n"] not in found
             found[row.origin.record["n"]] = outcome
@@ -294,7 +294,7 @@ def test_a_wrong_key_stops_the_run() -> None:
     """No event is to blame for it."""
     session, _ = scripted_session(lambda _: respond(401, {"errors": []}))
     with pytest.raises(InvalidKey):
-        list(tracking.deliver(session, rows("a@x.io")))
+        list(events.deliver(session, rows("a@x.io")))
 
 
 def test_a_dropped_phone_number_is_reported() -> None:
@@ -310,21 +310,21 @@ def test_requests_never_pass_a_limit(sizes: list[tuple[str, int, int]]) -> None:
     """However many events and bytes the rows have, no request holds more than its limits, and none is lost."""
     units = []
     for number, (name, count, size) in enumerate(sizes):
-        events = [
+        made = [
             {"metric": {"data": {"type": "metric", "attributes": {"name": "m"}}}, "unique_id": f"{number}-{n}",
              "properties": {"x": "y" * size}}
             for n in range(count)
         ]  # fmt: skip
         profile = {"type": "profile", "attributes": {"email": f"{name}@x.io"}}
-        payload = {"profile": profile, "events": events}
+        payload = {"profile": profile, "events": made}
         units.append(Unit((), payload, encoded(payload)))
     counts: Counter[str] = Counter()
-    for part in tracking.chunks(units, max_events=10, max_bytes=3000):
-        found = tracking.grouped(part)
-        events = [event for entry in found.entries for event in entry["attributes"]["events"]["data"]]
+    for part in events.chunks(units, max_events=10, max_bytes=3000):
+        found = events.grouped(part)
+        sent = [event for entry in found.entries for event in entry["attributes"]["events"]["data"]]
         body = encoded({"data": {"type": "x", "attributes": {"events-bulk-create": {"data": found.entries}}}})
-        assert len(part) == 1 or (len(events) <= 10 and len(body) <= 3000 + 100)
-        counts.update(event["attributes"]["unique_id"] for event in events)
+        assert len(part) == 1 or (len(sent) <= 10 and len(body) <= 3000 + 100)
+        counts.update(event["attributes"]["unique_id"] for event in sent)
     assert sum(counts.values()) == len(counts) == sum(count for _, count, _ in sizes)
 
 

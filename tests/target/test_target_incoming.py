@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.errors import Incomplete
-from target_klaviyo.incoming import incoming, message
-from target_klaviyo.model import Unfit
+from target_klaviyo.intake.records import incoming, message
+from target_klaviyo.model.records import Unfit
 
 TYPES = ("RECORD", "SCHEMA", "STATE")
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo.model import ListRef, Origin, Unfit
-from target_klaviyo.routes import routes
+from target_klaviyo.intake.routes import routes
+from target_klaviyo.model.records import ListRef, Origin, Unfit
 
 Step = tuple[str, Mapping[str, Any], ListRef | None]
 

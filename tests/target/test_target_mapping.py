@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from klaviyo_client.plugin.schema_files import load_schema
-from target_klaviyo import contracts, mapping
 from target_klaviyo.actions.profiles import resource
-from target_klaviyo.model import Context, Unfit
+from target_klaviyo.intake import contracts, mapping
+from target_klaviyo.model.records import Context, Unfit
 
 
 def fields(record: dict[str, Any], wanted: dict[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from target_support import Command, records, schema_of
 from test_target_mirror import MIRROR, Pusher, feed, numbered, on_list, people, schema
 
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.ledger import without
+from target_klaviyo.delivery.ledger import without
 
 UNSIZED = {name: value for name, value in MIRROR.items() if name != "size_field"}
 OVER = {"type": "ACTIVATE_VERSION", "stream": "vips", "version": 7}

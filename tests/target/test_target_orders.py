@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo.model import Origin, Unfit
-from target_klaviyo.routes import routes
+from target_klaviyo.intake.routes import routes
+from target_klaviyo.model.records import Origin, Unfit
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ORDER = {

@@ -7,7 +7,7 @@ import threading
 import pytest
 from support.patience import PATIENCE, until
 
-from target_klaviyo.overlap import overlapped
+from target_klaviyo.delivery.parallel import overlapped
 
 
 def test_results_come_in_the_order_of_what_was_asked() -> None:

@@ -19,7 +19,7 @@ from target_support import PROFILE_SCHEMA, Command, Run, records
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy import private_files
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.places import place
+from target_klaviyo.reporting.places import place
 
 BAD = {"email": "not an address"}
 

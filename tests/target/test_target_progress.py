@@ -15,7 +15,7 @@ from target_support import Command, Time, records, schema_of
 
 from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.progress import Progress
+from target_klaviyo.reporting.progress import Progress
 
 
 def test_a_line_tells_what_came_and_how_fast(caplog: pytest.LogCaptureFixture) -> None:
@@ -74,7 +74,7 @@ def test_it_speaks_while_it_is_entered(caplog: pytest.LogCaptureFixture, monkeyp
 def saying(name: str, seconds: float) -> list[str]:
     """The command with another patience than a user's."""
     code = (
-        f"from target_klaviyo.progress import Progress; Progress.{name} = {seconds}\n"
+        f"from target_klaviyo.reporting.progress import Progress; Progress.{name} = {seconds}\n"
         "from target_klaviyo.__main__ import main; main()"
     )
     return [sys.executable, "-c", code, "--config", "config.json"]

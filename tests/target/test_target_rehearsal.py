@@ -34,14 +34,14 @@ from klaviyo_client.http.transport import Request
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.store import Table
 from klaviyo_sandbox.http.request_log import Asked
-from target_klaviyo import plan as plans
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.bodies import Sent, sent
-from target_klaviyo.delivery import Session
-from target_klaviyo.model import Kind, Origin, Outcome
-from target_klaviyo.plan import Plan, said
-from target_klaviyo.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
-from target_klaviyo.report import Tolerance, TooManyRejects
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.rehearsal import plan as plans
+from target_klaviyo.rehearsal.plan import Plan, said
+from target_klaviyo.rehearsal.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
+from target_klaviyo.rehearsal.request_bodies import Sent, sent
+from target_klaviyo.reporting.results import Tolerance, TooManyRejects
 
 STATE = {"type": "STATE", "value": {"at": 1}}
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from klaviyo_client.privacy import private_files
-from target_klaviyo.model import Kind, Origin, Outcome
-from target_klaviyo.report import Report
+from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.reporting.results import Report
 
 NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "No.")
 YES = Outcome(Kind.DELIVERED, 201)

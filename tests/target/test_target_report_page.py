@@ -14,9 +14,9 @@ from support.chromium import NEEDS_CHROMIUM, command_line
 from support.patience import PATIENCE
 
 from klaviyo_client.http.usage import Usage
-from target_klaviyo.model import Kind, Origin, Outcome
-from target_klaviyo.report import Report
-from target_klaviyo.summary import Ending, Summary
+from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.reporting.results import Report
+from target_klaviyo.reporting.run_report import Ending, Summary
 
 pytestmark = NEEDS_CHROMIUM
 

@@ -8,8 +8,8 @@ import pytest
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from target_klaviyo.model import ListRef, Origin, Unfit
-from target_klaviyo.routes import check_columns, routes, unmapped
+from target_klaviyo.intake.routes import check_columns, routes, unmapped
+from target_klaviyo.model.records import ListRef, Origin, Unfit
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.store import Table
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery import Session
-from target_klaviyo.model import Kind
-from target_klaviyo.routes import routes
-from target_klaviyo.scopes import of_streams
+from target_klaviyo.delivery.requests import Session
+from target_klaviyo.intake.permissions import of_streams
+from target_klaviyo.intake.routes import routes
+from target_klaviyo.model.records import Kind
 
 OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
     "operations"

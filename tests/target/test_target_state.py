@@ -14,8 +14,8 @@ from target_support import Command, records, respond, schema_of, scripted_sessio
 from klaviyo_client.errors import Unavailable
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import target as module
-from target_klaviyo.despatch import Despatch
-from target_klaviyo.model import Action, Row
+from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.model.records import Action, Row
 from target_klaviyo.target import TargetKlaviyo
 
 STREAMS = {"other": {"action": "upsert_profile"}}

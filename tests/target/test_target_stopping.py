@@ -17,8 +17,8 @@ from target_support import PROFILE_SCHEMA, Command, Time, records, respond
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.stopping import GRACE_SECONDS, Stop, Stoppable, Stopped
-from target_klaviyo.watch import IMPORTS, Watch
+from target_klaviyo.delivery.jobs import IMPORTS, Watch
+from target_klaviyo.delivery.stopping import GRACE_SECONDS, Stop, Stoppable, Stopped
 
 MIRROR = {"action": "list_members", "mode": "mirror", "list": "XyZ123", "owns_list": True, "assume_complete": True}
 

@@ -23,11 +23,11 @@ from target_support import Command, Run, records, schema_of
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo import summary as module
-from target_klaviyo.model import Kind, Origin, Outcome
-from target_klaviyo.page import page
-from target_klaviyo.report import Report
-from target_klaviyo.summary import Ending, Summary
+from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.reporting import run_report as module
+from target_klaviyo.reporting.html import page
+from target_klaviyo.reporting.results import Report
+from target_klaviyo.reporting.run_report import Ending, Summary
 
 NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
 YES = Outcome(Kind.DELIVERED, 201)

@@ -10,7 +10,7 @@ from target_support import People, body_of, refused, respond, rows_of, scripted_
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.model import Kind, Outcome, Unfit
+from target_klaviyo.model.records import Kind, Outcome, Unfit
 
 ADA = {"email": "ada@x.org"}
 KINDS = {"suppress": "profile-suppression-bulk-create-job", "unsuppress": "profile-suppression-bulk-delete-job"}

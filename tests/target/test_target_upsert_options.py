@@ -8,8 +8,8 @@ import pytest
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.jobs import FEW
-from target_klaviyo.model import Kind, Outcome, Unfit
+from target_klaviyo.endpoints.profile_imports import FEW
+from target_klaviyo.model.records import Kind, Outcome, Unfit
 
 UPDATE = {"action": "upsert_profile", "update_only": True}
 CLEAR = {"action": "upsert_profile", "nulls": "clear"}

@@ -13,7 +13,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.watch import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
+from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
 
 JOBS = [f"J{number}" for number in range(10)]
 

@@ -1,0 +1,33 @@
+"""The control stream of audiences: how many people an audience has, so that a mirror knows when its feed is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from target_klaviyo.delivery.requests import Session, alone
+from target_klaviyo.model.records import Action, Context, Kind, Outcome, Record, Row, Settled
+
+
+def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
+    return {"attributes": dict(fields)}
+
+
+def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+    """Take note: nothing is sent."""
+    for row in rows:
+        said = row.payload["attributes"]
+        session.manifests.note(said["list"], said["expected_count"])
+        yield alone(row), Outcome(Kind.DELIVERED)
+
+
+AUDIENCE_MANIFEST = Action(
+    name="audience_manifest",
+    summary="Say how many people an audience has: a mirror of its list removes nobody unless as many came.",
+    streams=("audience_manifest",),
+    operation="get_lists",
+    resource=_resource,
+    deliver=_deliver,
+    is_about_people=False,
+    max_rows=1000,
+)

@@ -1,0 +1,1 @@
+"""Mirrored lists: was the whole audience seen, and who is to be removed."""

@@ -1,0 +1,1 @@
+"""How rows are sent: in batches, in order for each person, with one outcome for each row."""

@@ -1,0 +1,1 @@
+"""What Klaviyo's endpoints want and what they answer, one module for each kind of request."""

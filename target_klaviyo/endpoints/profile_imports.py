@@ -1,0 +1,181 @@
+"""Profiles through Klaviyo: import jobs polled to their end, or one by one where there are few."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.reply import Reply
+from klaviyo_client.errors import Refused
+from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.batches import chunks, encoded, waves
+from target_klaviyo.delivery.jobs import IMPORTS, followed
+from target_klaviyo.delivery.requests import Session, alone, attempt, by_list, is_about_rows
+from target_klaviyo.endpoints import list_members, people
+from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.records import Call, Kind, Outcome, Row, Settled, Unit
+
+logger = logging.getLogger("target-klaviyo")
+
+IMPORT = "bulk_import_profiles"
+# Klaviyo asks not to import small numbers in bulk, and so many single requests (75 a second) take less time than
+# a job, its first poll and its answer.
+FEW = 20
+_ERRORS = "get_errors_for_bulk_import_profiles_job"
+_SINGLE = "create_or_update_profile"
+# What an upsert makes use of beside the import.
+CALLS = (
+    Call(_SINGLE, f"to send {FEW} rows or fewer"),
+    *followed(IMPORTS),
+    Call(_ERRORS, "to read their errors"),
+)
+# What a row's terms may ask for.
+UPDATE_ONLY = "update_only"
+CLEAR = "clear"
+
+
+def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+    """Upsert the rows' profiles, and add them to their lists.
+
+    Raises:
+        SettingsError: a list that the settings name cannot be found.
+        Refused: the key, a scope or the revision is wrong.
+        Unavailable: Klaviyo cannot be reached.
+        Incomplete: a job did not end in time.
+    """
+    limits = operation(IMPORT)
+    rows, strangers = _wanted(session, rows)
+    yield from strangers
+    groups, lost = by_list(session, rows)
+    yield from lost
+    for list_id, members in groups:
+        for units in waves(members, max_item_bytes=limits.max_item_bytes):
+            if list_id is not None:
+                for unit in units:
+                    session.leavers.back(list_id, handles(unit.payload))
+            yield from _upserted(session, units, list_id)
+
+
+def _wanted(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[Settled]]:
+    """(rows to send, those that may only update somebody and are about nobody)."""
+    asked = [row for row in rows if UPDATE_ONLY in row.terms]
+    if not asked:
+        return rows, []
+    answer = people.found(session, asked)
+    unknown = [row for row in asked if row not in answer.ids]
+    nobody = Outcome(Kind.REJECTED, 200, "not_found", None, "nobody has these identifiers, and update_only is set")
+    settled = [(alone(row), answer.refused.get(row, nobody)) for row in unknown]
+    return [row for row in rows if UPDATE_ONLY not in row.terms or row in answer.ids], settled
+
+
+def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+    clearing = {unit: None for unit in units if CLEAR in unit.rows[0].terms and _has_null(unit.payload["attributes"])}
+    if clearing:
+        yield from _cleared(session, clearing, list_id)
+        units = [unit for unit in units if unit not in clearing]
+    if list_id is None and len(units) <= FEW:
+        for unit in units:
+            yield unit, _one(session, unit)[0]
+        return
+    limits = operation(IMPORT)
+    envelope = len(_import_body([], list_id))
+    for chunk in chunks(units, max_items=limits.max_items or 1, max_bytes=limits.max_bytes, envelope=envelope):
+        yield from _imported(session, chunk, list_id)
+
+
+def _has_null(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(_has_null(entry) for entry in value.values())
+    return value is None or (isinstance(value, list) and any(_has_null(entry) for entry in value))
+
+
+def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> Iterator[Settled]:
+    """One by one, because a bulk import clears nothing; then on the list, all at once."""
+    upserted: dict[Row, tuple[str, Outcome]] = {}
+    for unit in units:
+        outcome, reply = _one(session, unit)
+        if list_id is None or reply is None:
+            yield unit, outcome
+        else:
+            upserted.update(dict.fromkeys(unit.rows, (reply.resource["id"], outcome)))
+    if list_id is None:
+        return
+    ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
+    for unit, outcome in list_members.changed(session, list_members.ADD, list_id, ids):
+        for row in unit.rows:
+            yield alone(row), outcome if outcome.kind is Kind.REJECTED else upserted[row][1]
+
+
+def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
+    """(what became of it, Klaviyo's answer if it was taken)."""
+    body = b'{"data":' + unit.body + b"}"
+    try:
+        reply = session.client.call(_SINGLE, body=body, idempotent=_is_idempotent([unit]))
+    except Refused as refused:
+        if not is_about_rows(refused):
+            raise
+        return responses.refusal(refused), None
+    return responses.delivery(reply, unit.payload, alone=True), reply
+
+
+def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+    def send(part: Sequence[Unit]) -> Reply:
+        return session.client.call(IMPORT, body=_import_body(part, list_id), idempotent=_is_idempotent(part))
+
+    done = attempt(units, send)
+    yield from done.settled
+    for part, reply in done.taken:
+        yield from _finished(session, part, reply)
+
+
+def _import_body(units: Sequence[Unit], list_id: str | None) -> bytes:
+    profiles = [msgspec.Raw(unit.body) for unit in units]
+    data: dict[str, Any] = {
+        "type": "profile-bulk-import-job",
+        "attributes": {"profiles": {"data": profiles}},
+    }
+    if list_id is not None:
+        data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id}]}}
+    return encoded({"data": data})
+
+
+def _is_idempotent(units: Sequence[Unit]) -> bool:
+    # An upsert that is done twice is done once; appending to a list is not.
+    return not any(unit.payload.get("meta", {}).get("patch_properties", {}).get("append") for unit in units)
+
+
+def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
+    """Wait for the job and read what became of its rows."""
+    job_id = reply.resource["id"]
+    job = session.watches[IMPORTS].ended(job_id)
+    if job["status"] == "cancelled":
+        reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
+        for unit in units:
+            yield unit, Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)
+        return
+    failed = job.get("failed_count") or 0
+    completed = job.get("completed_count")  # nullable in the specification
+    incomplete = completed is not None and completed < job["total_count"]
+    errors = _import_errors(session, job_id) if failed or incomplete else []
+    verdicts = responses.of_job(units, reply, failed, errors)
+    if verdicts.unattributed:
+        logger.warning(
+            "import job %s: %d of %d rows failed, and Klaviyo does not say which; they count as accepted",
+            job_id,
+            verdicts.unattributed,
+            len(units),
+        )
+    yield from verdicts.settled
+
+
+def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
+    query = {"page[size]": str(operation(_ERRORS).page_size)}
+    return [
+        entry["attributes"]
+        for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query)
+        for entry in page.data
+    ]

@@ -1,0 +1,79 @@
+"""The actions' contracts, and checks of values against JSON Schema that do not quote them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from jsonschema_rs import Draft202012Validator, ValidationError
+
+from klaviyo_client.plugin.schema_files import load_schema
+from target_klaviyo.model.records import Record, Unfit
+
+
+@dataclass(frozen=True)
+class Contract:
+    """What an action accepts, as a JSON Schema of its fields."""
+
+    schema: Mapping[str, Any]
+    validator: Draft202012Validator
+
+    @property
+    def fields(self) -> Mapping[str, Mapping[str, Any]]:
+        """Field -> its schema."""
+        properties: Mapping[str, Mapping[str, Any]] = self.schema["properties"]
+        return properties
+
+    def check(self, fields: Record) -> None:
+        """Refuse what the contract forbids.
+
+        Raises:
+            Unfit: naming the first field that is wrong, and what is expected of it.
+        """
+        if self.validator.is_valid(fields):  # several times faster than looking for errors
+            return
+        for error in self.validator.iter_errors(fields):
+            raise unfit(error, self.schema, "invalid_field")
+
+
+@cache
+def load(action: str) -> Contract:
+    """The contract of an action.
+
+    ``x-extends`` names another contract: what that one says holds here too, unless it is said differently.
+    """
+    schema = load_schema("target", action)
+    if "x-extends" in schema:
+        base = load(schema["x-extends"]).schema
+        schema = {**base, **schema, "properties": {**base["properties"], **schema["properties"]}}
+    return Contract(schema, Draft202012Validator(schema))
+
+
+def unfit(error: ValidationError, schema: Mapping[str, Any], code: str) -> Unfit:
+    """What a validation error says, without the value: the validator's own message quotes it."""
+    path = [str(step) for step in error.instance_path]
+    rule = error.schema_path[-1] if error.schema_path else "schema"
+    expected: Any = schema
+    for step in error.schema_path:
+        expected = expected[step] if _has(expected, step) else "as the schema says"
+    if rule == "required":
+        missing = [name for name in expected if name not in _value(error)] if isinstance(expected, list) else []
+        return Unfit(code, f"{_place(path)} lacks {', '.join(missing)}", pointer="/" + "/".join(path))
+    if isinstance(expected, dict | list) and rule not in ("type", "enum"):
+        return Unfit(code, f"{_place(path)} does not fit the schema ({rule})", pointer="/" + "/".join(path))
+    return Unfit(code, f"{_place(path)}: {rule} must be {json.dumps(expected)}", pointer="/" + "/".join(path))
+
+
+def _has(container: Any, step: str | int) -> bool:
+    return step in container if isinstance(container, dict) else isinstance(container, list) and isinstance(step, int)
+
+
+def _value(error: ValidationError) -> Mapping[str, Any]:
+    return error.instance if isinstance(error.instance, dict) else {}
+
+
+def _place(path: list[str]) -> str:
+    return ".".join(path) or "the record"

@@ -1,0 +1,1 @@
+"""Data that every part of the target uses: records and outcomes, identifiers, times, amounts."""

@@ -1,0 +1,1 @@
+"""The dry run: what would be sent, without sending it."""
