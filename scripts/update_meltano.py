@@ -24,7 +24,7 @@ PROJECT = ROOT / "meltano.yml"
 sys.path.insert(0, str(ROOT))
 
 from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
-from tap_klaviyo.tables import STREAMS  # noqa: E402
+from tap_klaviyo.tables import BY_DEFAULT, STREAMS  # noqa: E402
 from target_klaviyo.settings import SETTINGS as TARGET  # noqa: E402
 
 PLUGINS = {
@@ -147,7 +147,7 @@ def project() -> str:
         text, count = block.subn(lambda match, entries=entries: match[1] + entries, text)
         if count != 1:
             raise SystemExit(f"meltano.yml has no settings of {name}")
-    selection = "".join(f"        - {name}.*\n" for name, tables in STREAMS.items() if tables[0].by_default)
+    selection = "".join(f"        - {name}.*\n" for name in STREAMS if name in BY_DEFAULT)
     text, count = re.subn(rf"({SELECT}      select:\n)(?:        .*\n)*", lambda match: match[1] + selection, text)
     if count != 1:
         raise SystemExit("meltano.yml selects no tables of tap-klaviyo")

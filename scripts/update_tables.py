@@ -28,8 +28,8 @@ from tap_klaviyo.model import Collection, Lookup, Table  # noqa: E402
 from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.rows.paths import sources  # noqa: E402
-from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, led_to, requirements  # noqa: E402
-from tap_klaviyo.tables import COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, requirements, roots_behind  # noqa: E402
+from tap_klaviyo.tables import BY_DEFAULT, COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
 # Tables
@@ -98,7 +98,7 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
     """Columns that cost calls of their own."""
     lookups = [root for root in table.roots if isinstance(root, Lookup)]
     for lookup in lookups:
-        columns = _columns_from(table, schema, lookup.name)
+        columns = _columns_behind(table, schema, lookup.name)
         op = operation(lookup.operation)
         spared = ", unless it was read shortly before" if lookup.own_page_paths is not None else ""
         yield (
@@ -107,7 +107,7 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
         )
     op = operation(COLLECTIONS["accounts"].operation)
     for root, spared in ((ACCOUNT, ""), (INTEGRATION, ", unless `esp_integration_id` is set")):
-        if columns := _columns_from(table, schema, root):
+        if columns := _columns_behind(table, schema, root):
             yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}" + _scopes(op, table.collection)
 
 
@@ -116,8 +116,10 @@ def _scopes(op: Operation, collection: Collection) -> str:
     return f", scope {' and '.join(f'`{scope}`' for scope in more)}" if more else ""
 
 
-def _columns_from(table: Table, schema: dict[str, Any], root: str) -> list[str]:
-    return [name for name, source in sources(schema, schema["properties"]).items() if root in led_to(table, source)]
+def _columns_behind(table: Table, schema: dict[str, Any], root: str) -> list[str]:
+    return [
+        name for name, source in sources(schema, schema["properties"]).items() if root in roots_behind(table, source)
+    ]
 
 
 def _names(columns: list[str]) -> str:
@@ -128,7 +130,7 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
     table = tables[0]
     schema = schema_files.load(table.name)
     yield f"\n### {table.name}\n\n{schema['description']}\n\n"
-    if not table.by_default:
+    if table.name not in BY_DEFAULT:
         yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
     yield f"- Bookmark: {f'`{table.bookmark}`' if table.bookmark else 'none, read whole'}\n"
@@ -184,9 +186,9 @@ def page() -> str:
     )
     parts = [introduction]
     parts.append("\n\\* Some columns cost calls of their own, listed with the table; deselect them to save these.\n")
-    for family, tables in FAMILIES.items():
-        parts += overview(family, streams(tables))
-        for name in streams(tables):
+    for family in FAMILIES:
+        parts += overview(family.name, streams(family.tables))
+        for name in streams(family.tables):
             parts += section(STREAMS[name])
     return "".join(parts)
 
@@ -194,10 +196,10 @@ def page() -> str:
 def readme() -> str:
     """The README with its list of families brought up to date."""
     lines = ["| Family | Tables | Read |\n|---|---|---|\n"]
-    for family, tables in FAMILIES.items():
-        read = "by default" if tables[0].by_default else "when selected"
-        place = family.lower().replace(" ", "-")
-        lines.append(f"| [{family}](docs/tables.md#{place}) | {_names(streams(tables))} | {read} |\n")
+    for family in FAMILIES:
+        read = "by default" if family.by_default else "when selected"
+        place = family.name.lower().replace(" ", "-")
+        lines.append(f"| [{family.name}](docs/tables.md#{place}) | {_names(streams(family.tables))} | {read} |\n")
     marked = re.compile(r"(?<=<!-- tables -->\n).*?(?=<!-- end of tables -->)", re.DOTALL)
     text, count = marked.subn(lambda _: "".join(lines), README.read_text(encoding="utf-8"))
     if count != 1:

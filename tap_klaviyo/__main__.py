@@ -7,12 +7,12 @@ import sys
 from klaviyo_client.plugin.command import run
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.tap import TapKlaviyo
-from tap_klaviyo.workers.tuning import small_heaps
+from tap_klaviyo.workers.tuning import limit_arenas
 
 
 def main() -> None:
     tune_gc(PAGES)
-    small_heaps()
+    limit_arenas()
     sys.exit(run(lambda: TapKlaviyo.cli))
 
 

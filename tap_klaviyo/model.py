@@ -1,4 +1,4 @@
-"""What the tap reads and emits, as data. Pure."""
+"""The tap's model: collections, tables, roots and slices, as data only. Pure."""
 
 from __future__ import annotations
 
@@ -53,11 +53,11 @@ class PathEquals:
 
 @dataclass(frozen=True)
 class Root:
-    """A value that columns' paths can start from, besides ``own``, ``included`` and ``roots.GIVEN``.
+    """A value that columns' paths can start from, besides ``own``, ``included`` and ``roots.CONTEXT_ROOTS``.
 
     Attributes:
-        name: what stands before the ``#`` of a path.
-        needs: paths to what it is made of; they may start from the roots before it.
+        name: the text before the ``#`` of a path that starts from it.
+        needs: paths to the values that it is made of; they may start from the roots before it.
         make: the values of these paths -> the root's value; None where it is the value at its only path.
         each: there are several values, and each is a row of its own; otherwise there is one value, and it is made
             only when something reads it.
@@ -74,7 +74,7 @@ class Lookup:
     """A root whose value costs a call for each owner (a campaign, say), made only when a selected column reads it.
 
     Attributes:
-        name: what stands before the ``#`` of a path.
+        name: the text before the ``#`` of a path that starts from it.
         operation: the operation to call, with the owner's id in its path.
         owner_kind: what owners are called in texts for users.
         owner_path: the path to the owner's id.
@@ -106,7 +106,6 @@ class Table:
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
         deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/tables.md``.
-        by_default: whether it is selected when nobody says what is.
     """
 
     name: str
@@ -115,6 +114,20 @@ class Table:
     bookmark: str | None = None
     roots: tuple[Root | Lookup, ...] = ()
     deletion_note: str = ""
+
+
+@dataclass(frozen=True)
+class Family:
+    """Tables of one subject, which are all selected by default, or none of them.
+
+    Attributes:
+        name: its heading in ``docs/tables.md`` and in the README.
+        tables: the tables; two of one name are one stream.
+        by_default: whether they are selected when nobody says what is.
+    """
+
+    name: str
+    tables: tuple[Table, ...]
     by_default: bool = True
 
 
@@ -147,9 +160,9 @@ class SelectedTable:
     Attributes:
         table: the table.
         schema: its schema file.
-        columns: the columns that are wanted.
-        since: leave out what has an older bookmark (RFC 3339 in UTC); None takes everything.
-        version: of the table, which its rows bear when those of an older one are to go; None when none are.
+        columns: the selected columns.
+        since: resources with an older bookmark (RFC 3339 in UTC) are left out; None takes all.
+        version: the version that its rows carry, when rows of older versions are to be deleted; None when they are not.
     """
 
     table: Table
@@ -164,10 +177,10 @@ class SlicePage:
     """A page of a slice, handed out in its turn.
 
     Attributes:
-        slice: what it is of.
+        slice: the slice that it is of.
         page: the page.
-        cut: the moment from which on its rows come again with later slices, None when all are its own.
-        ended: whether the slice ends with it.
+        cut: the bookmark from which on its rows come again with later slices; None when all are its own.
+        ended: whether it is the last page of the slice.
     """
 
     slice: Slice

@@ -8,13 +8,13 @@ from klaviyo_client.plugin import settings
 from tap_klaviyo.reports.settings import SETTING as REPORTS
 from tap_klaviyo.tables import COLLECTIONS
 
-REREAD = [name for name, found in COLLECTIONS.items() if found.reread]
-# Klaviyo's events are consistent in the end, and that can be days later.
+REREAD = [name for name, collection in COLLECTIONS.items() if collection.reread]
+# Days, by collection: Klaviyo writes some events down days later.
 LOOKBACK = {"events": 7}
-# The largest budget, 3,500 requests a minute, at a second for each.
+# The largest limit, 3,500 requests a minute, at a second for each.
 CONCURRENCY = 64
-MOST_PROCESSES = 4
-# Where slices are long, a STATE is written in the middle of them.
+MAX_PROCESSES = 4
+# How long, in a long slice, from one STATE to the next.
 STATE_SECONDS = 2.0
 SETTINGS: dict[str, Any] = {
     "type": "object",
@@ -50,7 +50,10 @@ SETTINGS: dict[str, Any] = {
         },
         "reread": {
             "type": "array",
-            "items": {"type": "string", "enum": [name for name, found in COLLECTIONS.items() if found.bookmark]},
+            "items": {
+                "type": "string",
+                "enum": [name for name, collection in COLLECTIONS.items() if collection.bookmark],
+            },
             "default": REREAD,
             "title": "Read again",
             "description": (
@@ -71,7 +74,9 @@ SETTINGS: dict[str, Any] = {
         "lookback": {
             "type": "object",
             "properties": {
-                name: {"type": "number", "minimum": 0} for name, found in COLLECTIONS.items() if found.bookmark
+                name: {"type": "number", "minimum": 0}
+                for name, collection in COLLECTIONS.items()
+                if collection.bookmark
             },
             "additionalProperties": False,
             "default": LOOKBACK,

@@ -23,9 +23,11 @@ MAY_IMPORT = {
 ONLY_IN = {
     "singer_sdk": {
         "tap_klaviyo/tap.py",
-        "tap_klaviyo/streams/writer.py",
-        "tap_klaviyo/streams/table.py",
+        "tap_klaviyo/streams/base.py",
         "tap_klaviyo/streams/report.py",
+        "tap_klaviyo/streams/run.py",
+        "tap_klaviyo/streams/table.py",
+        "tap_klaviyo/streams/writer.py",
         "target_klaviyo/target.py",
         "target_klaviyo/intake/sink.py",
         "target_klaviyo/intake/message_reader.py",

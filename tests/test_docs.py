@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import textwrap
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -43,10 +44,18 @@ def test_the_page_of_tables_is_made_of_the_schemas() -> None:
     assert {table.name for table in TABLES} == set(re.findall(r"`(\w+)`", listed))
 
 
-def test_a_family_is_read_by_default_or_not() -> None:
-    """The README says it of families, so all tables of one are alike."""
-    for family, tables in FAMILIES.items():
-        assert len({table.by_default for table in tables}) == 1, family
+def test_every_table_is_of_one_family() -> None:
+    """A module of tables that is in no family would not be read; the tables of one name are all of one family."""
+    families = [family.tables for family in FAMILIES]
+    declared = [
+        table
+        for file in sorted((ROOT / "tap_klaviyo" / "tables").glob("[!_]*.py"))
+        for table in getattr(import_module(f"tap_klaviyo.tables.{file.stem}"), "TABLES", ())
+    ]
+    assert {id(table) for tables in families for table in tables} == {id(table) for table in declared}
+    assert len(TABLES) == len(declared)
+    names = [{table.name for table in tables} for tables in families]
+    assert sum(map(len, names)) == len(set().union(*names))
 
 
 def test_the_page_of_actions_is_made_of_the_catalogue() -> None:

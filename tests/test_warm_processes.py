@@ -35,9 +35,9 @@ def test_a_program_sees_what_it_would_see(tmp_path: Path, code: int) -> None:
 
 def test_what_one_spoils_the_next_does_not_see() -> None:
     """A test may replace whatever it likes."""
-    spoil = "import tap_klaviyo.tap; tap_klaviyo.tap.STATE_SECONDS = -1"
+    spoil = "import tap_klaviyo.streams.run; tap_klaviyo.streams.run.STATE_SECONDS = -1"
     assert warm.run([sys.executable, "-c", spoil]).returncode == 0
-    look = "import tap_klaviyo.tap; print(tap_klaviyo.tap.STATE_SECONDS)"
+    look = "import tap_klaviyo.streams.run; print(tap_klaviyo.streams.run.STATE_SECONDS)"
     assert float(warm.run([sys.executable, "-c", look], capture_output=True, check=True).stdout) > 0
 
 

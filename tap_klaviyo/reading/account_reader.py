@@ -23,7 +23,7 @@ from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.workers.protocol import Order
+from tap_klaviyo.workers.protocol import RowSpec
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -102,25 +102,25 @@ class AccountReader:
         if since is None:
             self._resources[collection.name] = batches.resources
         self._prefetch(collection)
-        for line in batches.maker.complaints():
+        for line in batches.row_maker.warnings():
             logger.warning("%s", line)
 
-    def _batch_maker(self, spec: Order, slices: Sequence[Slice], *, as_lines: bool) -> BatchMaker:
-        name, maker = spec.collection.name, spec.shaper()
+    def _batch_maker(self, spec: RowSpec, slices: Sequence[Slice], *, as_lines: bool) -> BatchMaker:
+        name, row_maker = spec.collection.name, spec.row_maker()
         return BatchMaker(
             self.client,
             spec,
-            maker,
-            LookupCache(maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
+            row_maker,
+            LookupCache(row_maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
             BookmarkTracker(now=self.now, ordered=len(slices) == 1 and name not in self.reread),
             as_lines=as_lines,
             keep_resources=name in self.selection.collections_others_need,
             sample_only=self.sample_only,
         )
 
-    def _row_spec(self, collection: Collection, starts: Mapping[str, datetime | None]) -> Order:
+    def _row_spec(self, collection: Collection, starts: Mapping[str, datetime | None]) -> RowSpec:
         account = self._account(collection)
-        return Order(
+        return RowSpec(
             collection,
             self._tables(collection, starts),
             account,
@@ -180,7 +180,7 @@ class AccountReader:
         """Find out before anything is read whether there are such metrics: events are read last."""
         is_first, self._has_begun = not self._has_begun, True
         if is_first and self.event_metrics and self.selection.tables_of(self.collections[event_metrics.FILTERED]):
-            # Whoever may not read metrics is told when it is the turn of the events.
+            # If the key may not read metrics, that is reported when it is the turn of the events.
             with contextlib.suppress(NotAllowed):
                 self._metric_conditions  # noqa: B018 - kept for the events' turn
 
@@ -228,7 +228,7 @@ class AccountReader:
     # What the key may not read ----------------------------------------------------------------------------------------
 
     def _account(self, collection: Collection) -> Resource | None:
-        """The account itself, asked for only when a column reads it."""
+        """The account itself, requested only when a column reads it."""
         readers = self.selection.columns_that_read(collection, *self.selection.account_roots)
         if not readers:
             return None
@@ -245,5 +245,5 @@ class AccountReader:
 
 
 def _is_fast(op: Operation) -> bool:
-    """Whether Klaviyo gives more rows a second than one core shapes."""
+    """Whether Klaviyo gives more rows a second than one core can take."""
     return op.steady * (op.page_size or 0) / 60 > ROWS_PER_SECOND_OF_ONE_CORE

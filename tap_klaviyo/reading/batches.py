@@ -12,11 +12,11 @@ from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo.model import Resource, Slice, SlicePage
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.slices import BookmarkTracker
-from tap_klaviyo.rows.page_rows import Shaped, Shaper
-from tap_klaviyo.rows.record_lines import Lines, lines_of
+from tap_klaviyo.rows.page_rows import PageRows, RowMaker
+from tap_klaviyo.rows.record_lines import Lines, lines_by_table
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.workers.pool import Lanes
-from tap_klaviyo.workers.protocol import Order
+from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.protocol import RowSpec
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class BatchMaker:
     Args:
         client: the account; decodes pages.
         spec: what it takes to make rows.
-        maker: makes them in this process, and counts problems wherever they are made.
+        row_maker: makes them in this process, and counts problems wherever they are made.
         lookups: the values that cost a call of their own.
         bookmark: how far the collection is read.
         as_lines: whether rows are wanted as lines of RECORD messages.
@@ -57,8 +57,8 @@ class BatchMaker:
     """
 
     client: KlaviyoClient
-    spec: Order
-    maker: Shaper
+    spec: RowSpec
+    row_maker: RowMaker
     lookups: LookupCache
     bookmark: BookmarkTracker
     as_lines: bool
@@ -69,28 +69,30 @@ class BatchMaker:
     def make_here(self, pages: Iterable[SlicePage]) -> Generator[Batch, None, bool]:
         """Make batches in this process; whether it stopped, because only a sample is wanted."""
         for page in pages:
-            made = self._make_rows(page)
+            page_rows = self._make_rows(page)
             if self.keep_resources:
-                self.resources.extend({"id": row["id"], "attributes": row.get("attributes")} for row in made.resources)
-            bookmark = self.bookmark.after_page(made.times)
+                self.resources.extend(
+                    {"id": resource["id"], "attributes": resource.get("attributes")} for resource in page_rows.resources
+                )
+            bookmark = self.bookmark.after_page(page_rows.times)
             if self.as_lines:
-                lines = lines_of(made.rows, datetime.now(UTC), self.maker.versions)
+                lines = lines_by_table(page_rows.rows, datetime.now(UTC), self.row_maker.versions)
                 yield Batch(bookmark, lines=lines, ended=page.ended, slice=page.slice)
             else:
-                yield Batch(bookmark, rows=made.rows, ended=page.ended, slice=page.slice)
-            if self.sample_only and made.resources:
+                yield Batch(bookmark, rows=page_rows.rows, ended=page.ended, slice=page.slice)
+            if self.sample_only and page_rows.resources:
                 return True
         return False
 
     def make_in_workers(self, pages: Iterator[SlicePage], processes: int) -> Generator[Batch, None, None]:
         """Make batches in so many worker processes, which are started when there is a page."""
         for first in islice(pages, 1):
-            for page, made in Lanes(self.spec, self.lookups, processes).shape(chain((first,), pages)):
-                self.maker.add(made.faults)
-                bookmark = self.bookmark.after_page(made.times)
-                yield Batch(bookmark, lines=made.lines, ended=page.ended, slice=page.slice)
+            for page, result in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
+                self.row_maker.add_problems(result.problems)
+                bookmark = self.bookmark.after_page(result.times)
+                yield Batch(bookmark, lines=result.lines, ended=page.ended, slice=page.slice)
 
-    def _make_rows(self, page: SlicePage) -> Shaped:
+    def _make_rows(self, page: SlicePage) -> PageRows:
         cut = None if page.cut is None else bookmark_text(page.cut)
         decoded = self.client.decode(self.spec.collection.operation, page.page)
-        return self.maker.shape(decoded, page.slice, cut, self.lookups, datetime.now(UTC))
+        return self.row_maker.make_rows(decoded, page.slice, cut, self.lookups, datetime.now(UTC))

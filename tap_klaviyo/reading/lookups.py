@@ -49,22 +49,22 @@ class LookupCache:
         values: dict[str, Any] = {}
         for half in (self._old[lookup], self._recent[lookup]):
             values |= {wanted_id: half[wanted_id] for ids in wanted.values() for wanted_id in ids if wanted_id in half}
-        missing = {owner: unknown for owner, ids in wanted.items() if (unknown := set(ids) - values.keys())}
+        missing = {owner: left for owner, ids in wanted.items() if (left := set(ids) - values.keys())}
         if missing:
-            fetched = {**dict.fromkeys(set().union(*missing.values())), **self._request(lookup, missing)}
+            fetched = {**dict.fromkeys(set().union(*missing.values())), **self._fetch_values(lookup, missing)}
             self.add(lookup, fetched)
             values |= fetched
         return values
 
-    def _request(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
+    def _fetch_values(self, lookup: str, owners: Iterable[str]) -> Mapping[str, Any]:
         values: dict[str, Any] = {}
         if lookup in self._forbidden:
             return values
-        description = self._lookups[lookup]
+        declaration = self._lookups[lookup]
         try:
-            for page in self._fetch(description, owners):
-                values |= description.extract(page)
+            for page in self._fetch(declaration, owners):
+                values |= declaration.extract(page)
         except NotAllowed as error:
             self._forbidden.add(lookup)
-            self._on_denied(description, error)
+            self._on_denied(declaration, error)
         return values

@@ -20,12 +20,12 @@ MAX_PAGES_PER_SLICE = 60
 
 
 def no_limits() -> Permit | None:
-    """For pages that nobody counts."""
+    """Wait for nothing: for requests without a rate limit."""
     return None
 
 
 def no_times(page: RawPage) -> PageTimes:  # noqa: ARG001
-    """For pages without an order."""
+    """No bookmarks: for pages that do not come in order of time."""
     return PageTimes()
 
 
@@ -80,14 +80,14 @@ class PageReader:
 
     def __next__(self) -> SlicePage:
         try:
-            taken = self._wait_for_page()
+            slice_page = self._wait_for_page()
         except BaseException:
             self.close()
             raise
-        if taken is None:
+        if slice_page is None:
             self.close()
             raise StopIteration
-        return taken
+        return slice_page
 
     def start(self) -> None:
         """Begin to request pages before the first is wanted."""
@@ -105,12 +105,12 @@ class PageReader:
             while not self._stopped and not self._frontier.is_done:
                 if self._error is not None:
                     raise self._error
-                taken = self._frontier.pop()
-                if taken is not None:
+                slice_page = self._frontier.pop()
+                if slice_page is not None:
                     self._held -= 1
-                    self._held_bytes -= len(taken.page.compressed)
+                    self._held_bytes -= len(slice_page.page.compressed)
                     self._changed.notify_all()
-                    return taken
+                    return slice_page
                 self._start_thread()
                 self._changed.wait()
         return None
@@ -123,7 +123,7 @@ class PageReader:
             threading.Thread(target=self._run, daemon=True).start()
 
     def _free_pages(self) -> float:
-        """How many more pages may be held, those that are being fetched taken as held."""
+        """How many more pages may be held, those in flight counted as held."""
         mean = self._received_bytes / self._received if self._received else 0.0
         free = self._max_ahead - self._held - self._in_flight
         return min(free, (self._memory - self._held_bytes) / mean - self._in_flight) if mean else free

@@ -20,7 +20,7 @@ from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
-from tap_klaviyo.rows.values import Unfit, as_datetime
+from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -115,5 +115,5 @@ def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:
 def _bookmark_of(attributes: Any, bookmark: str | None) -> datetime | None:
     try:
         return datetime.fromisoformat(as_datetime((attributes or {}).get(bookmark)))
-    except (Unfit, AttributeError):
+    except (ConversionError, AttributeError):
         return None

@@ -9,7 +9,7 @@ from klaviyo_client.api.operations import Operation, operation
 from tap_klaviyo.model import Collection, PathEquals, SelectedTable
 from tap_klaviyo.reading import event_metrics
 from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
-from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, led_to, requirements
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, roots_behind
 
 # The collection that holds the account itself, and nothing else.
 ACCOUNT_COLLECTION = "accounts"
@@ -79,11 +79,11 @@ class Selection:
 
 
 def columns_reading(entry: SelectedTable, *roots: str) -> list[str]:
-    """The table's selected columns that is read from one of these roots, or from one made of it."""
+    """The table's selected columns that are read from one of these roots, or from one made of it."""
     return [
         column
         for column, source in sources(entry.schema, entry.columns).items()
-        if not led_to(entry.table, source).isdisjoint(roots)
+        if not roots_behind(entry.table, source).isdisjoint(roots)
     ]
 
 

@@ -1,4 +1,4 @@
-"""The calls of earlier runs, by hour as they are kept in the STATE: Klaviyo's budget of a day outlives a run. Pure."""
+"""The calls of reports by hour, kept in the STATE: Klaviyo's daily limit counts those of earlier runs, too. Pure."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from klaviyo_client.http.rate_limits import DAY_SECONDS
 _HOUR = "%Y-%m-%dT%H"
 
 
-def noted(calls: Mapping[str, int], now: datetime) -> dict[str, int]:
+def add_call(calls: Mapping[str, int], now: datetime) -> dict[str, int]:
     """The calls by hour (UTC, such as ``2026-01-31T09``) with one more, and without those of the day before."""
     hour = now.astimezone(UTC).strftime(_HOUR)
     kept = {name: count for name, count in calls.items() if _age(name, now) is not None}
@@ -18,8 +18,8 @@ def noted(calls: Mapping[str, int], now: datetime) -> dict[str, int]:
 
 
 def ages(calls: Iterable[Mapping[str, int]], now: datetime) -> list[float]:
-    """How many seconds ago each call of the last day was. Of an hour only the end is known, and taken."""
-    return [age for found in calls for age in _ages(found, now)]
+    """How many seconds ago each call of the last day was, counted from the end of its hour."""
+    return [age for log in calls for age in _ages(log, now)]
 
 
 def _ages(calls: Mapping[str, int], now: datetime) -> Iterator[float]:
@@ -30,7 +30,7 @@ def _ages(calls: Mapping[str, int], now: datetime) -> Iterator[float]:
 
 
 def _age(hour: str, now: datetime) -> float | None:
-    """None of an hour that is no hour, or of the day before."""
+    """How many seconds ago an hour ended; None for a text that is no hour, and for an hour of the day before."""
     try:
         ended = datetime.strptime(hour, _HOUR).replace(tzinfo=UTC) + timedelta(hours=1)
     except ValueError:

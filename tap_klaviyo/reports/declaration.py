@@ -1,6 +1,6 @@
-"""The setting ``reports``: each entry becomes a stream with a schema of its own. Pure.
+"""Parses the setting ``reports``: each entry declares a stream with a schema of its own. Pure.
 
-What a report can be asked for follows from the specification, by way of ``operations.json``.
+What a report has (statistics, groupings, intervals) is in ``operations.json``, from Klaviyo's document.
 """
 
 from __future__ import annotations
@@ -31,15 +31,15 @@ REREAD_DAYS = 30
 Shape = Literal["values", "series", "aggregates"]
 Unit = Literal["day", "week", "month"]
 
-# Klaviyo's words for intervals, which differ between reports and aggregates, and the days that go together in each.
+# Klaviyo's words for intervals, which differ between reports and aggregates, and the unit of finished days of each.
 _UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(("hourly", "hour", "daily", "day"), "day"),
     **dict.fromkeys(("weekly", "week"), "week"),
     **dict.fromkeys(("monthly", "month"), "month"),
 }
-_HOURS = ("hourly", "hour")
-# A report of values has no intervals: it is asked once for each of these.
-_OF_VALUES = ("daily", "weekly", "monthly")
+_HOURLY = ("hourly", "hour")
+# A report of values has no intervals: there is one call for each of these.
+_CALL_INTERVALS = ("daily", "weekly", "monthly")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # A report of segments has no group_by: it always has a row for each.
 _SEGMENT = ("segment_id",)
@@ -56,12 +56,12 @@ class Report:
     Attributes:
         name: the stream's.
         report: what it is to Klaviyo, as in ``OPERATIONS``.
-        statistics: what is told (an aggregate's measurements), a column each.
-        group_by: what it is told of (an aggregate's dimensions), a column each.
+        statistics: the statistics (an aggregate's measurements), a column each.
+        group_by: the groupings (an aggregate's dimensions), a column each.
         interval: Klaviyo's word for how long each row is; of values, how long each call is.
         metric: name or id of the metric that is aggregated, or whose events are conversions; None for neither.
         filter: a condition more, as Klaviyo writes it.
-        start: the first day to read, None for as early as Klaviyo tells.
+        start: the first day to read, None for the earliest that Klaviyo has.
         reread_days: how many finished days are read again in every run.
     """
 
@@ -94,11 +94,11 @@ class Report:
 
     @property
     def by_hour(self) -> bool:
-        return self.interval in _HOURS
+        return self.interval in _HOURLY
 
     @property
     def days(self) -> tuple[str, ...]:
-        """The columns that say what time a row is about; the last of them, or the only one, is the bookmark's."""
+        """The columns of a row's days; the last or only one of them is the bookmark's."""
         return ("timeframe_start", "timeframe_end") if self.shape == "values" else ("date",)
 
     @property
@@ -135,27 +135,27 @@ def column(grouping: str) -> str:
     return re.sub(r"\W+", "_", grouping.removeprefix("$")).lower()
 
 
-def declared(entries: Sequence[Mapping[str, Any]], taken: Container[str] = ()) -> list[Report]:
-    """The streams that the setting declares; its shape was checked.
+def parse_reports(entries: Sequence[Mapping[str, Any]], taken: Container[str] = ()) -> list[Report]:
+    """The reports that the setting declares. Its shape was checked against the schema.
 
     Args:
         entries: the setting.
         taken: names of other streams.
 
     Raises:
-        SettingsError: an entry asks for what its report does not have, or names are not different.
+        SettingsError: an entry names what its report does not have, or two reports have one name.
     """
-    made = [_report(entry) for entry in entries]
-    names = [report.name for report in made]
+    reports = [_parse_report(entry) for entry in entries]
+    names = [report.name for report in reports]
     for name in names:
         if name in taken:
             raise SettingsError(f"reports: {name} is the name of a table; give the report another one")
         if names.count(name) > 1:
             raise SettingsError(f"reports: two are called {name}; give each a name of its own")
-    return made
+    return reports
 
 
-def _report(entry: Mapping[str, Any]) -> Report:
+def _parse_report(entry: Mapping[str, Any]) -> Report:
     kind = entry["report"]
     name = entry.get("name") or kind
     if not _NAME.fullmatch(name):
@@ -165,34 +165,34 @@ def _report(entry: Mapping[str, Any]) -> Report:
         words = {"statistics": "measurements", "group_by": "by", "metric": "metric"}
     _check_words(name, kind, entry, words.values())
     query = _query(kind)
-    made = Report(
+    report = Report(
         name=name,
         report=kind,
-        statistics=_chosen(name, entry, words["statistics"], query.values[words["statistics"]]),
-        group_by=_grouping(name, entry, words["group_by"], query),
-        interval=_interval(name, entry, query),
+        statistics=_parse_values(name, entry, words["statistics"], query.values[words["statistics"]]),
+        group_by=_parse_group_by(name, entry, words["group_by"], query),
+        interval=_parse_interval(name, entry, query),
         metric=entry.get(words["metric"]) or (CONVERSION_METRIC if "conversion_metric_id" in query.required else None),
         filter=entry.get("filter"),
-        start=_day(name, entry.get("start_date")),
+        start=_parse_day(name, entry.get("start_date")),
         reread_days=entry.get("reread_days", REREAD_DAYS),
     )
-    if made.metric is None and "metric_id" in query.required:
+    if report.metric is None and "metric_id" in query.required:
         raise SettingsError(f"reports: {name} needs metric, the name or id of the metric to aggregate")
-    return made
+    return report
 
 
 def _check_words(name: str, kind: str, entry: Mapping[str, Any], words: Iterable[str]) -> None:
-    """Refuse what belongs to other reports."""
+    """Refuse members that belong to other reports."""
     query = _query(kind)
-    of_metrics = {"metric": "metric_id", "conversion_metric": "conversion_metric_id"}
-    allowed = {word for word in words if of_metrics.get(word, word) in {*query.required, *query.values}}
-    for word in ("statistics", "group_by", "measurements", "by", *of_metrics):
+    metric_words = {"metric": "metric_id", "conversion_metric": "conversion_metric_id"}
+    allowed = {word for word in words if metric_words.get(word, word) in {*query.required, *query.values}}
+    for word in ("statistics", "group_by", "measurements", "by", *metric_words):
         if word in entry and word not in allowed:
             raise SettingsError(f"reports: {name} has {word}, but {kind} takes {', '.join(sorted(allowed))}")
 
 
-def _chosen(name: str, entry: Mapping[str, Any], word: str, allowed: Sequence[str]) -> tuple[str, ...]:
-    """What is asked for, in the order of the setting; by default all there is."""
+def _parse_values(name: str, entry: Mapping[str, Any], word: str, allowed: Sequence[str]) -> tuple[str, ...]:
+    """The values that the entry names, in its order; by default all that Klaviyo has."""
     wanted = entry.get(word)
     if wanted is None:
         return tuple(allowed)
@@ -201,12 +201,12 @@ def _chosen(name: str, entry: Mapping[str, Any], word: str, allowed: Sequence[st
     return tuple(wanted)
 
 
-def _grouping(name: str, entry: Mapping[str, Any], word: str, query: QueryBody) -> tuple[str, ...]:
+def _parse_group_by(name: str, entry: Mapping[str, Any], word: str, query: QueryBody) -> tuple[str, ...]:
     if word not in query.values:
         return _SEGMENT
     if entry.get(word) is None:
         return query.default_group_by
-    wanted = _chosen(name, entry, word, query.values[word])
+    wanted = _parse_values(name, entry, word, query.values[word])
     needed = [
         *query.required_group_by,
         *(query.group_by_requires[value] for value in wanted if value in query.group_by_requires),
@@ -216,15 +216,15 @@ def _grouping(name: str, entry: Mapping[str, Any], word: str, query: QueryBody) 
     return wanted
 
 
-def _interval(name: str, entry: Mapping[str, Any], query: QueryBody) -> str:
-    allowed = query.values.get("interval", _OF_VALUES)
+def _parse_interval(name: str, entry: Mapping[str, Any], query: QueryBody) -> str:
+    allowed = query.values.get("interval", _CALL_INTERVALS)
     wanted = entry.get("interval") or next(word for word in ("daily", "day") if word in allowed)
     if wanted not in allowed:
         raise SettingsError(f"reports: {name} has interval {wanted}; it can be {', '.join(allowed)}")
     return str(wanted)
 
 
-def _day(name: str, text: str | None) -> date | None:
+def _parse_day(name: str, text: str | None) -> date | None:
     try:
         return None if text is None else date.fromisoformat(text)
     except ValueError as error:
@@ -232,10 +232,10 @@ def _day(name: str, text: str | None) -> date | None:
 
 
 def _query(kind: str) -> QueryBody:
-    found = operation(OPERATIONS[kind]).query
-    if found is None:
+    query = operation(OPERATIONS[kind]).query
+    if query is None:
         raise ValueError(f"{kind} is no query")
-    return found
+    return query
 
 
 def _shape(kind: str) -> Shape:

@@ -1,7 +1,7 @@
-"""What a report is asked, and the rows that its answer makes. Pure.
+"""The body of a report's request, and the rows of its answer. Pure.
 
-Times of a series may come as the account's clock on the wall shows them, with an offset that says nothing, or as points
-in time: the specification's example has the one, and nothing rules out the other.
+The times of a series may be wall times of the account's time zone, with an offset that means nothing, or points in
+time: the example of Klaviyo's document has wall times, and nothing rules out the other.
 """
 
 from __future__ import annotations
@@ -13,45 +13,45 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from tap_klaviyo.reports.declaration import Report, column
-from tap_klaviyo.reports.windows import Window, after
+from tap_klaviyo.reports.windows import Window, next_unit_start
 
 Row = dict[str, Any]
 
-# Klaviyo's aggregates do not know these names, but those that the IANA database had for the same zones before.
+# Klaviyo's aggregates do not know these names of time zones, but the earlier ones of the IANA database.
 _EARLIER_NAMES = {"Europe/Kyiv": "Europe/Kiev", "Pacific/Kanton": "Pacific/Enderbury"}
 
 
-def attributes(report: Report, window: Window, zone: ZoneInfo, metric_id: str | None) -> dict[str, Any]:
-    """The attributes of the body that asks for the days of a window."""
+def request_attributes(report: Report, window: Window, zone: ZoneInfo, metric_id: str | None) -> dict[str, Any]:
+    """The attributes of the request's body for the days of a window."""
     if report.shape == "aggregates":
-        return _of_aggregates(report, window, zone, metric_id)
+        return _aggregate_attributes(report, window, zone, metric_id)
     # The end is included, with the whole hour that it is in; the offset is ignored.
     timeframe = {"start": f"{window.first}T00:00:00+00:00", "end": f"{window.last}T23:59:59+00:00"}
-    asked: dict[str, Any] = {"statistics": list(report.statistics), "timeframe": timeframe}
+    attributes: dict[str, Any] = {"statistics": list(report.statistics), "timeframe": timeframe}
     if report.shape == "series":
-        asked["interval"] = report.interval
+        attributes["interval"] = report.interval
     if "group_by" in report.query.values:
-        asked["group_by"] = list(report.group_by)
+        attributes["group_by"] = list(report.group_by)
     if metric_id is not None:
-        asked["conversion_metric_id"] = metric_id
+        attributes["conversion_metric_id"] = metric_id
     if report.filter is not None:
-        asked["filter"] = report.filter
-    return asked
+        attributes["filter"] = report.filter
+    return attributes
 
 
-def _of_aggregates(report: Report, window: Window, zone: ZoneInfo, metric_id: str | None) -> dict[str, Any]:
+def _aggregate_attributes(report: Report, window: Window, zone: ZoneInfo, metric_id: str | None) -> dict[str, Any]:
     times = (
         f"greater-or-equal(datetime,{window.first}T00:00:00)",
         f"less-than(datetime,{window.last + timedelta(days=1)}T00:00:00)",
     )
-    asked = {
+    attributes = {
         "metric_id": metric_id,
         "measurements": list(report.statistics),
         "interval": report.interval,
         "filter": [*times, *([] if report.filter is None else [report.filter])],
         "timezone": _EARLIER_NAMES.get(zone.key, zone.key),
     }
-    return {**asked, **({"by": list(report.group_by)} if report.group_by else {})}
+    return {**attributes, **({"by": list(report.group_by)} if report.group_by else {})}
 
 
 def rows(
@@ -65,43 +65,44 @@ def rows(
     metric = {report.metric_column: metric_id} if report.metric_column else {}
     if report.shape == "values":
         days = {"timeframe_start": window.first.isoformat(), "timeframe_end": window.last.isoformat()}
-        for found in answer["results"]:
-            numbers = {name: found["statistics"].get(name) for name in report.statistics}
-            yield {**days, **_grouping(report, found["groupings"]), **metric, **numbers}
+        for result in answer["results"]:
+            numbers = {name: result["statistics"].get(name) for name in report.statistics}
+            yield {**days, **_grouping_columns(report, result["groupings"]), **metric, **numbers}
         return
     dates = answer["dates" if report.shape == "aggregates" else "date_times"]
-    times = list(_times(report, window, dates, zone))
+    intervals = list(_date_columns(report, window, dates, zone))
     for grouping, series in _series(report, answer):
-        for number, told in enumerate(times):
-            if told is not None:
-                numbers = {name: series[name][number] if name in series else None for name in report.statistics}
-                yield {**told, **grouping, **metric, **numbers}
+        for index, columns in enumerate(intervals):
+            if columns is not None:
+                numbers = {name: series[name][index] if name in series else None for name in report.statistics}
+                yield {**columns, **grouping, **metric, **numbers}
 
 
 def _series(report: Report, answer: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Sequence[Any]]]]:
+    """(columns of the grouping, statistic -> its number for each interval)."""
     if report.shape == "series":
-        for found in answer["results"]:
-            yield _grouping(report, found["groupings"]), found["statistics"]
+        for result in answer["results"]:
+            yield _grouping_columns(report, result["groupings"]), result["statistics"]
         return
-    for found in answer["data"]:
-        named = dict(zip(report.group_by, found["dimensions"], strict=bool(report.group_by)))
-        yield _grouping(report, named), found["measurements"]
+    for result in answer["data"]:
+        groupings = dict(zip(report.group_by, result["dimensions"], strict=bool(report.group_by)))
+        yield _grouping_columns(report, groupings), result["measurements"]
 
 
-def _grouping(report: Report, found: Mapping[str, Any]) -> Row:
-    """What names a row holds no null: a message without a tag is of the tag that has no name."""
-    values = ((name, found.get(name)) for name in report.group_by)
+def _grouping_columns(report: Report, groupings: Mapping[str, Any]) -> Row:
+    """The columns of a grouping. They are part of the key, so a missing value (no tag, say) is an empty text."""
+    values = ((name, groupings.get(name)) for name in report.group_by)
     return {column(name): "" if value is None else str(value) for name, value in values}
 
 
-def _times(report: Report, window: Window, texts: Sequence[str], zone: ZoneInfo) -> Iterator[Row | None]:
-    """The columns of time of each interval; None of one that is not wholly in the window, and so not wholly told."""
-    moments = [datetime.fromisoformat(text) for text in texts]
-    local = _hours(moments, window, zone) if report.by_hour else [_of_day(moment, zone) for moment in moments]
+def _date_columns(report: Report, window: Window, texts: Sequence[str], zone: ZoneInfo) -> Iterator[Row | None]:
+    """Date columns of each interval; None for one only partly inside the window: its numbers are incomplete."""
+    times = [datetime.fromisoformat(text) for text in texts]
+    local = _local_hours(times, window, zone) if report.by_hour else [_local_day(moment, zone) for moment in times]
     for moment in local:
         day = moment.date()
         # Klaviyo's weeks may begin on another day than ours.
-        days = {"day": 1, "week": 7, "month": (after(day, "month") - day).days}[report.unit]
+        days = {"day": 1, "week": 7, "month": (next_unit_start(day, "month") - day).days}[report.unit]
         if day < window.first or day + timedelta(days=days - 1) > window.last:
             yield None
             continue
@@ -109,25 +110,33 @@ def _times(report: Report, window: Window, texts: Sequence[str], zone: ZoneInfo)
         yield {"date": day.isoformat(), **hour}
 
 
-def _of_day(moment: datetime, zone: ZoneInfo) -> datetime:
-    """The beginning of a day: midnight is the wall's, anything else a point in time."""
-    return moment if moment.time() == time() else _in(zone, moment)
+def _local_day(moment: datetime, zone: ZoneInfo) -> datetime:
+    """The beginning of a day in the zone: midnight is a wall time, anything else a point in time."""
+    return moment if moment.time() == time() else _to_zone(zone, moment)
 
 
-def _hours(moments: Sequence[datetime], window: Window, zone: ZoneInfo) -> list[datetime]:
-    """Hours as points in time, where the first one shows the window's beginning on the wall."""
-    walls = [moment.replace(tzinfo=None) for moment in moments]
+def _local_hours(times: Sequence[datetime], window: Window, zone: ZoneInfo) -> list[datetime]:
+    """Hours in the zone, from wall times or from points in time."""
+    walls = [moment.replace(tzinfo=None) for moment in times]
+    return _hours_of_walls(walls, zone) if _are_walls(walls, window, zone) else [_to_zone(zone, one) for one in times]
+
+
+def _are_walls(walls: Sequence[datetime], window: Window, zone: ZoneInfo) -> bool:
+    """Whether hours, without their offsets, are wall times: then the first shows the beginning of the window."""
     begin = datetime.combine(window.first, time())
-    even = all(later - earlier == timedelta(hours=1) for earlier, later in pairwise(walls))
-    # Where the wall shows UTC at first, only hours that are skipped or come twice tell that it is the wall.
+    if not walls or walls[0] != begin:
+        return False
+    # In a zone that is at UTC then, both look alike, unless an hour is skipped or comes twice in wall time.
     is_utc = begin.replace(tzinfo=zone).utcoffset() == timedelta()
-    if not walls or walls[0] != begin or (is_utc and even):
-        return [_in(zone, moment) for moment in moments]
-    # An hour that comes twice is the later one the second time.
-    return [
-        wall.replace(tzinfo=zone, fold=int(wall == before)) for before, wall in zip([None, *walls], walls, strict=False)
-    ]
+    is_even = all(later - earlier == timedelta(hours=1) for earlier, later in pairwise(walls))
+    return not (is_utc and is_even)
 
 
-def _in(zone: ZoneInfo, moment: datetime) -> datetime:
+def _hours_of_walls(walls: Sequence[datetime], zone: ZoneInfo) -> list[datetime]:
+    """Wall times in the zone; of an hour that comes twice, the second is the later one (PEP 495's fold)."""
+    previous = [None, *walls[:-1]]
+    return [wall.replace(tzinfo=zone, fold=int(wall == before)) for wall, before in zip(walls, previous, strict=True)]
+
+
+def _to_zone(zone: ZoneInfo, moment: datetime) -> datetime:
     return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(zone)

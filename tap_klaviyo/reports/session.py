@@ -1,4 +1,4 @@
-"""One run's reports: the account's time zone and metrics, asked once, and the answers."""
+"""The client of one run's reports: knows the account's time zone and metrics, and requests the rows of a window."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from klaviyo_client.queries import query_pages
 from tap_klaviyo.model import Resource
 from tap_klaviyo.reading.event_metrics import resolve
 from tap_klaviyo.reports.declaration import Report
-from tap_klaviyo.reports.rows import Row, attributes, rows
+from tap_klaviyo.reports.rows import Row, request_attributes, rows
 from tap_klaviyo.reports.windows import Window
 
-# So many names fit into a line.
-_MOST_NAMED = 40
+# How many names of metrics an error message lists.
+_MAX_NAMES = 40
 
 
 @dataclass
-class Session:
+class ReportSession:
     """What all reports of a run share.
 
     Args:
@@ -62,20 +62,20 @@ class Session:
         """
         if report.metric is None:
             return None
-        found, _ = resolve([report.metric], self._metrics)
-        if len(found) == 1:
-            return found[0]
+        ids, _ = resolve([report.metric], self._metrics)
+        if len(ids) == 1:
+            return ids[0]
         word = "metric" if report.shape == "aggregates" else "conversion_metric"
-        if found:
+        if ids:
             raise SettingsError(
-                f"reports: {len(found)} metrics are called {report.metric}; let {word} of {report.name} be one of "
-                f"their ids, {' or '.join(found)}"
+                f"reports: {len(ids)} metrics are called {report.metric}; let {word} of {report.name} be one of "
+                f"their ids, {' or '.join(ids)}"
             )
         names = sorted({str(metric["attributes"]["name"]) for metric in self._metrics})
-        more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+        more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
         raise SettingsError(
             f"reports: the account has no metric called {report.metric}, which {word} of {report.name} names; it has "
-            f"{', '.join(names[:_MOST_NAMED])}{more}"
+            f"{', '.join(names[:_MAX_NAMES])}{more}"
         )
 
     @cached_property
@@ -83,23 +83,23 @@ class Session:
         pages = self.client.pages("get_metrics", query={"fields[metric]": "name,integration"})
         return [metric for page in pages for metric in page.data]
 
-    def answers(self, report: Report, window: Window) -> Iterator[list[Row]]:
-        """The rows of each page of the answer for a window.
+    def pages(self, report: Report, window: Window) -> Iterator[list[Row]]:
+        """Request a window; the rows of each page of the answer.
 
         Raises:
-            SettingsError: Klaviyo refuses what is asked.
+            SettingsError: Klaviyo refuses the request.
             NotAllowed, DailyLimitReached, Unavailable: as for ``KlaviyoClient.call``.
         """
         metric_id = self.metric_id(report)
-        asked = attributes(report, window, self.zone, metric_id)
+        attributes = request_attributes(report, window, self.zone, metric_id)
         name = report.operation.id
         try:
-            for answer in query_pages(self.client, name, asked):
+            for answer in query_pages(self.client, name, attributes):
                 try:
-                    made = list(rows(report, window, answer, self.zone, metric_id))
+                    page = list(rows(report, window, answer, self.zone, metric_id))
                 except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
                     raise BadDocument(f"{name}: the answer is no report", operation=name) from error
-                yield made
+                yield page
         except BadRequest as error:
-            # Nothing is in the body but what the settings ask for.
+            # The body holds nothing but what the settings say.
             raise SettingsError(f"reports: Klaviyo refuses {report.name}: {error}") from error

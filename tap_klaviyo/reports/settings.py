@@ -1,4 +1,4 @@
-"""The setting ``reports`` as JSON Schema. What each report can be asked for is checked by ``declare``."""
+"""The setting ``reports`` as JSON Schema. What each report can be asked for is checked by ``declaration``."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 
 from tap_klaviyo.reports.declaration import CONVERSION_METRIC, OPERATIONS, REREAD_DAYS
 
-# Klaviyo tells of one year; within it there must be room for a first day.
-_MOST_REREAD = 300
+# Klaviyo has the numbers of one year; within it there must be room for a first day.
+_MAX_REREAD_DAYS = 300
 
 
 def _names(description: str) -> dict[str, Any]:
@@ -64,7 +64,7 @@ SETTING: Mapping[str, Any] = {
             "reread_days": {
                 "type": "integer",
                 "minimum": 0,
-                "maximum": _MOST_REREAD,
+                "maximum": _MAX_REREAD_DAYS,
                 "default": REREAD_DAYS,
                 "description": (
                     "How many finished days are read again in every run, because what is attributed to them still "

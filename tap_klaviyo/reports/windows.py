@@ -1,4 +1,4 @@
-"""Which days a report is read for, and by how many calls. Pure.
+"""Plans the windows of days that a report is read for: a call for each. Pure.
 
 A report is read by finished days of the account's own time zone: a row of a day that is not over would be wrong
 tomorrow. Days come in units (a day, a week from Monday, a month) that are finished together.
@@ -24,98 +24,99 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Plan:
+class WindowPlan:
     """What a run reads of a report.
 
     Attributes:
         windows: a call each (more where an answer has several pages), oldest first.
-        too_early: the day that should have been the first, where it is more than a year ago.
+        clipped_start: the day that should have been the first, where it is more than a year ago.
     """
 
     windows: tuple[Window, ...]
-    too_early: date | None = None
+    clipped_start: date | None = None
 
 
-def planned(
+def plan_windows(
     report: Report, *, today: date, start: date | None, settled: date | None, bookmark: date | None = None
-) -> Plan:
-    """The calls of a run.
+) -> WindowPlan:
+    """Plan the calls of a run.
 
     Args:
         report: what is read.
         today: the day that is not over yet, in the account's time zone.
-        start: the first day that is wanted, None for as early as there is.
+        start: the first day that is wanted, None for the earliest there is.
         settled: the last day that need not be read again; None when nothing was read yet.
-        bookmark: the last day that was read, where it is not known what is settled.
+        bookmark: the last day that was read, for a STATE without ``settled``.
     """
-    last = finished(today, report.unit)
+    last = last_finished_day(today, report.unit)
     if settled is None and bookmark is not None:
         settled = bookmark - report.reread_days * _DAY
-    # What was settled for a shorter time of rereading is not for a longer one.
-    going_on = None if settled is None else min(settled, last - report.reread_days * _DAY) + _DAY
-    oldest = _first_of_the_year_to(last, report.unit)
-    wanted = max(filter(None, (start, going_on)), default=None)
-    first = begin_of(wanted, report.unit) if wanted else oldest
+    # A day that was settled may not be, if reread_days was smaller then.
+    next_day = None if settled is None else min(settled, last - report.reread_days * _DAY) + _DAY
+    oldest = _first_unit_of_year(last, report.unit)
+    wanted = max(filter(None, (start, next_day)), default=None)
+    first = unit_start(wanted, report.unit) if wanted else oldest
     if first >= oldest or report.query.max_years is None:
-        return Plan(tuple(_windows(report, first, last)))
-    return Plan(tuple(_windows(report, oldest, last)), too_early=first)
+        return WindowPlan(tuple(_windows(report, first, last)))
+    return WindowPlan(tuple(_windows(report, oldest, last)), clipped_start=first)
 
 
-def settled_by(report: Report, read: date, today: date) -> date:
+def settled_day(report: Report, read: date, today: date) -> date:
     """The last day that need not be read again, once everything up to a day was read."""
-    return min(read, finished(today, report.unit) - report.reread_days * _DAY)
+    return min(read, last_finished_day(today, report.unit) - report.reread_days * _DAY)
 
 
-def finished(today: date, unit: Unit) -> date:
+def last_finished_day(today: date, unit: Unit) -> date:
     """The last day of the last unit that is over."""
-    return begin_of(today, unit) - _DAY
+    return unit_start(today, unit) - _DAY
 
 
-def begin_of(day: date, unit: Unit) -> date:
+def unit_start(day: date, unit: Unit) -> date:
     """The first day of the unit that a day is in; weeks begin on Monday."""
     if unit == "month":
         return day.replace(day=1)
     return day - day.weekday() * _DAY if unit == "week" else day
 
 
-def after(day: date, unit: Unit) -> date:
+def next_unit_start(day: date, unit: Unit) -> date:
     """The first day of the next unit."""
-    return begin_of(begin_of(day, unit) + {"day": 1, "week": 7, "month": 31}[unit] * _DAY, unit)
+    return unit_start(unit_start(day, unit) + {"day": 1, "week": 7, "month": 31}[unit] * _DAY, unit)
 
 
 def _windows(report: Report, first: date, last: date) -> Iterator[Window]:
-    """The days between in order, each once, as many whole units at a time as Klaviyo tells in one answer."""
+    """Windows that hold each of these days once, in order; each has as many whole units as one answer may have."""
     while first <= last:
-        stop = after(first, report.unit)
-        while report.shape != "values" and stop <= last and _fits(report, first, after(stop, report.unit)):
-            stop = after(stop, report.unit)
+        stop = next_unit_start(first, report.unit)
+        while report.shape != "values" and stop <= last and _fits(report, first, next_unit_start(stop, report.unit)):
+            stop = next_unit_start(stop, report.unit)
         yield Window(first, stop - _DAY)
         first = stop
 
 
 def _fits(report: Report, first: date, stop: date) -> bool:
-    days = _longest(report).get(report.interval)
+    days = _max_days(report).get(report.interval)
     return (days is None or (stop - first).days <= days) and stop <= _one_year_after(first)
 
 
-def _longest(report: Report) -> Mapping[str, int]:
-    """Of aggregates the specification names no bounds; the same keep their answers small."""
+def _max_days(report: Report) -> Mapping[str, int]:
+    """Interval -> how many days one answer may have."""
+    # Klaviyo's document names no limits for aggregates; those of other reports keep their answers small.
     if report.shape != "aggregates":
         return report.query.max_days
     return {"hour": 7, "day": 60}
 
 
-def _first_of_the_year_to(last: date, unit: Unit) -> date:
-    """The first day of the first unit that is wholly in the year to a day."""
-    day = _moved(last, -1) + _DAY
-    return day if begin_of(day, unit) == day else after(day, unit)
+def _first_unit_of_year(last: date, unit: Unit) -> date:
+    """The first day of the first unit that is wholly in the year that ends with a day."""
+    day = _add_years(last, -1) + _DAY
+    return day if unit_start(day, unit) == day else next_unit_start(day, unit)
 
 
 def _one_year_after(day: date) -> date:
-    return _moved(day, 1)
+    return _add_years(day, 1)
 
 
-def _moved(day: date, years: int) -> date:
+def _add_years(day: date, years: int) -> date:
     try:
         return day.replace(year=day.year + years)
     except ValueError:  # the 29th of February

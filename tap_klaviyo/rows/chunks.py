@@ -1,8 +1,8 @@
-"""A page shaped piece by piece, to lines. Pure, but for what the lookups bring.
+"""Lines of a page, made chunk by chunk. Pure, but for what look-ups ask.
 
-A page of a thousand events is too large for a processor's cache: by the time that its last row is decoded, its first
-one is gone from there. Pieces are decoded, shaped and written one after the other instead. Rows that must know of a
-lookup wait until the page has been seen, and are then put where they belong.
+A page of a thousand events is too large for a processor's cache: when its last row has been decoded, its first one is
+no longer there. So a page is cut into chunks, and each chunk is decoded, made into rows and encoded before the next one
+is begun. Rows that need a look-up wait until the whole page has been seen; their lines are then put in their places.
 """
 
 from __future__ import annotations
@@ -16,107 +16,113 @@ from typing import Any
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Lookup, Slice
 from tap_klaviyo.rows.lookup_protocol import Lookups
-from tap_klaviyo.rows.page_rows import Shaper, asking, wanted
+from tap_klaviyo.rows.page_rows import RowMaker, lookup_with, wanted_ids
 from tap_klaviyo.rows.paths import follower, parse_source
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.record_lines import Lines, record_lines
 from tap_klaviyo.rows.roots import LookupFunction
 
-# Rows. Half or twice as many cost the same.
-PIECE = 100
+# Half or twice as many rows cost the same.
+CHUNK_ROWS = 100
 
 
 @dataclass(frozen=True)
-class Waiting:
-    """Rows that are not made yet: the values of their roots so far."""
+class PendingRows:
+    """Rows that are not made yet, because they need a look-up: the values of their roots so far, and their page."""
 
-    found: list[dict[str, Any]]
+    root_values: list[dict[str, Any]]
     page: Page
 
 
-class Sheet:
-    """The lines of one table, in order, with gaps for rows that wait."""
+class TableLines:
+    """The lines of one table for one page, in order, with places for rows that are pending."""
 
     def __init__(self, table: str, projection: Projection, extracted: datetime, version: int | None) -> None:
         self._table = table
         self._version = version
         self._projection = projection
         self._extracted = extracted
-        self._parts: list[Lines | Waiting] = []
-        lookups = projection.lookups
-        # A second detail may be found by what the first one says: then nothing can be known beforehand.
-        self._match = follower(parse_source(lookups[0].match_path)) if len(lookups) == 1 else None
-        self._never_waits = not lookups
+        self._parts: list[Lines | PendingRows] = []
+        self._lookups = projection.lookups
+        # With several lookups, what the second one looks for may depend on what the first one finds.
+        self._wanted_id = follower(parse_source(self._lookups[0].match_path)) if len(self._lookups) == 1 else None
 
-    def add(self, resources: Sequence[Mapping[str, Any]], page: Page, given: Mapping[str, Any]) -> None:
-        """Print the rows of these resources, but for those that wait."""
-        found = self._projection.begin(resources, page, given)
-        match = self._match
-        # Rows that wait must not keep the resources of all others.
+    def add(self, resources: Sequence[Mapping[str, Any]], page: Page, context: Mapping[str, Any]) -> None:
+        """Encode the rows of these resources, but for those that need a look-up."""
+        root_values = self._projection.begin_rows(resources, page, context)
+        # Pending rows must not keep the resources of all others.
         page = Page((), page.included)
+        wanted_id = self._wanted_id
+        if not root_values:
+            return
+        if not self._lookups:
+            self._parts.append(self._encode(root_values, page))
+        elif wanted_id is None:
+            self._parts.append(PendingRows(root_values, page))
+        else:
+            for is_pending, values in groupby(root_values, lambda values: bool(wanted_id(values, page))):
+                run = list(values)
+                self._parts.append(PendingRows(run, page) if is_pending else self._encode(run, page))
 
-        def waits(values: Mapping[str, Any]) -> bool:
-            return not self._never_waits and (match is None or bool(match(values, page)))
-
-        for is_waiting, values in groupby(found, waits):
-            run = list(values)
-            self._parts.append(Waiting(run, page) if is_waiting else self._printed(run, page))
-
-    def wishes(self) -> Iterator[tuple[str, str, list[str]]]:
-        """(lookup, owner, ids) that the first lookup of rows that wait is to bring."""
+    def pending_ids(self) -> Iterator[tuple[str, str, list[str]]]:
+        """(lookup, owner's id, ids) for the first lookup of the pending rows."""
         for part in self._parts:
-            if isinstance(part, Waiting):
-                lookup = self._projection.lookups[0]
-                for owner, ids in wanted(lookup, part.found, part.page).items():
+            if isinstance(part, PendingRows):
+                lookup = self._lookups[0]
+                for owner, ids in wanted_ids(lookup, part.root_values, part.page).items():
                     yield lookup.name, owner, ids
 
     def lines(self, look_up: LookupFunction) -> Lines:
-        """All lines, those that waited included."""
+        """All lines, those of pending rows included."""
         parts = [
-            part if isinstance(part, Lines) else self._printed(part.found, part.page, look_up) for part in self._parts
+            part if isinstance(part, Lines) else self._encode(part.root_values, part.page, look_up)
+            for part in self._parts
         ]
         return Lines(b"".join(part.data for part in parts), sum(part.count for part in parts))
 
-    def _printed(self, found: list[dict[str, Any]], page: Page, *look_up: LookupFunction) -> Lines:
-        rows = self._projection.finish(found, page, *look_up)
+    def _encode(self, root_values: list[dict[str, Any]], page: Page, *look_up: LookupFunction) -> Lines:
+        rows = self._projection.finish_rows(root_values, page, *look_up)
         return record_lines(self._table, rows, self._extracted, self._version)
 
 
-def shape_in_pieces(
-    shaper: Shaper, pieces: Iterable[Page], part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime
+def make_lines_in_chunks(
+    row_maker: RowMaker, chunks: Iterable[Page], part: Slice, cut: str | None, lookups: Lookups, extracted: datetime
 ) -> tuple[dict[str, Lines], list[str | None]]:
-    """What ``shaper.shape`` makes of a page, as lines of each table; and the bookmarks of what was taken.
+    """Make the rows that ``row_maker.make_rows`` would make of a page, as lines of each table.
 
     Args:
-        shaper: makes the rows.
-        pieces: the page; each is done with before the next one is asked for.
-        part: the slice that it is of.
+        row_maker: makes the rows.
+        chunks: the page; each chunk is done with before the next one is taken.
+        part: the slice that the page is of.
         cut: as ``slice_rows.own_rows`` takes it.
-        knowledge: what lookups are known by.
+        lookups: finds what rows look up.
         extracted: when the page was read, in UTC.
+
+    Returns:
+        The lines by table, and the bookmarks of the resources that are the slice's own.
     """
-    sheets = {
-        name: Sheet(name, projection, extracted, shaper.versions[name])
-        for name, projection in shaper.projections.items()
+    tables = {
+        name: TableLines(name, projection, extracted, row_maker.versions[name])
+        for name, projection in row_maker.projections.items()
     }
     times: list[str | None] = []
-    for page in pieces:
-        own = shaper.own(page, part, cut, knowledge, extracted)
+    for page in chunks:
+        own = row_maker.slice_part(page, part, cut, lookups, extracted)
         times += own.times
-        for name, sheet in sheets.items():
-            sheet.add(shaper.chosen(name, own), page, own.given)
-    known, ask = _asked(sheets.values(), knowledge), asking(knowledge)
+        for name, table in tables.items():
+            table.add(row_maker.resources_for(name, own), page, own.context)
+    known, look_up_now = _look_up_pending(tables.values(), lookups), lookup_with(lookups)
 
     def look_up(lookup: Lookup, rows: Sequence[Mapping[str, Any]], page: Page) -> Mapping[str, Any]:
-        return known[lookup.name] if lookup.name in known else ask(lookup, rows, page)
+        return known[lookup.name] if lookup.name in known else look_up_now(lookup, rows, page)
 
-    return {name: sheet.lines(look_up) for name, sheet in sheets.items()}, times
+    return {name: table.lines(look_up) for name, table in tables.items()}, times
 
 
-def _asked(sheets: Iterable[Sheet], knowledge: Lookups) -> dict[str, Mapping[str, Any]]:
-    """What all rows that wait want to know of their first lookup, asked for at once."""
-    wishes: dict[str, dict[str, list[str]]] = {}
-    for sheet in sheets:
-        for lookup, owner, ids in sheet.wishes():
-            wishes.setdefault(lookup, {}).setdefault(owner, []).extend(ids)
-    return {lookup: knowledge.get(lookup, wanted) for lookup, wanted in wishes.items()}
+def _look_up_pending(tables: Iterable[TableLines], lookups: Lookups) -> dict[str, Mapping[str, Any]]:
+    """Look up at once what all pending rows need of their first lookup: lookup -> values by id."""
+    wanted: dict[str, dict[str, list[str]]] = {}
+    for table in tables:
+        for lookup, owner, ids in table.pending_ids():
+            wanted.setdefault(lookup, {}).setdefault(owner, []).extend(ids)
+    return {lookup: lookups.get(lookup, ids_by_owner) for lookup, ids_by_owner in wanted.items()}

@@ -1,4 +1,4 @@
-"""A collection's pages become the rows of all its selected tables. Pure, but for what the lookups bring."""
+"""Rows of a page, for all selected tables of its collection. Pure, but for what look-ups ask."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import Any
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.lookup_protocol import Lookups
-from tap_klaviyo.rows.paths import OWN, follower, parse_source, plain, sources
+from tap_klaviyo.rows.paths import OWN, flatten_hashes, follower, parse_source, sources
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction
 from tap_klaviyo.rows.slice_rows import own_rows
-from tap_klaviyo.rows.values import Unfit, as_datetime
+from tap_klaviyo.rows.values import ConversionError, as_datetime
 
-# Table -> how many values of each column did not fit, how many rows had no key.
-Faults = Mapping[str, tuple[Mapping[str, int], int]]
+# Table -> how many values of each column could not be converted, how many rows had no key.
+RowProblems = Mapping[str, tuple[Mapping[str, int], int]]
 
 
 @dataclass(frozen=True)
-class Shaped:
+class PageRows:
     """What one page gives.
 
     Attributes:
         rows: the rows of each table, in the page's order.
-        times: the bookmarks of the resources that were taken.
+        times: the bookmarks of the resources that are the slice's own.
         resources: these resources.
     """
 
@@ -36,30 +36,30 @@ class Shaped:
 
 
 @dataclass(frozen=True)
-class Own:
-    """What of a page is a slice's own.
+class SlicePart:
+    """The part of a page that is its slice's own.
 
     Attributes:
-        resources: all of it, with their bookmarks in ``times``.
-        kept: what of that tables are to have, with their bookmarks in ``kept_times``.
-        given: the roots that are known before any page is read.
+        resources: all resources of it, with their bookmarks in ``times``.
+        wanted: those of them that tables get, with their bookmarks in ``wanted_times``.
+        context: the values of ``roots.CONTEXT_ROOTS``.
     """
 
     resources: Sequence[Resource]
     times: Sequence[str | None]
-    kept: Sequence[Resource]
-    kept_times: Sequence[str | None]
-    given: Mapping[str, Any]
+    wanted: Sequence[Resource]
+    wanted_times: Sequence[str | None]
+    context: Mapping[str, Any]
 
 
-class Shaper:
+class RowMaker:
     """Makes rows of a collection's pages.
 
     Args:
-        collection: what the pages are of.
-        tables: its tables that are wanted.
+        collection: the collection of the pages.
+        tables: its tables that are read.
         account: the account itself, for columns that read it.
-        without: what no table is to have; it still counts among a page's times and resources.
+        exclude: resources that no table gets; they still count among a page's times and resources.
         integration: what the V1 tables call the account, for columns that read it.
 
     Attributes:
@@ -72,14 +72,16 @@ class Shaper:
         collection: Collection,
         tables: Sequence[SelectedTable],
         account: Resource | None = None,
-        without: PathEquals | None = None,
+        exclude: PathEquals | None = None,
         integration: Resource | None = None,
     ) -> None:
         self._bookmark = collection.bookmark
-        self._given = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
-        columns = (sources(entry.schema, entry.columns).values() for entry in tables)
-        self._is_dated = any(source.root == EXTRACTED for found in columns for source in plain(found))
-        self._without = without
+        self._context = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
+        table_sources = (sources(entry.schema, entry.columns).values() for entry in tables)
+        self._reads_extracted = any(
+            source.root == EXTRACTED for each in table_sources for source in flatten_hashes(each)
+        )
+        self._exclude = exclude
         self.versions = {entry.table.name: entry.version for entry in tables}
         self._since = {entry.table.name: entry.since for entry in tables}
         self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
@@ -89,59 +91,60 @@ class Shaper:
         """The lookups that the tables read, by name."""
         return {lookup.name: lookup for projection in self.projections.values() for lookup in projection.lookups}
 
-    def shape(self, page: Page, part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime) -> Shaped:
-        """The rows of a page of this slice, read at this time; ``cut`` is as ``slice_rows.own_rows`` takes it."""
-        own, look_up = self.own(page, part, cut, knowledge, extracted), asking(knowledge)
+    def make_rows(self, page: Page, part: Slice, cut: str | None, lookups: Lookups, extracted: datetime) -> PageRows:
+        """Make the rows of a page of this slice, read at this time; ``cut`` is as ``slice_rows.own_rows`` takes it."""
+        own, look_up = self.slice_part(page, part, cut, lookups, extracted), lookup_with(lookups)
         rows = {}
         for name, projection in self.projections.items():
-            chosen = self.chosen(name, own)
-            rows[name] = projection.rows(chosen, page, own.given, look_up) if chosen else []
-        return Shaped(rows, own.times, own.resources)
+            resources = self.resources_for(name, own)
+            rows[name] = projection.rows(resources, page, own.context, look_up) if resources else []
+        return PageRows(rows, own.times, own.resources)
 
-    def own(self, page: Page, part: Slice, cut: str | None, knowledge: Lookups, extracted: datetime) -> Own:
-        """What of a page is the slice's own; what all of the page says of lookups is told."""
+    def slice_part(self, page: Page, part: Slice, cut: str | None, lookups: Lookups, extracted: datetime) -> SlicePart:
+        """The part of a page that is the slice's own. Adds to the look-ups what the whole page has of them."""
         times = [self._time(resource) for resource in page.data]
         own = own_rows(part, times, cut)
         for lookup in self.lookups.values():
             if lookup.own_page_paths is not None:
-                knowledge.add(lookup.name, lookup.extract(page))
-        taken, times = page.data[own.start : own.stop], times[own.start : own.stop]
-        kept, their_times = taken, times
-        if self._without is not None:
-            places = _unmarked(taken, self._without, page)
-            kept, their_times = [taken[at] for at in places], [times[at] for at in places]
-        given: dict[str, Any] = {PARENT: part.parent, PASS: part.filter_set, **self._given}
-        if self._is_dated:
-            given[EXTRACTED] = extracted.isoformat()
-        return Own(taken, times, kept, their_times, given)
+                lookups.add(lookup.name, lookup.extract(page))
+        resources, times = page.data[own.start : own.stop], times[own.start : own.stop]
+        wanted, wanted_times = resources, times
+        if self._exclude is not None:
+            indexes = _indexes_without(resources, self._exclude, page)
+            wanted, wanted_times = [resources[index] for index in indexes], [times[index] for index in indexes]
+        context: dict[str, Any] = {PARENT: part.parent, PASS: part.filter_set, **self._context}
+        if self._reads_extracted:
+            context[EXTRACTED] = extracted.isoformat()
+        return SlicePart(resources, times, wanted, wanted_times, context)
 
-    def chosen(self, table: str, own: Own) -> Sequence[Resource]:
-        """What a table is to have: a sibling that is behind has not to be waited for with old rows."""
+    def resources_for(self, table: str, part: SlicePart) -> Sequence[Resource]:
+        """The resources for one table: those at or after the table's own start. A sibling table may start earlier."""
         since = self._since[table]
         if since is None:
-            return own.kept
-        return [found for found, time in zip(own.kept, own.kept_times, strict=True) if time is None or time >= since]
+            return part.wanted
+        pairs = zip(part.wanted, part.wanted_times, strict=True)
+        return [resource for resource, time in pairs if time is None or time >= since]
 
-    def faults(self) -> Faults:
-        """What was found wrong since this was asked last."""
-        found = {}
+    def take_problems(self) -> RowProblems:
+        """The problems that were counted since the last call; the counters start again from 0."""
+        problems = {}
         for name, projection in self.projections.items():
-            if projection.unfit or projection.keyless:
-                found[name] = dict(projection.unfit), projection.keyless
-                projection.unfit.clear()
-                projection.keyless = 0
-        return found
+            if projection.conversion_errors or projection.rows_without_key:
+                problems[name] = dict(projection.conversion_errors), projection.rows_without_key
+                projection.conversion_errors.clear()
+                projection.rows_without_key = 0
+        return problems
 
-    def add(self, faults: Faults) -> None:
-        """Count what another shaper of the same tables found wrong."""
-        for name, (unfit, keyless) in faults.items():
-            self.projections[name].unfit.update(unfit)
-            self.projections[name].keyless += keyless
+    def add_problems(self, problems: RowProblems) -> None:
+        """Count the problems that another maker of the same tables' rows met."""
+        for name, (conversion_errors, rows_without_key) in problems.items():
+            self.projections[name].conversion_errors.update(conversion_errors)
+            self.projections[name].rows_without_key += rows_without_key
 
-    def complaints(self) -> Iterator[str]:
-        """What a user should be told of the values that were met, table by table."""
+    def warnings(self) -> Iterator[str]:
+        """Texts for the user about the problems that were counted, table by table."""
         for name, projection in self.projections.items():
-            for line in projection.complaints():
+            for line in projection.warnings():
                 yield f"{name}{line}"
 
     def _time(self, resource: Resource) -> str | None:
@@ -149,28 +152,28 @@ class Shaper:
             return None
         try:
             return as_datetime((resource.get("attributes") or {}).get(self._bookmark))
-        except Unfit:
+        except ConversionError:
             return None
 
 
-def _unmarked(resources: Sequence[Resource], mark: PathEquals, page: Page) -> list[int]:
-    """The places of the resources that do not bear the mark."""
-    value = follower(parse_source(mark.path))
-    return [at for at, resource in enumerate(resources) if value({OWN: resource}, page) != mark.value]
+def _indexes_without(resources: Sequence[Resource], exclude: PathEquals, page: Page) -> list[int]:
+    """The positions of the resources that do not meet the condition."""
+    value = follower(parse_source(exclude.path))
+    return [index for index, resource in enumerate(resources) if value({OWN: resource}, page) != exclude.value]
 
 
-def asking(knowledge: Lookups) -> LookupFunction:
-    """The look-up of whoever has this knowledge."""
-    return lambda lookup, rows, page: knowledge.get(lookup.name, wanted(lookup, rows, page))
+def lookup_with(lookups: Lookups) -> LookupFunction:
+    """The function that ``roots.expand`` looks values up with."""
+    return lambda lookup, rows, page: lookups.get(lookup.name, wanted_ids(lookup, rows, page))
 
 
-def wanted(lookup: Lookup, rows: Sequence[Mapping[str, Any]], page: Page) -> dict[str, list[str]]:
-    """Owner -> the ids that rows want to find among what it has."""
-    owner, match = follower(parse_source(lookup.owner_path)), follower(parse_source(lookup.match_path))
-    found: dict[str, list[str]] = {}
+def wanted_ids(lookup: Lookup, rows: Sequence[Mapping[str, Any]], page: Page) -> dict[str, list[str]]:
+    """Owner's id -> the ids that rows look for among what the owner has."""
+    owner_of, id_of = follower(parse_source(lookup.owner_path)), follower(parse_source(lookup.match_path))
+    ids: dict[str, list[str]] = {}
     for roots in rows:
-        wish = match(roots, page)
-        name = owner(roots, page) if wish else None
-        if isinstance(name, str) and isinstance(wish, str) and name:
-            found.setdefault(name, []).append(wish)
-    return found
+        wanted_id = id_of(roots, page)
+        owner = owner_of(roots, page) if wanted_id else None
+        if isinstance(owner, str) and isinstance(wanted_id, str) and owner:
+            ids.setdefault(owner, []).append(wanted_id)
+    return ids

@@ -1,4 +1,4 @@
-"""Where a column comes from: ``x-klaviyo-path``, ``-md5`` and ``-constant``, parsed and followed. Pure."""
+"""Sources of columns: ``x-klaviyo-path``, ``-md5`` and ``-constant``, parsed and followed. Pure."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ class Source:
             name of another root, such as ``parent``.
         relationship: the relationship that leads to it, for ``included``.
         tokens: the steps of the JSON Pointer, unescaped; none for the root itself.
-        hashed: in place of a path, what the value is the MD5 of: sources, and texts as they are.
+        hash_parts: in place of a path, what the value is the MD5 of: sources, and texts as they are.
     """
 
     root: str
     relationship: str | None
     tokens: tuple[str, ...]
-    hashed: tuple[Source | str, ...] = ()
+    hash_parts: tuple[Source | str, ...] = ()
 
 
 @cache
@@ -56,24 +56,24 @@ def parse_source(text: str) -> Source:
 
 def sources(schema: Mapping[str, Any], columns: Iterable[str]) -> dict[str, Source]:
     """The source of each of these columns that is no constant."""
-    found = {name: schema["properties"][name] for name in columns}
+    by_name = {name: schema["properties"][name] for name in columns}
     return {
-        name: hashed(column[MD5]) if MD5 in column else parse_source(column[PATH])
-        for name, column in found.items()
+        name: parse_hash(column[MD5]) if MD5 in column else parse_source(column[PATH])
+        for name, column in by_name.items()
         if CONSTANT not in column
     }
 
 
-def hashed(parts: Iterable[str]) -> Source:
-    """The source of an MD5; a part with neither ``#`` nor ``/`` is a text."""
+def parse_hash(parts: Iterable[str]) -> Source:
+    """The parts of an MD5 as a Source; a part with neither ``#`` nor ``/`` is a text."""
     return Source(OWN, None, (), tuple(parse_source(part) if "/" in part or "#" in part else part for part in parts))
 
 
-def plain(found: Iterable[Source]) -> Iterator[Source]:
-    """These sources, and those that hashes are made of in the hashes' places."""
-    for source in found:
-        if source.hashed:
-            yield from (part for part in source.hashed if isinstance(part, Source))
+def flatten_hashes(sources: Iterable[Source]) -> Iterator[Source]:
+    """These sources, with each hash replaced by the sources that it is made of."""
+    for source in sources:
+        if source.hash_parts:
+            yield from (part for part in source.hash_parts if isinstance(part, Source))
         else:
             yield source
 
@@ -88,8 +88,8 @@ def follow(source: Source, roots: Mapping[str, Any], page: Page) -> Any:
 
 @cache
 def follower(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
-    """``follow`` for one source, with what can be known of it worked out beforehand: it is called for every row."""
-    return _hasher(source.hashed) if source.hashed else _walker(source)
+    """The function that does ``follow`` for one source. It is made once and called for every row."""
+    return _hasher(source.hash_parts) if source.hash_parts else _walker(source)
 
 
 def _walker(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
@@ -97,7 +97,7 @@ def _walker(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
     if relationship is not None:
         start = OWN
 
-    def at_the_root(roots: Mapping[str, Any], _: Page) -> Any:
+    def root_itself(roots: Mapping[str, Any], _: Page) -> Any:
         return roots.get(start)
 
     def below(roots: Mapping[str, Any], _: Page) -> Any:
@@ -108,8 +108,8 @@ def _walker(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
             value = value.get(token)
         return value
 
-    def through(roots: Mapping[str, Any], page: Page) -> Any:
-        value = related(roots[start], str(relationship), page)
+    def via_relationship(roots: Mapping[str, Any], page: Page) -> Any:
+        value = included_resources(roots[start], str(relationship), page)
         for token in tokens:
             if not isinstance(value, dict):
                 return None
@@ -117,8 +117,8 @@ def _walker(source: Source) -> Callable[[Mapping[str, Any], Page], Any]:
         return value
 
     if relationship is not None:
-        return through
-    return below if tokens else at_the_root
+        return via_relationship
+    return below if tokens else root_itself
 
 
 def _hasher(parts: tuple[Source | str, ...]) -> Callable[[Mapping[str, Any], Page], Any]:
@@ -130,14 +130,14 @@ def _hasher(parts: tuple[Source | str, ...]) -> Callable[[Mapping[str, Any], Pag
     return hash_of
 
 
-def related(resource: Resource, relationship: str, page: Page) -> Any:
+def included_resources(resource: Resource, relationship: str, page: Page) -> Any:
     """The included resource that a relationship points to, a list of them where it is to-many.
 
     None when nothing was sent; a resource that is linked but not included is left out.
     """
     relationships = resource.get("relationships")
-    found = relationships.get(relationship) if relationships else None
-    linkage = found.get("data") if found else None
+    member = relationships.get(relationship) if relationships else None
+    linkage = member.get("data") if member else None
     if isinstance(linkage, dict):
         return page.included.get((linkage["type"], linkage["id"]))
     if not isinstance(linkage, list):

@@ -1,4 +1,4 @@
-"""Rows as lines of Singer RECORD messages, a page at once. Pure."""
+"""Lines of Singer RECORD messages, made from the rows of a page at once. Pure."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _ENCODER = msgspec.json.Encoder()
 
 @dataclass(frozen=True)
 class Lines:
-    """Whole lines of messages, and how many they are."""
+    """Whole lines of messages, and their number."""
 
     data: bytes | memoryview
     count: int
@@ -23,7 +23,7 @@ class Lines:
 def record_lines(
     stream: str, rows: Sequence[Mapping[str, Any]], extracted: datetime, version: int | None = None
 ) -> Lines:
-    """What the SDK's writer makes of these rows one by one, each line with its end.
+    """The lines that the SDK's writer would write for these rows one by one, each with its line end.
 
     Args:
         stream: the stream's name.
@@ -31,14 +31,14 @@ def record_lines(
         extracted: when they were read, in UTC.
         version: the version of the table that they are of, if it has one.
     """
-    said = {} if version is None else {"version": version}
+    with_version = {} if version is None else {"version": version}
     messages = [
-        {"type": "RECORD", "stream": stream, "record": row, **said, "time_extracted": extracted} for row in rows
+        {"type": "RECORD", "stream": stream, "record": row, **with_version, "time_extracted": extracted} for row in rows
     ]
     return Lines(_ENCODER.encode_lines(messages), len(messages))
 
 
-def lines_of(
+def lines_by_table(
     tables: Mapping[str, Sequence[Mapping[str, Any]]], extracted: datetime, versions: Mapping[str, int | None]
 ) -> dict[str, Lines]:
     """The lines of each table's rows."""

@@ -1,4 +1,4 @@
-"""JSON values made what a column's type promises. Pure."""
+"""Converters: JSON values become what a column's type promises. Pure."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from typing import Any
 Convert = Callable[[Any], Any]
 
 
-class Unfit(ValueError):
-    """A value that cannot be made what the column's type promises."""
+class ConversionError(ValueError):
+    """A value that cannot be converted to the column's type."""
 
 
 def converter(column: Mapping[str, Any]) -> Convert:
-    """The function that makes a JSON value what the column's type promises, or raises Unfit."""
+    """The function that converts a JSON value to the column's type, or raises ConversionError."""
     types = column["type"] if isinstance(column["type"], list) else [column["type"]]
     kind = next(name for name in types if name != "null")
     if kind == "string" and column.get("format") == "date-time":
@@ -25,14 +25,14 @@ def converter(column: Mapping[str, Any]) -> Convert:
     return _CONVERTERS[kind]
 
 
-def as_it_is(column: Mapping[str, Any]) -> type | None:
-    """The type of values that ``converter`` leaves as they are, whatever they are; None where there is none.
+def passthrough_type(column: Mapping[str, Any]) -> type | None:
+    """The Python type whose values ``converter`` gives back unchanged, whatever they are; None where there is none.
 
     ``float`` is none: infinity is one.
     """
     types = column["type"] if isinstance(column["type"], list) else [column["type"]]
     kind = next(name for name in types if name != "null")
-    return None if column.get("format") == "date-time" else _AS_THEY_ARE.get(kind)
+    return None if column.get("format") == "date-time" else _PASSTHROUGH.get(kind)
 
 
 def as_text(value: Any) -> str:
@@ -43,23 +43,23 @@ def as_text(value: Any) -> str:
 
 def as_number(value: Any) -> float:
     if isinstance(value, bool):
-        raise Unfit
+        raise ConversionError
     if isinstance(value, int):
         return value
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise Unfit from error
+        raise ConversionError from error
     # JSON has neither NaN nor infinity: the writer would make them null without a word.
     if not math.isfinite(number):
-        raise Unfit
+        raise ConversionError
     return number
 
 
 def as_integer(value: Any) -> int:
     number = as_number(value)
     if number != int(number):
-        raise Unfit
+        raise ConversionError
     return int(number)
 
 
@@ -71,33 +71,33 @@ def as_boolean(value: Any) -> bool:
             return True
         case "false" | "False" | 0:
             return False
-    raise Unfit
+    raise ConversionError
 
 
 def as_object(value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise Unfit
+        raise ConversionError
     return value
 
 
 def as_array(value: Any) -> list[Any]:
     if not isinstance(value, list):
-        raise Unfit
+        raise ConversionError
     return value
 
 
 def as_datetime(value: Any) -> str:
-    """RFC 3339 in UTC, as ``2026-01-31T12:00:00+00:00``; texts of this form sort as their moments do."""
+    """RFC 3339 in UTC, as ``2026-01-31T12:00:00+00:00``; texts of this form sort as the times do."""
     try:
-        moment = datetime.fromisoformat(value)
+        time = datetime.fromisoformat(value)
         # What Klaviyo mostly sends is of this form already; the places tell it from 2026-W05-6T..., which is as long.
         if len(value) == 25 and value[19:] == "+00:00" and value[7::3] == "-T::+:":
             return str(value)
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=UTC)
-        return moment.astimezone(UTC).isoformat()
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        return time.astimezone(UTC).isoformat()
     except (TypeError, ValueError, OverflowError) as error:
-        raise Unfit from error
+        raise ConversionError from error
 
 
 def bookmark_text(time: datetime) -> str:
@@ -112,7 +112,7 @@ def md5_of(*parts: Any) -> str | None:
     return hashlib.md5(":".join(map(as_text, parts)).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
-_AS_THEY_ARE: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
+_PASSTHROUGH: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
 _CONVERTERS: Mapping[str, Convert] = {
     "string": as_text,
     "number": as_number,

@@ -1,4 +1,4 @@
-"""The files that the command line names, looked at before the SDK reads them."""
+"""Checks the files that --state and --catalog name, before the SDK reads them."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import IO, Any
 
 import click
 
-# No tap writes a STATE or a catalog of half of that, and what works on them recursively bears some times as much.
-_DEEPEST = 100
+# How deep a file may be nested. No tap writes half of that, and recursive functions bear some times as much.
+_MAX_DEPTH = 100
 
 
-def checked(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -> IO[str] | None:  # noqa: ARG001
-    """The STATE, bare or in its message, or the catalog that an option names, when it can be one.
+def checked_file(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -> IO[str] | None:  # noqa: ARG001
+    """The file of an option, when it can be a STATE (bare, or in its message) or a catalog.
 
     Raises:
-        BadParameter: it cannot; the message quotes nothing of it.
+        BadParameter: it cannot; the error message quotes nothing of the file.
     """
     if value is None:
         return None
@@ -27,7 +27,7 @@ def checked(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -
         raise click.BadParameter(f"the {param.name} file is not UTF-8", param=param) from None
     try:
         document = json.loads(text)
-        is_deep = _depth(document) > _DEEPEST
+        is_deep = _depth(document) > _MAX_DEPTH
         # What is kept of it goes out again with the tap's own.
         json.dumps("" if is_deep else document, ensure_ascii=False).encode()
     except RecursionError:
@@ -53,7 +53,7 @@ def checked(ctx: click.Context, param: click.Parameter, value: IO[str] | None) -
 
 
 def _depth(document: Any) -> int:
-    """How many arrays and objects lie within each other, told without recursion."""
+    """How deep arrays and objects are nested, found without recursion."""
     depth, level = 0, [document]
     while level := [entry for entry in level if isinstance(entry, dict | list)]:
         depth += 1

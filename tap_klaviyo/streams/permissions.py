@@ -1,4 +1,4 @@
-"""What the selected streams ask of Klaviyo, for ``--test`` to find out whether the key may read it. Pure."""
+"""What the selected streams require of the key, for ``--test``: operations, and the first request of each. Pure."""
 
 from __future__ import annotations
 
@@ -9,64 +9,68 @@ from klaviyo_client.api import filters
 from klaviyo_client.api.operations import operation
 from klaviyo_client.permissions import UNUSED_ID, Queries, Requirement
 from tap_klaviyo.model import Collection, Lookup, SelectedTable
-from tap_klaviyo.reading import event_metrics, selection
-from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
+from tap_klaviyo.reading import event_metrics
+from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection, columns_reading
 from tap_klaviyo.reading.slices import conditions, plan_slices
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.rows.paths import sources
-from tap_klaviyo.rows.roots import needed
+from tap_klaviyo.rows.roots import required_roots
 
 Collections = Mapping[str, Collection]
 
 
-def requirements(selected: Selection, collections: Collections) -> list[Requirement]:
-    """What each selected stream takes. Its parts are columns, which are null where the key may not read them."""
-    needs: dict[str, dict[str, None]] = {}
-    parts: dict[str, dict[str, list[str]]] = {}
-    for entry in selected.tables:
+def table_requirements(selection: Selection, collections: Collections) -> list[Requirement]:
+    """The operations that each selected stream of tables needs; those of single columns are optional.
+
+    A column whose operation the key may not call is null.
+    """
+    operations: dict[str, dict[str, None]] = {}
+    optional: dict[str, dict[str, list[str]]] = {}
+    for entry in selection.tables:
         name = entry.table.name
-        needs.setdefault(name, {}).update(dict.fromkeys(_operations(entry.table.collection, selected, collections)))
-        of_stream = parts.setdefault(name, {})
-        for column, operation_id in _optional(entry, selected, collections):
-            of_stream.setdefault(column, []).append(operation_id)
-    return [Requirement(name, list(needs[name]), parts[name]) for name in needs]
+        needed = _operations(entry.table.collection, selection, collections)
+        operations.setdefault(name, {}).update(dict.fromkeys(needed))
+        by_column = optional.setdefault(name, {})
+        for column, operation_id in _optional(entry, selection, collections):
+            by_column.setdefault(column, []).append(operation_id)
+    return [Requirement(name, list(operations[name]), optional[name]) for name in operations]
 
 
-def of_reports(reports: Iterable[Report]) -> list[Requirement]:
-    """What reports take: the time zone is the account's, and metrics are found by name."""
+def report_requirements(reports: Iterable[Report]) -> list[Requirement]:
+    """The operations that reports need: the time zone is the account's, and metrics are found by name."""
     return [
         Requirement(
-            found.name, (found.operation.id, "get_accounts", *(() if found.metric is None else ("get_metrics",)))
+            report.name, (report.operation.id, "get_accounts", *(() if report.metric is None else ("get_metrics",)))
         )
-        for found in reports
+        for report in reports
     ]
 
 
-def _operations(collection: Collection, selected: Selection, collections: Collections) -> Iterator[str]:
+def _operations(collection: Collection, selection: Selection, collections: Collections) -> Iterator[str]:
     yield collection.operation
     if collection.parent:
         yield collections[collection.parent].operation
-    if collection.name == event_metrics.FILTERED and selected.by_metric:
+    if collection.name == event_metrics.FILTERED and selection.by_metric:
         yield collections[event_metrics.COLLECTION].operation
 
 
-def _optional(entry: SelectedTable, selected: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
-    """(column, the operation that it costs beside those of its table)."""
-    roots = needed(entry.table, sources(entry.schema, entry.columns).values())
+def _optional(entry: SelectedTable, selection: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
+    """(column, an operation that it needs beside those of its table)."""
+    roots = required_roots(entry.table, sources(entry.schema, entry.columns).values())
     for lookup in (root for root in roots if isinstance(root, Lookup)):
-        yield from ((column, lookup.operation) for column in selection.columns_reading(entry, lookup.name))
+        yield from ((column, lookup.operation) for column in columns_reading(entry, lookup.name))
     account = collections[ACCOUNT_COLLECTION].operation
-    yield from ((column, account) for column in selection.columns_reading(entry, *selected.account_roots))
+    yield from ((column, account) for column in columns_reading(entry, *selection.account_roots))
 
 
-def queries(selected: Selection, collections: Collections, now: datetime) -> Queries:
-    """What a read would ask of each selected collection first, by operation."""
-    found: dict[str, dict[str, str]] = {}
+def queries(selection: Selection, collections: Collections, now: datetime) -> Queries:
+    """The query of the first request that a read would send of each selected collection, by operation."""
+    by_operation: dict[str, dict[str, str]] = {}
     for collection in collections.values():
-        if not selected.tables_of(collection):
+        if not selection.tables_of(collection):
             continue
         first = plan_slices(collection, since=None, now=now, parents=({"id": UNUSED_ID},))[0]
-        held = conditions(first, collection, operation(collection.operation))
-        condition = {"filter": filters.all_of(held)} if held else {}
-        found[collection.operation] = {**selected.query(collection), **condition}
-    return found
+        terms = conditions(first, collection, operation(collection.operation))
+        condition = {"filter": filters.all_of(terms)} if terms else {}
+        by_operation[collection.operation] = {**selection.query(collection), **condition}
+    return by_operation

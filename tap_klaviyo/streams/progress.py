@@ -1,4 +1,4 @@
-"""How far a read is, said every few seconds; and what came of it, at the end.
+"""Logs how far a read is, every few seconds, and a summary at the end.
 
 In the log both are lines of JSON after ``PROGRESS:`` and ``SUMMARY:``, as the SDK writes its ``METRIC:``.
 """
@@ -23,19 +23,19 @@ from tap_klaviyo.rows.values import bookmark_text
 
 logger = logging.getLogger("tap-klaviyo")
 
-# Below this, what is left is anybody's guess.
-_LEAST_PART = 0.01
+# Below this fraction, the time that is left cannot be estimated.
+_MIN_FRACTION = 0.01
 
 
 @dataclass
-class Pass:
-    """One pass over a collection.
+class CollectionProgress:
+    """How far the read of one collection is.
 
     Attributes:
         collection: its name.
         rows: how many were written, by table.
         began: when, in seconds on the clock.
-        had: the requests that were sent before it, by operation.
+        usage_before: the requests that were sent before it, by operation.
         slice: what was read last.
         first, last: the bookmarks (RFC 3339) up to which the first page and the latest were read completely; None where
             pages come in no order of time.
@@ -44,13 +44,13 @@ class Pass:
     collection: str
     rows: dict[str, int]
     began: float
-    had: Mapping[str, Usage]
+    usage_before: Mapping[str, Usage]
     slice: Slice | None = None
     first: str | None = None
     last: str | None = None
 
     def add(self, batch: Batch) -> None:
-        """A page was written."""
+        """Count a page that was written."""
         for name, lines in batch.lines.items():
             self.rows[name] += lines.count
         for name, rows in batch.rows.items():
@@ -60,8 +60,8 @@ class Pass:
         self.last = batch.bookmark
         self.slice = batch.slice or self.slice
 
-    def part(self, until: datetime) -> float | None:
-        """How much of the time that is read lies behind, in [0, 1]; None where that cannot be known."""
+    def fraction(self, until: datetime) -> float | None:
+        """How much of the time span is read, in [0, 1]; None where that cannot be known."""
         if self.first is None or self.last is None:
             return None
         first, last = datetime.fromisoformat(self.first), datetime.fromisoformat(self.last)
@@ -69,16 +69,16 @@ class Pass:
 
 
 class Progress(ProgressDisplay):
-    """One run's passes, one after the other. Counting is the main thread's business.
+    """The progress of one run: its collections, one after the other. Only the main thread counts.
 
     Args:
         usage: the requests that were sent so far, by operation.
-        until: where the time that is read ends.
-        quiet: nothing is to be said.
+        until: where the time span that is read ends.
+        quiet: log nothing.
         clock: seconds.
 
     Attributes:
-        SECONDS: how long it is silent.
+        SECONDS: how long it waits between two lines.
     """
 
     SECONDS: ClassVar[float] = 5.0
@@ -97,88 +97,90 @@ class Progress(ProgressDisplay):
         self._quiet = quiet
         self._clock = clock
         self._began: float | None = None
-        self._now: Pass | None = None
-        self._summed: Mapping[str, Usage] = {}
-        self._total = 0
+        self._current: CollectionProgress | None = None
+        self._summed_usage: Mapping[str, Usage] = {}
+        self._total_rows = 0
         self._skipped: list[dict[str, Any]] = []
-        self._last = (0.0, 0)
+        # When status was called last, and how many rows there were.
+        self._last_status = (0.0, 0)
         self._minute = UsageWindow(0.0, {})
 
     # While it reads ---------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def reading(self, collection: str, tables: Iterable[str]) -> Iterator[Pass]:
-        """A pass over a collection, for these tables; it is summed up when it ends, and the run when it fails."""
-        # What a pass asked for ahead of its turn is its own, so no request is between two passes, or before the first.
-        had, began = self._summed, self._clock()
-        current = Pass(collection, dict.fromkeys(tables, 0), began, had)
+    def track(self, collection: str, tables: Iterable[str]) -> Iterator[CollectionProgress]:
+        """Track the read of a collection, for these tables; summed up when it ends, and the run when it fails."""
+        # What was prefetched of a collection is its own, so no request is between two of them, or before the first.
+        usage_before, began = self._summed_usage, self._clock()
+        current = CollectionProgress(collection, dict.fromkeys(tables, 0), began, usage_before)
         if self._quiet:
             yield current
             return
         if self._began is None:
             self._began = began
-            self._last = (began, 0)
-            self._minute = UsageWindow(began, had)
+            self._last_status = (began, 0)
+            self._minute = UsageWindow(began, usage_before)
             self.__enter__()
-        self._now = current
+        self._current = current
         try:
             yield current
         except NotAllowed:
             raise  # the run goes on
         except BaseException as error:
-            self._sum_up_pass()
+            self._sum_up_collection()
             self.close("failed" if isinstance(error, Exception) else "stopped")
             raise
         finally:
-            self._sum_up_pass()
+            self._sum_up_collection()
 
     def status(self) -> Status | None:
-        """How far the pass is; rows a second are of the time since this was asked last."""
-        now, usage, current = self._clock(), self._usage(), self._now
+        """How far the current collection is; rows a second are of the time since the last call."""
+        now, usage, current = self._clock(), self._usage(), self._current
         if current is None:
             return None
         rows = sum(current.rows.values())
-        before, total = self._last
-        self._last = (now, self._total + rows)
+        before, total = self._last_status
+        self._last_status = (now, self._total_rows + rows)
         seconds = now - before
-        rate = (self._total + rows - total) / seconds if seconds > 0 else 0.0
+        rate = (self._total_rows + rows - total) / seconds if seconds > 0 else 0.0
         busy = self._minute.busiest(now, usage)
-        part = current.part(self._until)
-        left = (now - current.began) * (1 - part) / part if part is not None and part >= _LEAST_PART else None
-        said = {
+        fraction = current.fraction(self._until)
+        seconds_left = None
+        if fraction is not None and fraction >= _MIN_FRACTION:
+            seconds_left = (now - current.began) * (1 - fraction) / fraction
+        fields = {
             "collection": current.collection,
             "slice": current.slice and _bounds(current.slice),
             "rows": rows,
             "rows_per_second": round(rate, 1),
             "operation": busy and busy[0],
             "budget_share": busy and round(busy[1], 3),
-            "part": part if part is None else round(part, 3),
-            "seconds_left": left if left is None else round(left),
+            "part": fraction if fraction is None else round(fraction, 3),
+            "seconds_left": seconds_left if seconds_left is None else round(seconds_left),
         }
         text = f"{current.collection}: {rows:,} rows, {rate:,.0f} a second"
         text += "" if busy is None else f", {busy[1]:.0%} of the limit of {busy[0]} used"
-        text += "" if left is None else f", some {max(1, round(left / 60))} minutes left"
-        return Status(_line("PROGRESS", said), text, part)
+        text += "" if seconds_left is None else f", some {max(1, round(seconds_left / 60))} minutes left"
+        return Status(_line("PROGRESS", fields), text, fraction)
 
-    # What came of it --------------------------------------------------------------------------------------------------
+    # Summaries --------------------------------------------------------------------------------------------------------
 
-    def _sum_up_pass(self) -> None:
-        current, self._now = self._now, None
+    def _sum_up_collection(self) -> None:
+        current, self._current = self._current, None
         if current is None:
             return
-        self._total += sum(current.rows.values())
-        usage, seconds = self._usage(), round(self._clock() - current.began, 3)
-        self._summed = usage
+        self._total_rows += sum(current.rows.values())
+        usage, before, seconds = self._usage(), current.usage_before, round(self._clock() - current.began, 3)
+        self._summed_usage = usage
         requests = {
-            name: found.requests - (current.had[name].requests if name in current.had else 0)
-            for name, found in usage.items()
+            name: used.requests - (before[name].requests if name in before else 0) for name, used in usage.items()
         }
-        said = {"collection": current.collection, "seconds": seconds}
-        said |= {"requests": {name: count for name, count in requests.items() if count}, "rows": current.rows}
-        logger.info("%s", _line("SUMMARY", said))
+        fields = {"collection": current.collection, "seconds": seconds}
+        fields |= {"requests": {name: count for name, count in requests.items() if count}, "rows": current.rows}
+        logger.info("%s", _line("SUMMARY", fields))
 
-    def skipped(self, tables: Iterable[str], error: KlaviyoError) -> None:
-        """Tables or columns were left out; it is said at once, and again at the end."""
+    def add_skipped(self, tables: Iterable[str], error: KlaviyoError) -> None:
+        """Add tables or columns that were left out to the summary at the end."""
         self._skipped.append({"skipped": list(tables), "why": str(error)})
 
     def close(self, ending: str = "done") -> None:
@@ -192,19 +194,19 @@ class Progress(ProgressDisplay):
         self.__exit__(None, None, None)
         for entry in self._skipped:
             logger.info("%s", _line("SUMMARY", entry))
-        requests = sum(found.requests for found in self._usage().values())
+        requests = sum(used.requests for used in self._usage().values())
         seconds = round(self._clock() - self._began, 3)
-        said = {"ending": ending, "seconds": seconds, "requests": requests, "rows": self._total}
-        logger.info("%s", _line("SUMMARY", said))
+        fields = {"ending": ending, "seconds": seconds, "requests": requests, "rows": self._total_rows}
+        logger.info("%s", _line("SUMMARY", fields))
         self._began = None
 
 
 def _bounds(part: Slice) -> dict[str, Any] | None:
-    """What tells a slice from others; None where there are none."""
+    """What distinguishes a slice from others, as fields of a line; None where nothing does."""
     bounds = {name: bookmark_text(moment) for name, moment in (("start", part.start), ("stop", part.stop)) if moment}
     parent = {} if part.parent is None else {"parent": part.parent["id"]}
     return {**bounds, **parent, **part.filter_set} or None
 
 
-def _line(kind: str, said: Mapping[str, Any]) -> str:
-    return f"{kind}: {json.dumps({name: value for name, value in said.items() if value is not None})}"
+def _line(kind: str, fields: Mapping[str, Any]) -> str:
+    return f"{kind}: {json.dumps({name: value for name, value in fields.items() if value is not None})}"

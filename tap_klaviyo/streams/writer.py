@@ -1,4 +1,4 @@
-"""Writes messages to stdout."""
+"""Writes messages to stdout, each whole."""
 
 from __future__ import annotations
 
@@ -9,35 +9,35 @@ from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import Message
 
 
-class WholeWriter(MsgSpecWriter):
-    """Writes whole messages: whoever is told to stop meanwhile stops after them.
+class AtomicWriter(MsgSpecWriter):
+    """Writes whole messages: a signal that comes meanwhile can wait until the current one is written.
 
     Attributes:
-        writing: whether one is being written.
-        afterwards: what to do when it is.
-        muted: whether messages are not wanted, as when the connection is tested.
+        is_writing: whether a message is being written.
+        after_write: what to do once it is written.
+        is_muted: whether messages are not wanted, as when the connection is tested.
     """
 
-    writing = False
-    afterwards: Callable[[], None] | None = None
-    muted = False
+    is_writing = False
+    after_write: Callable[[], None] | None = None
+    is_muted = False
 
     def write_message(self, message: Message) -> None:
         self.write_lines(self.format_message(message))
 
     def write_lines(self, lines: bytes | bytearray | memoryview) -> None:
         """Write lines of messages, each with its end."""
-        if self.muted:
+        if self.is_muted:
             return
-        self.writing = True
+        self.is_writing = True
         try:
-            left = memoryview(lines)
-            while left:
+            rest = memoryview(lines)
+            while rest:
                 # Without a buffer (PYTHONUNBUFFERED) a signal ends a write in the middle.
-                left = left[sys.stdout.buffer.write(left) :]
+                rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.flush()
         finally:
-            self.writing = False
-        then, self.afterwards = self.afterwards, None
-        if then is not None:
-            then()
+            self.is_writing = False
+        after_write, self.after_write = self.after_write, None
+        if after_write is not None:
+            after_write()

@@ -1,8 +1,8 @@
-"""Every table of the tap, by family. A new table is one declaration in its family's module and one schema file."""
+"""All tables of the tap, by family. A new table is one declaration in its family's module and one schema file."""
 
 from __future__ import annotations
 
-from tap_klaviyo.model import Collection, Table
+from tap_klaviyo.model import Collection, Family, Table
 from tap_klaviyo.tables import (
     account,
     campaigns,
@@ -22,25 +22,27 @@ from tap_klaviyo.tables import (
     tags,
 )
 
-FAMILIES: dict[str, tuple[Table, ...]] = {
-    "People": profiles.TABLES,
-    "Lists and segments": groups.TABLES,
-    "Tags": tags.TABLES,
-    "Campaigns": campaigns.TABLES,
-    "Flows": flows.TABLES,
-    "Events": events.TABLES,
-    "Metrics and triggers": metrics.TABLES,
-    "Catalog": catalog.TABLES,
-    "Coupons": coupons.TABLES,
-    "Bulk jobs on profiles": profile_jobs.TABLES,
-    "Content": content.TABLES,
-    "Account": account.TABLES,
-    "More about people": people.TABLES,
-    "Custom objects": objects.TABLES,
-    "V1": (*esp.TABLES, *esp_events.TABLES),
-}
+FAMILIES: tuple[Family, ...] = (
+    Family("People", profiles.TABLES),
+    Family("Lists and segments", groups.TABLES),
+    Family("Tags", tags.TABLES),
+    Family("Campaigns", campaigns.TABLES),
+    Family("Flows", flows.TABLES),
+    Family("Events", events.TABLES),
+    Family("Metrics and triggers", metrics.TABLES, by_default=False),
+    Family("Catalog", catalog.TABLES, by_default=False),
+    Family("Coupons", coupons.TABLES, by_default=False),
+    Family("Bulk jobs on profiles", profile_jobs.TABLES, by_default=False),
+    Family("Content", content.TABLES, by_default=False),
+    Family("Account", account.TABLES, by_default=False),
+    Family("More about people", people.TABLES, by_default=False),
+    Family("Custom objects", objects.TABLES, by_default=False),
+    Family("V1", (*esp.TABLES, *esp_events.TABLES), by_default=False),
+)
 # Parents before children.
-TABLES: tuple[Table, ...] = tuple(table for tables in FAMILIES.values() for table in tables)
+TABLES: tuple[Table, ...] = tuple(table for family in FAMILIES for table in family.tables)
+# Names of the tables that are selected when nobody says what is.
+BY_DEFAULT = frozenset(table.name for family in FAMILIES if family.by_default for table in family.tables)
 # A stream's tables: what each of its collections gives to it.
 STREAMS: dict[str, tuple[Table, ...]] = {
     name: tuple(table for table in TABLES if table.name == name)

@@ -1,4 +1,4 @@
-"""The account itself, and how it is set up."""
+"""Tables of the account itself and of its settings: tag groups, webhooks, tracking."""
 
 from __future__ import annotations
 
@@ -11,20 +11,18 @@ WEBHOOK_TOPICS = Collection("webhook_topics", "get_webhook_topics", "webhook-top
 TRACKING_SETTINGS = Collection("tracking_settings", "get_tracking_settings", "tracking-setting")
 
 TABLES = (
-    Table("accounts", ACCOUNTS, key=("account_id",), deletion_note="A key has one account.", by_default=False),
+    Table("accounts", ACCOUNTS, key=("account_id",), deletion_note="A key has one account."),
     Table(
         "tag_groups",
         TAG_GROUPS,
         key=("tag_group_id",),
         deletion_note="A deleted group stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "webhooks",
         WEBHOOKS,
         key=("webhook_id",),
         deletion_note="A deleted webhook stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "webhook_subscriptions",
@@ -32,20 +30,17 @@ TABLES = (
         key=("webhook_id", "webhook_topic_id"),
         roots=(each("topic", "/relationships/webhook-topics/data"),),
         deletion_note="A topic that a webhook is no longer subscribed to stays.",
-        by_default=False,
     ),
     Table(
         "webhook_topics",
         WEBHOOK_TOPICS,
         key=("webhook_topic_id",),
         deletion_note="A topic that Klaviyo gave up stays.",
-        by_default=False,
     ),
     Table(
         "tracking_settings",
         TRACKING_SETTINGS,
         key=("tracking_setting_id",),
         deletion_note="An account always has one.",
-        by_default=False,
     ),
 )

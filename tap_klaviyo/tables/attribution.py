@@ -1,6 +1,6 @@
-"""Which message an event is owed to. Pure.
+"""Attribution: which message led to an event. Pure.
 
-Klaviyo says it with ``attribution`` resources, which hold nothing but relationships. Old events may still carry the
+Klaviyo's ``attribution`` resources say it; they hold nothing but relationships. Old events may still carry the
 ``$attribution`` object that came before them (gone from the API since revision 2024-02-15).
 """
 
@@ -12,30 +12,30 @@ from typing import Any, NamedTuple
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
-from tap_klaviyo.rows.paths import related
-from tap_klaviyo.tables.shapes import distinct
+from tap_klaviyo.rows.paths import included_resources
+from tap_klaviyo.tables.shapes import distinct_texts
 
 # A metric's name tells the channel of its messages. Text messages were called SMS until 2026-07-01.
 _CHANNELS = {"email": "email", "sms": "sms", "text message": "sms", "push": "push", "whatsapp": "whatsapp"}
 
 
-def every(attributions: Any, legacy: Any) -> list[dict[str, Any]]:
+def all_attributions(attributions: Any, legacy: Any) -> list[dict[str, Any]]:
     """The attributions of one event, each as {"attributed_event_id", "flow", "message", "variation", "look_up"}.
 
-    ``look_up`` is the id of the event that knows the rest. The old object knows all of it by itself, and adds
-    "send_ts", "channel" and "group_ids".
+    ``look_up`` is the id of the attributed event, which has the rest. The old object has the rest itself, as "send_ts",
+    "channel" and "group_ids"; its ``look_up`` is None.
     """
-    found = [_of_resource(resource) for resource in attributions or ()]
-    return found or ([_of_object(legacy)] if isinstance(legacy, dict) else [])
+    of_resources = [_from_resource(resource) for resource in attributions or ()]
+    return of_resources or ([_from_object(legacy)] if isinstance(legacy, dict) else [])
 
 
-def first(attributions: Any, legacy: Any) -> dict[str, Any] | None:
-    """The first of ``every``: one event has one row."""
-    return next(iter(every(attributions, legacy)), None)
+def first_attribution(attributions: Any, legacy: Any) -> dict[str, Any] | None:
+    """The first of ``all_attributions``, for tables with one row for each event."""
+    return next(iter(all_attributions(attributions, legacy)), None)
 
 
-class Sent(NamedTuple):
-    """What an event about a message says of it, as it says it: most are never asked for more."""
+class MessageEvent(NamedTuple):
+    """What an event about a message says of the message. Values are kept as they are: most are never read."""
 
     cohort: Any
     internal: Any
@@ -43,53 +43,53 @@ class Sent(NamedTuple):
     group_ids: Any
 
 
-def sent(page: Page) -> Mapping[str, Sent]:
-    """Of each event that is about a message, what it says of that."""
-    found = {}
+def message_events(page: Page) -> Mapping[str, MessageEvent]:
+    """The page's events that are about a message, by id."""
+    by_id = {}
     for event in page.data:
         properties = (event.get("attributes") or {}).get("event_properties")
         if isinstance(properties, dict) and ("$group_ids" in properties or "$message" in properties):
-            found[event["id"]] = Sent(
+            by_id[event["id"]] = MessageEvent(
                 properties.get("$_cohort$message_send_cohort"),
                 properties.get("$internal"),
-                related(event, "metric", page),
+                included_resources(event, "metric", page),
                 properties.get("$group_ids"),
             )
-    return found
+    return by_id
 
 
-def origin(attribution: Any, attributed: Sent | None) -> dict[str, Any]:
-    """When the message was sent ("send_ts", epoch seconds), "channel" and "group_ids".
+def message_origin(attribution: Any, attributed: MessageEvent | None) -> dict[str, Any]:
+    """When the attributed message was sent ("send_ts", epoch seconds), its "channel" and "group_ids".
 
-    From the attributed event, or from the old object.
+    The values of the old object go before those of the attributed event.
     """
-    said = (
+    of_event = (
         {}
         if attributed is None
         else {
             "send_ts": _send_ts(attributed),
             "channel": _channel(attributed.metric),
-            "group_ids": distinct(attributed.group_ids),
+            "group_ids": distinct_texts(attributed.group_ids),
         }
     )
-    return {**said, **{name: value for name, value in (attribution or {}).items() if value is not None}}
+    return {**of_event, **{name: value for name, value in (attribution or {}).items() if value is not None}}
 
 
-def _of_resource(resource: Resource) -> dict[str, Any]:
-    event = _linked(resource, "attributed-event")
+def _from_resource(resource: Resource) -> dict[str, Any]:
+    event = _linked_id(resource, "attributed-event")
     return {
         "attributed_event_id": event,
-        "flow": _linked(resource, "flow"),
+        "flow": _linked_id(resource, "flow"),
         # As the old `$message` had it: a flow's message, or the campaign.
-        "message": _linked(resource, "flow-message")
-        or _linked(resource, "campaign")
-        or _linked(resource, "campaign-message"),
-        "variation": _linked(resource, "flow-message-variation"),
+        "message": _linked_id(resource, "flow-message")
+        or _linked_id(resource, "campaign")
+        or _linked_id(resource, "campaign-message"),
+        "variation": _linked_id(resource, "flow-message-variation"),
         "look_up": event,
     }
 
 
-def _of_object(legacy: Mapping[str, Any]) -> dict[str, Any]:
+def _from_object(legacy: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "attributed_event_id": legacy.get("$attributed_event_id") or None,
         "flow": legacy.get("$flow"),
@@ -97,23 +97,23 @@ def _of_object(legacy: Mapping[str, Any]) -> dict[str, Any]:
         "variation": legacy.get("$variation"),
         "send_ts": legacy.get("$send_ts") or None,
         "channel": legacy.get("$attributed_channel"),
-        "group_ids": distinct(legacy.get("$group_ids")),
+        "group_ids": distinct_texts(legacy.get("$group_ids")),
         "look_up": None,
     }
 
 
-def _linked(resource: Resource, name: str) -> str | None:
+def _linked_id(resource: Resource, name: str) -> str | None:
     linkage = ((resource.get("relationships") or {}).get(name) or {}).get("data")
     return linkage.get("id") if isinstance(linkage, dict) else None
 
 
-def _send_ts(event: Sent) -> int | None:
-    """The epoch part of ``<epoch>:<message id>``, or the time that the sender noted."""
+def _send_ts(event: MessageEvent) -> int | None:
+    """The epoch part of the cohort ``<epoch>:<message id>``, or the time in the event's internal properties."""
     cohort = re.match(r"(\d{1,12}):", str(event.cohort or ""))
     if cohort:
         return int(cohort[1])
-    noted = event.internal.get("send_timestamp") if isinstance(event.internal, dict) else None
-    return noted if isinstance(noted, int) else None
+    send_timestamp = event.internal.get("send_timestamp") if isinstance(event.internal, dict) else None
+    return send_timestamp if isinstance(send_timestamp, int) else None
 
 
 def _channel(metric: Resource | None) -> str | None:

@@ -1,10 +1,10 @@
-"""What the tables of bulk jobs share."""
+"""The root and the note on deletion that all tables of bulk jobs share."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Root
 
-LEFT = "Klaviyo forgets a job after some days; its row stays."
+JOB_DELETION_NOTE = "Klaviyo forgets a job after some days; its row stays."
 
 
 def _kind_and_verb(resource_type: str) -> dict[str, str]:
@@ -12,5 +12,5 @@ def _kind_and_verb(resource_type: str) -> dict[str, str]:
     return {"kind": kind, "verb": verb}
 
 
-# What a job is about and what it does: its type says both (catalog-item-bulk-create-job).
+# What a job is about ("kind") and what it does ("verb"): its type says both (catalog-item-bulk-create-job).
 JOB = Root("job", ("/type",), _kind_and_verb)

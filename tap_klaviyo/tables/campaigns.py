@@ -1,4 +1,4 @@
-"""Campaigns, and what hangs on them: all from one pass for each channel, archived and not."""
+"""Tables of campaigns, their messages, audiences and tags. One pass for each channel and archived state feeds all."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, Root, Table, each
-from tap_klaviyo.tables.shapes import distinct, numbered, where
+from tap_klaviyo.tables.shapes import distinct_texts, strategy_of, with_positions
 
 # Klaviyo lists no campaigns without a channel, and archived ones only when asked for them.
 _CHANNELS = operation("get_campaigns").filter_values["messages.channel"]
@@ -29,7 +29,7 @@ def _templates(page: Page) -> Mapping[str, Any]:
     return {message["id"]: message for message in page.data}
 
 
-TAKEN_OFF = "An audience taken off a campaign stays."
+AUDIENCE_DELETION_NOTE = "An audience taken off a campaign stays."
 _MESSAGES = each("message", "included:campaign-messages#")
 _METHOD = "/attributes/send_strategy/method"
 
@@ -40,9 +40,9 @@ TABLES = (
         key=("campaign_id",),
         bookmark="updated_at",
         roots=(
-            Root("static", ("/attributes/send_strategy", _METHOD), where("static")),
-            Root("throttled", ("/attributes/send_strategy", _METHOD), where("throttled")),
-            Root("sto", ("/attributes/send_strategy", _METHOD), where("smart_send_time")),
+            Root("static", ("/attributes/send_strategy", _METHOD), strategy_of("static")),
+            Root("throttled", ("/attributes/send_strategy", _METHOD), strategy_of("throttled")),
+            Root("sto", ("/attributes/send_strategy", _METHOD), strategy_of("smart_send_time")),
         ),
         deletion_note="A deleted campaign stays as it was last read; an archived one is read and says so.",
     ),
@@ -52,8 +52,8 @@ TABLES = (
             CAMPAIGNS,
             key=("campaign_id", "audience_id"),
             bookmark="campaign_updated_at",
-            roots=(each("audience", f"/attributes/audiences/{kind}", make=distinct),),
-            deletion_note=TAKEN_OFF,
+            roots=(each("audience", f"/attributes/audiences/{kind}", make=distinct_texts),),
+            deletion_note=AUDIENCE_DELETION_NOTE,
         )
         for kind in ("included", "excluded")
     ),
@@ -85,7 +85,7 @@ TABLES = (
         CAMPAIGNS,
         key=("campaign_message_id", "position"),
         bookmark="campaign_updated_at",
-        roots=(_MESSAGES, each("send_time", "message#/attributes/send_times", make=numbered)),
+        roots=(_MESSAGES, each("send_time", "message#/attributes/send_times", make=with_positions)),
         deletion_note=(
             "A changed send time takes the place of the one before it; of a list that got shorter, the rest stays."
         ),

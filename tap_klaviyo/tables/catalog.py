@@ -1,9 +1,9 @@
-"""A shop's catalog, and the jobs that fill it."""
+"""Tables of a shop's catalog, and of the bulk jobs that fill it."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table, each
-from tap_klaviyo.tables.bulk_jobs import JOB, LEFT
+from tap_klaviyo.tables.bulk_jobs import JOB, JOB_DELETION_NOTE
 
 CATALOG_ITEMS = Collection("catalog_items", "get_catalog_items", "catalog-item")
 CATALOG_CATEGORIES = Collection("catalog_categories", "get_catalog_categories", "catalog-category")
@@ -33,7 +33,6 @@ TABLES = (
         CATALOG_ITEMS,
         key=("catalog_item_id",),
         deletion_note="A deleted item stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "catalog_variants",
@@ -41,24 +40,21 @@ TABLES = (
         key=("catalog_variant_id",),
         roots=(each("variant", "included:variants#"),),
         deletion_note="A deleted variant stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "catalog_categories",
         CATALOG_CATEGORIES,
         key=("catalog_category_id",),
         deletion_note="A deleted category stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "catalog_item_categories",
         CATALOG_ITEM_CATEGORIES,
         key=("catalog_item_id", "catalog_category_id"),
         deletion_note="A category that an item was taken out of stays.",
-        by_default=False,
     ),
     *(
-        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=LEFT, by_default=False)
+        Table("catalog_jobs", collection, key=("catalog_job_id",), roots=(JOB,), deletion_note=JOB_DELETION_NOTE)
         for collection in CATALOG_JOBS
     ),
 )

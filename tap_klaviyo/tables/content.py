@@ -1,4 +1,4 @@
-"""What messages are made of, the forms that people sign up by, and what they say of products."""
+"""Tables of templates, images and web feeds, of sign-up forms, and of product reviews."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ UNIVERSAL_CONTENT = Collection(
 IMAGES = Collection(
     "images", "get_images", "image", bookmark="updated_at", filter_sets=({"hidden": False}, {"hidden": True})
 )
-# How the copy of a feed is changes every night, and moves no bookmark.
+# The state of a feed's copy changes every night, and does not move the bookmark.
 WEB_FEEDS = Collection("web_feeds", "get_web_feeds", "web-feed", bookmark="updated", reread=True)
 FORMS = Collection("forms", "get_forms", "form", bookmark="updated_at")
 FORM_VERSIONS = Collection(
     "form_versions", "get_versions_for_form", "form-version", bookmark="updated_at", parent="forms"
 )
-# A review is published, replied to or rejected after it was written, and Klaviyo only finds it by when it was written.
+# A review is published, replied to or rejected after it was written, and Klaviyo filters only by when it was written.
 REVIEWS = Collection(
     "reviews", "get_reviews", "review", bookmark="created", filter_sets=({"status": "all"},), reread=True
 )
@@ -30,7 +30,6 @@ TABLES = (
         key=("template_id",),
         bookmark="updated",
         deletion_note="A deleted template stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "template_universal_content",
@@ -38,7 +37,6 @@ TABLES = (
         key=("template_universal_content_id",),
         bookmark="updated",
         deletion_note="Deleted universal content stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "images",
@@ -46,7 +44,6 @@ TABLES = (
         key=("image_id",),
         bookmark="updated_at",
         deletion_note="The API only hides images: `hidden` says so.",
-        by_default=False,
     ),
     Table(
         "web_feeds",
@@ -54,7 +51,6 @@ TABLES = (
         key=("web_feed_id",),
         bookmark="updated",
         deletion_note="A deleted web feed stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "forms",
@@ -62,7 +58,6 @@ TABLES = (
         key=("form_id",),
         bookmark="updated_at",
         deletion_note="A deleted form stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "form_versions",
@@ -70,7 +65,6 @@ TABLES = (
         key=("form_version_id",),
         bookmark="updated_at",
         deletion_note="A version of a deleted form stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "reviews",
@@ -78,7 +72,6 @@ TABLES = (
         key=("review_id",),
         bookmark="created",
         deletion_note="A deleted review stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "review_events",
@@ -87,6 +80,5 @@ TABLES = (
         bookmark="review_created",
         roots=(each("event", "/relationships/events/data"),),
         deletion_note="An event that is no longer part of a review stays.",
-        by_default=False,
     ),
 )

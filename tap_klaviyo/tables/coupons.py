@@ -1,9 +1,9 @@
-"""Coupons, their codes, and the jobs that make codes."""
+"""Tables of coupons, of their codes, and of the bulk jobs that make codes."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.tables.bulk_jobs import LEFT
+from tap_klaviyo.tables.bulk_jobs import JOB_DELETION_NOTE
 
 COUPONS = Collection("coupons", "get_coupons", "coupon")
 # Klaviyo lists codes below their coupon too, at a fifth of the rate.
@@ -23,20 +23,17 @@ TABLES = (
         COUPONS,
         key=("coupon_id",),
         deletion_note="A deleted coupon stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "coupon_codes",
         COUPON_CODES,
         key=("coupon_code_id",),
         deletion_note="A deleted code stays as it was last read, in state DELETING if it was seen then.",
-        by_default=False,
     ),
     Table(
         "coupon_code_bulk_create_jobs",
         COUPON_CODE_JOBS,
         key=("coupon_code_bulk_create_job_id",),
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=JOB_DELETION_NOTE,
     ),
 )

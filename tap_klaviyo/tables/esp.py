@@ -1,7 +1,7 @@
-"""The V1 tables (Daasity's ESP model), made of today's API; those of events are in ``esp_events.py``.
+"""The V1 tables (Daasity's ESP model), made from today's API; those of events are in ``esp_events.py``.
 
-A key is the MD5 of source, integration and id. Foreign keys are hashed as the V1 specification has them, from bare ids,
-and find no key; the ``_join_key`` beside each does.
+A key is the MD5 of source, integration and id. Foreign keys are hashed as the V1 specification has them, from
+bare ids, and so they match no key; the ``_join_key`` beside each does.
 """
 
 from __future__ import annotations
@@ -9,45 +9,45 @@ from __future__ import annotations
 from typing import Any
 
 from tap_klaviyo.model import Root, Table, each
-from tap_klaviyo.tables.campaigns import CAMPAIGNS, TAKEN_OFF
+from tap_klaviyo.tables.campaigns import AUDIENCE_DELETION_NOTE, CAMPAIGNS
 from tap_klaviyo.tables.esp_events import destination
 from tap_klaviyo.tables.events import METRICS
-from tap_klaviyo.tables.flows import ACTIONS, DELETED, FLOWS, MESSAGES
-from tap_klaviyo.tables.groups import LEFT, LIST_PROFILES, LISTS, SEGMENTS, SUBSCRIPTION
+from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES
+from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, SUBSCRIPTION
 from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSIONS
-from tap_klaviyo.tables.shapes import distinct
+from tap_klaviyo.tables.shapes import distinct_texts
 
 
-def type_of(method: Any) -> str | None:
-    """What V1 called a campaign's type, as far as its send strategy tells."""
+def campaign_type(method: Any) -> str | None:
+    """What V1 called a campaign's type, from the method of its send strategy; None when that does not say it."""
     if not isinstance(method, str):
         return None
     return "AB" if method == "ab_test_campaign" else "Regular"
 
 
-def bulk(audiences: Any, method: Any, *values: Any) -> dict[str, Any]:
-    """A campaign as V1 had it; values are those of ``_BULK``."""
-    list_ids = distinct(audiences if isinstance(audiences, list) else ())
-    row = dict(zip(_BULK, values, strict=True))
-    return {**row, "list_id": next(iter(list_ids), None), "campaign_type": type_of(method)}
+def campaign_row(audiences: Any, method: Any, *values: Any) -> dict[str, Any]:
+    """A campaign as V1 had it; values are those of ``_CAMPAIGN_PATHS``."""
+    list_ids = distinct_texts(audiences if isinstance(audiences, list) else ())
+    row = dict(zip(_CAMPAIGN_PATHS, values, strict=True))
+    return {**row, "list_id": next(iter(list_ids), None), "campaign_type": campaign_type(method)}
 
 
-def of_flow(*values: Any) -> dict[str, Any]:
-    """A message of a flow as the campaign that V1 made of it; values are those of ``_OF_FLOW``."""
-    return dict(zip(_OF_FLOW, values, strict=True))
+def flow_message_row(*values: Any) -> dict[str, Any]:
+    """A message of a flow as the campaign that V1 made of it; values are those of ``_FLOW_MESSAGE_PATHS``."""
+    return dict(zip(_FLOW_MESSAGE_PATHS, values, strict=True))
 
 
-def named(properties: Any) -> list[dict[str, Any]]:
+def name_value_pairs(properties: Any) -> list[dict[str, Any]]:
     """``{"name", "value"}`` for each property."""
     return (
         [{"name": name, "value": value} for name, value in properties.items()] if isinstance(properties, dict) else []
     )
 
 
-_STAYS = "What is deleted stays as it was last read."
+_DELETION_NOTE = "What is deleted stays as it was last read."
 _CONTENT = "message#/attributes/definition/content"
-# What a row has -> where it is.
-_BULK = {
+# Name of a value -> its path.
+_CAMPAIGN_PATHS = {
     "id": "/id",
     "name": "/attributes/name",
     "status": "/attributes/status",
@@ -58,7 +58,7 @@ _BULK = {
     "from_name": f"{_CONTENT}/from_label",
     "subject": f"{_CONTENT}/subject",
 }
-_OF_FLOW = {
+_FLOW_MESSAGE_PATHS = {
     "id": "message#/id",
     "name": "message#/name",
     "automation_id": "/id",
@@ -77,7 +77,6 @@ TABLES = (
         key=("id",),
         roots=(Root("destination", ("/attributes/name", "/id"), lambda name, _: destination(name)),),
         deletion_note="A metric that Klaviyo no longer lists stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "esp_campaigns",
@@ -87,29 +86,30 @@ TABLES = (
         roots=(
             # V1 has one row for all variations.
             Root("message", ("included:campaign-messages#",), lambda messages: next(iter(messages), None)),
-            Root("row", ("/attributes/audiences/included", "/attributes/send_strategy/method", *_BULK.values()), bulk),
+            Root(
+                "row",
+                ("/attributes/audiences/included", "/attributes/send_strategy/method", *_CAMPAIGN_PATHS.values()),
+                campaign_row,
+            ),
         ),
-        deletion_note=_STAYS,
-        by_default=False,
+        deletion_note=_DELETION_NOTE,
     ),
     Table(
         "esp_campaigns",
         FLOWS,
         key=("id",),
         bookmark="updated_at",
-        roots=(ACTIONS, MESSAGES, Root("row", tuple(_OF_FLOW.values()), of_flow)),
-        deletion_note=_STAYS,
-        by_default=False,
+        roots=(ACTIONS, MESSAGES, Root("row", tuple(_FLOW_MESSAGE_PATHS.values()), flow_message_row)),
+        deletion_note=_DELETION_NOTE,
     ),
-    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=DELETED, by_default=False),
+    Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=FLOW_DELETION_NOTE),
     *(
         Table(
             "esp_lists",
             collection,
             key=("id",),
             bookmark="updated_at",
-            deletion_note=_STAYS,
-            by_default=False,
+            deletion_note=_DELETION_NOTE,
         )
         for collection in (LISTS, SEGMENTS)
     ),
@@ -119,11 +119,10 @@ TABLES = (
         key=("id",),
         bookmark="campaign_updated_at",
         roots=(
-            each("audience", "/attributes/audiences/included", make=distinct),
+            each("audience", "/attributes/audiences/included", make=distinct_texts),
             Root("pair", ("audience#", "/id"), lambda audience, campaign: f"{audience}:{campaign}"),
         ),
-        deletion_note=TAKEN_OFF,
-        by_default=False,
+        deletion_note=AUDIENCE_DELETION_NOTE,
     ),
     Table(
         "esp_members",
@@ -131,16 +130,14 @@ TABLES = (
         key=("id",),
         bookmark="profile_updated",
         deletion_note="A deleted or merged profile stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "esp_member_attributes",
         PROFILES,
         key=("id", "name"),
         bookmark="profile_updated",
-        roots=(each("attribute", "/attributes/properties", make=named),),
+        roots=(each("attribute", "/attributes/properties", make=name_value_pairs),),
         deletion_note="A property that was taken off stays.",
-        by_default=False,
     ),
     Table(
         "esp_member_exclusions",
@@ -149,15 +146,13 @@ TABLES = (
         bookmark="profile_updated",
         roots=(SUPPRESSIONS,),
         deletion_note="A lifted suppression stays.",
-        by_default=False,
     ),
     Table(
         "esp_stg_member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=MEMBER_DELETION_NOTE,
     ),
     Table(
         "esp_member_lists",
@@ -165,7 +160,6 @@ TABLES = (
         key=("list_id", "member_id"),
         bookmark="subscribed",
         roots=(SUBSCRIPTION,),
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=MEMBER_DELETION_NOTE,
     ),
 )

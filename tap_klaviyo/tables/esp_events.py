@@ -1,4 +1,4 @@
-"""The V1 tables of events: one for each kind of thing that becomes of a message, and one for all else."""
+"""The V1 tables of events: one for each kind of event about a message (sends, opens ...), and one for all others."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from klaviyo_client.api.metric_names import normalize_name
 from tap_klaviyo.model import Table, each
-from tap_klaviyo.tables.events import EVENTS, KEPT
+from tap_klaviyo.tables.events import EVENT_DELETION_NOTE, EVENTS
 
 _OTHERS = "events"
 # As the V1 specification routes them, under Klaviyo's names since then; ``normalize_name`` knows both of SMS.
@@ -27,7 +27,7 @@ def destination(metric: Any) -> str:
     return _DESTINATIONS.get(normalize_name(metric), _OTHERS) if isinstance(metric, str) else _OTHERS
 
 
-def _taken_by(table: str) -> Callable[[Any, Any], list[Any]]:
+def _if_routed_to(table: str) -> Callable[[Any, Any], list[Any]]:
     return lambda event, metric: [event] if destination(metric) == table else []
 
 
@@ -37,10 +37,9 @@ TABLES = tuple(
         EVENTS,
         key=("id",),
         bookmark="event_at",
-        # The id is never null: an event without a metric is asked about, too.
-        roots=(each("event", "/id", "included:metric#/attributes/name", make=_taken_by(name)),),
-        deletion_note=KEPT,
-        by_default=False,
+        # The id is never null, so the function is also called for an event without a metric.
+        roots=(each("event", "/id", "included:metric#/attributes/name", make=_if_routed_to(name)),),
+        deletion_note=EVENT_DELETION_NOTE,
     )
     for name in (*_ROUTES, _OTHERS)
 )

@@ -1,10 +1,10 @@
-"""What people did, the kinds of it, and which messages led to it."""
+"""Tables of events, of their metrics, and of the groups that events and the messages behind them belong to."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Root, Table, each
 from tap_klaviyo.tables import attribution
-from tap_klaviyo.tables.shapes import distinct, numbered
+from tap_klaviyo.tables.shapes import distinct_texts, with_positions
 
 METRICS = Collection("metrics", "get_metrics", "metric")
 EVENTS = Collection("events", "get_events", "event", bookmark="datetime")
@@ -13,17 +13,17 @@ _PROPERTIES = "/attributes/event_properties"
 # What target-klaviyo writes into every event that it records; a test holds both to the same words.
 PUSHED_BY_TARGET = PathEquals(f"{_PROPERTIES}/pushed_by", "target-klaviyo")
 _ATTRIBUTIONS = ("included:attributions#", f"{_PROPERTIES}/$attribution")
-_SENT = Lookup(
+_MESSAGE_EVENT = Lookup(
     "sent",
     "get_event",
     owner_kind="attributed event",
     owner_path="attribution#/look_up",
     match_path="attribution#/look_up",
-    extract=attribution.sent,
+    extract=attribution.message_events,
     query={"include": "metric", "fields[event]": "event_properties", "fields[metric]": "name"},
     own_page_paths=(_PROPERTIES, "included:metric#/attributes/name"),
 )
-KEPT = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
+EVENT_DELETION_NOTE = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
 
 TABLES = (
     Table(
@@ -38,19 +38,19 @@ TABLES = (
         key=("id",),
         bookmark="event_datetime",
         roots=(
-            Root("attribution", _ATTRIBUTIONS, attribution.first),
-            _SENT,
-            Root("origin", ("attribution#", "sent#"), attribution.origin),
+            Root("attribution", _ATTRIBUTIONS, attribution.first_attribution),
+            _MESSAGE_EVENT,
+            Root("origin", ("attribution#", "sent#"), attribution.message_origin),
         ),
-        deletion_note=KEPT,
+        deletion_note=EVENT_DELETION_NOTE,
     ),
     Table(
         "event_group_ids",
         EVENTS,
         key=("event_id", "group_id"),
         bookmark="event_datetime",
-        roots=(each("group", f"{_PROPERTIES}/$group_ids", make=lambda values: numbered(distinct(values))),),
-        deletion_note=KEPT,
+        roots=(each("group", f"{_PROPERTIES}/$group_ids", make=lambda values: with_positions(distinct_texts(values))),),
+        deletion_note=EVENT_DELETION_NOTE,
     ),
     Table(
         "event_attribution_group_ids",
@@ -58,11 +58,11 @@ TABLES = (
         key=("event_id", "group_id"),
         bookmark="event_datetime",
         roots=(
-            each("attribution", *_ATTRIBUTIONS, make=attribution.every),
-            _SENT,
-            Root("origin", ("attribution#", "sent#"), attribution.origin),
-            each("group", "origin#/group_ids", make=distinct),
+            each("attribution", *_ATTRIBUTIONS, make=attribution.all_attributions),
+            _MESSAGE_EVENT,
+            Root("origin", ("attribution#", "sent#"), attribution.message_origin),
+            each("group", "origin#/group_ids", make=distinct_texts),
         ),
-        deletion_note=KEPT,
+        deletion_note=EVENT_DELETION_NOTE,
     ),
 )

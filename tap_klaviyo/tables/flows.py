@@ -1,4 +1,4 @@
-"""Flows, their actions and the messages these send: all from one pass for each, archived and not."""
+"""Tables of flows, their actions, messages and tags. One pass for live and one for archived flows feed all."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ FLOWS = Collection(
 )
 
 
-def messages_of(definition: Any) -> Iterator[Any]:
+def messages_in(definition: Any) -> Iterator[Any]:
     """Every message that an action's definition holds.
 
     A/B tests and content experiments keep theirs in the main action and in the variations of the running experiment.
     """
-    for holder in _holders(definition):
+    for holder in _message_holders(definition):
         data = holder.get("data") if isinstance(holder, dict) else None
         if isinstance(data, dict) and isinstance(data.get("message"), dict):
             yield data["message"]
 
 
-def _holders(definition: Any) -> Iterator[Any]:
+def _message_holders(definition: Any) -> Iterator[Any]:
     yield definition
     data = definition.get("data") if isinstance(definition, dict) else None
     if isinstance(data, dict):
@@ -42,32 +42,32 @@ def _holders(definition: Any) -> Iterator[Any]:
 
 def first_message(definition: Any) -> Any:
     """The message that an action is about, None for one that sends nothing."""
-    return next(messages_of(definition), None)
+    return next(messages_in(definition), None)
 
 
-def _stamped(page: Page) -> Mapping[str, Any]:
+def _message_stamps(page: Page) -> Mapping[str, Any]:
     """Created, updated and channel of each message; Klaviyo writes "Email" here and "email" elsewhere."""
-    found = {}
+    by_id = {}
     for message in page.data:
         attributes = message.get("attributes") or {}
         channel = attributes.get("channel")
-        found[message["id"]] = {**attributes, "channel": channel.lower() if isinstance(channel, str) else channel}
-    return found
+        by_id[message["id"]] = {**attributes, "channel": channel.lower() if isinstance(channel, str) else channel}
+    return by_id
 
 
 ACTIONS = each("action", "included:flow-actions#")
-MESSAGES = each("message", "action#/attributes/definition", make=lambda definition: list(messages_of(definition)))
-DELETED = "What is deleted stays as it was last read, so that old events still find it."
+MESSAGES = each("message", "action#/attributes/definition", make=lambda definition: list(messages_in(definition)))
+FLOW_DELETION_NOTE = "What is deleted stays as it was last read, so that old events still find it."
 
 TABLES = (
-    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", deletion_note=DELETED),
+    Table("flows", FLOWS, key=("flow_id",), bookmark="updated", deletion_note=FLOW_DELETION_NOTE),
     Table(
         "flow_actions",
         FLOWS,
         key=("flow_action_id",),
         bookmark="flow_updated",
         roots=(ACTIONS, Root("message", ("action#/attributes/definition",), first_message)),
-        deletion_note=DELETED,
+        deletion_note=FLOW_DELETION_NOTE,
     ),
     Table(
         "flow_action_messages",
@@ -83,11 +83,11 @@ TABLES = (
                 owner_kind="flow action",
                 owner_path="action#/id",
                 match_path="message#/id",
-                extract=_stamped,
+                extract=_message_stamps,
                 query={"fields[flow-message]": "channel,created,updated"},
             ),
         ),
-        deletion_note=DELETED,
+        deletion_note=FLOW_DELETION_NOTE,
     ),
     Table(
         "flow_tags",

@@ -1,4 +1,4 @@
-"""Lists, segments, their tags and their members."""
+"""Tables of lists and segments, of their tags and of their members."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ SEGMENT_PROFILES = Collection(
 )
 
 _TAGS = each("tag", "/relationships/tags/data")
-LEFT = "Who left stays as last read: Klaviyo lists only present members. A full refresh shows who is left."
-_UNTAGGED = "A tag taken off stays."
+MEMBER_DELETION_NOTE = (
+    "Who left stays as last read: Klaviyo lists only present members. A full refresh shows who is left."
+)
+_TAG_DELETION_NOTE = "A tag taken off stays."
 
 
 def subscription(list_id: str | None, suppressions: Any, consent: Any) -> dict[str, Any]:
-    """What a member of a list is to it: ``subscribed``, and when that ended as far as Klaviyo says.
+    """Whether a member of a list is subscribed to it, and when that ended as far as Klaviyo says.
 
     Args:
         list_id: the list's id.
@@ -39,7 +41,7 @@ def subscription(list_id: str | None, suppressions: Any, consent: Any) -> dict[s
     }
 
 
-# Of a member of a list.
+# For tables of the members of lists.
 SUBSCRIPTION = Root(
     "subscription",
     (
@@ -55,17 +57,26 @@ TABLES = (
         "lists", LISTS, key=("list_id",), bookmark="updated", deletion_note="A deleted list stays as it was last read."
     ),
     Table(
-        "list_tags", LISTS, key=("list_id", "tag_id"), bookmark="list_updated", roots=(_TAGS,), deletion_note=_UNTAGGED
+        "list_tags",
+        LISTS,
+        key=("list_id", "tag_id"),
+        bookmark="list_updated",
+        roots=(_TAGS,),
+        deletion_note=_TAG_DELETION_NOTE,
     ),
     Table(
-        "list_profiles", LIST_PROFILES, key=("list_id", "profile_id"), bookmark="joined_group_at", deletion_note=LEFT
+        "list_profiles",
+        LIST_PROFILES,
+        key=("list_id", "profile_id"),
+        bookmark="joined_group_at",
+        deletion_note=MEMBER_DELETION_NOTE,
     ),
     Table(
         "stg_member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        deletion_note=LEFT,
+        deletion_note=MEMBER_DELETION_NOTE,
     ),
     Table(
         "member_lists",
@@ -73,7 +84,7 @@ TABLES = (
         key=("list_id", "member_id"),
         bookmark="subscribed_at",
         roots=(SUBSCRIPTION,),
-        deletion_note=LEFT,
+        deletion_note=MEMBER_DELETION_NOTE,
     ),
     Table(
         "segments",
@@ -88,13 +99,13 @@ TABLES = (
         key=("segment_id", "tag_id"),
         bookmark="segment_updated",
         roots=(_TAGS,),
-        deletion_note=_UNTAGGED,
+        deletion_note=_TAG_DELETION_NOTE,
     ),
     Table(
         "segment_profiles",
         SEGMENT_PROFILES,
         key=("segment_id", "profile_id"),
         bookmark="joined_group_at",
-        deletion_note=LEFT,
+        deletion_note=MEMBER_DELETION_NOTE,
     ),
 )

@@ -1,4 +1,4 @@
-"""What there is to know of metrics, and what starts flows."""
+"""Tables of metrics' properties, of custom and mapped metrics, and of what starts flows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tap_klaviyo.model import Collection, Root, Table, each
 CUSTOM_METRICS = Collection("custom_metrics", "get_custom_metrics", "custom-metric")
 MAPPED_METRICS = Collection("mapped_metrics", "get_mapped_metrics", "mapped-metric")
 METRIC_PROPERTIES = Collection("metric_properties", "get_properties_for_metric", "metric-property", parent="metrics")
-# Kind of what starts a flow -> the flows that each of that kind starts.
+# What starts a flow -> the collection of the flows that each metric, list or segment starts.
 FLOW_TRIGGERS = {
     "metric": Collection("metric_flow_triggers", "get_flows_triggered_by_metric", "flow", parent="metrics"),
     "list": Collection("list_flow_triggers", "get_flows_triggered_by_list", "flow", parent="lists"),
@@ -28,14 +28,12 @@ TABLES = (
         METRIC_PROPERTIES,
         key=("metric_property_id",),
         deletion_note="Klaviyo drops properties that no event has had for long; such a row stays.",
-        by_default=False,
     ),
     Table(
         "custom_metrics",
         CUSTOM_METRICS,
         key=("custom_metric_id",),
         deletion_note="A deleted custom metric stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "custom_metric_metrics",
@@ -43,14 +41,12 @@ TABLES = (
         key=("custom_metric_id", "metric_id"),
         roots=(each("metric", "/relationships/metrics/data"),),
         deletion_note="A metric that is no longer part of it stays.",
-        by_default=False,
     ),
     Table(
         "mapped_metrics",
         MAPPED_METRICS,
         key=("mapped_metric_id",),
         deletion_note="There are always the same seven.",
-        by_default=False,
     ),
     *(
         Table(
@@ -59,7 +55,6 @@ TABLES = (
             key=("flow_id", "trigger_type", "trigger_id"),
             roots=(Root("trigger", ("parent#/id",), partial(_trigger, kind)),),
             deletion_note="A trigger that was changed stays.",
-            by_default=False,
         )
         for kind, collection in FLOW_TRIGGERS.items()
     ),

@@ -1,4 +1,4 @@
-"""Custom objects: where they come from, their types, schemas and records, and what went wrong with them."""
+"""Tables of custom objects: their sources, types, schemas and records, and the errors of their ingestion."""
 
 from __future__ import annotations
 
@@ -24,28 +24,24 @@ TABLES = (
         DATA_SOURCES,
         key=("data_source_id",),
         deletion_note="A deleted data source stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "object_types",
         OBJECT_TYPES,
         key=("object_type_id",),
         deletion_note="A deleted type stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "object_schemas",
         OBJECT_SCHEMAS,
         key=("object_schema_id",),
         deletion_note="The versions of a deleted type stay.",
-        by_default=False,
     ),
     Table(
         "object_records",
         OBJECT_RECORDS,
         key=("object_type_id", "object_record_id"),
         deletion_note="A deleted record stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "object_ingestion_logs",
@@ -53,6 +49,5 @@ TABLES = (
         key=("object_ingestion_log_id",),
         bookmark="timestamp",
         deletion_note="Klaviyo forgets a message after 14 days; its row stays.",
-        by_default=False,
     ),
 )

@@ -1,6 +1,7 @@
-"""What there is to know of people that costs more than their profiles, each from a pass of its own.
+"""Tables of people that cost more than their profiles: push tokens, conversations, predictions.
 
-The passes over the profiles are apart from that of ``profiles``, as what they ask for is limited more strictly.
+Each has a pass of its own. Those over the profiles are not the pass of ``profiles``, because Klaviyo limits what they
+ask for more strictly.
 """
 
 from __future__ import annotations
@@ -17,7 +18,6 @@ TABLES = (
         PUSH_TOKENS,
         key=("push_token_id",),
         deletion_note="A token that is no longer valid stays as it was last read.",
-        by_default=False,
     ),
     Table(
         "conversations",
@@ -29,7 +29,6 @@ TABLES = (
             "Conversations of a deleted profile stay. One that begins without a change of its profile is seen when the "
             "profile changes, or when `reread` names `conversations`."
         ),
-        by_default=False,
     ),
     Table(
         "profile_predictive_analytics",
@@ -40,6 +39,5 @@ TABLES = (
             "Those of a deleted profile stay. What is predicted anew without a change of the profile is seen when the "
             "profile changes, or when `reread` names `profile_predictive_analytics`."
         ),
-        by_default=False,
     ),
 )

@@ -1,9 +1,9 @@
-"""Imports and suppressions of profiles in bulk, whoever asked for them."""
+"""Tables of bulk jobs on profiles: imports and suppressions, whoever asked for them."""
 
 from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Table
-from tap_klaviyo.tables.bulk_jobs import JOB, LEFT
+from tap_klaviyo.tables.bulk_jobs import JOB, JOB_DELETION_NOTE
 
 IMPORTS = Collection(
     "profile_bulk_import_jobs", "get_bulk_import_profiles_jobs", "profile-bulk-import-job", keep_deleted=True
@@ -44,29 +44,25 @@ TABLES = (
         "profile_bulk_import_jobs",
         IMPORTS,
         key=("profile_bulk_import_job_id",),
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=JOB_DELETION_NOTE,
     ),
     Table(
         "profile_bulk_import_job_errors",
         IMPORT_ERRORS,
         key=("import_error_id",),
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=JOB_DELETION_NOTE,
     ),
     Table(
         "profile_bulk_import_job_lists",
         IMPORT_LISTS,
         key=("profile_bulk_import_job_id", "list_id"),
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=JOB_DELETION_NOTE,
     ),
     Table(
         "profile_bulk_import_job_profiles",
         IMPORT_PROFILES,
         key=("profile_bulk_import_job_id", "profile_id"),
-        deletion_note=LEFT,
-        by_default=False,
+        deletion_note=JOB_DELETION_NOTE,
     ),
     *(
         Table(
@@ -74,8 +70,7 @@ TABLES = (
             collection,
             key=("profile_suppression_job_id",),
             roots=(JOB,),
-            deletion_note=LEFT,
-            by_default=False,
+            deletion_note=JOB_DELETION_NOTE,
         )
         for collection in SUPPRESSIONS
     ),

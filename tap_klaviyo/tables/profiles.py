@@ -1,4 +1,4 @@
-"""People, and why some of them get no mail."""
+"""Tables of profiles, and of the reasons why some of them get no mail."""
 
 from __future__ import annotations
 

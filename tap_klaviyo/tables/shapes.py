@@ -1,4 +1,4 @@
-"""How lists and unions of the vendor's pages become rows and columns; what several tables share. Pure."""
+"""Functions that several tables share: lists and unions of Klaviyo's pages become rows and columns. Pure."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 
-def distinct(values: Any) -> list[Any]:
+def distinct_texts(values: Any) -> list[Any]:
     """The texts of a list, each once."""
     return list(dict.fromkeys(value for value in values or () if isinstance(value, str)))
 
 
-def numbered(values: Iterable[Any] | None) -> list[dict[str, Any]]:
+def with_positions(values: Iterable[Any] | None) -> list[dict[str, Any]]:
     """``{"position", "value"}`` for each value of a list, counted from 0."""
     return [
         {"position": position, "value": value}
@@ -19,6 +19,6 @@ def numbered(values: Iterable[Any] | None) -> list[dict[str, Any]]:
     ]
 
 
-def where(method: str) -> Callable[[Any, Any], Any]:
-    """What a send strategy says when it is of this method, None otherwise: the methods share the names of members."""
-    return lambda strategy, found: strategy if found == method else None
+def strategy_of(method: str) -> Callable[[Any, Any], Any]:
+    """A function that gives back a send strategy of this method, None for others: methods share names of members."""
+    return lambda strategy, actual: strategy if actual == method else None

@@ -1,4 +1,4 @@
-"""Tags, which campaigns, flows, lists and segments carry."""
+"""Table of tags, which campaigns, flows, lists and segments carry."""
 
 from __future__ import annotations
 

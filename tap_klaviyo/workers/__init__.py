@@ -1,1 +1,1 @@
-"""Processes that make rows of pages beside the one that reads."""
+"""Worker processes, which make lines of pages beside the process that reads."""

@@ -1,7 +1,7 @@
-"""Pages become lines in processes of their own, where one core cannot keep up with Klaviyo: bytes in, bytes out.
+"""Pool of worker processes that make lines of pages, where one core cannot keep up with Klaviyo.
 
-A lane is a thread here and a process there. The thread takes the next page, hands it over, answers what the process
-asks about lookups, and takes the lines. Pages are handed out in the order in which they were taken.
+Each worker process has a thread here. The thread takes the next page, sends it to its process, answers the look-ups
+that the process asks for, and receives the lines. Pages are handed out in the order in which they were taken.
 """
 
 from __future__ import annotations
@@ -12,88 +12,101 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Any
 
 from tap_klaviyo.model import SlicePage
 from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.workers.protocol import Broken, Failure, Job, Made, Order, receive, send
-from tap_klaviyo.workers.shared_memory import Board
+from tap_klaviyo.workers.protocol import (
+    Failure,
+    Job,
+    JobResult,
+    LookupRequest,
+    RowSpec,
+    SeenValues,
+    WorkerDied,
+    receive,
+    send,
+)
+from tap_klaviyo.workers.shared_memory import SharedLines
+from tap_klaviyo.workers.turnstile import Turnstile
+
+# A page with its result; None when there are no more pages.
+PageResult = tuple[SlicePage, JobResult] | None
 
 
-class Lanes:
-    """Shapes pages in processes, in order.
+class WorkerPool:
+    """Makes lines of pages in processes, and hands them out in order.
 
     Args:
-        order: what the processes must know.
-        knowledge: answers their questions. What pages say of lookups is told to it in the order of the pages.
+        spec: what the workers must know to make rows.
+        lookups: answers the workers' look-ups. The values that pages themselves have are added in the pages' order.
         count: how many processes.
     """
 
-    def __init__(self, order: Order, knowledge: Lookups, count: int) -> None:
-        self._order = order
-        self._knowledge = knowledge
+    def __init__(self, spec: RowSpec, lookups: Lookups, count: int) -> None:
+        self._spec = spec
+        self._lookups = lookups
+        self._lookups_lock = threading.Lock()
         self._count = count
-        self._board: Board | None = None
-        self._changed = threading.Condition()
-        self._taking = threading.Lock()
-        self._asking = threading.Lock()
-        self._taken = self._told = self._given = 0
-        self._results: dict[int, tuple[SlicePage, Made] | BaseException | None] = {}
-        self._exhausted = self._stopped = False
+        self._shared_lines: SharedLines | None = None
+        self._take_lock = threading.Lock()
+        self._taken = 0
+        self._is_exhausted = False
+        # One for each page that was taken, in order.
+        self._results: SimpleQueue[Future[PageResult]] = SimpleQueue()
+        self._handed_out, self._seen = Turnstile(), Turnstile()
 
-    def shape(self, pages: Iterator[SlicePage]) -> Iterator[tuple[SlicePage, Made]]:
-        """Every page with what was made of it. Lines may change when the next page is asked for.
+    def map_pages(self, pages: Iterator[SlicePage]) -> Iterator[tuple[SlicePage, JobResult]]:
+        """Give every page with its result. Lines may change when the next page is asked for.
 
         Raises:
-            Broken: a process ended before its work.
+            WorkerDied: a process ended before its work.
         """
         # For the page that is written, and those that ``_take`` lets be ahead of it.
-        self._board = Board.made(2 * self._count + 1)
-        processes = [_start(self._board) for _ in range(self._count)]
+        self._shared_lines = SharedLines.create(2 * self._count + 1)
+        processes = [_start_worker(self._shared_lines) for _ in range(self._count)]
         for process in processes:
-            threading.Thread(target=self._lane, args=(process, pages), daemon=True).start()
+            threading.Thread(target=self._serve, args=(process, pages), daemon=True).start()
         try:
-            while (result := self._next()) is not None:
-                if isinstance(result, BaseException):
-                    raise result
-                taken, made = result
-                yield taken, self._with_lines(made)
-                self._give_back(made.slot)
+            while (page_result := self._next_result()) is not None:
+                page, result = page_result
+                yield page, self._with_lines(result)
+                self._release(result.slot)
         finally:
-            with self._changed:
-                self._stopped = True
-                self._changed.notify_all()
+            self._handed_out.close()
+            self._seen.close()
             for process in processes:
                 process.kill()
                 process.wait()
-            if self._board is not None:
-                self._board.close()
+            if self._shared_lines is not None:
+                self._shared_lines.close()
 
-    def _with_lines(self, made: Made) -> Made:
-        return replace(made, lines=self._board.read(made.placed)) if self._board and made.placed else made
+    def _next_result(self) -> PageResult:
+        result = self._results.get().result()
+        self._handed_out.advance()
+        return result
 
-    def _give_back(self, slot: int | None) -> None:
-        if self._board is not None and slot is not None:
-            with self._changed:
-                self._board.give_back(slot)
-
-    def _next(self) -> tuple[SlicePage, Made] | BaseException | None:
-        with self._changed:
-            while self._given not in self._results:
-                self._changed.wait()
-            result = self._results.pop(self._given)
-            self._given += 1
-            self._changed.notify_all()
+    def _with_lines(self, result: JobResult) -> JobResult:
+        if self._shared_lines is None or not result.spans:
             return result
+        return replace(result, lines=self._shared_lines.read(result.spans))
 
-    def _lane(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> None:
+    def _release(self, slot: int | None) -> None:
+        if self._shared_lines is not None and slot is not None:
+            self._shared_lines.release(slot)
+
+    # A worker's thread ------------------------------------------------------------------------------------------------
+
+    def _serve(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> None:
         try:
             with contextlib.suppress(OSError):
-                send(process.stdin, self._order.by_names())
-            while (place := self._take(pages)) is not None:
-                self._give(place[0], self._result(process, *place))
+                send(process.stdin, self._spec.to_picklable())
+            while self._serve_next(process, pages):
+                pass
         finally:
             process.kill()
             process.wait()
@@ -102,77 +115,70 @@ class Lanes:
                     if pipe is not None:
                         pipe.close()
 
-    def _result(
-        self, process: subprocess.Popen[bytes], at: int, taken: SlicePage
-    ) -> tuple[SlicePage, Made] | BaseException:
+    def _serve_next(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> bool:
+        """Take a page and set its result; False when there is none."""
+        taken = self._take(pages)
+        if taken is None:
+            return False
+        index, page, result = taken
         try:
-            return taken, self._hand_over(process, at, taken)
+            result.set_result((page, self._run_job(process, index, page)))
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            return self._broken(type(error).__name__)
+            result.set_exception(self._died(type(error).__name__))
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            return error
+            result.set_exception(error)
+        return True
 
-    def _broken(self, reason: str) -> Broken:
-        name = self._order.collection.name
-        return Broken(f"a process that shapes pages of {name} ended before its work ({reason})")
-
-    def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage] | None:
-        """The next page and its place; not more than a few ahead of what was handed out."""
-        with self._taking:
-            with self._changed:
-                while self._taken >= self._given + 2 * self._count and not self._stopped:
-                    self._changed.wait()
-                if self._stopped or self._exhausted:
-                    return None
-            at, self._taken = self._taken, self._taken + 1
+    def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage, Future[PageResult]] | None:
+        """Take the next page when it is not more than a few ahead of what was handed out; None at the end."""
+        with self._take_lock:
+            if not self._handed_out.wait_for(self._taken + 1 - 2 * self._count) or self._is_exhausted:
+                return None
+            index, self._taken = self._taken, self._taken + 1
+            result: Future[PageResult] = Future()
+            self._results.put(result)
             try:
-                return at, next(pages)
+                return index, next(pages), result
             except StopIteration:
-                self._give(at, None)
+                result.set_result(None)
             except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-                self._give(at, error)
-            self._exhausted = True
+                result.set_exception(error)
+            self._is_exhausted = True
             return None
 
-    def _give(self, at: int, result: tuple[SlicePage, Made] | BaseException | None) -> None:
-        with self._changed:
-            self._results[at] = result
-            self._changed.notify_all()
-
-    def _hand_over(self, process: subprocess.Popen[bytes], at: int, taken: SlicePage) -> Made:
-        cut = None if taken.cut is None else bookmark_text(taken.cut)
-        with self._changed:
-            slot = self._board.take() if self._board else None
-        send(process.stdin, Job(taken.page.compressed, taken.slice, cut, slot))
+    def _run_job(self, process: subprocess.Popen[bytes], index: int, page: SlicePage) -> JobResult:
+        cut = None if page.cut is None else bookmark_text(page.cut)
+        slot = self._shared_lines.acquire() if self._shared_lines else None
+        send(process.stdin, Job(page.page.compressed, page.slice, cut, slot))
         while True:
-            answer = receive(process.stdout)
-            if isinstance(answer, Made):
-                return answer
-            if isinstance(answer, Failure):
-                raise self._broken(answer.reason)
-            self._hear(at, answer.seen)
-            if answer.lookup is not None:
-                with self._asking:
-                    values = self._knowledge.get(answer.lookup, answer.wanted or {})
+            message = receive(process.stdout)
+            if isinstance(message, JobResult):
+                return message
+            if isinstance(message, Failure):
+                raise self._died(message.reason)
+            if isinstance(message, SeenValues):
+                self._store_seen(index, message.values)
+            if isinstance(message, LookupRequest):
+                with self._lookups_lock:
+                    values = self._lookups.get(message.lookup, message.wanted)
                 send(process.stdin, values)
 
-    def _hear(self, at: int, seen: Mapping[str, Mapping[str, Any]]) -> None:
-        """Pass on what a page says, when all pages before it were heard."""
-        with self._changed:
-            while self._told < at and not self._stopped:
-                self._changed.wait()
-        if self._told > at:
-            return  # this page was heard before
-        with self._asking:
+    def _store_seen(self, index: int, seen: Mapping[str, Mapping[str, Any]]) -> None:
+        """Add the values that a page has itself, after those of all pages before it. Once for each page."""
+        if not self._seen.wait_for(index) or self._seen.passed > index:
+            return
+        with self._lookups_lock:
             for lookup, values in seen.items():
-                self._knowledge.add(lookup, values)
-        with self._changed:
-            self._told = at + 1
-            self._changed.notify_all()
+                self._lookups.add(lookup, values)
+        self._seen.advance()
+
+    def _died(self, reason: str) -> WorkerDied:
+        name = self._spec.collection.name
+        return WorkerDied(f"a process that shapes pages of {name} ended before its work ({reason})")
 
 
-def _start(board: Board | None) -> subprocess.Popen[bytes]:
-    descriptors = [] if board is None else [board.descriptor]
+def _start_worker(shared_lines: SharedLines | None) -> subprocess.Popen[bytes]:
+    descriptors = [] if shared_lines is None else [shared_lines.descriptor]
     command = [sys.executable, "-m", "tap_klaviyo.workers.worker", *map(str, descriptors)]
     return subprocess.Popen(  # noqa: S603 - ourselves
         command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=descriptors

@@ -1,4 +1,8 @@
-"""What the pool and its workers say to each other: messages, pickled, through pipes."""
+"""Messages between the pool and its workers, pickled and sent through pipes.
+
+The pool sends a ``PicklableRowSpec`` once, then a ``Job`` for each page. For a job, the worker sends ``SeenValues`` and
+``LookupRequest``s, which the pool answers with the values by id, and at last a ``JobResult`` or a ``Failure``.
+"""
 
 from __future__ import annotations
 
@@ -9,21 +13,22 @@ from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice
-from tap_klaviyo.rows.page_rows import Faults, Shaper
+from tap_klaviyo.rows.lookup_protocol import WantedIds
+from tap_klaviyo.rows.page_rows import RowMaker, RowProblems
 from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.workers.shared_memory import Placed
+from tap_klaviyo.workers.shared_memory import Span
 
 
 @dataclass(frozen=True)
-class Order:
-    """What it takes to shape a collection's pages, anywhere.
+class RowSpec:
+    """What anybody must know to make rows of a collection's pages.
 
     Attributes:
         collection: what is read.
-        tables: its tables that are wanted.
+        tables: its tables that are read.
         account: the account itself, for columns that read it.
         api_url: where the pages come from.
-        without: what no table is to have.
+        exclude: resources that no table gets.
         integration: what the V1 tables call the account, for columns that read it.
     """
 
@@ -31,34 +36,43 @@ class Order:
     tables: Sequence[SelectedTable]
     account: Resource | None
     api_url: str
-    without: PathEquals | None = None
+    exclude: PathEquals | None = None
     integration: Resource | None = None
 
-    def shaper(self) -> Shaper:
-        """Makes the rows."""
-        return Shaper(self.collection, self.tables, self.account, self.without, self.integration)
+    def row_maker(self) -> RowMaker:
+        """A new maker of these rows."""
+        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration)
 
-    def by_names(self) -> ByNames:
-        """The order in names, which fit through a pipe; tables hold functions, which do not."""
+    def to_picklable(self) -> PicklableRowSpec:
+        """The same by names: tables hold functions, which cannot be pickled."""
         tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
-        return ByNames(self.collection.name, tables, self.account, self.api_url, self.without, self.integration)
+        return PicklableRowSpec(
+            self.collection.name, tables, self.account, self.api_url, self.exclude, self.integration
+        )
 
 
 @dataclass(frozen=True)
-class ByNames:
-    """An order in names: tables are (name, columns, since, version)."""
+class PicklableRowSpec:
+    """A ``RowSpec`` by names: tables are (name, columns, since, version)."""
 
     collection: str
     tables: tuple[tuple[str, tuple[str, ...], str | None, int | None], ...]
     account: Resource | None
     api_url: str
-    without: PathEquals | None
+    exclude: PathEquals | None
     integration: Resource | None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A compressed page; ``cut`` is as ``slice_rows.own_rows`` takes it, ``slot`` where on the board its lines go."""
+    """A compressed page to make lines of.
+
+    Attributes:
+        compressed: the page.
+        slice: the slice that it is of.
+        cut: as ``slice_rows.own_rows`` takes it.
+        slot: the slot of the shared memory that its lines go to; None where there is no such memory.
+    """
 
     compressed: bytes
     slice: Slice
@@ -67,44 +81,60 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Made:
-    """What a process made of a page. Its lines are ``placed`` on the board, or here when there is no room for them."""
+class JobResult:
+    """What a worker made of a page.
+
+    Attributes:
+        times: the bookmarks of the resources that are the slice's own.
+        problems: what could not be converted, and rows without a key.
+        lines: the lines of each table, where they are not in the shared memory.
+        spans: where in the shared memory they are.
+        slot: the slot that was given with the job.
+    """
 
     times: tuple[str | None, ...]
-    faults: Faults
+    problems: RowProblems
     lines: Mapping[str, Lines] = field(default_factory=dict)
-    placed: Mapping[str, Placed] = field(default_factory=dict)
+    spans: Mapping[str, Span] = field(default_factory=dict)
     slot: int | None = None
 
 
 @dataclass(frozen=True)
-class Question:
-    """What a process must know to go on: what it saw on its page, and what it looks for."""
+class SeenValues:
+    """The values of look-ups that the job's page has itself: lookup -> values by id. Each job sends some."""
 
-    seen: Mapping[str, Mapping[str, Any]]
-    lookup: str | None = None
-    wanted: Mapping[str, Any] | None = None
+    values: Mapping[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class LookupRequest:
+    """Values that a worker needs to go on: the name of a lookup, and the ids by owner."""
+
+    lookup: str
+    wanted: WantedIds
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a process cannot go on: what was raised, and where."""
+    """Why a worker cannot go on: the type of the error, and where it was raised."""
 
     reason: str
 
 
-class Broken(KlaviyoError):
-    """A process ended before its work."""
+class WorkerDied(KlaviyoError):
+    """A worker process ended before its work."""
 
 
 def send(pipe: IO[bytes] | None, message: Any) -> None:
+    """Write a message."""
     if pipe is None:
-        raise Broken("there is no pipe")
+        raise WorkerDied("there is no pipe")
     pickle.dump(message, pipe, protocol=5)
     pipe.flush()
 
 
 def receive(pipe: IO[bytes] | None) -> Any:
+    """Wait for a message and read it."""
     if pipe is None:
-        raise Broken("there is no pipe")
+        raise WorkerDied("there is no pipe")
     return pickle.load(pipe)  # noqa: S301 - from a process of ours

@@ -1,84 +1,88 @@
-"""Memory that a process and those it starts both see: lines are put there instead of being sent through a pipe.
+"""Shared memory for lines, so that a worker need not send them through a pipe.
 
-Sent, two and a half million bytes a page are copied three times and paid for page by page to the system; that is a
-tenth of what an event costs.
+Through a pipe, the two and a half million bytes of a page are copied three times, and the system allocates them page by
+page each time; that is a tenth of what an event costs.
 """
 
 from __future__ import annotations
 
 import mmap
 import os
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tap_klaviyo.rows.record_lines import Lines
 
-# Bytes: a page of a thousand events is two and a half million. More than that is sent.
-SLOT = 6 << 20
+# A page of a thousand events is two and a half million bytes. Pages with more than a slot holds go through the pipe.
+SLOT_BYTES = 6 << 20
 
 
 @dataclass(frozen=True)
-class Placed:
-    """Lines on a board: they begin and end at these bytes of it."""
+class Span:
+    """Where lines are in the memory: from byte ``start`` to before byte ``stop``; and how many they are."""
 
     start: int
     stop: int
     count: int
 
 
-class Board:
-    """Slots of ``SLOT`` bytes, each for one page. Slots that nobody wrote to take no memory.
+class SharedLines:
+    """Memory of slots of ``SLOT_BYTES``, each for the lines of one page. Slots that nobody wrote to take no memory.
 
     Args:
         descriptor: the open file that the memory is.
-        slots: how many there are.
+        slots: how many slots it has.
     """
 
     def __init__(self, descriptor: int, slots: int) -> None:
         self.descriptor = descriptor
-        self._memory = mmap.mmap(descriptor, SLOT * slots)
-        # The slot that was freed last is taken first: its memory is there already.
+        self._memory = mmap.mmap(descriptor, SLOT_BYTES * slots)
+        # The slot that was released last is acquired first: its memory is allocated already.
         self._free = list(range(slots))
+        self._free_lock = threading.Lock()
 
     @classmethod
-    def made(cls, slots: int) -> Board | None:
-        """A new board; None where the system has no such memory."""
+    def create(cls, slots: int) -> SharedLines | None:
+        """New memory; None where the system has none of this kind."""
         if not hasattr(os, "memfd_create"):
             return None
         descriptor = os.memfd_create("tap-klaviyo lines")
-        os.ftruncate(descriptor, SLOT * slots)
+        os.ftruncate(descriptor, SLOT_BYTES * slots)
         return cls(descriptor, slots)
 
     @classmethod
-    def opened(cls, descriptor: int) -> Board:
-        """The board of whoever started this process."""
-        return cls(descriptor, os.fstat(descriptor).st_size // SLOT)
+    def attach(cls, descriptor: int) -> SharedLines:
+        """The memory that the process which started this one created."""
+        return cls(descriptor, os.fstat(descriptor).st_size // SLOT_BYTES)
 
     def close(self) -> None:
-        """Open no more; what was read of it stays readable while it is held."""
+        """Close the file; lines that were read stay readable while they are held."""
         os.close(self.descriptor)
 
-    def take(self) -> int:
-        """A slot that is free."""
-        return self._free.pop()
+    def acquire(self) -> int:
+        """Take a free slot."""
+        with self._free_lock:
+            return self._free.pop()
 
-    def give_back(self, slot: int) -> None:
-        """What is in the slot was read."""
-        self._free.append(slot)
+    def release(self, slot: int) -> None:
+        """Free a slot whose lines are no longer needed."""
+        with self._free_lock:
+            self._free.append(slot)
 
-    def put(self, slot: int, lines: Mapping[str, Lines]) -> dict[str, Placed] | None:
-        """Write the lines of each table; None when they are too many for a slot."""
-        if sum(len(one.data) for one in lines.values()) > SLOT:
+    def write(self, slot: int, lines: Mapping[str, Lines]) -> dict[str, Span] | None:
+        """Write the lines of each table; None, and nothing is written, when a slot cannot hold them."""
+        if sum(len(table_lines.data) for table_lines in lines.values()) > SLOT_BYTES:
             return None
-        placed, at = {}, slot * SLOT
-        for name, one in lines.items():
-            stop = at + len(one.data)
-            self._memory[at:stop] = bytes(one.data)
-            placed[name] = Placed(at, stop, one.count)
-            at = stop
-        return placed
+        spans, start = {}, slot * SLOT_BYTES
+        for name, table_lines in lines.items():
+            stop = start + len(table_lines.data)
+            self._memory[start:stop] = bytes(table_lines.data)
+            spans[name] = Span(start, stop, table_lines.count)
+            start = stop
+        return spans
 
-    def read(self, placed: Mapping[str, Placed]) -> dict[str, Lines]:
-        """What ``put`` wrote; its data changes when the slot is written to again."""
-        whole = memoryview(self._memory)
-        return {name: Lines(whole[one.start : one.stop], one.count) for name, one in placed.items()}
+    def read(self, spans: Mapping[str, Span]) -> dict[str, Lines]:
+        """The lines that ``write`` wrote; their data changes when the slot is written to again."""
+        memory = memoryview(self._memory)
+        return {name: Lines(memory[span.start : span.stop], span.count) for name, span in spans.items()}

@@ -1,4 +1,8 @@
-"""The far side of a lane: ``python -m tap_klaviyo.workers.worker``, started by ``lanes.py`` and by nobody else."""
+"""Worker process: reads compressed pages from stdin, writes their lines to shared memory or to stdout.
+
+``pool.py`` starts it as ``python -m tap_klaviyo.workers.worker``, with the descriptor of the shared memory if there is
+one. Nobody else does.
+"""
 
 from __future__ import annotations
 
@@ -15,37 +19,27 @@ from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.chunks import PIECE, shape_in_pieces
-from tap_klaviyo.rows.lookup_protocol import Lookups
-from tap_klaviyo.rows.page_rows import Shaper
+from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
+from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
+from tap_klaviyo.rows.page_rows import RowMaker
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
-from tap_klaviyo.workers.protocol import ByNames, Failure, Job, Made, Order, Question, receive, send
-from tap_klaviyo.workers.shared_memory import Board
+from tap_klaviyo.workers.protocol import (
+    Failure,
+    Job,
+    JobResult,
+    LookupRequest,
+    PicklableRowSpec,
+    RowSpec,
+    SeenValues,
+    receive,
+    send,
+)
+from tap_klaviyo.workers.shared_memory import SharedLines
 
 
-def _found(names: ByNames) -> Order:
-    collection = COLLECTIONS[names.collection]
-    by_name = {table.name: table for table in TABLES if table.collection == collection}
-    tables = [
-        SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
-        for name, columns, since, version in names.tables
-    ]
-    return Order(collection, tables, names.account, names.api_url, names.without, names.integration)
-
-
-def _shaped(shaper: Shaper, job: Job, api_url: str, knowledge: Lookups) -> tuple[dict[str, Lines], list[str | None]]:
-    body, now = decompress(job.compressed), datetime.now(UTC)
-    try:
-        return shape_in_pieces(shaper, decode_in_chunks(body, PIECE), job.slice, job.cut, knowledge, now)
-    except ValueError:
-        # Unusual: the patient decoder tells. What was counted until then is counted again.
-        shaper.faults()
-        return shape_in_pieces(shaper, [decode_page(body, api_url)], job.slice, job.cut, knowledge, now)
-
-
-class Remote:
-    """``rows.lookup_protocol.Lookups`` on the far side: asks the near one."""
+class RemoteLookups:
+    """``rows.lookup_protocol.Lookups`` in a worker: sends what it sees to the pool, and asks the pool for the rest."""
 
     def __init__(self, source: IO[bytes], sink: IO[bytes]) -> None:
         self._source = source
@@ -55,39 +49,62 @@ class Remote:
     def add(self, lookup: str, values: Mapping[str, Any]) -> None:
         self._seen.setdefault(lookup, {}).update(values)
 
-    def get(self, lookup: str, wanted: Mapping[str, Any]) -> Mapping[str, Any]:
-        send(self._sink, Question(self.told(), lookup, wanted))
+    def get(self, lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
+        self.send_seen()
+        send(self._sink, LookupRequest(lookup, wanted))
         values: Mapping[str, Any] = receive(self._source)
         return values
 
-    def told(self) -> Mapping[str, Mapping[str, Any]]:
-        """What was seen and not told yet."""
+    def send_seen(self) -> None:
+        """Send what was added since the last call, also when it is nothing."""
         seen, self._seen = self._seen, {}
-        return seen
+        send(self._sink, SeenValues(seen))
 
 
-def work(source: IO[bytes], sink: IO[bytes], board: Board | None) -> None:
-    """Shape what comes until nothing more does; what goes wrong is told in one line, without any value."""
-    order = _found(receive(source))
-    shaper, knowledge = order.shaper(), Remote(source, sink)
+def run(source: IO[bytes], sink: IO[bytes], shared_lines: SharedLines | None) -> None:
+    """Make lines of the pages that come, until none comes. An error is told in one line, without any value."""
+    spec = _to_row_spec(receive(source))
+    row_maker, lookups = spec.row_maker(), RemoteLookups(source, sink)
     while True:
         try:
             job: Job = receive(source)
-            lines, times = _shaped(shaper, job, order.api_url, knowledge)
-            send(sink, Question(knowledge.told()))
-            made = Made(tuple(times), shaper.faults(), slot=job.slot)
-            placed = board.put(job.slot, lines) if board is not None and job.slot is not None else None
-            send(sink, replace(made, lines=lines) if placed is None else replace(made, placed=placed))
+            lines, times = _make_lines(row_maker, job, spec.api_url, lookups)
+            lookups.send_seen()
+            result = JobResult(tuple(times), row_maker.take_problems(), slot=job.slot)
+            spans = None if shared_lines is None or job.slot is None else shared_lines.write(job.slot, lines)
+            send(sink, replace(result, lines=lines) if spans is None else replace(result, spans=spans))
         except (EOFError, OSError):
-            return  # whoever started it has ended
+            return  # the pool's process has ended
         except Exception as error:  # noqa: BLE001 - its text may quote a page
             frame = traceback.extract_tb(error.__traceback__)[-1]
             send(sink, Failure(f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"))
             return
 
 
+def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
+    collection = COLLECTIONS[spec.collection]
+    by_name = {table.name: table for table in TABLES if table.collection == collection}
+    tables = [
+        SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
+        for name, columns, since, version in spec.tables
+    ]
+    return RowSpec(collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration)
+
+
+def _make_lines(
+    row_maker: RowMaker, job: Job, api_url: str, lookups: Lookups
+) -> tuple[dict[str, Lines], list[str | None]]:
+    body, now = decompress(job.compressed), datetime.now(UTC)
+    try:
+        return make_lines_in_chunks(row_maker, decode_in_chunks(body, CHUNK_ROWS), job.slice, job.cut, lookups, now)
+    except ValueError:
+        # Unusual: the slower decoder says what is wrong, if anything is. It counts all problems again.
+        row_maker.take_problems()
+        return make_lines_in_chunks(row_maker, [decode_page(body, api_url)], job.slice, job.cut, lookups, now)
+
+
 if __name__ == "__main__":
     tune_gc(PAGES)
-    # Whoever started it decides when it ends: a Ctrl-C is theirs.
+    # The pool decides when its workers end: a Ctrl-C is for the pool's process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    work(sys.stdin.buffer, sys.stdout.buffer, Board.opened(int(sys.argv[1])) if sys.argv[1:] else None)
+    run(sys.stdin.buffer, sys.stdout.buffer, SharedLines.attach(int(sys.argv[1])) if sys.argv[1:] else None)

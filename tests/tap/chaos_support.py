@@ -39,8 +39,8 @@ Clock.__init__.__defaults__ = (time.monotonic, lambda seconds: time.sleep(second
 sys.argv[0] = "tap-klaviyo"
 import klaviyo_client.client
 klaviyo_client.client.RetryPolicy.__init__.__defaults__ = (40, 600.0, 120, 0.5, 2.0, 0.25)
-import tap_klaviyo.tap
-tap_klaviyo.tap.STATE_SECONDS = 0.0
+import tap_klaviyo.streams.run
+tap_klaviyo.streams.run.STATE_SECONDS = 0.0
 {broken}
 from tap_klaviyo.__main__ import main
 main()

@@ -1,4 +1,4 @@
-"""A model of Klaviyo's paging, and a reader of it in which everything happens in whatever order chance brings."""
+"""A model of Klaviyo's paging, and a simulated read of it in which answers come in random order."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ class Server:
 
 @dataclass
 class SimulatedRead:
-    """One read of a server, as a page reader does it. Answers come when and in whatever order chance wants.
+    """One read of a server, as a page reader does it. Answers come at random times and in random order.
 
     Attributes:
         pages_per_slice: as the frontier takes it; None for another number every time.
@@ -155,7 +155,7 @@ class SimulatedRead:
         restless: how likely a row is touched between two steps.
         roomy: how likely there is room.
         others: what is read after it, each as a slice of its own.
-        taken: what was handed out so far.
+        handed_out: the pages that were handed out so far, each with its slice's own rows.
     """
 
     server: Server
@@ -168,7 +168,7 @@ class SimulatedRead:
     restless: float = 0
     roomy: float = 0.8
     others: Sequence[Server] = ()
-    taken: list[tuple[SlicePage, tuple[Key, ...]]] = field(default_factory=list)
+    handed_out: list[tuple[SlicePage, tuple[Key, ...]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         (whole,) = plan_slices(self.server.kind.collection, since=self.since, now=self.now)
@@ -180,7 +180,7 @@ class SimulatedRead:
 
     @property
     def handed(self) -> list[Key]:
-        return [row for _, rows in self.taken for row in rows]
+        return [row for _, rows in self.handed_out for row in rows]
 
     def pages(self) -> Iterator[tuple[Key, ...]]:
         """The rows of each page that are its slice's own."""
@@ -189,12 +189,12 @@ class SimulatedRead:
             if self._asked and (len(self._asked) >= self.workers or self.chance.random() < 0.4):
                 self._answer()
             elif self.chance.random() < 0.4 or not self._take():
-                taken = self.frontier.pop()
-                if taken is None:
+                slice_page = self.frontier.pop()
+                if slice_page is None:
                     # Whoever waits must be waiting for something.
                     assert self._asked or self.frontier.has_work(0)
                     continue
-                yield self.own(taken)
+                yield self.own(slice_page)
 
     def run(self) -> SimulatedRead:
         for _ in self.pages():
@@ -243,14 +243,14 @@ class SimulatedRead:
         else:
             self.frontier.add_page(read, found, times_of(found))
 
-    def own(self, taken: SlicePage) -> tuple[Key, ...]:
-        """Note a page that was handed out; the rows of it that are its slice's own."""
-        page = taken.page
+    def own(self, slice_page: SlicePage) -> tuple[Key, ...]:
+        """Record a page that was handed out; the rows of it that are its slice's own."""
+        page = slice_page.page
         assert isinstance(page, Answer)
-        cut = None if taken.cut is None else bookmark_text(taken.cut)
-        own = own_rows(taken.slice, [bookmark_text(time) for time, _ in page.rows], cut)
+        cut = None if slice_page.cut is None else bookmark_text(slice_page.cut)
+        own = own_rows(slice_page.slice, [bookmark_text(time) for time, _ in page.rows], cut)
         rows = page.rows[own.start : own.stop]
-        self.taken.append((taken, rows))
+        self.handed_out.append((slice_page, rows))
         return rows
 
 

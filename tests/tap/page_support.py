@@ -10,11 +10,11 @@ from klaviyo_client.api.pages import Page, decode_page
 from tap_klaviyo.model import Lookup, Table
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import BY_DEFAULT, TABLES
 
 PAGES = Path(__file__).parents[1] / "pages"
 BY_NAME = {table.name: table for table in TABLES}
-GIVEN = {
+CONTEXT = {
     "parent": {"id": "ABC123", "attributes": {"name": "VIPs"}},
     "pass": {"messages.channel": "email", "archived": False},
     "account": {"id": "ACC123"},
@@ -29,11 +29,13 @@ def page(name: str) -> Page:
 
 def page_of(table: Table) -> Page:
     """The page that the table is shown; the V1 tables of events have one with all their metrics."""
-    return page("esp_events" if table.collection.name == "events" and not table.by_default else table.collection.name)
+    return page(
+        "esp_events" if table.collection.name == "events" and table.name not in BY_DEFAULT else table.collection.name
+    )
 
 
-def kept(table: Table) -> dict[str, dict[str, Any]]:
-    """What the table's lookups keep of their hand-made pages, and of the collection's own."""
+def lookup_values(table: Table) -> dict[str, dict[str, Any]]:
+    """The values that the table's lookups extract from their hand-made pages, and from the collection's own."""
     pages = {"with_template": "campaign_messages", "stamp": "flow_messages", "sent": "event"}
     return {
         root.name: {
@@ -49,13 +51,13 @@ def rows(table: str | Table, columns: tuple[str, ...] | None = None) -> list[dic
     """What the table makes of its collection's hand-made page, which must be left as it was."""
     table = table if isinstance(table, Table) else BY_NAME[table]
     schema = schema_files.load(table.name)
-    found = page_of(table)
-    before = copy.deepcopy(found)
-    projected = Projection(table, schema, columns or tuple(schema["properties"]))
-    known = kept(table)
-    made = projected.rows(found.data, found, GIVEN, lambda lookup, _rows, _page: known[lookup.name])
-    assert found == before
-    return made
+    page = page_of(table)
+    before = copy.deepcopy(page)
+    projection = Projection(table, schema, columns or tuple(schema["properties"]))
+    values = lookup_values(table)
+    table_rows = projection.rows(page.data, page, CONTEXT, lambda lookup, _rows, _page: values[lookup.name])
+    assert page == before
+    return table_rows
 
 
 def columns(name: str, *wanted: str) -> list[tuple[Any, ...]]:

@@ -1,4 +1,4 @@
-"""One pass over a collection: what it asks for beyond the pages, and what it does without."""
+"""One read of a collection: what is requested beyond its pages, and what it can do without."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BY_NAME = {table.name: table for table in TABLES}
 
 
 class Scripted(KlaviyoClient):
-    """An account that answers each operation as told, and remembers what it was asked."""
+    """An account with a function for each operation's answer; records what was requested."""
 
     def __init__(self, answers: Mapping[str, Callable[[Mapping[str, str]], Page]]) -> None:
         super().__init__(api_key="pk_test")
@@ -161,7 +161,7 @@ def test_no_call_for_columns_that_need_none() -> None:
 
 
 def campaigns(_: Mapping[str, str]) -> Page:
-    """One campaign with a message, in the pass of unarchived e-mail; nothing in the others."""
+    """One campaign with a message, for the filter set of unarchived e-mail; none for the others."""
     if 'equals(messages.channel,"email")' not in _["filter"] or "archived,true" in _["filter"]:
         return Page([])
     link = {"type": "campaign-message", "id": "MSG"}
@@ -202,10 +202,10 @@ def test_a_column_whose_scope_is_missing_is_null() -> None:
         raise errors.NotAllowed("no", status=403, operation="get_messages_for_campaign")
 
     client = Scripted({"get_campaigns": campaigns, "get_messages_for_campaign": forbidden})
-    told: list[list[str]] = []
-    run = account(client, "campaign_messages", on_denied=lambda columns, _: told.append(list(columns)))
+    denied: list[list[str]] = []
+    run = account(client, "campaign_messages", on_denied=lambda columns, _: denied.append(list(columns)))
     assert [row["template_data_id"] for row in rows(run, "campaign_messages")] == [None]
-    assert told == [["campaign_messages.template_data_type", "campaign_messages.template_data_id"]]
+    assert denied == [["campaign_messages.template_data_type", "campaign_messages.template_data_id"]]
 
 
 def test_the_account_is_asked_for_once_and_may_be_hidden() -> None:
@@ -227,11 +227,11 @@ def test_the_account_is_asked_for_once_and_may_be_hidden() -> None:
     def forbidden(_: Mapping[str, str]) -> Page:
         raise errors.NotAllowed("no", status=403, operation="get_accounts")
 
-    told: list[list[str]] = []
+    denied: list[list[str]] = []
     client = Scripted({**answers, "get_accounts": forbidden})
-    run = account(client, "member_lists", on_denied=lambda columns, _: told.append(list(columns)))
+    run = account(client, "member_lists", on_denied=lambda columns, _: denied.append(list(columns)))
     assert [(row["key"], row["member_id"]) for row in rows(run, "member_lists")] == [(None, "P")]
-    assert told == [["member_lists.key"]]
+    assert denied == [["member_lists.key"]]
 
 
 def metrics(*names: str) -> Page:
@@ -261,7 +261,7 @@ def test_only_events_of_the_wanted_metrics_are_asked_for(caplog: pytest.LogCaptu
 
 
 def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
-    """The setting decides; passes then publish their bookmark when all of them are done."""
+    """The setting decides; a read of several filter sets has its bookmark at the end."""
     filters: list[str] = []
 
     def flows(query: Mapping[str, str]) -> Page:
@@ -271,8 +271,8 @@ def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
     since = datetime(2026, 1, 1, tzinfo=UTC)
     for reread in ((), ("flows",)):
         run = account(Scripted({"get_flows": flows}), "flows", reread=reread)
-        edges = [batch.bookmark for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
-        assert edges == [None, None, "2026-02-01T00:00:00+00:00"]
+        bookmarks = [batch.bookmark for batch in run.read(COLLECTIONS["flows"], {"flows": since})]
+        assert bookmarks == [None, None, "2026-02-01T00:00:00+00:00"]
     bounded = [
         f"and(equals(archived,{value}),greater-or-equal(updated,2026-01-01T00:00:00Z))" for value in ("false", "true")
     ]
@@ -280,7 +280,7 @@ def test_what_is_not_read_again_starts_at_its_bookmark() -> None:
 
 
 def test_members_are_read_of_every_list_whatever_changed() -> None:
-    """An incremental read of the lists does not know all of them, so the members' pass lists them itself."""
+    """An incremental read of the lists does not know all of them, so the read of members lists them itself."""
     old, new = ({"type": "list", "id": name, "attributes": {"updated": "2026-03-01T00:00:00Z"}} for name in "AB")
     client = Scripted(
         {
@@ -340,12 +340,12 @@ def test_a_read_starts_at_the_oldest_bookmark_and_each_table_at_its_own() -> Non
     batches = list(run.read(COLLECTIONS["events"], begin))
     assert filters == ["greater-or-equal(datetime,2026-02-01T00:00:00Z)"]
     assert {table: len(made) for table, made in batches[0].rows.items()} == {"events": 2, "event_group_ids": 1}
-    # The edge is the collection's: what the page held up to there is written to every table that wanted it.
+    # The bookmark is the collection's: what the page held up to there is written to every table that wanted it.
     assert [batch.bookmark for batch in batches] == [ahead.isoformat()] * 2
 
 
 def test_what_is_read_again_goes_to_every_table_whole() -> None:
-    """A tag that was added moves no bookmark: whoever is ahead gets old rows, too."""
+    """A tag that was added moves no bookmark: a table that is ahead gets old rows, too."""
 
     def flows(query: Mapping[str, str]) -> Page:
         assert "greater" not in query["filter"]

@@ -14,10 +14,10 @@ from support.demo import load
 from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.tables import STREAMS
+from tap_klaviyo.tables import BY_DEFAULT, STREAMS
 
 V1 = [name for name in STREAMS if name.startswith("esp_")]
-V2 = [name for name, tables in STREAMS.items() if tables[0].by_default]
+V2 = [name for name in STREAMS if name in BY_DEFAULT]
 EVENTS = [f"esp_{name}" for name in ("sends", "bounces", "opens", "clicks", "spams", "unsubscribes", "events")]
 INTEGRATION = "4711"
 

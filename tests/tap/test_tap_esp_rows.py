@@ -7,10 +7,10 @@ import hashlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from page_support import GIVEN, columns, rows
+from page_support import CONTEXT, columns, rows
 
 from tap_klaviyo.tables import STREAMS
-from tap_klaviyo.tables.esp import bulk, named, of_flow, type_of
+from tap_klaviyo.tables.esp import campaign_row, campaign_type, flow_message_row, name_value_pairs
 from tap_klaviyo.tables.esp_events import destination
 
 ADA, BOB, CYD = (f"01PROFILE{name:0>16}" for name in ("ADA", "BOB", "CYD"))
@@ -35,7 +35,7 @@ def test_every_row_says_where_it_is_from() -> None:
     for name, tables in STREAMS.items():
         for table in tables if name.startswith("esp_") else ():
             for row in rows(table):
-                assert row["__synced_at"] == GIVEN["extracted"]
+                assert row["__synced_at"] == CONTEXT["extracted"]
                 if name in staged:
                     assert row["_account_id"] == "ACC123"
                 else:
@@ -109,7 +109,7 @@ def test_members() -> None:
     assert (ada["id"], ada["source"], ada["address1"], ada["zip"]) == (ADA, "7", "1 Main St", "GU23")
     assert (ada["consent"], ada["consent_timestamp"]) == ("SUBSCRIBED", "2025-01-02T03:04:05+00:00")
     assert (ada["latitude"], ada["longitude"], ada["predict_user_id"]) == (51.3, -0.45, None)
-    assert (ada["updated_at"], ada["profile_updated"]) == (GIVEN["extracted"], "2026-02-03T04:05:06.500000+00:00")
+    assert (ada["updated_at"], ada["profile_updated"]) == (CONTEXT["extracted"], "2026-02-03T04:05:06.500000+00:00")
     assert (bob["email"], bob["consent"], bob["city"]) == (None, None, None)
     assert cyd["consent_timestamp"] == "2025-05-01T10:00:00+00:00"
 
@@ -197,7 +197,7 @@ def test_what_v1_does_not_name_is_an_event(metric: object, table: str) -> None:
 def test_whatever_klaviyo_sends_makes_a_row(value: object) -> None:
     """Where a list, an object or a text is expected, anything may stand."""
     assert destination(value) in EVENTS
-    assert bulk(value, value, *[value] * 9)["id"] == value
-    assert of_flow(*[value] * 9)["automation_id"] == value
-    assert all(set(row) == {"name", "value"} for row in named(value))
-    assert type_of(value) == ("Regular" if isinstance(value, str) else None)
+    assert campaign_row(value, value, *[value] * 9)["id"] == value
+    assert flow_message_row(*[value] * 9)["automation_id"] == value
+    assert all(set(row) == {"name", "value"} for row in name_value_pairs(value))
+    assert campaign_type(value) == ("Regular" if isinstance(value, str) else None)

@@ -23,7 +23,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import BY_DEFAULT, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
 EVENTS = {"metrics", "events", "event_group_ids", "event_attribution_group_ids"}
@@ -114,7 +114,7 @@ def test_a_missing_scope_leaves_out_its_tables_only(
     # Of tables that can be read, the columns that hold the account's id.
     columns = {"stg_member_lists._account_id", "member_lists.key"}
     assert set(skipped) == columns | {
-        table.name for table in TABLES if table.by_default and table.name not in {*groups, *people, *EVENTS}
+        table.name for table in TABLES if table.name in BY_DEFAULT and table.name not in {*groups, *people, *EVENTS}
     }
     assert "accounts:read, campaigns:read, flows:read, segments:read, tags:read" in last
     assert_discreet(run)

@@ -1,4 +1,4 @@
-"""Slices are cut as the density shows; whatever the account, and whenever answers come, no row is lost."""
+"""Which page is requested next: whatever the account, and whenever answers come, no row is lost."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ MICROSECONDS = st.sampled_from((0, 0, 1, 400_000, 500_000, 999_999))
 MOMENTS = st.builds(lambda age, us: NOON - age * SECOND + timedelta(microseconds=us), AGES, MICROSECONDS)
 # Some moments have many rows.
 TIMES = st.lists(st.tuples(MOMENTS, st.sampled_from((1, 1, 1, 2, 9))), min_size=1, max_size=40).map(
-    lambda found: [moment for moment, count in found for _ in range(count)]
+    lambda entries: [moment for moment, count in entries for _ in range(count)]
 )
 NOWS = st.sampled_from((NOON, NOON + timedelta(microseconds=400_000)))
 SINCE = st.none() | MOMENTS
@@ -92,7 +92,7 @@ def test_no_window_is_shorter_than_a_second(kind: str, seconds: int, now: dateti
 def test_each_slice_comes_whole_before_the_next(
     times: list[datetime], others: list[datetime], since: datetime | None, size: int, chance: random.Random
 ) -> None:
-    """Passes and parents are cut alike, and one's future comes before the next one's past."""
+    """Slices of filter sets and parents are cut alike, and one's future comes before the next one's past."""
     first, second = (
         Server(KINDS["events"], account(found, prefix), page_size=size, clock=NOON)
         for prefix, found in (("a", times), ("b", others))
@@ -151,14 +151,14 @@ def test_what_changes_while_it_is_read_is_not_lost(
     """Whether the run ends or is killed at any page: it has written a row as it is now, or the next run does."""
     server = Server(KINDS[kind], account(times), page_size=size, clock=now)
     read = SimulatedRead(server, now, chance, since, None, restless=0.3)
-    edge = BookmarkTracker(now=now, ordered=True)
+    tracker = BookmarkTracker(now=now, ordered=True)
     bookmark = None
-    for at, rows in enumerate(read.pages()):
-        if at == stop:
+    for index, rows in enumerate(read.pages()):
+        if index == stop:
             break
-        bookmark = edge.after_page(bookmark_text(time) for time, _ in rows) or bookmark
+        bookmark = tracker.after_page(bookmark_text(time) for time, _ in rows) or bookmark
     else:
-        bookmark = edge.at_end()
+        bookmark = tracker.at_end()
     written = set(read.handed)
     server.clock += 60 * SECOND
     again = SimulatedRead(server, server.clock, chance, datetime.fromisoformat(bookmark) if bookmark else since).run()
@@ -241,17 +241,17 @@ def all_work(frontier: Frontier) -> Iterator[SliceRead]:
 
 def test_slices_are_not_asked_for_before_their_time() -> None:
     """A million owners are not listed in memory."""
-    pulled = 0
+    listed = 0
 
     def slices() -> Iterator[Slice]:
-        nonlocal pulled
-        for pulled in range(1, 1000):
-            yield Slice({"id": str(pulled)})
+        nonlocal listed
+        for listed in range(1, 1000):
+            yield Slice({"id": str(listed)})
 
     frontier = Frontier(slices())
     for _ in range(5):
         frontier.take(math.inf)
-    assert pulled == 6
+    assert listed == 6
 
 
 def test_nothing_is_read_of_nothing() -> None:

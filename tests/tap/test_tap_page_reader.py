@@ -34,8 +34,8 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
     return fetch
 
 
-def names(taken: Iterable[SlicePage]) -> list[str]:
-    return [page.page.compressed.decode().strip() for page in taken]
+def names(slice_pages: Iterable[SlicePage]) -> list[str]:
+    return [page.page.compressed.decode().strip() for page in slice_pages]
 
 
 def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
@@ -43,7 +43,7 @@ def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> li
 
 
 @pytest.fixture(autouse=True)
-def nobody_stays() -> Iterator[None]:
+def no_thread_stays() -> Iterator[None]:
     """However a read ends, its threads end with it and ask Klaviyo for nothing more."""
     before = set(threading.enumerate())
     yield
@@ -62,9 +62,9 @@ def test_pages_come_in_order_whatever_the_threads_do() -> None:
         answered[number].set()
         return fetch(read)
 
-    taken = list(PageReader(Frontier(SLICES), slow, workers=4))
-    assert names(taken) == expected()
-    assert [one.ended for one in taken] == [False, False, True] * 12
+    slice_pages = list(PageReader(Frontier(SLICES), slow, workers=4))
+    assert names(slice_pages) == expected()
+    assert [one.ended for one in slice_pages] == [False, False, True] * 12
 
 
 def test_an_error_comes_after_the_good_pages_before_it() -> None:
@@ -84,21 +84,21 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
 
 def test_closing_early_stops_the_threads() -> None:
-    """Whoever reads one row leaves nobody behind who goes on asking Klaviyo."""
-    asked: list[SliceRead] = []
+    """After a read of one row, no thread stays behind that goes on sending requests."""
+    requested: list[SliceRead] = []
     fetch = pages(lambda _: 1000)
 
-    def noted(read: SliceRead) -> RawPage:
-        asked.append(read)
+    def recorded(read: SliceRead) -> RawPage:
+        requested.append(read)
         return fetch(read)
 
     before = set(threading.enumerate())
-    reader = PageReader(Frontier(SLICES), noted, workers=4)
+    reader = PageReader(Frontier(SLICES), recorded, workers=4)
     next(reader)
     reader.close()
     # Nobody is left who could ask.
     until(lambda: set(threading.enumerate()) <= before)
-    assert len(asked) < 12 * 1000
+    assert len(requested) < 12 * 1000
 
 
 def test_no_more_is_read_ahead_than_can_wait() -> None:
@@ -106,16 +106,16 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
     fetched: list[RawPage] = []
     fetch = pages(lambda _: 1000)
 
-    def noted(read: SliceRead) -> RawPage:
+    def recorded(read: SliceRead) -> RawPage:
         fetched.append(fetch(read))
         return fetched[-1]
 
-    reader = PageReader(Frontier(SLICES), noted, workers=3)
-    for taken in range(1, 300):
+    reader = PageReader(Frontier(SLICES), recorded, workers=3)
+    for count in range(1, 300):
         next(reader)
-        until(lambda least=taken + 3 * PAGES_PER_THREAD - 1: len(fetched) >= least)
+        until(lambda least=count + 3 * PAGES_PER_THREAD - 1: len(fetched) >= least)
         # One page is in the reader's hands; the first slice may ask for one more when there is no room.
-        assert len(fetched) - taken <= 3 * PAGES_PER_THREAD + 1
+        assert len(fetched) - count <= 3 * PAGES_PER_THREAD + 1
     reader.close()
 
 
@@ -129,7 +129,7 @@ def watched(
     lock = threading.Lock()
     waiting = most = 0
 
-    def noted(read: SliceRead) -> RawPage:
+    def recorded(read: SliceRead) -> RawPage:
         nonlocal waiting, most
         page = fetch(read)
         with lock:
@@ -142,14 +142,14 @@ def watched(
         seen = []
         reader.start()
         until(lambda: most >= least)
-        for taken in reader:
+        for slice_page in reader:
             time.sleep(0.003)
-            seen.append(taken)
+            seen.append(slice_page)
             with lock:
-                waiting -= weigh(taken.page)
+                waiting -= weigh(slice_page.page)
         return names(seen), most
 
-    return noted, slowly
+    return recorded, slowly
 
 
 def test_the_bound_holds_while_slices_end_and_begin() -> None:
@@ -169,12 +169,12 @@ def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.compressed))
     seen, most = slowly(PageReader(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
-    # Those that were asked for before the first showed how large they are, one in the reader's hands, one of the head.
+    # Those requested before the first showed how large they are, one handed out, one of the first slice.
     assert most <= 50_000 + 6 * 10_000
 
 
 def test_a_page_larger_than_the_memory_still_comes() -> None:
-    """Back-pressure is no deadlock: what is next in turn is always asked for."""
+    """Back-pressure is no deadlock: the slice whose turn it is always goes on."""
     assert names(PageReader(Frontier(SLICES), pages(size=1000), workers=4, memory=10)) == expected()
 
 
@@ -203,14 +203,14 @@ def test_one_worker_is_one_thread() -> None:
     threads = set()
     fetch = pages()
 
-    def noted(read: SliceRead) -> RawPage:
+    def recorded(read: SliceRead) -> RawPage:
         threads.add(threading.get_ident())
         return fetch(read)
 
-    assert names(PageReader(Frontier(SLICES), noted, workers=1)) == expected()
+    assert names(PageReader(Frontier(SLICES), recorded, workers=1)) == expected()
     assert len(threads) == 1
     threads.clear()
-    assert names(PageReader(Frontier(SLICES[:1]), noted, workers=8)) == expected(owners=1)
+    assert names(PageReader(Frontier(SLICES[:1]), recorded, workers=8)) == expected(owners=1)
     assert len(threads) == 1
 
 
@@ -226,80 +226,80 @@ def test_every_worker_waits_for_an_answer() -> None:
     assert names(PageReader(Frontier(SLICES), together, workers=4)) == expected(lambda _: 1)
 
 
-def test_a_turn_is_waited_for_once_for_each_request() -> None:
-    """One at a time, each before its request: no budget is spent on what is not asked."""
+def test_a_permit_is_waited_for_once_for_each_request() -> None:
+    """One at a time, each before its request: no budget is spent on what is not requested."""
     lock = threading.Lock()
-    turns = asked = inside = 0
+    permits = requested = inside = 0
     fetch = pages()
 
     def acquire() -> None:
-        nonlocal turns, inside
+        nonlocal permits, inside
         with lock:
             inside += 1
             assert inside == 1
         time.sleep(0.001)  # a lock that is not held would let others in now
         with lock:
             inside -= 1
-            turns += 1
+            permits += 1
 
-    def noted(read: SliceRead) -> RawPage:
-        nonlocal asked
+    def recorded(read: SliceRead) -> RawPage:
+        nonlocal requested
         with lock:
-            asked += 1
-            assert asked <= turns
+            requested += 1
+            assert requested <= permits
         return fetch(read)
 
-    assert names(PageReader(Frontier(SLICES), noted, workers=4, acquire=acquire)) == expected()
-    assert turns == asked == 36
+    assert names(PageReader(Frontier(SLICES), recorded, workers=4, acquire=acquire)) == expected()
+    assert permits == requested == 36
 
 
-def test_a_turn_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None:
-    """An answer that is larger than thought may come while one waits for the budget; the turn is for the next."""
-    turns: list[int] = []
-    asked: list[str] = []
+def test_a_permit_is_kept_when_there_is_no_more_room_for_what_it_was_for() -> None:
+    """A large answer may fill the memory while a permit is waited for; the permit is for the next request."""
+    permits: list[int] = []
+    requested: list[str] = []
     ahead: list[int] = []
     third = threading.Event()
     fetch = pages(lambda _: 1, size=5000)
 
     def acquire() -> None:
-        turns.append(len(asked))
-        if len(turns) == 3:
+        permits.append(len(requested))
+        if len(permits) == 3:
             third.set()
             until(lambda: reader._received == 1)
 
-    def noted(read: SliceRead) -> RawPage:
+    def recorded(read: SliceRead) -> RawPage:
         owner = read.slice.path["id"]
-        asked.append(owner)
-        # The first is slow, the second comes and fills the memory, the third had its turn meanwhile.
+        requested.append(owner)
+        # The first is slow, the second comes and fills the memory, the third had its permit meanwhile.
         if owner == "1":
             assert third.wait(PATIENCE)
         if owner == "0":
-            # Who has the third turn waits, as does the one who wants the first page: or it has asked, which is wrong.
-            until(lambda: len(asked) > 2 or (len(turns) == 3 and len(reader._changed._waiters) == 2))
-            ahead.append(len(asked))
+            # Two wait: the thread with the third permit, and the reader. Or a request was sent, which is wrong.
+            until(lambda: len(requested) > 2 or (len(permits) == 3 and len(reader._changed._waiters) == 2))
+            ahead.append(len(requested))
         return fetch(read)
 
-    reader = PageReader(Frontier(SLICES[:4]), noted, workers=3, acquire=acquire, memory=1000)
+    reader = PageReader(Frontier(SLICES[:4]), recorded, workers=3, acquire=acquire, memory=1000)
     assert names(reader) == expected(lambda _: 1, owners=4)
-    assert len(turns) == len(asked) == 4
+    assert len(permits) == len(requested) == 4
     assert ahead == [2]
 
 
-def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
+def test_what_to_request_is_chosen_when_the_permit_has_come() -> None:
     """By what is known then: here the first page has shown meanwhile where the next slice begins."""
-    asked: list[Slice] = []
-    turns = 0
+    requested: list[Slice] = []
+    permits = 0
 
     def acquire() -> None:
-        nonlocal turns
-        turns += 1
-        # The second turn comes when the first answer is known: then there is a gap, and the second slice is not next.
-        if turns == 2:
+        nonlocal permits
+        permits += 1
+        # The second permit comes when the first answer is known: then there is a gap, and the second slice is not next.
+        if permits == 2:
             until(lambda: reader._received == 1)
 
     def fetch(read: SliceRead) -> RawPage:
-        asked.append(read.slice)
-        if len(asked) == 1:
+        requested.append(read.slice)
+        if len(requested) == 1:
             return RawPage(b"", "more", 10)
         return RawPage(b"", None, 0)
 
@@ -309,13 +309,13 @@ def test_what_to_ask_for_is_chosen_when_the_turn_has_come() -> None:
     frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
     reader = PageReader(frontier, fetch, workers=2, acquire=acquire, times=times)
     list(reader)
-    assert [part.path["id"] for part in asked[:2]] == ["a", "a"]
-    assert asked[1].start == NOON + timedelta(seconds=10)
+    assert [part.path["id"] for part in requested[:2]] == ["a", "a"]
+    assert requested[1].start == NOON + timedelta(seconds=10)
 
 
 @pytest.mark.parametrize("fails", ["acquire", "times"])
 def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
-    """Nobody waits for ever for a thread that is gone."""
+    """No thread waits for ever for one that is gone."""
 
     def broken(*_: object) -> Any:
         raise ZeroDivisionError
@@ -337,7 +337,7 @@ def test_whatever_fails_in_a_thread_is_raised(fails: str) -> None:
 
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_slow_reader_gets_everything(workers: int) -> None:
-    """What is cut, what comes last, and the next owners, which are read ahead: nobody waits for ever."""
+    """What is cut, what comes last, and the next owners, which are read ahead: no thread waits for ever."""
     lock = threading.Lock()
     owners = [
         Server(KINDS["events"], account((NOON - at * SECOND for at in range(60)), str(owner)), page_size=4, clock=NOON)
@@ -352,8 +352,8 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
             return owners[int(read.slice.path["id"])].get(filters, read.link)
 
     def run() -> None:
-        for taken in PageReader(model.frontier, fetch, workers=workers, times=times_of):
-            model.own(taken)
+        for slice_page in PageReader(model.frontier, fetch, workers=workers, times=times_of):
+            model.own(slice_page)
             time.sleep(0.002)
 
     main = threading.Thread(target=run, daemon=True)

@@ -1,4 +1,4 @@
-"""What is small is read while something large is, and written in its turn."""
+"""Small collections are read while a large one is, and written in their turn."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_nothing_is_asked_twice(make_sandbox: MakeSandbox, tmp_path: Path) -> No
     assert found[0] == found[1]
 
 
-def test_a_missing_scope_is_told_in_its_turn(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
+def test_a_missing_scope_is_reported_in_its_turn(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     """A collection that may not be read is skipped as ever, and the others are whole."""
     sandbox = make_sandbox(
         profiles=30, events=0, scopes="profiles:read lists:read metrics:read flows:read", limits=False
@@ -74,32 +74,36 @@ def test_a_missing_scope_is_told_in_its_turn(make_sandbox: MakeSandbox, tmp_path
 
 def test_what_is_small() -> None:
     """Slow and whole: not what has a bookmark that is kept, nor what Klaviyo gives faster than few threads ask."""
-    small = {name for name, found in COLLECTIONS.items() if is_prefetchable(found, REREAD)}
-    assert {"lists", "campaigns", "flows", "tags", "metrics", "metric_properties"} <= small
-    assert not small & {"events", "profiles", "list_profiles", "segment_profiles"}
-    assert "campaigns" not in {name for name, found in COLLECTIONS.items() if is_prefetchable(found, ["flows"])}
+    prefetched = {name for name, collection in COLLECTIONS.items() if is_prefetchable(collection, REREAD)}
+    assert {"lists", "campaigns", "flows", "tags", "metrics", "metric_properties"} <= prefetched
+    assert not prefetched & {"events", "profiles", "list_profiles", "segment_profiles"}
+    assert "campaigns" not in {
+        name for name, collection in COLLECTIONS.items() if is_prefetchable(collection, ["flows"])
+    }
 
 
 class Opened:
+    """Opens readers, and records which were started."""
+
     def __init__(self) -> None:
-        self.begun: list[str] = []
+        self.started: list[str] = []
 
     def open(self, collection: Collection) -> PageReader:
         return cast(
-            "PageReader", SimpleNamespace(name=collection.name, start=lambda: self.begun.append(collection.name))
+            "PageReader", SimpleNamespace(name=collection.name, start=lambda: self.started.append(collection.name))
         )
 
 
-def test_each_is_begun_once_and_taken_once() -> None:
-    """What was taken, or never begun when its turn came, is not begun afterwards."""
+def test_each_is_started_once_and_taken_once() -> None:
+    """What was taken, or was never started when its turn came, is not started afterwards."""
     tags, lists, flows = (STREAMS[name][0].collection for name in ("tags", "lists", "flows"))
     opened = Opened()
-    ahead = Prefetcher(opened.open)
-    assert ahead.take(flows) is None
+    prefetcher = Prefetcher(opened.open)
+    assert prefetcher.take(flows) is None
     for _ in range(2):
-        ahead.start([tags, lists, flows])
-    assert opened.begun == ["tags", "lists"]
-    taken: Any = ahead.take(tags)
-    assert taken.name == "tags"
-    ahead.start([tags])
-    assert (opened.begun, ahead.take(tags)) == (["tags", "lists"], None)
+        prefetcher.start([tags, lists, flows])
+    assert opened.started == ["tags", "lists"]
+    reader: Any = prefetcher.take(tags)
+    assert reader.name == "tags"
+    prefetcher.start([tags])
+    assert (opened.started, prefetcher.take(tags)) == (["tags", "lists"], None)

@@ -30,7 +30,7 @@ from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.streams.progress import Pass, Progress
+from tap_klaviyo.streams.progress import CollectionProgress, Progress
 
 MONDAY = datetime(2026, 3, 2, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -62,16 +62,16 @@ class Read:
         return said
 
 
-def page(count: int, edge: datetime | None = None, part: Slice | None = None) -> Batch:
+def page(count: int, bookmark: datetime | None = None, part: Slice | None = None) -> Batch:
     """A page of events, with a row of a second table for every tenth."""
     lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
-    return Batch(None if edge is None else bookmark_text(edge), lines=lines, slice=part or Slice(start=MONDAY))
+    return Batch(None if bookmark is None else bookmark_text(bookmark), lines=lines, slice=part or Slice(start=MONDAY))
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:
     """Rows a second are of the time since the line before; what is left follows from the time that is done."""
     read = Read()
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         read.pass_time(10, get_events=50)
         assert read.line == {
             "collection": "events",
@@ -102,7 +102,7 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
     """A minute's look-ups are sent in a burst; in the silence after it no row comes, and the line says why."""
     read = Read()
     look_ups, pages = operation("get_event").steady, operation("get_events").steady
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         current.add(page(1000, MONDAY + DAY))
         read.usage = {"get_event": Usage(look_ups, look_ups), "get_events": Usage(look_ups, pages)}
         lines = []
@@ -114,10 +114,10 @@ def test_a_line_names_the_look_ups_that_are_waited_for() -> None:
 
 
 def test_what_has_no_order_of_time_has_no_estimate() -> None:
-    """Members of lists, say: of these the list is told."""
+    """Members of lists, say: a line names their list."""
     read = Read()
     part = Slice({"id": "L"}, parent={"id": "L"}, filter_set={"archived": False})
-    with read.progress.reading("list_profiles", ["events", "groups"]) as current:
+    with read.progress.track("list_profiles", ["events", "groups"]) as current:
         current.add(page(10, None, part))
         read.pass_time(10)
         line = read.line
@@ -126,9 +126,9 @@ def test_what_has_no_order_of_time_has_no_estimate() -> None:
 
 
 def test_the_text_for_a_terminal() -> None:
-    """The same in a few words; the bar's length is the part that is done."""
+    """The same in a few words; the bar's length is the fraction that is done."""
     read = Read()
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    with read.progress.track("events", ["events", "groups"]) as current:
         current.add(page(1000, MONDAY))
         current.add(page(2000, MONDAY + 5 * DAY))
         read.pass_time(300, get_events=2400)
@@ -143,22 +143,22 @@ def test_the_text_for_a_terminal() -> None:
     st.one_of(st.none(), st.datetimes(timezones=st.just(UTC))),
     st.datetimes(timezones=st.just(UTC)),
 )
-def test_a_part_is_never_more_than_the_whole(
-    edges: list[datetime | None], start: datetime | None, until: datetime
+def test_a_fraction_is_never_more_than_one(
+    bookmarks: list[datetime | None], start: datetime | None, until: datetime
 ) -> None:
-    """Whatever the edges are: rows of the future, reads that begin where they end, pages without an edge."""
-    current = Pass("events", {"events": 0, "groups": 0}, 0.0, {})
-    for edge in edges:
-        current.add(page(1, edge, Slice(start=start)))
-    part = current.part(until)
-    assert part is None or 0 <= part <= 1
-    if edges and edges[-1] is None:
-        assert part is None
+    """Whatever the bookmarks are: rows of the future, reads that begin where they end, pages without one."""
+    current = CollectionProgress("events", {"events": 0, "groups": 0}, 0.0, {})
+    for bookmark in bookmarks:
+        current.add(page(1, bookmark, Slice(start=start)))
+    fraction = current.fraction(until)
+    assert fraction is None or 0 <= fraction <= 1
+    if bookmarks and bookmarks[-1] is None:
+        assert fraction is None
 
 
 def broken_off(read: Read, error: Exception, count: int) -> None:
-    """A pass that fails after two seconds, three requests and so many rows."""
-    with read.progress.reading("events", ["events", "groups"]) as current:
+    """A read of a collection that fails after two seconds, three requests and so many rows."""
+    with read.progress.track("events", ["events", "groups"]) as current:
         read.pass_time(2, get_events=3)
         current.add(page(count))
         raise error
@@ -171,7 +171,7 @@ def test_a_read_that_breaks_off_is_summed_up(caplog: pytest.LogCaptureFixture) -
     with caplog.at_level(logging.INFO):
         with pytest.raises(NotAllowed):
             broken_off(read, refused, 0)
-        read.progress.skipped(["events"], refused)
+        read.progress.add_skipped(["events"], refused)
         assert len(caplog.messages) == 1
         with pytest.raises(OSError, match="gone"):
             broken_off(read, OSError("gone"), 20)
@@ -185,13 +185,13 @@ def test_a_read_that_breaks_off_is_summed_up(caplog: pytest.LogCaptureFixture) -
     ]
 
 
-def test_what_is_asked_before_a_pass_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
-    """A pass may be read ahead before it begins; no request is left out of the summaries for that."""
+def test_what_is_prefetched_of_a_collection_is_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Its requests may be sent before its turn; none of them is left out of the summaries."""
     read = Read()
     with caplog.at_level(logging.INFO):
         for collection in ("lists", "events"):
             read.pass_time(1, get_events=3)
-            with read.progress.reading(collection, ["events", "groups"]):
+            with read.progress.track(collection, ["events", "groups"]):
                 read.pass_time(1, get_events=2)
         read.progress.close()
     first, second, total = told(caplog.messages, "SUMMARY")

@@ -94,12 +94,12 @@ def test_unfit_values_are_counted() -> None:
     values = (1, "2", 3.0, 3.5, "x", True, None, [], float("inf"))
     made = [projected.rows([{"id": "A", "attributes": {"n": value}}], Page([]))[0]["n"] for value in values]
     assert made == [1, 2, 3, None, None, None, None, None, None]
-    assert list(projected.complaints()) == [".n: 5 values did not fit the column's type and became null"]
+    assert list(projected.warnings()) == [".n: 5 values did not fit the column's type and became null"]
 
 
 def test_what_is_emitted_has_no_keys_of_ours() -> None:
     """Singer sees plain JSON Schema; the file keeps its paths."""
-    text = json.dumps(projection.emitted(schema_files.load("profiles")))
+    text = json.dumps(projection.singer_schema(schema_files.load("profiles")))
     assert "x-" not in text
     assert "$schema" not in text
     assert "description" in text

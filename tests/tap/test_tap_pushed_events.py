@@ -20,7 +20,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.reading import account_reader
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.page_rows import Shaper
+from tap_klaviyo.rows.page_rows import RowMaker
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.events import EVENTS, PUSHED_BY_TARGET
 from tap_klaviyo.tap import TapKlaviyo
@@ -107,8 +107,8 @@ def test_processes_leave_them_out_too(
     catalog = select(discovered(), dict.fromkeys(BY_NAME))
     monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = pool._start
-    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start_worker
+    monkeypatch.setattr(pool, "_start_worker", lambda lines: started.append(start(lines)) or started[-1])
 
     def run(processes: int) -> list[tuple[str, dict[str, Any]]]:
         settings = config(sandbox, processes=processes, concurrency=2, exclude_pushed_events=True)
@@ -126,8 +126,8 @@ def test_processes_leave_them_out_too(
     assert not pushed & {row.get("id", row.get("event_id")) for _, row in alone}
 
 
-class Unasked:
-    """Knows nothing, and what it is told it forgets."""
+class NoLookups:
+    """Has no values, and forgets what is added."""
 
     def add(self, lookup: str, values: Mapping[str, Any]) -> None: ...
 
@@ -149,9 +149,9 @@ def test_a_table_that_is_ahead_gets_neither_old_ones_nor_pushed_ones() -> None:
     found = {}
     for since in (None, "2026-01-01T02:00:00+00:00"):
         selected = SelectedTable(BY_NAME["events"], schema, ("id",), since)
-        shaped = Shaper(EVENTS, [selected], without=PUSHED_BY_TARGET).shape(
-            page, Slice(), None, Unasked(), datetime.now(UTC)
+        page_rows = RowMaker(EVENTS, [selected], exclude=PUSHED_BY_TARGET).make_rows(
+            page, Slice(), None, NoLookups(), datetime.now(UTC)
         )
-        assert len(shaped.times) == len(shaped.resources) == 6
-        found[since] = [row["id"] for row in shaped.rows["events"]]
+        assert len(page_rows.times) == len(page_rows.resources) == 6
+        found[since] = [row["id"] for row in page_rows.rows["events"]]
     assert list(found.values()) == [["own1", "odd1", "own2", "odd2"], ["own2", "odd2"]]

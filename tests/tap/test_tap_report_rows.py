@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_tap_report_plan import report
+from test_tap_report_windows import report
 
-from tap_klaviyo.reports.rows import attributes, rows
+from tap_klaviyo.reports.rows import request_attributes, rows
 from tap_klaviyo.reports.windows import Window
 
 NEW_YORK = ZoneInfo("America/New_York")
@@ -36,7 +36,7 @@ def series(numbers: list[float], times: list[str]) -> dict[str, Any]:
 def test_a_report_is_asked_for_whole_days() -> None:
     """Both ends are included, on the account's clock; the conversion metric goes with it."""
     one = report("flow_series", statistics=["opens"], interval="weekly", filter='equals(flow_id,"F")')
-    assert attributes(one, Window(date(2026, 1, 5), date(2026, 1, 11)), NEW_YORK, "METRIC") == {
+    assert request_attributes(one, Window(date(2026, 1, 5), date(2026, 1, 11)), NEW_YORK, "METRIC") == {
         "statistics": ["opens"],
         "timeframe": {"start": "2026-01-05T00:00:00+00:00", "end": "2026-01-11T23:59:59+00:00"},
         "interval": "weekly",
@@ -49,7 +49,7 @@ def test_a_report_is_asked_for_whole_days() -> None:
 def test_an_aggregate_is_asked_for_in_the_accounts_zone() -> None:
     """The end is the day after, which is not included; a zone goes by the name that Klaviyo knows."""
     one = report("metric_aggregates", measurements=["count"], by=["$flow"], filter='equals($flow,"F")')
-    found = attributes(one, Window(date(2026, 1, 5), date(2026, 1, 6)), ZoneInfo("Europe/Kyiv"), "METRIC")
+    found = request_attributes(one, Window(date(2026, 1, 5), date(2026, 1, 6)), ZoneInfo("Europe/Kyiv"), "METRIC")
     assert found["filter"] == [
         "greater-or-equal(datetime,2026-01-05T00:00:00)",
         "less-than(datetime,2026-01-07T00:00:00)",

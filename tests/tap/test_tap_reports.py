@@ -27,7 +27,7 @@ from support.report_counts import (
 from tap_support import Run, config, run_tap
 
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.reports.declaration import declared
+from tap_klaviyo.reports.declaration import parse_reports
 
 OPENS = ("Opened Email", "Opened Push")
 DAY = timedelta(days=1)
@@ -53,7 +53,7 @@ def catalog(reports: list[dict[str, Any]]) -> dict[str, Any]:
                 "replication_method": "INCREMENTAL",
                 "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
             }
-            for report in declared(reports)
+            for report in parse_reports(reports)
         ]
     }
 

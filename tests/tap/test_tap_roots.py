@@ -13,7 +13,7 @@ from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, Root, Table, each
 from tap_klaviyo.rows.paths import parse_source
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.rows.roots import expand, known_to_nobody, led_to, needed
+from tap_klaviyo.rows.roots import expand, no_lookup, required_roots, roots_behind
 
 COLLECTION = Collection("things", "get_lists", "list")
 LOOKUP = Lookup("more", "get_list", owner_kind="thing", owner_path="/id", match_path="/id", extract=lambda _: {})
@@ -38,23 +38,24 @@ SCHEMA = {
 }
 
 
-def rows(parts: Any, *columns: str, kept: Any = None) -> list[dict[str, Any]]:
+def rows(parts: Any, *columns: str, looked_up: Any = None) -> list[dict[str, Any]]:
     """What the table makes of one thing with these parts."""
     page = Page([{"id": "T", "attributes": {"parts": parts}}])
     before = copy.deepcopy(page)
     projection = Projection(TABLE, SCHEMA, columns or tuple(SCHEMA["properties"]))
-    made = projection.rows(page.data, page, {}, lambda lookup, _rows, _page: (kept or {}).get(lookup.name, {}))
+    values = looked_up or {}
+    table_rows = projection.rows(page.data, page, {}, lambda lookup, _rows, _page: values.get(lookup.name, {}))
     assert page == before
-    return made
+    return table_rows
 
 
 def test_a_list_becomes_a_row_for_each_element() -> None:
     """Each with what is made of it, and what a call brought for its owner."""
-    assert rows(["a", "b"], kept={"more": {"T": {"size": 3}}}) == [
+    assert rows(["a", "b"], looked_up={"more": {"T": {"size": 3}}}) == [
         {"thing_id": "T", "part": "a", "double": "aa", "size": 3},
         {"thing_id": "T", "part": "b", "double": "bb", "size": 3},
     ]
-    assert rows(["a"], kept={"more": {"T": None}})[0]["size"] is None
+    assert rows(["a"], looked_up={"more": {"T": None}})[0]["size"] is None
 
 
 @pytest.mark.parametrize("nothing", [None, [], {}, "text", 5])
@@ -74,35 +75,35 @@ def test_rows_without_a_key_are_left_out_and_counted() -> None:
     projection = Projection(TABLE, SCHEMA, ("thing_id", "part"))
     page = Page([{"id": "T", "attributes": {"parts": ["a", None]}}])
     assert [row["part"] for row in projection.rows(page.data, page)] == ["a"]
-    assert list(projection.complaints()) == [": 1 rows were left out because a column of their key was null"]
+    assert list(projection.warnings()) == [": 1 rows were left out because a column of their key was null"]
 
 
 def test_nothing_is_made_of_nothing() -> None:
     """A root all of whose needs are null is null, and its function is not asked."""
     roots = (Root("sum", ("/attributes/a", "/attributes/b"), lambda a, b: (a or 0) + (b or 0)),)
     resources = [{"id": "T", "attributes": attributes} for attributes in ({}, {"a": None}, {"b": 2}, {"a": 1, "b": 2})]
-    rows = expand(roots, resources, Page(resources), {}, known_to_nobody)
+    rows = expand(roots, resources, Page(resources), {}, no_lookup)
     assert [row["sum"] for row in rows] == [None, None, 2, 3]
 
 
 def test_only_roots_that_are_read_are_made() -> None:
     """A lookup costs calls; what makes rows is always needed."""
-    assert [root.name for root in needed(TABLE, [parse_source("/id")])] == ["part"]
-    assert [root.name for root in needed(TABLE, [parse_source("size#")])] == ["part", "more", "size"]
+    assert [root.name for root in required_roots(TABLE, [parse_source("/id")])] == ["part"]
+    assert [root.name for root in required_roots(TABLE, [parse_source("size#")])] == ["part", "more", "size"]
     assert Projection(TABLE, SCHEMA, ("thing_id", "part", "double")).lookups == ()
     assert Projection(TABLE, SCHEMA, ("thing_id", "size")).lookups == (LOOKUP,)
 
 
 def test_a_column_tells_what_it_is_made_of() -> None:
     """So that a missing scope can name the columns that it empties."""
-    assert led_to(TABLE, parse_source("size#")) == {"size", "more", "own"}
-    assert led_to(TABLE, parse_source("double#")) == {"double", "part", "own"}
+    assert roots_behind(TABLE, parse_source("size#")) == {"size", "more", "own"}
+    assert roots_behind(TABLE, parse_source("double#")) == {"double", "part", "own"}
 
 
 def test_an_unknown_root_is_refused() -> None:
     """A slip in a schema file fails at start-up, not as a column of nulls."""
     with pytest.raises(ValueError, match="parts has no root called other"):
-        needed(TABLE, [parse_source("other#/id")])
+        required_roots(TABLE, [parse_source("other#/id")])
 
 
 def test_included_resources_multiply_what_they_hold() -> None:
@@ -114,5 +115,5 @@ def test_included_resources_multiply_what_they_hold() -> None:
     }
     included = {("box", name): {"id": name, "attributes": {"parts": [name, name * 2]}} for name in ("1", "2")}
     page = Page([resource], included)
-    found = [(values["box"]["id"], values["part"]) for values in expand(roots, [resource], page, {}, known_to_nobody)]
+    found = [(values["box"]["id"], values["part"]) for values in expand(roots, [resource], page, {}, no_lookup)]
     assert found == [("1", "1"), ("1", "11"), ("2", "2"), ("2", "22")]

@@ -10,10 +10,10 @@ import pytest
 from tap_klaviyo.model import Table
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.paths import CONSTANT, MD5, PATH, sources
-from tap_klaviyo.rows.projection import emitted
-from tap_klaviyo.rows.roots import needed, requirements
+from tap_klaviyo.rows.projection import singer_schema
+from tap_klaviyo.rows.roots import required_roots, requirements
 from tap_klaviyo.rows.values import converter
-from tap_klaviyo.tables import STREAMS, TABLES
+from tap_klaviyo.tables import BY_DEFAULT, STREAMS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
 FILES = {path.stem for path in (Path(__file__).parents[2] / "schemas" / "tap").glob("*.json")}
@@ -28,7 +28,7 @@ def test_every_file_has_its_table() -> None:
 def test_a_schema_file_is_whole(table: Table) -> None:
     """Type, description and one source for each column; key and bookmark are columns, and the key is never null."""
     schema = schema_files.load(table.name)
-    shown = emitted(schema)
+    shown = singer_schema(schema)
     jsonschema.Draft202012Validator.check_schema(shown)
     assert list(shown["properties"]) == list(schema["properties"])
     for part in (shown, *shown["properties"].values()):
@@ -39,7 +39,7 @@ def test_a_schema_file_is_whole(table: Table) -> None:
         assert len({PATH, MD5, CONSTANT} & column.keys()) == 1
     columns = sources(schema, schema["properties"]).values()
     # every root that is declared is read, and every path starts from one that is
-    assert needed(table, columns) == table.roots
+    assert required_roots(table, columns) == table.roots
     assert requirements(table, columns)
     assert table.deletion_note.endswith(".")
     assert [name for name in table.key if "null" in schema["properties"][name]["type"]] == []
@@ -54,9 +54,7 @@ def test_discovery_tells_keys_and_replication() -> None:
     found = {entry["tap_stream_id"]: entry for entry in catalog["streams"]}
     assert list(found) == list(STREAMS)
     for table, *others in STREAMS.values():
-        assert {(other.key, other.bookmark, other.by_default) for other in (table, *others)} == {
-            (table.key, table.bookmark, table.by_default)
-        }
+        assert {(other.key, other.bookmark) for other in (table, *others)} == {(table.key, table.bookmark)}
         entry = found[table.name]
         assert list(entry["key_properties"]) == list(table.key)
         assert entry.get("replication_key") == table.bookmark
@@ -64,4 +62,4 @@ def test_discovery_tells_keys_and_replication() -> None:
         inclusion = {tuple(m["breadcrumb"]): m["metadata"]["inclusion"] for m in entry["metadata"]}
         assert inclusion["properties", table.key[0]] == "automatic"
         (root,) = [m["metadata"] for m in entry["metadata"] if not m["breadcrumb"]]
-        assert (root["selected"], root["selected-by-default"]) == (table.by_default, table.by_default)
+        assert root["selected"] == root["selected-by-default"] == (table.name in BY_DEFAULT)

@@ -13,6 +13,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import tap
 from tap_klaviyo.model import Table
 from tap_klaviyo.rows import schema_files
+from tap_klaviyo.streams import table as table_streams
 from tap_klaviyo.tables import TABLES
 from tap_klaviyo.tables.profiles import PROFILES
 
@@ -31,6 +32,7 @@ def read(
             del places["properties"][name]
     people = [table for table in TABLES if table.name == "profiles"]
     monkeypatch.setattr(tap, "STREAMS", {table.name: (table,) for table in (*people, PLACES)})
+    monkeypatch.setattr(table_streams, "BY_DEFAULT", {"profiles", "places"})
     monkeypatch.setattr(schema_files, "load", lambda name: places if name == "places" else found(name))
     sandbox = make_sandbox(profiles=150, events=0, limits=False)
 

@@ -1,4 +1,4 @@
-"""Edges."""
+"""Slices of a collection, what a page holds of its neighbours, and the bookmark."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from tap_klaviyo.model import Collection, Slice
 from tap_klaviyo.reading.slices import SETTLE, BookmarkTracker, can_be_cut, conditions, plan_slices
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.tables import TABLES
+from tap_klaviyo.tables import BY_DEFAULT, TABLES
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 COLLECTIONS = {table.collection.name: table.collection for table in TABLES}
 
 
-def asked(name: str, part: Slice) -> tuple[str, ...]:
+def sent(name: str, part: Slice) -> tuple[str, ...]:
     collection = COLLECTIONS[name]
     return conditions(part, collection, operation(collection.operation))
 
 
 def bound(name: str, since: datetime | None, now: datetime = NOW) -> tuple[str, ...]:
-    """What a run asks for that starts at this bookmark."""
+    """The filter conditions of a run that starts at this bookmark."""
     slices = plan_slices(COLLECTIONS[name], since=since, now=now, parents=[{"id": "A"}])
-    return asked(name, replace(slices[0], conditions=()))
+    return sent(name, replace(slices[0], conditions=()))
 
 
 def test_each_operator_set_has_its_bound() -> None:
@@ -49,12 +49,12 @@ def test_each_operator_set_has_its_bound() -> None:
 def test_each_operator_set_has_its_window() -> None:
     """A slice between two moments: what cannot be said exactly is said too widely; the slice's own come first."""
     part = Slice(conditions=("own",), start=datetime(2026, 1, 1, tzinfo=UTC), stop=datetime(2026, 2, 1, tzinfo=UTC))
-    assert asked("events", part) == (
+    assert sent("events", part) == (
         "own",
         "greater-or-equal(datetime,2026-01-01T00:00:00Z)",
         "less-than(datetime,2026-02-01T00:00:00Z)",
     )
-    assert asked("profiles", part) == (
+    assert sent("profiles", part) == (
         "own",
         "greater-than(updated,2025-12-31T23:59:59Z)",
         "less-than(updated,2026-02-01T00:00:00Z)",
@@ -66,18 +66,18 @@ def test_each_operator_set_has_its_window() -> None:
         "greater-or-equal(datetime,2026-01-01T00:00:00Z)",
         "less-or-equal(datetime,2026-02-01T00:00:00Z)",
     )
-    assert asked("metrics", part) == ("own",)
+    assert sent("metrics", part) == ("own",)
 
 
 def test_a_parent_is_in_the_path_or_in_the_filter() -> None:
     """One slice for each parent; a filter names it, quoted, before all that is else to hold."""
     parents = [{"id": "10OFF"}, {"id": 'A"B'}]
-    hung = Collection("codes", "get_coupon_codes_for_coupon", "coupon-code", parent="coupons")
-    assert [(part.path, part.conditions) for part in plan_slices(hung, since=None, now=NOW, parents=parents)] == [
+    codes = Collection("codes", "get_coupon_codes_for_coupon", "coupon-code", parent="coupons")
+    assert [(part.path, part.conditions) for part in plan_slices(codes, since=None, now=NOW, parents=parents)] == [
         ({"id": "10OFF"}, ()),
         ({"id": 'A"B'}, ()),
     ]
-    named = replace(hung, parent_filter="coupon.id", filter_sets=({"status": "USED"},))
+    named = replace(codes, parent_filter="coupon.id", filter_sets=({"status": "USED"},))
     assert [
         (part.path, part.conditions, part.parent) for part in plan_slices(named, since=None, now=NOW, parents=parents)
     ] == [
@@ -94,8 +94,8 @@ def test_no_bound_is_in_the_future(name: str) -> None:
 
 def test_what_has_an_order_of_time_and_both_ends_can_be_cut() -> None:
     """Lists and segments have no upper end, metrics and tags no time at all."""
-    cut = {name for name, found in COLLECTIONS.items() if can_be_cut(found, operation(found.operation))}
-    by_default = {table.collection.name for table in TABLES if table.by_default}
+    cut = {name for name, collection in COLLECTIONS.items() if can_be_cut(collection, operation(collection.operation))}
+    by_default = {table.collection.name for table in TABLES if table.name in BY_DEFAULT}
     assert cut & by_default == {"events", "profiles", "list_profiles", "segment_profiles", "campaigns", "flows"}
     assert {"lists", "segments", "metrics", "tags"} <= COLLECTIONS.keys() - cut
     events, op = COLLECTIONS["events"], operation("get_events")
@@ -111,13 +111,13 @@ def test_a_collection_of_parents_has_a_slice_for_each() -> None:
     assert plan_slices(collection, since=None, now=NOW) == []
 
 
-def test_a_collection_with_passes_has_a_slice_for_each() -> None:
+def test_a_collection_with_filter_sets_has_a_slice_for_each() -> None:
     """Campaigns by channel and archive, which the slice remembers, each from the bookmark on."""
     slices = plan_slices(COLLECTIONS["campaigns"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW)
     assert [(part.filter_set["messages.channel"], part.filter_set["archived"]) for part in slices] == [
         (channel, archived) for channel in ("email", "sms", "mobile_push") for archived in (False, True)
     ]
-    assert asked("campaigns", slices[1]) == (
+    assert sent("campaigns", slices[1]) == (
         'equals(messages.channel,"email")',
         "equals(archived,true)",
         "greater-or-equal(updated_at,2026-01-01T00:00:00Z)",
@@ -138,7 +138,7 @@ def test_conditions_of_the_user_stand_beside_the_bound() -> None:
         COLLECTIONS["events"], since=datetime(2026, 1, 1, tzinfo=UTC), now=NOW, extra_conditions=extra_conditions
     )
     bound_ = "greater-or-equal(datetime,2026-01-01T00:00:00Z)"
-    assert [asked("events", part) for part in slices] == [(*own, bound_) for own in extra_conditions]
+    assert [sent("events", part) for part in slices] == [(*own, bound_) for own in extra_conditions]
 
 
 # What a page of a slice holds of its neighbours -----------------------------------------------------------------------
@@ -149,7 +149,7 @@ def moments(*seconds: float | None) -> list[str | None]:
 
 
 def test_a_slice_owns_what_is_between_its_ends() -> None:
-    """Its start, not its stop; rows without a time belong to whoever read them."""
+    """Its start, not its stop; rows without a time belong to every slice that holds them."""
     part = Slice(start=NOW, stop=NOW + timedelta(seconds=10), inner=True)
     assert own_rows(part, moments(-1, -0.5, 0, 0.5, 9.999999, 10, 10.5)) == range(2, 5)
     assert own_rows(part, moments(-1, -0.5)) == range(2, 2)
@@ -163,7 +163,7 @@ def test_the_first_slice_keeps_the_rows_of_the_tick_before_it() -> None:
     assert own_rows(Slice(start=NOW), moments(-0.5, 0, 1)) == range(3)
 
 
-def test_a_slice_that_was_given_up_owns_what_is_before_the_cut() -> None:
+def test_a_slice_that_was_cut_owns_what_is_before_the_cut() -> None:
     """Whichever comes first, the cut or its end; an open one has the cut only."""
     cut = bookmark_text(NOW + timedelta(seconds=5))
     times = moments(4, 4.999999, 5, 5.000001, 7)
@@ -199,25 +199,25 @@ ROWS = st.lists(
 
 def read_again(name: str, since: datetime | None, rows: list[datetime]) -> set[int]:
     """Positions of the rows that Klaviyo would send for the lower bound that a run an hour later plans."""
-    found_conditions = bound(name, since, NOW + timedelta(hours=1))
-    if not found_conditions:
+    terms = bound(name, since, NOW + timedelta(hours=1))
+    if not terms:
         return set(range(len(rows)))
-    (condition,) = found_conditions
-    found = re.fullmatch(r"(greater-than|greater-or-equal)\(\w+,(.+)\)", condition)
-    assert found
-    exclusive, edge = found[1] == "greater-than", datetime.fromisoformat(found[2])
-    return {at for at, moment in enumerate(rows) if moment > edge or (moment == edge and not exclusive)}
+    (condition,) = terms
+    match = re.fullmatch(r"(greater-than|greater-or-equal)\(\w+,(.+)\)", condition)
+    assert match
+    exclusive, limit = match[1] == "greater-than", datetime.fromisoformat(match[2])
+    return {index for index, moment in enumerate(rows) if moment > limit or (moment == limit and not exclusive)}
 
 
 @pytest.mark.parametrize("name", ["profiles", "events"])
 @given(rows=ROWS, size=st.integers(1, 5), stop=st.integers(0, 50))
 def test_a_kill_at_any_page_misses_no_row(name: str, rows: list[datetime], size: int, stop: int) -> None:
     """What was written before it and what the planned bound reads after it are all rows, for `>` and for `>=`."""
-    edge = BookmarkTracker(now=NOW, ordered=True)
+    tracker = BookmarkTracker(now=NOW, ordered=True)
     state = None
     written: set[int] = set()
     for start in range(0, len(rows), size)[:stop]:
-        state = edge.after_page(moment.isoformat() for moment in rows[start : start + size]) or state
+        state = tracker.after_page(moment.isoformat() for moment in rows[start : start + size]) or state
         written |= set(range(start, min(start + size, len(rows))))
     since = datetime.fromisoformat(state) if state else None
     assert written | read_again(name, since, rows) == set(range(len(rows)))
@@ -227,9 +227,9 @@ def test_a_kill_at_any_page_misses_no_row(name: str, rows: list[datetime], size:
 @given(rows=ROWS, late=ROWS)
 def test_what_is_still_being_written_down_is_read_by_the_next_run(rows: list[datetime], late: list[datetime]) -> None:
     """A whole run moves the bookmark to the settled past only, so rows of the last seconds may come late."""
-    edge = BookmarkTracker(now=NOW, ordered=True)
-    edge.after_page(moment.isoformat() for moment in rows)
-    end = edge.at_end()
+    tracker = BookmarkTracker(now=NOW, ordered=True)
+    tracker.after_page(moment.isoformat() for moment in rows)
+    end = tracker.at_end()
     assert end
     settling = [moment for moment in late if moment >= NOW - SETTLE]
     for name in ("profiles", "events"):
@@ -237,36 +237,36 @@ def test_what_is_still_being_written_down_is_read_by_the_next_run(rows: list[dat
 
 
 @given(values=st.lists(SECONDS, min_size=2, max_size=30), size=st.integers(1, 4))
-def test_edges_never_go_back(values: list[datetime], size: int) -> None:
-    """In whatever order pages come, edges only grow; once the order was broken, only the end is an edge."""
-    edge = BookmarkTracker(now=NOW, ordered=True)
-    published = []
+def test_bookmarks_never_go_back(values: list[datetime], size: int) -> None:
+    """In whatever order pages come, they only grow; once the order was broken, one holds only at the end."""
+    tracker = BookmarkTracker(now=NOW, ordered=True)
+    bookmarks = []
     broken = False
     for start in range(0, len(values), size):
         page = values[start : start + size]
-        found = edge.after_page(moment.isoformat() for moment in page)
+        bookmark = tracker.after_page(moment.isoformat() for moment in page)
         broken = broken or values[: start + size] != sorted(values[: start + size])
-        assert (found is None) == broken
-        published += [found] if found else []
-    assert published == sorted(published)
-    assert edge.at_end() == min(max(values), NOW - SETTLE).isoformat()
+        assert (bookmark is None) == broken
+        bookmarks += [bookmark] if bookmark else []
+    assert bookmarks == sorted(bookmarks)
+    assert tracker.at_end() == min(max(values), NOW - SETTLE).isoformat()
 
 
 def test_rows_of_the_future_move_no_bookmark_past_the_run() -> None:
     """Events may be dated ahead; they are emitted, and read again until their time has come."""
-    edge = BookmarkTracker(now=NOW, ordered=True)
-    assert edge.after_page([(NOW + timedelta(days=30)).isoformat()]) == (NOW - SETTLE).isoformat()
+    tracker = BookmarkTracker(now=NOW, ordered=True)
+    assert tracker.after_page([(NOW + timedelta(days=30)).isoformat()]) == (NOW - SETTLE).isoformat()
 
 
-def test_without_rows_there_is_no_edge() -> None:
-    """And a row without a bookmark is no edge either."""
-    edge = BookmarkTracker(now=NOW, ordered=True)
-    assert edge.after_page([None]) is None
-    assert edge.at_end() is None
+def test_without_rows_there_is_no_bookmark() -> None:
+    """Nor after a row that has none."""
+    tracker = BookmarkTracker(now=NOW, ordered=True)
+    assert tracker.after_page([None]) is None
+    assert tracker.at_end() is None
 
 
-def test_a_read_in_several_passes_has_its_edge_at_the_end() -> None:
-    """What one pass has reached says nothing of the next."""
-    edge = BookmarkTracker(now=NOW, ordered=False)
-    assert edge.after_page([(NOW - timedelta(days=1)).isoformat()]) is None
-    assert edge.at_end() == (NOW - timedelta(days=1)).isoformat()
+def test_a_read_of_several_slices_has_its_bookmark_at_the_end() -> None:
+    """How far one slice was read says nothing of the next."""
+    tracker = BookmarkTracker(now=NOW, ordered=False)
+    assert tracker.after_page([(NOW - timedelta(days=1)).isoformat()]) is None
+    assert tracker.at_end() == (NOW - timedelta(days=1)).isoformat()

@@ -9,9 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tap_klaviyo.reports.call_log import ages, noted
-from tap_klaviyo.reports.declaration import OPERATIONS, Report, declared
-from tap_klaviyo.reports.windows import Window, after, begin_of, finished, planned, settled_by
+from tap_klaviyo.reports.call_log import add_call, ages
+from tap_klaviyo.reports.declaration import OPERATIONS, Report, parse_reports
+from tap_klaviyo.reports.windows import (
+    Window,
+    last_finished_day,
+    next_unit_start,
+    plan_windows,
+    settled_day,
+    unit_start,
+)
 
 DAY = timedelta(days=1)
 TODAY = date(2026, 3, 18)  # a Wednesday
@@ -27,7 +34,7 @@ def report(kind: str = "flow_series", **entry: Any) -> Report:
     entry = {"report": kind, **entry}
     if kind == "metric_aggregates":
         entry["metric"] = "Placed Order"
-    (made,) = declared([entry])
+    (made,) = parse_reports([entry])
     return made
 
 
@@ -50,32 +57,32 @@ def days(windows: tuple[Window, ...]) -> list[date]:
 def test_a_first_run_reads_every_finished_day_once(one: Report, today: date, ago: int | None) -> None:
     """In order, no day twice and none left out, to the last finished one, from the unit of the first or a year ago."""
     start = None if ago is None else today - ago * DAY
-    plan = planned(one, today=today, start=start, settled=None)
-    found, last = days(plan.windows), finished(today, one.unit)
+    plan = plan_windows(one, today=today, start=start, settled=None)
+    found, last = days(plan.windows), last_finished_day(today, one.unit)
 
     assert found == sorted(set(found))
     if found:
         assert (found[0], found[-1]) == (found[-1] - (len(found) - 1) * DAY, last)
-        assert begin_of(found[0], one.unit) == found[0]
+        assert unit_start(found[0], one.unit) == found[0]
     bounded = one.shape != "aggregates"
-    if start is not None and not (bounded and plan.too_early):
-        assert found[:1] == ([begin_of(start, one.unit)] if begin_of(start, one.unit) <= last else [])
+    if start is not None and not (bounded and plan.clipped_start):
+        assert found[:1] == ([unit_start(start, one.unit)] if unit_start(start, one.unit) <= last else [])
     if bounded:
         assert len(found) <= 366
-        assert (plan.too_early is not None) == (
-            start is not None and len(found) > 300 and begin_of(start, one.unit) < found[0]
+        assert (plan.clipped_start is not None) == (
+            start is not None and len(found) > 300 and unit_start(start, one.unit) < found[0]
         )
 
 
 @given(one=st.sampled_from(REPORTS), today=st.dates(date(2020, 1, 1), date(2032, 12, 31)))
 def test_no_call_asks_for_more_than_klaviyo_tells(one: Report, today: date) -> None:
     """Whole units within the longest time frame of the interval, and within a year; of values a unit a call."""
-    for window in planned(one, today=today, start=None, settled=None).windows:
-        assert begin_of(window.first, one.unit) == window.first
-        assert after(window.last, one.unit) == window.last + DAY
+    for window in plan_windows(one, today=today, start=None, settled=None).windows:
+        assert unit_start(window.first, one.unit) == window.first
+        assert next_unit_start(window.last, one.unit) == window.last + DAY
         assert (window.last - window.first).days + 1 <= LONGEST.get(one.interval, 366)
         if one.shape == "values":
-            assert after(window.first, one.unit) == window.last + DAY
+            assert next_unit_start(window.first, one.unit) == window.last + DAY
 
 
 @given(
@@ -93,25 +100,27 @@ def test_whatever_is_interrupted_is_whole_in_the_end(
     today = begun
     for gap, budget in zip([*gaps, 0], [*budgets[: len(gaps)], 10_000], strict=True):
         today += gap * DAY
-        for window in planned(one, today=today, start=None, settled=settled).windows[:budget]:
+        for window in plan_windows(one, today=today, start=None, settled=settled).windows[:budget]:
             read |= dict.fromkeys(days((window,)), today)
-            settled = settled_by(one, window.last, today)
+            settled = settled_day(one, window.last, today)
 
-    last = finished(today, one.unit)
+    last = last_finished_day(today, one.unit)
     # Of days of more than a year ago Klaviyo tells no more.
     known = max(min(read), last - 350 * DAY)
     assert all(known + n * DAY in read for n in range((last - known).days + 1))
     lately = [last - n * DAY for n in range(one.reread_days)]
     assert all(read.get(day) == today for day in lately)
-    assert all(read[day] == today or day <= finished(read[day], one.unit) - one.reread_days * DAY for day in read)
+    assert all(
+        read[day] == today or day <= last_finished_day(read[day], one.unit) - one.reread_days * DAY for day in read
+    )
 
 
 def test_days_that_move_are_read_again() -> None:
     """The last thirty finished days, and what came since."""
     one = report(reread_days=30)
     yesterday = TODAY - DAY
-    settled = settled_by(one, yesterday - DAY, TODAY - DAY)
-    (window,) = planned(one, today=TODAY, start=None, settled=settled).windows
+    settled = settled_day(one, yesterday - DAY, TODAY - DAY)
+    (window,) = plan_windows(one, today=TODAY, start=None, settled=settled).windows
     assert window == Window(TODAY - 31 * DAY, yesterday) == Window(settled + DAY, yesterday)
 
 
@@ -119,25 +128,25 @@ def test_a_backfill_goes_on_where_the_budget_ended() -> None:
     """What was old enough when it was read is not read again, however much is left."""
     one = report("campaign_values")
     reached = date(2025, 10, 1)
-    settled = settled_by(one, reached, TODAY)
+    settled = settled_day(one, reached, TODAY)
     assert settled == reached
-    windows = planned(one, today=TODAY, start=None, settled=settled).windows
+    windows = plan_windows(one, today=TODAY, start=None, settled=settled).windows
     assert (windows[0].first, windows[-1].last) == (reached + DAY, TODAY - DAY)
 
 
 def test_a_bookmark_of_another_hand_is_taken_for_a_finished_run() -> None:
     """A STATE without what is settled is read again as far back as days move."""
     one = report("campaign_values", reread_days=5)
-    windows = planned(one, today=TODAY, start=None, settled=None, bookmark=TODAY - 2 * DAY).windows
+    windows = plan_windows(one, today=TODAY, start=None, settled=None, bookmark=TODAY - 2 * DAY).windows
     assert (windows[0].first, windows[-1].last) == (TODAY - 6 * DAY, TODAY - DAY)
 
 
 def test_a_start_of_long_ago_is_told() -> None:
     """Klaviyo tells of a year; aggregates name no such bound."""
     start = date(2020, 1, 1)
-    plan = planned(report(), today=TODAY, start=start, settled=None)
-    assert (plan.too_early, plan.windows[0].first) == (start, date(2025, 3, 18))
-    assert planned(report("metric_aggregates"), today=TODAY, start=start, settled=None).windows[0].first == start
+    plan = plan_windows(report(), today=TODAY, start=start, settled=None)
+    assert (plan.clipped_start, plan.windows[0].first) == (start, date(2025, 3, 18))
+    assert plan_windows(report("metric_aggregates"), today=TODAY, start=start, settled=None).windows[0].first == start
 
 
 @pytest.mark.parametrize(
@@ -146,13 +155,13 @@ def test_a_start_of_long_ago_is_told() -> None:
 )
 def test_only_what_is_over_is_read(interval: str, last: date) -> None:
     """Not today, not this week, not this month."""
-    assert planned(report(interval=interval), today=TODAY, start=None, settled=None).windows[-1].last == last
+    assert plan_windows(report(interval=interval), today=TODAY, start=None, settled=None).windows[-1].last == last
 
 
 def test_calls_are_counted_by_hours_of_a_day() -> None:
     """The latest is added, those of the day before are forgotten, and rubbish is no call."""
     now = datetime(2026, 3, 18, 9, 30, tzinfo=UTC)
-    kept = noted({"2026-03-18T09": 2, "2026-03-17T10": 3, "2026-03-17T07": 4, "soon": 5}, now)
+    kept = add_call({"2026-03-18T09": 2, "2026-03-17T10": 3, "2026-03-17T07": 4, "soon": 5}, now)
     assert kept == {"2026-03-18T09": 3, "2026-03-17T10": 3}
     assert ages([kept, {"2026-03-18T08": 1}], now) == [0, 0, 0, *[22.5 * 3600] * 3, 1800]
 
@@ -172,7 +181,7 @@ def test_calls_are_counted_by_hours_of_a_day() -> None:
 def test_calls_are_as_many_as_the_page_says(kind: str, interval: str, first: int, nightly: int) -> None:
     """docs/reports.md tells what a first run costs, and one of each night."""
     one = report(kind, interval=interval)
-    assert len(planned(one, today=TODAY, start=None, settled=None).windows) == first
+    assert len(plan_windows(one, today=TODAY, start=None, settled=None).windows) == first
     yesterday = TODAY - DAY
-    settled = settled_by(one, finished(yesterday, one.unit), yesterday)
-    assert len(planned(one, today=TODAY, start=None, settled=settled).windows) == nightly
+    settled = settled_day(one, last_finished_day(yesterday, one.unit), yesterday)
+    assert len(plan_windows(one, today=TODAY, start=None, settled=settled).windows) == nightly

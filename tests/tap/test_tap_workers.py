@@ -1,4 +1,4 @@
-"""Pages shaped in processes of their own."""
+"""Lines of pages made in worker processes."""
 
 from __future__ import annotations
 
@@ -26,21 +26,22 @@ from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers import pool
-from tap_klaviyo.workers.pool import Lanes
-from tap_klaviyo.workers.protocol import Broken, Order
-from tap_klaviyo.workers.shared_memory import SLOT, Board
+from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.protocol import RowSpec, WorkerDied
+from tap_klaviyo.workers.shared_memory import SLOT_BYTES, SharedLines
+from tap_klaviyo.workers.turnstile import Turnstile
 
 EVENTS = ("events", "event_group_ids", "event_attribution_group_ids")
 URL = "http://127.0.0.1:1"
 
 
-def order(*names: str) -> Order:
+def row_spec(*names: str) -> RowSpec:
     tables = [
         SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
-    return Order(COLLECTIONS["events"], tables, None, URL)
+    return RowSpec(COLLECTIONS["events"], tables, None, URL)
 
 
 def page(number: int, count: int = 3) -> SlicePage:
@@ -66,21 +67,21 @@ def page(number: int, count: int = 3) -> SlicePage:
     )
 
 
-class Noted:
-    """Knows what it was told, and when it was asked for what."""
+class RecordedLookups:
+    """Has the values that were added, and records which came together."""
 
     def __init__(self) -> None:
-        self.heard: list[list[str]] = []
+        self.added: list[list[str]] = []
         self.values: dict[str, Any] = {}
 
     def add(self, lookup: str, values: Mapping[str, Any]) -> None:
         assert lookup == "sent"
-        self.heard.append(list(values))
+        self.added.append(list(values))
         self.values |= values
 
     def get(self, lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
         assert lookup == "sent"
-        return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
+        return {wanted_id: self.values.get(wanted_id) for ids in wanted.values() for wanted_id in ids}
 
 
 def records(lines: Lines) -> list[dict[str, Any]]:
@@ -88,54 +89,85 @@ def records(lines: Lines) -> list[dict[str, Any]]:
 
 
 def processes() -> list[psutil.Process]:
-    """Those that shape pages for this one."""
+    """The worker processes of this one."""
     return [child for child in psutil.Process().children() if "tap_klaviyo.workers.worker" in child.cmdline()]
 
 
 def good_before(pages: Iterable[SlicePage], kind: type[Exception], message: str) -> int:
     """How many pages come before the error."""
-    given: list[SlicePage] = []
+    good: list[SlicePage] = []
 
     def consume() -> None:
-        for taken, _ in Lanes(order("events"), Noted(), 2).shape(iter(pages)):
-            given.append(taken)
+        for page, _ in WorkerPool(row_spec("events"), RecordedLookups(), 2).map_pages(iter(pages)):
+            good.append(page)
 
     with pytest.raises(kind, match=message):
         consume()
-    return len(given)
+    return len(good)
 
 
-@pytest.mark.parametrize(("count", "has_board"), [(1, True), (3, True), (3, False)])
+@pytest.mark.parametrize(("count", "has_shared_memory"), [(1, True), (3, True), (3, False)])
 def test_pages_come_in_order_and_know_those_before_them(
-    monkeypatch: pytest.MonkeyPatch, count: int, has_board: bool
+    monkeypatch: pytest.MonkeyPatch, count: int, has_shared_memory: bool
 ) -> None:
-    """Whichever process is done first, and however lines come: what a page says is heard before the next page asks."""
-    if not has_board:
-        monkeypatch.setattr(Board, "made", lambda _slots: None)
-    knowledge, rows, groups, times = Noted(), [], [], []
-    for taken, made in Lanes(order(*EVENTS), knowledge, count).shape(iter([page(number) for number in range(40)])):
-        assert taken.slice == Slice()
+    """Whichever process is done first, however lines come: a page's values are added before the next page looks up."""
+    if not has_shared_memory:
+        monkeypatch.setattr(SharedLines, "create", lambda _slots: None)
+    lookups, rows, groups, times = RecordedLookups(), [], [], []
+    for slice_page, result in WorkerPool(row_spec(*EVENTS), lookups, count).map_pages(
+        iter([page(number) for number in range(40)])
+    ):
+        assert slice_page.slice == Slice()
         # Lines hold until the next page is asked for, so they are read here.
-        rows.append([row["id"] for row in records(made.lines["events"])])
-        groups.append([row["group_id"] for row in records(made.lines["event_attribution_group_ids"])])
-        times.append(made.times[0])
+        rows.append([row["id"] for row in records(result.lines["events"])])
+        groups.append([row["group_id"] for row in records(result.lines["event_attribution_group_ids"])])
+        times.append(result.times[0])
     assert rows == [[f"{n}.{at}" for at in range(3)] for n in range(40)]
     assert groups == [[], *([f"G{n - 1}"] for n in range(1, 40))]
-    assert knowledge.heard == rows
+    assert lookups.added == rows
     assert times == [f"2026-01-01T00:{n:02}:00+00:00" for n in range(40)]
 
 
-def test_a_page_that_is_too_large_for_the_board_is_sent() -> None:
-    """Its lines come all the same, and those of the next page are placed again."""
+def test_lines_that_are_too_large_for_a_slot_are_sent() -> None:
+    """They come all the same, and those of the next page are in shared memory again."""
     long = json.loads(page(1).page.body)
     for event in long["data"]:
-        event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT // 2)
+        event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT_BYTES // 2)
     pages = [page(0), SlicePage(Slice(), RawPage(compress(json.dumps(long).encode()), None, 3)), page(2)]
-    found = [
-        (len(records(made.lines["events"])), bool(made.placed))
-        for _, made in Lanes(order("events"), Noted(), 1).shape(iter(pages))
+    counts = [
+        (len(records(result.lines["events"])), bool(result.spans))
+        for _, result in WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter(pages))
     ]
-    assert found == [(3, True), (3, False), (3, True)]
+    assert counts == [(3, True), (3, False), (3, True)]
+
+
+def test_a_turnstile_lets_threads_pass_in_order() -> None:
+    """Whichever comes first waits until those before it have passed."""
+    turnstile, passed = Turnstile(), []
+
+    def go(number: int) -> None:
+        if turnstile.wait_for(number):
+            passed.append(number)
+            turnstile.advance()
+
+    threads = [threading.Thread(target=go, args=(number,)) for number in (2, 1, 0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert passed == [0, 1, 2]
+    assert turnstile.passed == 3
+
+
+def test_a_turnstile_that_is_closed_lets_nobody_wait() -> None:
+    """Neither those who wait already nor those who come later; also when the number is reached."""
+    turnstile, answers = Turnstile(), []
+    thread = threading.Thread(target=lambda: answers.append(turnstile.wait_for(1)))
+    thread.start()
+    turnstile.close()
+    thread.join()
+    assert answers == [False]
+    assert not turnstile.wait_for(0)
 
 
 def test_an_error_comes_after_the_good_pages_before_it() -> None:
@@ -149,39 +181,43 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
     assert good_before(pages(), RuntimeError, "no more") == 2
 
     broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"relationships":5}]}'), None, 1))
-    assert good_before([page(0), broken, page(2)], Broken, r"pages of events .*Error in \w+\.py:\d+") == 1
+    assert good_before([page(0), broken, page(2)], WorkerDied, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
 def test_a_process_that_is_killed_ends_the_read() -> None:
     """Nobody waits for it, and no process stays."""
-    shaping = Lanes(order("events"), Noted(), 2).shape(page(number % 60) for number in range(100_000))
-    next(shaping)
+    results = WorkerPool(row_spec("events"), RecordedLookups(), 2).map_pages(
+        page(number % 60) for number in range(100_000)
+    )
+    next(results)
     children = processes()
     assert len(children) == 2
     os.kill(children[0].pid, signal.SIGKILL)
-    with pytest.raises(Broken):
-        list(shaping)
+    with pytest.raises(WorkerDied):
+        list(results)
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
 
 
 def test_closing_early_ends_the_processes() -> None:
     """Whoever has enough leaves nobody behind."""
     before = set(threading.enumerate())
-    shaping = Lanes(order("events"), Noted(), 2).shape(page(number % 60) for number in range(100_000))
-    next(shaping)
+    results = WorkerPool(row_spec("events"), RecordedLookups(), 2).map_pages(
+        page(number % 60) for number in range(100_000)
+    )
+    next(results)
     children = processes()
-    shaping.close()
+    results.close()
     assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
     until(lambda: set(threading.enumerate()) <= before)
 
 
-def test_faults_are_counted_here() -> None:
-    """What does not fit is told by whoever met it, once."""
+def test_problems_come_with_results() -> None:
+    """The worker that met one sends it once, with the result of its page."""
     wrong = json.loads(page(0).page.body)
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
-    taken = SlicePage(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
-    made = list(Lanes(order("events"), Noted(), 1).shape(iter([taken, page(1)])))
-    assert [one.faults for _, one in made] == [{"events": ({"timestamp": 1}, 0)}, {}]
+    first = SlicePage(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
+    results = list(WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter([first, page(1)])))
+    assert [result.problems for _, result in results] == [{"events": ({"timestamp": 1}, 0)}, {}]
 
 
 def test_with_and_without_processes_the_messages_are_the_same(
@@ -192,8 +228,8 @@ def test_with_and_without_processes_the_messages_are_the_same(
     catalog = select(discovered(), dict.fromkeys(EVENTS))
     monkeypatch.setattr(account_reader, "PAGES_BEFORE_WORKERS", 1)
     started: list[subprocess.Popen[bytes]] = []
-    start = pool._start
-    monkeypatch.setattr(pool, "_start", lambda board: started.append(start(board)) or started[-1])
+    start = pool._start_worker
+    monkeypatch.setattr(pool, "_start_worker", lambda lines: started.append(start(lines)) or started[-1])
 
     def run(processes: int) -> dict[str, list[Any]]:
         settings = config(sandbox, processes=processes, concurrency=2)

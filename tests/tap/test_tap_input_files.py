@@ -13,7 +13,7 @@ import click
 import pytest
 from support.commands import run_command
 
-from tap_klaviyo.streams.input_files import checked
+from tap_klaviyo.streams.input_files import checked_file
 
 STATE = {
     "bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "2026-01-01T00:00:00+00:00"}}
@@ -21,14 +21,16 @@ STATE = {
 
 
 def taken(name: str, document: Any) -> Any:
-    found = checked(click.Context(click.Command("tap")), click.Option([f"--{name}"]), io.StringIO(json.dumps(document)))
+    found = checked_file(
+        click.Context(click.Command("tap")), click.Option([f"--{name}"]), io.StringIO(json.dumps(document))
+    )
     assert found is not None
     return json.load(found)
 
 
 @pytest.mark.parametrize("document", [STATE, {"type": "STATE", "value": STATE}])
 def test_a_state_may_stand_in_its_message(document: dict[str, Any]) -> None:
-    """Whoever keeps the last line of the tap's output goes on from it; nothing is read again in silence."""
+    """A user may keep the last line of the tap's output and go on from it; nothing is read again in silence."""
     assert taken("state", document) == STATE
 
 

@@ -16,8 +16,8 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.streams.permissions import queries, requirements
-from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
+from tap_klaviyo.streams.permissions import queries, table_requirements
+from tap_klaviyo.tables import BY_DEFAULT, COLLECTIONS, STREAMS, TABLES
 
 
 def verdicts(run: Run) -> dict[str, str]:
@@ -44,7 +44,7 @@ def test_every_selected_stream_is_judged(make_sandbox: Callable[..., RunningSand
     assert run.code == 2
     assert run.messages == []
     found = verdicts(run)
-    assert set(found) == {table.name for table in TABLES if table.by_default}
+    assert set(found) == {table.name for table in TABLES if table.name in BY_DEFAULT}
     assert found["profiles"] == found["list_profiles"] == found["campaign_messages"] == "usable"
     assert found["member_lists"] == "usable; not key, the key lacks accounts:read"
     assert found["segment_profiles"] == found["segments"] == "not usable, the key lacks segments:read"
@@ -77,8 +77,8 @@ def test_only_what_the_catalog_selects_is_judged(
 
 
 def test_a_stream_of_two_collections_needs_both() -> None:
-    """And a collection that hangs on another needs that one; what costs calls of its own is a part."""
-    found = {requirement.name: requirement for requirement in requirements(whole(), COLLECTIONS)}
+    """And a collection that belongs to another needs that one; columns with calls of their own are optional."""
+    found = {requirement.name: requirement for requirement in table_requirements(whole(), COLLECTIONS)}
     assert set(found) == set(STREAMS)
     assert set(found["esp_campaigns"].operations) == {"get_campaigns", "get_flows"}
     assert found["list_profiles"].operations == ["get_profiles_for_list", "get_lists"]
@@ -88,15 +88,15 @@ def test_a_stream_of_two_collections_needs_both() -> None:
     assert "key" in found["esp_sends"].optional
 
 
-def test_narrowed_events_need_the_metrics() -> None:
+def test_filtered_events_need_the_metrics() -> None:
     """Which are looked up by their names."""
-    narrowed = Selection(whole("events").tables, by_metric=True)
-    (requirement,) = requirements(narrowed, COLLECTIONS)
+    selection = Selection(whole("events").tables, by_metric=True)
+    (requirement,) = table_requirements(selection, COLLECTIONS)
     assert requirement.operations == ["get_events", "get_metrics"]
 
 
-def test_what_is_asked_is_what_a_read_asks() -> None:
-    """With the includes and filters that a collection's first page is asked for with."""
+def test_what_is_requested_is_what_a_read_requests() -> None:
+    """With the includes and filters of a collection's first page."""
     found = queries(whole(), COLLECTIONS, datetime(2026, 1, 1, tzinfo=UTC))
     assert set(found) == {table.collection.operation for table in TABLES}
     assert found["get_campaigns"]["filter"].startswith("and(equals(messages.channel,")

@@ -9,9 +9,9 @@ import pytest
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.rows.values import md5_of
 from tap_klaviyo.tables import attribution
-from tap_klaviyo.tables.flows import first_message, messages_of
+from tap_klaviyo.tables.flows import first_message, messages_in
 from tap_klaviyo.tables.groups import subscription
-from tap_klaviyo.tables.shapes import distinct, numbered, where
+from tap_klaviyo.tables.shapes import distinct_texts, strategy_of, with_positions
 
 
 def linked(**names: str) -> dict[str, Any]:
@@ -33,22 +33,24 @@ LEGACY = {
 
 def test_an_attribution_names_its_message() -> None:
     """A campaign's is the campaign, as the old property had it; a flow's is the flow's message."""
-    campaign, flow = attribution.every([CAMPAIGN, FLOW], None)
+    campaign, flow = attribution.all_attributions([CAMPAIGN, FLOW], None)
     assert (campaign["message"], campaign["flow"], campaign["variation"]) == ("CAM", None, None)
     assert (flow["message"], flow["flow"], flow["variation"]) == ("FM", "FLO", "V")
     assert (flow["attributed_event_id"], flow["look_up"]) == ("D", "D")
-    assert attribution.first([CAMPAIGN, FLOW], None) == campaign
+    assert attribution.first_attribution([CAMPAIGN, FLOW], None) == campaign
 
 
 def test_the_old_object_counts_only_where_there_is_no_resource() -> None:
     """It knows all by itself, so that nothing is looked up."""
-    assert attribution.every([CAMPAIGN], LEGACY) == attribution.every([CAMPAIGN], None)
-    (old,) = attribution.every([], LEGACY)
+    assert attribution.all_attributions([CAMPAIGN], LEGACY) == attribution.all_attributions([CAMPAIGN], None)
+    (old,) = attribution.all_attributions([], LEGACY)
     assert (old["attributed_event_id"], old["look_up"]) == ("OLD", None)
-    assert attribution.origin(old, None)["group_ids"] == ["G", "H"]
-    assert attribution.first(None, {"$attributed_event_id": "", "$send_ts": 0})["attributed_event_id"] is None
-    assert attribution.first(None, "text") is None
-    assert attribution.first(None, None) is None
+    assert attribution.message_origin(old, None)["group_ids"] == ["G", "H"]
+    assert (
+        attribution.first_attribution(None, {"$attributed_event_id": "", "$send_ts": 0})["attributed_event_id"] is None
+    )
+    assert attribution.first_attribution(None, "text") is None
+    assert attribution.first_attribution(None, None) is None
 
 
 @pytest.mark.parametrize(
@@ -62,7 +64,7 @@ def test_the_old_object_counts_only_where_there_is_no_resource() -> None:
 def test_an_attributed_event_knows_when_its_message_was_sent(properties: dict[str, Any], sent: int | None) -> None:
     """From its cohort, or from what the sender noted."""
     page = Page([{"id": "C", "attributes": {"event_properties": properties}}])
-    assert attribution.origin(None, attribution.sent(page)["C"])["send_ts"] == sent
+    assert attribution.message_origin(None, attribution.message_events(page)["C"])["send_ts"] == sent
 
 
 @pytest.mark.parametrize(
@@ -85,8 +87,8 @@ def test_the_metric_of_an_attributed_event_tells_the_channel(name: str, channel:
     }
     other = {"id": "X", "attributes": {"event_properties": None}}
     page = Page([event, other], {("metric", "M"): {"id": "M", "attributes": {"name": name}}})
-    (known,) = attribution.sent(page).values()
-    assert attribution.origin(None, known) == {"send_ts": None, "channel": channel, "group_ids": ["G"]}
+    (known,) = attribution.message_events(page).values()
+    assert attribution.message_origin(None, known) == {"send_ts": None, "channel": channel, "group_ids": ["G"]}
 
 
 MESSAGE = {"id": "M1"}
@@ -114,7 +116,7 @@ MESSAGE = {"id": "M1"}
 )
 def test_messages_are_found_wherever_a_definition_holds_them(definition: Any, ids: list[str]) -> None:
     """In the step itself, or in its test's main action and variations."""
-    assert [message["id"] for message in messages_of(definition)] == ids
+    assert [message["id"] for message in messages_in(definition)] == ids
     assert (first_message(definition) or {}).get("id") == next(iter(ids), None)
 
 
@@ -142,14 +144,14 @@ def test_keys_are_made_as_a_warehouse_makes_them() -> None:
 
 def test_lists_are_numbered_or_made_distinct() -> None:
     """Whatever stands in a list's place."""
-    assert numbered(["a", "a"]) == [{"position": 0, "value": "a"}, {"position": 1, "value": "a"}]
-    assert numbered(None) == numbered({}) == []
-    assert distinct(["b", 1, None, "a", "b"]) == ["b", "a"]
-    assert distinct(None) == []
+    assert with_positions(["a", "a"]) == [{"position": 0, "value": "a"}, {"position": 1, "value": "a"}]
+    assert with_positions(None) == with_positions({}) == []
+    assert distinct_texts(["b", 1, None, "a", "b"]) == ["b", "a"]
+    assert distinct_texts(None) == []
 
 
 def test_send_strategies_are_told_apart_by_their_method() -> None:
     """Static and throttled sends share the name of their time."""
     strategy = {"method": "static", "datetime": "2026-01-01"}
-    assert where("static")(strategy, "static") == strategy
-    assert where("throttled")(strategy, "static") is None
+    assert strategy_of("static")(strategy, "static") == strategy
+    assert strategy_of("throttled")(strategy, "static") is None

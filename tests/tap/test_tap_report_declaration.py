@@ -9,7 +9,7 @@ from jsonschema import Draft202012Validator
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from tap_klaviyo.reports.declaration import OPERATIONS, column, declared
+from tap_klaviyo.reports.declaration import OPERATIONS, column, parse_reports
 from tap_klaviyo.reports.settings import SETTING
 
 
@@ -21,7 +21,7 @@ def entry(kind: str, **more: Any) -> dict[str, Any]:
 def test_an_entry_that_only_names_a_report_is_enough(kind: str) -> None:
     """All statistics, Klaviyo's own grouping, by days; the schema is one, and holds the key and the bookmark."""
     assert Draft202012Validator(dict(SETTING)).is_valid([entry(kind)])
-    (made,) = declared([entry(kind)])
+    (made,) = parse_reports([entry(kind)])
     columns = made.schema["properties"]
     Draft202012Validator.check_schema(made.schema)
     assert made.name == kind
@@ -37,7 +37,7 @@ def test_every_column_has_a_name_of_its_own() -> None:
     """No two dimensions come out alike, nor like a measurement or a day."""
     query = operation("query_metric_aggregates").query
     assert query is not None
-    (made,) = declared([entry("metric_aggregates", by=list(query.values["by"]), interval="hour")])
+    (made,) = parse_reports([entry("metric_aggregates", by=list(query.values["by"]), interval="hour")])
     assert len(made.schema["properties"]) == len(query.values["by"]) + len(made.statistics) + 3
     assert [column(name) for name in ("$attributed_flow", "Campaign Name", "URL", "form_id")] == [
         "attributed_flow",
@@ -78,19 +78,19 @@ def test_every_column_has_a_name_of_its_own() -> None:
 def test_what_a_report_does_not_have_is_an_error_that_names_what_it_has(given: dict[str, Any], said: str) -> None:
     """What is allowed comes from the specification."""
     with pytest.raises(SettingsError, match="reports: ") as raised:
-        declared([given], taken={"events"})
+        parse_reports([given], taken={"events"})
     assert said in str(raised.value)
 
 
 def test_two_entries_of_a_report_need_two_names() -> None:
     """A stream has one name; with names of their own they are two streams."""
     with pytest.raises(SettingsError, match="two are called flow_series"):
-        declared([entry("flow_series"), entry("flow_series", interval="weekly")])
-    assert len(declared([entry("flow_series"), entry("flow_series", name="weeks", interval="weekly")])) == 2
+        parse_reports([entry("flow_series"), entry("flow_series", interval="weekly")])
+    assert len(parse_reports([entry("flow_series"), entry("flow_series", name="weeks", interval="weekly")])) == 2
 
 
 def test_hours_are_named_by_points_in_time() -> None:
     """Two hours of a day may look alike on the wall."""
-    (made,) = declared([entry("flow_series", interval="hourly")])
+    (made,) = parse_reports([entry("flow_series", interval="hourly")])
     assert made.key == ("date_time", "flow_id", "flow_message_id", "send_channel")
     assert made.days == ("date",)

@@ -1,4 +1,4 @@
-"""Pages shaped piece by piece."""
+"""Lines of a page made chunk by chunk."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from page_support import PAGES
 from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
 from tap_klaviyo.model import SelectedTable, Slice
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.chunks import shape_in_pieces
+from tap_klaviyo.rows.chunks import make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import WantedIds
-from tap_klaviyo.rows.page_rows import Shaper
-from tap_klaviyo.rows.record_lines import lines_of
+from tap_klaviyo.rows.page_rows import RowMaker
+from tap_klaviyo.rows.record_lines import lines_by_table
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 URL = "http://127.0.0.1:1"
@@ -26,8 +26,8 @@ NOW = datetime(2026, 1, 2, tzinfo=UTC)
 NAMES = ("events", "event_group_ids", "event_attribution_group_ids")
 
 
-class Heard:
-    """Knows what the page says, and of one event that it does not hold; counts how often it was asked."""
+class CountedLookups:
+    """Has the values that were added; counts how often it was asked."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -38,16 +38,16 @@ class Heard:
 
     def get(self, _lookup: str, wanted: WantedIds) -> Mapping[str, Any]:
         self.asked += 1
-        return {wish: self.values.get(wish) for wishes in wanted.values() for wish in wishes}
+        return {wanted_id: self.values.get(wanted_id) for ids in wanted.values() for wanted_id in ids}
 
 
-def shaper(*names: str) -> Shaper:
+def row_maker(*names: str) -> RowMaker:
     tables = [
         SelectedTable(table, schema_files.load(table.name), tuple(schema_files.load(table.name)["properties"]))
         for table in TABLES
         if table.name in names
     ]
-    return Shaper(COLLECTIONS["events"], tables)
+    return RowMaker(COLLECTIONS["events"], tables)
 
 
 def event(number: int, owed_to: int | None) -> dict[str, Any]:
@@ -79,23 +79,23 @@ def document(owed: list[int | None]) -> bytes:
 
 
 @given(st.lists(st.none() | st.integers(0, 40), max_size=40), st.integers(1, 50), st.none() | st.integers(0, 40))
-def test_a_page_gives_the_same_lines_whole_and_in_pieces(owed: list[int | None], size: int, cut_at: int | None) -> None:
-    """However long pieces are, whoever waits for whom, before or behind it, and wherever the slice was given up."""
+def test_a_page_gives_the_same_lines_whole_and_in_chunks(owed: list[int | None], size: int, cut_at: int | None) -> None:
+    """However large chunks are, whatever rows look up, and wherever the slice was given up."""
     body, part = document(owed), Slice()
     cut = None if cut_at is None else f"2026-01-01T00:00:{cut_at:02}+00:00"
-    whole = shaper(*NAMES)
-    shaped = whole.shape(decode_page(body, URL), part, cut, Heard(), NOW)
-    cutter, knowledge = shaper(*NAMES), Heard()
-    lines, times = shape_in_pieces(cutter, decode_in_chunks(body, size), part, cut, knowledge, NOW)
-    assert lines == lines_of(shaped.rows, NOW, whole.versions)
-    assert times == list(shaped.times)
-    assert cutter.faults() == whole.faults()
-    assert knowledge.asked <= 1
+    whole = row_maker(*NAMES)
+    page_rows = whole.make_rows(decode_page(body, URL), part, cut, CountedLookups(), NOW)
+    chunked, lookups = row_maker(*NAMES), CountedLookups()
+    lines, times = make_lines_in_chunks(chunked, decode_in_chunks(body, size), part, cut, lookups, NOW)
+    assert lines == lines_by_table(page_rows.rows, NOW, whole.versions)
+    assert times == list(page_rows.times)
+    assert chunked.take_problems() == whole.take_problems()
+    assert lookups.asked <= 1
 
 
 @pytest.mark.parametrize("name", ["event", "events", "profiles"])
-def test_pieces_hold_what_the_page_holds(name: str) -> None:
-    """Resources in order, and all that is included in each piece."""
+def test_chunks_hold_what_the_page_holds(name: str) -> None:
+    """Resources in order, and all that is included in each chunk."""
     body = (PAGES / f"{name}.json").read_bytes()
     document = json.loads(body)
     if not isinstance(document["data"], list):
@@ -104,14 +104,14 @@ def test_pieces_hold_what_the_page_holds(name: str) -> None:
         return
     whole = decode_page(body, document["links"]["self"].partition("/api")[0])
     for size in (1, 2, 1000):
-        pieces = list(decode_in_chunks(body, size))
-        assert [row for piece in pieces for row in piece.data] == list(whole.data)
-        assert all(len(piece.data) <= size and piece.included == whole.included for piece in pieces)
+        chunks = list(decode_in_chunks(body, size))
+        assert [row for chunk in chunks for row in chunk.data] == list(whole.data)
+        assert all(len(chunk.data) <= size and chunk.included == whole.included for chunk in chunks)
 
 
 def test_a_resource_that_cannot_be_read_is_an_error() -> None:
-    """Whoever reads it may then ask the patient decoder."""
-    pieces = decode_in_chunks(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
-    assert next(pieces) == Page([{"id": "1"}])
+    """The slower decoder can then say what is wrong."""
+    chunks = decode_in_chunks(b'{"data":[{"id":"1"},{"relationships":5}]}', 1)
+    assert next(chunks) == Page([{"id": "1"}])
     with pytest.raises(ValueError, match="a resource cannot be read"):
-        next(pieces)
+        next(chunks)

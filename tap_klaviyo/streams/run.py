@@ -1,0 +1,176 @@
+"""One run of the tap, as its streams see it: the account, the reports, progress, what is skipped, and the end."""
+
+from __future__ import annotations
+
+import os
+import time
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from singer_sdk import Tap
+
+from klaviyo_client import permissions
+from klaviyo_client.api.operations import operation
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import Incomplete, NotAllowed, NotEnabled
+from klaviyo_client.plugin import settings
+from tap_klaviyo.model import Collection, SelectedTable
+from tap_klaviyo.reading.account_reader import AccountReader
+from tap_klaviyo.reading.slices import SETTLE
+from tap_klaviyo.reports import call_log
+from tap_klaviyo.reports.declaration import Report
+from tap_klaviyo.reports.session import ReportSession
+from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MAX_PROCESSES, REREAD, STATE_SECONDS
+from tap_klaviyo.streams.deletions import sends_activate_version
+from tap_klaviyo.streams.progress import Progress
+from tap_klaviyo.streams.writer import AtomicWriter
+from tap_klaviyo.tables import COLLECTIONS
+from tap_klaviyo.tables.events import EVENTS, PUSHED_BY_TARGET
+
+
+class RunTap(Tap):
+    """What the streams need of the tap that runs them. The streams import it, so a subclass makes the streams.
+
+    It is a class and no protocol, because the SDK's streams hold a ``Tap``.
+    """
+
+    message_writer_class = AtomicWriter
+
+    def __init__(self, **options: Any) -> None:
+        """Begin a run; the options are the SDK's."""
+        self._skipped: tuple[str, ...] = ()
+        self._missing_scopes: set[str] = set()
+        self._last_state = 0.0
+        # Later runs have a greater one: milliseconds since 1970, as the SDK has it.
+        self._version = time.time_ns() // 1_000_000
+        super().__init__(**options)
+
+    # What is selected -------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def selected_tables(self) -> list[SelectedTable]:
+        """The tables of all selected streams."""
+
+    @property
+    @abstractmethod
+    def selected_reports(self) -> list[Report]:
+        """The reports of all selected streams."""
+
+    @property
+    @abstractmethod
+    def report_calls(self) -> Iterable[tuple[Report, Mapping[str, int]]]:
+        """Each report with the calls of earlier runs, by hour."""
+
+    @property
+    def is_test(self) -> bool:
+        """Whether only the connection is tested."""
+        return any(stream.ABORT_AT_RECORD_COUNT is not None for stream in self.streams.values())
+
+    # What streams read ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def client(self) -> KlaviyoClient:
+        """The one client of this run: rate limits and the access token are shared by all that is read."""
+        return settings.connect(self.config, self.name)
+
+    @cached_property
+    def account(self) -> AccountReader:
+        """The account that this run reads, with what is selected of it."""
+        return AccountReader(
+            client=self.client,
+            now=datetime.now(UTC),
+            selected=self.selected_tables,
+            collections=COLLECTIONS,
+            reread=self.config.get("reread", REREAD),
+            event_metrics=self.config.get("event_metrics") or (),
+            exclude={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
+            integration=self.config.get("esp_integration_id"),
+            concurrency=self.config.get("concurrency", CONCURRENCY),
+            processes=self.config.get("processes", min(os.cpu_count() or 1, MAX_PROCESSES)),
+            sample_only=self.is_test,
+            on_denied=self.skip,
+        )
+
+    @cached_property
+    def session(self) -> ReportSession:
+        """What the reports of this run share. The daily limit counts the calls of earlier runs, too."""
+        session = ReportSession(self.client, datetime.now(UTC))
+        for report, calls in self.report_calls:
+            session.client.add_past_requests(report.operation.id, call_log.ages([calls], session.now))
+        return session
+
+    def lookback(self, collection: Collection) -> timedelta:
+        """How far before its bookmark a collection is read again."""
+        days = {**LOOKBACK, **(self.config.get("lookback") or {})}.get(collection.name, 0)
+        return timedelta(days=min(days, 1_000_000))
+
+    # What streams write -----------------------------------------------------------------------------------------------
+
+    def write_lines(self, lines: bytes | memoryview) -> None:
+        """Write whole lines of messages, as the message writer writes its own."""
+        self.writer.write_lines(lines)
+
+    @property
+    def writer(self) -> AtomicWriter:
+        """The message writer, which the SDK makes of ``message_writer_class``."""
+        writer = self.message_writer
+        if not isinstance(writer, AtomicWriter):
+            raise TypeError("messages are written by another writer")
+        return writer
+
+    def version_of(self, collections: Sequence[Collection]) -> int | None:
+        """The version of a stream's rows in this run; None when no row of an older one may go.
+
+        Args:
+            collections: those that the stream's rows come from.
+        """
+        return self._version if sends_activate_version(collections, self.config) else None
+
+    def is_time_for_state(self) -> bool:
+        """Whether the last STATE is long enough ago for another one."""
+        if time.monotonic() - self._last_state < STATE_SECONDS:
+            return False
+        self._last_state = time.monotonic()
+        return True
+
+    # How the run goes -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How far this run is; a test of the connection says nothing of it."""
+        return Progress(self.account.client.usage, self.account.now - SETTLE, quiet=self.is_test)
+
+    def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
+        """Leave these tables or columns out, go on with the others, and report them at the end.
+
+        What the account's plan does not include is not missing: it is one warning.
+
+        Raises:
+            NotAllowed: the user wants to stop here, or only tests the connection.
+        """
+        if isinstance(error, NotEnabled):
+            self.logger.warning("%s: skipped, %s", ", ".join(tables), error)
+            self.progress.add_skipped(tables, error)
+            return
+        if self.config.get("strict") or self.is_test:
+            raise error
+        self.logger.error("%s: skipped, %s", ", ".join(tables), error)
+        self.progress.add_skipped(tables, error)
+        self._skipped += tuple(name for name in tables if name not in self._skipped)
+        # What an include needs is not among the operation's own.
+        self._missing_scopes |= permissions.scopes_named_in(error) or set(operation(error.operation).scopes)
+
+    def finish(self) -> None:
+        """Called when every stream is done.
+
+        Raises:
+            Incomplete: a table was left out; a green run must mean a whole one.
+        """
+        self.progress.close()
+        if self._skipped:
+            tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._missing_scopes))
+            raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")
