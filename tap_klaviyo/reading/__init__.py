@@ -1,1 +1,1 @@
-"""Which pages to request, in which order, and how they reach the tables."""
+"""Reads collections: which pages to request, in which order, and the batches of rows that they give."""

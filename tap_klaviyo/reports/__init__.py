@@ -1,1 +1,1 @@
-"""Reports of Klaviyo as streams: declared in settings, read by finished days, within a budget of calls a day."""
+"""Reports of Klaviyo as streams: declared in settings, read by finished days, within a daily limit of calls."""
