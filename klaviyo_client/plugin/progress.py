@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 from typing import ClassVar, TextIO
 
@@ -90,12 +91,12 @@ class ProgressDisplay:
             self.show()
 
 
-class Bar(logging.Filter):
+class Bar:
     """A progress bar in the last line of a terminal. Log lines are written above it. Thread-safe."""
 
     def __init__(self, terminal: TextIO) -> None:
-        super().__init__()
         self._terminal = terminal
+        self._emits: dict[logging.Handler, Callable[[logging.LogRecord], None]] = {}
         # Re-entrant: a signal may be logged while the bar is being drawn.
         self._lock = threading.RLock()
         self._is_drawn = False
@@ -116,21 +117,24 @@ class Bar(logging.Filter):
                 self._terminal.flush()
             self._is_drawn = False
 
-    def filter(self, record: logging.LogRecord) -> bool:  # noqa: ARG002 - the library's signature
-        """Erase the bar, so that the log line takes its place."""
-        self.erase()
-        return True
-
     def attach(self) -> None:
         """Make room for every log line from now on."""
         for handler in logging.getLogger().handlers:
-            handler.addFilter(self)
+            self._emits[handler] = handler.emit
+            handler.emit = partial(self._emit_above, handler.emit)  # type: ignore[method-assign]
 
     def detach(self) -> None:
         """Erase the bar, and leave the log handlers as they were."""
         self.erase()
-        for handler in logging.getLogger().handlers:
-            handler.removeFilter(self)
+        for handler, emit in self._emits.items():
+            handler.emit = emit  # type: ignore[assignment, method-assign]
+        self._emits.clear()
+
+    def _emit_above(self, emit: Callable[[logging.LogRecord], None], record: logging.LogRecord) -> None:
+        """Write a log line in the bar's place; until it is whole, no thread may draw the bar again."""
+        with self._lock:
+            self.erase()
+            emit(record)
 
 
 def render_bar(status: Status) -> str:

@@ -79,6 +79,27 @@ def test_a_bar_is_one_line_that_gives_way_to_the_log(monkeypatch: pytest.MonkeyP
         logging.getLogger().removeHandler(handler)
 
 
+def test_no_bar_is_drawn_between_a_log_line_and_its_room() -> None:
+    """The bar's thread may draw at any moment, also when a log line was just given its room."""
+    seen = Terminal()
+    handler = logging.StreamHandler(seen)
+    logging.getLogger().addHandler(handler)
+    bar = Bar(seen)
+    try:
+        bar.attach()
+        # A handler is asked for its filters before anything is written.
+        handler.addFilter(lambda record: bar.draw(Status("line", "bar")) or True)
+        bar.draw(Status("line", "bar"))
+        logging.getLogger("any").warning("a line")
+        assert "bara line" not in seen.getvalue()
+        assert seen.getvalue().endswith("\r\x1b[2Ka line\n")
+    finally:
+        bar.detach()
+        logging.getLogger().removeHandler(handler)
+    logging.getLogger("any").warning("after")
+    assert "after" not in seen.getvalue()
+
+
 def test_elsewhere_lines_are_logged(caplog: pytest.LogCaptureFixture) -> None:
     """And nothing, while there is nothing to say."""
     statuses = iter([None, Status("line", "text")])
