@@ -1,6 +1,6 @@
 """A run as a document: how it ended, its counts, why records were rejected, and what else there is to tell.
 
-The document is plain JSON; ``page`` makes a readable page of it.
+The document is plain JSON; ``html.py`` makes a readable page of it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.model.records import Kind, Outcome
-from target_klaviyo.reporting.html import page
+from target_klaviyo.reporting.html import render_page
 
 # Rejected records that are repeated at most, and the characters of their JSON: they are held in memory until the end.
 MAX_ROWS, MAX_SIZE = 1_000, 8_000_000
@@ -137,7 +137,7 @@ class Summary:
             OSError: they cannot be written there.
         """
         private_files.write_private(self.path, json.dumps(document, indent=2, default=str) + "\n")
-        private_files.write_private(self.page, page(document))
+        private_files.write_private(self.page, render_page(document))
 
 
 def _totals(counts: Counter[Kind]) -> dict[str, int]:
