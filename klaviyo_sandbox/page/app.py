@@ -111,8 +111,8 @@ def _live(sandbox: Sandbox, query: Mapping[str, str]) -> Shown:
     new = live.since(sandbox.requests, sandbox.asked, cursor)
     document = {
         "cursor": sandbox.asked,
-        "requests": html.rows(live.requests(new)),
-        "budget": html.rows(live.budgets(sandbox.quotas)),
+        "requests": html.render_rows(live.requests(new)),
+        "budget": html.render_rows(live.budgets(sandbox.quotas)),
     }
     return Shown(200, "application/json", json.dumps(document).encode())
 
@@ -129,4 +129,4 @@ def _not_found() -> Shown:
 
 
 def _page(status: int, view: View) -> Shown:
-    return Shown(status, "text/html; charset=utf-8", html.page(view).encode())
+    return Shown(status, "text/html; charset=utf-8", html.render_page(view).encode())

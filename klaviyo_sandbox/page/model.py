@@ -1,4 +1,4 @@
-"""What a page is made of, as plain data; ``page_html.py`` makes HTML of it."""
+"""What a page is made of, as plain data; ``html.py`` makes HTML of it."""
 
 from __future__ import annotations
 

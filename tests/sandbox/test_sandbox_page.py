@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from html.parser import HTMLParser
@@ -13,6 +15,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from support.calls import Caller, import_job
 from support.patience import PATIENCE
 
@@ -20,12 +23,14 @@ from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.page import html, live
-from klaviyo_sandbox.page.model import Table
+from klaviyo_sandbox.page.model import Link, Table, View
 from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""
 TABLES = ("profiles", "lists", "segments", "events", "metrics", "campaigns", "flows", "templates", "tags")
 HTML = {"Accept": "text/html"}
+# Attributes that hold texts of the account.
+SHOWN_IN = ("data-label", "title", "href")
 
 
 class Page(HTMLParser):
@@ -150,10 +155,27 @@ def test_a_deep_value_has_a_page(writing, call, depth):
 @given(st.text(st.characters()))
 def test_any_text_survives_as_text(value: str) -> None:
     """What is written into a cell is read from it, whatever it is; only what UTF-8 has no bytes for is replaced."""
-    page = Page(f"<p>{html.text(value)}</p>")
+    page = Page(html.render_rows(Table("", (value,), [(value,), (Link(value, value),)])))
     expected = value.encode("utf-8", "replace").decode()
-    assert [tag for tag, _ in page.tags] == ["p"]
-    assert page.text == expected
+    assert [tag for tag, _ in page.tags] == ["tr", "td", "span", "tr", "td", "span", "a"]
+    assert page.text == f"{expected}\n{expected}\n"
+    attributes = [entry for _, attributes in page.tags for entry in attributes.items() if entry[0] in SHOWN_IN]
+    assert {text for _, text in attributes} == {expected}
+    assert len(attributes) == 3 + 2 * (len(value) > 24)
+
+
+def test_a_page_that_lacks_something_is_not_made() -> None:
+    """A name that is in a template and not in what is shown is an error, not an empty place."""
+    with pytest.raises(UndefinedError):
+        html.render_rows(Table("", ("One",), [("1", "2")]))
+    with pytest.raises(UndefinedError):
+        html.render_page(View("", [Link("no block", "/")]))
+
+
+def test_a_sandbox_that_shows_no_page_imports_no_template_library() -> None:
+    """Tests that start a sandbox do not wait for Jinja to be imported."""
+    program = "import sys, klaviyo_sandbox.server; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -289,7 +311,7 @@ def test_every_request_after_a_cursor_is_shown_once(kept: int, forgotten: int, c
 
 def test_numbers_stand_at_the_right_and_words_do_not() -> None:
     """A column of numbers is marked as such, whatever is missing from it; one of yes and no, or of text, is not."""
-    source = html.rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
+    source = html.render_rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
     looks = [attributes.get("class") for tag, attributes in Page(source).tags if tag == "td"]
     assert looks == ["number", None, None] * 2
     assert "1,234" in source
