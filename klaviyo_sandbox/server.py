@@ -12,26 +12,28 @@ from klaviyo_sandbox.account.build_cache import build_cached
 from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
 from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
 from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
-from klaviyo_sandbox.http.app import Access, Sandbox, parse_scopes
+from klaviyo_sandbox.http.access import Access, parse_scopes
+from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.clock import Clock
-from klaviyo_sandbox.http.control import SETTINGS, Control, Life, checked
+from klaviyo_sandbox.http.control import Control, ServedAccount
 from klaviyo_sandbox.http.control_app import ControlApp
-from klaviyo_sandbox.http.faults import Faulty, Note, parse
-from klaviyo_sandbox.http.listening import PortTaken, listen, running
+from klaviyo_sandbox.http.control_fields import SETTINGS, check_fields
+from klaviyo_sandbox.http.faults import FaultMiddleware, RecordUnserved, parse_faults
 from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
-from klaviyo_sandbox.http.request_log import Asked, Exchange
+from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
+from klaviyo_sandbox.http.web_server import PortTaken, open_listener, run_in_thread
 from klaviyo_sandbox.page.app import PageMiddleware
 
 __all__ = ["PortTaken", "RunningSandbox", "serve"]
 
 
 class RunningSandbox:
-    """A sandbox that listens.
+    """A sandbox that is being served.
 
     Attributes:
         url: its origin, without a slash at the end.
-        requests: what was asked of it, oldest first; the latest 100,000 are kept.
+        requests: the requests that were made to it, oldest first; the latest 100,000 are kept.
         control: changes it while it runs.
     """
 
@@ -41,7 +43,7 @@ class RunningSandbox:
 
     @property
     def _sandbox(self) -> Sandbox:
-        return self.control.life.sandbox
+        return self.control.current.sandbox
 
     @property
     def store(self) -> Store:
@@ -49,7 +51,7 @@ class RunningSandbox:
         return self._sandbox.store
 
     @property
-    def requests(self) -> deque[Asked]:
+    def requests(self) -> deque[LoggedRequest]:
         return self._sandbox.requests
 
 
@@ -97,7 +99,7 @@ def serve(
         repeats: whether a ``unique_id`` in a bulk request of events is a repetition, and fails it, when it is in the
             same "request" only, or anywhere in the account's "history".
         pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
-        faults: how often requests meet which fault, as ``faults.parse`` reads it; none by default.
+        faults: how often requests meet which fault, as ``faults.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
         procedural: work rows out when they are asked for instead of making them first: an account of any size, and
@@ -119,67 +121,76 @@ def serve(
     _check_choice("job_end", job_end, JOB_ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
-    wanted = parse(faults)
+    initial_faults = parse_faults(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
-    checked({"speed": speed}, SETTINGS)
-    listener = listen(host, port)
-    with contextlib.closing(listener), contextlib.ExitStack() as ended:
-        made = AccountParameters(
+    check_fields({"speed": speed}, SETTINGS)
+    listener = open_listener(host, port)
+    with contextlib.closing(listener), contextlib.ExitStack() as resources:
+        parameters = AccountParameters(
             seed, profiles, events, profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
         )
         # Before the account is made, for that may take long.
-        kept = None if data is None else ended.enter_context(contextlib.closing(AccountDatabase(data, made)))
+        database = (
+            None if data is None else resources.enter_context(contextlib.closing(AccountDatabase(data, parameters)))
+        )
 
-        def begin(before: Life | None) -> Life:
-            watch = Clock(clock, speed)
-            store = _stored(made, watch, kept, before)
+        def make_account(previous: ServedAccount | None) -> ServedAccount:
+            account_clock = Clock(clock, speed)
+            store = _make_store(parameters, account_clock, database, previous)
             store.job_seconds, store.job_end = job_seconds, job_end
             store.repeats, store.pointers = repeats, pointers
-            quotas, tokens = Quotas(watch), Tokens(oauth, watch) if oauth else None
-            access, holding = Access(key, granted, advanced_kdp), quotas if limits else None
-            sandbox = Sandbox(store, access, holding, watch, latency, observer, include_limit, tokens)
-            faulty = Faulty(sandbox.app, wanted, seed, _noted(sandbox, watch), watch.pause)
-            return Life(sandbox, faulty, watch, quotas, seed)
+            quotas, tokens = Quotas(account_clock), Tokens(oauth, account_clock) if oauth else None
+            access, initial_quotas = Access(key, granted, advanced_kdp), quotas if limits else None
+            sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)
+            fault_middleware = FaultMiddleware(
+                sandbox.app, initial_faults, seed, _unserved_recorder(sandbox, account_clock), account_clock.sleep
+            )
+            return ServedAccount(sandbox, fault_middleware, account_clock, quotas, seed)
 
-        control = Control(begin)
-        ended.callback(_keep_last, control)
-        with running(PageMiddleware(ControlApp(control), lambda: control.life.sandbox), listener):
+        control = Control(make_account)
+        resources.callback(_save_changes, control)
+        with run_in_thread(PageMiddleware(ControlApp(control), lambda: control.current.sandbox), listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(f"http://{address}:{listener.getsockname()[1]}", control)
 
 
-def _stored(made: AccountParameters, clock: Clock, kept: AccountDatabase | None, before: Life | None) -> Store:
-    """The account, with what was written to it before, which is kept; nothing when it is made anew."""
-    store = (build_procedural if made.procedural else build_cached)(made.seed, made.profiles, made.events, clock)
-    if kept is None:
+def _make_store(
+    parameters: AccountParameters, clock: Clock, database: AccountDatabase | None, previous: ServedAccount | None
+) -> Store:
+    """The account, with the writes that its database kept; a reset, which has a previous account, clears these."""
+    build = build_procedural if parameters.procedural else build_cached
+    store = build(parameters.seed, parameters.profiles, parameters.events, clock)
+    if database is None:
         return store
-    if before is None:
-        kept.restore(store)
+    if previous is None:
+        database.restore(store)
         return store
-    old = before.sandbox.store
-    with old.lock:
-        kept.clear()
-        kept.restore(store)
-        # Requests to the old account that are still being answered are not to write into the new one's.
-        old.save = lambda: None
+    previous_store = previous.sandbox.store
+    with previous_store.lock:
+        database.clear()
+        database.restore(store)
+        # Requests to the previous account that are still being answered must not write into the new one's database.
+        previous_store.save = lambda: None
     return store
 
 
-def _noted(sandbox: Sandbox, clock: Clock) -> Note:
-    """Records the requests that never reach the account."""
+def _unserved_recorder(sandbox: Sandbox, clock: Clock) -> RecordUnserved:
+    """A function that records the requests that never reach the account."""
 
-    def note(
+    def record(
         method: str, path: str, query: Mapping[str, str], status: int, fault: str, retry_after: int | None
     ) -> None:
-        operation = sandbox.operation_of(method, path)
-        sandbox.record(Asked(method, path, query, status, fault, clock(), operation=operation, retry_after=retry_after))
+        operation = sandbox.operation_id(method, path)
+        sandbox.record(
+            LoggedRequest(method, path, query, status, fault, clock(), operation=operation, retry_after=retry_after)
+        )
 
-    return note
+    return record
 
 
-def _keep_last(control: Control) -> None:
-    """Keep what tests changed without a request."""
-    store = control.life.sandbox.store
+def _save_changes(control: Control) -> None:
+    """Save what tests changed without a request."""
+    store = control.current.sandbox.store
     with store.lock:
         store.save()
 

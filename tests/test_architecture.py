@@ -36,7 +36,7 @@ ONLY_IN = {
     "oauthlib": {"klaviyo_client/auth/oauth.py"},
     "klaviyo_api": set(),
     "starlette": {"klaviyo_sandbox/http/app.py", "klaviyo_sandbox/http/control_app.py"},
-    "uvicorn": {"klaviyo_sandbox/http/listening.py"},
+    "uvicorn": {"klaviyo_sandbox/http/web_server.py"},
 }
 PURE = {
     "klaviyo_client/errors.py",

@@ -1,12 +1,11 @@
-"""The account as a web application: routing, keys, revisions, budgets, and Klaviyo's envelope around every answer."""
+"""The account as a web application: finds the operation of a request, checks access and budget, and answers."""
 
 from __future__ import annotations
 
-import re
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
@@ -18,10 +17,11 @@ from starlette.routing import Route
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http import oauth, operations
+from klaviyo_sandbox.http.access import Access, check_credentials, check_revision, check_scopes
 from klaviyo_sandbox.http.clock import Clock
-from klaviyo_sandbox.http.faults import MARK
-from klaviyo_sandbox.http.quotas import Budget, Quotas
-from klaviyo_sandbox.http.request_log import Asked, Exchange
+from klaviyo_sandbox.http.faults import SCOPE_KEY
+from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
+from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
 from klaviyo_sandbox.reads import collections
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json
@@ -30,10 +30,6 @@ from klaviyo_sandbox.writes import bodies
 
 MEDIA_TYPE = "application/vnd.api+json"
 _BODY_TYPES = (MEDIA_TYPE, "application/json")
-_KEY = re.compile(r"Klaviyo-API-Key (pk_\S+)")
-_BEARER = re.compile(r"Bearer (\S+)")
-_REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
-_OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
 # Every method, so that a wrong one is answered by us and not by the framework.
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
@@ -47,21 +43,6 @@ class _AnyPath(PathConvertor):
 register_url_convertor("any", _AnyPath())
 
 
-@dataclass(frozen=True)
-class Access:
-    """Who may do what.
-
-    Attributes:
-        key: None: any private key opens the account.
-        scopes: None: every scope is granted.
-        advanced_kdp: whether the account has Advanced KDP, without which there are no webhooks.
-    """
-
-    key: str | None = None
-    scopes: frozenset[str] | None = None
-    advanced_kdp: bool = True
-
-
 class Sandbox:
     """A Klaviyo account that answers HTTP requests through ``app``, an ASGI application.
 
@@ -72,13 +53,14 @@ class Sandbox:
         clock: the account's.
         latency: seconds to wait before each answer.
         observer: called with every finished exchange, in the thread that serves; not with those that meet a fault.
-        include_limit: a budget that requests which include or ask for additional fields share, as Klaviyo has one that
-            it tells nobody about: no header speaks of it.
+        include_limit: a budget that requests which include or ask for additional fields share. Klaviyo has such a
+            budget and does not disclose it: no header speaks of it.
         tokens: of an OAuth app that may do what a key may; None: there is none.
 
     Attributes:
         access, quotas, latency: as above; they may be changed while it serves.
-        requests: what was asked, oldest first; the latest 100,000 are kept, and ``asked`` counts all.
+        requests: the requests that were made, oldest first; the latest 100,000 are kept.
+        request_count: how many were made in all.
     """
 
     def __init__(
@@ -101,27 +83,27 @@ class Sandbox:
         self._include_limit = include_limit
         self.tokens = tokens
         self._facts = facts.load()
-        self.requests: deque[Asked] = deque(maxlen=100_000)
-        self.asked = 0
+        self.requests: deque[LoggedRequest] = deque(maxlen=100_000)
+        self.request_count = 0
         self.app = Starlette(
             routes=[
-                Route(oauth.PATH, self._token, methods=_METHODS),
-                Route("/{path:any}", self._endpoint, methods=_METHODS),
+                Route(oauth.PATH, self._answer_at_token_endpoint, methods=_METHODS),
+                Route("/{path:any}", self._answer_at_api, methods=_METHODS),
             ],
-            exception_handlers={500: _broken},
+            exception_handlers={500: _answer_server_error},
         )
 
-    def record(self, asked: Asked) -> None:
-        """Keep a request among the latest; ``asked`` counts them all."""
-        self.requests.append(asked)
-        self.asked += 1
+    def record(self, request: LoggedRequest) -> None:
+        """Keep a request among the latest, and count it."""
+        self.requests.append(request)
+        self.request_count += 1
 
-    def operation_of(self, method: str, path: str) -> str | None:
+    def operation_id(self, method: str, path: str) -> str | None:
         """The id of the operation that a request asks for; None when it asks for none."""
         if path == oauth.PATH and self.tokens is not None:
-            return oauth.NAME
+            return oauth.OPERATION_ID
         try:
-            return self._route(method, path)[0].id
+            return self._find_operation(method, path)[0].id
         except errors.Refusal:
             return None
 
@@ -132,69 +114,70 @@ class Sandbox:
             jobs.run_due(self._store)
         return self._store
 
-    async def _endpoint(self, web: WebRequest) -> Response:
-        began = time.perf_counter()
+    async def _answer_at_api(self, web: WebRequest) -> Response:
+        start = time.perf_counter()
         body = await web.body()
         if self.latency:
-            await self._clock.pause(self.latency)
+            await self._clock.sleep(self.latency)
         query = dict(parse_qsl(web.url.query, keep_blank_values=True))
         path = web.url.path
         operation: Operation | None = None
-        headers: dict[str, str] = {}
+        budget_headers: dict[str, str] = {}
         try:
-            operation, params = self._route(web.method, path)
-            self._authenticate(web.headers)
-            headers.update(self._spend(operation, query))
-            self._check_revision(web.headers)
-            self._check_scopes(operation)
+            operation, params = self._find_operation(web.method, path)
+            check_credentials(self.access, self.tokens, web.headers)
+            budget_headers = self._spend_budget(operation, query)
+            check_revision(web.headers, self._facts.revision)
+            check_scopes(self.access, operation)
             base = f"{web.url.scheme}://{web.url.netloc}"
             request = Request(operation, base, path, params, query, body_bytes=len(body))
-            answer = self._answer(request, web.headers, body)
+            answer = self._carry_out(request, web.headers, body)
         except errors.Refusal as refusal:
             answer = Answer(refusal.status, refusal.document(), refusal.headers)
-        response = _response(answer, headers)
-        asked = Asked(
+        response = _to_response(answer, budget_headers)
+        logged = LoggedRequest(
             web.method,
             path,
             query,
             response.status_code,
-            web.scope.get(MARK),
+            web.scope.get(SCOPE_KEY),
             self._clock(),
-            self._seconds_since(began),
+            self._seconds_since(start),
             operation.id if operation else None,
             answer.items,
-            _pause(response.headers),
+            _retry_after(response.headers),
         )
-        self.record(asked)
-        self._show(asked, web, response)
+        self.record(logged)
+        self._notify_observer(logged, web, response)
         return response
 
-    async def _token(self, web: WebRequest) -> Response:
-        """Answers at the token endpoint, which is no operation of the specification and has no limit."""
+    async def _answer_at_token_endpoint(self, web: WebRequest) -> Response:
+        """The token endpoint is no operation of the specification and has no rate limit."""
         if self.tokens is None:
-            return await self._endpoint(web)
-        began = time.perf_counter()
+            return await self._answer_at_api(web)
+        start = time.perf_counter()
         body = await web.body()
         if self.latency:
-            await self._clock.pause(self.latency)
-        granted = all_scopes() if self.access.scopes is None else self.access.scopes
-        answer = self.tokens.answer(web.method, web.headers, body, granted)
-        mark, seconds = web.scope.get(MARK), self._seconds_since(began)
-        self.record(Asked(web.method, oauth.PATH, {}, answer.status, mark, self._clock(), seconds, oauth.NAME))
+            await self._clock.sleep(self.latency)
+        answer = self.tokens.answer(web.method, web.headers, body, self.access.granted_scopes)
+        fault, seconds = web.scope.get(SCOPE_KEY), self._seconds_since(start)
+        self.record(
+            LoggedRequest(web.method, oauth.PATH, {}, answer.status, fault, self._clock(), seconds, oauth.OPERATION_ID)
+        )
         return Response(encode_json(answer.document), answer.status, dict(answer.headers), "application/json")
 
-    def _seconds_since(self, began: float) -> float:
-        """How long that is for the account, in whose seconds the latency is."""
-        return (time.perf_counter() - began) * self._clock.speed
+    def _seconds_since(self, start: float) -> float:
+        """Seconds of the account, in which the latency is given, too."""
+        return (time.perf_counter() - start) * self._clock.speed
 
-    def _show(self, asked: Asked, web: WebRequest, response: Response) -> None:
-        if self._observer is not None and asked.fault is None:
+    def _notify_observer(self, logged: LoggedRequest, web: WebRequest, response: Response) -> None:
+        if self._observer is not None and logged.fault is None:
             self._observer(
                 Exchange(
-                    asked.operation,
-                    asked.method,
-                    asked.path,
-                    asked.query,
+                    logged.operation,
+                    logged.method,
+                    logged.path,
+                    logged.query,
                     dict(web.headers),
                     response.status_code,
                     dict(response.headers),
@@ -202,134 +185,87 @@ class Sandbox:
                 )
             )
 
-    def _route(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        known = False
+    def _find_operation(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
+        """The operation of a method and path, and the named parts of the path.
+
+        Raises:
+            Refusal: 405 for a path that takes only other methods, 404 for an unknown path.
+        """
+        path_is_known = False
         for operation in self._facts.operations.values():
-            found = operation.pattern.fullmatch(path)
-            if found and operation.method == method:
-                return operation, found.groupdict()
-            known = known or found is not None
-        if known:
+            match = operation.pattern.fullmatch(path)
+            if match and operation.method == method:
+                return operation, match.groupdict()
+            path_is_known = path_is_known or match is not None
+        if path_is_known:
             raise errors.method_not_allowed(method)
         raise errors.not_found(f"The path {path} could not be found.")
 
-    def _authenticate(self, headers: Mapping[str, str]) -> None:
-        given = headers.get("authorization")
-        if given is None:
-            raise errors.unauthenticated("Missing or invalid authorization header.")
-        if self.tokens is not None and (bearer := _BEARER.fullmatch(given)) and self.tokens.opens(bearer[1]):
-            return
-        found = _KEY.fullmatch(given)
-        if not found or self.access.key not in (None, found[1]):
-            raise errors.unauthenticated("Incorrect authentication credentials.")
+    def _spend_budget(self, operation: Operation, query: Mapping[str, str]) -> dict[str, str]:
+        """Take the request from its budget. Returns the headers that describe what is left.
 
-    def _spend(self, operation: Operation, query: Mapping[str, str]) -> dict[str, str]:
-        """Take the request from its budget; the headers that describe what is left."""
+        Raises:
+            Refusal: 429, nothing is left.
+        """
         if self.quotas is None:
             return {}
         name, budget = budget_of(operation, query)
-        asks_more = "include" in query or any(parameter.startswith("additional-fields[") for parameter in query)
-        shared = [("include", self._include_limit)] if self._include_limit and asks_more else []
-        verdict = self.quotas.spend(name, budget, *shared)
-        if verdict.retry_after:
-            raise errors.throttled(verdict.retry_after)
+        has_include = "include" in query or any(parameter.startswith("additional-fields[") for parameter in query)
+        shared = [("include", self._include_limit)] if self._include_limit and has_include else []
+        result = self.quotas.spend(name, budget, *shared)
+        if result.retry_after:
+            raise errors.throttled(result.retry_after)
         return {
             "RateLimit-Limit": budget.header(),
-            "RateLimit-Remaining": str(verdict.remaining),
-            "RateLimit-Reset": str(verdict.reset),
+            "RateLimit-Remaining": str(result.remaining),
+            "RateLimit-Reset": str(result.reset),
         }
 
-    def _check_revision(self, headers: Mapping[str, str]) -> None:
-        revision = headers.get("revision")
-        if revision is None:
-            raise errors.invalid_parameter("A revision header is required, such as a date.", "revision")
-        if not _REVISION.fullmatch(revision):
-            raise errors.invalid_parameter(f"'{revision}' is not a revision: it must be YYYY-MM-DD.", "revision")
-        # Without the opt-out Klaviyo quietly serves its current revision instead.
-        if revision != self._facts.revision and headers.get(_OPT_OUT) == "1":
-            raise errors.revision_retired(revision)
-
-    def _check_scopes(self, operation: Operation) -> None:
-        granted = self.access.scopes
-        missing = [] if granted is None else [scope for scope in operation.scopes if scope not in granted]
-        if missing:
-            raise errors.forbidden(missing)
-        if operation.path.startswith("/api/webhook") and not self.access.advanced_kdp:
-            raise errors.not_enabled("Advanced KDP")
-
-    def _answer(self, request: Request, headers: Mapping[str, str], body: bytes) -> Answer:
+    def _carry_out(self, request: Request, headers: Mapping[str, str], body: bytes) -> Answer:
         collections.check_query(request)
         with self._store.lock:
             try:
                 jobs.run_due(self._store)
                 if request.operation.body is None:
                     return Answer(200, collections.read(self._store, request))
-                return self._written(replace(request, body=_decoded(headers, body)))
+                return self._write(replace(request, body=_parse_body(headers, body)))
             finally:
                 # Before anybody is told of it; reads carry out jobs, too.
                 self._store.save()
 
-    def _written(self, request: Request) -> Answer:
+    def _write(self, request: Request) -> Answer:
         try:
             bodies.check_body(request, self._facts.schemas)
             answer = operations.write(self._store, request)
-            return answer if request.operation.query else replace(answer, items=bodies.items_of(request.body))
+            return answer if request.operation.query else replace(answer, items=bodies.count_items(request.body))
         except errors.Refusal as refusal:
-            raise bodies.told(refusal, self._store.pointers) from None
+            raise bodies.limit_pointers(refusal, self._store.pointers) from None
 
 
-def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budget]:
-    """The name and size of the budget that a request is taken from: the tightest that its parameters lead to."""
-    budgets = {operation.id: Budget(operation.burst, operation.steady, operation.daily)}
-    for rule in operation.reduced:
-        if rule["value"] in query.get(rule["parameter"], "").split(","):
-            name = f"{operation.id} with {rule['parameter']}={rule['value']}"
-            budgets[name] = Budget(rule["burst"], rule["steady"])
-    return min(budgets.items(), key=lambda item: item[1].steady)
-
-
-def all_scopes() -> frozenset[str]:
-    """Every scope that an operation asks for."""
-    return frozenset(scope for operation in facts.load().operations.values() for scope in operation.scopes)
-
-
-def parse_scopes(text: str) -> frozenset[str]:
-    """Scopes separated by spaces or commas.
-
-    Raises:
-        ValueError: a scope that no operation asks for.
-    """
-    scopes = frozenset(text.replace(",", " ").split())
-    known = all_scopes()
-    if unknown := sorted(scopes.difference(known)):
-        raise ValueError(f"unknown scopes: {', '.join(unknown)} (known: {', '.join(sorted(known))})")
-    return scopes
-
-
-def _decoded(headers: Mapping[str, str], body: bytes) -> object:
+def _parse_body(headers: Mapping[str, str], body: bytes) -> object:
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type not in _BODY_TYPES:
         raise errors.unsupported_media_type(media_type)
     try:
-        return bodies.parsed(body)
+        return bodies.parse_json(body)
     except ValueError:
         raise errors.Refusal([errors.invalid("The body is not valid JSON.", "/data")]) from None
 
 
-def _response(answer: Answer, headers: Mapping[str, str]) -> Response:
+def _to_response(answer: Answer, budget_headers: Mapping[str, str]) -> Response:
     # A 429 says when to come back, and nothing else of the budget.
-    sent = dict(answer.headers) if answer.status == 429 else {**headers, **answer.headers}
+    headers = dict(answer.headers) if answer.status == 429 else {**budget_headers, **answer.headers}
     if answer.document is None:
-        return Response(status_code=answer.status, headers=sent)
+        return Response(status_code=answer.status, headers=headers)
     content = answer.document if isinstance(answer.document, bytes) else encode_json(answer.document)
-    return Response(content, answer.status, sent, MEDIA_TYPE)
+    return Response(content, answer.status, headers, MEDIA_TYPE)
 
 
-def _pause(headers: Mapping[str, str]) -> int | None:
-    """Whole seconds that an answer asks to wait."""
-    found = headers.get("retry-after")
-    return None if found is None else int(found)
+def _retry_after(headers: Mapping[str, str]) -> int | None:
+    """Whole seconds that an answer asks to wait; None when it names no time."""
+    seconds = headers.get("retry-after")
+    return None if seconds is None else int(seconds)
 
 
-async def _broken(_web: WebRequest, _exception: Exception) -> Response:
-    return _response(Answer(500, errors.server_error().document()), {})
+async def _answer_server_error(_web: WebRequest, _exception: Exception) -> Response:
+    return _to_response(Answer(500, errors.server_error().document()), {})

@@ -1,6 +1,6 @@
-"""The control endpoint: JSON under ``/sandbox/``, with no key, limit, fault or record.
+"""The control endpoint: JSON under ``/sandbox/``, which needs no key, has no limit or fault, and is not recorded.
 
-GET    /sandbox/settings          what can be changed, as it is
+GET    /sandbox/settings          all settings with their present values
 PATCH  /sandbox/settings          {"faults": "429=0.1", "latency": 0.4, "limits": false, ...}
 GET    /sandbox/clock             {"now": ...}
 POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
@@ -20,29 +20,38 @@ from urllib.parse import urlsplit
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from klaviyo_sandbox.http.control import CLOCK, EVENTS, SETTINGS, TOKENS, Control, Gone, Wrong, checked
-from klaviyo_sandbox.http.faults import Message, Receive, Send
-from klaviyo_sandbox.writes.bodies import parsed
+from klaviyo_sandbox.http.asgi import Message, Receive, Send
+from klaviyo_sandbox.http.control import Control
+from klaviyo_sandbox.http.control_fields import (
+    CLOCK,
+    EVENTS,
+    SETTINGS,
+    TOKENS,
+    InvalidChange,
+    NotThere,
+    check_fields,
+)
+from klaviyo_sandbox.writes.bodies import parse_json
 
 ROOT = "/sandbox/"
-# Longer ones are nobody's settings.
-_MOST_BYTES = 1_000_000
+# No settings are longer.
+_MAX_BYTES = 1_000_000
 
 Handler = Callable[[Mapping[str, Any]], Response]
 
 
 class ControlApp:
-    """An ASGI application that passes on to the account what is not for the control endpoint.
+    """An ASGI application that answers at the control endpoint and passes every other request on to the account.
 
     Args:
-        control: does what is asked.
+        control: makes the changes.
     """
 
     def __init__(self, control: Control) -> None:
         self._control = control
         self._handlers: Mapping[str, Mapping[str, Handler]] = {
             "settings": {"GET": lambda _: JSONResponse(control.settings), "PATCH": self._change},
-            "clock": {"GET": lambda _: self._now(), "POST": self._advance},
+            "clock": {"GET": lambda _: self._show_clock(), "POST": self._advance},
             "events": {"POST": self._add_events},
             "tokens": {"POST": self._end_tokens},
             "reset": {"POST": self._reset},
@@ -51,7 +60,7 @@ class ControlApp:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or not scope["path"].startswith(ROOT):
-            await self._control.life.faulty(scope, receive, send)
+            await self._control.current.fault_middleware(scope, receive, send)
             return
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
@@ -60,39 +69,39 @@ class ControlApp:
         name, _, rest = web.url.path.removeprefix(ROOT).partition("/")
         handlers = {"DELETE": lambda _: self._delete(name, rest)} if rest else self._handlers.get(name)
         if handlers is None:
-            return _refused(404, f"there is no {ROOT}{name}; there are {', '.join(self._handlers)}")
+            return _error(404, f"there is no {ROOT}{name}; there are {', '.join(self._handlers)}")
         if web.method not in handlers:
             return JSONResponse({"error": f"only {', '.join(handlers)}"}, 405, {"allow": ", ".join(handlers)})
-        if (origin := web.headers.get("origin")) and not _is_own(origin, web.headers.get("host")):
-            return _refused(403, "a page of another origin must not change this account")
+        if (origin := web.headers.get("origin")) and not _is_same_origin(origin, web.headers.get("host")):
+            return _error(403, "a page of another origin must not change this account")
         try:
-            return handlers[web.method](await _given(web) if web.method in ("POST", "PATCH") else {})
-        except Wrong as wrong:
-            return _refused(400, str(wrong))
-        except Gone as gone:
-            return _refused(404, str(gone))
+            return handlers[web.method](await _read_fields(web) if web.method in ("POST", "PATCH") else {})
+        except InvalidChange as error:
+            return _error(400, str(error))
+        except NotThere as error:
+            return _error(404, str(error))
 
-    # Names are arguments next, so they are looked at here, too.
+    # Names of fields become names of arguments, so they are checked here, too.
 
-    def _change(self, given: Mapping[str, Any]) -> Response:
-        return JSONResponse(self._control.change(**checked(given, SETTINGS)))
+    def _change(self, fields: Mapping[str, Any]) -> Response:
+        return JSONResponse(self._control.change(**check_fields(fields, SETTINGS)))
 
-    def _now(self) -> Response:
+    def _show_clock(self) -> Response:
         return JSONResponse({"now": self._control.now.isoformat()})
 
-    def _advance(self, given: Mapping[str, Any]) -> Response:
-        self._control.advance(**checked(given, CLOCK))
-        return self._now()
+    def _advance(self, fields: Mapping[str, Any]) -> Response:
+        self._control.advance(**check_fields(fields, CLOCK))
+        return self._show_clock()
 
-    def _add_events(self, given: Mapping[str, Any]) -> Response:
-        return JSONResponse({"ids": self._control.add_events(**checked(given, EVENTS))}, 201)
+    def _add_events(self, fields: Mapping[str, Any]) -> Response:
+        return JSONResponse({"ids": self._control.add_events(**check_fields(fields, EVENTS))}, 201)
 
-    def _end_tokens(self, given: Mapping[str, Any]) -> Response:
-        self._control.end_tokens(**checked(given, TOKENS))
+    def _end_tokens(self, fields: Mapping[str, Any]) -> Response:
+        self._control.end_tokens(**check_fields(fields, TOKENS))
         return Response(status_code=204)
 
-    def _reset(self, given: Mapping[str, Any]) -> Response:
-        checked(given, {})
+    def _reset(self, fields: Mapping[str, Any]) -> Response:
+        check_fields(fields, {})
         self._control.reset()
         return Response(status_code=204)
 
@@ -101,22 +110,25 @@ class ControlApp:
         return Response(status_code=204)
 
 
-async def _given(web: Request) -> Mapping[str, Any]:
-    # A browser asks first before it sends this type to another origin, and is not answered.
+async def _read_fields(web: Request) -> Mapping[str, Any]:
+    # A browser sends a preflight request before it sends this type to another origin, and gets no permission.
     if web.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
-        raise Wrong("the content type must be application/json")
+        raise InvalidChange("the content type must be application/json")
     body = await web.body()
     try:
-        found = parsed(body) if len(body) <= _MOST_BYTES else None
+        fields = parse_json(body) if len(body) <= _MAX_BYTES else None
     except ValueError:
-        found = None
-    if not isinstance(found, dict):
-        raise Wrong("the body must be a JSON object")
-    return found
+        fields = None
+    if not isinstance(fields, dict):
+        raise InvalidChange("the body must be a JSON object")
+    return fields
 
 
-def _is_own(origin: str, host: str | None) -> bool:
-    """Whether a page of this address asks; a name is no proof, for anybody can let theirs lead to this machine."""
+def _is_same_origin(origin: str, host: str | None) -> bool:
+    """Whether the page that asks comes from this sandbox: ``localhost`` or an IP address that is the host asked.
+
+    A host name is no proof, because anybody can let a name of theirs lead to this machine.
+    """
     try:
         parts = urlsplit(origin)
         if parts.hostname != "localhost":
@@ -126,5 +138,5 @@ def _is_own(origin: str, host: str | None) -> bool:
     return parts.netloc == host
 
 
-def _refused(status: int, reason: str) -> Response:
+def _error(status: int, reason: str) -> Response:
     return JSONResponse({"error": reason}, status)

@@ -1,4 +1,4 @@
-"""Which function carries out each operation that takes a body: writes, and queries, which only read."""
+"""The table of functions that carry out operations with a body: writes, and reports, which only read."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from klaviyo_sandbox.writes import consents, events, lists, profiles, suppressio
 
 
 def write(store: Store, request: Request) -> Answer:
-    """Do what a body asks for that has the declared shape.
+    """Carry out an operation with a body; the body's shape has been checked.
 
     Raises:
-        Refusal: nothing was changed.
+        Refusal: the request cannot be carried out, and nothing was changed.
     """
     return WRITES[request.operation.id](store, request)
 

@@ -1,11 +1,13 @@
-"""Klaviyo's budgets: fixed windows of a second, a minute and a day for every operation."""
+"""Klaviyo's rate limits: each operation has a budget of requests in fixed windows of a second, a minute and a day."""
 
 from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+
+from klaviyo_sandbox.spec.facts import Operation
 
 SECOND, MINUTE, DAY = 1, 60, 86_400
 
@@ -24,13 +26,13 @@ class Budget:
         return ((self.burst, SECOND), (self.steady, MINUTE), *day)
 
     def header(self) -> str:
-        """As in ``75, 75;w=1, 750;w=60``."""
+        """The value of the header RateLimit-Limit, such as ``75, 75;w=1, 750;w=60``."""
         return ", ".join([str(self.burst), *(f"{limit};w={seconds}" for limit, seconds in self.windows())])
 
 
 @dataclass(frozen=True)
-class Verdict:
-    """What a request may do, and what its answer says of the budget.
+class SpendResult:
+    """Whether a request may go ahead, and what its answer says of the budget.
 
     Attributes:
         retry_after: whole seconds until every window has room; 0 when the request may go ahead.
@@ -43,40 +45,51 @@ class Verdict:
     reset: int
 
 
+def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budget]:
+    """The name and size of the budget that a request is taken from: the tightest that its parameters lead to."""
+    budgets = {operation.id: Budget(operation.burst, operation.steady, operation.daily)}
+    for rule in operation.reduced:
+        if rule["value"] in query.get(rule["parameter"], "").split(","):
+            name = f"{operation.id} with {rule['parameter']}={rule['value']}"
+            budgets[name] = Budget(rule["burst"], rule["steady"])
+    return min(budgets.items(), key=lambda item: item[1].steady)
+
+
 class Quotas:
-    """Counts requests per key. A request that is turned away is not counted. Thread-safe."""
+    """Counts requests per key and refuses those beyond a budget, which are not counted. Thread-safe."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
         self._lock = threading.Lock()
+        # (key, seconds of the window) -> (number of the window, requests in it)
         self._spent: dict[tuple[Hashable, int], tuple[int, int]] = {}
         self._budgets: dict[Hashable, Budget] = {}
 
-    def spend(self, key: Hashable, budget: Budget, *more: tuple[Hashable, Budget]) -> Verdict:
-        """Take one request from the budget of ``key``, and of every other one, if all their windows have one left.
+    def spend(self, key: Hashable, budget: Budget, *shared: tuple[Hashable, Budget]) -> SpendResult:
+        """Take one request from the budget of ``key`` and from each shared one, if all their windows have one left.
 
-        What the verdict says of the present second is about ``key``.
+        What the result says of the present second is about ``key``.
         """
         now = self._clock()
         with self._lock:
             self._budgets[key] = budget
-            self._budgets.update(more)
+            self._budgets.update(shared)
             used = [
                 (name, limit, seconds, self._used(name, seconds, now))
-                for name, bounds in ((key, budget), *more)
+                for name, bounds in ((key, budget), *shared)
                 for limit, seconds in bounds.windows()
             ]
             waits = [_until_next(now, seconds) for _, limit, seconds, count in used if count >= limit]
             if waits:
-                return Verdict(max(1, math.ceil(max(waits))), 0, 0)
+                return SpendResult(max(1, math.ceil(max(waits))), 0, 0)
             for name, _, seconds, count in used:
                 self._spent[name, seconds] = (_window(now, seconds), count + 1)
-        return Verdict(0, budget.burst - used[0][3] - 1, int(_until_next(now, SECOND)))
+        return SpendResult(0, budget.burst - used[0][3] - 1, int(_until_next(now, SECOND)))
 
     def usage(self) -> list[tuple[Hashable, Budget, int, int]]:
-        """(key, budget, used, used) of every budget that was ever asked, in that order.
+        """(key, budget, requests, requests) of every budget that a request was ever taken from, in that order.
 
-        The first number is of the latest second in which a request was let through, the second of the present minute.
+        The first number counts the latest second in which a request was let through, the second the present minute.
         """
         now = self._clock()
         with self._lock:

@@ -1,4 +1,4 @@
-"""What is kept of requests, and what is told of them."""
+"""A request as the sandbox keeps it, and an exchange as observers get it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its answer. ``operation`` is None when the request met no operation."""
+    """One request and its answer. ``operation`` is the operation's id, None when the request met none."""
 
     operation: str | None
     method: str
@@ -21,13 +21,15 @@ class Exchange:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What was asked of the sandbox, the status it answered with (0: none), and the fault that came between, if any.
+class LoggedRequest:
+    """A request to the sandbox, without its body and headers.
 
     Attributes:
+        status: of the answer; 0 when there was none.
+        fault: the kind of fault that it met, None when it met none.
         at: when it was answered, by the account's clock, in seconds since 1970.
         seconds: how long that took, the configured latency included, by the same clock.
-        operation: its id, None when the request met none.
+        operation: the operation's id, None when the request met none.
         items: how many rows a write brought; 0 when it was refused, and for reads.
         retry_after: whole seconds that the answer asked to wait; None when it named no time.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl
 
 from klaviyo_sandbox.http.app import Sandbox
-from klaviyo_sandbox.http.faults import App, Message, Receive, Send
+from klaviyo_sandbox.http.asgi import App, Message, Receive, Send
 from klaviyo_sandbox.page import details, html, live, overview
 from klaviyo_sandbox.page.model import Link, View
 
@@ -108,9 +108,9 @@ def _live_update(sandbox: Sandbox, query: Mapping[str, str]) -> PageResponse:
     """New rows of the live strip as HTML in a JSON document: requests after the query's ``after``, and the budgets."""
     text = query.get("after", "")
     cursor = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-    new_requests = live.requests_after(cursor, sandbox.requests, sandbox.asked)
+    new_requests = live.requests_after(cursor, sandbox.requests, sandbox.request_count)
     document = {
-        "cursor": sandbox.asked,
+        "cursor": sandbox.request_count,
         "requests": html.render_rows(live.requests(new_requests)),
         "budget": html.render_rows(live.budgets(sandbox.quotas)),
     }

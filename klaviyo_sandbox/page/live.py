@@ -8,7 +8,7 @@ from itertools import islice
 
 from klaviyo_sandbox.http import oauth
 from klaviyo_sandbox.http.quotas import Quotas
-from klaviyo_sandbox.http.request_log import Asked
+from klaviyo_sandbox.http.request_log import LoggedRequest
 from klaviyo_sandbox.page.model import Badge, Cell, Meter, Table, Timestamp
 
 # Requests that the strip shows, and the most that one answer to its script brings.
@@ -17,7 +17,7 @@ MAX_REQUESTS = 40
 _MAX_SEARCHED = 5_000
 
 
-def requests(latest: Iterable[Asked]) -> Table:
+def requests(latest: Iterable[LoggedRequest]) -> Table:
     """Requests in the order given: the latest first."""
     columns = ("Time", "Request", "Status", "ms")
     rows = [
@@ -27,7 +27,7 @@ def requests(latest: Iterable[Asked]) -> Table:
     return Table("Latest requests", columns, rows, "Nothing was asked yet.", "live-requests", numeric=("ms",))
 
 
-def requests_after(cursor: int, log: Sequence[Asked], total: int) -> list[Asked]:
+def requests_after(cursor: int, log: Sequence[LoggedRequest], total: int) -> list[LoggedRequest]:
     """Requests after the first ``cursor`` of ``total``, the latest first; ``MAX_REQUESTS`` of them at most.
 
     A cursor beyond the total is taken for 0: it comes from another sandbox that listened at this address before.
@@ -54,7 +54,7 @@ def budgets(quotas: Quotas | None) -> Table:
     return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note)
 
 
-def writes(log: Sequence[Asked], count: int) -> Table:
+def writes(log: Sequence[LoggedRequest], count: int) -> Table:
     """The latest requests that write, the latest first."""
     latest = (request for request in islice(reversed(log), _MAX_SEARCHED) if _is_write(request))
     rows: list[Sequence[Cell]] = [
@@ -70,20 +70,20 @@ def writes(log: Sequence[Asked], count: int) -> Table:
     return Table("Pushed lately", columns, rows, "Nothing was written yet.", numeric=("Items",))
 
 
-def _is_write(request: Asked) -> bool:
+def _is_write(request: LoggedRequest) -> bool:
     # A request for an OAuth token is a POST and changes nothing in the account.
     return request.method not in ("GET", "HEAD", "OPTIONS") and request.path != oauth.PATH
 
 
-def _name(request: Asked) -> str:
+def _name(request: LoggedRequest) -> str:
     return f"{request.method} {request.path.removeprefix('/api')}"
 
 
-def _time(request: Asked) -> Timestamp:
+def _time(request: LoggedRequest) -> Timestamp:
     return Timestamp(datetime.fromtimestamp(request.at, UTC).strftime("%H:%M:%S"))
 
 
-def _status(request: Asked) -> Badge:
+def _status(request: LoggedRequest) -> Badge:
     """The answer's status, and the injected fault if there was one; a fault that is only a status is called "fault"."""
     fault = "fault" if request.fault == str(request.status) else request.fault
     text = " ".join(filter(None, (str(request.status or ""), fault)))

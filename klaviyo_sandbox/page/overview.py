@@ -47,9 +47,9 @@ def overview(sandbox: Sandbox) -> View:
             tiles=_total_tiles(store),
             live=(
                 live.budgets(sandbox.quotas),
-                live.requests(live.requests_after(0, sandbox.requests, sandbox.asked)),
+                live.requests(live.requests_after(0, sandbox.requests, sandbox.request_count)),
             ),
-            cursor=sandbox.asked,
+            cursor=sandbox.request_count,
             search="",
         )
 

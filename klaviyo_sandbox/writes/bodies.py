@@ -19,7 +19,7 @@ PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
 
 
-def parsed(body: bytes) -> object:
+def parse_json(body: bytes) -> object:
     """What a body says.
 
     Raises:
@@ -35,7 +35,7 @@ def parsed(body: bytes) -> object:
     return document
 
 
-def items_of(body: Any) -> int:
+def count_items(body: Any) -> int:
     """How many profiles, events or members the body of a write is about; its shape has been checked."""
     data = body["data"]
     if isinstance(data, list):
@@ -62,7 +62,7 @@ def check_body(request: Request, schemas: Mapping[str, Schema]) -> None:
         raise Refusal(_first_of_each_row(invalid(detail, pointer or "/data") for pointer, detail in found))
 
 
-def told(refusal: Refusal, pointers: str) -> Refusal:
+def limit_pointers(refusal: Refusal, pointers: str) -> Refusal:
     """The refusal with as many of its problems as ``Store.pointers`` lets out."""
     if refusal.status != 400 or pointers == "all":
         return refusal

@@ -54,11 +54,11 @@ def _time_fault(text: str, now: datetime) -> str | None:
         when = parse_datetime(text)
     except ValueError:
         return f"'{text}' is not a date and time of ISO 8601."
-    return moment_fault(when, now)
+    return time_error(when, now)
 
 
-def moment_fault(when: datetime, now: datetime) -> str | None:
-    """What is wrong with the time of an event, both with a zone; None when Klaviyo takes it."""
+def time_error(when: datetime, now: datetime) -> str | None:
+    """What is wrong with the time of an event; None when Klaviyo takes it. Both times have a zone."""
     if not EARLIEST <= when <= now + AHEAD:
         return "The time must be after the year 1990 and at most one year in the future."
     return None

@@ -21,7 +21,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.queries import query_pages
 from klaviyo_sandbox.http.quotas import MINUTE, SECOND
-from klaviyo_sandbox.http.request_log import Asked
+from klaviyo_sandbox.http.request_log import LoggedRequest
 from klaviyo_sandbox.server import RunningSandbox
 
 Make = Callable[..., RunningSandbox]
@@ -71,7 +71,7 @@ KINDS: Mapping[str, tuple[str, Callable[[KlaviyoClient], None]]] = {
 }
 
 
-def request_log(make: Make, kind: str, concurrency: int, pause: int, speed: float) -> list[Asked]:
+def request_log(make: Make, kind: str, concurrency: int, pause: int, speed: float) -> list[LoggedRequest]:
     """What arrives when many threads send one kind of request, and another client uses the same limit meanwhile.
 
     Args:
@@ -84,7 +84,7 @@ def request_log(make: Make, kind: str, concurrency: int, pause: int, speed: floa
     name, send = KINDS[kind]
     began, start = time.time(), 1_780_000_020 + (MINUTE - pause if pause > 1 else 0)
     sandbox = make(profiles=30, events=0, speed=speed, clock=lambda: start + time.time() - began)
-    OtherClient(sandbox.control.life.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
+    OtherClient(sandbox.control.current.quotas, SECOND if pause == 1 else MINUTE, 3 if pause == 1 else 1)
     client = KlaviyoClient(
         "pk_test", sandbox.url, clock=fast_clock(speed), retry_policy=RetryPolicy(timeout=600 * speed)
     )
@@ -143,8 +143,8 @@ def test_the_token_endpoint_is_not_hammered(make_sandbox: Make, concurrency: int
 def test_the_judge_sees_a_client_that_does_not_wait() -> None:
     """A request within a pause is a breach, but for as many as could be in flight when the 429 came."""
 
-    def request(at: float, status: int = 200, pause: int | None = None, seconds: float = 0.1) -> Asked:
-        return Asked("GET", "/api/lists", {}, status, None, at, seconds, "get_lists", 0, pause)
+    def request(at: float, status: int = 200, pause: int | None = None, seconds: float = 0.1) -> LoggedRequest:
+        return LoggedRequest("GET", "/api/lists", {}, status, None, at, seconds, "get_lists", 0, pause)
 
     refused = request(10.0, 429, 5)
     assert breaches([request(9.0), refused, request(15.2), request(10.05)]) == []
@@ -154,5 +154,5 @@ def test_the_judge_sees_a_client_that_does_not_wait() -> None:
     longer = [refused, request(12.1, 429, 5), request(16.1, 429, 5), request(18.1)]
     assert len(breaches(longer, 1)) == 2
     # Another operation, a 429 that names no time, and a new pause are judged by themselves.
-    other = Asked("GET", "/api/flows", {}, 200, None, 11.0, 0.1, "get_flows")
+    other = LoggedRequest("GET", "/api/flows", {}, 200, None, 11.0, 0.1, "get_flows")
     assert breaches([refused, other, request(15.2, 429), request(15.4, 429, 1), request(16.5), request(16.6)], 0) == []

@@ -16,8 +16,8 @@ from support.patience import PATIENCE
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.http.control import Gone, Wrong
-from klaviyo_sandbox.http.faults import Dice
+from klaviyo_sandbox.http.control_fields import InvalidChange, NotThere
+from klaviyo_sandbox.http.faults import FaultChooser
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 
@@ -272,8 +272,8 @@ def test_no_page_of_another_origin_changes_an_account(running):
 
 def test_control_is_no_request_to_klaviyo(monkeypatch):
     """It meets no fault, waits for nothing and is not recorded; a stalled client does not hold it up."""
-    begun, throw = threading.Event(), Dice.throw
-    monkeypatch.setattr(Dice, "throw", lambda dice: begun.set() or throw(dice))
+    begun, choose = threading.Event(), FaultChooser.choose
+    monkeypatch.setattr(FaultChooser, "choose", lambda chooser: begun.set() or choose(chooser))
     # Who waited for the stall or the latency would wait in vain.
     with serve(profiles=3, events=0, faults="stall=1,stall_seconds=36000", latency=36000) as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")
@@ -289,7 +289,7 @@ def test_python_and_http_are_one(running):
     """What one changes, the other tells; errors have the same words."""
     running.control.change(latency=0.01)
     assert asked(running, "GET", "settings").json()["latency"] == 0.01
-    with pytest.raises(Wrong, match="known: faults"):
+    with pytest.raises(InvalidChange, match="known: faults"):
         running.control.change(colour="blue")
-    with pytest.raises(Gone, match="there is no flow X"):
+    with pytest.raises(NotThere, match="there is no flow X"):
         running.control.delete("flows", "X")

@@ -15,7 +15,7 @@ from support.calls import KEY, REVISION, Caller
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.http.faults import MARK, Dice, Faults, Faulty, parse
+from klaviyo_sandbox.http.faults import SCOPE_KEY, FaultChooser, FaultMiddleware, Faults, parse_faults
 
 PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com"}}}
 
@@ -117,8 +117,8 @@ def test_a_client_that_is_gone_already_is_no_trouble(kind):
         await send({"type": "http.response.body", "body": b"{}"})
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
-    asyncio.run(Faulty(app, parse(f"{kind}=1"), 1, lambda *asked: None)(scope, receive, Gone().send))
-    assert scope[MARK] == kind
+    asyncio.run(FaultMiddleware(app, parse_faults(f"{kind}=1"), 1, lambda *asked: None)(scope, receive, Gone().send))
+    assert scope[SCOPE_KEY] == kind
     assert list(messages) == []  # it waited until the client was gone
 
 
@@ -161,11 +161,11 @@ def test_a_write_may_be_done_although_its_answer_is_lost(met, kind):
 
 def test_the_same_seed_gives_the_same_faults():
     """Order, kinds and details: of the account's seed, or of one that the text gives."""
-    faults = parse("429=0.1,storm=2,503=0.1,reset=0.1,stall=0.1,truncate=0.1")
+    faults = parse_faults("429=0.1,storm=2,503=0.1,reset=0.1,stall=0.1,truncate=0.1")
 
     def thrown(seed, given=faults):
-        dice = Dice(given, seed)
-        return [dice.throw() for _ in range(300)]
+        chooser = FaultChooser(given, seed)
+        return [chooser.choose() for _ in range(300)]
 
     assert thrown(1) == thrown(1)
     assert thrown(1) != thrown(2)
@@ -213,12 +213,12 @@ def test_a_faulty_answer_is_no_exchange():
 def test_what_cannot_be_meant_is_refused(text, reason):
     """With one line that says what is wrong."""
     with pytest.raises(ValueError, match=r"^faults: ") as refused:
-        parse(text)
+        parse_faults(text)
     assert reason in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
 def test_no_text_is_no_fault():
     """And spaces do not matter."""
-    assert parse("") == Faults()
-    assert parse(" 429 = 0.5 , storm=2") == Faults({"429": 0.5}, storm=2)
+    assert parse_faults("") == Faults()
+    assert parse_faults(" 429 = 0.5 , storm=2") == Faults({"429": 0.5}, storm=2)

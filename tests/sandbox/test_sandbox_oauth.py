@@ -11,7 +11,7 @@ from support.calls import REVISION, problem
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.http.control import Wrong
+from klaviyo_sandbox.http.control_fields import InvalidChange
 from klaviyo_sandbox.http.oauth import OAuthApp
 
 APP = OAuthApp("app-1", "secret-of-the-app", "refresh-of-the-account")
@@ -111,7 +111,7 @@ def test_an_account_without_an_app_knows_no_tokens(make_sandbox):
     sandbox = make_sandbox(profiles=1, events=0)
     assert problem(sign_in(sandbox))[:2] == (404, "not_found")
     assert read(sandbox, "anything").status_code == 401
-    with pytest.raises(Wrong, match="no OAuth app"):
+    with pytest.raises(InvalidChange, match="no OAuth app"):
         sandbox.control.end_tokens()
 
 

@@ -21,7 +21,7 @@ from support.patience import PATIENCE
 
 from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.http.quotas import Budget, Quotas
-from klaviyo_sandbox.http.request_log import Asked
+from klaviyo_sandbox.http.request_log import LoggedRequest
 from klaviyo_sandbox.page import html, live
 from klaviyo_sandbox.page.model import Link, Table, View
 from klaviyo_sandbox.writes import bodies
@@ -279,11 +279,11 @@ def test_a_record_says_what_was_asked_and_how_much_it_brought(writing, call):
 def test_rows_of_a_write_are_counted_by_what_it_is_about() -> None:
     """Members, profiles and events of bulk requests; a single thing, and a job about a whole list, is one."""
     people = [{"attributes": {"events": {"data": [{}, {}]}}}, {"attributes": {"events": {"data": [{}]}}}]
-    assert bodies.items_of({"data": [{}, {}, {}]}) == 3
-    assert bodies.items_of({"data": {"attributes": {"events-bulk-create": {"data": people}}}}) == 3
-    assert bodies.items_of({"data": {"attributes": {"profiles": {"data": [{}, {}]}}}}) == 2
-    assert bodies.items_of({"data": {"attributes": {"email": "a@example.com"}}}) == 1
-    assert bodies.items_of({"data": {"relationships": {"list": {}}}}) == 1
+    assert bodies.count_items({"data": [{}, {}, {}]}) == 3
+    assert bodies.count_items({"data": {"attributes": {"events-bulk-create": {"data": people}}}}) == 3
+    assert bodies.count_items({"data": {"attributes": {"profiles": {"data": [{}, {}]}}}}) == 2
+    assert bodies.count_items({"data": {"attributes": {"email": "a@example.com"}}}) == 1
+    assert bodies.count_items({"data": {"relationships": {"list": {}}}}) == 1
 
 
 def test_usage_is_of_the_present_minute_and_the_latest_second() -> None:
@@ -303,7 +303,7 @@ def test_usage_is_of_the_present_minute_and_the_latest_second() -> None:
 def test_every_request_after_a_cursor_is_shown_once(kept: int, forgotten: int, cursor: int) -> None:
     """The strip brings what came after the cursor and is still kept, the latest first, and no more than it can show."""
     total = kept + forgotten
-    asked = [Asked("GET", f"/api/{number}", {}, 200) for number in range(forgotten, total)]
+    asked = [LoggedRequest("GET", f"/api/{number}", {}, 200) for number in range(forgotten, total)]
     first = cursor if cursor <= total else 0
     expected = [one.path for one in reversed(asked) if int(one.path[5:]) >= first][: live.MAX_REQUESTS]
     assert [one.path for one in live.requests_after(cursor, asked, total)] == expected

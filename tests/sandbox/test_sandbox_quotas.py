@@ -5,8 +5,7 @@ import time
 from support.calls import Caller
 from support.threads import run_at_once
 
-from klaviyo_sandbox.http.app import budget_of
-from klaviyo_sandbox.http.quotas import Budget, Quotas
+from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
 from klaviyo_sandbox.spec.facts import load
 
 

@@ -103,14 +103,14 @@ def test_a_request_that_is_still_being_answered_stays_in_the_account_that_was(ma
     sandbox = make_sandbox(**SMALL, limits=False)
     sandbox.control.change(latency=1)
     arrived, former = threading.Event(), sandbox.requests
-    clock = sandbox.control.life.clock
-    waits = clock.pause
+    clock = sandbox.control.current.clock
+    sleep = clock.sleep
 
-    async def pause(seconds: float) -> None:
+    async def announced_sleep(seconds: float) -> None:
         arrived.set()
-        await waits(seconds)
+        await sleep(seconds)
 
-    clock.pause = pause
+    clock.sleep = announced_sleep
     caller, answers = Caller(sandbox.url), []
     writer = threading.Thread(target=lambda: answers.append(caller.post("profiles", PROFILE)))
     writer.start()

@@ -55,7 +55,7 @@ def test_a_clock_at_a_speed_goes_on_from_where_it_is():
     assert clock() == 1_800_000_200
     for speed in (1, 0.5, 1000):
         before = clock()
-        clock.hasten(speed)
+        clock.set_speed(speed)
         assert (clock(), clock.speed) == (before, speed)
         clock.advance(7)
         hand.now += 2
@@ -73,7 +73,7 @@ def test_a_clock_never_runs_backwards_while_its_speed_changes():
     reader = threading.Thread(target=read)
     reader.start()
     for number in range(2000):
-        clock.hasten((1000, 0.01)[number % 2])
+        clock.set_speed((1000, 0.01)[number % 2])
     ends.set()
     reader.join()
     assert seen == sorted(seen)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
-from klaviyo_sandbox.http.quotas import SECOND, Budget, Quotas, Verdict
+from klaviyo_sandbox.http.quotas import SECOND, Budget, Quotas, SpendResult
 
 
 @dataclass
@@ -29,10 +29,10 @@ class OtherClient:
         self._spend = self.quotas.spend
         self.quotas.spend = self.spend  # type: ignore[method-assign]
 
-    def spend(self, key: Hashable, budget: Budget, *more: tuple[Hashable, Budget]) -> Verdict:
+    def spend(self, key: Hashable, budget: Budget, *shared: tuple[Hashable, Budget]) -> SpendResult:
         self.asked += 1
         if self.asked % self.every == 0 and self.times:
             self.times -= 1
             now = int(self.quotas._clock() // self.seconds)
             self.quotas._spent[key, self.seconds] = (now, budget.burst if self.seconds == SECOND else budget.steady)
-        return self._spend(key, budget, *more)
+        return self._spend(key, budget, *shared)

@@ -25,7 +25,7 @@ IMPORTED = (
     "email.policy",
     "importlib_metadata._adapters",
     "klaviyo_sandbox.server",
-    "klaviyo_sandbox.http.listening",
+    "klaviyo_sandbox.http.web_server",
     "klaviyo_sandbox.account.persistence",
     "uvicorn.lifespan.off",
     "uvicorn.loops.auto",

@@ -24,7 +24,7 @@ def test_a_run_beside_another_client_hammers_nobody(
 ) -> None:
     """No request comes within a pause, every request is in the summary, and everything is read."""
     sandbox = make_sandbox(profiles=3000, events=5000, speed=SPEED)
-    OtherClient(sandbox.control.life.quotas, window, times=6, every=7)
+    OtherClient(sandbox.control.current.quotas, window, times=6, every=7)
     run = run_tap(
         tmp_path,
         config(sandbox, concurrency=concurrency),

@@ -26,7 +26,7 @@ def test_a_run_beside_another_client_hammers_nobody(
 ) -> None:
     """Uploads, polls of their jobs, look-ups: none comes within a pause, and each is in the report."""
     sandbox = make_sandbox(profiles=100, events=0, speed=SPEED)
-    OtherClient(sandbox.control.life.quotas, window, times=5, every=2)
+    OtherClient(sandbox.control.current.quotas, window, times=5, every=2)
     settings = {
         "api_key": "pk_test",
         "api_url": sandbox.url,

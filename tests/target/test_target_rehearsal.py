@@ -33,7 +33,7 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.http.request_log import Asked
+from klaviyo_sandbox.http.request_log import LoggedRequest
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.records import Kind, Origin, Outcome
@@ -68,7 +68,7 @@ def members(account: RunningSandbox, name: str) -> set[str]:
     return {emails[member] for member in account.store.list_members[found].rows}
 
 
-def writes(asked: Iterable[Asked]) -> list[Asked]:
+def writes(asked: Iterable[LoggedRequest]) -> list[LoggedRequest]:
     return [entry for entry in asked if entry.method != "GET"]
 
 
@@ -133,7 +133,7 @@ CASES = {
 }
 
 
-def sent_by(asked: Iterable[Asked], names: Iterable[str]) -> Counter[str]:
+def sent_by(asked: Iterable[LoggedRequest], names: Iterable[str]) -> Counter[str]:
     """Requests by operation, of these operations."""
     found: Counter[str] = Counter()
     for entry in asked:

@@ -1,4 +1,4 @@
-"""An ASGI application on a port of this machine, in a thread: there within milliseconds, and gone within as many."""
+"""Runs an ASGI application on a port of this machine, in a thread. It starts and stops within milliseconds."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import uvicorn
 
-from klaviyo_sandbox.http.faults import App
+from klaviyo_sandbox.http.asgi import App
 
-# How often the header `date` is looked after.
+# How often uvicorn renews the header `date`.
 _TICK_SECONDS = 0.1
-# Requests that are being answered may come to their end for so long.
+# At a stop, requests that are being answered have this long to finish.
 _GRACE_SECONDS = 1.0
-_GLANCE_SECONDS = 0.002
-# A client that was busy for a while must not find its connection closed just as it asks again.
+_POLL_SECONDS = 0.002
+# A client that was busy for a while must not find its connection closed just as it sends its next request.
 _KEEP_ALIVE_SECONDS = 300
 
 
@@ -25,11 +25,11 @@ class PortTaken(Exception):
     """Nothing can listen on the host and port that were asked for."""
 
 
-def listen(host: str, port: int) -> socket.socket:
+def open_listener(host: str, port: int) -> socket.socket:
     """A socket that takes connections; port 0 is any that is free.
 
     Raises:
-        PortTaken: there can be none.
+        PortTaken: nothing can listen there.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio only sends answers without delay (40 ms each) on sockets that are TCP by name, which the
@@ -46,8 +46,8 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 @contextlib.contextmanager
-def running(app: App, listener: socket.socket) -> Iterator[None]:
-    """Answer on the socket until the block ends."""
+def run_in_thread(app: App, listener: socket.socket) -> Iterator[None]:
+    """Answer requests on the socket until the block ends."""
     config = uvicorn.Config(
         app,
         log_level="warning",
@@ -56,58 +56,58 @@ def running(app: App, listener: socket.socket) -> Iterator[None]:
         lifespan="off",
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
     )
-    server = _Server(config)
-    thread = threading.Thread(target=server.answer, args=(listener,), name="klaviyo-sandbox", daemon=True)
+    server = _StoppableServer(config)
+    thread = threading.Thread(target=server.serve_on, args=(listener,), name="klaviyo-sandbox", daemon=True)
     thread.start()
     try:
-        server.settled.wait()
+        server.start_finished.wait()
         if not server.started:
             raise RuntimeError("the sandbox did not start; its log says why")
         yield
     finally:
-        server.end()
+        server.stop()
         thread.join()
 
 
-class _Server(uvicorn.Server):
-    """Uvicorn, which looks ten times a second whether it is to end, and then waits as long: here it is told.
+class _StoppableServer(uvicorn.Server):
+    """Uvicorn that stops as soon as another thread asks; by itself it only looks ten times a second.
 
     Attributes:
-        settled: set when it has started, or never will.
+        start_finished: set when it has started, or failed to.
     """
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
-        self.settled = threading.Event()
+        self.start_finished = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._ending = asyncio.Event()
+        self._stop_requested = asyncio.Event()
 
-    def answer(self, listener: socket.socket) -> None:
-        """Serve until ``end``."""
+    def serve_on(self, listener: socket.socket) -> None:
+        """Answer requests until ``stop`` is called."""
         try:
             self.run([listener])
         finally:
-            self.settled.set()
+            self.start_finished.set()
 
-    def end(self) -> None:
-        """Come to an end soon; for other threads."""
+    def stop(self) -> None:
+        """Ask the server to stop; for other threads."""
         self.should_exit = True
         if self._loop is not None:
-            # It may have ended by itself.
+            # It may have stopped by itself.
             with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._ending.set)
+                self._loop.call_soon_threadsafe(self._stop_requested.set)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._loop = asyncio.get_running_loop()
-        self.settled.set()
+        self.start_finished.set()
 
     async def main_loop(self) -> None:
         ticks = 0
         while not await self.on_tick(ticks):
             ticks += 1
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), _TICK_SECONDS)
+                await asyncio.wait_for(self._stop_requested.wait(), _TICK_SECONDS)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         for server in self.servers:
@@ -118,8 +118,8 @@ class _Server(uvicorn.Server):
         for connection in list(state.connections):
             connection.shutdown()
         loop = asyncio.get_running_loop()
-        patience = loop.time() + _GRACE_SECONDS
-        while (state.connections or state.tasks) and loop.time() < patience:
-            await asyncio.sleep(_GLANCE_SECONDS)
+        deadline = loop.time() + _GRACE_SECONDS
+        while (state.connections or state.tasks) and loop.time() < deadline:
+            await asyncio.sleep(_POLL_SECONDS)
         for task in state.tasks:
             task.cancel()

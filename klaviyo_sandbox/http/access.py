@@ -1,0 +1,100 @@
+"""Checks that a request may be answered: its key or token, its revision and its scopes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from klaviyo_sandbox.http.oauth import Tokens
+from klaviyo_sandbox.spec import errors, facts
+from klaviyo_sandbox.spec.facts import Operation
+
+_KEY = re.compile(r"Klaviyo-API-Key (pk_\S+)")
+_BEARER = re.compile(r"Bearer (\S+)")
+_REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
+_OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
+
+
+@dataclass(frozen=True)
+class Access:
+    """Who may do what.
+
+    Attributes:
+        key: None: any private key opens the account.
+        scopes: None: every scope is granted.
+        advanced_kdp: whether the account has Advanced KDP, without which there are no webhooks.
+    """
+
+    key: str | None = None
+    scopes: frozenset[str] | None = None
+    advanced_kdp: bool = True
+
+    @property
+    def granted_scopes(self) -> frozenset[str]:
+        """The scopes by name, also when every scope is granted."""
+        return all_scopes() if self.scopes is None else self.scopes
+
+
+def check_credentials(access: Access, tokens: Tokens | None, headers: Mapping[str, str]) -> None:
+    """Refuse a request with neither a private key of the account nor an access token of its OAuth app.
+
+    Raises:
+        Refusal: 401.
+    """
+    authorization = headers.get("authorization")
+    if authorization is None:
+        raise errors.unauthenticated("Missing or invalid authorization header.")
+    if tokens is not None and (bearer := _BEARER.fullmatch(authorization)) and tokens.is_valid(bearer[1]):
+        return
+    key = _KEY.fullmatch(authorization)
+    if not key or access.key not in (None, key[1]):
+        raise errors.unauthenticated("Incorrect authentication credentials.")
+
+
+def check_revision(headers: Mapping[str, str], current: str) -> None:
+    """Refuse a request without a revision, or with another than the current one when it opts out of falling forward.
+
+    Raises:
+        Refusal: 400 without a readable revision, 410 for a retired one.
+    """
+    revision = headers.get("revision")
+    if revision is None:
+        raise errors.invalid_parameter("A revision header is required, such as a date.", "revision")
+    if not _REVISION.fullmatch(revision):
+        raise errors.invalid_parameter(f"'{revision}' is not a revision: it must be YYYY-MM-DD.", "revision")
+    # Without the opt-out Klaviyo quietly serves its current revision instead.
+    if revision != current and headers.get(_OPT_OUT) == "1":
+        raise errors.revision_retired(revision)
+
+
+def check_scopes(access: Access, operation: Operation) -> None:
+    """Refuse an operation whose scopes are not granted, or that needs Advanced KDP where the account has none.
+
+    Raises:
+        Refusal: 403.
+    """
+    granted = access.scopes
+    missing = [] if granted is None else [scope for scope in operation.scopes if scope not in granted]
+    if missing:
+        raise errors.forbidden(missing)
+    if operation.path.startswith("/api/webhook") and not access.advanced_kdp:
+        raise errors.not_enabled("Advanced KDP")
+
+
+def all_scopes() -> frozenset[str]:
+    """Every scope that an operation asks for."""
+    return frozenset(scope for operation in facts.load().operations.values() for scope in operation.scopes)
+
+
+def parse_scopes(text: str) -> frozenset[str]:
+    """Scopes separated by spaces or commas.
+
+    Raises:
+        ValueError: a scope that no operation asks for.
+    """
+    scopes = frozenset(text.replace(",", " ").split())
+    known = all_scopes()
+    if unknown := sorted(scopes.difference(known)):
+        raise ValueError(f"unknown scopes: {', '.join(unknown)} (known: {', '.join(sorted(known))})")
+    return scopes
