@@ -1,4 +1,4 @@
-"""Answers reads: filters, sorts and pages the rows that ``reads.py`` names."""
+"""Answers reads: filters, sorts and pages the rows that an entry of ``operations.py`` finds."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
-from klaviyo_sandbox.reads.paging import Order, page, read_cursor
+from klaviyo_sandbox.reads.paging import Order, find_page, parse_cursor
 from klaviyo_sandbox.spec.documents import Documents, split_names
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
 from klaviyo_sandbox.spec.exchange import Request
@@ -37,7 +37,7 @@ def documents(store: Store, request: Request) -> Documents:
 
 
 def check_query(request: Request) -> None:
-    """Refuse parameters that the operation does not declare, values outside their enumerations, and what is missing.
+    """Refuse parameters that are not declared or have a value outside their enumeration, and required ones missing.
 
     Raises:
         Refusal: 400 that names the parameter.
@@ -47,9 +47,9 @@ def check_query(request: Request) -> None:
         if name not in declared or declared[name]["in"] != "query":
             raise invalid_parameter(f"'{name}' is not a valid query parameter for this resource.", name)
         choices = request.operation.choices(name)
-        wrong = [item for item in split_names(value) if item not in choices] if choices else []
-        if wrong or (name == "sort" and value not in choices):
-            detail = f"'{', '.join(wrong) or value}' is not allowed for '{name}'. Allowed: {', '.join(choices)}."
+        not_allowed = [item for item in split_names(value) if item not in choices] if choices else []
+        if not_allowed or (name == "sort" and value not in choices):
+            detail = f"'{', '.join(not_allowed) or value}' is not allowed for '{name}'. Allowed: {', '.join(choices)}."
             raise invalid_parameter(detail, name)
     for name, parameter in declared.items():
         if parameter["required"] and parameter["in"] == "query" and name not in request.query:
@@ -60,78 +60,91 @@ def read(store: Store, request: Request) -> dict[str, Any] | bytes:
     """The document that answers a read, or its JSON.
 
     Raises:
-        Refusal: 400 for a filter, cursor or page size that is not allowed; 404 for what is not there.
+        Refusal: 400 for a filter, cursor or page size that is not allowed; 404 for what the account does not have.
     """
-    spec = READS[request.operation.id]
-    if spec.rows is None:
-        row_id = request.params[spec.id_parameter]
-        row = find_row(store, spec.kind, row_id)
+    operation = READS[request.operation.id]
+    if operation.rows is None:
+        row_id = request.params[operation.id_parameter]
+        row = find_row(store, operation.kind, row_id)
         if row is None:
-            raise unknown_resource(spec.kind, row_id)
-        return documents(store, request).one(spec.kind, spec.view(store, row), request.path)
-    table = spec.rows(store, request.params)
-    return _related_one(store, request, spec, table) if spec.to_one else _collection(store, request, spec, table)
+            raise unknown_resource(operation.kind, row_id)
+        return documents(store, request).one(operation.kind, operation.view(store, row), request.path)
+    table = operation.rows(store, request.params)
+    if operation.to_one:
+        return _to_one_document(store, request, operation, table)
+    return _collection_document(store, request, operation, table)
 
 
-def _related_one(store: Store, request: Request, spec: ReadOperation, table: Table) -> dict[str, Any]:
+def _to_one_document(store: Store, request: Request, operation: ReadOperation, table: Table) -> dict[str, Any]:
     row = next(iter(table.rows.values()), None)
     # Only an identity may be null in the specification, a resource may not.
     if row is None and request.operation.data is not None and request.operation.data.attributes:
-        raise not_found(f"There is no {spec.kind} here.")
-    return documents(store, request).one(spec.kind, row, request.path)
+        raise not_found(f"There is no {operation.kind} here.")
+    return documents(store, request).one(operation.kind, row, request.path)
 
 
-def _collection(store: Store, request: Request, spec: ReadOperation, table: Table) -> dict[str, Any] | bytes:
+def _collection_document(
+    store: Store, request: Request, operation: ReadOperation, table: Table
+) -> dict[str, Any] | bytes:
     query = request.query
-    aliases = spec.aliases
-    clauses = [_in_stored_terms(clause, aliases) for clause in _clauses(store, request, spec)]
+    aliases = operation.aliases
+    clauses = [_to_stored_terms(clause, aliases) for clause in _filter_clauses(store, request, operation)]
     sort = query.get("sort", "id")
     field = sort.removeprefix("-")
     order = Order(aliases.get(field, field), descending=sort.startswith("-"))
-    found = page(
-        _narrowed(store, spec, table, clauses),
+    page = find_page(
+        _narrow_to_filtered_profiles(store, operation, table, clauses),
         order,
         clauses,
-        lambda row, clause: clause.holds(values_at(row, spec.stored_paths.get(clause.field, clause.field))),
-        lambda row: spec.view(store, row),
-        read_cursor(query["page[cursor]"]) if "page[cursor]" in query else None,
+        lambda row, clause: clause.holds(values_at(row, operation.stored_paths.get(clause.field, clause.field))),
+        lambda row: operation.view(store, row),
+        parse_cursor(query["page[cursor]"]) if "page[cursor]" in query else None,
         _page_size(request),
     )
-    paged = "page[cursor]" in request.operation.parameters
-    before, after = (found.before, found.after) if paged else (None, None)
-    made = documents(store, request)
-    if store.page_renderer is not None and store.page_renderer.can_render(made, found.rows):
-        return store.page_renderer.page(made, spec.kind, found.rows, request.path, before, after)
-    return made.many(spec.kind, found.rows, request.path, before, after)
+    has_cursor = "page[cursor]" in request.operation.parameters
+    before, after = (page.before, page.after) if has_cursor else (None, None)
+    builder = documents(store, request)
+    if store.page_renderer is not None and store.page_renderer.can_render(builder, page.rows):
+        return store.page_renderer.page(builder, operation.kind, page.rows, request.path, before, after)
+    return builder.many(operation.kind, page.rows, request.path, before, after)
 
 
-def _narrowed(store: Store, spec: ReadOperation, table: Table, clauses: Sequence[Clause]) -> Table:
-    """The rows that can be meant, where the filter says which people: the account is not looked through for them."""
-    if spec.kind != "profile":
+def _narrow_to_filtered_profiles(
+    store: Store, operation: ReadOperation, table: Table, clauses: Sequence[Clause]
+) -> Table:
+    """The rows of the profiles that the filter names by id or identifier, so that no other profile is looked at.
+
+    The whole table for other resources, and when the filter names no profile.
+    """
+    if operation.kind != "profile":
         return table
     for clause in clauses:
-        findable = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.is_indexed(clause.field))
-        if findable and clause.operator in ("equals", "any"):
+        is_indexed = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.is_indexed(clause.field))
+        if is_indexed and clause.operator in ("equals", "any"):
             values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
-            named = values if clause.field == "id" else store.profiles.ids_with(clause.field, values)
-            return Table(table.rows[row_id] for row_id in dict.fromkeys(named) if row_id in table)
+            row_ids = values if clause.field == "id" else store.profiles.ids_with(clause.field, values)
+            return Table(table.rows[row_id] for row_id in dict.fromkeys(row_ids) if row_id in table)
     return table
 
 
-def _clauses(store: Store, request: Request, spec: ReadOperation) -> list[Clause]:
+def _filter_clauses(store: Store, request: Request, operation: ReadOperation) -> list[Clause]:
+    """The clauses of the request's filter, and those that hold by default."""
     text = request.query.get("filter")
     clauses = [] if text is None else list(parse(text, request.operation.filters, store.now()))
-    named = {clause.field for clause in clauses}
-    if spec.required_filters and named.isdisjoint(spec.required_filters):
-        fields = " or ".join(f"'{name}'" for name in spec.required_filters)
-        raise invalid_parameter(f"A filter on {fields} is required for this resource.", "filter")
-    silent = [Clause("equals", name, value) for name, value in spec.default_filters.items() if name not in named]
-    return [clause for clause in clauses if (clause.field, clause.value) not in spec.match_all.items()] + silent
+    fields = {clause.field for clause in clauses}
+    if operation.required_filters and fields.isdisjoint(operation.required_filters):
+        required = " or ".join(f"'{name}'" for name in operation.required_filters)
+        raise invalid_parameter(f"A filter on {required} is required for this resource.", "filter")
+    defaults = [
+        Clause("equals", field, value) for field, value in operation.default_filters.items() if field not in fields
+    ]
+    return [clause for clause in clauses if (clause.field, clause.value) not in operation.match_all.items()] + defaults
 
 
-def _in_stored_terms(clause: Clause, aliases: Mapping[str, str]) -> Clause:
+def _to_stored_terms(clause: Clause, aliases: Mapping[str, str]) -> Clause:
+    """The clause with its field and value as rows store them."""
     if clause.field == "email":
-        # Addresses are kept in small letters, and found in whatever letters they are asked for.
+        # Addresses are stored in lower case, and found in whatever case they are asked for.
         lowered = tuple(map(str.lower, clause.value)) if isinstance(clause.value, tuple) else clause.value.lower()
         return replace(clause, value=lowered)
     if clause.field not in aliases:

@@ -1,4 +1,4 @@
-"""What each read operation serves."""
+"""The table of read operations: which rows each one finds, and how they are shown."""
 
 from __future__ import annotations
 
@@ -15,62 +15,64 @@ from klaviyo_sandbox.spec.errors import not_found
 from klaviyo_sandbox.spec.exchange import Params
 
 
-def _members(kind: str, members: Callable[[Store], Mapping[str, Table]]) -> FindRows:
-    def rows(store: Store, params: Params) -> Table:
-        found = members(store).get(params["id"])
-        if found is None or params["id"] not in table_of(store, kind):
+def _members_of(kind: str, members_by_id: Callable[[Store], Mapping[str, Table]]) -> FindRows:
+    """Finds the members of the list or segment (``kind``) that the path names."""
+
+    def find_rows(store: Store, params: Params) -> Table:
+        members = members_by_id(store).get(params["id"])
+        if members is None or params["id"] not in table_of(store, kind):
             raise not_found(f"{kind.capitalize()} {params['id']} does not exist.")
-        return found
+        return members
 
-    return rows
+    return find_rows
 
 
-def _member(store: Store, row: Row) -> Row:
+def _member_as_profile(store: Store, row: Row) -> Row:
     profile = store.profiles.rows[row["id"]]
     return {**profile, "profile_id": row["id"], "joined_group_at": row["joined_group_at"]}
 
 
-def _counted_list(store: Store, row: Row) -> Row:
+def _list_with_count(store: Store, row: Row) -> Row:
     return {**row, "profile_count": len(store.list_members[row["id"]])}
 
 
-def _counted_segment(store: Store, row: Row) -> Row:
+def _segment_with_count(store: Store, row: Row) -> Row:
     return {**row, "profile_count": len(store.segment_members[row["id"]])}
 
 
-def _defined_flow(store: Store, row: Row) -> Row:
-    ids = [action_id for _, action_id in related_identities(store, "flow", row, "flow-actions")]
+def _flow_with_definition(store: Store, row: Row) -> Row:
+    action_ids = [action_id for _, action_id in related_identities(store, "flow", row, "flow-actions")]
     definition = {
         "triggers": row["triggers"],
         "profile_filter": None,
-        "actions": [store.flow_actions.rows[action_id]["definition"] for action_id in ids],
-        "entry_action_id": ids[0] if ids else None,
+        "actions": [store.flow_actions.rows[action_id]["definition"] for action_id in action_ids],
+        "entry_action_id": action_ids[0] if action_ids else None,
         "reentry_criteria": None,
     }
     return {**row, "definition": definition}
 
 
-def _jobs(kind: str) -> ReadOperation:
+def _suppression_jobs(kind: str) -> ReadOperation:
     return ReadOperation(kind, all_rows(kind), view=jobs.view, aliases={"created": "created_at"})
 
 
-_list_members = _members("list", lambda store: store.list_members)
-_segment_members = _members("segment", lambda store: store.segment_members)
-_list_profiles = ReadOperation("profile", _list_members, view=_member)
-_segment_profiles = ReadOperation("profile", _segment_members, view=_member)
+_list_members = _members_of("list", lambda store: store.list_members)
+_segment_members = _members_of("segment", lambda store: store.segment_members)
+_list_profiles = ReadOperation("profile", _list_members, view=_member_as_profile)
+_segment_profiles = ReadOperation("profile", _segment_members, view=_member_as_profile)
 
 READS: Mapping[str, ReadOperation] = {
     "get_accounts": ReadOperation("account", all_rows("account")),
     "get_profiles": ReadOperation("profile", all_rows("profile")),
     "get_profile": ReadOperation("profile"),
     "get_lists": ReadOperation("list", all_rows("list")),
-    "get_list": ReadOperation("list", view=_counted_list),
+    "get_list": ReadOperation("list", view=_list_with_count),
     "get_profiles_for_list": _list_profiles,
     "get_profile_ids_for_list": _list_profiles,
     "get_tags_for_list": ReadOperation("tag", related_rows("list", "tags")),
     "get_tag_ids_for_list": ReadOperation("tag", related_rows("list", "tags")),
     "get_segments": ReadOperation("segment", all_rows("segment")),
-    "get_segment": ReadOperation("segment", view=_counted_segment),
+    "get_segment": ReadOperation("segment", view=_segment_with_count),
     "get_profiles_for_segment": _segment_profiles,
     "get_profile_ids_for_segment": _segment_profiles,
     "get_tags_for_segment": ReadOperation("tag", related_rows("segment", "tags")),
@@ -101,7 +103,7 @@ READS: Mapping[str, ReadOperation] = {
         "template", related_rows("campaign-message", "template"), to_one=True
     ),
     "get_flows": ReadOperation("flow", all_rows("flow")),
-    "get_flow": ReadOperation("flow", view=_defined_flow),
+    "get_flow": ReadOperation("flow", view=_flow_with_definition),
     "get_tags_for_flow": ReadOperation("tag", related_rows("flow", "tags")),
     "get_tag_ids_for_flow": ReadOperation("tag", related_rows("flow", "tags")),
     "get_actions_for_flow": ReadOperation("flow-action", related_rows("flow", "flow-actions")),
@@ -124,9 +126,9 @@ READS: Mapping[str, ReadOperation] = {
     "get_template": ReadOperation("template"),
     "get_bulk_import_profiles_jobs": ReadOperation(jobs.IMPORT, all_rows(jobs.IMPORT), view=jobs.view),
     "get_bulk_import_profiles_job": ReadOperation(jobs.IMPORT, id_parameter="job_id", view=jobs.view),
-    "get_bulk_suppress_profiles_jobs": _jobs(jobs.SUPPRESS),
+    "get_bulk_suppress_profiles_jobs": _suppression_jobs(jobs.SUPPRESS),
     "get_bulk_suppress_profiles_job": ReadOperation(jobs.SUPPRESS, id_parameter="job_id", view=jobs.view),
-    "get_bulk_unsuppress_profiles_jobs": _jobs(jobs.UNSUPPRESS),
+    "get_bulk_unsuppress_profiles_jobs": _suppression_jobs(jobs.UNSUPPRESS),
     "get_bulk_unsuppress_profiles_job": ReadOperation(jobs.UNSUPPRESS, id_parameter="job_id", view=jobs.view),
     "get_errors_for_bulk_import_profiles_job": ReadOperation("import-error", jobs.errors_of),
     "get_list_for_bulk_import_profiles_job": ReadOperation("list", related_rows(jobs.IMPORT, "lists")),

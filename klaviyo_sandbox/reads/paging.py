@@ -1,4 +1,4 @@
-"""Keyset pages: a cursor is a position (sort value and id), so rows that come or go do not shift the pages."""
+"""Finds a page of a table by keyset: a cursor is a sort value and an id, so rows that come or go shift no page."""
 
 from __future__ import annotations
 
@@ -29,27 +29,28 @@ class Order:
 
 @dataclass(frozen=True)
 class Cursor:
-    """A place between two rows, and the direction in which the page lies from there."""
+    """A place between two rows, and the direction ("next" or "prev") of the page from there."""
 
     direction: str
     position: SortKey
 
-    def text(self) -> str:
+    def encode(self) -> str:
+        """The cursor as it stands in a link."""
         raw = json.dumps([self.direction, *self.position]).encode()
         return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 @dataclass(frozen=True)
 class Page:
-    """Rows in the order asked for, and the cursors of the pages beside them, None at the ends."""
+    """Rows in the requested order, and the cursors of the pages before and after them, None at the ends."""
 
     rows: list[Row]
     before: str | None
     after: str | None
 
 
-def read_cursor(text: str) -> Cursor:
-    """What ``Cursor.text`` wrote.
+def parse_cursor(text: str) -> Cursor:
+    """The cursor that ``Cursor.encode`` made the text of.
 
     Raises:
         Refusal: 400, the text is no such cursor.
@@ -64,7 +65,7 @@ def read_cursor(text: str) -> Cursor:
     return Cursor(direction, (value, row_id))
 
 
-def page(
+def find_page(
     table: Table,
     order: Order,
     clauses: Iterable[Clause],
@@ -73,58 +74,69 @@ def page(
     cursor: Cursor | None,
     size: int,
 ) -> Page:
-    """Up to ``size`` rows that satisfy every clause, from the cursor on."""
+    """Up to ``size`` rows that satisfy every clause, from the cursor on.
+
+    Raises:
+        Refusal: 400, the table cannot be searched by the field of a clause.
+    """
     keys = table.sorted_keys(order.field)
-    # A dotted field may hold several values in one row, and then its place in the order says too little.
-    narrows = "." not in order.field
-    # Places are told by text; what is compared as a number is asked of each row.
-    bounds = [
-        clause
-        for clause in clauses
-        if narrows and clause.is_bound and clause.field == order.field and isinstance(clause.value, str)
-    ]
-    others = [clause for clause in clauses if clause not in bounds]
-    start, stop = _window(keys, bounds)
-    backwards = cursor is not None and cursor.direction == "prev"
-    ascending = order.descending == backwards
-    if cursor is not None and ascending:
+    bounds, row_clauses = _split_clauses(clauses, order.field)
+    start, stop = _range_within(keys, bounds)
+    is_backwards = cursor is not None and cursor.direction == "prev"
+    # Keys ascend: a descending order is walked down, and a page before the cursor the other way round.
+    walks_up = order.descending if is_backwards else not order.descending
+    if cursor is not None and walks_up:
         start = max(start, bisect.bisect_right(keys, cursor.position))
     elif cursor is not None:
         stop = min(stop, bisect.bisect_left(keys, cursor.position))
-    table.check_scan(others)
-    places = range(start, stop) if ascending else range(stop - 1, start - 1, -1)
-    rows = map(view, table.rows_at(order.field, places))
-    # Most pages leave nothing out, and then there is nothing to ask of a row.
-    kept: Iterable[tuple[int, Row]] = zip(places, rows, strict=True)
-    if others:
-        kept = (pair for pair in kept if all(holds(pair[1], clause) for clause in others))
-    # One more than asked for tells that there is another page.
-    found = list(itertools.islice(kept, size + 1))
-    more = len(found) > size
-    found = found[:size]
-    if backwards:
-        found.reverse()
+    table.check_scan(row_clauses)
+    positions = range(start, stop) if walks_up else range(stop - 1, start - 1, -1)
+    rows = map(view, table.rows_at(order.field, positions))
+    # Most pages leave nothing out, and then no row has to be compared.
+    matches: Iterable[tuple[int, Row]] = zip(positions, rows, strict=True)
+    if row_clauses:
+        matches = (match for match in matches if all(holds(match[1], clause) for clause in row_clauses))
+    # One row more than requested shows that there is another page.
+    pairs = list(itertools.islice(matches, size + 1))
+    has_more = len(pairs) > size
+    pairs = pairs[:size]
+    if is_backwards:
+        pairs.reverse()
+    has_before = cursor is not None and (has_more or not is_backwards)
+    has_after = has_more or is_backwards
     return Page(
-        [row for _, row in found],
-        Cursor("prev", keys[found[0][0]]).text() if found and cursor and (more or not backwards) else None,
-        Cursor("next", keys[found[-1][0]]).text() if found and (more or backwards) else None,
+        [row for _, row in pairs],
+        Cursor("prev", keys[pairs[0][0]]).encode() if pairs and has_before else None,
+        Cursor("next", keys[pairs[-1][0]]).encode() if pairs and has_after else None,
     )
 
 
-def _window(keys: Sequence[SortKey], bounds: Iterable[Clause]) -> tuple[int, int]:
-    """First and last-plus-one place that the bounds on the sorted field leave."""
+def _split_clauses(clauses: Iterable[Clause], field: str) -> tuple[list[Clause], list[Clause]]:
+    """The clauses that bound the sorted field, which the keys decide, and those that each row decides."""
+    # A dotted field may hold several values in one row, and keys hold text only.
+    keys_decide = "." not in field
+    bounds: list[Clause] = []
+    row_clauses: list[Clause] = []
+    for clause in clauses:
+        is_bound = keys_decide and clause.is_bound and clause.field == field and isinstance(clause.value, str)
+        (bounds if is_bound else row_clauses).append(clause)
+    return bounds, row_clauses
+
+
+def _range_within(keys: Sequence[SortKey], bounds: Iterable[Clause]) -> tuple[int, int]:
+    """First and last-plus-one position that the bounds on the sorted field leave."""
     start, stop = 0, len(keys)
     for bound in bounds:
-        before = bisect.bisect_left(keys, (bound.value,))
-        behind = bisect.bisect_right(keys, (bound.value, _LAST))
+        first_equal = bisect.bisect_left(keys, (bound.value,))
+        after_equal = bisect.bisect_right(keys, (bound.value, _LAST))
         if bound.operator == "greater-or-equal":
-            start = max(start, before)
+            start = max(start, first_equal)
         elif bound.operator == "greater-than":
-            start = max(start, behind)
+            start = max(start, after_equal)
         elif bound.operator == "less-than":
-            stop = min(stop, before)
+            stop = min(stop, first_equal)
         else:
-            stop = min(stop, behind)
+            stop = min(stop, after_equal)
     if bounds:
         # Rows without a value stand first and satisfy no bound.
         start = max(start, bisect.bisect_right(keys, ("", _LAST)))

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reads.paging import Cursor, read_cursor
+from klaviyo_sandbox.reads.paging import Cursor, parse_cursor
 from klaviyo_sandbox.reports.timeframes import Frame, NoTimeframe, check_length, frame
 from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause, parse
@@ -104,7 +104,7 @@ def place_of(cursor: str | None) -> int:
     """
     if cursor is None:
         return 0
-    found = read_cursor(cursor).position[0]
+    found = parse_cursor(cursor).position[0]
     if not re.fullmatch(r"[0-9]{1,9}", found):
         raise invalid_parameter("Invalid cursor provided.", "page_cursor")
     return int(found)
@@ -112,4 +112,4 @@ def place_of(cursor: str | None) -> int:
 
 def cursor_at(place: int) -> str:
     """The cursor of the page that begins there."""
-    return Cursor("next", (str(place), "")).text()
+    return Cursor("next", (str(place), "")).encode()

@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import event_key, values_at
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.reads.paging import Order, page, read_cursor
+from klaviyo_sandbox.reads.paging import Order, find_page, parse_cursor
 from klaviyo_sandbox.spec.filters import Clause
 
 IDS = [f"R{number:02d}" for number in range(12)]
@@ -88,7 +88,7 @@ def test_pages_of_an_overlaid_table_are_those_of_a_plain_one(count, taken, desce
     def walked(table):
         found, cursor = [], None
         while True:
-            got = page(
+            got = find_page(
                 table,
                 Order("at", descending=descending),
                 clauses,
@@ -100,7 +100,7 @@ def test_pages_of_an_overlaid_table_are_those_of_a_plain_one(count, taken, desce
             found.append(got)
             if got.after is None:
                 return found
-            cursor = read_cursor(got.after)
+            cursor = parse_cursor(got.after)
 
     assert walked(overlaid) == walked(plain)
 
