@@ -1,8 +1,8 @@
-"""What an event adds to a report: what was done, by whom, worth what, and about which message or form.
+"""Activities that reports count, made of events: the kind, the profile, the value, and the message or form.
 
-Which metrics count as what, and how a rate is made of two numbers, is written down nowhere: here a message that was
-received is delivered, recipients are those and the ones that bounced or failed, and a conversion counts where it is
-attributed to the message, once, on its own day.
+Klaviyo does not document which metrics count as what, or how a rate is made of two numbers. Here a received message is
+delivered; recipients are the delivered messages and those that bounced or failed; and a conversion counts for each
+message that it is attributed to, once, on its own day.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Refusal, invalid
 from klaviyo_sandbox.spec.times import format_datetime
 
-# Looking through more takes many seconds, and holds up everybody else.
-MOST_EVENTS = 500_000
+# Searching more events takes many seconds, and all other requests wait meanwhile.
+MAX_EVENTS = 500_000
 EMAIL, SMS, PUSH = "email", "sms", "push-notification"
 _CHANNELS = {"email": EMAIL, "sms": SMS, "push": PUSH}
-# Metric -> what it counts as, and the channel.
+# Metric -> kind of activity, and channel.
 _MESSAGES = {
     "Received Email": ("delivered", EMAIL),
     "Opened Email": ("opens", EMAIL),
@@ -38,6 +38,7 @@ _MESSAGES = {
     "Unsubscribed from SMS Marketing": ("unsubscribes", SMS),
     "Opened Push": ("opens", PUSH),
 }
+# Metric -> kind of activity.
 _FORMS = {
     "Viewed Form": "viewed_form",
     "Closed Form": "closed_form",
@@ -49,22 +50,34 @@ _FORMS = {
 
 
 @dataclass(frozen=True)
-class Source:
-    """What a deed is about: attribute -> value, and the groups that its message went to."""
+class ActivitySource:
+    """The message, form or segment that an activity is about.
+
+    Attributes:
+        kind: "campaign", "flow", "form" or "segment".
+        attributes: those that a report can group by -> their values.
+        groups: ids of the lists and segments that the message went to.
+    """
 
     kind: str
-    said: Mapping[str, str | None]
+    attributes: Mapping[str, str | None]
     groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
-class Deed:
-    """One thing that somebody did."""
+class Activity:
+    """One thing that a profile did, such as opening a message.
 
-    what: str
-    who: str
+    Attributes:
+        kind: what it counts as, such as "opens".
+        value: of a conversion.
+        segments: how many a text message had.
+    """
+
+    kind: str
+    profile_id: str
     when: datetime
-    source: Source
+    source: ActivitySource
     value: float = 0.0
     segments: float = 0.0
 
@@ -76,59 +89,66 @@ def events_between(store: Store, start: datetime, stop: datetime) -> Iterator[Ro
         Refusal: 400, they are too many to look through.
     """
     keys = store.events.sorted_keys("datetime")
-    places = range(
+    positions = range(
         bisect.bisect_left(keys, (format_datetime(start),)), bisect.bisect_left(keys, (format_datetime(stop),))
     )
-    if len(places) > MOST_EVENTS:
-        detail = f"The sandbox does not look through {len(places)} events for a report; {MOST_EVENTS} are the most."
+    if len(positions) > MAX_EVENTS:
+        detail = f"The sandbox does not look through {len(positions)} events for a report; {MAX_EVENTS} are the most."
         raise Refusal([invalid(detail, "/data/attributes/timeframe")])
-    return store.events.rows_at("datetime", places)
+    return store.events.rows_at("datetime", positions)
 
 
-def of_messages(store: Store, events: Iterator[Row], kind: str, conversion_metric_id: str) -> Iterator[Deed]:
-    """What was done about messages of campaigns or flows (``kind``), conversions included."""
+def message_activities(
+    store: Store, events: Iterator[Row], source_kind: str, conversion_metric_id: str
+) -> Iterator[Activity]:
+    """Activities about messages of campaigns or flows (``source_kind``), conversions included."""
     for event in events:
-        known = _MESSAGES.get(_metric_name(store, event))
+        kind_and_channel = _MESSAGES.get(_metric_name(store, event))
         properties = event["event_properties"] or {}
-        if known is not None:
-            what, channel = known
-            source = _source(store, properties, channel)
-            if source is not None and source.kind == kind:
-                yield _deed(event, what, source, segments=_number(properties.get("Segment Count")))
+        if kind_and_channel is not None:
+            kind, channel = kind_and_channel
+            source = _message_source(store, properties, channel)
+            if source is not None and source.kind == source_kind:
+                yield _activity(event, kind, source, segments=_number(properties.get("Segment Count")))
         if event["metric_id"] == conversion_metric_id:
-            for source in _owed_to(store, event):
-                if source.kind == kind:
-                    yield _deed(event, "conversions", source, value=_number(properties.get("$value")))
+            for source in _attributed_messages(store, event):
+                if source.kind == source_kind:
+                    yield _activity(event, "conversions", source, value=_number(properties.get("$value")))
 
 
-def of_forms(store: Store, events: Iterator[Row]) -> Iterator[Deed]:
-    """What was done about forms, by the properties that their events name them in."""
+def form_activities(store: Store, events: Iterator[Row]) -> Iterator[Activity]:
+    """Activities about forms, whose events name the form in their properties."""
     for event in events:
-        what = _FORMS.get(_metric_name(store, event))
+        kind = _FORMS.get(_metric_name(store, event))
         properties = event["event_properties"] or {}
-        if what is not None and isinstance(properties.get("form_id"), str):
+        if kind is not None and isinstance(properties.get("form_id"), str):
             version = properties.get("form_version_id")
-            said = {"form_id": properties["form_id"], "form_version_id": None if version is None else str(version)}
-            yield _deed(event, what, Source("form", said))
+            attributes = {
+                "form_id": properties["form_id"],
+                "form_version_id": None if version is None else str(version),
+            }
+            yield _activity(event, kind, ActivitySource("form", attributes))
 
 
-def owed_to(store: Store, event: Row) -> Mapping[str, str]:
+def attributed_dimensions(store: Store, event: Row) -> Mapping[str, str]:
     """The first message that an event is attributed to, as dimensions of an aggregate; empty without one."""
-    source = next(iter(_owed_to(store, event)), None)
+    source = next(iter(_attributed_messages(store, event)), None)
     if source is None:
         return {}
-    flow = source.said.get("flow_id")
-    said = {
-        "$attributed_channel": source.said["send_channel"],
-        "$attributed_message": source.said["flow_message_id"] if flow else source.said.get("campaign_id"),
-        "$attributed_flow": flow,
-        "$attributed_variation": source.said["variation"],
+    attributes = source.attributes
+    flow_id = attributes.get("flow_id")
+    dimensions = {
+        "$attributed_channel": attributes["send_channel"],
+        "$attributed_message": attributes["flow_message_id"] if flow_id else attributes.get("campaign_id"),
+        "$attributed_flow": flow_id,
+        "$attributed_variation": attributes["variation"],
     }
-    return {name: value for name, value in said.items() if value}
+    return {name: value for name, value in dimensions.items() if value}
 
 
-def _deed(event: Row, what: str, source: Source, value: float = 0.0, segments: float = 0.0) -> Deed:
-    return Deed(what, event["profile_id"], datetime.fromisoformat(event["datetime"]), source, value, segments)
+def _activity(event: Row, kind: str, source: ActivitySource, value: float = 0.0, segments: float = 0.0) -> Activity:
+    when = datetime.fromisoformat(event["datetime"])
+    return Activity(kind, event["profile_id"], when, source, value, segments)
 
 
 def _metric_name(store: Store, event: Row) -> str:
@@ -140,61 +160,62 @@ def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
-def _source(store: Store, properties: Mapping[str, Any], channel: str) -> Source | None:
-    """The message that an event's own properties name."""
-    said = properties.get("$message")
-    if not isinstance(said, str):
+def _message_source(store: Store, properties: Mapping[str, Any], channel: str) -> ActivitySource | None:
+    """The message that the properties of an event name."""
+    message_id = properties.get("$message")
+    if not isinstance(message_id, str):
         return None
     text_format = properties.get("Message Format") if channel == SMS else None
     groups = tuple(dict.fromkeys(properties.get("$group_ids") or ()))
     flow_id = properties.get("$flow")
     if isinstance(flow_id, str):
-        return _of_flow(store, flow_id, said, properties.get("$variation"), channel, text_format, groups)
-    return _of_campaign(store, said, None, channel, text_format, groups)
+        return _flow_source(store, flow_id, message_id, properties.get("$variation"), channel, text_format, groups)
+    # Events of a campaign's messages name the campaign as their message.
+    return _campaign_source(store, message_id, channel, text_format, groups)
 
 
-def _owed_to(store: Store, event: Row) -> list[Source]:
+def _attributed_messages(store: Store, event: Row) -> list[ActivitySource]:
     """The messages that an event is attributed to, each once."""
-    legacy = (event["event_properties"] or {}).get("$attribution")
-    if isinstance(legacy, dict) and isinstance(legacy.get("$message"), str):
-        channel = _CHANNELS.get(legacy.get("$attributed_channel", ""), EMAIL)
-        found = _source(store, {**legacy, "Message Format": None}, channel)
-        return [] if found is None else [found]
-    made: dict[tuple[str | None, ...], Source] = {}
+    attribution = (event["event_properties"] or {}).get("$attribution")
+    # A legacy attribution is among the event's own properties.
+    if isinstance(attribution, dict) and isinstance(attribution.get("$message"), str):
+        channel = _CHANNELS.get(attribution.get("$attributed_channel", ""), EMAIL)
+        source = _message_source(store, {**attribution, "Message Format": None}, channel)
+        return [] if source is None else [source]
+    sources: dict[tuple[str | None, ...], ActivitySource] = {}
     for row in store.attributions.get(event["id"], ()):
-        touch = store.events.get(row["attributed-event"][1])
-        known = None if touch is None else _MESSAGES.get(_metric_name(store, touch))
-        properties = (touch or {}).get("event_properties") or {}
-        found = _source(store, properties, known[1]) if known else None
-        if found is not None:
-            made.setdefault((found.said.get("flow_message_id"), found.said.get("campaign_message_id")), found)
-    return list(made.values())
+        message_event = store.events.get(row["attributed-event"][1])
+        kind_and_channel = None if message_event is None else _MESSAGES.get(_metric_name(store, message_event))
+        properties = (message_event or {}).get("event_properties") or {}
+        source = _message_source(store, properties, kind_and_channel[1]) if kind_and_channel else None
+        if source is not None:
+            message_ids = (
+                source.attributes.get("flow_message_id"),
+                source.attributes.get("campaign_message_id"),
+            )
+            sources.setdefault(message_ids, source)
+    return list(sources.values())
 
 
-def _of_campaign(
-    store: Store,
-    campaign_id: str,
-    variation: str | None,
-    channel: str,
-    text_format: str | None,
-    groups: tuple[str, ...],
-) -> Source:
+def _campaign_source(
+    store: Store, campaign_id: str, channel: str, text_format: str | None, groups: tuple[str, ...]
+) -> ActivitySource:
     # Events name the campaign; of several messages, nobody can tell which one it was.
-    row = store.campaigns.get(campaign_id)
-    message_id = row["message_ids"][0] if row and row["message_ids"] else campaign_id
-    said = {
+    campaign = store.campaigns.get(campaign_id)
+    message_id = campaign["message_ids"][0] if campaign and campaign["message_ids"] else campaign_id
+    attributes = {
         "campaign_id": campaign_id,
         "campaign_message_id": message_id,
-        "campaign_message_name": row["name"] if row else None,
+        "campaign_message_name": campaign["name"] if campaign else None,
         "send_channel": channel,
         "text_message_format": text_format,
-        "variation": variation,
+        "variation": None,
         "variation_name": None,
     }
-    return Source("campaign", said, groups)
+    return ActivitySource("campaign", attributes, groups)
 
 
-def _of_flow(
+def _flow_source(
     store: Store,
     flow_id: str,
     message_id: str,
@@ -202,11 +223,11 @@ def _of_flow(
     channel: str,
     text_format: str | None,
     groups: tuple[str, ...],
-) -> Source:
+) -> ActivitySource:
     flow, message = store.flows.get(flow_id), store.flow_messages.get(message_id)
     variation_id = variation if isinstance(variation, str) else None
-    varied = store.flow_messages.get(variation_id) if variation_id else None
-    said = {
+    variation_message = store.flow_messages.get(variation_id) if variation_id else None
+    attributes = {
         "flow_id": flow_id,
         "flow_name": flow["name"] if flow else None,
         "flow_message_id": message_id,
@@ -214,38 +235,41 @@ def _of_flow(
         "send_channel": channel,
         "text_message_format": text_format,
         "variation": variation_id,
-        "variation_name": varied["name"] if varied else None,
+        "variation_name": variation_message["name"] if variation_message else None,
     }
-    return Source("flow", said, groups)
+    return ActivitySource("flow", attributes, groups)
 
 
-def groupings(store: Store, source: Source, wanted: Sequence[str]) -> Iterator[dict[str, str | None]]:
-    """Each grouping that a deed counts in: one for every tag and group of the source, where these are wanted."""
-    for tag in _tags(store, source) if {"tag_id", "tag_name"} & set(wanted) else ({},):
-        for group in _groups(store, source) if {"group", "group_name"} & set(wanted) else ({},):
-            whole: dict[str, str | None] = {**source.said, **tag, **group}
-            yield {name: whole.get(name) for name in wanted}
+def groupings(store: Store, source: ActivitySource, group_by: Sequence[str]) -> Iterator[dict[str, str | None]]:
+    """The groupings that an activity counts in: one for each tag and group of its source, where these are grouped by.
+
+    A grouping is a value for each name of ``group_by``.
+    """
+    for tag in _tags(store, source) if {"tag_id", "tag_name"} & set(group_by) else ({},):
+        for group in _groups(store, source) if {"group", "group_name"} & set(group_by) else ({},):
+            values: dict[str, str | None] = {**source.attributes, **tag, **group}
+            yield {name: values.get(name) for name in group_by}
 
 
-def values_of(store: Store, source: Source, name: str) -> list[str | None]:
+def values_of(store: Store, source: ActivitySource, name: str) -> list[str | None]:
     """The values that a source has of an attribute."""
     if name in ("tag_id", "tag_name"):
         return [tag[name] for tag in _tags(store, source)]
-    return [source.said.get(name)]
+    return [source.attributes.get(name)]
 
 
-def _tags(store: Store, source: Source) -> Sequence[dict[str, str | None]]:
+def _tags(store: Store, source: ActivitySource) -> Sequence[dict[str, str | None]]:
     owners = store.flows if source.kind == "flow" else store.campaigns
-    owner = owners.get(source.said.get(f"{source.kind}_id") or "")
+    owner = owners.get(source.attributes.get(f"{source.kind}_id") or "")
     rows = [store.tags.get(tag_id) for tag_id in (owner or {}).get("tag_ids", ())]
     return [{"tag_id": row["id"], "tag_name": row["name"]} for row in rows if row] or [
         {"tag_id": None, "tag_name": None}
     ]
 
 
-def _groups(store: Store, source: Source) -> Sequence[dict[str, str | None]]:
-    found: list[dict[str, str | None]] = []
+def _groups(store: Store, source: ActivitySource) -> Sequence[dict[str, str | None]]:
+    groups: list[dict[str, str | None]] = []
     for group_id in source.groups:
         row = store.lists.get(group_id) or store.segments.get(group_id)
-        found.append({"group": group_id, "group_name": row["name"] if row else None})
-    return found or [{"group": None, "group_name": None}]
+        groups.append({"group": group_id, "group_name": row["name"] if row else None})
+    return groups or [{"group": None, "group_name": None}]

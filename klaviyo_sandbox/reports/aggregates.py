@@ -1,4 +1,4 @@
-"""Aggregates of a metric's events: counts, people and values, by dimensions and intervals."""
+"""Answers queries of metric aggregates: counts, profiles and values of a metric's events by dimension and interval."""
 
 from __future__ import annotations
 
@@ -14,68 +14,75 @@ from zoneinfo import ZoneInfo, available_timezones
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reports.activities import events_between, owed_to
+from klaviyo_sandbox.reports.activities import attributed_dimensions, events_between
 from klaviyo_sandbox.reports.reports import document
-from klaviyo_sandbox.reports.rules import clauses_of, holds, place_of, refused
-from klaviyo_sandbox.reports.timeframes import Frame, Intervals, NoTimeframe, intervals
+from klaviyo_sandbox.reports.rules import invalid_attribute, is_met, parse_filter, parse_row_cursor
+from klaviyo_sandbox.reports.timeframes import Intervals, InvalidTimeframe, TimeFrame, cut_into_intervals
 from klaviyo_sandbox.spec.errors import Refusal
 from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.filters import Clause
 
 # The live API has been seen to refuse smaller pages.
-_SMALLEST_PAGE = 500
-_UNSUPPORTED_ZONES = {"Factory", "Europe/Kyiv", "Pacific/Kanton"}
-# Which operators dimensions take, the specification does not say.
-_RULE = {"operators": {"single": ["equals"], "list": ["any"]}, "value": {"type": "string"}}
-_TIME = re.compile(r"\s*(greater-or-equal|less-than)\(datetime,\s*([\dT:.+Zz-]+)\)\s*")
+_MIN_PAGE_SIZE = 500
+_UNSUPPORTED_TIMEZONES = {"Factory", "Europe/Kyiv", "Pacific/Kanton"}
+# The specification does not say which operators filters on dimensions take.
+_FILTER_RULE = {"operators": {"single": ["equals"], "list": ["any"]}, "value": {"type": "string"}}
+_TIME_FILTER = re.compile(r"\s*(greater-or-equal|less-than)\(datetime,\s*([\dT:.+Zz-]+)\)\s*")
 
 
 @dataclass
 class _Cell:
-    """What is in one interval."""
+    """What the events of one combination of dimensions add up to in one interval."""
 
     count: int = 0
     value: float = 0.0
-    people: set[str] = field(default_factory=set)
+    profile_ids: set[str] = field(default_factory=set)
 
-    def measured(self, measurement: str) -> float:
-        return {"count": self.count, "unique": len(self.people), "sum_value": self.value}[measurement]
+    def measurement(self, name: str) -> float:
+        return {"count": self.count, "unique": len(self.profile_ids), "sum_value": self.value}[name]
+
+
+# Dimensions -> index of the interval -> its cell.
+_Cells = Mapping[tuple[str, ...], Mapping[int, _Cell]]
 
 
 def answer(store: Store, request: Request) -> Answer:
     """The measurements of every combination of dimensions that has events.
 
     Raises:
-        Refusal: 400 that points at what cannot be.
+        Refusal: 400 that points at what is not allowed.
     """
     attributes = request.body["data"]["attributes"]
-    zone = _checked(store, attributes)
-    rules = dict.fromkeys((request.operation.query or {})["values"]["by"], _RULE)
-    place = _place(attributes.get("page_cursor"))
+    _check(store, attributes)
+    zone = _timezone(attributes)
+    rules = dict.fromkeys((request.operation.query or {})["values"]["by"], _FILTER_RULE)
+    first = _first_row(attributes.get("page_cursor"))
     try:
-        found, rest = _time_of(attributes["filter"])
-        parts = intervals(found, attributes.get("interval") or "day", zone)
-    except NoTimeframe as error:
-        raise refused(str(error), "filter") from None
-    clauses = [clause for text in rest for clause in clauses_of(text, rules, store.now())]
-    rows = _rows(_cells(store, attributes, found.bounds(zone), parts, clauses), parts, attributes["measurements"])
-    size = min(attributes.get("page_size") or _SMALLEST_PAGE, store.report_rows)
-    told = {
-        "dates": [start.isoformat() for start in parts.starts],
-        "data": _sorted(rows, attributes.get("by") or (), attributes.get("sort"))[place : place + size],
+        frame, other_filters = _split_filters(attributes["filter"])
+        intervals = cut_into_intervals(frame, attributes.get("interval") or "day", zone)
+    except InvalidTimeframe as error:
+        raise invalid_attribute(str(error), "filter") from None
+    clauses = [clause for text in other_filters for clause in parse_filter(text, rules, store.now())]
+    cells = _add_up(store, attributes, frame.bounds(zone), intervals, clauses)
+    rows = _rows(cells, len(intervals.starts), attributes["measurements"])
+    size = min(attributes.get("page_size") or _MIN_PAGE_SIZE, store.report_rows)
+    content = {
+        "dates": [start.isoformat() for start in intervals.starts],
+        "data": _sort(rows, attributes.get("by") or (), attributes.get("sort"))[first : first + size],
     }
-    after = place + size if place + size < len(rows) else None
-    return Answer(200, document(request, told, after, id=short_id(random.SystemRandom()), links={"self": request.base}))
+    next_first = first + size if first + size < len(rows) else None
+    new_id = short_id(random.SystemRandom())
+    return Answer(200, document(request, content, next_first, id=new_id, links={"self": request.base}))
 
 
-def _cells(
+def _add_up(
     store: Store,
     attributes: Mapping[str, Any],
     bounds: tuple[datetime, datetime],
-    parts: Intervals,
+    intervals: Intervals,
     clauses: Sequence[Clause],
-) -> Mapping[tuple[str, ...], Mapping[int, _Cell]]:
-    """Dimensions -> number of the interval -> what is in it."""
+) -> _Cells:
+    """The cells of the metric's events between the bounds."""
     by: Sequence[str] = attributes.get("by") or ()
     cells: dict[tuple[str, ...], dict[int, _Cell]] = defaultdict(lambda: defaultdict(_Cell))
     if not by:
@@ -83,105 +90,110 @@ def _cells(
     for event in events_between(store, *bounds):
         dimensions = _Dimensions(store, event)
         if event["metric_id"] == attributes["metric_id"] and all(
-            holds(clause, [dimensions.of(clause.field)]) for clause in clauses
+            is_met(clause, [dimensions.text(clause.field)]) for clause in clauses
         ):
-            cell = cells[tuple(map(dimensions.of, by))][parts.of(datetime.fromisoformat(event["datetime"]))]
+            index = intervals.index_of(datetime.fromisoformat(event["datetime"]))
+            cell = cells[tuple(map(dimensions.text, by))][index]
             cell.count += 1
-            cell.people.add(event["profile_id"])
+            cell.profile_ids.add(event["profile_id"])
             cell.value += dimensions.value
     return cells
 
 
 class _Dimensions:
-    """What an event says of itself, and of the message that it is owed to, as text."""
+    """The dimensions of an event: its own properties, and those of the message that it is attributed to."""
 
     def __init__(self, store: Store, event: Row) -> None:
         self._store = store
         self._event = event
-        self._said: Mapping[str, Any] = event["event_properties"] or {}
-        self._owed: Mapping[str, str] | None = None
+        self._properties: Mapping[str, Any] = event["event_properties"] or {}
+        self._attributed: Mapping[str, str] | None = None
 
     @property
     def value(self) -> float:
-        given = self._said.get("$value")
-        return float(given) if isinstance(given, int | float) and not isinstance(given, bool) else 0.0
+        value = self._properties.get("$value")
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
-    def of(self, dimension: str) -> str:
-        """Empty where the event says nothing."""
+    def text(self, dimension: str) -> str:
+        """The dimension as text; empty where the event has none."""
         if dimension.startswith("$attributed_"):
-            if self._owed is None:
-                self._owed = owed_to(self._store, self._event)
-            return self._owed.get(dimension, "")
-        cohort = {"$message_send_cohort", "$variation_send_cohort"} & {dimension}
-        given = self._said.get(f"$_cohort{dimension}" if cohort else dimension)
-        return "" if given is None or isinstance(given, dict | list) else str(given)
+            if self._attributed is None:
+                self._attributed = attributed_dimensions(self._store, self._event)
+            return self._attributed.get(dimension, "")
+        is_cohort = dimension in ("$message_send_cohort", "$variation_send_cohort")
+        value = self._properties.get(f"$_cohort{dimension}" if is_cohort else dimension)
+        return "" if value is None or isinstance(value, dict | list) else str(value)
 
 
-def _checked(store: Store, attributes: Mapping[str, Any]) -> ZoneInfo:
-    """The time zone, when the rest can be."""
+def _check(store: Store, attributes: Mapping[str, Any]) -> None:
+    """Refuse an unknown metric, no measurement, a page size that is too small, or an unknown sort."""
     if attributes["metric_id"] not in store.metrics:
-        raise refused(f"A metric with id {attributes['metric_id']} does not exist.", "metric_id")
+        raise invalid_attribute(f"A metric with id {attributes['metric_id']} does not exist.", "metric_id")
     if not attributes["measurements"]:
-        raise refused("At least one measurement is required.", "measurements")
+        raise invalid_attribute("At least one measurement is required.", "measurements")
     size = attributes.get("page_size")
-    if size is not None and size < _SMALLEST_PAGE:
-        raise refused(f"page_size must be at least {_SMALLEST_PAGE}.", "page_size")
-    known = {*attributes["measurements"], *(attributes.get("by") or ())}
-    if (attributes.get("sort") or "-count").removeprefix("-") not in {*known, "count"}:
-        raise refused("sort must be a measurement or a dimension of the query.", "sort")
+    if size is not None and size < _MIN_PAGE_SIZE:
+        raise invalid_attribute(f"page_size must be at least {_MIN_PAGE_SIZE}.", "page_size")
+    sortable = {*attributes["measurements"], *(attributes.get("by") or ()), "count"}
+    if (attributes.get("sort") or "-count").removeprefix("-") not in sortable:
+        raise invalid_attribute("sort must be a measurement or a dimension of the query.", "sort")
+
+
+def _timezone(attributes: Mapping[str, Any]) -> ZoneInfo:
     name = attributes.get("timezone") or "UTC"
-    if name not in available_timezones() - _UNSUPPORTED_ZONES:
-        raise refused(f"'{name}' is not a supported timezone.", "timezone")
+    if name not in available_timezones() - _UNSUPPORTED_TIMEZONES:
+        raise invalid_attribute(f"'{name}' is not a supported timezone.", "timezone")
     return ZoneInfo(name)
 
 
-def _place(cursor: str | None) -> int:
+def _first_row(cursor: str | None) -> int:
+    """The index of the page's first row."""
     try:
-        return place_of(cursor)
+        return parse_row_cursor(cursor)
     except Refusal as refusal:
-        raise refused(refusal.problems[0].detail, "page_cursor") from None
+        raise invalid_attribute(refusal.problems[0].detail, "page_cursor") from None
 
 
-def _time_of(filters: Sequence[str]) -> tuple[Frame, Sequence[str]]:
-    """The time that filters on ``datetime`` leave, and the other filters.
+def _split_filters(filters: Sequence[str]) -> tuple[TimeFrame, Sequence[str]]:
+    """The time frame that filters on ``datetime`` give, and the other filters.
 
     Raises:
-        NoTimeframe: it cannot be.
+        InvalidTimeframe: the time frame is not allowed.
         Refusal: 400, there are not both bounds.
     """
     bounds: dict[str, datetime] = {}
-    rest = []
+    others = []
     for text in filters:
-        found = _TIME.fullmatch(text)
-        if found is None:
-            rest.append(text)
+        match = _TIME_FILTER.fullmatch(text)
+        if match is None:
+            others.append(text)
             continue
+        operator, time = match.groups()
         try:
-            bounds[found[1]] = datetime.fromisoformat(found[2].upper()).replace(tzinfo=None)
+            bounds[operator] = datetime.fromisoformat(time.upper()).replace(tzinfo=None)
         except ValueError:
-            raise refused(f"'{found[2]}' is no point in time.", "filter") from None
+            raise invalid_attribute(f"'{time}' is no point in time.", "filter") from None
     if bounds.keys() != {"greater-or-equal", "less-than"}:
-        raise refused("A greater-or-equal and a less-than filter on datetime are required.", "filter")
-    return Frame(bounds["greater-or-equal"], bounds["less-than"]), rest
+        raise invalid_attribute("A greater-or-equal and a less-than filter on datetime are required.", "filter")
+    return TimeFrame(bounds["greater-or-equal"], bounds["less-than"]), others
 
 
-def _rows(
-    cells: Mapping[tuple[str, ...], Mapping[int, _Cell]], parts: Intervals, measurements: Sequence[str]
-) -> list[dict[str, Any]]:
+def _rows(cells: _Cells, intervals: int, measurements: Sequence[str]) -> list[dict[str, Any]]:
+    """A row for each combination of dimensions; ``intervals`` is how many numbers a measurement has."""
     empty = _Cell()
     return [
         {
             "dimensions": list(dimensions),
             "measurements": {
-                name: [found.get(number, empty).measured(name) for number in range(len(parts.starts))]
+                name: [cells_by_index.get(index, empty).measurement(name) for index in range(intervals)]
                 for name in measurements
             },
         }
-        for dimensions, found in sorted(cells.items())
+        for dimensions, cells_by_index in sorted(cells.items())
     ]
 
 
-def _sorted(rows: list[dict[str, Any]], by: Sequence[str], sort: str | None) -> list[dict[str, Any]]:
+def _sort(rows: list[dict[str, Any]], by: Sequence[str], sort: str | None) -> list[dict[str, Any]]:
     name = (sort or "").removeprefix("-")
     if name in by:
         rows = sorted(rows, key=lambda row: str(row["dimensions"][by.index(name)]))

@@ -1,4 +1,4 @@
-"""Reports: values and series of campaigns, flows, forms and segments, worked out of what the account holds."""
+"""Answers queries of reports: values and series of campaigns, flows, forms and segments, computed from the account."""
 
 from __future__ import annotations
 
@@ -9,118 +9,144 @@ from typing import Any
 from urllib.parse import urlencode
 
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.reports import activities
-from klaviyo_sandbox.reports.activities import Deed, Source, groupings, values_of
-from klaviyo_sandbox.reports.rules import check_report, clauses_of, cursor_at, frame_of, holds, place_of, zone_of
-from klaviyo_sandbox.reports.statistics import MADE
-from klaviyo_sandbox.reports.timeframes import Frame, Intervals, intervals
+from klaviyo_sandbox.reports.activities import (
+    Activity,
+    ActivitySource,
+    events_between,
+    form_activities,
+    groupings,
+    message_activities,
+    values_of,
+)
+from klaviyo_sandbox.reports.rules import (
+    account_timezone,
+    check_report,
+    is_met,
+    parse_filter,
+    parse_row_cursor,
+    report_timeframe,
+    row_cursor,
+)
+from klaviyo_sandbox.reports.statistics import STATISTICS_OF
+from klaviyo_sandbox.reports.timeframes import Intervals, TimeFrame, cut_into_intervals
 from klaviyo_sandbox.spec.documents import split_names
 from klaviyo_sandbox.spec.exchange import Answer, Request
 
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
-# Of reports that have no group_by.
+# What reports that have no group_by are grouped by.
 _SEGMENT = ("segment_id",)
 
-# Grouping -> number of the interval -> what was done in it.
-Grouped = Mapping[tuple[str | None, ...], Mapping[int, list[Deed]]]
+# Values of the group_by -> index of the interval -> activities in it.
+Grouped = Mapping[tuple[str | None, ...], Mapping[int, list[Activity]]]
 
 
 def answer(store: Store, request: Request) -> Answer:
     """Values of a whole time frame, or, where the body has an interval, of each interval in it.
 
     Raises:
-        Refusal: 400 that points at what cannot be.
+        Refusal: 400 that points at what is not allowed.
     """
     query = request.operation.query or {}
-    place = place_of(request.query.get("page_cursor"))
+    first = parse_row_cursor(request.query.get("page_cursor"))
     attributes = request.body["data"]["attributes"]
     check_report(store, query, attributes)
-    found = frame_of(store, query, attributes)
+    frame = report_timeframe(store, query, attributes)
     kind, _, form = request.body["data"]["type"].removesuffix("-report").rpartition("-")
-    start, _ = found.bounds(zone_of(store))
-    # One interval for values: the whole frame.
-    parts = Intervals((start,), (found.first,))
-    if form == "series":
-        # A year has less than the most hours there may be.
-        parts = intervals(found, _INTERVALS[attributes["interval"]], zone_of(store))
-    wanted = tuple(attributes.get("group_by") or query.get("default_group_by") or _SEGMENT)
-    clauses = clauses_of(attributes.get("filter"), query["filters"], store.now())
-    deeds = (
-        deed
-        for deed in _deeds(store, kind, found, parts, attributes)
-        if all(holds(clause, values_of(store, deed[1].source, clause.field)) for clause in clauses)
+    is_series = form == "series"
+    intervals = _intervals(store, frame, attributes["interval"] if is_series else None)
+    group_by = tuple(attributes.get("group_by") or query.get("default_group_by") or _SEGMENT)
+    clauses = parse_filter(attributes.get("filter"), query["filters"], store.now())
+    activities = (
+        (index, activity)
+        for index, activity in _activities(store, kind, frame, intervals, attributes)
+        if all(is_met(clause, values_of(store, activity.source, clause.field)) for clause in clauses)
     )
-    made = _results(
-        kind, _grouped(store, deeds, wanted), wanted, attributes["statistics"], parts, series=form == "series"
-    )
-    told: dict[str, Any] = {"results": made[place : place + store.report_rows]}
-    if form == "series":
-        # As in the specification's example: the clock on the wall, with an offset that says nothing.
-        told["date_times"] = [label.replace(tzinfo=UTC).isoformat() for label in parts.labels]
-    after = place + store.report_rows if "page_cursor" in request.operation.parameters else len(made)
-    return Answer(200, document(request, told, after if after < len(made) else None))
+    grouped = _group(store, activities, group_by)
+    results = _results(kind, grouped, group_by, attributes["statistics"], len(intervals.starts), series=is_series)
+    content: dict[str, Any] = {"results": results[first : first + store.report_rows]}
+    if is_series:
+        # As in the specification's example: the wall clock's time, with an offset that means nothing.
+        content["date_times"] = [label.replace(tzinfo=UTC).isoformat() for label in intervals.labels]
+    next_first = first + store.report_rows if "page_cursor" in request.operation.parameters else len(results)
+    return Answer(200, document(request, content, next_first if next_first < len(results) else None))
 
 
-def document(request: Request, attributes: Mapping[str, Any], after: int | None, **more: Any) -> dict[str, Any]:
-    """The answer with the attributes that were asked for; ``after`` is where the next page begins."""
+def document(request: Request, attributes: Mapping[str, Any], next_first: int | None, **more: Any) -> dict[str, Any]:
+    """The answer with the attributes that were asked for.
+
+    ``next_first`` is the index of the next page's first row, None when this page is the last.
+    """
     kind = request.body["data"]["type"]
     fields = request.query.get(f"fields[{kind}]")
     shown = (
         attributes if fields is None else {name: attributes[name] for name in split_names(fields) if name in attributes}
     )
-    own = f"{request.base}{request.path}"
-    links = {"self": own + (f"?{urlencode(request.query)}" if request.query else "")}
-    if after is not None:
+    address = f"{request.base}{request.path}"
+    links = {"self": address + (f"?{urlencode(request.query)}" if request.query else "")}
+    if next_first is not None:
         # Recorded answers have it, where the specification only declares the cursor.
-        links["next"] = f"{own}?{urlencode({**request.query, 'page_cursor': cursor_at(after)})}"
+        links["next"] = f"{address}?{urlencode({**request.query, 'page_cursor': row_cursor(next_first)})}"
     return {"data": {"type": kind, **more, "attributes": shown}, "links": links}
 
 
-def _deeds(
-    store: Store, kind: str, found: Frame, parts: Intervals, attributes: Mapping[str, Any]
-) -> Iterator[tuple[int, Deed]]:
-    """What was done in the frame, with the number of the interval in which it was."""
-    start, stop = found.bounds(zone_of(store))
+def _intervals(store: Store, frame: TimeFrame, interval: str | None) -> Intervals:
+    """The intervals of a series, or the whole time frame as one interval."""
+    zone = account_timezone(store)
+    if interval is None:
+        start, _ = frame.bounds(zone)
+        return Intervals((start,), (frame.first,))
+    # They are never too many: a time frame has at most a year.
+    return cut_into_intervals(frame, _INTERVALS[interval], zone)
+
+
+def _activities(
+    store: Store, kind: str, frame: TimeFrame, intervals: Intervals, attributes: Mapping[str, Any]
+) -> Iterator[tuple[int, Activity]]:
+    """The activities in the time frame, each with the index of its interval."""
+    start, stop = frame.bounds(account_timezone(store))
     if kind == "segment":
-        yield from _joined(store, start, stop, parts)
+        yield from _segment_activities(store, start, stop, intervals)
         return
-    events = activities.events_between(store, start, stop)
+    events = events_between(store, start, stop)
     if kind == "form":
-        made = activities.of_forms(store, events)
+        activities = form_activities(store, events)
     else:
-        made = activities.of_messages(store, events, kind, attributes["conversion_metric_id"])
-    yield from ((parts.of(deed.when), deed) for deed in made)
+        activities = message_activities(store, events, kind, attributes["conversion_metric_id"])
+    yield from ((intervals.index_of(activity.when), activity) for activity in activities)
 
 
-def _joined(store: Store, start: datetime, stop: datetime, parts: Intervals) -> Iterator[tuple[int, Deed]]:
-    """Who joined a segment, and in each later interval that they were there before. Who left is not known."""
+def _segment_activities(
+    store: Store, start: datetime, stop: datetime, intervals: Intervals
+) -> Iterator[tuple[int, Activity]]:
+    """Who joined a segment, and again in each later interval as a member from before. Who left is not known."""
     for segment_id, members in store.segment_members.items():
-        source = Source("segment", {"segment_id": segment_id})
+        source = ActivitySource("segment", {"segment_id": segment_id})
         for member in members.rows.values():
             when = datetime.fromisoformat(member["joined_group_at"])
             if when >= stop:
                 continue
-            joined = parts.of(when) if when >= start else -1
+            joined = intervals.index_of(when) if when >= start else -1
             if joined >= 0:
-                yield joined, Deed("members_added", member["id"], when, source)
-            for later in range(joined + 1, len(parts.starts)):
-                yield later, Deed("member_before", member["id"], when, source)
+                yield joined, Activity("members_added", member["id"], when, source)
+            for later in range(joined + 1, len(intervals.starts)):
+                yield later, Activity("member_before", member["id"], when, source)
 
 
-def _grouped(store: Store, deeds: Iterable[tuple[int, Deed]], wanted: Sequence[str]) -> Grouped:
-    grouped: dict[tuple[str | None, ...], dict[int, list[Deed]]] = defaultdict(lambda: defaultdict(list))
-    for number, deed in deeds:
-        for grouping in groupings(store, deed.source, wanted):
-            grouped[tuple(grouping[name] for name in wanted)][number].append(deed)
+def _group(store: Store, activities: Iterable[tuple[int, Activity]], group_by: Sequence[str]) -> Grouped:
+    grouped: dict[tuple[str | None, ...], dict[int, list[Activity]]] = defaultdict(lambda: defaultdict(list))
+    for index, activity in activities:
+        for grouping in groupings(store, activity.source, group_by):
+            grouped[tuple(grouping[name] for name in group_by)][index].append(activity)
     return grouped
 
 
 def _results(
-    kind: str, grouped: Grouped, wanted: Sequence[str], statistics: Sequence[str], parts: Intervals, *, series: bool
+    kind: str, grouped: Grouped, group_by: Sequence[str], statistics: Sequence[str], intervals: int, *, series: bool
 ) -> list[dict[str, Any]]:
-    made = []
+    """A result for each group: its statistics, each a list over the ``intervals`` (their number) in a series."""
+    results = []
     for values in sorted(grouped, key=lambda values: tuple(value or "" for value in values)):
-        numbers = [MADE[kind](grouped[values].get(number, ())) for number in range(len(parts.starts))]
-        told = {name: [found[name] for found in numbers] if series else numbers[0][name] for name in statistics}
-        made.append({"groupings": dict(zip(wanted, values, strict=True)), "statistics": told})
-    return made
+        numbers = [STATISTICS_OF[kind](grouped[values].get(index, ())) for index in range(intervals)]
+        shown = {name: [each[name] for each in numbers] if series else numbers[0][name] for name in statistics}
+        results.append({"groupings": dict(zip(group_by, values, strict=True)), "statistics": shown})
+    return results

@@ -1,7 +1,7 @@
-"""The time of a report: whole hours of the account's own time zone, cut into intervals. Pure.
+"""The time frame of a report: whole hours of the account's own time zone, cut into intervals. Pure.
 
-Klaviyo ignores the offset of a custom time frame, and includes the hour in which it ends. What its keys stand for is
-written down nowhere: here ``last_7_days`` and its like end today, ``last_3_months`` and its like with the month before.
+Klaviyo ignores the offset of a custom time frame, and includes the hour in which it ends. It does not document what
+its keys stand for. Here ``last_7_days`` and its like end today, ``last_3_months`` and its like with the month before.
 Weeks begin on Monday.
 """
 
@@ -17,22 +17,22 @@ from zoneinfo import ZoneInfo
 _HOUR, _DAY = timedelta(hours=1), timedelta(days=1)
 # No account has data of other years, and the ends of the calendar are in no time zone.
 _YEARS = range(1970, 2101)
-# More of them are not worked out at once.
-MOST_INTERVALS = 10_000
+# More intervals are not computed at once.
+MAX_INTERVALS = 10_000
 _DAYS = re.compile(r"last_(\d+)_days")
 _MONTHS = re.compile(r"last_(\d+)_months")
 
 
-class NoTimeframe(Exception):
-    """The time frame cannot be; the message says why."""
+class InvalidTimeframe(Exception):
+    """The time frame is not allowed; the message says why."""
 
 
 @dataclass(frozen=True)
-class Frame:
-    """From ``first`` on and before ``stop``, on the account's clock on the wall.
+class TimeFrame:
+    """From ``first`` on and before ``stop``, both in the account's wall-clock time.
 
     Raises:
-        NoTimeframe: there is no time between them, or it is of no year that an account has seen.
+        InvalidTimeframe: there is no time between them, or a year is outside those that an account can have data of.
     """
 
     first: datetime
@@ -40,94 +40,102 @@ class Frame:
 
     def __post_init__(self) -> None:
         if self.stop <= self.first:
-            raise NoTimeframe("The time frame ends before it starts.")
+            raise InvalidTimeframe("The time frame ends before it starts.")
         if not {self.first.year, self.stop.year} <= {*_YEARS}:
-            raise NoTimeframe(f"The time frame must be between {_YEARS[0]} and {_YEARS[-1]}.")
+            raise InvalidTimeframe(f"The time frame must be between {_YEARS[0]} and {_YEARS[-1]}.")
 
     def bounds(self, zone: ZoneInfo) -> tuple[datetime, datetime]:
-        """The same as points in time."""
+        """``first`` and ``stop`` as points in time (UTC)."""
         return self.first.replace(tzinfo=zone).astimezone(UTC), self.stop.replace(tzinfo=zone).astimezone(UTC)
 
 
 @dataclass(frozen=True)
 class Intervals:
-    """A frame cut up: where each interval begins, as a point in time and as the clock on the wall shows it."""
+    """A time frame cut into intervals.
+
+    Attributes:
+        starts: where each interval begins, as a point in time.
+        labels: where each interval begins, as the account's wall clock shows it.
+    """
 
     starts: tuple[datetime, ...]
     labels: tuple[datetime, ...]
 
-    def of(self, when: datetime) -> int:
-        """The interval that a point of time in the frame is in."""
+    def index_of(self, when: datetime) -> int:
+        """The index of the interval that holds a point in time of the frame."""
         return bisect.bisect_right(self.starts, when) - 1
 
 
-def frame(given: Mapping[str, str], today: date, max_years: int) -> Frame:
-    """What a ``timeframe`` stands for.
+def parse_timeframe(timeframe: Mapping[str, str], today: date, max_years: int) -> TimeFrame:
+    """The time frame that the attribute ``timeframe`` of a body stands for.
 
     Raises:
-        NoTimeframe: it is no time, ends before it starts, or is longer than Klaviyo takes.
+        InvalidTimeframe: it cannot be read, ends before it starts, or is longer than Klaviyo takes.
     """
-    if "key" in given:
-        first, last = _named(given["key"], today)
-        return Frame(datetime.combine(first, time()), datetime.combine(last + _DAY, time()))
+    if "key" in timeframe:
+        first, last = _days_of_key(timeframe["key"], today)
+        return TimeFrame(datetime.combine(first, time()), datetime.combine(last + _DAY, time()))
     try:
-        start, end = (datetime.fromisoformat(given[name]).replace(tzinfo=None) for name in ("start", "end"))
-        found = Frame(_hour(start), _hour(end) + _HOUR)
-        longest = _years_later(found.first, max_years)
+        start, end = (datetime.fromisoformat(timeframe[name]).replace(tzinfo=None) for name in ("start", "end"))
+        frame = TimeFrame(_start_of_hour(start), _start_of_hour(end) + _HOUR)
+        latest_stop = _years_later(frame.first, max_years)
     except (ValueError, OverflowError) as error:
-        raise NoTimeframe("start and end must be points in time.") from error
-    if found.stop > longest:
-        raise NoTimeframe(f"The time frame is longer than {max_years} year.")
-    return found
+        raise InvalidTimeframe("start and end must be points in time.") from error
+    if frame.stop > latest_stop:
+        raise InvalidTimeframe(f"The time frame is longer than {max_years} year.")
+    return frame
 
 
-def check_length(found: Frame, interval: str, max_days: Mapping[str, int]) -> None:
-    """Refuse a frame that is too long for an interval.
-
-    Raises:
-        NoTimeframe: it is.
-    """
-    most = max_days.get(interval)
-    if most is not None and found.stop - found.first > most * _DAY:
-        raise NoTimeframe(f"The time frame is longer than the {most} days that {interval} takes.")
-
-
-def intervals(found: Frame, interval: str, zone: ZoneInfo) -> Intervals:
-    """The intervals (``hour``, ``day``, ``week`` or ``month``) of a frame; the first and last may be cut.
+def check_length(frame: TimeFrame, interval: str, max_days: Mapping[str, int]) -> None:
+    """Refuse a time frame that is too long for an interval.
 
     Raises:
-        NoTimeframe: they are too many.
+        InvalidTimeframe: it is.
     """
-    if (found.stop - found.first) / (_HOUR if interval == "hour" else _DAY) > MOST_INTERVALS:
-        raise NoTimeframe(f"The time frame holds more than {MOST_INTERVALS} intervals.")
-    start, stop = found.bounds(zone)
+    days = max_days.get(interval)
+    if days is not None and frame.stop - frame.first > days * _DAY:
+        raise InvalidTimeframe(f"The time frame is longer than the {days} days that {interval} takes.")
+
+
+def cut_into_intervals(frame: TimeFrame, interval: str, zone: ZoneInfo) -> Intervals:
+    """The intervals (``hour``, ``day``, ``week`` or ``month``) of a time frame; the first and last may be cut.
+
+    Raises:
+        InvalidTimeframe: they are too many.
+    """
+    if (frame.stop - frame.first) / (_HOUR if interval == "hour" else _DAY) > MAX_INTERVALS:
+        raise InvalidTimeframe(f"The time frame holds more than {MAX_INTERVALS} intervals.")
+    start, stop = frame.bounds(zone)
     if interval == "hour":
-        moments = tuple(start + number * _HOUR for number in range(-((start - stop) // _HOUR)))
-        return Intervals(moments, tuple(moment.astimezone(zone).replace(tzinfo=None) for moment in moments))
-    labels = tuple(_dates(found, interval))
+        # Rounded up, because some clocks change by half an hour.
+        hours = -((start - stop) // _HOUR)
+        starts = tuple(start + number * _HOUR for number in range(hours))
+        return Intervals(starts, tuple(when.astimezone(zone).replace(tzinfo=None) for when in starts))
+    labels = tuple(_interval_labels(frame, interval))
     starts = tuple(max(start, label.replace(tzinfo=zone).astimezone(UTC)) for label in labels)
     return Intervals(starts, labels)
 
 
-def _dates(found: Frame, interval: str) -> Iterator[datetime]:
-    day = found.first.date()
+def _interval_labels(frame: TimeFrame, interval: str) -> Iterator[datetime]:
+    """The midnights at which the intervals (days, weeks or months) of a frame begin."""
+    day = frame.first.date()
     if interval == "week":
         day -= day.weekday() * _DAY
     elif interval == "month":
         day = day.replace(day=1)
-    while datetime.combine(day, time()) < found.stop:
+    while datetime.combine(day, time()) < frame.stop:
         yield datetime.combine(day, time())
         day = _month_later(day) if interval == "month" else day + (7 if interval == "week" else 1) * _DAY
 
 
-def _named(key: str, today: date) -> tuple[date, date]:
-    """The first and last day of a time frame that has a name."""
+def _days_of_key(key: str, today: date) -> tuple[date, date]:
+    """The first and last day of a time frame that is given by a key, such as ``last_7_days``."""
     monday, month = today - today.weekday() * _DAY, today.replace(day=1)
     january = month.replace(month=1)
-    if found := _DAYS.fullmatch(key):
-        return today - (int(found[1]) - 1) * _DAY, today
-    if found := _MONTHS.fullmatch(key):
-        return _months_before(month, int(found[1])), month - _DAY
+    if days := _DAYS.fullmatch(key):
+        return today - (int(days[1]) - 1) * _DAY, today
+    if months := _MONTHS.fullmatch(key):
+        return _months_before(month, int(months[1])), month - _DAY
     return {
         "today": (today, today),
         "yesterday": (today - _DAY, today - _DAY),
@@ -140,8 +148,8 @@ def _named(key: str, today: date) -> tuple[date, date]:
     }[key]
 
 
-def _hour(moment: datetime) -> datetime:
-    return moment.replace(minute=0, second=0, microsecond=0)
+def _start_of_hour(when: datetime) -> datetime:
+    return when.replace(minute=0, second=0, microsecond=0)
 
 
 def _month_later(day: date) -> date:
@@ -154,8 +162,8 @@ def _months_before(month: date, count: int) -> date:
     return month
 
 
-def _years_later(moment: datetime, years: int) -> datetime:
+def _years_later(when: datetime, years: int) -> datetime:
     try:
-        return moment.replace(year=moment.year + years)
+        return when.replace(year=when.year + years)
     except ValueError:
-        return moment.replace(year=moment.year + years, month=3, day=1)
+        return when.replace(year=when.year + years, month=3, day=1)
