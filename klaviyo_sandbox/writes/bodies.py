@@ -1,4 +1,4 @@
-"""Checks that the bodies of writes must pass."""
+"""Parses the bodies of requests, and checks those of writes."""
 
 from __future__ import annotations
 
@@ -14,19 +14,20 @@ from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.exchange import Request
 from klaviyo_sandbox.spec.facts import Schema
 
-# Klaviyo says so when it took the rest of a profile and dropped a phone number that is none.
+# Klaviyo sends this header when it accepted a profile but dropped its phone number, which was invalid.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
+# The pointer to a row, at the beginning of a pointer into it.
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
 
 
 def parse_json(body: bytes) -> object:
-    """What a body says.
+    """The JSON document of a body.
 
     Raises:
-        ValueError: it is not JSON, is nested too deep, or holds what could not be sent back as JSON.
+        ValueError: the body is not JSON, is nested too deep, or holds text that could not be sent back as JSON.
     """
     try:
-        document: object = json.loads(body, parse_constant=_no_constant, parse_float=_finite)
+        document: object = json.loads(body, parse_constant=_refuse_constant, parse_float=_parse_finite)
         # Half of a surrogate pair can be escaped in JSON, but nothing that holds it can be sent back.
         if b"\\ud" in body.lower():
             json.dumps(document, ensure_ascii=False).encode()
@@ -36,15 +37,15 @@ def parse_json(body: bytes) -> object:
 
 
 def count_items(body: Any) -> int:
-    """How many profiles, events or members the body of a write is about; its shape has been checked."""
+    """How many profiles, events or members the body of a write holds; its shape has been checked."""
     data = body["data"]
     if isinstance(data, list):
         return len(data)
     attributes = data.get("attributes") or {}
     if "events-bulk-create" in attributes:
-        people = attributes["events-bulk-create"]["data"]
-        return sum(len(person["attributes"]["events"]["data"]) for person in people)
-    # Suppression of a whole list names nobody.
+        entries = attributes["events-bulk-create"]["data"]
+        return sum(len(entry["attributes"]["events"]["data"]) for entry in entries)
+    # A suppression of a whole list names no profiles.
     return len(attributes["profiles"]["data"]) if attributes.get("profiles") else 1
 
 
@@ -52,18 +53,18 @@ def check_body(request: Request, schemas: Mapping[str, Schema]) -> None:
     """Refuse a body that is too large or not of the declared shape.
 
     Raises:
-        Refusal: 400; in a bulk request one problem for each bad row, and nothing else when the request is at fault.
+        Refusal: 400, with the first problem of each row of a bulk request, and of each other place of the body.
     """
     operation = request.operation
     if operation.max_bytes is not None and request.body_bytes > operation.max_bytes:
         raise Refusal([invalid(f"The payload must not be larger than {operation.max_bytes} bytes.", "/data")])
-    found = list(find_violations(operation.body or {}, request.body, schemas))
-    if found:
-        raise Refusal(_first_of_each_row(invalid(detail, pointer or "/data") for pointer, detail in found))
+    violations = list(find_violations(operation.body or {}, request.body, schemas))
+    if violations:
+        raise Refusal(_first_of_each_row(invalid(detail, pointer or "/data") for pointer, detail in violations))
 
 
 def limit_pointers(refusal: Refusal, pointers: str) -> Refusal:
-    """The refusal with as many of its problems as ``Store.pointers`` lets out."""
+    """The refusal with "all" its problems, the "first" or "none", as ``Store.pointers`` says; only for a 400."""
     if refusal.status != 400 or pointers == "all":
         return refusal
     first = refusal.problems[0]
@@ -82,7 +83,7 @@ def check_count(request: Request, count: int, pointer: str) -> None:
 
 
 def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
-    """Refuse more rows than the operation takes, and none.
+    """Refuse more rows than the operation takes, and a request without rows.
 
     Raises:
         Refusal: 400.
@@ -93,7 +94,7 @@ def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
 
 
 def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None:
-    """The first thing wrong with what identifies a profile, whose attributes ``pointer`` points to."""
+    """The first problem of a profile's identifiers; ``pointer`` points to its attributes."""
     attributes = resource["attributes"]
     if not identifiers.has_identifier(resource):
         return invalid(identifiers.NO_IDENTIFIER, pointer)
@@ -102,28 +103,28 @@ def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None
     if attributes.get("phone_number") and not identifiers.is_phone(attributes["phone_number"]):
         return invalid(identifiers.BAD_PHONE, f"{pointer}/phone_number")
     # The profile of a single event has ``meta`` among its attributes, every other beside them.
-    place = pointer if "meta" in attributes else pointer.removesuffix("/attributes")
+    meta_owner = pointer if "meta" in attributes else pointer.removesuffix("/attributes")
     meta = attributes.get("meta") or resource.get("meta") or {}
     for operation, change in (meta.get("patch_identifiers") or {}).items():
         if not _is_email_patch(change):
             detail = f"{operation} takes one e-mail address or several, as email."
-            return invalid(detail, f"{place}/meta/patch_identifiers/{operation}")
+            return invalid(detail, f"{meta_owner}/meta/patch_identifiers/{operation}")
     return None
 
 
 def _is_email_patch(change: Mapping[str, Any]) -> bool:
-    given = change.get("email", [])
-    addresses = given if isinstance(given, list) else [given]
+    email = change.get("email", [])
+    addresses = email if isinstance(email, list) else [email]
     return change.keys() <= {"email"} and all(
         isinstance(address, str) and identifiers.is_email(address) for address in addresses
     )
 
 
 def without_bad_phone(resource: Mapping[str, Any], pointer: str) -> tuple[Mapping[str, Any], Mapping[str, str]]:
-    """The profile without a phone number that is none, and the header that says that it was dropped.
+    """The profile without an invalid phone number, and the header that says that the number was dropped.
 
     Raises:
-        Refusal: 400 for anything else, and when nothing but the phone number says who it is.
+        Refusal: 400 for any other problem, and when the phone number is the profile's only identifier.
     """
     problem = profile_problem(resource, pointer)
     if problem is None:
@@ -132,26 +133,26 @@ def without_bad_phone(resource: Mapping[str, Any], pointer: str) -> tuple[Mappin
     rest = {**resource, "attributes": attributes}
     if problem.source["pointer"] != f"{pointer}/phone_number" or not identifiers.has_identifier(rest):
         raise Refusal([problem])
-    other = profile_problem(rest, pointer)
-    if other is not None:
-        raise Refusal([other])
+    other_problem = profile_problem(rest, pointer)
+    if other_problem is not None:
+        raise Refusal([other_problem])
     return rest, PHONE_DROPPED
 
 
 def _first_of_each_row(problems: Iterator[Problem]) -> list[Problem]:
-    kept: dict[str, Problem] = {}
+    first_problems: dict[str, Problem] = {}
     for problem in problems:
         pointer = problem.source["pointer"]
         row = _ROW.match(pointer)
-        kept.setdefault(row[0] if row else pointer, problem)
-    return list(kept.values())
+        first_problems.setdefault(row[0] if row else pointer, problem)
+    return list(first_problems.values())
 
 
-def _no_constant(name: str) -> object:
+def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
 
 
-def _finite(text: str) -> float:
+def _parse_finite(text: str) -> float:
     number = float(text)
     if math.isinf(number):
         raise ValueError(f"{text} is too large")

@@ -1,4 +1,4 @@
-"""What Klaviyo demands of a row that gives or withdraws consent. Only looks at the account, never changes it."""
+"""Rules for rows that give or withdraw consent. They read the account and never change it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,19 @@ from klaviyo_sandbox.spec.errors import Problem, invalid
 from klaviyo_sandbox.spec.times import parse_datetime
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
-# The identifier that a channel needs.
-NEEDS = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
+# Channel -> the identifier that its consents need.
+IDENTIFIER_OF_CHANNEL = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """One consent of a row: channel and kind as the request names them, and since when, where that is said."""
+class RequestedConsent:
+    """A consent that a row gives or withdraws.
+
+    Attributes:
+        channel, kind: as the request names them: "email", "marketing".
+        since: when consent was given, as the request has it; None without a time.
+        can_be_dated: whether a historical import must say when.
+    """
 
     channel: str
     kind: str
@@ -27,47 +33,48 @@ class Wanted:
     can_be_dated: bool = False
 
 
-def wanted(resource: Mapping[str, Any]) -> list[Wanted]:
+def requested_consents(resource: Mapping[str, Any]) -> list[RequestedConsent]:
     """Every consent that a row gives or withdraws."""
     return [
-        Wanted(channel, kind, said.get("consented_at"), kind != "open_tracking")
+        RequestedConsent(channel, kind, consent.get("consented_at"), kind != "open_tracking")
         for channel, kinds in resource["attributes"]["subscriptions"].items()
-        for kind, said in (kinds or {}).items()
-        if isinstance(said, Mapping) and "consent" in said
+        for kind, consent in (kinds or {}).items()
+        if isinstance(consent, Mapping) and "consent" in consent
     ]
 
 
 def row_problem(
     store: Store, resource: Mapping[str, Any], pointer: str, *, historical: bool | None = None
 ) -> Problem | None:
-    """The first thing wrong with a row whose identifiers are sound; ``pointer`` leads to it.
+    """The first problem of a row whose identifiers are valid; ``pointer`` points to the row.
 
-    ``historical`` is whether consent was given long ago; None when it is withdrawn.
+    ``historical`` is whether this is a historical import, of consent that was given earlier; None when consent is
+    withdrawn.
     """
     return next(_problems(store, resource, pointer, historical), None)
 
 
 def _problems(store: Store, resource: Mapping[str, Any], pointer: str, historical: bool | None) -> Iterator[Problem]:
-    known = store.profiles.get(resource.get("id") or "") or {}
-    if resource.get("id") and not known:
+    profile = store.profiles.get(resource.get("id") or "") or {}
+    if resource.get("id") and not profile:
         yield invalid(f"A profile with id {resource['id']} does not exist.", f"{pointer}/id")
     attributes = resource["attributes"]
-    consents = wanted(resource)
+    consents = requested_consents(resource)
     if not consents:
         yield invalid("At least one channel must be given.", f"{pointer}/attributes/subscriptions")
     for consent in consents:
-        needed = NEEDS.get(consent.channel)
-        if needed and not (attributes.get(needed) or known.get(needed)):
-            yield invalid(f"The channel {consent.channel} needs {needed}.", f"{pointer}/attributes/{needed}")
-        if historical is not None and (detail := _date_fault(consent, historical, store.now())):
-            place = f"{consent.channel}/{consent.kind}/consented_at"
-            yield invalid(detail, f"{pointer}/attributes/subscriptions/{place}")
+        identifier = IDENTIFIER_OF_CHANNEL.get(consent.channel)
+        if identifier and not (attributes.get(identifier) or profile.get(identifier)):
+            yield invalid(f"The channel {consent.channel} needs {identifier}.", f"{pointer}/attributes/{identifier}")
+        if historical is not None and (detail := _date_error(consent, historical, store.now())):
+            path = f"{consent.channel}/{consent.kind}/consented_at"
+            yield invalid(detail, f"{pointer}/attributes/subscriptions/{path}")
     if historical is not None:
-        texted = any(consent.channel == "sms" for consent in consents)
-        yield from _text_message_problems(store, attributes, known, pointer, texted=texted)
+        has_sms = any(consent.channel == "sms" for consent in consents)
+        yield from _text_message_problems(store, attributes, profile, pointer, has_sms=has_sms)
 
 
-def _date_fault(consent: Wanted, historical: bool, now: datetime) -> str | None:
+def _date_error(consent: RequestedConsent, historical: bool, now: datetime) -> str | None:
     if consent.since is None:
         return "consented_at is required for a historical import." if historical and consent.can_be_dated else None
     if not historical:
@@ -80,34 +87,34 @@ def _date_fault(consent: Wanted, historical: bool, now: datetime) -> str | None:
 
 
 def _text_message_problems(
-    store: Store, attributes: Mapping[str, Any], known: Mapping[str, Any], pointer: str, *, texted: bool
+    store: Store, attributes: Mapping[str, Any], profile: Mapping[str, Any], pointer: str, *, has_sms: bool
 ) -> Iterator[Problem]:
-    """Age gates and regions: only consent to text messages has them, but a date must be one for any."""
-    place = f"{pointer}/attributes/age_gated_date_of_birth"
+    """Problems of the age gate and the region, of consent to text messages only; a bad date of birth is one for all."""
+    date_pointer = f"{pointer}/attributes/age_gated_date_of_birth"
     text = attributes.get("age_gated_date_of_birth")
     today = store.now().date()
-    born = _day(text) if text else None
-    if text is not None and born is None:
-        yield invalid(f"'{text}' is not a date.", place)
-    if born is not None and born > today:
-        yield invalid("A date of birth must be in the past.", place)
-    if not texted:
+    birthday = _parse_day(text) if text else None
+    if text is not None and birthday is None:
+        yield invalid(f"'{text}' is not a date.", date_pointer)
+    if birthday is not None and birthday > today:
+        yield invalid("A date of birth must be in the past.", date_pointer)
+    if not has_sms:
         return
-    if store.age_gate and born is None:
-        yield invalid("A date of birth is required to consent to text messages.", place)
-    if store.age_gate and born is not None and _age(born, today) < store.age_gate:
-        yield invalid("The profile does not meet the age requirement.", place)
-    number = attributes.get("phone_number") or known.get("phone_number") or ""
+    if store.age_gate and birthday is None:
+        yield invalid("A date of birth is required to consent to text messages.", date_pointer)
+    if store.age_gate and birthday is not None and _age(birthday, today) < store.age_gate:
+        yield invalid("The profile does not meet the age requirement.", date_pointer)
+    number = attributes.get("phone_number") or profile.get("phone_number") or ""
     if number and not number.startswith(store.sms_prefixes):
         yield invalid("The account has no sending number for this region.", f"{pointer}/attributes/phone_number")
 
 
-def _day(text: str) -> date | None:
+def _parse_day(text: str) -> date | None:
     try:
         return date.fromisoformat(text) if _DAY.fullmatch(text) else None
     except ValueError:
         return None
 
 
-def _age(born: date, today: date) -> int:
-    return today.year - born.year - ((today.month, today.day) < (born.month, born.day))
+def _age(birthday: date, today: date) -> int:
+    return today.year - birthday.year - ((today.month, today.day) < (birthday.month, birthday.day))

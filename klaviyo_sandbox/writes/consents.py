@@ -1,4 +1,4 @@
-"""Subscribing and unsubscribing. What a 202 accepts is done at once; nobody can ask what became of it."""
+"""Subscribes and unsubscribes profiles. It is done at once; as in Klaviyo, the answer is 202 and there is no job."""
 
 from __future__ import annotations
 
@@ -13,59 +13,64 @@ from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 from klaviyo_sandbox.writes.bodies import check_rows, without_bad_phone
-from klaviyo_sandbox.writes.consent_rules import NEEDS, Wanted, row_problem, wanted
+from klaviyo_sandbox.writes.consent_rules import (
+    IDENTIFIER_OF_CHANNEL,
+    RequestedConsent,
+    requested_consents,
+    row_problem,
+)
 
 _ROWS = "/data/attributes/profiles/data"
-_EMAIL = ("email", "marketing")
+_EMAIL_MARKETING = ("email", "marketing")
 
 
 def subscribe(store: Store, request: Request) -> Answer:
-    """Consent to e-mail waits for its confirmation where the opt-in is double, unless it was given long ago."""
+    """Record consents; with double opt-in, e-mail consent is kept pending until confirmed, unless it is historical."""
     data = request.body["data"]
     attributes = data["attributes"]
     historical = bool(attributes.get("historical_import"))
-    rows, headers = _checked_rows(store, request, historical=historical)
+    rows, headers = _check_rows(store, request, historical=historical)
     list_id = _list_id(store, data)
-    process = store.lists.rows[list_id]["opt_in_process"] if list_id else store.default_opt_in
+    opt_in = store.lists.rows[list_id]["opt_in_process"] if list_id else store.default_opt_in
     for resource in rows:
-        given = wanted(resource)
-        if process == "double_opt_in" and not historical and any(_is_email(consent) for consent in given):
-            _hold(store, resource, list_id)
-            given = [consent for consent in given if not _is_email(consent)]
-            if not given:
+        consents = requested_consents(resource)
+        if opt_in == "double_opt_in" and not historical and any(_is_email(consent) for consent in consents):
+            _keep_pending(store, resource, list_id)
+            consents = [consent for consent in consents if not _is_email(consent)]
+            if not consents:
                 continue
-        _give(store, resource, given, list_id, attributes.get("custom_source"))
+        _give(store, resource, consents, list_id, attributes.get("custom_source"))
     return Answer(202, headers=headers)
 
 
 def unsubscribe(store: Store, request: Request) -> Answer:
-    """From the list only, for e-mail to who is on it; from everything otherwise, list or not."""
-    rows, headers = _checked_rows(store, request, historical=None)
+    """Withdraw consents: e-mail consent from the list only, when the profile is on it; all others from everything."""
+    rows, headers = _check_rows(store, request, historical=None)
     list_id = _list_id(store, request.body["data"])
     for resource in rows:
-        row, withdrawn = _written(store, resource, wanted(resource))
+        row, consents = _upsert(store, resource, requested_consents(resource))
         subscriptions = row["subscriptions"]
         now = store.now_text()
-        for consent in withdrawn:
+        for consent in consents:
             if list_id and _is_email(consent) and row["id"] in store.list_members[list_id]:
                 store.list_members[list_id].drop(row["id"])
                 subscriptions = with_list_suppression(subscriptions, list_id, now)
             else:
-                said = Consent(consent.channel, consent.kind, given=False, consented_at=now, recorded_at=now)
-                subscriptions = with_consent(subscriptions, said)
+                withdrawal = Consent(consent.channel, consent.kind, given=False, consented_at=now, recorded_at=now)
+                subscriptions = with_consent(subscriptions, withdrawal)
         store.put_profile({**row, "subscriptions": subscriptions})
     return Answer(202, headers=headers)
 
 
 def confirm(store: Store, list_id: str, email: str) -> None:
-    """For tests: somebody follows the link in the message of a double opt-in."""
-    held = store.pending_consents.rows[pending_id(list_id, email)]
-    store.pending_consents.drop(held["id"])
-    _give(store, held["resource"], [Wanted(*_EMAIL)], list_id or None, None)
+    """For tests: confirm a double opt-in, as by the link in its message."""
+    pending = store.pending_consents.rows[pending_id(list_id, email)]
+    store.pending_consents.drop(pending["id"])
+    _give(store, pending["resource"], [RequestedConsent(*_EMAIL_MARKETING)], list_id or None, None)
 
 
-def _is_email(consent: Wanted) -> bool:
-    return (consent.channel, consent.kind) == _EMAIL
+def _is_email(consent: RequestedConsent) -> bool:
+    return (consent.channel, consent.kind) == _EMAIL_MARKETING
 
 
 def _list_id(store: Store, data: Mapping[str, Any]) -> str | None:
@@ -78,72 +83,83 @@ def _list_id(store: Store, data: Mapping[str, Any]) -> str | None:
     return list_id
 
 
-def _checked_rows(
+def _check_rows(
     store: Store, request: Request, *, historical: bool | None
 ) -> tuple[Sequence[Mapping[str, Any]], Mapping[str, str]]:
-    """The rows without phone numbers that are none, and the header that says that there were some.
+    """The rows without invalid phone numbers, and the header that says that some were dropped.
 
     Raises:
         Refusal: 400, with a problem for each bad row.
     """
-    given = request.body["data"]["attributes"]["profiles"]["data"]
-    check_rows(request, given, _ROWS)
+    resources = request.body["data"]["attributes"]["profiles"]["data"]
+    check_rows(request, resources, _ROWS)
     rows: list[Mapping[str, Any]] = []
     headers: dict[str, str] = {}
     problems: list[Problem] = []
-    for position, resource in enumerate(given):
+    for position, resource in enumerate(resources):
         pointer = f"{_ROWS}/{position}"
         try:
-            row, dropped = without_bad_phone(_named(resource), f"{pointer}/attributes")
+            row, phone_dropped = without_bad_phone(_with_anonymous_id(resource), f"{pointer}/attributes")
         except Refusal as refusal:
             problems += refusal.problems
             continue
-        # What needed the phone number goes with it.
-        row = _without_phone_channels(row) if dropped else row
-        problem = None if dropped and not wanted(row) else row_problem(store, row, pointer, historical=historical)
-        problems += [problem] if problem else []
+        # The consents that need the phone number are dropped with it, and no consent may be left.
+        row = _without_phone_channels(row) if phone_dropped else row
+        if not phone_dropped or requested_consents(row):
+            problem = row_problem(store, row, pointer, historical=historical)
+            problems += [problem] if problem else []
         rows.append(row)
-        headers.update(dropped)
+        headers.update(phone_dropped)
     if problems:
         raise Refusal(problems)
     return rows, headers
 
 
-def _named(resource: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Who only has a device is known by the anonymous id that comes with the consent to push messages."""
+def _with_anonymous_id(resource: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The row with the anonymous id of its push consent as an identifier, for a profile may have no other."""
     push = resource["attributes"]["subscriptions"].get("push") or {}
     return {**resource, "attributes": {**resource["attributes"], ANONYMOUS: push.get("anonymous_id")}}
 
 
 def _without_phone_channels(resource: Mapping[str, Any]) -> Mapping[str, Any]:
-    held = resource["attributes"]["subscriptions"]
-    kept = {channel: kinds for channel, kinds in held.items() if NEEDS.get(channel) != "phone_number"}
-    return {**resource, "attributes": {**resource["attributes"], "subscriptions": kept}}
+    subscriptions = {
+        channel: kinds
+        for channel, kinds in resource["attributes"]["subscriptions"].items()
+        if IDENTIFIER_OF_CHANNEL.get(channel) != "phone_number"
+    }
+    return {**resource, "attributes": {**resource["attributes"], "subscriptions": subscriptions}}
 
 
-def _hold(store: Store, resource: Mapping[str, Any], list_id: str | None) -> None:
+def _keep_pending(store: Store, resource: Mapping[str, Any], list_id: str | None) -> None:
     email = resource["attributes"].get("email") or store.profiles.rows[resource["id"]]["email"]
-    held = {"list_id": list_id, "email": email.lower(), "since": store.now_text(), "resource": resource}
-    store.pending_consents.put({"id": pending_id(list_id, email), **held})
+    pending = {"list_id": list_id, "email": email.lower(), "since": store.now_text(), "resource": resource}
+    store.pending_consents.put({"id": pending_id(list_id, email), **pending})
 
 
-def _written(store: Store, resource: Mapping[str, Any], asked: Sequence[Wanted]) -> tuple[Row, Sequence[Wanted]]:
-    """The profile, made when there is none, and the consents that its identifiers allow."""
+def _upsert(
+    store: Store, resource: Mapping[str, Any], consents: Sequence[RequestedConsent]
+) -> tuple[Row, Sequence[RequestedConsent]]:
+    """Upsert the profile of a row. Returns it and the consents whose identifiers it got."""
     names = ("email", "phone_number", ANONYMOUS)
     attributes = {name: resource["attributes"].get(name) for name in names}
-    settled = profiles.without_conflicts(store, {"id": resource.get("id"), "attributes": attributes})
-    lost = attributes.keys() - settled["attributes"].keys()
-    row = profiles.upsert(store, settled, keep_on_null=True).row
-    return row, [consent for consent in asked if NEEDS.get(consent.channel) not in lost]
+    profile = profiles.without_conflicts(store, {"id": resource.get("id"), "attributes": attributes})
+    conflicting = attributes.keys() - profile["attributes"].keys()
+    row = profiles.upsert(store, profile, keep_on_null=True).row
+    return row, [consent for consent in consents if IDENTIFIER_OF_CHANNEL.get(consent.channel) not in conflicting]
 
 
 def _give(
-    store: Store, resource: Mapping[str, Any], asked: Sequence[Wanted], list_id: str | None, source: str | None
+    store: Store,
+    resource: Mapping[str, Any],
+    consents: Sequence[RequestedConsent],
+    list_id: str | None,
+    source: str | None,
 ) -> None:
-    row, given = _written(store, resource, asked)
+    """Upsert the profile of a row, record its consents, and put it on the list when one is for marketing."""
+    row, consents = _upsert(store, resource, consents)
     subscriptions = row["subscriptions"]
-    for consent in given:
-        said = Consent(
+    for consent in consents:
+        given = Consent(
             consent.channel,
             consent.kind,
             given=True,
@@ -153,7 +169,7 @@ def _give(
             source=source,
             phone_number=row.get("phone_number"),
         )
-        subscriptions = with_consent(subscriptions, said)
+        subscriptions = with_consent(subscriptions, given)
     store.put_profile({**row, "subscriptions": subscriptions})
-    if list_id and any(consent.kind == "marketing" for consent in given):
+    if list_id and any(consent.kind == "marketing" for consent in consents):
         store.add_to_list(list_id, row["id"])

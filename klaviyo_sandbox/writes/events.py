@@ -1,7 +1,8 @@
-"""Writes of events, one at a time and in bulk. What a 202 accepts is in the account at once.
+"""Writes of events, one at a time and in bulk. An event that a 202 accepts is in the account at once.
 
-Klaviyo says that a bulk request fails when a ``unique_id`` is repeated, and not where: ``store.repeats`` decides.
-An event without one takes the second as its own; such an event is left out without a word when there is another.
+Klaviyo documents that a bulk request fails when a ``unique_id`` is repeated, and not where it must be unique:
+``store.repeats`` decides. An event without one gets its time in seconds as its ``unique_id``. An event that repeats
+one of the account's is left out, and the answer does not say so.
 """
 
 from __future__ import annotations
@@ -24,13 +25,19 @@ from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 from klaviyo_sandbox.writes.bodies import check_count, profile_problem, without_bad_phone
 from klaviyo_sandbox.writes.event_rules import event_problem
 
-_SHOWN_AS = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}
+# Attribute of a request -> the event's property that holds it.
+_PROPERTY_OF = {"unique_id": "$event_id", "value": "$value", "value_currency": "$value_currency"}
 _ENTRIES = "/data/attributes/events-bulk-create/data"
 
 
 @dataclass(frozen=True)
 class _Entry:
-    """A profile and what it did; ``pointer`` leads to what holds them, each event has its own."""
+    """A profile and its events.
+
+    Attributes:
+        pointer: to what holds both in the body.
+        events: pointer to an event's attributes -> the attributes.
+    """
 
     pointer: str
     profile: Mapping[str, Any]
@@ -46,8 +53,8 @@ def create(store: Store, request: Request) -> Answer:
     pointer = "/data/attributes"
     profile, headers = without_bad_phone(attributes["profile"]["data"], f"{pointer}/profile/data/attributes")
     # Here, and only here, ``meta`` is among the attributes.
-    own = {name: value for name, value in profile["attributes"].items() if name != "meta"}
-    profile = {**profile, "attributes": own, "meta": profile["attributes"].get("meta")}
+    profile_attributes = {name: value for name, value in profile["attributes"].items() if name != "meta"}
+    profile = {**profile, "attributes": profile_attributes, "meta": profile["attributes"].get("meta")}
     entry = _Entry(pointer, profile, {pointer: attributes})
     problems = list(_problems(store, entry))
     if problems:
@@ -57,16 +64,16 @@ def create(store: Store, request: Request) -> Answer:
 
 
 def create_many(store: Store, request: Request) -> Answer:
-    """All events or none."""
+    """Record all events, or none when one of them is refused."""
     entries = [
-        _entry(f"{_ENTRIES}/{position}/attributes", given["attributes"])
-        for position, given in enumerate(request.body["data"]["attributes"]["events-bulk-create"]["data"])
+        _bulk_entry(f"{_ENTRIES}/{position}/attributes", resource["attributes"])
+        for position, resource in enumerate(request.body["data"]["attributes"]["events-bulk-create"]["data"])
     ]
     check_count(request, sum(len(entry.events) for entry in entries), _ENTRIES)
     if not entries:
         raise Refusal([invalid("At least one event is required.", _ENTRIES)])
     problems = [problem for entry in entries for problem in _bulk_problems(store, entry)]
-    problems = problems or list(_repeats(store, entries))
+    problems = problems or list(_repetition_problems(store, entries))
     if problems:
         raise Refusal(problems)
     for entry in entries:
@@ -74,16 +81,16 @@ def create_many(store: Store, request: Request) -> Answer:
     return Answer(202)
 
 
-def _entry(pointer: str, attributes: Mapping[str, Any]) -> _Entry:
+def _bulk_entry(pointer: str, attributes: Mapping[str, Any]) -> _Entry:
     backfill = attributes.get("backfill")
     events = {
-        f"{pointer}/events/data/{position}/attributes": {"backfill": backfill, **_given(event["attributes"])}
+        f"{pointer}/events/data/{position}/attributes": {"backfill": backfill, **_without_none(event["attributes"])}
         for position, event in enumerate(attributes["events"]["data"])
     }
     return _Entry(pointer, attributes["profile"]["data"], events)
 
 
-def _given(attributes: Mapping[str, Any]) -> dict[str, Any]:
+def _without_none(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value is not None}
 
 
@@ -106,18 +113,18 @@ def _problems(store: Store, entry: _Entry) -> Iterator[Problem]:
             yield problem
 
 
-def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
+def _repetition_problems(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
     """A problem for every event whose unique id its profile already has in that metric."""
-    people = PersonKeys(store)
+    person_keys = PersonKeys(store)
     seen: set[tuple[str, str, str]] = set()
     for entry in entries:
-        person = people.key_of(entry.profile)
+        person = person_keys.key_of(entry.profile)
         for pointer, attributes in entry.events.items():
             unique_id = attributes.get("unique_id")
             if not unique_id:
                 continue
-            metric = _metric(store, attributes)
-            # A metric that is yet to be made has no id, but is told apart by its name and service.
+            metric = _find_metric(store, attributes)
+            # A metric that is yet to be made has no id: its name and service identify it.
             key = (person, metric["id"] if metric else repr(_metric_name(attributes)), unique_id)
             if key in seen or (store.repeats == "history" and store.has_event(key)):
                 detail = f"The unique_id '{unique_id}' is repeated for the same profile and metric."
@@ -126,11 +133,12 @@ def _repeats(store: Store, entries: list[_Entry]) -> Iterator[Problem]:
 
 
 def _record(store: Store, entry: _Entry) -> None:
+    """Upsert the profile, add its events that are no repetition, and move its ``last_event_date`` on."""
     profile = profiles.without_conflicts(store, entry.profile)
     row = profiles.upsert(store, profile, keep_on_null=True).row
     latest = row.get("last_event_date") or ""
     for attributes in entry.events.values():
-        event = _row(store, attributes, row["id"])
+        event = _to_row(store, attributes, row["id"])
         if not store.has_event(event_key(event)):
             store.put_event(event)
             latest = max(latest, event["datetime"])
@@ -138,33 +146,34 @@ def _record(store: Store, entry: _Entry) -> None:
         store.put_profile({**row, "last_event_date": latest})
 
 
-def _row(store: Store, attributes: Mapping[str, Any], profile_id: str) -> Row:
+def _to_row(store: Store, attributes: Mapping[str, Any], profile_id: str) -> Row:
     time = attributes.get("time")
     when = (parse_datetime(time).astimezone(UTC) if time else store.now()).replace(microsecond=0)
     properties = dict(attributes["properties"])
-    for name, shown in _SHOWN_AS.items():
+    for name, property_name in _PROPERTY_OF.items():
         if attributes.get(name) is not None:
-            properties[shown] = attributes[name]
-    at = int(when.timestamp())
+            properties[property_name] = attributes[name]
+    timestamp = int(when.timestamp())
     return {
         "id": short_id(random.SystemRandom(), 11),
-        "metric_id": (_metric(store, attributes) or _new_metric(store, attributes))["id"],
+        "metric_id": (_find_metric(store, attributes) or _create_metric(store, attributes))["id"],
         "profile_id": profile_id,
-        "timestamp": at,
+        "timestamp": timestamp,
         "datetime": format_datetime(when),
         "uuid": str(uuid.uuid4()),
         "event_properties": properties,
-        "unique_id": attributes.get("unique_id") or str(at),
+        "unique_id": attributes.get("unique_id") or str(timestamp),
         "backfill": bool(attributes.get("backfill")),
     }
 
 
 def _metric_name(attributes: Mapping[str, Any]) -> tuple[str, str]:
-    named = attributes["metric"]["data"]["attributes"]
-    return named["name"], named.get("service") or "api"
+    """The name and the service of an event's metric."""
+    metric = attributes["metric"]["data"]["attributes"]
+    return metric["name"], metric.get("service") or "api"
 
 
-def _metric(store: Store, attributes: Mapping[str, Any]) -> Row | None:
+def _find_metric(store: Store, attributes: Mapping[str, Any]) -> Row | None:
     name, service = _metric_name(attributes)
     return next(
         (
@@ -176,10 +185,10 @@ def _metric(store: Store, attributes: Mapping[str, Any]) -> Row | None:
     )
 
 
-def _new_metric(store: Store, attributes: Mapping[str, Any]) -> Row:
+def _create_metric(store: Store, attributes: Mapping[str, Any]) -> Row:
     name, service = _metric_name(attributes)
-    known = (row["integration"] for row in store.metrics.rows.values())
-    integration = next((found for found in known if found["key"] == service.lower()), None)
+    integrations = (row["integration"] for row in store.metrics.rows.values())
+    integration = next((each for each in integrations if each["key"] == service.lower()), None)
     label = "API" if service == "api" else service
     row = {
         "id": short_id(random.SystemRandom()),

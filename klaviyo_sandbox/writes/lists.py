@@ -1,4 +1,4 @@
-"""Writes of lists and of who is on them."""
+"""Writes of lists and of their members."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ def create(store: Store, request: Request) -> Answer:
 
 
 def add_members(store: Store, request: Request) -> Answer:
-    for profile_id in _listed_ids(store, request):
+    for profile_id in _profile_ids(store, request):
         store.add_to_list(request.params["id"], profile_id)
     return Answer(204)
 
 
 def remove_members(store: Store, request: Request) -> Answer:
-    for profile_id in _listed_ids(store, request):
+    for profile_id in _profile_ids(store, request):
         store.list_members[request.params["id"]].drop(profile_id)
     return Answer(204)
 
 
-def _listed_ids(store: Store, request: Request) -> list[str]:
-    """The profiles that a change of members names.
+def _profile_ids(store: Store, request: Request) -> list[str]:
+    """Ids of the profiles that a change of members names.
 
     Raises:
         Refusal: 404 for an unknown list; 400 for too many or unknown profiles, of which none is then changed.
@@ -57,6 +57,6 @@ def _listed_ids(store: Store, request: Request) -> list[str]:
     ids = [reference["id"] for reference in request.body["data"]]
     unknown = dict.fromkeys(profile_id for profile_id in ids if profile_id not in store.profiles)
     if unknown:
-        named = "{" + ", ".join(map(repr, unknown)) + "}"
-        raise Refusal([invalid(f"Invalid profile IDs: {named}", "/data/")])
+        listed = "{" + ", ".join(map(repr, unknown)) + "}"
+        raise Refusal([invalid(f"Invalid profile IDs: {listed}", "/data/")])
     return ids

@@ -19,21 +19,21 @@ _ROWS = "/data/attributes/profiles/data"
 
 def upsert(store: Store, request: Request) -> Answer:
     resource, headers = without_bad_phone(request.body["data"], "/data/attributes")
-    written = profiles.upsert(store, resource, keep_on_null=False)
-    return _shown(store, request, written, 201 if written.created else 200, headers)
+    result = profiles.upsert(store, resource, keep_on_null=False)
+    return _profile_answer(store, request, result, 201 if result.created else 200, headers)
 
 
 def create(store: Store, request: Request) -> Answer:
-    """As an upsert, but somebody known is a 409."""
+    """Make a profile; when a profile has one of its identifiers already, the answer is 409."""
     resource, headers = without_bad_phone(request.body["data"], "/data/attributes")
-    known = owners_of(store, resource["attributes"])
-    if known:
-        raise Refusal([duplicate_profile(known[0])])
-    return _shown(store, request, profiles.upsert(store, resource, keep_on_null=False), 201, headers)
+    owner_ids = owners_of(store, resource["attributes"])
+    if owner_ids:
+        raise Refusal([duplicate_profile(owner_ids[0])])
+    return _profile_answer(store, request, profiles.upsert(store, resource, keep_on_null=False), 201, headers)
 
 
 def update(store: Store, request: Request) -> Answer:
-    """Only somebody known, who is named in the path and again in the body."""
+    """Change a profile of the account, whose id is in the path and again in the body."""
     resource = request.body["data"]
     profile_id = request.params["id"]
     if profile_id not in store.profiles:
@@ -43,18 +43,18 @@ def update(store: Store, request: Request) -> Answer:
     problem = profile_problem(resource, "/data/attributes")
     if problem is not None:
         raise Refusal([problem])
-    return _shown(store, request, profiles.upsert(store, resource, keep_on_null=False), 200, {})
+    return _profile_answer(store, request, profiles.upsert(store, resource, keep_on_null=False), 200, {})
 
 
-def _shown(
-    store: Store, request: Request, written: profiles.UpsertResult, status: int, headers: Mapping[str, str]
+def _profile_answer(
+    store: Store, request: Request, result: profiles.UpsertResult, status: int, headers: Mapping[str, str]
 ) -> Answer:
-    path = f"/api/profiles/{written.row['id']}/"
-    return Answer(status, documents(store, request).one("profile", written.row, path), headers)
+    path = f"/api/profiles/{result.row['id']}/"
+    return Answer(status, documents(store, request).one("profile", result.row, path), headers)
 
 
 def import_many(store: Store, request: Request) -> Answer:
-    """A job that upserts every row and puts it on the lists."""
+    """Accept a job that upserts every row and puts its profile on the lists."""
     data = request.body["data"]
     resources = data["attributes"]["profiles"]["data"]
     check_rows(request, resources, _ROWS)
@@ -83,24 +83,24 @@ def _row_problems(request: Request, resources: Sequence[Mapping[str, Any]]) -> I
 
 
 def delete(store: Store, request: Request) -> Answer:
-    """Forget everybody whom the one identifier fits, at once; one that fits nobody is 404, as Klaviyo answers.
+    """Delete the profiles that have the one identifier, at once; without one the answer is 404, as Klaviyo's.
 
-    Their events stay, as records of a profile that is gone.
+    Their events stay, and name a profile that does not exist.
     """
     pointer = "/data/attributes/profile/data"
     resource = request.body["data"]["attributes"]["profile"]["data"]
-    given = {"id": resource.get("id"), **resource["attributes"]}
-    given = {name: value for name, value in given.items() if value}
-    if len(given) != 1:
+    identifiers = {"id": resource.get("id"), **resource["attributes"]}
+    identifiers = {name: value for name, value in identifiers.items() if value}
+    if len(identifiers) != 1:
         raise Refusal([invalid("Exactly one of the identifiers id, email, phone_number must be given.", pointer)])
-    ((name, value),) = given.items()
+    ((name, value),) = identifiers.items()
     if name == "email" and not is_email(value):
         raise Refusal([invalid(BAD_EMAIL, f"{pointer}/attributes/email")])
     if name == "phone_number" and not is_phone(value):
         raise Refusal([invalid(BAD_PHONE, f"{pointer}/attributes/phone_number")])
-    gone = list(store.find_profile_ids(name, value))
-    if not gone:
+    profile_ids = list(store.find_profile_ids(name, value))
+    if not profile_ids:
         raise not_found("A profile with this identifier does not exist.")
-    for profile_id in gone:
+    for profile_id in profile_ids:
         store.drop_profile(profile_id)
     return Answer(202)

@@ -1,4 +1,4 @@
-"""Suppressing people by hand, and taking that back: jobs that tell counts and nothing of whom."""
+"""Suppresses profiles and lifts suppressions, by jobs that report counts and no single profile."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def _accept(store: Store, request: Request, kind: str) -> Answer:
     groups = {
         name: relationships[name]["data"]["id"] for name in ("list", "segment") if "data" in relationships.get(name, {})
     }
-    named = data["attributes"].get("profiles")
-    if len(groups) + (named is not None) != 1:
+    profiles = data["attributes"].get("profiles")
+    if len(groups) + (profiles is not None) != 1:
         raise Refusal([invalid("Exactly one of profiles, a list and a segment must be given.", "/data")])
-    if named is None:
+    if profiles is None:
         ((group, group_id),) = groups.items()
-        whom = [("id", profile_id) for profile_id in _members(store, group, group_id)]
-        job = jobs.accept_suppression(store, kind, whom, {f"{group}_id": group_id})
+        identifiers = [("id", profile_id) for profile_id in _member_ids(store, group, group_id)]
+        job = jobs.accept_suppression(store, kind, identifiers, {f"{group}_id": group_id})
     else:
         job = jobs.accept_suppression(store, kind, [("email", email) for email in _emails(request)], {})
     return Answer(202, documents(store, request).one(kind, job, f"{request.path.rstrip('/')}/{job['id']}/"))
@@ -55,7 +55,7 @@ def _emails(request: Request) -> Sequence[str]:
     return emails
 
 
-def _members(store: Store, group: str, group_id: str) -> Sequence[str]:
+def _member_ids(store: Store, group: str, group_id: str) -> Sequence[str]:
     members = (store.list_members if group == "list" else store.segment_members).get(group_id)
     if members is None:
         raise not_found(f"{group.capitalize()} {group_id} does not exist.")
