@@ -29,6 +29,9 @@ to go on later:
 _MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install '.[sandbox]' in a clone of singer-klaviyo"
 
 
+# The names of these functions are texts that users read: "argument --port: invalid _count value".
+
+
 def _count(text: str) -> int:
     number = int(text)
     if number < 0:
@@ -65,7 +68,7 @@ def _speed(text: str) -> float:
 
 
 def parser() -> argparse.ArgumentParser:
-    """The options, with what they default to."""
+    """The command line's options and their defaults."""
     options = argparse.ArgumentParser(
         prog="klaviyo-sandbox",
         description=__doc__,
@@ -160,18 +163,18 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
     )
 
 
-def _fill_in(options: argparse.Namespace) -> None:
-    """What was not said of the account: as it is kept, or else as usual."""
+def _set_account_defaults(options: argparse.Namespace) -> None:
+    """Set the options of the account that were left out, from its data directory when that holds an account."""
     from klaviyo_sandbox.account.persistence import read_parameters
 
-    kept = read_parameters(options.data) if options.data is not None else None
-    usual = {"seed": 1, "profiles": 2000, "events": 20_000} if kept is None else asdict(kept)
-    for name, value in usual.items():
+    saved = read_parameters(options.data) if options.data is not None else None
+    defaults = {"seed": 1, "profiles": 2000, "events": 20_000} if saved is None else asdict(saved)
+    for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
 
 
-def _oauth(options: argparse.Namespace) -> OAuthApp | None:
+def _oauth_app(options: argparse.Namespace) -> OAuthApp | None:
     if options.oauth_app is None:
         return None
     client_id, client_secret, refresh_token = options.oauth_app
@@ -180,8 +183,45 @@ def _oauth(options: argparse.Namespace) -> OAuthApp | None:
     )
 
 
-def _leave(_signum: int, _frame: FrameType | None) -> None:
+def _exit(_signum: int, _frame: FrameType | None) -> None:
     raise SystemExit(0)
+
+
+def _serve_forever(options: argparse.Namespace) -> None:
+    """Serve the account that the options describe, and say where, until a signal ends the process."""
+    from klaviyo_sandbox.http.quotas import Budget
+    from klaviyo_sandbox.server import serve
+
+    with serve(
+        profiles=options.profiles,
+        events=options.events,
+        seed=options.seed,
+        host=options.host,
+        port=options.port,
+        key=options.key,
+        scopes=options.scopes,
+        limits=not options.no_limits,
+        latency=options.latency,
+        speed=options.speed,
+        procedural=options.procedural,
+        data=options.data,
+        include_limit=Budget(*options.include_limit) if options.include_limit else None,
+        oauth=_oauth_app(options),
+        faults=options.faults,
+        repeats=options.repeats,
+        pointers=options.pointers,
+        job_end=options.job_end,
+        job_seconds=options.job_seconds,
+    ) as sandbox:
+        # The account stays until the end: looking it over for garbage makes pages several times slower.
+        gc.freeze()
+        # A page is thousands of short-lived objects in no cycle: looking them over costs a tenth of its time.
+        gc.set_threshold(100_000, 50, 50)
+        print(
+            f"Klaviyo sandbox ready at {sandbox.url} ({options.profiles} profiles, {options.events} events)",
+            flush=True,
+        )
+        threading.Event().wait()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -189,47 +229,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     try:
         from klaviyo_sandbox.account.persistence import DataRefused
-        from klaviyo_sandbox.http.quotas import Budget
-        from klaviyo_sandbox.server import PortTaken, serve
+        from klaviyo_sandbox.server import PortTaken
     except ModuleNotFoundError as missing:
         if str(missing.name).partition(".")[0] not in ("starlette", "uvicorn"):
             raise
         print(_MISSING, file=sys.stderr)
         return 2
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, _leave)
+        signal.signal(number, _exit)
     try:
-        _fill_in(options)
-        with serve(
-            profiles=options.profiles,
-            events=options.events,
-            seed=options.seed,
-            host=options.host,
-            port=options.port,
-            key=options.key,
-            scopes=options.scopes,
-            limits=not options.no_limits,
-            latency=options.latency,
-            speed=options.speed,
-            procedural=options.procedural,
-            data=options.data,
-            include_limit=Budget(*options.include_limit) if options.include_limit else None,
-            oauth=_oauth(options),
-            faults=options.faults,
-            repeats=options.repeats,
-            pointers=options.pointers,
-            job_end=options.job_end,
-            job_seconds=options.job_seconds,
-        ) as sandbox:
-            # The account stays until the end: looking it over for garbage makes pages several times slower.
-            gc.freeze()
-            # A page is thousands of short-lived objects in no cycle: looking them over costs a tenth of its time.
-            gc.set_threshold(100_000, 50, 50)
-            print(
-                f"Klaviyo sandbox ready at {sandbox.url} ({options.profiles} profiles, {options.events} events)",
-                flush=True,
-            )
-            threading.Event().wait()
+        _set_account_defaults(options)
+        _serve_forever(options)
     except (PortTaken, DataRefused, ValueError) as problem:
         print(f"klaviyo-sandbox: {problem}", file=sys.stderr)
         return 2

@@ -23,7 +23,7 @@ MakeKlaviyo = Callable[..., RunningSandbox]
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Make the marker known."""
+    """Register the marker ``klaviyo``."""
     config.addinivalue_line("markers", "klaviyo(**options): what klaviyo_sandbox.serve makes the account of")
 
 
@@ -41,13 +41,13 @@ def klaviyo(request: pytest.FixtureRequest, make_klaviyo: MakeKlaviyo) -> Runnin
 
 @pytest.fixture
 def make_klaviyo() -> Iterator[MakeKlaviyo]:
-    """Starts accounts, with the arguments of ``klaviyo_sandbox.serve``; they end with the test."""
+    """A function that serves an account, with the arguments of ``klaviyo_sandbox.serve``, until the test ends."""
     with contextlib.ExitStack() as running:
         yield lambda **options: running.enter_context(serve(**options))
 
 
 @pytest.fixture(scope="session")
 def make_shared_klaviyo() -> Iterator[MakeKlaviyo]:
-    """As ``make_klaviyo``, for accounts that several tests read; they end with the session."""
+    """As ``make_klaviyo``, for accounts that several tests read: they are served until the session ends."""
     with contextlib.ExitStack() as running:
         yield lambda **options: running.enter_context(serve(**options))
