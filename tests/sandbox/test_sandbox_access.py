@@ -101,5 +101,5 @@ def test_what_was_asked_is_kept(make_sandbox):
     caller.get("profiles", page__size=1)
     caller.get("lists/NOPE")
     caller.close()
-    asked = [(one.method, one.path, dict(one.query), one.status) for one in sandbox.requests]
-    assert asked == [("GET", "/api/profiles", {"page[size]": "1"}, 200), ("GET", "/api/lists/NOPE", {}, 404)]
+    logged = [(one.method, one.path, dict(one.query), one.status) for one in sandbox.requests]
+    assert logged == [("GET", "/api/profiles", {"page[size]": "1"}, 200), ("GET", "/api/lists/NOPE", {}, 404)]

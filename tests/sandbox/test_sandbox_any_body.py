@@ -37,14 +37,14 @@ class Bodies:
         self.rng = rng
         self.ids = ids
 
-    def made(self, schema, name=""):
+    def make(self, schema, name=""):
         whole, nullable = resolve(schema, FACTS.schemas), schema.get("nullable")
         if (nullable or whole.get("nullable")) and self.rng.random() < 0.15:
             return None
         if self.rng.random() < 0.01:
             return self.rng.choice(WRONG)
         if "oneOf" in whole:
-            return self.made(self.rng.choice(whole["oneOf"]))
+            return self.make(self.rng.choice(whole["oneOf"]))
         if "enum" in whole:
             return self.rng.choice(whole["enum"])
         return getattr(self, whole.get("type", "object"))(whole, name)
@@ -54,10 +54,10 @@ class Bodies:
             return self.rng.choice(OBJECTS)
         required = schema.get("required", ())
         members = schema["properties"].items()
-        return {name: self.made(child, name) for name, child in members if name in required or self.rng.random() < 0.35}
+        return {name: self.make(child, name) for name, child in members if name in required or self.rng.random() < 0.35}
 
     def array(self, schema, _name):
-        return [self.made(schema.get("items", {})) for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
+        return [self.make(schema.get("items", {})) for _ in range(self.rng.choice((0, 1, 1, 2, 3)))]
 
     def string(self, _schema, name):
         ids = (*self.ids, "one")
@@ -87,7 +87,7 @@ def test_no_body_breaks_the_account(call, writing, seed):
             for row_id in list(table.rows)[:3]
         ]
         operation = rng.choice(writes)
-        body = Bodies(rng, ids).made(operation.body)
+        body = Bodies(rng, ids).make(operation.body)
         path = operation.path.removeprefix("/api/").format(id=rng.choice(ids))
         answer = call.send(operation.method, path, body)
         assert answer.status_code < 500, (operation.id, body)

@@ -137,8 +137,8 @@ def test_nulls_are_ignored_in_bulk(call):
     finished(call, [{"email": "a@example.com", "title": "Dr.", "properties": {"x": 1}, "location": {"city": "Bern"}}])
     nulls = {"title": None, "phone_number": None, "properties": {"x": None, "y": 2}, "location": {"city": None}}
     finished(call, [{"email": "a@example.com", **nulls}])
-    shown = call.get("profiles", filter='equals(email,"a@example.com")').json()["data"][0]["attributes"]
-    assert (shown["title"], shown["properties"], shown["location"]) == ("Dr.", {"x": 1, "y": 2}, {"city": "Bern"})
+    stored = call.get("profiles", filter='equals(email,"a@example.com")').json()["data"][0]["attributes"]
+    assert (stored["title"], stored["properties"], stored["location"]) == ("Dr.", {"x": 1, "y": 2}, {"city": "Bern"})
 
 
 def test_the_same_person_twice_in_one_job(call, writing):
@@ -146,8 +146,8 @@ def test_the_same_person_twice_in_one_job(call, writing):
     before = len(writing.store.profiles)
     finished(call, [{"email": "a@example.com", "title": "1"}, {"email": "A@example.com", "title": "2"}])
     assert len(writing.store.profiles) == before + 1
-    shown = call.get("profiles", filter='equals(email,"A@example.com")').json()["data"][0]["attributes"]
-    assert shown["title"] == "2"
+    stored = call.get("profiles", filter='equals(email,"A@example.com")').json()["data"][0]["attributes"]
+    assert stored["title"] == "2"
 
 
 def test_jobs_are_listed_filtered_and_included(call, writing):

@@ -15,14 +15,14 @@ LONG_AGO = "2024-02-03T04:05:06Z"
 EMAIL, PHONE = {"email": "a@example.com"}, {"phone_number": "+12025550142"}
 
 
-def said(consent, *channels, since=None):
+def to_subscriptions(consent, *channels, since=None):
     """``subscriptions`` for channels such as "email" (marketing) or "sms.transactional"."""
-    made = {}
+    subscriptions = {}
     for name in channels:
         channel, _, kind = name.partition(".")
         dated = {"consented_at": since} if since else {}
-        made.setdefault(channel, {})[kind or "marketing"] = {"consent": consent, **dated}
-    return made
+        subscriptions.setdefault(channel, {})[kind or "marketing"] = {"consent": consent, **dated}
+    return subscriptions
 
 
 def job(kind, rows, list_id=None, **more):
@@ -42,7 +42,7 @@ def give(call):
     """Subscribes rows to channels; the answer."""
 
     def give(*rows, to=("email",), since=None, list_id=None, **more):
-        full = [{"subscriptions": said("SUBSCRIBED", *to, since=since), **row} for row in rows]
+        full = [{"subscriptions": to_subscriptions("SUBSCRIBED", *to, since=since), **row} for row in rows]
         return call.post(GIVE, job("create", full, list_id, **more))
 
     return give
@@ -53,23 +53,23 @@ def withdraw(call):
     """Unsubscribes rows from channels; the answer."""
 
     def withdraw(*rows, of=("email",), list_id=None):
-        full = [{"subscriptions": said("UNSUBSCRIBED", *of), **row} for row in rows]
+        full = [{"subscriptions": to_subscriptions("UNSUBSCRIBED", *of), **row} for row in rows]
         return call.post(WITHDRAW, job("delete", full, list_id))
 
     return withdraw
 
 
 @pytest.fixture
-def shown(call):
+def subscriptions_of(call):
     """The subscriptions of whom a filter finds, None when there is nobody."""
 
-    def shown(**identifier):
+    def subscriptions_of(**identifier):
         ((name, value),) = identifier.items()
         query = {"filter": f'equals({name},"{value}")', "additional_fields__profile": "subscriptions"}
         rows = call.get("profiles", **query).json()["data"]
         return rows[0]["attributes"]["subscriptions"] if rows else None
 
-    return shown
+    return subscriptions_of
 
 
 def new_list(call, process="single_opt_in"):
@@ -81,17 +81,20 @@ def members(call, list_id):
     return {row["attributes"]["email"] for row in call.rows(f"lists/{list_id}/profiles")}
 
 
-def test_consent_makes_a_profile_and_puts_it_on_the_list(call, give, shown):
+def test_consent_makes_a_profile_and_puts_it_on_the_list(call, give, subscriptions_of):
     """A 202 without a body; the consent is shown with its source, and its time is now."""
     list_id = new_list(call)
     answer = give({**EMAIL, **PHONE}, to=("email", "sms"), list_id=list_id, custom_source="Till")
     assert (answer.status_code, answer.content) == (202, b"")
-    found = shown(email="a@example.com")
-    marketing = found["email"]["marketing"]
+    subscriptions = subscriptions_of(email="a@example.com")
+    marketing = subscriptions["email"]["marketing"]
     assert (marketing["consent"], marketing["can_receive_email_marketing"]) == ("SUBSCRIBED", True)
     assert marketing["custom_method_detail"] == "Till"
     assert marketing["consent_timestamp"] > "2026-06-01"
-    assert (found["sms"]["marketing"]["consent"], found["sms"]["marketing"]["can_receive_sms_marketing"]) == (
+    assert (
+        subscriptions["sms"]["marketing"]["consent"],
+        subscriptions["sms"]["marketing"]["can_receive_sms_marketing"],
+    ) == (
         "SUBSCRIBED",
         True,
     )
@@ -102,51 +105,51 @@ def test_consent_makes_a_profile_and_puts_it_on_the_list(call, give, shown):
     "channel",
     ["email", "email.open_tracking", "sms", "sms.transactional", "whatsapp", "whatsapp.transactional", "push"],
 )
-def test_every_channel_is_shown(give, shown, channel):
+def test_every_channel_is_shown(give, subscriptions_of, channel):
     """Each channel and kind of message has its own consent, and the others stay as they were."""
     assert give({**EMAIL, **PHONE}, to=(channel,)).status_code == 202
     place, _, kind = channel.partition(".")
-    found = shown(email="a@example.com")
-    assert found["mobile_push" if place == "push" else place][kind or "marketing"]["consent"] == "SUBSCRIBED"
+    subscriptions = subscriptions_of(email="a@example.com")
+    assert subscriptions["mobile_push" if place == "push" else place][kind or "marketing"]["consent"] == "SUBSCRIBED"
     if channel != "email":
-        assert found["email"]["marketing"]["consent"] == "NEVER_SUBSCRIBED"
+        assert subscriptions["email"]["marketing"]["consent"] == "NEVER_SUBSCRIBED"
 
 
 @pytest.mark.parametrize("channel", ["email", "sms", "sms.transactional", "whatsapp", "email.open_tracking"])
-def test_consent_is_withdrawn_for_everything_without_a_list(give, withdraw, shown, channel):
+def test_consent_is_withdrawn_for_everything_without_a_list(give, withdraw, subscriptions_of, channel):
     """A channel that was consented to is unsubscribed; e-mail is suppressed too."""
     give({**EMAIL, **PHONE}, to=(channel,))
     answer = withdraw({**EMAIL, **PHONE}, of=(channel,))
     assert (answer.status_code, answer.content) == (202, b"")
     place, _, kind = channel.partition(".")
-    found = shown(email="a@example.com")[place][kind or "marketing"]
-    assert found["consent"] == "UNSUBSCRIBED"
+    subscriptions = subscriptions_of(email="a@example.com")[place][kind or "marketing"]
+    assert subscriptions["consent"] == "UNSUBSCRIBED"
     if channel == "email":
-        assert [entry["reason"] for entry in found["suppression"]] == ["UNSUBSCRIBE"]
-        assert found["can_receive_email_marketing"] is False
+        assert [entry["reason"] for entry in subscriptions["suppression"]] == ["UNSUBSCRIBE"]
+        assert subscriptions["can_receive_email_marketing"] is False
 
 
-def test_who_is_unknown_is_made_and_unsubscribed(withdraw, shown):
+def test_who_is_unknown_is_made_and_unsubscribed(withdraw, subscriptions_of):
     """Nobody needs to have been there to be unsubscribed."""
     assert withdraw(EMAIL).status_code == 202
-    assert shown(email="a@example.com")["email"]["marketing"]["consent"] == "UNSUBSCRIBED"
+    assert subscriptions_of(email="a@example.com")["email"]["marketing"]["consent"] == "UNSUBSCRIBED"
 
 
-def test_a_list_only_protects_who_is_on_it(call, give, withdraw, shown):
+def test_a_list_only_protects_who_is_on_it(call, give, withdraw, subscriptions_of):
     """Members lose the list and keep their consent; people who are not on the list lose everything."""
     list_id = new_list(call)
     give(EMAIL, list_id=list_id)
     give({"email": "b@example.com"})
     assert withdraw(EMAIL, {"email": "b@example.com"}, list_id=list_id).status_code == 202
-    member, other = (shown(email=f"{name}@example.com")["email"]["marketing"] for name in "ab")
+    member, other = (subscriptions_of(email=f"{name}@example.com")["email"]["marketing"] for name in "ab")
     assert (member["consent"], member["suppression"], other["consent"]) == ("SUBSCRIBED", [], "UNSUBSCRIBED")
     assert [(entry["list_id"], entry["reason"]) for entry in member["list_suppressions"]] == [(list_id, "UNSUBSCRIBE")]
     assert members(call, list_id) == set()
     give(EMAIL, list_id=list_id)
-    assert shown(email="a@example.com")["email"]["marketing"]["list_suppressions"] == []
+    assert subscriptions_of(email="a@example.com")["email"]["marketing"]["list_suppressions"] == []
 
 
-def test_consent_lifts_suppressions_that_people_chose(give, shown, writing):
+def test_consent_lifts_suppressions_that_people_chose(give, subscriptions_of, writing):
     """Unsubscribing, complaints and suppression by hand are lifted; an address that bounces stays suppressed."""
     reasons = ("UNSUBSCRIBE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "HARD_BOUNCE")
     give(EMAIL)
@@ -157,49 +160,52 @@ def test_consent_lifts_suppressions_that_people_chose(give, shown, writing):
     with store.lock:
         store.put_profile({**row, "subscriptions": {**row["subscriptions"], "email": {"marketing": marketing}}})
     give(EMAIL)
-    found = shown(email="a@example.com")["email"]["marketing"]
-    assert [entry["reason"] for entry in found["suppression"]] == ["HARD_BOUNCE"]
-    assert (found["consent"], found["can_receive_email_marketing"]) == ("SUBSCRIBED", False)
+    subscriptions = subscriptions_of(email="a@example.com")["email"]["marketing"]
+    assert [entry["reason"] for entry in subscriptions["suppression"]] == ["HARD_BOUNCE"]
+    assert (subscriptions["consent"], subscriptions["can_receive_email_marketing"]) == ("SUBSCRIBED", False)
 
 
-def test_a_double_opt_in_leaves_consent_pending(call, give, shown, writing):
+def test_a_double_opt_in_leaves_consent_pending(call, give, subscriptions_of, writing):
     """Nothing is consented to and nobody is on the list, or even made, before the message is confirmed."""
     list_id = new_list(call, "double_opt_in")
     assert give(EMAIL, list_id=list_id).status_code == 202
-    assert shown(email="a@example.com") is None
+    assert subscriptions_of(email="a@example.com") is None
     assert list(writing.store.pending_consents.rows) == [f"{list_id}/a@example.com"]
     with writing.store.lock:
         consents.confirm(writing.store, list_id, "a@example.com")
-    assert shown(email="a@example.com")["email"]["marketing"]["consent"] == "SUBSCRIBED"
+    assert subscriptions_of(email="a@example.com")["email"]["marketing"]["consent"] == "SUBSCRIBED"
     assert members(call, list_id) == {"a@example.com"}
     assert writing.store.pending_consents.rows == {}
 
 
-def test_a_double_opt_in_is_for_email_only(call, give, shown, writing):
+def test_a_double_opt_in_is_for_email_only(call, give, subscriptions_of, writing):
     """Consent to text messages in the same row counts at once."""
     list_id = new_list(call, "double_opt_in")
     give({**EMAIL, **PHONE}, to=("email", "sms"), list_id=list_id)
-    found = shown(email="a@example.com")
-    assert (found["email"]["marketing"]["consent"], found["sms"]["marketing"]["consent"]) == (
+    subscriptions = subscriptions_of(email="a@example.com")
+    assert (subscriptions["email"]["marketing"]["consent"], subscriptions["sms"]["marketing"]["consent"]) == (
         "NEVER_SUBSCRIBED",
         "SUBSCRIBED",
     )
     assert list(writing.store.pending_consents.rows) == [f"{list_id}/a@example.com"]
 
 
-def test_without_a_list_the_account_decides(give, shown, writing):
+def test_without_a_list_the_account_decides(give, subscriptions_of, writing):
     """The opt-in of the account holds when no list is given."""
     writing.store.default_opt_in = "double_opt_in"
     give(EMAIL)
-    assert shown(email="a@example.com") is None
+    assert subscriptions_of(email="a@example.com") is None
     assert list(writing.store.pending_consents.rows) == ["/a@example.com"]
 
 
-def test_a_historical_import_needs_no_confirmation(call, give, shown):
+def test_a_historical_import_needs_no_confirmation(call, give, subscriptions_of):
     """Consent of long ago counts at once, with its own time, also on a list with a double opt-in."""
     list_id = new_list(call, "double_opt_in")
     assert give(EMAIL, since=LONG_AGO, list_id=list_id, historical_import=True).status_code == 202
-    assert shown(email="a@example.com")["email"]["marketing"]["consent_timestamp"] == "2024-02-03T04:05:06+00:00"
+    assert (
+        subscriptions_of(email="a@example.com")["email"]["marketing"]["consent_timestamp"]
+        == "2024-02-03T04:05:06+00:00"
+    )
     assert members(call, list_id) == {"a@example.com"}
 
 
@@ -213,13 +219,13 @@ def test_a_historical_import_needs_no_confirmation(call, give, shown):
         (True, "0001-01-01T00:00:00+14:00"),
     ],
 )
-def test_when_consent_may_have_a_time(give, shown, historical, since):
+def test_when_consent_may_have_a_time(give, subscriptions_of, historical, since):
     """`consented_at` goes with `historical_import`, never without, and lies in the past; else nothing is done."""
     refused = give({"email": "good@example.com"}, EMAIL, since=since, historical_import=historical)
     assert refused.status_code == 400
     places = [error["source"]["pointer"] for error in refused.json()["errors"]]
     assert places == [f"{ROWS}/{n}/attributes/subscriptions/email/marketing/consented_at" for n in (0, 1)]
-    assert shown(email="good@example.com") is None
+    assert subscriptions_of(email="good@example.com") is None
 
 
 @pytest.mark.parametrize(
@@ -236,16 +242,16 @@ def test_when_consent_may_have_a_time(give, shown, historical, since):
         ({**EMAIL, "age_gated_date_of_birth": ""}, "/attributes/age_gated_date_of_birth"),
         ({**EMAIL, "age_gated_date_of_birth": "2999-01-01"}, "/attributes/age_gated_date_of_birth"),
         (
-            {**EMAIL, "subscriptions": said("UNSUBSCRIBED", "email")},
+            {**EMAIL, "subscriptions": to_subscriptions("UNSUBSCRIBED", "email")},
             "/attributes/subscriptions/email/marketing/consent",
         ),
     ],
 )
-def test_one_bad_row_refuses_the_whole_request(give, shown, row, place):
+def test_one_bad_row_refuses_the_whole_request(give, subscriptions_of, row, place):
     """A row that names nobody, or nobody on the channel, is pointed at, and the good one is not subscribed either."""
     refused = give({"email": "good@example.com"}, row)
     assert problem(refused) == (400, "invalid", {"pointer": f"{ROWS}/1{place}"})
-    assert shown(email="good@example.com") is None
+    assert subscriptions_of(email="good@example.com") is None
 
 
 def test_rows_to_unsubscribe_are_checked_too(withdraw):
@@ -256,15 +262,15 @@ def test_rows_to_unsubscribe_are_checked_too(withdraw):
 
 
 @pytest.mark.parametrize("way", ["give", "withdraw"])
-def test_a_bad_phone_number_is_dropped_beside_an_address(request, shown, way):
+def test_a_bad_phone_number_is_dropped_beside_an_address(request, subscriptions_of, way):
     """The address is dealt with, consent that needs the number is not, and a header says so."""
     answer = request.getfixturevalue(way)(
         {**EMAIL, "phone_number": "12"}, **{"to" if way == "give" else "of": ("email", "sms")}
     )
     assert (answer.status_code, answer.headers["X-Klaviyo-Partial-Failure"]) == (202, "phone_number")
-    found = shown(email="a@example.com")
-    assert found["email"]["marketing"]["consent"] == ("SUBSCRIBED" if way == "give" else "UNSUBSCRIBED")
-    assert found["sms"] is None
+    subscriptions = subscriptions_of(email="a@example.com")
+    assert subscriptions["email"]["marketing"]["consent"] == ("SUBSCRIBED" if way == "give" else "UNSUBSCRIBED")
+    assert subscriptions["sms"] is None
 
 
 def test_an_unknown_list_is_not_found(give, withdraw):
@@ -296,12 +302,12 @@ def test_age_gates_and_regions_can_be_switched_on(give, writing):
     assert problem(give(grown, to=("sms",)))[2] == {"pointer": f"{ROWS}/0/attributes/phone_number"}
 
 
-def test_a_profile_may_be_named_by_its_id(call, give, shown, writing):
+def test_a_profile_may_be_named_by_its_id(call, give, subscriptions_of, writing):
     """The id says who it is, and the address that the profile has is enough for e-mail."""
     profile_id = next(row["id"] for row in writing.store.profiles.rows.values() if row["email"])
     address = writing.store.profiles.rows[profile_id]["email"]
     assert give({"id": profile_id}).status_code == 202
-    assert shown(email=address)["email"]["marketing"]["consent"] == "SUBSCRIBED"
+    assert subscriptions_of(email=address)["email"]["marketing"]["consent"] == "SUBSCRIBED"
 
 
 def test_a_device_can_be_subscribed_alone(give, writing):
@@ -312,10 +318,10 @@ def test_a_device_can_be_subscribed_alone(give, writing):
     assert row["subscriptions"]["mobile_push"]["marketing"]["consent"] == "SUBSCRIBED"
 
 
-def test_consent_stays_with_the_identifier_that_gave_it(give, shown):
+def test_consent_stays_with_the_identifier_that_gave_it(give, subscriptions_of):
     """A number that is somebody else's gives no consent to text messages here."""
     give(PHONE, to=("sms.transactional",))
     give(EMAIL)
     assert give({**EMAIL, **PHONE}, to=("email", "sms")).status_code == 202
-    assert shown(email="a@example.com")["sms"] is None
-    assert "marketing" not in shown(phone_number="+12025550142")["sms"]
+    assert subscriptions_of(email="a@example.com")["sms"] is None
+    assert "marketing" not in subscriptions_of(phone_number="+12025550142")["sms"]

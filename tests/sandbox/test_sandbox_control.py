@@ -34,13 +34,13 @@ def read(sandbox, path, **options):
     return requests.get(f"{sandbox.url}/api/{path}", headers=HEADERS, timeout=PATIENCE, **options)
 
 
-def asked(sandbox, method, path, body=None, **options):
+def call_control(sandbox, method, path, body=None, **options):
     return requests.request(method, f"{sandbox.url}/sandbox/{path}", json=body, timeout=PATIENCE, **options)
 
 
 def test_settings_can_be_read_and_changed(running):
     """What is left out stays; the answer is all there is."""
-    before = asked(running, "GET", "settings").json()
+    before = call_control(running, "GET", "settings").json()
     assert before == {
         "faults": "",
         "latency": 0.0,
@@ -52,9 +52,9 @@ def test_settings_can_be_read_and_changed(running):
         "pointers": "all",
         "speed": 1.0,
     }
-    wanted = {"faults": "503=0.5,seed=3", "limits": False, "job_end": "never", "scopes": "lists:read"}
-    assert asked(running, "PATCH", "settings", wanted).json() == {**before, **wanted}
-    assert asked(running, "PATCH", "settings", {"faults": "", "scopes": None}).json() == {
+    changes = {"faults": "503=0.5,seed=3", "limits": False, "job_end": "never", "scopes": "lists:read"}
+    assert call_control(running, "PATCH", "settings", changes).json() == {**before, **changes}
+    assert call_control(running, "PATCH", "settings", {"faults": "", "scopes": None}).json() == {
         **before,
         "limits": False,
         "job_end": "never",
@@ -67,18 +67,18 @@ def test_faults_come_and_go(running):
     def statuses():
         return [read(running, "lists").status_code for _ in range(12)]
 
-    asked(running, "PATCH", "settings", {"limits": False, "faults": "429=0.3,503=0.3,seed=5"})
+    call_control(running, "PATCH", "settings", {"limits": False, "faults": "429=0.3,503=0.3,seed=5"})
     first = statuses()
     assert {429, 503, 200} == set(first)
-    asked(running, "PATCH", "settings", {"faults": "429=0.3,503=0.3,seed=5"})
+    call_control(running, "PATCH", "settings", {"faults": "429=0.3,503=0.3,seed=5"})
     assert statuses() == first
-    asked(running, "PATCH", "settings", {"faults": ""})
+    call_control(running, "PATCH", "settings", {"faults": ""})
     assert set(statuses()) == {200}
 
 
 def test_latency_limits_and_scopes_change_at_once(running):
     """Each of them is met by the next request."""
-    asked(running, "PATCH", "settings", {"latency": 0.2})
+    call_control(running, "PATCH", "settings", {"latency": 0.2})
     began = time.monotonic()
     read(running, "lists")
     # At least: no machine is too slow for that.
@@ -113,11 +113,11 @@ def test_a_job_ends_and_a_budget_comes_back_when_the_clock_is_advanced():
         assert status() != "complete"
         while read(sandbox, "tags").ok:
             pass
-        assert asked(sandbox, "POST", "clock", {"seconds": 60}).json() == {"now": "2026-06-01T00:01:00+00:00"}
+        assert call_control(sandbox, "POST", "clock", {"seconds": 60}).json() == {"now": "2026-06-01T00:01:00+00:00"}
         assert read(sandbox, "tags").ok
         assert status() != "complete"
-        answer = asked(sandbox, "POST", "clock", {"time": "2026-06-01T01:00:00Z"})
-        assert answer.json() == asked(sandbox, "GET", "clock").json() == {"now": "2026-06-01T01:00:00+00:00"}
+        answer = call_control(sandbox, "POST", "clock", {"time": "2026-06-01T01:00:00Z"})
+        assert answer.json() == call_control(sandbox, "GET", "clock").json() == {"now": "2026-06-01T01:00:00+00:00"}
         assert status() == "complete"
 
 
@@ -127,10 +127,10 @@ def test_what_is_deleted_is_gone_from_the_api(running, path):
     running.control.change(limits=False)
     query = {"filter": "equals(messages.channel,'email')"} if path == "campaigns" else {}
     row_id = read(running, path, params=query).json()["data"][0]["id"]
-    assert asked(running, "DELETE", f"{path}/{row_id}").status_code == 204
+    assert call_control(running, "DELETE", f"{path}/{row_id}").status_code == 204
     assert read(running, f"{path}/{row_id}").status_code == 404
     assert row_id not in [row["id"] for row in read(running, path, params=query).json()["data"]]
-    again = asked(running, "DELETE", f"{path}/{row_id}")
+    again = call_control(running, "DELETE", f"{path}/{row_id}")
     assert (again.status_code, row_id in again.json()["error"]) == (404, True)
 
 
@@ -138,7 +138,7 @@ def test_a_list_may_vanish_while_a_client_reads_it(running):
     """The client finds a 404 in the middle of it, as with a real account."""
     running.control.change(limits=False)
     client = KlaviyoClient(KEY, running.url)
-    members = max(running.store.list_members, key=lambda found: len(running.store.list_members[found]))
+    members = max(running.store.list_members, key=lambda list_id: len(running.store.list_members[list_id]))
     pages = client.pages("get_profiles_for_list", path={"id": members}, query={"page[size]": "2"})
     assert len(next(pages).data) == 2
     running.control.delete("lists", members)
@@ -151,11 +151,11 @@ def test_events_come_late_and_early(running, days):
     """They are read like all others: behind any bookmark, or ahead of now."""
     profile, metric = next(iter(running.store.profiles.rows)), next(iter(running.store.metrics.rows))
     body = {"count": 3, "seconds": days * 86_400, "profile_id": profile, "metric_id": metric, "properties": {"a": 1}}
-    answer = asked(running, "POST", "events", body)
+    answer = call_control(running, "POST", "events", body)
     ids = answer.json()["ids"]
     assert (answer.status_code, len(set(ids))) == (201, 3)
-    found = [read(running, f"events/{row_id}", params={"include": "profile,metric"}).json() for row_id in ids]
-    for event in found:
+    events = [read(running, f"events/{row_id}", params={"include": "profile,metric"}).json() for row_id in ids]
+    for event in events:
         assert event["data"]["attributes"]["event_properties"] == {"a": 1}
         assert {(one["type"], one["id"]) for one in event["included"]} == {("profile", profile), ("metric", metric)}
         when = datetime.fromisoformat(event["data"]["attributes"]["datetime"])
@@ -204,7 +204,7 @@ def test_events_of_anybody_are_drawn_from_the_seed():
 def test_what_cannot_be_meant_changes_nothing(running, method, path, body, reason):
     """A 400 names the field and what it may be."""
     before = running.control.settings, len(running.store.events)
-    answer = asked(running, method, path, body)
+    answer = call_control(running, method, path, body)
     assert answer.status_code == 400
     assert reason in answer.json()["error"]
     assert (running.control.settings, len(running.store.events)) == before
@@ -212,11 +212,11 @@ def test_what_cannot_be_meant_changes_nothing(running, method, path, body, reaso
 
 def test_there_is_nothing_else(running):
     """Unknown paths, wrong methods and bodies that are no objects are refused as such."""
-    assert asked(running, "GET", "wishes").status_code == 404
-    assert asked(running, "POST", "events", {"seconds": 0, "metric_id": "NOBODY"}).status_code == 404
-    wrong = asked(running, "PUT", "settings", {})
-    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, PATCH")
-    assert asked(running, "DELETE", "profiles/X").json() == {
+    assert call_control(running, "GET", "wishes").status_code == 404
+    assert call_control(running, "POST", "events", {"seconds": 0, "metric_id": "NOBODY"}).status_code == 404
+    answer = call_control(running, "PUT", "settings", {})
+    assert (answer.status_code, answer.headers["allow"]) == (405, "GET, PATCH")
+    assert call_control(running, "DELETE", "profiles/X").json() == {
         "error": "only campaigns, flows, lists, segments, tags, templates can be deleted"
     }
     strange = (b'{"latency": NaN}', b'{"seconds": 1e999}', b'{"\\ud800": 1}', b'{"profile_id": "\\ud800"}')
@@ -229,16 +229,16 @@ def test_there_is_nothing_else(running):
 
 def test_a_whole_number_may_be_written_as_a_float(running):
     """JSON knows no difference, and neither does the schema of `count`."""
-    assert len(asked(running, "POST", "events", {"count": 2.0, "seconds": 0}).json()["ids"]) == 2
+    assert len(call_control(running, "POST", "events", {"count": 2.0, "seconds": 0}).json()["ids"]) == 2
 
 
 def test_the_clock_may_be_advanced_again_and_again_but_not_past_what_dates_hold(running):
     """It stops before the last year that jobs and windows could still be counted in, and goes on from where it is."""
     assert running.control.advance(time="8999-12-30T00:00:00Z").year == 8999
-    answer = asked(running, "POST", "clock", {"seconds": 3 * 86_400})
+    answer = call_control(running, "POST", "clock", {"seconds": 3 * 86_400})
     assert (answer.status_code, answer.json()["error"][:8]) == (400, "seconds:")
     assert read(running, "tags").ok
-    assert asked(running, "POST", "clock", {"seconds": 60}).json()["now"].startswith("8999-12-30T00:01:")
+    assert call_control(running, "POST", "clock", {"seconds": 60}).json()["now"].startswith("8999-12-30T00:01:")
 
 
 @pytest.mark.parametrize(
@@ -249,10 +249,10 @@ def test_no_name_that_was_pointed_at_this_machine_changes_an_account(running, or
     port = running.url.rpartition(":")[2]
     origin = origin.format(port=port)
     headers = {"origin": origin, "host": origin.removeprefix("http://")}
-    assert asked(running, "PATCH", "settings", {"latency": 1}, headers=headers).status_code == 403
+    assert call_control(running, "PATCH", "settings", {"latency": 1}, headers=headers).status_code == 403
     assert running.control.settings["latency"] == 0
     own = {"origin": f"http://localhost:{port}", "host": f"localhost:{port}"}
-    assert asked(running, "PATCH", "settings", {"latency": 0}, headers=own).ok
+    assert call_control(running, "PATCH", "settings", {"latency": 0}, headers=own).ok
 
 
 def test_no_page_of_another_origin_changes_an_account(running):
@@ -262,12 +262,14 @@ def test_no_page_of_another_origin_changes_an_account(running):
     plain = requests.patch(url, body, headers={"content-type": "text/plain"}, timeout=PATIENCE)
     assert (plain.status_code, "application/json" in plain.json()["error"]) == (400, True)
     assert (
-        asked(running, "PATCH", "settings", {"latency": 1}, headers={"origin": "http://evil.example"}).status_code
+        call_control(
+            running, "PATCH", "settings", {"latency": 1}, headers={"origin": "http://evil.example"}
+        ).status_code
         == 403
     )
-    assert asked(running, "DELETE", "lists/X", headers={"origin": "null"}).status_code == 403
+    assert call_control(running, "DELETE", "lists/X", headers={"origin": "null"}).status_code == 403
     assert running.control.settings["latency"] == 0
-    assert asked(running, "PATCH", "settings", {"latency": 0}, headers={"origin": running.url}).ok
+    assert call_control(running, "PATCH", "settings", {"latency": 0}, headers={"origin": running.url}).ok
 
 
 def test_control_is_no_request_to_klaviyo(monkeypatch):
@@ -280,7 +282,7 @@ def test_control_is_no_request_to_klaviyo(monkeypatch):
         with socket.create_connection((host, int(port)), timeout=PATIENCE) as stalled:
             stalled.sendall(b"GET /api/tags HTTP/1.1\r\nHost: x\r\n\r\n")
             assert begun.wait(PATIENCE)
-            assert asked(sandbox, "PATCH", "settings", {"faults": "", "latency": 0}).ok
+            assert call_control(sandbox, "PATCH", "settings", {"faults": "", "latency": 0}).ok
             assert read(sandbox, "lists").ok
         assert [one.path for one in sandbox.requests] == ["/api/lists"]
 
@@ -288,7 +290,7 @@ def test_control_is_no_request_to_klaviyo(monkeypatch):
 def test_python_and_http_are_one(running):
     """What one changes, the other tells; errors have the same words."""
     running.control.change(latency=0.01)
-    assert asked(running, "GET", "settings").json()["latency"] == 0.01
+    assert call_control(running, "GET", "settings").json()["latency"] == 0.01
     with pytest.raises(InvalidChange, match="known: faults"):
         running.control.change(colour="blue")
     with pytest.raises(NotThere, match="there is no flow X"):

@@ -13,8 +13,8 @@ from support.walks import of_each_kind
 def account(make_shared_sandbox):
     """A call to an operation by its name, in an account that has rows of every type."""
     sandbox = make_shared_sandbox(profiles=130, events=400, limits=False, job_seconds=0.0)
-    found, caller = fill_account(sandbox), Caller(sandbox.url)
-    yield lambda operation, query: caller.get(found[operation], **query)
+    paths, caller = fill_account(sandbox), Caller(sandbox.url)
+    yield lambda operation, query: caller.get(paths[operation], **query)
     caller.close()
 
 

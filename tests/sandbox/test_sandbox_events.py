@@ -38,7 +38,7 @@ def bulk(*entries):
     return {"data": {"type": "event-bulk-create-job", "attributes": {"events-bulk-create": {"data": list(entries)}}}}
 
 
-def shown(call, name="Tried On"):
+def events_of(call, name="Tried On"):
     """The events of a metric as they are read, oldest first."""
     ids = [row["id"] for row in call.rows("metrics") if row["attributes"]["name"] == name]
     return [row for one in ids for row in call.rows("events", filter=f'equals(metric_id,"{one}")', sort="datetime")]
@@ -56,7 +56,7 @@ def test_an_event_can_be_read(call, writing):
     )
     answer = call.post("events", body)
     assert (answer.status_code, answer.content) == (202, b"")
-    (row,) = shown(call)
+    (row,) = events_of(call)
     assert row["attributes"]["datetime"] == "2026-01-31T10:00:00+00:00"
     assert row["attributes"]["event_properties"] == {
         "Color": "red",
@@ -74,7 +74,7 @@ def test_an_event_without_a_time_is_now(make_sandbox):
     """The time is that of the request, to the second."""
     caller = Caller(make_sandbox(limits=False, clock=lambda: 1_800_000_000.9).url)
     assert caller.post("events", event()).status_code == 202
-    assert [row["attributes"]["timestamp"] for row in shown(caller)] == [1_800_000_000]
+    assert [row["attributes"]["timestamp"] for row in events_of(caller)] == [1_800_000_000]
     caller.close()
 
 
@@ -113,7 +113,7 @@ def test_a_repeated_event_is_dropped_silently(call, first, second, kept):
     """The first event of a profile, metric and unique id stays, and without an id the second is the id."""
     answers = [call.post("events", event(properties={"n": n}, **one)) for n, one in enumerate((first, second))]
     assert [answer.status_code for answer in answers] == [202, 202]
-    rows = shown(call)
+    rows = events_of(call)
     assert len(rows) == kept
     assert 0 in [row["attributes"]["event_properties"]["n"] for row in rows]
 
@@ -247,7 +247,7 @@ def test_somebody_may_be_anonymous(call, writing):
     """The same anonymous id leads to the same profile, and is not shown; an e-mail address comes first."""
     for number in (1, 2):
         assert call.post("events", event({"anonymous_id": "anon-1"}, unique_id=str(number))).status_code == 202
-    first, second = (writing.store.events.rows[row["id"]]["profile_id"] for row in shown(call))
+    first, second = (writing.store.events.rows[row["id"]]["profile_id"] for row in events_of(call))
     assert first == second
     assert "anonymous_id" not in call.get(f"profiles/{first}").json()["data"]["attributes"]
     call.post("events", event(WHO))
@@ -281,7 +281,7 @@ def test_a_bulk_request_writes_every_event(call, writing):
         ),
     )
     assert (answer.status_code, answer.content) == (202, b"")
-    rows = [writing.store.events.rows[row["id"]] for row in shown(call)]
+    rows = [writing.store.events.rows[row["id"]] for row in events_of(call)]
     assert sorted((row["event_properties"]["$event_id"], row["backfill"]) for row in rows) == [
         ("1", False),
         ("1", True),
@@ -299,7 +299,7 @@ def test_the_bounds_of_a_bulk_request(call):
     assert problem(call.post(BULK, bulk()))[2] == {"pointer": ENTRIES}
     assert problem(call.post(BULK, bulk(entry())))[2] == {"pointer": f"{ENTRIES}/0/attributes/events/data"}
     assert call.post(BULK, bulk(entry(*many[:500]), entry(*many[500:1000]))).status_code == 202
-    assert len(shown(call)) == 1000
+    assert len(events_of(call)) == 1000
 
 
 def test_every_bad_event_of_a_bulk_request_is_named(call):
@@ -349,14 +349,14 @@ def test_what_is_no_repetition_in_a_bulk_request(call):
         entry(SAME, who={"email": "b@example.com"}),
     ]
     assert call.post(BULK, bulk(*entries)).status_code == 202
-    assert (len(shown(call)), len(shown(call, "Returned"))) == (3, 1)
+    assert (len(events_of(call)), len(events_of(call, "Returned"))) == (3, 1)
 
 
 def test_repetitions_over_history_are_dropped_or_refused(call, make_sandbox):
     """By default the first event stays; with `repeats="history"` a bulk request fails whole, a single one does not."""
     for _ in range(2):
         assert call.post(BULK, bulk(entry(SAME, attributes(unique_id="2")))).status_code == 202
-    assert len(shown(call)) == 2
+    assert len(events_of(call)) == 2
     sandbox = make_sandbox(limits=False, repeats="history")
     strict = Caller(sandbox.url)
     assert strict.post(BULK, bulk(entry(SAME))).status_code == 202
@@ -364,7 +364,7 @@ def test_repetitions_over_history_are_dropped_or_refused(call, make_sandbox):
     place = f"{ENTRIES}/0/attributes/events/data/1/attributes/unique_id"
     assert problem(refused) == (400, "invalid", {"pointer": place})
     assert strict.post("events", event(unique_id="1")).status_code == 202
-    assert len(shown(strict)) == 1
+    assert len(events_of(strict)) == 1
     strict.close()
 
 

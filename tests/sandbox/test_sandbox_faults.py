@@ -21,8 +21,8 @@ PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@examp
 
 
 @pytest.fixture
-def met(make_sandbox):
-    """Starts a small account with faults, and calls it."""
+def start_with_faults(make_sandbox):
+    """A function that starts a small account with faults, and gives it and a caller of it."""
     callers = []
 
     def make(text, **arguments):
@@ -43,9 +43,9 @@ def outcome(caller, path="profiles"):
         return type(error).__name__
 
 
-def test_a_429_says_when_to_come_back(met):
+def test_a_429_says_when_to_come_back(start_with_faults):
     """In the shape of the account's own, with Retry-After."""
-    _, caller = met("429=1")
+    _, caller = start_with_faults("429=1")
     answer = caller.get("profiles")
     assert answer.status_code == 429
     assert answer.headers["Retry-After"] in ("1", "2")
@@ -53,9 +53,9 @@ def test_a_429_says_when_to_come_back(met):
     assert answer.json()["errors"][0]["code"] == "throttled"
 
 
-def test_a_storm_turns_several_requests_away(met):
+def test_a_storm_turns_several_requests_away(start_with_faults):
     """`storm=4` makes runs of at least four 429s, with calm between them."""
-    _, caller = met("429=0.05,storm=4,seed=3")
+    _, caller = start_with_faults("429=0.05,storm=4,seed=3")
     statuses = "".join("x" if outcome(caller, "metrics") == 429 else "." for _ in range(150))
     runs = [len(run) for run in statuses.strip("x").split(".") if run]
     assert runs
@@ -63,9 +63,9 @@ def test_a_storm_turns_several_requests_away(met):
     assert statuses.count(".") > 50
 
 
-def test_a_503_comes_from_the_account_or_from_a_proxy(met):
+def test_a_503_comes_from_the_account_or_from_a_proxy(start_with_faults):
     """As JSON or HTML, with or without Retry-After, on connections that stay usable."""
-    _, caller = met("503=1")
+    _, caller = start_with_faults("503=1")
     seen = set()
     for _ in range(40):
         answer = caller.post("profile-import", PROFILE)
@@ -76,17 +76,17 @@ def test_a_503_comes_from_the_account_or_from_a_proxy(met):
     assert seen == {(html, after) for html in (True, False) for after in (None, "1")}
 
 
-def test_a_reset_comes_before_any_answer(met):
+def test_a_reset_comes_before_any_answer(start_with_faults):
     """The connection is aborted, and the next one is served or aborted in its turn."""
-    sandbox, caller = met("reset=0.5")
+    sandbox, caller = start_with_faults("reset=0.5")
     seen = Counter(outcome(caller) for _ in range(30))
     assert seen.keys() == {200, "ConnectionError"}
-    assert Counter(asked.fault for asked in sandbox.requests) == {None: seen[200], "reset": seen["ConnectionError"]}
+    assert Counter(request.fault for request in sandbox.requests) == {None: seen[200], "reset": seen["ConnectionError"]}
 
 
-def test_a_reset_is_a_reset(met):
+def test_a_reset_is_a_reset(start_with_faults):
     """RST, which is another error than a connection that was closed in peace."""
-    _, caller = met("reset=1")
+    _, caller = start_with_faults("reset=1")
     with pytest.raises(requests.ConnectionError, match="reset by peer"):
         caller.get("profiles")
 
@@ -117,14 +117,14 @@ def test_a_client_that_is_gone_already_is_no_trouble(kind):
         await send({"type": "http.response.body", "body": b"{}"})
 
     scope = {"type": "http", "method": "GET", "path": "/", "query_string": b""}
-    asyncio.run(FaultMiddleware(app, parse_faults(f"{kind}=1"), 1, lambda *asked: None)(scope, receive, Gone().send))
+    asyncio.run(FaultMiddleware(app, parse_faults(f"{kind}=1"), 1, lambda *logged: None)(scope, receive, Gone().send))
     assert scope[SCOPE_KEY] == kind
     assert list(messages) == []  # it waited until the client was gone
 
 
-def test_a_truncated_answer_announces_more_than_it_sends(met):
+def test_a_truncated_answer_announces_more_than_it_sends(start_with_faults):
     """Headers and Content-Length are those of the whole body; `requests` takes it for broken off."""
-    _, caller = met("truncate=1")
+    _, caller = start_with_faults("truncate=1")
     for _ in range(10):
         answer = caller.session.get(f"{caller.url}/api/profiles", stream=True)
         length = int(answer.headers["Content-Length"])
@@ -132,9 +132,9 @@ def test_a_truncated_answer_announces_more_than_it_sends(met):
             assert len(answer.content) == length
 
 
-def test_a_stalled_answer_comes_late_and_whole(met):
+def test_a_stalled_answer_comes_late_and_whole(start_with_faults):
     """After `stall_seconds`, and nothing is missing."""
-    _, caller = met("stall=1,stall_seconds=0.4")
+    _, caller = start_with_faults("stall=1,stall_seconds=0.4")
     before = time.monotonic()
     answer = caller.get("profiles")
     # At least: no machine is too slow for that.
@@ -143,9 +143,9 @@ def test_a_stalled_answer_comes_late_and_whole(met):
 
 
 @pytest.mark.parametrize("kind", ["503", "reset", "truncate"])
-def test_a_write_may_be_done_although_its_answer_is_lost(met, kind):
+def test_a_write_may_be_done_although_its_answer_is_lost(start_with_faults, kind):
     """Some of the writes that fail were carried out, some were not; `requests` of the sandbox tells which."""
-    sandbox, caller = met(f"{kind}=1")
+    sandbox, caller = start_with_faults(f"{kind}=1")
     for number in range(12):
         body = {"data": {"type": "profile", "attributes": {"email": f"person{number}@example.com"}}}
         try:
@@ -154,8 +154,8 @@ def test_a_write_may_be_done_although_its_answer_is_lost(met, kind):
             assert kind != "503"
     emails = {row["email"] for row in sandbox.store.profiles.rows.values()}
     done = [f"person{number}@example.com" in emails for number in range(12)]
-    assert [asked.status in (200, 201) for asked in sandbox.requests] == done
-    assert {asked.fault for asked in sandbox.requests} == {kind}
+    assert [request.status in (200, 201) for request in sandbox.requests] == done
+    assert {request.fault for request in sandbox.requests} == {kind}
     assert set(done) == {True, False}
 
 
@@ -163,21 +163,23 @@ def test_the_same_seed_gives_the_same_faults():
     """Order, kinds and details: of the account's seed, or of one that the text gives."""
     faults = parse_faults("429=0.1,storm=2,503=0.1,reset=0.1,stall=0.1,truncate=0.1")
 
-    def thrown(seed, given=faults):
-        chooser = FaultChooser(given, seed)
+    def choose_faults(seed, config=faults):
+        chooser = FaultChooser(config, seed)
         return [chooser.choose() for _ in range(300)]
 
-    assert thrown(1) == thrown(1)
-    assert thrown(1) != thrown(2)
-    assert {fault.kind for fault in thrown(1) if fault} == {"429", "503", "reset", "stall", "truncate"}
+    assert choose_faults(1) == choose_faults(1)
+    assert choose_faults(1) != choose_faults(2)
+    assert {fault.kind for fault in choose_faults(1) if fault} == {"429", "503", "reset", "stall", "truncate"}
     own = Faults(faults.rates, seed=5)
-    assert thrown(1, own) == thrown(2, own)
+    assert choose_faults(1, own) == choose_faults(2, own)
 
 
-def test_a_failure_can_be_replayed(met):
+def test_a_failure_can_be_replayed(start_with_faults):
     """Two accounts of one seed answer one row of requests alike."""
     text = "429=0.2,503=0.2,reset=0.1,truncate=0.1"
-    first, second = ([outcome(caller) for _ in range(40)] for caller in (met(text)[1], met(text)[1]))
+    first, second = (
+        [outcome(caller) for _ in range(40)] for caller in (start_with_faults(text)[1], start_with_faults(text)[1])
+    )
     assert first == second
     assert len(set(first)) == 5
 
@@ -191,7 +193,7 @@ def test_a_faulty_answer_is_no_exchange():
             with contextlib.suppress(requests.RequestException):
                 requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=PATIENCE)
         assert {exchange.status for exchange in seen} == {200}
-        assert len(seen) == sum(asked.fault is None for asked in sandbox.requests) < 30
+        assert len(seen) == sum(request.fault is None for request in sandbox.requests) < 30
 
 
 @pytest.mark.parametrize(

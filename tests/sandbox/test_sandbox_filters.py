@@ -110,7 +110,7 @@ def test_every_operator_of_every_operation(read, reading):
         "number": "1700000000",
         "integer": "4",
     }
-    asked = 0
+    filters_tried = 0
     for operation in load().operations.values():
         if operation.method != "GET" or "{job_id}" in operation.path:
             continue
@@ -124,8 +124,8 @@ def test_every_operator_of_every_operation(read, reading):
                 for name in operators:
                     response = read.get(path, filter=f"{always}{name}({field}{forms[form]})")
                     assert response.status_code == 200, response.text
-                    asked += 1
-    assert asked > 180
+                    filters_tried += 1
+    assert filters_tried > 180
 
 
 def ids(read, path, text, **query):
@@ -171,12 +171,12 @@ def test_members_by_address_and_time(read, reading):
 
 def test_sizes_are_compared_as_numbers(read, reading):
     """A picture of 900 bytes is smaller than one of 12,000, in a filter and in the order, and both at once."""
-    shown = [row for row in reading.store.resources["image"].rows.values() if not row["hidden"]]
-    sizes = sorted(row["size"] for row in shown)
+    visible = [row for row in reading.store.resources["image"].rows.values() if not row["hidden"]]
+    sizes = sorted(row["size"] for row in visible)
     bound = sizes[len(sizes) // 2]
     window = f"greater-or-equal(size,{bound}),less-than(size,{sizes[-1]})"
-    found = read.rows("images", filter=window, sort="size", page__size=7)
-    assert [row["attributes"]["size"] for row in found] == [size for size in sizes if bound <= size < sizes[-1]]
+    rows = read.rows("images", filter=window, sort="size", page__size=7)
+    assert [row["attributes"]["size"] for row in rows] == [size for size in sizes if bound <= size < sizes[-1]]
     assert [row["attributes"]["size"] for row in read.rows("images", sort="-size")] == sizes[::-1]
 
 
@@ -271,13 +271,13 @@ def test_any_window_over_events_equals_a_plain_comparison(read, reading, data):
     query = {"filter": ",".join(parts)} if parts else {}
     sort = data.draw(st.sampled_from((None, "datetime", "-datetime", "timestamp", "-timestamp")))
     size = data.draw(st.sampled_from((100, 1000)))
-    found = read.rows("events", page__size=size, **query, **({"sort": sort} if sort else {}))
+    rows = read.rows("events", page__size=size, **query, **({"sort": sort} if sort else {}))
     expected = [
         row
         for row in events
         if metric in (None, row["metric_id"]) and all(COMPARE[name](row["timestamp"], value) for name, value in bounds)
     ]
-    assert sorted(row["id"] for row in found) == sorted(row["id"] for row in expected)
+    assert sorted(row["id"] for row in rows) == sorted(row["id"] for row in expected)
     if sort:
-        times = [row["attributes"]["timestamp"] for row in found]
+        times = [row["attributes"]["timestamp"] for row in rows]
         assert times == sorted(times, reverse=sort.startswith("-"))

@@ -24,7 +24,7 @@ def test_a_list_is_created_and_read_back(call):
     row = created.json()["data"]
     assert row["attributes"]["opt_in_process"] == "double_opt_in"
     assert call.get(f"lists/{row['id']}").json()["data"]["attributes"] == row["attributes"]
-    assert [found["id"] for found in call.rows("lists", filter='equals(name,["Größe M"])')] == [row["id"]]
+    assert [row_read["id"] for row_read in call.rows("lists", filter='equals(name,["Größe M"])')] == [row["id"]]
     assert call.get(f"lists/{row['id']}/profiles").json()["data"] == []
 
 

@@ -36,16 +36,16 @@ def read(sandbox, token, path="lists"):
 def test_a_refresh_token_gives_a_token_that_may_do_what_was_granted(installed):
     """The answer says how long and what for, and the account opens to it as to a key."""
     answer = sign_in(installed)
-    found = answer.json()
+    token = answer.json()
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/json")
-    assert {name: found[name] for name in ("token_type", "expires_in", "scope", "refresh_token")} == {
+    assert {name: token[name] for name in ("token_type", "expires_in", "scope", "refresh_token")} == {
         "token_type": "Bearer",
         "expires_in": 3600,
         "scope": "lists:read profiles:read",
         "refresh_token": APP.refresh_token,
     }
-    assert read(installed, found["access_token"]).status_code == 200
-    assert problem(read(installed, found["access_token"], "segments"))[:2] == (403, "permission_denied")
+    assert read(installed, token["access_token"]).status_code == 200
+    assert problem(read(installed, token["access_token"], "segments"))[:2] == (403, "permission_denied")
     assert problem(read(installed, "another"))[:2] == (401, "authentication_failed")
 
 
@@ -118,9 +118,9 @@ def test_an_account_without_an_app_knows_no_tokens(make_sandbox):
 def test_signing_in_is_recorded_without_its_secrets(installed):
     """A test can count requests for tokens; the pages show no secret, and nothing that was pushed."""
     sign_in(installed)
-    (asked,) = installed.requests
-    assert (asked.method, asked.path, asked.status, asked.operation) == ("POST", "/oauth/token", 200, "oauth_token")
-    assert APP.refresh_token not in repr(asked)
+    (logged,) = installed.requests
+    assert (logged.method, logged.path, logged.status, logged.operation) == ("POST", "/oauth/token", 200, "oauth_token")
+    assert APP.refresh_token not in repr(logged)
     page = requests.get(f"{installed.url}/", timeout=PATIENCE).text
     assert "Nothing was written yet." in page
     assert "POST /oauth/token" in page
@@ -134,11 +134,11 @@ def test_the_command_has_options_for_it():
         try:
             url = process.stdout.readline().split()[4]
             form = {"grant_type": "refresh_token", "refresh_token": "first"}
-            found = requests.post(f"{url}/oauth/token", data=form, auth=("app-1", "secret"), timeout=PATIENCE).json()
+            token = requests.post(f"{url}/oauth/token", data=form, auth=("app-1", "secret"), timeout=PATIENCE).json()
         finally:
             process.terminate()
-    assert found["expires_in"] == 60
-    assert found["refresh_token"] != "first"
+    assert token["expires_in"] == 60
+    assert token["refresh_token"] != "first"
 
 
 def test_faults_meet_the_endpoint_too():

@@ -92,11 +92,11 @@ def test_a_cursor_of_ones_own_making_is_refused(read, text):
 
 def test_next_repeats_the_whole_query(read):
     """The next link holds every parameter of the request, and a cursor that is safe to hand on bare."""
-    asked = {"page__size": 5, "sort": "-created", "filter": "greater-than(created,2024-01-01T00:00:00+02:00)"}
-    first = read.get("profiles", **asked).json()
+    query = {"page__size": 5, "sort": "-created", "filter": "greater-than(created,2024-01-01T00:00:00+02:00)"}
+    first = read.get("profiles", **query).json()
     cursor = cursor_of(first["links"]["next"])
     followed = read.session.get(first["links"]["next"]).json()
-    assert followed["data"] == read.get("profiles", **asked, page__cursor=cursor).json()["data"]
+    assert followed["data"] == read.get("profiles", **query, page__cursor=cursor).json()["data"]
     assert "prev" not in first["links"]
 
 

@@ -17,7 +17,7 @@ def job(*emails):
 
 
 @pytest.mark.parametrize(
-    ("pointers", "told"),
+    ("pointers", "expected"),
     [
         ("all", [f"{ROWS}/1/attributes/email", f"{ROWS}/2/attributes/email"]),
         ("first", [f"{ROWS}/1/attributes/email"]),
@@ -25,13 +25,13 @@ def job(*emails):
     ],
 )
 @pytest.mark.parametrize("bad", ["bad", 5])
-def test_a_refusal_names_all_or_the_first_or_nothing(make_sandbox, pointers, told, bad):
+def test_a_refusal_names_all_or_the_first_or_nothing(make_sandbox, pointers, expected, bad):
     """Faults of shape and of sense are told alike, and the good row is never imported."""
     sandbox = make_sandbox(limits=False, job_seconds=0, pointers=pointers)
     caller = Caller(sandbox.url)
     refused = caller.post(JOBS, job("good@example.com", bad, bad))
     assert refused.status_code == 400
-    assert [error["source"]["pointer"] for error in refused.json()["errors"]] == told
+    assert [error["source"]["pointer"] for error in refused.json()["errors"]] == expected
     assert sandbox.store.find_profile_id("email", "good@example.com") is None
     assert caller.post(JOBS, job("good@example.com")).status_code == 202
     caller.close()

@@ -23,12 +23,12 @@ def test_created_then_updated_and_read_back(call):
     profile = created.json()["data"]
     updated = upsert(call, {"email": "new.person@EXAMPLE.com", "first_name": "Zoë", "properties": {"b": [2]}})
     assert updated.status_code == 200
-    shown = call.get(f"profiles/{profile['id']}").json()["data"]["attributes"]
-    assert (updated.json()["data"]["id"], shown["first_name"]) == (profile["id"], "Zoë")
-    assert shown["email"] == "new.person@example.com"
-    assert shown["properties"] == {"a": 1, "b": [2]}
-    found = call.get("profiles", filter='equals(email,"New.Person@example.com")').json()["data"]
-    assert [row["id"] for row in found] == [profile["id"]]
+    stored = call.get(f"profiles/{profile['id']}").json()["data"]["attributes"]
+    assert (updated.json()["data"]["id"], stored["first_name"]) == (profile["id"], "Zoë")
+    assert stored["email"] == "new.person@example.com"
+    assert stored["properties"] == {"a": 1, "b": [2]}
+    rows = call.get("profiles", filter='equals(email,"New.Person@example.com")').json()["data"]
+    assert [row["id"] for row in rows] == [profile["id"]]
 
 
 def test_an_update_moves_the_profile_to_now(call, writing):
@@ -46,11 +46,11 @@ def test_null_clears_and_absence_leaves(call):
     first = {"email": "a@example.com", "phone_number": "+14155550111", "location": {"city": "Bern", "zip": "3000"}}
     upsert(call, {**first, "title": "Dr.", "properties": {"x": 1, "y": 2}})
     upsert(call, {"email": "a@example.com", "title": None, "location": {"zip": None}, "properties": {"y": None}})
-    shown = call.get("profiles", filter='equals(email,"a@example.com")').json()["data"][0]["attributes"]
-    assert shown["title"] is None
-    assert shown["phone_number"] == "+14155550111"
-    assert shown["location"] == {"city": "Bern", "zip": None}
-    assert shown["properties"] == {"x": 1, "y": None}
+    stored = call.get("profiles", filter='equals(email,"a@example.com")').json()["data"][0]["attributes"]
+    assert stored["title"] is None
+    assert stored["phone_number"] == "+14155550111"
+    assert stored["location"] == {"city": "Bern", "zip": None}
+    assert stored["properties"] == {"x": 1, "y": None}
 
 
 def test_an_identifier_that_was_given_up_finds_nobody(call):
@@ -193,8 +193,8 @@ def test_many_writers_at_once_create_one_profile(call, writing):
         statuses = list(pool.map(one, range(60)))
     assert sorted(set(statuses)) == [200, 201]
     assert statuses.count(201) == 3
-    shown = upsert(call, {"email": "person0@example.com"}).json()["data"]["attributes"]
-    assert len(shown["properties"]) == 20
+    stored = upsert(call, {"email": "person0@example.com"}).json()["data"]["attributes"]
+    assert len(stored["properties"]) == 20
 
 
 def test_a_refused_write_needs_the_scope(make_sandbox):

@@ -29,9 +29,9 @@ def change(call, profile_id, attributes, **more):
 
 def test_a_profile_is_created_once(call):
     """A 201 with the profile; a second one is a 409 that names the first, and changes nothing."""
-    made = call.post("profiles", body({"email": "a@example.com", "title": "Dr.", "properties": {"n": 1}}))
-    assert made.status_code == 201
-    assert made.json()["data"]["attributes"]["properties"] == {"n": 1}
+    created = call.post("profiles", body({"email": "a@example.com", "title": "Dr.", "properties": {"n": 1}}))
+    assert created.status_code == 201
+    assert created.json()["data"]["attributes"]["properties"] == {"n": 1}
     refused = call.post("profiles", body({"email": "A@Example.com", "title": "Mx."}))
     assert problem(refused) == (409, "duplicate_profile", {"pointer": "/data/attributes"})
     (error,) = refused.json()["errors"]
@@ -40,16 +40,16 @@ def test_a_profile_is_created_once(call):
         "A profile already exists with one of these identifiers.",
     )
     assert (error["status"], error["links"]) == (409, {})
-    assert error["meta"] == {"duplicate_profile_id": made.json()["data"]["id"]}
-    assert call.get(f"profiles/{made.json()['data']['id']}").json()["data"]["attributes"]["title"] == "Dr."
+    assert error["meta"] == {"duplicate_profile_id": created.json()["data"]["id"]}
+    assert call.get(f"profiles/{created.json()['data']['id']}").json()["data"]["attributes"]["title"] == "Dr."
 
 
 @pytest.mark.parametrize("path", ["profiles", "profile-import"])
 def test_a_bad_phone_number_is_dropped_beside_an_address(call, path):
     """The profile is made without it, and a header says so; alone it is a 400."""
-    made = call.post(path, body({"email": "a@example.com", "phone_number": "12"}))
-    assert (made.status_code, made.headers["X-Klaviyo-Partial-Failure"]) == (201, "phone_number")
-    assert made.json()["data"]["attributes"]["phone_number"] is None
+    created = call.post(path, body({"email": "a@example.com", "phone_number": "12"}))
+    assert (created.status_code, created.headers["X-Klaviyo-Partial-Failure"]) == (201, "phone_number")
+    assert created.json()["data"]["attributes"]["phone_number"] is None
     refused = call.post(path, body({"phone_number": "12"}))
     assert problem(refused) == (400, "invalid", {"pointer": "/data/attributes/phone_number"})
     assert refused.json()["errors"][0]["detail"] == (
@@ -81,12 +81,12 @@ def test_a_profile_is_updated_by_its_id(call, profile_id):
         "b@example.com",
         {"sizes": [1]},
     )
-    shown = call.get("profiles", filter='any(email,["a@example.com","b@example.com"])').json()["data"]
-    assert [row["id"] for row in shown] == [profile_id]
-    asked = call.send(
+    rows = call.get("profiles", filter='any(email,["a@example.com","b@example.com"])').json()["data"]
+    assert [row["id"] for row in rows] == [profile_id]
+    answer = call.send(
         "PATCH", f"profiles/{profile_id}?additional-fields[profile]=subscriptions", body({}, id=profile_id)
     )
-    assert "subscriptions" in asked.json()["data"]["attributes"]
+    assert "subscriptions" in answer.json()["data"]["attributes"]
 
 
 def test_what_cannot_be_updated(call, profile_id):
@@ -112,14 +112,14 @@ def test_a_profile_is_deleted(call, writing, by):
     event = {"properties": {}, "metric": {"data": {"type": "metric", "attributes": {"name": "Tried On"}}}}
     event["profile"] = {"data": {"type": "profile", "id": profile_id, "attributes": {}}}
     assert call.post("events", {"data": {"type": "event", "attributes": event}}).status_code == 202
-    asked = deletion({}, id=profile_id) if by == "id" else deletion({by: attributes[by]})
-    done = call.post(DELETIONS, asked)
+    deletion_body = deletion({}, id=profile_id) if by == "id" else deletion({by: attributes[by]})
+    done = call.post(DELETIONS, deletion_body)
     assert (done.status_code, done.content) == (202, b"")
     assert call.get(f"profiles/{profile_id}").status_code == 404
     assert profile_id not in [row["id"] for row in call.rows(f"lists/{list_id}/relationships/profiles")]
-    found = call.get("events", filter=f'equals(profile_id,"{profile_id}")', include="profile").json()
-    assert len(found["data"]) == 1
-    assert found.get("included", []) == []
+    page = call.get("events", filter=f'equals(profile_id,"{profile_id}")', include="profile").json()
+    assert len(page["data"]) == 1
+    assert page.get("included", []) == []
     assert call.post("profiles", body(attributes)).status_code == 201
 
 

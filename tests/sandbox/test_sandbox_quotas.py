@@ -72,10 +72,10 @@ def test_options_that_cost_more_have_a_smaller_budget():
     """Predictions, counts and included groups are taken from the reduced budgets of the specification."""
     operations = load().operations
     profiles, one, group = operations["get_profiles"], operations["get_profile"], operations["get_list"]
-    asked = {"additional-fields[profile]": "subscriptions"}
-    assert budget_of(profiles, asked) == ("get_profiles", Budget(75, 750))
-    asked = {"additional-fields[profile]": "subscriptions,predictive_analytics"}
-    assert budget_of(profiles, asked)[1] == Budget(10, 150)
+    query = {"additional-fields[profile]": "subscriptions"}
+    assert budget_of(profiles, query) == ("get_profiles", Budget(75, 750))
+    query = {"additional-fields[profile]": "subscriptions,predictive_analytics"}
+    assert budget_of(profiles, query)[1] == Budget(10, 150)
     assert budget_of(one, {"include": "segments"})[1] == Budget(1, 15)
     assert budget_of(group, {"additional-fields[list]": "profile_count"})[1] == Budget(1, 15)
 

@@ -30,19 +30,19 @@ def span(sandbox):
     return {"start": f"{first}T00:00:00+00:00", "end": f"{last}T23:59:59+00:00"}, first, last
 
 
-def asked(sandbox, kind, **attributes):
+def report_body(sandbox, kind, **attributes):
     """The body of a report."""
-    given = {"statistics": ["opens"], "timeframe": SPAN, **attributes}
+    report_attributes = {"statistics": ["opens"], "timeframe": SPAN, **attributes}
     if kind.startswith(("campaign", "flow")):
-        given.setdefault("conversion_metric_id", metric_id(sandbox, "Placed Order"))
+        report_attributes.setdefault("conversion_metric_id", metric_id(sandbox, "Placed Order"))
     if kind.endswith("series"):
-        given.setdefault("interval", "weekly")
-    return {"data": {"type": f"{kind}-report", "attributes": given}}
+        report_attributes.setdefault("interval", "weekly")
+    return {"data": {"type": f"{kind}-report", "attributes": report_attributes}}
 
 
 def results(account, kind, **attributes):
     sandbox, caller = account
-    answer = caller.post(f"{kind}-reports", asked(sandbox, kind, **attributes))
+    answer = caller.post(f"{kind}-reports", report_body(sandbox, kind, **attributes))
     assert answer.status_code == 200, answer.text
     return answer.json()["data"]["attributes"]
 
@@ -51,17 +51,19 @@ def test_values_of_campaigns_are_what_its_events_say(account):
     """Opens, people who opened, and messages received, of each campaign that anything happened to in the year."""
     sandbox, _ = account
     frame, first, last = span(sandbox)
-    told = results(
+    content = results(
         account, "campaign-values", statistics=["opens", "opens_unique", "delivered", "open_rate"], timeframe=frame
     )
-    found = {row["groupings"]["campaign_id"]: row["statistics"] for row in told["results"]}
+    actual = {row["groupings"]["campaign_id"]: row["statistics"] for row in content["results"]}
     within = [event for event in events(sandbox) if first <= event.day <= last]
     opens, people = count(within, OPENS, campaign_keys)
     delivered, _ = count(within, RECEIVED, campaign_keys)
 
-    assert len(found) > 5
-    assert {name: row["opens"] for name, row in found.items() if row["opens"]} == {k[0][0]: n for k, n in opens.items()}
-    for name, row in found.items():
+    assert len(actual) > 5
+    assert {name: row["opens"] for name, row in actual.items() if row["opens"]} == {
+        k[0][0]: n for k, n in opens.items()
+    }
+    for name, row in actual.items():
         place = ((name,), None)
         assert (row["opens_unique"], row["delivered"]) == (people[place], delivered[place])
         assert row["open_rate"] == (people[place] / delivered[place] if delivered[place] else 0)
@@ -81,17 +83,17 @@ def test_a_series_of_flows_is_counted_by_the_accounts_days(account, interval, da
     _, _, last = span(sandbox)
     first = last - timedelta(days=days)
     frame = {"start": f"{first}T00:00:00+00:00", "end": f"{last}T23:59:59+00:00"}
-    told = results(account, "flow-series", statistics=["opens"], timeframe=frame, interval=interval)
-    dates = [datetime.fromisoformat(text).date() for text in told["date_times"]]
-    found = {
+    content = results(account, "flow-series", statistics=["opens"], timeframe=frame, interval=interval)
+    dates = [datetime.fromisoformat(text).date() for text in content["date_times"]]
+    actual = {
         ((row["groupings"]["flow_id"], row["groupings"]["flow_message_id"]), day): number
-        for row in told["results"]
+        for row in content["results"]
         for day, number in zip(dates, row["statistics"]["opens"], strict=True)
         if number
     }
     within = [event for event in events(sandbox) if first <= event.day <= last]
-    assert found == count(within, OPENS, flow_keys, starts)[0]
-    assert found
+    assert actual == count(within, OPENS, flow_keys, starts)[0]
+    assert actual
 
 
 def test_hours_are_the_accounts_and_the_last_one_is_whole(account):
@@ -100,42 +102,45 @@ def test_hours_are_the_accounts_and_the_last_one_is_whole(account):
     one = next(e for e in reversed(events(sandbox)) if e.metric == "Opened Email" and "$flow" in e.properties)
     wall = one.when.astimezone(ZONE).replace(minute=0, second=0, microsecond=0, tzinfo=None)
     frame = {"start": f"{wall.isoformat()}+00:00", "end": f"{wall.isoformat()}+09:00"}
-    told = results(account, "flow-series", timeframe=frame, interval="hourly")
-    assert told["date_times"] == [f"{wall.isoformat()}+00:00"]
+    content = results(account, "flow-series", timeframe=frame, interval="hourly")
+    assert content["date_times"] == [f"{wall.isoformat()}+00:00"]
     (number,) = [
         r["statistics"]["opens"][0]
-        for r in told["results"]
+        for r in content["results"]
         if r["groupings"]["flow_message_id"] == one.properties["$message"]
     ]
     assert number >= 1
 
 
 def test_conversions_are_those_that_are_attributed(account):
-    """Orders, and what they are worth, of the messages that they are owed to."""
+    """Orders, and what they are worth, of the messages that they are attributed to."""
     sandbox, caller = account
     frame, first, last = span(sandbox)
-    told = results(account, "flow-values", statistics=["conversions", "conversion_value"], timeframe=frame)
+    content = results(account, "flow-values", statistics=["conversions", "conversion_value"], timeframe=frame)
     orders = metric_id(sandbox, "Placed Order")
     expected, worth = {}, {}
     query = {"include": "attributions", "filter": f'equals(metric_id,"{orders}")', "page__size": 1000}
     for page in caller.pages("events", **query):
-        said = {row["id"]: row["relationships"] for row in page["included"]}
+        relationships = {row["id"]: row["relationships"] for row in page["included"]}
         for row in page["data"]:
             day = datetime.fromisoformat(row["attributes"]["datetime"]).astimezone(ZONE).date()
             properties = row["attributes"]["event_properties"]
             old = properties.get("$attribution", {})
-            owed = {(old["$flow"], old["$message"])} if "$flow" in old else set()
+            attributed = {(old["$flow"], old["$message"])} if "$flow" in old else set()
             for entry in row["relationships"].get("attributions", {}).get("data", ()):
-                flow, message = (said[entry["id"]].get(name, {}).get("data") for name in ("flow", "flow-message"))
-                owed |= {(flow["id"], message["id"])} if flow else set()
-            for key in owed if first <= day <= last else ():
+                flow, message = (
+                    relationships[entry["id"]].get(name, {}).get("data") for name in ("flow", "flow-message")
+                )
+                attributed |= {(flow["id"], message["id"])} if flow else set()
+            for key in attributed if first <= day <= last else ():
                 expected[key] = expected.get(key, 0) + 1
                 worth[key] = worth.get(key, 0) + properties["$value"]
-    found = {
-        (row["groupings"]["flow_id"], row["groupings"]["flow_message_id"]): row["statistics"] for row in told["results"]
+    actual = {
+        (row["groupings"]["flow_id"], row["groupings"]["flow_message_id"]): row["statistics"]
+        for row in content["results"]
     }
-    assert {key: row["conversions"] for key, row in found.items() if row["conversions"]} == expected
-    assert {key: round(row["conversion_value"], 2) for key, row in found.items() if row["conversions"]} == {
+    assert {key: row["conversions"] for key, row in actual.items() if row["conversions"]} == expected
+    assert {key: round(row["conversion_value"], 2) for key, row in actual.items() if row["conversions"]} == {
         key: round(value, 2) for key, value in worth.items()
     }
     assert expected
@@ -175,9 +180,9 @@ def test_forms_are_counted_by_what_is_written(make_sandbox):
         assert caller.post("events", {"data": {"type": "event", "attributes": attributes}}).status_code == 202
     frame = {"start": f"{day}T00:00:00+00:00", "end": f"{day}T23:59:59+00:00"}
     statistics = ["viewed_form", "viewed_form_uniques", "submits", "submit_rate"]
-    told = results((sandbox, caller), "form-values", statistics=statistics, timeframe=frame)
+    content = results((sandbox, caller), "form-values", statistics=statistics, timeframe=frame)
     caller.close()
-    assert told["results"] == [
+    assert content["results"] == [
         {"groupings": {"form_id": "F1"}, "statistics": dict(zip(statistics, (2, 1, 1, 0.5), strict=True))}
     ]
 
@@ -192,24 +197,24 @@ def test_segments_grow_as_their_members_join(account):
     ]
     last = max(joined)
     frame = {"start": f"{last - timedelta(days=59)}T00:00:00+00:00", "end": f"{last}T23:59:59+00:00"}
-    told = results(
+    content = results(
         account, "segment-series", statistics=["members_added", "total_members"], timeframe=frame, interval="daily"
     )
-    (row,) = [row for row in told["results"] if row["groupings"]["segment_id"] == segment]
-    days = [datetime.fromisoformat(text).date() for text in told["date_times"]]
+    (row,) = [row for row in content["results"] if row["groupings"]["segment_id"] == segment]
+    days = [datetime.fromisoformat(text).date() for text in content["date_times"]]
     assert row["statistics"]["members_added"] == [joined.count(day) for day in days]
     assert row["statistics"]["total_members"] == [sum(one <= day for one in joined) for day in days]
 
 
 def aggregate(sandbox, metric, first, stop, **attributes):
-    given = {
+    report_attributes = {
         "metric_id": metric_id(sandbox, metric),
         "measurements": ["count", "unique", "sum_value"],
         "filter": [f"greater-or-equal(datetime,{first}T00:00:00)", f"less-than(datetime,{stop}T00:00:00)"],
         "timezone": "America/New_York",
         **attributes,
     }
-    return {"data": {"type": "metric-aggregate", "attributes": given}}
+    return {"data": {"type": "metric-aggregate", "attributes": report_attributes}}
 
 
 def test_an_aggregate_is_what_events_of_its_metric_say(account):
@@ -217,31 +222,31 @@ def test_an_aggregate_is_what_events_of_its_metric_say(account):
     sandbox, caller = account
     _, first, last = span(sandbox)
     body = aggregate(sandbox, "Placed Order", first, last + timedelta(days=1), by=["$value_currency"])
-    told = caller.post("metric-aggregates", body).json()["data"]["attributes"]
-    days = [datetime.fromisoformat(text).astimezone(ZONE).date() for text in told["dates"]]
+    content = caller.post("metric-aggregates", body).json()["data"]["attributes"]
+    days = [datetime.fromisoformat(text).astimezone(ZONE).date() for text in content["dates"]]
     within = [event for event in events(sandbox) if first <= event.day <= last]
     often, people = count(
         within, ("Placed Order",), lambda e: iter([(e.properties["$value_currency"],)]), lambda day: day
     )
 
     for place, measured in (("count", often), ("unique", people)):
-        found = {
+        actual = {
             (tuple(row["dimensions"]), day): number
-            for row in told["data"]
+            for row in content["data"]
             for day, number in zip(days, row["measurements"][place], strict=True)
             if number
         }
-        assert found == measured
+        assert actual == measured
     worth = sum(event.properties["$value"] for event in within if event.metric == "Placed Order")
-    assert sum(sum(row["measurements"]["sum_value"]) for row in told["data"]) == pytest.approx(worth)
+    assert sum(sum(row["measurements"]["sum_value"]) for row in content["data"]) == pytest.approx(worth)
 
 
 def test_an_aggregate_of_nothing_is_a_row_of_noughts(account):
     """Without dimensions there is always one row."""
     sandbox, caller = account
     body = aggregate(sandbox, "Placed Order", date(1999, 1, 1), date(1999, 1, 3))
-    told = caller.post("metric-aggregates", body).json()["data"]["attributes"]["data"]
-    assert told == [{"dimensions": [], "measurements": {n: [0, 0] for n in ("count", "unique", "sum_value")}}]
+    content = caller.post("metric-aggregates", body).json()["data"]["attributes"]["data"]
+    assert content == [{"dimensions": [], "measurements": {n: [0, 0] for n in ("count", "unique", "sum_value")}}]
 
 
 def test_pages_hold_together_what_one_page_would(make_sandbox):
@@ -249,7 +254,7 @@ def test_pages_hold_together_what_one_page_would(make_sandbox):
     sandbox = make_sandbox(profiles=60, events=1500, seed=3, limits=False)
     caller = Caller(sandbox.url)
     frame, first, last = span(sandbox)
-    report = asked(sandbox, "flow-values", timeframe=frame)
+    report = report_body(sandbox, "flow-values", timeframe=frame)
     whole = caller.post("flow-values-reports", report).json()["data"]["attributes"]["results"]
     grouped = aggregate(sandbox, "Opened Email", first, last, by=["Client Name", "Email Domain"])
     every = caller.post("metric-aggregates", grouped).json()["data"]["attributes"]["data"]
@@ -308,7 +313,7 @@ def long(days):
 def test_what_klaviyo_would_refuse_is_refused_where_it_is(account, kind, wrong, attribute):
     """A 400 that points at the attribute."""
     sandbox, caller = account
-    answer = caller.post(f"{kind}-reports", asked(sandbox, kind, **wrong))
+    answer = caller.post(f"{kind}-reports", report_body(sandbox, kind, **wrong))
     assert answer.status_code == 400, answer.text
     assert {error["source"]["pointer"] for error in answer.json()["errors"]} == {f"/data/attributes/{attribute}"}
 
@@ -362,10 +367,10 @@ def test_a_day_has_so_many_reports(make_sandbox):
     caller = Caller(sandbox.url)
     statuses = []
     for _ in range(226):
-        answer = caller.post("flow-values-reports", asked(sandbox, "flow-values"))
+        answer = caller.post("flow-values-reports", report_body(sandbox, "flow-values"))
         statuses.append(answer.status_code)
         now[0] += 31
     assert statuses == [200] * 225 + [429]
     assert int(answer.headers["Retry-After"]) == 86_400 - 225 * 31
-    assert caller.post("campaign-values-reports", asked(sandbox, "campaign-values")).status_code == 200
+    assert caller.post("campaign-values-reports", report_body(sandbox, "campaign-values")).status_code == 200
     caller.close()

@@ -21,13 +21,13 @@ PROFILE = {"data": {"type": "profile", "attributes": {"email": "new@example.com"
 def reset(request):
     """Makes a sandbox's account anew."""
 
-    def asked(sandbox) -> None:
+    def reset_account(sandbox) -> None:
         if request.param == "python":
             sandbox.control.reset()
         else:
             assert requests.post(f"{sandbox.url}/sandbox/reset", json={}, timeout=60).status_code == 204
 
-    return asked
+    return reset_account
 
 
 def contents(store):
@@ -81,7 +81,7 @@ def test_nothing_is_left_of_what_was_done(make_sandbox, reset):
     headers = {"Authorization": f"Bearer {token}", "revision": "2026-07-15"}
     assert requests.get(f"{sandbox.url}/api/lists", headers=headers, timeout=60).status_code == 401
     assert requests.post(**sign_in).ok
-    assert [asked.path for asked in sandbox.requests] == ["/api/tags", "/api/lists", "/oauth/token"]
+    assert [request.path for request in sandbox.requests] == ["/api/tags", "/api/lists", "/oauth/token"]
     caller.close()
 
 
@@ -119,7 +119,7 @@ def test_a_request_that_is_still_being_answered_stays_in_the_account_that_was(ma
     writer.join(60)
     assert [answer.status_code for answer in answers] == [201]
     assert list(sandbox.requests) == []
-    assert [asked.operation for asked in former] == ["create_profile"]
+    assert [request.operation for request in former] == ["create_profile"]
     assert sandbox.store.find_profile_id("email", "new@example.com") is None
     caller.close()
 
@@ -136,18 +136,20 @@ def test_what_was_kept_is_gone_from_the_disk(tmp_path, procedural, reset):
         assert caller.post("profiles", later).status_code == 201
         caller.close()
     with serve(**kind) as again:
-        found = [again.store.find_profile_id("email", f"{name}@example.com") is not None for name in ("new", "later")]
-    assert found == [False, True]
+        are_kept = [
+            again.store.find_profile_id("email", f"{name}@example.com") is not None for name in ("new", "later")
+        ]
+    assert are_kept == [False, True]
 
 
 def test_a_copy_of_an_account_is_the_account():
     """Accounts of the same numbers are build_cached from one that was made once; they are equal, and share no row."""
-    made, one, other = build(3, 20, 40, lambda: 0.0), *(build_cached(3, 20, 40, lambda: 0.0) for _ in range(2))
-    assert contents(made) == contents(one) == contents(other)
-    assert made.attributions == one.attributions
-    assert made.identifiers == one.identifiers
-    assert made.relations.keys() == one.relations.keys()
-    assert vars(made).keys() == vars(one).keys()
+    built, one, other = build(3, 20, 40, lambda: 0.0), *(build_cached(3, 20, 40, lambda: 0.0) for _ in range(2))
+    assert contents(built) == contents(one) == contents(other)
+    assert built.attributions == one.attributions
+    assert built.identifiers == one.identifiers
+    assert built.relations.keys() == one.relations.keys()
+    assert vars(built).keys() == vars(one).keys()
     row = next(iter(one.profiles.rows.values()))
     row["location"]["city"] = "Elsewhere"
     assert other.profiles.rows[row["id"]]["location"]["city"] != "Elsewhere"

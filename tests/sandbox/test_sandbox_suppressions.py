@@ -74,8 +74,8 @@ def test_only_suppression_by_hand_is_taken_back(call, writing):
 @pytest.mark.parametrize("group", ["list", "segment"])
 def test_a_whole_group_can_be_suppressed(call, writing, group):
     """All members at the time are meant, and the job names the group."""
-    held = writing.store.list_members if group == "list" else writing.store.segment_members
-    group_id, members = next((one, rows) for one, rows in held.items() if len(rows))
+    members_by_id = writing.store.list_members if group == "list" else writing.store.segment_members
+    group_id, members = next((one, rows) for one, rows in members_by_id.items() if len(rows))
     done = finished(call, SUPPRESS, **{group: group_id})
     assert done["attributes"]["total_count"] == len(members)
     for member_id in members.rows:

@@ -59,9 +59,9 @@ def test_a_dropped_tag_and_template_leave_no_relationship(call, writing):
     assert campaign["tag_ids"][0] not in ids(call.rows(f"campaigns/{campaign['id']}/tags"))
     message = next(row for row in store.flow_messages.rows.values() if row["template_id"])
     drop(writing, "templates", message["template_id"])
-    shown = call.get(f"flow-messages/{message['id']}", include="template").json()
-    assert shown["data"]["relationships"]["template"]["data"] is None
-    assert shown["included"] == []
+    document = call.get(f"flow-messages/{message['id']}", include="template").json()
+    assert document["data"]["relationships"]["template"]["data"] is None
+    assert document["included"] == []
     assert call.get(f"flow-messages/{message['id']}/template").status_code == 404
 
 
@@ -73,8 +73,8 @@ def test_a_dropped_message_or_action_is_named_by_nothing(call, writing):
     assert action["message_ids"][0] not in ids(call.rows(f"flow-actions/{action['id']}/flow-messages"))
     drop(writing, "flow_actions", action["id"])
     assert action["id"] not in ids(call.rows(f"flows/{action['flow_id']}/flow-actions"))
-    shown = call.get(f"flows/{action['flow_id']}", additional_fields__flow="definition").json()["data"]
-    assert action["id"] not in ids(shown["attributes"]["definition"]["actions"])
+    document = call.get(f"flows/{action['flow_id']}", additional_fields__flow="definition").json()["data"]
+    assert action["id"] not in ids(document["attributes"]["definition"]["actions"])
     campaign = next(iter(store.campaigns.rows.values()))
     for message_id in campaign["message_ids"]:
         drop(writing, "campaign_messages", message_id)

@@ -41,9 +41,9 @@ def hand():
 @pytest.fixture
 def caller(make_sandbox, hand):
     """Calls an account in which 64 seconds pass in one of the hand's: binary fractions are exact."""
-    made = Caller(make_sandbox(clock=hand, speed=64, job_seconds=60.0).url)
-    yield made
-    made.close()
+    client = Caller(make_sandbox(clock=hand, speed=64, job_seconds=60.0).url)
+    yield client
+    client.close()
 
 
 def test_a_clock_at_a_speed_goes_on_from_where_it_is():
@@ -119,13 +119,13 @@ def test_tokens_end_so_many_times_as_fast(make_sandbox, hand):
     """A token of an hour holds for 36 s at a hundred; its answer tells the account's seconds."""
     sandbox = make_sandbox(clock=hand, speed=100, limits=False, oauth=OAuthApp("app-1", "secret", "first"))
     form = {"grant_type": "refresh_token", "refresh_token": "first"}
-    found = requests.post(f"{sandbox.url}/oauth/token", data=form, auth=("app-1", "secret"), timeout=60).json()
-    headers = {"Authorization": f"Bearer {found['access_token']}", "revision": "2026-07-15"}
+    token = requests.post(f"{sandbox.url}/oauth/token", data=form, auth=("app-1", "secret"), timeout=60).json()
+    headers = {"Authorization": f"Bearer {token['access_token']}", "revision": "2026-07-15"}
     statuses = []
     for passing in (0.0, 35.9, 0.2):
         hand.now += passing
         statuses.append(requests.get(f"{sandbox.url}/api/lists", headers=headers, timeout=60).status_code)
-    assert (found["expires_in"], statuses) == (3600, [200, 200, 401])
+    assert (token["expires_in"], statuses) == (3600, [200, 200, 401])
 
 
 @pytest.mark.parametrize("slow", [{"latency": 3600}, {"faults": "stall=1,stall_seconds=3600"}])
