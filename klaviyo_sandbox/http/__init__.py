@@ -1,1 +1,1 @@
-"""The server's outside: routes, limits, faults, OAuth, the control API, the request log."""
+"""Serves the account over HTTP: routes, access, rate limits, faults, OAuth, the control endpoint, the request log."""
