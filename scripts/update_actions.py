@@ -23,8 +23,8 @@ from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - t
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.tables import TABLES  # noqa: E402
 from target_klaviyo.actions import ACTIONS  # noqa: E402
+from target_klaviyo.delivery.action import Action  # noqa: E402
 from target_klaviyo.intake import contracts  # noqa: E402
-from target_klaviyo.model.records import Action  # noqa: E402
 
 Schema = Mapping[str, Any]
 

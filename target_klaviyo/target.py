@@ -23,16 +23,17 @@ from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import config_check, settings
 from target_klaviyo.audience.mirrors import Mirrors
+from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.delivery.ledger import Ledger
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.stopping import Stop, Stoppable, Stopped
 from target_klaviyo.intake import permissions
 from target_klaviyo.intake.message_reader import LineReader
 from target_klaviyo.intake.routes import routes
 from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
 from target_klaviyo.model.identifiers import checked_region
-from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
+from target_klaviyo.model.records import Origin, Outcome, Unfit
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.reporting.places import document, place

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 from support import scripts
+from target_klaviyo.delivery.action import Action
 
 from target_klaviyo.intake import contracts
-from target_klaviyo.model.records import Action, Call
+from target_klaviyo.model.records import Call
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from target_klaviyo.delivery.requests import Session, alone
-from target_klaviyo.model.records import Action, Context, Kind, Outcome, Record, Row, Settled
+from target_klaviyo.delivery.action import Action, Row, Settled
+from target_klaviyo.delivery.requests import alone
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.records import Context, Kind, Outcome, Record
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature

@@ -9,8 +9,9 @@ from typing import Any
 from klaviyo_client.api.filters import utc_text
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.action import Action, Terms
 from target_klaviyo.endpoints import consent, people
-from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Context, Note, Record, Unfit, left_out
 from target_klaviyo.model.times import moment
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.

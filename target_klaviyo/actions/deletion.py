@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import deletion, people
 from target_klaviyo.model.identifiers import IDENTIFIERS
-from target_klaviyo.model.records import Action, Context, Note, Options, Record, Unfit, left_out, strict
+from target_klaviyo.model.records import Context, Note, Options, Record, Unfit, left_out, strict
 
 
 def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:

@@ -8,9 +8,10 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from target_klaviyo.actions.profiles import resource as profile_resource
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Action, Context, Kind, Record, Unfit
+from target_klaviyo.model.records import Context, Kind, Record, Unfit
 from target_klaviyo.model.times import event_time
 
 # The marks by which the tap knows events that came from here: its setting exclude_pushed_events leaves them out.

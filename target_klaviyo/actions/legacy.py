@@ -13,10 +13,11 @@ from typing import Any
 from target_klaviyo.actions.events import OPTIONS, resource
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
 from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
-from target_klaviyo.model.records import Action, Call, Context, Note, Part, Record, Unfit, strict
+from target_klaviyo.model.records import Call, Context, Note, Part, Record, Unfit, strict
 
 _IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.

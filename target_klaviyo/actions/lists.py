@@ -7,23 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience.completeness import Cap
 from target_klaviyo.delivery import lists
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.action import Action, Row, Settled, Terms
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people, profile_imports
 from target_klaviyo.model.identifiers import IDENTIFIERS
-from target_klaviyo.model.records import (
-    Action,
-    Call,
-    Context,
-    Note,
-    Options,
-    Record,
-    Row,
-    Settled,
-    Terms,
-    Unfit,
-    left_out,
-    strict,
-)
+from target_klaviyo.model.records import Call, Context, Note, Options, Record, Unfit, left_out, strict
 
 _REMOVE, MIRROR = "remove", "mirror"
 _LIST = ("list_id", "list_name")

@@ -11,8 +11,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import OPTIONS, event, person
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Action, Context, Record, Unfit
+from target_klaviyo.model.records import Context, Record, Unfit
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.action import Action, Terms
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
-from target_klaviyo.model.records import Action, Call, Context, Record, Terms
+from target_klaviyo.model.records import Call, Context, Record
 
 _PATCHES = ("append", "unappend", "unset")
 _ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)

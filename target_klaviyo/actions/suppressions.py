@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, followed
 from target_klaviyo.endpoints import suppression
-from target_klaviyo.model.records import Action, Context, Record
+from target_klaviyo.model.records import Context, Record
 
 # Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
 _LANES = 8

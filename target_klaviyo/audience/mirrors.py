@@ -14,11 +14,12 @@ from klaviyo_client.api.filters import condition
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import CapExceeded, Incomplete, SettingsError
 from target_klaviyo.audience.completeness import Cap, Decision, Feed, Handle, Verdict, decide, staying
+from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.ledger import without
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record, Row
+from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record
 from target_klaviyo.rehearsal.plan import Plan
 
 logger = logging.getLogger("target-klaviyo")

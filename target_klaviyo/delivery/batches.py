@@ -7,8 +7,9 @@ from typing import Any
 
 import msgspec
 
+from target_klaviyo.delivery.action import Row, Unit
 from target_klaviyo.model.identifiers import IDENTIFIERS, handles
-from target_klaviyo.model.records import Record, Row, Unit
+from target_klaviyo.model.records import Record
 
 
 def encoded(payload: Record) -> bytes:

@@ -17,11 +17,12 @@ from typing import Final, Literal
 
 from klaviyo_client.errors import Incomplete
 from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.action import Action, Row, Unit
 from target_klaviyo.delivery.batches import turns
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.stopping import Stop, Stopped
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Action, Kind, Outcome, Row, Unit
+from target_klaviyo.model.records import Kind, Outcome
 
 Handle = tuple[str, str]
 _LOOK_SECONDS = 0.5

@@ -6,13 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
-from target_klaviyo.delivery.lists import Leavers, Lists, Manifests
-from target_klaviyo.delivery.pairs import Pairs
-from target_klaviyo.model.records import ListRef, Outcome, Row, Settled, Unfit, Unit
+from target_klaviyo.delivery.action import Row, Settled, Unit
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.records import ListRef, Outcome, Unfit
 
 T = TypeVar("T")
 Blame = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
@@ -22,28 +20,6 @@ _ABOUT_ROWS = (400, 404, 409, 422)
 # Bisecting finds the good rows among bad ones. When so many requests were refused and none taken, there are none:
 # something else is wrong, and going on would cost two requests for every row.
 _HOPELESS = 50
-
-
-@dataclass(frozen=True)
-class Session:
-    """What the actions of one run share.
-
-    Attributes:
-        job_timeout: seconds to wait for one of Klaviyo's jobs.
-    """
-
-    client: KlaviyoClient
-    job_timeout: float
-    lists: Lists = field(init=False)
-    watches: Mapping[Jobs, Watch] = field(init=False)
-    leavers: Leavers = field(init=False, default_factory=Leavers)
-    pairs: Pairs = field(init=False, default_factory=Pairs)
-    manifests: Manifests = field(init=False, default_factory=Manifests)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lists", Lists(self.client))
-        kinds = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS)
-        object.__setattr__(self, "watches", {jobs: Watch(self.client, self.job_timeout, jobs) for jobs in kinds})
 
 
 @dataclass

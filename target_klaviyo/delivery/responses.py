@@ -9,8 +9,9 @@ from typing import Any
 
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
+from target_klaviyo.delivery.action import Settled, Unit
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, Note, Outcome, Record, Settled, Unit
+from target_klaviyo.model.records import Kind, Note, Outcome, Record
 
 _ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
 _LIST = re.compile(r"/relationships/lists?(?:/|$)")

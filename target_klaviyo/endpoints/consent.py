@@ -17,12 +17,14 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.action import Row, Settled, Terms, Unit
 from target_klaviyo.delivery.batches import chunks, encoded, merged, waves
 from target_klaviyo.delivery.lists import Member
-from target_klaviyo.delivery.requests import Session, alone, attempt, by_list
+from target_klaviyo.delivery.requests import alone, attempt, by_list
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import people
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Terms, Unit
+from target_klaviyo.model.records import Kind, Outcome
 
 SUBSCRIBE = "bulk_subscribe_profiles"
 UNSUBSCRIBE = "bulk_unsubscribe_profiles"

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from klaviyo_client.api.reply import Reply
+from target_klaviyo.delivery.action import Row, Settled, Unit
 from target_klaviyo.delivery.batches import encoded
-from target_klaviyo.delivery.requests import Session, alone, attempt
+from target_klaviyo.delivery.requests import alone, attempt
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import people
-from target_klaviyo.model.records import Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.model.records import Kind, Outcome, Record
 
 DELETE = "request_profile_deletion"
 _NOBODY = "nobody has this external_id, so nobody was deleted"

@@ -11,11 +11,13 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.action import Row, Settled, Unit
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.delivery.parallel import overlapped
-from target_klaviyo.delivery.requests import Attempt, Session, alone, attempt, is_about_rows
+from target_klaviyo.delivery.requests import Attempt, alone, attempt, is_about_rows
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Call, Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.model.records import Call, Kind, Outcome, Record
 
 BULK, SINGLE = "bulk_create_events", "create_event"
 CALLS = (Call(SINGLE, "to send one by one what is refused in bulk"),)

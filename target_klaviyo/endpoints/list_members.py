@@ -12,10 +12,12 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.action import Row, Settled, Unit
 from target_klaviyo.delivery.batches import chunks, encoded
-from target_klaviyo.delivery.requests import Session, alone, attempt, by_list
+from target_klaviyo.delivery.requests import alone, attempt, by_list
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import people
-from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.model.records import Kind, Outcome
 
 ADD = "add_profiles_to_list"
 REMOVE = "remove_profiles_from_list"

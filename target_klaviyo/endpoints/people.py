@@ -12,10 +12,12 @@ from urllib.parse import quote
 
 from klaviyo_client.api.filters import condition
 from klaviyo_client.api.operations import operation
+from target_klaviyo.delivery.action import Row, Unit
 from target_klaviyo.delivery.parallel import overlapped
-from target_klaviyo.delivery.requests import Attempt, Session, alone, attempt
+from target_klaviyo.delivery.requests import Attempt, alone, attempt
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.identifiers import IDENTIFIERS, handles
-from target_klaviyo.model.records import Call, Outcome, Row, Unit
+from target_klaviyo.model.records import Call, Outcome
 
 _ALL, _ON_LIST = "get_profiles", "get_profiles_for_list"
 # Klaviyo's bound of a filter's list, and a bound of the address that holds it: many servers take 8,000 bytes.

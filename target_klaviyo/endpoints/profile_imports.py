@@ -12,12 +12,14 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
+from target_klaviyo.delivery.action import Row, Settled, Unit
 from target_klaviyo.delivery.batches import chunks, encoded, waves
 from target_klaviyo.delivery.jobs import IMPORTS, followed
-from target_klaviyo.delivery.requests import Session, alone, attempt, by_list, is_about_rows
+from target_klaviyo.delivery.requests import alone, attempt, by_list, is_about_rows
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Call, Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.model.records import Call, Kind, Outcome
 
 logger = logging.getLogger("target-klaviyo")
 

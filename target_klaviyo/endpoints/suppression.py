@@ -8,10 +8,12 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
+from target_klaviyo.delivery.action import Row, Settled, Unit
 from target_klaviyo.delivery.batches import chunks, encoded, waves
 from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS
-from target_klaviyo.delivery.requests import Session, attempt
-from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.delivery.requests import attempt
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.records import Kind, Outcome
 
 SUPPRESS = "bulk_suppress_profiles"
 UNSUPPRESS = "bulk_unsuppress_profiles"

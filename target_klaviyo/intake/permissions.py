@@ -9,8 +9,9 @@ from klaviyo_client import permissions
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.permissions import Requirement
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.intake.routes import Route, defaults
-from target_klaviyo.model.records import Action, Options
+from target_klaviyo.model.records import Options
 
 logger = logging.getLogger("target-klaviyo")
 

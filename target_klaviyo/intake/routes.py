@@ -15,12 +15,13 @@ from klaviyo_client.plugin import config_check
 from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
+from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.intake import contracts, mapping
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
 from target_klaviyo.model.identifiers import IDENTIFIERS, identified, phone_number
-from target_klaviyo.model.records import Action, Context, Kind, ListRef, Note, Options, Origin, Record, Row, Unfit
+from target_klaviyo.model.records import Context, Kind, ListRef, Note, Options, Origin, Record, Unfit
 from target_klaviyo.model.times import moment
 
 _DELETED = "_sdc_deleted_at"

@@ -10,9 +10,10 @@ from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchem
 from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
+from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.intake import routes
 from target_klaviyo.intake.records import incoming
-from target_klaviyo.model.records import Action, Kind, Origin, Record, Row, Unfit
+from target_klaviyo.model.records import Kind, Origin, Record, Unfit
 
 if TYPE_CHECKING:
     from target_klaviyo.target import TargetKlaviyo

@@ -14,8 +14,9 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from target_klaviyo.audience.completeness import Handle
+from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Action, Kind, Outcome, Row
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Kind, Outcome
 from target_klaviyo.rehearsal.request_bodies import Sent
 
 # How much of each kind is shown; the rest is counted.

@@ -29,8 +29,9 @@ from klaviyo_client.plugin.booleans import parse_boolean_setting
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.delivery import jobs
+from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.dispatch import Despatch
-from target_klaviyo.model.records import Action, Origin, Outcome, Row
+from target_klaviyo.model.records import Origin, Outcome
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.request_bodies import name_of, sent
 from target_klaviyo.reporting.results import Report, Tolerance

@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 
 from support.commands import run_command
 from support.fast_clock import fast_command
+from target_klaviyo.delivery.action import Row
+from target_klaviyo.delivery.session import Session
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.clock import Clock
@@ -20,9 +22,8 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery.requests import Session
 from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Origin, Outcome, Row
+from target_klaviyo.model.records import Origin, Outcome
 
 KEY = "pk_0123456789abcdef"
 # How fast waits are over in the command, and jobs in the accounts that it speaks to.

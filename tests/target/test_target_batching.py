@@ -8,9 +8,10 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from target_klaviyo.delivery.action import Row, Unit
 from target_klaviyo.delivery.batches import chunks, encoded, turns, waves
 from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import ListRef, Origin, Row, Unit
+from target_klaviyo.model.records import ListRef, Origin
 
 
 def row(meta: dict[str, Any] | None = None, **attributes: Any) -> Row:

@@ -9,9 +9,10 @@ import pytest
 from target_support import NOW, Command, People, records, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_sandbox import RunningSandbox
+from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.batches import waves
 from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Kind, ListRef, Origin, Row, Unfit
+from target_klaviyo.model.records import Kind, ListRef, Origin, Unfit
 
 ADA = {"email": "ada@example.com"}
 FORM = {**ADA, "list": "News"}

@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from target_klaviyo.delivery.action import Row
 from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints.profile_imports import FEW, deliver
-from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome, Row
+from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome
 
 ON_LIST = ListRef(id="LIST01")
 

@@ -16,12 +16,13 @@ from hypothesis import strategies as st
 from support.patience import PATIENCE
 from target_support import respond, scripted_session
 
+from target_klaviyo.delivery.action import Action, Row, Settled, Unit
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.delivery.ledger import Ledger
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.stopping import Stopped
-from target_klaviyo.model.records import Action, Kind, Origin, Outcome, Row, Settled, Unit
+from target_klaviyo.model.records import Kind, Origin, Outcome
 
 DELIVERED, REJECTED = Outcome(Kind.DELIVERED, 200), Outcome(Kind.REJECTED, 400)
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from target_klaviyo.delivery.action import Row, Unit
 from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import InvalidKey
@@ -19,7 +20,7 @@ from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTI
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints import events
 from target_klaviyo.intake.routes import fitted, routes
-from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit, Unit
+from target_klaviyo.model.records import Kind, Origin, Outcome, Unfit
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RECORD = {"email": "ada@example.com", "metric": "Viewed", "time": "2026-05-01T10:00:00Z"}

@@ -9,10 +9,11 @@ from target_support import NOW, People, body_of, refused, respond, rows_of, scri
 
 from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.http.transport import Request, Response
+from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints import people
 from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit
+from target_klaviyo.model.records import Kind, Origin, Outcome, Unfit
 
 REMOVE = {"action": "list_members", "mode": "remove", "list": "LIST01"}
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from target_klaviyo.delivery.session import Session
 from target_support import (
     ADA,
     EVERY,
@@ -35,7 +36,6 @@ from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.request_log import Asked
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery.requests import Session
 from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.rehearsal import plan as plans
 from target_klaviyo.rehearsal.plan import Plan, said

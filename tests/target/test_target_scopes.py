@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from target_klaviyo.delivery.session import Session
 from target_support import EVERY, KEY, Command, Run, rows_of, settled
 
 from klaviyo_client import permissions
@@ -17,7 +18,6 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery.requests import Session
 from target_klaviyo.intake.permissions import of_streams
 from target_klaviyo.intake.routes import routes
 from target_klaviyo.model.records import Kind
