@@ -13,8 +13,8 @@ from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
 from target_klaviyo.delivery.stopping import Stopped
 from target_klaviyo.intake.lines import lines
-from target_klaviyo.intake.records import UNREADABLE, message
-from target_klaviyo.model.records import Unfit
+from target_klaviyo.intake.records import message
+from target_klaviyo.model.records import UNREADABLE, Unfit
 
 logger = logging.getLogger("target-klaviyo")
 

@@ -24,10 +24,6 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
 }
 
 
-# The rejects file keeps lines that nobody can read in messages of this type; a replay skips them.
-UNREADABLE = "REJECTED"
-
-
 def message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     """The Singer message of a line, of one of these types.
 

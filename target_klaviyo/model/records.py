@@ -11,6 +11,9 @@ from typing import Any
 Record = Mapping[str, Any]
 Options = Mapping[str, Any]
 
+# The rejects file keeps lines that nobody can read in messages of this type; a replay skips them.
+UNREADABLE = "REJECTED"
+
 
 class Kind(StrEnum):
     """What became of a record."""

@@ -16,9 +16,8 @@ from typing import Any, TextIO
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_client.privacy import private_files
-from target_klaviyo.intake.records import UNREADABLE
 from target_klaviyo.model.amounts import amount
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import UNREADABLE, Kind, Origin, Outcome
 from target_klaviyo.reporting.run_report import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
