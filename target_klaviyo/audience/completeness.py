@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from target_klaviyo.model.amounts import amount
+from target_klaviyo.model.identifiers import Identifier
 
 # Without a setting: a tenth of the list, and never more than this.
 _SHARE, _COUNT = 0.1, 1_000
-
-Handle = tuple[str, str]
 
 
 class Verdict(StrEnum):
@@ -86,8 +85,8 @@ class Feed:
         version_ended: whether an ACTIVATE_VERSION came after records of its version, and no record after that.
     """
 
-    people: set[Handle] = field(default_factory=set)
-    refused: set[Handle] = field(default_factory=set)
+    people: set[Identifier] = field(default_factory=set)
+    refused: set[Identifier] = field(default_factory=set)
     distinct: int = 0
     repeated: int = 0
     unknown: int = 0
@@ -102,7 +101,7 @@ class Feed:
         return next(iter(self.sizes)) if len(self.sizes) == 1 else None
 
     def saw(
-        self, handles: Collection[Handle], size: int | None, version: int | None = None, *, refused: bool = False
+        self, handles: Collection[Identifier], size: int | None, version: int | None = None, *, refused: bool = False
     ) -> None:
         """A record of somebody; ``size`` is what it says of the audience's size."""
         if refused:
@@ -168,20 +167,20 @@ class Decision:
     doubt: str | None = None
 
 
-def staying(feed: Feed, members: Mapping[str, Iterable[Handle]]) -> int:
+def staying(feed: Feed, members: Mapping[str, Iterable[Identifier]]) -> int:
     """How many of the members (id -> handles) would be sent again, though they are on the list."""
     people, refused = feed.people, feed.refused
     return sum(any(one in people and one not in refused for one in handles) for handles in members.values())
 
 
-def leaving(members: Mapping[str, Iterable[Handle]], people: Collection[Handle]) -> tuple[str, ...]:
+def leaving(members: Mapping[str, Iterable[Identifier]], people: Collection[Identifier]) -> tuple[str, ...]:
     """The members (id -> handles) of whom no handle is among the people."""
     return tuple(member for member, handles in members.items() if not any(handle in people for handle in handles))
 
 
 def decide(
     feed: Feed,
-    members: Mapping[str, Iterable[Handle]],
+    members: Mapping[str, Iterable[Identifier]],
     cap: Cap,
     *,
     manifest: int | None,

@@ -13,12 +13,12 @@ from typing import Any
 from klaviyo_client.api.filters import condition
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import CapExceeded, Incomplete, SettingsError
-from target_klaviyo.audience.completeness import Cap, Decision, Feed, Handle, Verdict, decide, staying
+from target_klaviyo.audience.completeness import Cap, Decision, Feed, Verdict, decide, staying
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.ledger import without
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members
-from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.identifiers import Identifier, handles
 from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record
 from target_klaviyo.rehearsal.plan import Plan
 
@@ -48,7 +48,7 @@ class Mirror:
     list_id: str
     options: Options
     feed: Feed = field(default_factory=Feed)
-    members: dict[str, tuple[Handle, ...]] | None = None
+    members: dict[str, tuple[Identifier, ...]] | None = None
     error: BaseException | None = None
     _thread: threading.Thread | None = None
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from target_klaviyo.delivery.action import Row, Unit
-from target_klaviyo.model.identifiers import IDENTIFIERS, handles
+from target_klaviyo.model.identifiers import IDENTIFIERS, Identifier, handles
 from target_klaviyo.model.records import Record
 
 
@@ -43,7 +43,7 @@ def waves(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> list[lis
     different groups, in order, so that Klaviyo judges one after the other, and what was said of each reaches it.
     """
     made: list[list[Unit]] = []
-    last: dict[Handle, Place] = {}
+    last: dict[Identifier, Place] = {}
     for row in rows:
         mine = handles(row.payload)
         places = [last[handle] for handle in mine.items() if handle in last]
@@ -56,9 +56,6 @@ def waves(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> list[lis
             made[wave].append(Unit((row,), row.payload, row.body))
         last.update(dict.fromkeys(mine.items(), place))
     return made
-
-
-Handle = tuple[str, str]
 
 
 # Where a unit is: which wave, and at which position in it.
@@ -104,7 +101,7 @@ def turns(rows: Sequence[Row], person: Callable[[Record], Record]) -> list[list[
     if len({(row.list, row.terms) for row in rows}) <= 1:
         return [list(rows)]
     made: list[list[Row]] = []
-    last: dict[Handle, tuple[int, Any]] = {}
+    last: dict[Identifier, tuple[int, Any]] = {}
     for row in rows:
         about = (row.list, row.terms)
         mine = handles(person(row.payload)).items()

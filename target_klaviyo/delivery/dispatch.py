@@ -21,10 +21,9 @@ from target_klaviyo.delivery.action import Action, Row, Unit
 from target_klaviyo.delivery.batches import turns
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.stopping import Stop, Stopped
-from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.identifiers import Identifier, handles
 from target_klaviyo.model.records import Kind, Outcome
 
-Handle = tuple[str, str]
 _LOOK_SECONDS = 0.5
 
 
@@ -34,9 +33,9 @@ Settle = Callable[[Row, Outcome], None]
 @dataclass(eq=False)
 class _Lane:
     rows: list[Row] = field(default_factory=list)
-    handles: set[Handle] = field(default_factory=set)
+    handles: set[Identifier] = field(default_factory=set)
     size: int = 0
-    flying: set[Handle] | None = None
+    flying: set[Identifier] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Queue:
     def lanes(self) -> Sequence[_Lane]:
         return self._lanes
 
-    def holders(self, mine: Sequence[Handle]) -> list[_Lane]:
+    def holders(self, mine: Sequence[Identifier]) -> list[_Lane]:
         """The lanes that have rows of the same person."""
         return [
             lane
@@ -131,7 +130,7 @@ class Despatch:
         self._answers: SimpleQueue[_Answer] = SimpleQueue()
         self._next: deque[tuple[str, Action, Row]] = deque()
         # What will be given to whom by what is to be done next with records; none of it takes anything.
-        self._promised: Counter[tuple[Handle, str]] = Counter()
+        self._promised: Counter[tuple[Identifier, str]] = Counter()
         self._flying = 0
         self._error: BaseException | None = None
 
@@ -332,7 +331,7 @@ def _delivered(queue: Queue, session: Session, rows: Sequence[Row]) -> Iterator[
         yield from queue.action.deliver(session, turn)
 
 
-def _names(action: Action, row: Row) -> tuple[Handle, ...]:
+def _names(action: Action, row: Row) -> tuple[Identifier, ...]:
     return tuple(handles(action.person(row.payload)).items())
 
 

@@ -15,6 +15,8 @@ from target_klaviyo.model.records import Record, Unfit
 
 # The strongest first.
 IDENTIFIERS = ("id", "email", "phone_number", "external_id")
+# One identifier of a profile in a form that can be compared: its name, and its value.
+Identifier = tuple[str, str]
 
 
 def email(text: str) -> str:

@@ -13,9 +13,8 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.api.operations import operation
-from target_klaviyo.audience.completeness import Handle
 from target_klaviyo.delivery.action import Action, Row
-from target_klaviyo.model.identifiers import handles
+from target_klaviyo.model.identifiers import Identifier, handles
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Kind, Outcome
 from target_klaviyo.rehearsal.request_bodies import Sent
 
@@ -51,14 +50,14 @@ class _Stream:
 @dataclass
 class _People:
     count: int = 0
-    shown: list[tuple[str, frozenset[Handle]]] = field(default_factory=list)
+    shown: list[tuple[str, frozenset[Identifier]]] = field(default_factory=list)
 
     @property
     def document(self) -> dict[str, Any]:
         names = [name for name, _ in self.shown]
         return {"count": self.count, "identifiers": names, "not_shown": self.count - len(names)}
 
-    def without(self, members: Collection[Handle], already: int) -> _People:
+    def without(self, members: Collection[Identifier], already: int) -> _People:
         """Those who are no members, of whom so many are among them."""
         shown = [entry for entry in self.shown if entry[1].isdisjoint(members)]
         hidden = self.count - len(self.shown)
@@ -140,7 +139,7 @@ class Plan:
             if made:
                 self._lists.setdefault(list_id, _List()).made = True
 
-    def mirrored(self, list_id: str, members: Collection[Handle], already: int) -> None:
+    def mirrored(self, list_id: str, members: Collection[Identifier], already: int) -> None:
         """Who is on a list is known: of those who would be put on it, so many are there already."""
         with self._lock:
             found = self._lists.setdefault(list_id, _List())
