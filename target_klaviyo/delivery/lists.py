@@ -1,9 +1,8 @@
-"""Finds a list by id or name, or makes it, once per run; remembers who leaves one."""
+"""Finds a list by its id or name, or creates it, once per run."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from klaviyo_client.api.filters import condition
@@ -12,7 +11,6 @@ from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.http.retries import call_with_retries
 from target_klaviyo.model.records import Call, ListRef, Unfit
 
-Member = tuple[str, str]
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
 MAKE = Call(_CREATE, "to make one", option="create_list")
 
@@ -115,67 +113,3 @@ class Lists:
         if isinstance(made, Unavailable):
             raise made
         return made
-
-
-class Manifests:
-    """What the control stream says of audiences' sizes, by list. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
-
-    def note(self, list_name: str, count: int) -> None:
-        """The audience of a list, by name or id, has so many people."""
-        with self._lock:
-            self._counts[list_name.strip()] = count
-
-    def of(self, *names: str) -> int | None:
-        """What was said of a list under one of these names; None when nothing was."""
-        with self._lock:
-            return next((self._counts[name] for name in names if name in self._counts), None)
-
-
-class Leavers:
-    """Who is being unsubscribed from a list, and from which channels, until they join one again. Thread-safe.
-
-    Somebody is a list's id with Klaviyo's id of the profile, or with a name such as ``email:a@x.org``.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: dict[Member, frozenset[str]] = {}
-        self._called: dict[str, set[Member]] = {}
-
-    def claim(
-        self, members: Collection[Member], channels: frozenset[str], names: Collection[Member], *, more: bool = False
-    ) -> frozenset[str]:
-        """The channels that they are leaving by already; where there are none, take note that they leave now.
-
-        Args:
-            members: one person.
-            channels: those to leave by.
-            names: what they are called where they may join again.
-            more: take note also of channels that come to those they are leaving by.
-        """
-        with self._lock:
-            before = frozenset[str]().union(*(self._left.get(member, ()) for member in members))
-            if not before or (more and not channels <= before):
-                for member in members:
-                    self._left[member] = before | channels
-                for _, name in names:
-                    self._called.setdefault(name, set()).update(members)
-            return before
-
-    def release(self, members: Collection[Member]) -> None:
-        """They do not leave after all: Klaviyo refused it."""
-        with self._lock:
-            for member in members:
-                self._left.pop(member, None)
-
-    def back(self, list_id: str | None, handles: Mapping[str, str]) -> None:
-        """Somebody joins a list, or subscribes to all: when they leave it again, that is asked for again."""
-        with self._lock:
-            for name, value in handles.items() if self._left else ():
-                for member in self._called.get(f"{name}:{value}", ()):
-                    if list_id in (None, member[0]):
-                        self._left.pop(member, None)

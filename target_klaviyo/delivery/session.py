@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from klaviyo_client.client import KlaviyoClient
 from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
-from target_klaviyo.delivery.lists import Leavers, Lists, Manifests
+from target_klaviyo.delivery.lists import Lists
+from target_klaviyo.delivery.manifests import Manifests
 from target_klaviyo.delivery.pairs import Pairs
+from target_klaviyo.delivery.unsubscribes import Leavers
 
 
 @dataclass(frozen=True)

@@ -19,9 +19,9 @@ from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Settled, Terms, Unit
 from target_klaviyo.delivery.batches import chunks, encoded, merged, waves
-from target_klaviyo.delivery.lists import Member
 from target_klaviyo.delivery.requests import alone, attempt, by_list
 from target_klaviyo.delivery.session import Session
+from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
 from target_klaviyo.model.identifiers import handles
 from target_klaviyo.model.records import Kind, Outcome
