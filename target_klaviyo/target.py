@@ -38,7 +38,7 @@ from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.reporting.places import document, place
 from target_klaviyo.reporting.progress import Progress
-from target_klaviyo.reporting.results import Report, Tolerance
+from target_klaviyo.reporting.results import Report, parse_max_rejects
 from target_klaviyo.reporting.run_report import Ending, Summary
 from target_klaviyo.settings import SETTINGS
 
@@ -73,7 +73,7 @@ class TargetKlaviyo(Target):
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
-        tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
+        tolerance = parse_max_rejects(self.config.get("max_rejects"), self.config["on_reject"])
         self._rehearsal: Rehearsal | None = None
         if is_wanted(self.config, os.environ):
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
-from target_klaviyo.audience.completeness import Cap
+from target_klaviyo.audience.completeness import parse_max_removals
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action, Row, Settled, Terms
 from target_klaviyo.delivery.session import Session
@@ -50,7 +50,7 @@ def _check(options: Options) -> None:
         return
     if not options["owns_list"]:
         raise ValueError("owns_list must be true for mode: mirror, which also removes people whom forms have added")
-    Cap.of(options.get("max_removals"))
+    parse_max_removals(options.get("max_removals"))
 
 
 LIST_MEMBERS = Action(

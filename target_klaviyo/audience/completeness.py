@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from target_klaviyo.model.amounts import amount
+from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.identifiers import Identifier
 
 # Without a setting: a tenth of the list, and never more than this.
@@ -23,51 +23,19 @@ class Verdict(StrEnum):
     OVER_CAP = "more removals than max_removals allows"
 
 
-@dataclass(frozen=True)
-class Cap:
-    """How many people may be removed.
+def parse_max_removals(text: str | int | None) -> Limit:
+    """What ``max_removals`` says: a count, a percentage, or both (``"500, 5%"``), of which the smaller counts.
 
-    Attributes:
-        count: this many, None for any number.
-        share: this part of the list's members, in [0, 1]; None for any.
+    Raises:
+        ValueError: it says neither.
     """
-
-    count: int | None = _COUNT
-    share: float | None = _SHARE
-
-    @classmethod
-    def of(cls, text: str | int | None) -> Cap:
-        """What ``max_removals`` says: a count, a percentage, or both (``"500, 5%"``), of which the smaller counts.
-
-        Raises:
-            ValueError: it says neither.
-        """
-        if text is None:
-            return cls()
-        count: int | None = None
-        share: float | None = None
-        for part in str(text).split(","):
-            try:
-                found = amount(part)
-            except ValueError as error:
-                wanted = "a number such as 500, a percentage such as 5%, or both: 500, 5%"
-                raise ValueError(f"max_removals must be {wanted}") from error
-            if isinstance(found, float):
-                share = found
-            else:
-                count = found
-        return cls(count, share)
-
-    def allows(self, removals: int, members: int) -> bool:
-        """Whether so many of so many members may be removed."""
-        return removals <= self.of_members(members)
-
-    def of_members(self, members: int) -> int:
-        """The most that may be removed of so many members."""
-        bounds = [members if self.count is None else self.count]
-        if self.share is not None:
-            bounds.append(int(members * self.share))
-        return min(bounds)
+    if text is None:
+        return Limit(_COUNT, _SHARE)
+    try:
+        return Limit.parse(*str(text).split(","))
+    except ValueError as error:
+        wanted = "a number such as 500, a percentage such as 5%, or both: 500, 5%"
+        raise ValueError(f"max_removals must be {wanted}") from error
 
 
 @dataclass
@@ -181,7 +149,7 @@ def leaving(members: Mapping[str, Iterable[Identifier]], people: Collection[Iden
 def decide(
     feed: Feed,
     members: Mapping[str, Iterable[Identifier]],
-    cap: Cap,
+    limit: Limit,
     *,
     manifest: int | None,
     assumed: bool,
@@ -198,8 +166,8 @@ def decide(
     doubt = feed.doubt(manifest, assumed=assumed)
     if doubt is not None:
         return Decision(Verdict.NOT_WHOLE, gone, doubt, unproven)
-    if not cap.allows(len(gone), len(members)):
-        most = cap.of_members(len(members))
+    if not limit.allows(len(gone), len(members)):
+        most = limit.of(len(members))
         reason = f"{len(gone):,} of {len(members):,} members would be removed, and max_removals allows {most:,}"
         return Decision(Verdict.OVER_CAP, gone, reason, unproven)
     return Decision(Verdict.REMOVE, gone, doubt=unproven)

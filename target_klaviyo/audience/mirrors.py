@@ -13,7 +13,7 @@ from typing import Any
 from klaviyo_client.api.filters import condition
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import CapExceeded, Incomplete, SettingsError
-from target_klaviyo.audience.completeness import Cap, Decision, Feed, Verdict, decide, staying
+from target_klaviyo.audience.completeness import Decision, Feed, Verdict, decide, parse_max_removals, staying
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.ledger import without
 from target_klaviyo.delivery.session import Session
@@ -86,7 +86,7 @@ class Mirror:
         return decide(
             self.feed,
             self.members or {},
-            Cap.of(self.options.get("max_removals")),
+            parse_max_removals(self.options.get("max_removals")),
             manifest=manifest,
             assumed=self.options["assume_complete"],
             allow_empty=self.options["allow_empty"],

@@ -31,10 +31,11 @@ from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.delivery import jobs
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Origin, Outcome
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.request_bodies import name_of, sent
-from target_klaviyo.reporting.results import Report, Tolerance
+from target_klaviyo.reporting.results import Report
 from target_klaviyo.reporting.run_report import Ending
 
 logger = logging.getLogger("target-klaviyo")
@@ -209,7 +210,7 @@ class RehearsalReport(Report):
         tolerance: how many rejected records the run bears.
     """
 
-    def __init__(self, plan: Plan, path: Path, tolerance: Tolerance) -> None:
+    def __init__(self, plan: Plan, path: Path, tolerance: Limit) -> None:
         super().__init__(path, tolerance)
         self._plan = plan
         self._complete = False
@@ -294,5 +295,5 @@ class Rehearsal:
         made.plan = self.plan
         return made
 
-    def report(self, path: Path, tolerance: Tolerance) -> RehearsalReport:
+    def report(self, path: Path, tolerance: Limit) -> RehearsalReport:
         return RehearsalReport(self.plan, path, tolerance)

@@ -9,14 +9,13 @@ import os
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_client.privacy import private_files
-from target_klaviyo.model.amounts import amount
+from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import UNREADABLE, Kind, Origin, Outcome
 from target_klaviyo.reporting.run_report import Ending, Summary
 
@@ -27,41 +26,23 @@ class TooManyRejects(Incomplete):
     """More records were rejected than the settings allow."""
 
 
-@dataclass(frozen=True)
-class Tolerance:
-    """How many records may be rejected before the run fails.
+def parse_max_rejects(max_rejects: str | int | None, on_reject: str = "skip") -> Limit:
+    """How many records may be rejected before the run fails: a count such as ``100``, or a percentage such as ``5%``.
 
-    Attributes:
-        count: this many; None for any number.
-        share: this part of all records, in [0, 1]; judged when input has ended.
+    A percentage is of all records, and is judged when input has ended.
+
+    Raises:
+        SettingsError: it is neither.
     """
-
-    count: int | None = None
-    share: float | None = None
-
-    @classmethod
-    def of(cls, max_rejects: str | int | None, on_reject: str = "skip") -> Tolerance:
-        """What the settings allow: a count such as ``100``, or a percentage such as ``5%``.
-
-        Raises:
-            SettingsError: it is neither.
-        """
-        if on_reject == "fail":
-            return cls(count=0)
-        if max_rejects is None:
-            return cls()
-        try:
-            found = amount(str(max_rejects))
-        except ValueError as error:
-            wanted = "a number of records such as 100, or a percentage such as 5%"
-            raise SettingsError(f"max_rejects must be {wanted}") from error
-        return cls(share=found) if isinstance(found, float) else cls(count=found)
-
-    def exceeded(self, rejected: int, total: int, *, ended: bool) -> bool:
-        """Whether these are too many."""
-        if self.count is not None and rejected > self.count:
-            return True
-        return ended and self.share is not None and rejected > self.share * total
+    if on_reject == "fail":
+        return Limit(count=0)
+    if max_rejects is None:
+        return Limit()
+    try:
+        return Limit.parse(str(max_rejects))
+    except ValueError as error:
+        wanted = "a number of records such as 100, or a percentage such as 5%"
+        raise SettingsError(f"max_rejects must be {wanted}") from error
 
 
 class Report:
@@ -81,14 +62,14 @@ class Report:
         SettingsError: the document would overwrite the rejected records.
     """
 
-    def __init__(self, path: Path, tolerance: Tolerance | None = None, summary: Summary | None = None) -> None:
+    def __init__(self, path: Path, tolerance: Limit | None = None, summary: Summary | None = None) -> None:
         self.records = 0
         self._path = path
         self._summary = summary
         if summary is not None and path.resolve() in (summary.path.resolve(), summary.page.resolve()):
             raise SettingsError("report_path and rejects_path must not name the same file")
         self._closed = False
-        self._tolerance = tolerance or Tolerance()
+        self._tolerance = tolerance or Limit()
         self._total = self._rejected = 0
         self._file: TextIO | None = None
         self._lock = threading.RLock()
@@ -190,7 +171,7 @@ class Report:
         Raises:
             TooManyRejects: they were.
         """
-        if self._rejected and self._tolerance.exceeded(self._rejected, self._total, ended=ended):
+        if self._rejected and not self._tolerance.allows(self._rejected, self._total if ended else None):
             raise TooManyRejects(
                 f"{self._rejected:,} of {self._total:,} records were rejected, more than on_reject and max_rejects "
                 f"allow; they are in {self._path}"

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.audience.completeness import Cap, Feed, Verdict, decide, staying
+from target_klaviyo.audience.completeness import Feed, Verdict, decide, parse_max_removals, staying
+from target_klaviyo.model.amounts import Limit
 
 MEMBERS = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3),
@@ -36,10 +37,10 @@ def test_nobody_who_came_is_removed_and_never_too_many(
     allow_empty: bool,
 ) -> None:
     """Whatever the feed and the settings: removals are within the cap, of people who did not come, with a proof."""
-    feed, cap = Feed(), Cap(count, share)
+    feed, limit = Feed(), Limit(count, share)
     for place, name in enumerate(seen):
         feed.saw([("email", name)] if name is not None else [], sizes[place % len(sizes)])
-    made = decide(feed, members, cap, manifest=manifest, assumed=assumed, allow_empty=allow_empty)
+    made = decide(feed, members, limit, manifest=manifest, assumed=assumed, allow_empty=allow_empty)
     if made.verdict is not Verdict.REMOVE:
         assert made.verdict is Verdict.NOTHING_TO_REMOVE or made.reason
         return
@@ -61,17 +62,17 @@ def test_nobody_who_came_is_removed_and_never_too_many(
 )  # fmt: skip
 def test_a_cap_is_a_count_or_a_share_or_the_smaller_of_both(text: str | int | None, members: int, most: int) -> None:
     """By default a tenth of the list, and never more than a thousand."""
-    cap = Cap.of(text)
-    assert cap.of_members(members) == most
-    assert cap.allows(most, members)
-    assert not cap.allows(most + 1, members)
+    limit = parse_max_removals(text)
+    assert limit.of(members) == most
+    assert limit.allows(most, members)
+    assert not limit.allows(most + 1, members)
 
 
 @pytest.mark.parametrize("text", ["many", "5 people", "-1", "101%", "", "1.5", "5%%"])
 def test_a_cap_that_is_none_is_an_error(text: str) -> None:
     """A typo must not take the cap away."""
     with pytest.raises(ValueError, match="max_removals"):
-        Cap.of(text)
+        parse_max_removals(text)
 
 
 @pytest.mark.parametrize(("records", "count"), [([False], 1), ([True], 0), ([True, False], 1), ([False, True], 1)])

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_klaviyo.delivery.session import Session
 from target_support import (
     ADA,
     EVERY,
@@ -36,12 +35,14 @@ from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.request_log import Asked
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Kind, Origin, Outcome
 from target_klaviyo.rehearsal import plan as plans
 from target_klaviyo.rehearsal.plan import Plan, said
 from target_klaviyo.rehearsal.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
 from target_klaviyo.rehearsal.request_bodies import Sent, sent
-from target_klaviyo.reporting.results import Tolerance, TooManyRejects
+from target_klaviyo.reporting.results import TooManyRejects
 
 STATE = {"type": "STATE", "value": {"at": 1}}
 
@@ -424,7 +425,7 @@ def test_words() -> None:
 
 def test_a_report_of_a_rehearsal_judges_as_a_real_one(tmp_path: Path) -> None:
     """Too many rejected records are too many, and they are in the plan."""
-    report = RehearsalReport(Plan(1.0), tmp_path / "plan.json", Tolerance(count=0))
+    report = RehearsalReport(Plan(1.0), tmp_path / "plan.json", Limit(count=0))
     report.add(Origin("s", ADA), "upsert_profile", Outcome(Kind.REJECTED, code="x", reason="because"))
     report.add_line("{", Outcome(Kind.REJECTED, code="not_json"))
     with pytest.raises(TooManyRejects, match=r"plan\.json"):
