@@ -33,7 +33,7 @@ from target_klaviyo.intake.message_reader import LineReader
 from target_klaviyo.intake.routes import routes
 from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
 from target_klaviyo.model.identifiers import checked_region
-from target_klaviyo.model.records import Origin, Outcome, Unfit
+from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
 from target_klaviyo.reporting.places import document, place
@@ -199,46 +199,49 @@ class TargetKlaviyo(Target):
         self.report.records += 1
         if stream not in self.mapper.stream_maps:
             self.mirrors.lost(stream)
-            self._refuse(Origin(stream, record), Unfit("no_schema", "a record came before the SCHEMA of its stream"))
+            self._refuse(
+                SourceRecord(stream, record),
+                RejectedRecord("no_schema", "a record came before the SCHEMA of its stream"),
+            )
             return
         for stream_map in self.mapper.stream_maps[stream]:
-            self._take(Origin(stream, record, version=message_dict.get("version")), stream_map)
+            self._take(SourceRecord(stream, record, version=message_dict.get("version")), stream_map)
         self._release_state()
         self.report.check()
 
-    def _take(self, origin: Origin, stream_map: Any) -> None:
+    def _take(self, origin: SourceRecord, stream_map: Any) -> None:
         try:
             record = stream_map.transform(dict(origin.record))
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
             self.mirrors.lost(stream_map.stream_alias)
-            self._refuse(origin, Unfit("stream_map", f"a stream map failed ({type(error).__name__})"))
+            self._refuse(origin, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
             return
         if record is None:
             return
         sink = self.get_sink(stream_map.stream_alias, record=record)
         assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
-        self._ledger.arrived(origin)
+        self._ledger.add_record(origin)
         try:
             sink.take(origin, record)
-        except Unfit as unfit:
+        except RejectedRecord as unfit:
             self._refuse(origin, unfit)
 
-    def _refuse(self, origin: Origin, unfit: Unfit) -> None:
+    def _refuse(self, origin: SourceRecord, unfit: RejectedRecord) -> None:
         """Put a record that cannot be sent on file."""
         if self.config.get("strict_protocol") and unfit.code in BREACHES:
             raise BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
-        origin.left = 0
+        origin.pending = 0
         self.report.add(origin, origin.action, unfit.outcome)
 
     def _settle(self, row: Row, outcome: Outcome) -> None:
         """A part of a record has its outcome."""
-        origin = row.origin
-        if self._ledger.settle(origin, outcome) and origin.outcome is not None:
+        origin = row.source
+        if self._ledger.add_outcome(origin, outcome) and origin.outcome is not None:
             self.report.add(origin, origin.action, origin.outcome)
 
-    def _reject_line(self, line: str | bytes, unfit: Unfit) -> None:
+    def _reject_line(self, line: str | bytes, unfit: RejectedRecord) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
         self.mirrors.lost(None)
         self.report.add_line(text.rstrip("\r\n"), unfit.outcome)
@@ -254,7 +257,7 @@ class TargetKlaviyo(Target):
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         # Not the SDK's too: it would keep a copy of whatever came last, and may break at one that is nested deeply.
-        self._ledger.state(message_dict["value"], mirrored=bool(self.mirrors.feeds))
+        self._ledger.add_state(message_dict["value"], mirrored=bool(self.mirrors.feeds))
         self._look_after()
 
     def _look_after(self) -> None:
@@ -268,7 +271,7 @@ class TargetKlaviyo(Target):
 
     def _release_state(self) -> None:
         """Write the latest STATE before which everything has its outcome."""
-        state, held = self._ledger.due(), self._ledger.held
+        state, held = self._ledger.take_due_state(), self._ledger.held_state
         if state is not None:
             self._vouch(state)
         if held is not self._held:
@@ -342,7 +345,7 @@ class TargetKlaviyo(Target):
                 self._close(ending)
 
     def _close(self, ending: Ending) -> None:
-        left = self._ledger.left
+        left = self._ledger.pending
         if left and self._rehearsal is None:
             because = f"{ending.reason}: " if ending.reason else ""
             logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)

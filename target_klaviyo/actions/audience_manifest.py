@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from target_klaviyo.delivery.action import Action, Row, Settled
+from target_klaviyo.delivery.action import Action, Row, UnitOutcome
 from target_klaviyo.delivery.requests import alone
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.model.records import Context, Kind, Outcome, Record
+from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     return {"attributes": dict(fields)}
 
 
-def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Take note: nothing is sent."""
     for row in rows:
         said = row.payload["attributes"]
         session.manifests.note(said["list"], said["expected_count"])
-        yield alone(row), Outcome(Kind.DELIVERED)
+        yield alone(row), Outcome(OutcomeKind.DELIVERED)
 
 
 AUDIENCE_MANIFEST = Action(

@@ -9,10 +9,11 @@ from typing import Any
 from klaviyo_client.api.filters import utc_text
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
-from target_klaviyo.delivery.action import Action, Terms
+from target_klaviyo.delivery.action import Action, BatchKey
 from target_klaviyo.endpoints import consent, people
-from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Context, Note, Record, Unfit, left_out
-from target_klaviyo.model.times import moment
+from target_klaviyo.model.identifiers import note_left_out
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Context, Note, Record, RejectedRecord
+from target_klaviyo.model.times import parse_time
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
 _KINDS = {
@@ -44,13 +45,13 @@ def _channels(names: Iterable[str], what: str) -> dict[str, Any]:
     }
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+def _sifted(fields: Record, faults: Mapping[str, RejectedRecord], context: Context) -> tuple[Record, Note | None]:
     """What the channels need, and no more identifiers: others would be written to the person.
 
     A channel whose identifier is missing or wrong is left out, and the others are done all the same.
 
     Raises:
-        Unfit: no channel is left.
+        RejectedRecord: no channel is left.
     """
     fields = _without_blanks(fields)
     asked: Sequence[str] = fields.get("channels", context.options["channels"])
@@ -63,7 +64,7 @@ def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tu
             raise faults.get(identifier) or _missing(name, identifier)
     sent = {identifier for name, identifier in needed.items() if name not in lost}
     kept = {name: value for name, value in fields.items() if name not in consent.NEEDS.values() or name in sent}
-    note = left_out(faults)
+    note = note_left_out(faults)
     if lost:
         first = next(iter(lost.values()))
         why = faults[first].reason if first in faults else f"the record has no {first}"
@@ -71,9 +72,9 @@ def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tu
     return {**kept, "channels": [name for name in asked if name not in lost]}, note
 
 
-def _missing(channel: str, identifier: str) -> Unfit:
+def _missing(channel: str, identifier: str) -> RejectedRecord:
     reason = f"consent to {channel} needs the field {identifier}"
-    return Unfit(f"no_{identifier}", reason, pointer=f"/{identifier}")
+    return RejectedRecord(f"no_{identifier}", reason, pointer=f"/{identifier}")
 
 
 def _profile(fields: Record, state: str) -> dict[str, Any]:
@@ -105,18 +106,20 @@ def _consented_at(fields: Record, context: Context) -> datetime | None:
     there, historical = "consented_at" in fields, context.options["historical_import"]
     place = "/consented_at"
     if there and not historical:
-        raise Unfit("not_historical", "consented_at is only taken with the option historical_import", pointer=place)
+        raise RejectedRecord(
+            "not_historical", "consented_at is only taken with the option historical_import", pointer=place
+        )
     if historical and not there:
-        raise Unfit("no_consented_at", "historical_import needs the field consented_at", pointer=place)
+        raise RejectedRecord("no_consented_at", "historical_import needs the field consented_at", pointer=place)
     if not historical:
         return None
-    when = moment(fields["consented_at"], "consented_at")
+    when = parse_time(fields["consented_at"], "consented_at")
     if when >= context.now:
-        raise Unfit("invalid_time", "consented_at is not in the past", pointer=place)
+        raise RejectedRecord("invalid_time", "consented_at is not in the past", pointer=place)
     return when
 
 
-def _subscribed_terms(fields: Record, context: Context) -> Terms:
+def _subscribed_terms(fields: Record, context: Context) -> BatchKey:
     custom_source = fields.get("custom_source") or context.options.get("custom_source")
     return custom_source, context.options["historical_import"]
 
@@ -125,7 +128,7 @@ def _unsubscribed(fields: Record, context: Context) -> dict[str, Any]:  # noqa: 
     return _profile(fields, "UNSUBSCRIBED")
 
 
-def _unsubscribed_terms(_fields: Record, context: Context) -> Terms:
+def _unsubscribed_terms(_fields: Record, context: Context) -> BatchKey:
     return (consent.GLOBAL,) if context.options[consent.GLOBAL] else ()
 
 
@@ -133,13 +136,13 @@ SUBSCRIBE = Action(
     name="subscribe",
     summary="Subscribe people to e-mail, SMS or WhatsApp; this lifts unsubscriptions, spam reports and suppressions.",
     operation=consent.SUBSCRIBE,
-    calls=(*lists.find(option="list"), lists.MAKE),
+    other_operations=(*lists.find(option="list"), lists.MAKE),
     resource=_subscribed,
-    sifted=_sifted,
-    terms=_subscribed_terms,
+    select_fields=_sifted,
+    batch_key=_subscribed_terms,
     deliver=consent.subscribe,
-    gives=frozenset({"profile", "consent", "list"}),
-    lanes=3,  # requests hold a thousand people, and their budget is twelve of them a second
+    adds=frozenset({"profile", "consent", "list"}),
+    concurrency_factor=3,  # requests hold a thousand people, and their budget is twelve of them a second
     options={
         "channels": _channels(_SUBSCRIBABLE, "subscribed to"),
         "list": {
@@ -167,14 +170,17 @@ UNSUBSCRIBE = Action(
     name="unsubscribe",
     summary="Unsubscribe people: from a list if they are on it, everywhere where no list is named.",
     operation=consent.UNSUBSCRIBE,
-    calls=(*lists.find(option="list"), people.find("to know who is on the list", on_list=True, option="list")),
+    other_operations=(
+        *lists.find(option="list"),
+        people.find("to know who is on the list", on_list=True, option="list"),
+    ),
     resource=_unsubscribed,
-    sifted=_sifted,
-    terms=_unsubscribed_terms,
+    select_fields=_sifted,
+    batch_key=_unsubscribed_terms,
     deliver=consent.unsubscribe,
-    takes=lambda _terms: frozenset({"consent", "list"}),
-    takes_deleted=True,
-    lanes=4,  # requests hold a hundred people, and may each need two questions first
+    removes=lambda _terms: frozenset({"consent", "list"}),
+    accepts_deleted=True,
+    concurrency_factor=4,  # requests hold a hundred people, and may each need two questions first
     options={
         "channels": _channels(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},

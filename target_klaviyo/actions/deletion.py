@@ -7,20 +7,20 @@ from typing import Any
 
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import deletion, people
-from target_klaviyo.model.identifiers import IDENTIFIERS
-from target_klaviyo.model.records import Context, Note, Options, Record, Unfit, left_out, strict
+from target_klaviyo.model.identifiers import IDENTIFIERS, note_left_out, require_valid_identifiers
+from target_klaviyo.model.records import Context, Note, Options, Record, RejectedRecord
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+def _sifted(fields: Record, faults: Mapping[str, RejectedRecord], context: Context) -> tuple[Record, Note | None]:
     """One identifier, the strongest that can be used: Klaviyo refuses two.
 
     Raises:
-        Unfit: none can be used.
+        RejectedRecord: none can be used.
     """
     for name in IDENTIFIERS:
         if name in fields:
-            return {name: fields[name]}, left_out(faults)
-    return strict(fields, faults, context)
+            return {name: fields[name]}, note_left_out(faults)
+    return require_valid_identifiers(fields, faults, context)
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
@@ -43,13 +43,13 @@ DELETE_PROFILE = Action(
         "(mapped) id, email, phone_number and external_id."
     ),
     operation=deletion.DELETE,
-    calls=(people.find("to find who has an external_id", field="external_id"),),
+    other_operations=(people.find("to find who has an external_id", field="external_id"),),
     resource=_resource,
-    sifted=_sifted,
+    select_fields=_sifted,
     deliver=deletion.deliver,
-    gives=frozenset(),
-    takes=lambda _terms: frozenset({"profile", "consent", "list"}),
-    takes_deleted=True,
+    adds=frozenset(),
+    removes=lambda _terms: frozenset({"profile", "consent", "list"}),
+    accepts_deleted=True,
     check=_check,
     options={
         "allow_deletion": {

@@ -11,8 +11,8 @@ from target_klaviyo.actions.profiles import resource as profile_resource
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Context, Kind, Record, Unfit
-from target_klaviyo.model.times import event_time
+from target_klaviyo.model.records import Context, OutcomeKind, Record, RejectedRecord
+from target_klaviyo.model.times import to_event_time
 
 # The marks by which the tap knows events that came from here: its setting exclude_pushed_events leaves them out.
 SOURCE, SOURCE_VALUE = "pushed_by", "target-klaviyo"
@@ -63,16 +63,18 @@ def event(fields: Record, context: Context) -> dict[str, Any]:
     """The event's attributes.
 
     Raises:
-        Unfit: Klaviyo would not take it.
+        RejectedRecord: Klaviyo would not take it.
     """
     metric = str(fields["metric"]).strip()
     if context.options.get("klaviyo_metrics") == "skip" and _OWN.fullmatch(metric):
-        raise Unfit("klaviyo_metric", "events of Klaviyo's own metrics are left out", kind=Kind.LEFT_OUT)
+        raise RejectedRecord(
+            "klaviyo_metric", "events of Klaviyo's own metrics are left out", kind=OutcomeKind.LEFT_OUT
+        )
     properties = dict(fields.get("properties") or {})
     check_limits(metric, properties)
     made: dict[str, Any] = {"metric": {"data": {"type": "metric", "attributes": {"name": metric}}}}
     if "time" in fields:
-        made["time"] = event_time(fields["time"], context.now)
+        made["time"] = to_event_time(fields["time"], context.now)
     made |= {name: fields[name] for name in ("value", "value_currency") if name in fields}
     made["unique_id"] = fields.get("unique_id") or derived_id(fields, made, properties)
     if fields.get("backfill", context.options.get("backfill", False)):
@@ -93,27 +95,31 @@ def check_limits(metric: str, properties: Mapping[str, Any]) -> None:
     """Refuse what Klaviyo would not take.
 
     Raises:
-        Unfit: naming the limit.
+        RejectedRecord: naming the limit.
     """
     if not 0 < len(metric) <= MAX_METRIC:
-        raise Unfit("limit", f"metric must have 1 to {MAX_METRIC} characters", pointer="/metric")
+        raise RejectedRecord("limit", f"metric must have 1 to {MAX_METRIC} characters", pointer="/metric")
     # One more than the user gave: the mark of where the event came from.
     if len(properties) >= MAX_PROPERTIES:
-        raise Unfit("limit", f"an event has at most {MAX_PROPERTIES - 1} properties", pointer="/properties")
+        raise RejectedRecord("limit", f"an event has at most {MAX_PROPERTIES - 1} properties", pointer="/properties")
     _check_value(properties, 1)
 
 
 def _check_value(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if len(value) > MAX_STRING // 4 and len(value.encode()) > MAX_STRING:
-            raise Unfit("limit", f"a text in properties is longer than {MAX_STRING:,} bytes", pointer="/properties")
+            raise RejectedRecord(
+                "limit", f"a text in properties is longer than {MAX_STRING:,} bytes", pointer="/properties"
+            )
         return
     if not isinstance(value, Mapping | list):
         return
     if depth > MAX_DEPTH:
-        raise Unfit("limit", f"properties are nested deeper than {MAX_DEPTH} levels", pointer="/properties")
+        raise RejectedRecord("limit", f"properties are nested deeper than {MAX_DEPTH} levels", pointer="/properties")
     if isinstance(value, list) and len(value) > MAX_ELEMENTS:
-        raise Unfit("limit", f"an array in properties has more than {MAX_ELEMENTS:,} elements", pointer="/properties")
+        raise RejectedRecord(
+            "limit", f"an array in properties has more than {MAX_ELEMENTS:,} elements", pointer="/properties"
+        )
     for entry in value.values() if isinstance(value, Mapping) else value:
         _check_value(entry, depth + 1)
 
@@ -136,11 +142,11 @@ TRACK_EVENT = Action(
     summary="Record what people did; those who do not exist are created.",
     streams=("events",),
     operation=events.BULK,
-    calls=events.CALLS,
+    other_operations=events.CALLS,
     resource=resource,
     deliver=events.deliver,
-    person=events.person,
+    profile_of=events.profile_of,
     options=OPTIONS,
-    fitted=fitted,
-    copied_from=("events", "get_metric", "metric_data_id"),
+    column_defaults=fitted,
+    self_copy_guard=("events", "get_metric", "metric_data_id"),
 )

@@ -17,7 +17,8 @@ from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
 from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
-from target_klaviyo.model.records import Call, Context, Note, Part, Record, Unfit, strict
+from target_klaviyo.model.identifiers import require_valid_identifiers
+from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
 
 _IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
@@ -70,13 +71,13 @@ def track(fields: Record, context: Context) -> dict[str, Any]:
     """The event; `$event_id` is its name where there is no other (Daasity), and its unique id beside one.
 
     Raises:
-        Unfit: it has no name, or Klaviyo would not take it.
+        RejectedRecord: it has no name, or Klaviyo would not take it.
     """
     made = {name: value for name, value in fields.items() if name != "event_id"}
     own = fields.get("event_id")
     if "metric" not in made:
         if own is None:
-            raise Unfit("no_metric", "the record has no event, metric_name or $event_id to name the event by")
+            raise RejectedRecord("no_metric", "the record has no event, metric_name or $event_id to name the event by")
         made["metric"] = own
     elif own is not None:
         made.setdefault("unique_id", own)
@@ -87,11 +88,11 @@ TRACK = Action(
     name="track",
     summary="Track, as Klaviyo's retired API had it: an event under the names of that API.",
     operation=events.BULK,
-    calls=events.CALLS,
+    other_operations=events.CALLS,
     resource=track,
     deliver=events.deliver,
-    person=events.person,
-    unpacked=unpacked_track,
+    profile_of=events.profile_of,
+    normalize=unpacked_track,
     options={"backfill": OPTIONS["backfill"]},
 )
 
@@ -99,11 +100,11 @@ TRACK = Action(
 # Identify -------------------------------------------------------------------------------------------------------------
 
 
-def identify(fields: Record, context: Context) -> Iterator[Part]:
+def identify(fields: Record, context: Context) -> Iterator[Step]:
     """The profile, its lists, and its consent where the option says so.
 
     Raises:
-        Unfit: ``$consent`` has a word that nobody knows.
+        RejectedRecord: ``$consent`` has a word that nobody knows.
     """
     lists = fields.get("lists", ())
     yield from _profile(fields, lists)
@@ -111,13 +112,13 @@ def identify(fields: Record, context: Context) -> Iterator[Part]:
         yield from _subscriptions(fields, lists, channels)
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+def _sifted(fields: Record, faults: Mapping[str, RejectedRecord], context: Context) -> tuple[Record, Note | None]:
     """All identifiers, and consent only where it is sent.
 
     Raises:
-        Unfit: an identifier is wrong.
+        RejectedRecord: an identifier is wrong.
     """
-    made, note = strict(fields, faults, context)
+    made, note = require_valid_identifiers(fields, faults, context)
     if context.options["consent"] == "ignore":
         made = {name: value for name, value in made.items() if name not in ("consent", "custom_source")}
     return made, note
@@ -128,24 +129,24 @@ def _consented(words: Iterable[str]) -> list[str]:
     words = list(words)
     if not _CHANNELS.keys() >= set(words):
         expected = ", ".join(_CHANNELS)
-        raise Unfit("invalid_field", f"consent must be a list of words out of {expected}", pointer="/consent")
+        raise RejectedRecord("invalid_field", f"consent must be a list of words out of {expected}", pointer="/consent")
     return [channel for word in words for channel in _CHANNELS[word]]
 
 
-def _profile(fields: Record, lists: Any) -> Iterator[Part]:
+def _profile(fields: Record, lists: Any) -> Iterator[Step]:
     """An import with a list does what one without does; several lists take one each."""
     person = {name: value for name, value in fields.items() if name not in _NOT_OF_PROFILE}
     if not lists:
-        yield Part("upsert_profile", person)
+        yield Step("upsert_profile", person)
     for name in lists:
-        yield Part("list_members", {**person, "list_id": name, "list_name": name})
+        yield Step("list_members", {**person, "list_id": name, "list_name": name})
 
 
-def _subscriptions(fields: Record, lists: Any, channels: list[str]) -> Iterator[Part]:
+def _subscriptions(fields: Record, lists: Any, channels: list[str]) -> Iterator[Step]:
     known = {name: fields[name] for name in ("email", "phone_number", "custom_source") if name in fields}
     for name in lists or (None,):
         of_list = {} if name is None else {"list_id": name, "list_name": name}
-        yield Part("subscribe", {**known, **of_list, "channels": channels})
+        yield Step("subscribe", {**known, **of_list, "channels": channels})
 
 
 _NOT_OF_PROFILE = ("lists", "consent", "custom_source", "confirm_opt_in", "event")
@@ -154,14 +155,14 @@ IDENTIFY = Action(
     name="identify",
     summary="Identify, as Klaviyo's retired API had it: a profile under the names of that API, its lists, its consent.",
     operation=IMPORT,
-    calls=(
+    other_operations=(
         *CALLS,
         *lists.find(field="lists"),
         lists.MAKE,
         Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
     ),
-    parts=identify,
-    sifted=_sifted,
+    steps=identify,
+    select_fields=_sifted,
     options={**_CREATE, **_CONSENT},
 )
 
@@ -184,24 +185,24 @@ def unpacked_form(record: Record) -> dict[str, Any]:
     return made
 
 
-def update_profile(fields: Record, context: Context) -> Iterator[Part]:  # noqa: ARG001 - every action's signature
+def update_profile(fields: Record, context: Context) -> Iterator[Step]:  # noqa: ARG001 - every action's signature
     """The profile, its lists, and an event: what a form of klaviyoConnect sent at once.
 
     Raises:
-        Unfit: the event has no name.
+        RejectedRecord: the event has no name.
     """
     lists = fields.get("lists", ())
     yield from _profile(fields, lists)
     if lists and fields.get("confirm_opt_in"):
         yield from _subscriptions(fields, lists, ["email"])
     if "event" in fields:
-        yield Part("track_event", _event(fields))
+        yield Step("track_event", _event(fields))
 
 
 def _event(fields: Record) -> dict[str, Any]:
     said = fields["event"]
     if not isinstance(said.get("name"), str) or not said["name"].strip():
-        raise Unfit("no_metric", "event has no name", pointer="/event/name")
+        raise RejectedRecord("no_metric", "event has no name", pointer="/event/name")
     names = {"name": "metric", "event_id": "unique_id", "value": "value", "value_currency": "value_currency"}
     made = {names[name]: value for name, value in said.items() if name in names}
     extra = said.get("extra")
@@ -214,7 +215,7 @@ UPDATE_PROFILE = Action(
     name="update_profile",
     summary="What a form of klaviyoConnect sent at once: a profile, lists to join, and an event.",
     operation=IMPORT,
-    calls=(
+    other_operations=(
         *CALLS,
         *lists.find(field="lists"),
         lists.MAKE,
@@ -222,7 +223,7 @@ UPDATE_PROFILE = Action(
         Call(events.BULK, "to record the event", field="event"),
         Call(events.SINGLE, "to record it where that was refused", field="event"),
     ),
-    parts=update_profile,
-    unpacked=unpacked_form,
+    steps=update_profile,
+    normalize=unpacked_form,
     options={**_CREATE, "backfill": OPTIONS["backfill"]},
 )

@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience.completeness import parse_max_removals
 from target_klaviyo.delivery import lists
-from target_klaviyo.delivery.action import Action, Row, Settled, Terms
+from target_klaviyo.delivery.action import Action, BatchKey, Row, UnitOutcome
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people, profile_imports
-from target_klaviyo.model.identifiers import IDENTIFIERS
-from target_klaviyo.model.records import Call, Context, Note, Options, Record, Unfit, left_out, strict
+from target_klaviyo.model.identifiers import IDENTIFIERS, note_left_out, require_valid_identifiers
+from target_klaviyo.model.records import Call, Context, Note, Options, Record, RejectedRecord
 
 _REMOVE, MIRROR = "remove", "mirror"
 _LIST = ("list_id", "list_name")
@@ -22,21 +22,21 @@ def _removes(context: Context) -> bool:
     return context.is_deleted or context.options["mode"] == _REMOVE
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+def _sifted(fields: Record, faults: Mapping[str, RejectedRecord], context: Context) -> tuple[Record, Note | None]:
     """Whoever is removed is only looked for: what else is known of them is not sent."""
     if not _removes(context) or not any(name in fields for name in IDENTIFIERS):
-        return strict(fields, faults, context)
-    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST)}, left_out(faults)
+        return require_valid_identifiers(fields, faults, context)
+    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST)}, note_left_out(faults)
 
 
-def _terms(_fields: Record, context: Context) -> Terms:
+def _terms(_fields: Record, context: Context) -> BatchKey:
     return (_REMOVE,) if _removes(context) else ()
 
 
-def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
-    if removed := [row for row in rows if _REMOVE in row.terms]:
+def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    if removed := [row for row in rows if _REMOVE in row.batch_key]:
         yield from list_members.remove(session, removed)
-    if added := [row for row in rows if _REMOVE not in row.terms]:
+    if added := [row for row in rows if _REMOVE not in row.batch_key]:
         yield from profile_imports.deliver(session, added)
 
 
@@ -57,9 +57,9 @@ LIST_MEMBERS = Action(
     name="list_members",
     summary="Add people to a list, creating those who do not exist; remove them; or make the list equal the stream.",
     streams=("list_members", "list_profiles"),
-    copied_from=("list_profiles", "get_list", "list_id"),
+    self_copy_guard=("list_profiles", "get_list", "list_id"),
     operation=profile_imports.IMPORT,
-    calls=(
+    other_operations=(
         *profile_imports.CALLS,
         *lists.find(),
         lists.MAKE,
@@ -68,11 +68,11 @@ LIST_MEMBERS = Action(
         Call(list_members.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
     ),
     resource=resource,
-    sifted=_sifted,
-    terms=_terms,
+    select_fields=_sifted,
+    batch_key=_terms,
     deliver=_deliver,
-    gives=frozenset({"profile", "list"}),
-    takes=lambda terms: frozenset({"list"} if _REMOVE in terms else ()),
+    adds=frozenset({"profile", "list"}),
+    removes=lambda terms: frozenset({"list"} if _REMOVE in terms else ()),
     check=_check,
     options={
         **LIST_OPTIONS,
@@ -117,6 +117,6 @@ LIST_MEMBERS = Action(
             "description": "For a mirror: let audience_manifest empty the list by saying 0, within max_removals.",
         },
     },
-    takes_deleted=True,
+    accepts_deleted=True,
     needs_list=True,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from target_klaviyo.actions.events import OPTIONS, event, person
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Context, Record, Unfit
+from target_klaviyo.model.records import Context, Record, RejectedRecord
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
@@ -25,7 +25,7 @@ def resource(fields: Record, context: Context) -> dict[str, Any]:
     """{"profile": who ordered, "events": [the order, its lines]}.
 
     Raises:
-        Unfit: Klaviyo would not take one of the events.
+        RejectedRecord: Klaviyo would not take one of the events.
     """
     kind = fields.get("status", "completed")
     made = [order(fields, context)] if kind == "completed" else [change(fields, context, kind)]
@@ -65,7 +65,9 @@ def change(fields: Record, context: Context, kind: str) -> dict[str, Any]:
         **({"value": fields["value"]} if "value" in fields else {}),
     }
     if own is None and "time" not in fields:
-        raise Unfit("no_unique_id", f"a {kind} order needs change_id, unique_id or time, to tell it from the next one")
+        raise RejectedRecord(
+            "no_unique_id", f"a {kind} order needs change_id, unique_id or time, to tell it from the next one"
+        )
     return event({**made, "unique_id": f"{fields['order_id']}:{kind}:{own}"} if own else made, context)
 
 
@@ -127,9 +129,9 @@ ORDER_COMPLETED = Action(
     summary="Record an order: one event for it and one for each of its lines; or a refund, or a cancellation.",
     streams=("orders",),
     operation=events.BULK,
-    calls=events.CALLS,
+    other_operations=events.CALLS,
     resource=resource,
     deliver=events.deliver,
-    person=events.person,
+    profile_of=events.profile_of,
     options=ORDER_OPTIONS,
 )

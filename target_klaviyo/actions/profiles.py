@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from target_klaviyo.delivery import lists
-from target_klaviyo.delivery.action import Action, Terms
+from target_klaviyo.delivery.action import Action, BatchKey
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
 from target_klaviyo.model.records import Call, Context, Record
@@ -44,7 +44,7 @@ def resource(fields: Record, context: Context | None = None) -> dict[str, Any]: 
     return made
 
 
-def _terms(_fields: Record, context: Context) -> Terms:
+def _terms(_fields: Record, context: Context) -> BatchKey:
     wishes = {UPDATE_ONLY: context.options["update_only"], CLEAR: context.options["nulls"] == "clear"}
     return tuple(name for name, wished in wishes.items() if wished)
 
@@ -53,9 +53,9 @@ UPSERT_PROFILE = Action(
     name="upsert_profile",
     summary="Create people, or update them where they exist; optionally add them to a list.",
     streams=("profiles",),
-    copied_from=("profiles", "get_profile", "profile_id"),
+    self_copy_guard=("profiles", "get_profile", "profile_id"),
     operation=IMPORT,
-    calls=(
+    other_operations=(
         *CALLS,
         *lists.find(option="list"),
         lists.MAKE,
@@ -63,9 +63,9 @@ UPSERT_PROFILE = Action(
         Call(list_members.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
     ),
     resource=resource,
-    terms=_terms,
+    batch_key=_terms,
     deliver=deliver,
-    gives=frozenset({"profile", "list"}),
+    adds=frozenset({"profile", "list"}),
     options={
         **LIST_OPTIONS,
         "update_only": {

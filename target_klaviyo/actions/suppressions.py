@@ -21,21 +21,21 @@ SUPPRESS = Action(
     name="suppress",
     summary="Keep all marketing e-mail from people, by their e-mail address, whatever they consented to.",
     operation=suppression.SUPPRESS,
-    calls=followed(SUPPRESSIONS),
+    other_operations=followed(SUPPRESSIONS),
     resource=_resource,
     deliver=suppression.suppress,
-    takes=lambda _terms: frozenset({"consent"}),
-    takes_deleted=True,
-    lanes=_LANES,
+    removes=lambda _terms: frozenset({"consent"}),
+    accepts_deleted=True,
+    concurrency_factor=_LANES,
 )
 
 UNSUPPRESS = Action(
     name="unsuppress",
     summary="Lift suppressions that somebody made, by e-mail address; unsubscriptions and bounces stay.",
     operation=suppression.UNSUPPRESS,
-    calls=followed(UNSUPPRESSIONS),
+    other_operations=followed(UNSUPPRESSIONS),
     resource=_resource,
     deliver=suppression.unsuppress,
-    gives=frozenset({"consent"}),
-    lanes=_LANES,
+    adds=frozenset({"consent"}),
+    concurrency_factor=_LANES,
 )

@@ -15,11 +15,11 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import CapExceeded, Incomplete, SettingsError
 from target_klaviyo.audience.completeness import Decision, Feed, Verdict, decide, parse_max_removals, staying
 from target_klaviyo.delivery.action import Row
-from target_klaviyo.delivery.ledger import without
+from target_klaviyo.delivery.ledger import without_streams
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members
-from target_klaviyo.model.identifiers import Identifier, handles
-from target_klaviyo.model.records import Kind, ListRef, Options, Origin, Record
+from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.records import ListRef, Options, OutcomeKind, Record, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 
 logger = logging.getLogger("target-klaviyo")
@@ -66,7 +66,7 @@ class Mirror:
         }
         try:
             self.members = {
-                profile["id"]: tuple(handles(profile).items())
+                profile["id"]: tuple(identifiers_of(profile).items())
                 for page in session.client.pages(_MEMBERS, path={"id": self.list_id}, query=query)
                 for profile in page.data
             }
@@ -153,7 +153,7 @@ class Mirrors:
 
         Raises:
             SettingsError: another stream mirrors the list, or it cannot be found.
-            Unfit: a record names a list that cannot be found.
+            RejectedRecord: a record names a list that cannot be found.
         """
         list_id = self._session.lists.id_of(ref)
         found = self._mirrors.get((stream, list_id))
@@ -171,21 +171,21 @@ class Mirrors:
         All of it when every feed has shown that it was whole, and who is gone has been removed. Until then, and where
         only the user vouches for a feed, all but the places in mirrored feeds: whoever goes on must send them whole.
         """
-        return state if self._doubts == [] else without(state, self.feeds)
+        return state if self._doubts == [] else without_streams(state, self.feeds)
 
     @property
     def doubts(self) -> str:
         """Why a STATE is held back at the end, for people."""
         return "; ".join(self._doubts or ["the mirror did not come to its end"])
 
-    def saw(self, stream: str, origin: Origin, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
+    def saw(self, stream: str, origin: SourceRecord, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
         """A record came; ``person`` is a profile resource, and ``stream`` what stream maps call the origin's."""
         self._saw(stream, origin, ref, options, person)
 
     def _saw(
         self,
         stream: str,
-        origin: Origin,
+        origin: SourceRecord,
         ref: ListRef,
         options: Options,
         person: Mapping[str, Any],
@@ -194,10 +194,10 @@ class Mirrors:
     ) -> None:
         mirror = self.begin(stream, ref, options)
         size = _size(origin.record, options)
-        mirror.feed.saw(tuple(handles(person).items()), size, origin.version, refused=refused)
+        mirror.feed.saw(tuple(identifiers_of(person).items()), size, origin.version, refused=refused)
 
     def refused(
-        self, stream: str, origin: Origin, ref: ListRef | None, options: Options, person: Mapping[str, Any]
+        self, stream: str, origin: SourceRecord, ref: ListRef | None, options: Options, person: Mapping[str, Any]
     ) -> None:
         """A record was rejected. Its person is in the audience: who is on the list must not be taken off for it.
 
@@ -260,7 +260,7 @@ class Mirrors:
     def _remove(self, mirror: Mirror, ids: Collection[str]) -> int:
         rows = {_leaver(mirror.stream, profile_id): profile_id for profile_id in ids}
         settled = list_members.changed(self._session, list_members.REMOVE, mirror.list_id, rows)
-        return sum(len(unit.rows) for unit, outcome in settled if outcome.kind is not Kind.REJECTED)
+        return sum(len(unit.rows) for unit, outcome in settled if outcome.kind is not OutcomeKind.REJECTED)
 
     def __iter__(self) -> Iterator[Mirror]:
         return iter(self._mirrors.values())
@@ -268,7 +268,7 @@ class Mirrors:
 
 def _leaver(stream: str, profile_id: str) -> Row:
     payload = {"type": "profile", "id": profile_id}
-    return Row(Origin(stream, {"id": profile_id}), payload, b"")
+    return Row(SourceRecord(stream, {"id": profile_id}), payload, b"")
 
 
 def _size(record: Record, options: Options) -> int | None:

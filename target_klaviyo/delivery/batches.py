@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from target_klaviyo.delivery.action import Row, Unit
-from target_klaviyo.model.identifiers import IDENTIFIERS, Identifier, handles
+from target_klaviyo.model.identifiers import IDENTIFIERS, Identifier, identifiers_of
 from target_klaviyo.model.records import Record
 
 
@@ -45,7 +45,7 @@ def waves(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> list[lis
     made: list[list[Unit]] = []
     last: dict[Identifier, Place] = {}
     for row in rows:
-        mine = handles(row.payload)
+        mine = identifiers_of(row.payload)
         places = [last[handle] for handle in mine.items() if handle in last]
         place = _merged(made, places, row, mine, max_item_bytes)
         if place is None:
@@ -70,7 +70,7 @@ def _merged(
         return None
     wave, position = place = places[0]
     unit = made[wave][position]
-    if "meta" in unit.payload or "meta" in row.payload or handles(unit.payload) != mine:
+    if "meta" in unit.payload or "meta" in row.payload or identifiers_of(unit.payload) != mine:
         return None
     if _asked(unit.payload) != _asked(row.payload):
         return None
@@ -98,13 +98,13 @@ def turns(rows: Sequence[Row], person: Callable[[Record], Record]) -> list[list[
     What is said of one person about different lists, or on different terms, takes different requests, and the later
     word must not arrive first: taken off a list after having joined it, nobody is on it.
     """
-    if len({(row.list, row.terms) for row in rows}) <= 1:
+    if len({(row.list, row.batch_key) for row in rows}) <= 1:
         return [list(rows)]
     made: list[list[Row]] = []
     last: dict[Identifier, tuple[int, Any]] = {}
     for row in rows:
-        about = (row.list, row.terms)
-        mine = handles(person(row.payload)).items()
+        about = (row.list, row.batch_key)
+        mine = identifiers_of(person(row.payload)).items()
         before = [last[handle] for handle in mine if handle in last]
         turn = max((turn + (its != about) for turn, its in before), default=0)
         if turn == len(made):

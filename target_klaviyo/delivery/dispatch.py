@@ -21,8 +21,8 @@ from target_klaviyo.delivery.action import Action, Row, Unit
 from target_klaviyo.delivery.batches import turns
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.stopping import Stop, Stopped
-from target_klaviyo.model.identifiers import Identifier, handles
-from target_klaviyo.model.records import Kind, Outcome
+from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.records import Outcome, OutcomeKind
 
 _LOOK_SECONDS = 0.5
 
@@ -33,7 +33,7 @@ Settle = Callable[[Row, Outcome], None]
 @dataclass(eq=False)
 class _Lane:
     rows: list[Row] = field(default_factory=list)
-    handles: set[Identifier] = field(default_factory=set)
+    identifiers: set[Identifier] = field(default_factory=set)
     size: int = 0
     flying: set[Identifier] | None = None
 
@@ -59,14 +59,14 @@ class Queue:
         stream: whose rows they are.
         max_rows: rows to send at once.
         width: batches that may be under way at once.
-        takes: what its rows so far may take away.
+        removes: what its rows so far may remove.
     """
 
     action: Action
     stream: str
     max_rows: int
     width: int
-    takes: frozenset[str] = frozenset()
+    removes: frozenset[str] = frozenset()
     _lanes: list[_Lane] = field(default_factory=list)
     _filling: _Lane | None = None
 
@@ -79,12 +79,12 @@ class Queue:
         return [
             lane
             for lane in self._lanes
-            if not (lane.handles.isdisjoint(mine) and (lane.flying is None or lane.flying.isdisjoint(mine)))
+            if not (lane.identifiers.isdisjoint(mine) and (lane.flying is None or lane.flying.isdisjoint(mine)))
         ]
 
     def crosses(self, action: Action, takes: frozenset[str]) -> bool:
         """Whether its rows must keep their order with a row of this action that takes so much."""
-        return not (self.action.gives.isdisjoint(takes) and self.takes.isdisjoint(action.gives))
+        return not (self.action.adds.isdisjoint(takes) and self.removes.isdisjoint(action.adds))
 
     def filling(self) -> _Lane:
         """The lane for people who have no row under way."""
@@ -209,8 +209,8 @@ class Despatch:
     def _put(self, stream: str, action: Action, row: Row) -> None:
         queue = self._queue(stream, action)
         mine = _names(action, row)
-        takes = action.takes(row.terms)
-        queue.takes |= takes
+        takes = action.removes(row.batch_key)
+        queue.removes |= takes
         for other in self._queues.values():
             while other is not queue and other.crosses(action, takes) and (before := other.holders(mine)):
                 self._clear(other, before)
@@ -222,7 +222,7 @@ class Despatch:
         if queue.is_full(lane):  # it fills while its last batch is under way
             self._clear(queue, [lane])
         lane.rows.append(row)
-        lane.handles.update(mine)
+        lane.identifiers.update(mine)
         lane.size += len(row.body) + 1
         if queue.is_full(lane) and lane.flying is None:
             self._send(queue, lane)
@@ -231,7 +231,7 @@ class Despatch:
         key = (stream, action.name)
         if key not in self._queues:
             limit = min(action.max_items, self._max_rows or action.max_items)
-            self._queues[key] = Queue(action, stream, limit, self._width * action.lanes)
+            self._queues[key] = Queue(action, stream, limit, self._width * action.concurrency_factor)
         return self._queues[key]
 
     def _clear(self, queue: Queue, lanes: Sequence[_Lane]) -> None:
@@ -250,7 +250,7 @@ class Despatch:
         if self._error is not None:
             raise self._error
         rows, lane.rows, lane.size = lane.rows, [], 0
-        lane.flying, lane.handles = lane.handles, set()
+        lane.flying, lane.identifiers = lane.identifiers, set()
         self._flying += 1
         # Daemons: a thread that waits for a job must not keep a process alive that wants to end.
         threading.Thread(target=self._fly, args=(queue, lane, rows), daemon=True).start()
@@ -288,19 +288,19 @@ class Despatch:
         unit, outcome = answer
         for row in unit.rows:
             self._settle(row, responses.noted(outcome, row.note))
-            if row.then is not None:
-                self._follow(row.then, outcome)
+            if row.next_step is not None:
+                self._follow(row.next_step, outcome)
 
     def _follow(self, then: tuple[Action, Row], outcome: Outcome) -> None:
         """What was to be done next with a record: it is done, or not when what came before it was refused."""
         action, row = then
-        if outcome.kind is not Kind.REJECTED:
-            self._next.append((row.origin.stream, action, row))
+        if outcome.kind is not OutcomeKind.REJECTED:
+            self._next.append((row.source.stream, action, row))
             return
         self._promise(then, -1)
         self._settle(row, outcome)
-        if row.then is not None:
-            self._follow(row.then, outcome)
+        if row.next_step is not None:
+            self._follow(row.next_step, outcome)
 
     def _go_on(self) -> None:
         """Put what is to be done with records after what was done with them."""
@@ -311,7 +311,7 @@ class Despatch:
 
     def _promise(self, step: tuple[Action, Row], count: int = 1) -> None:
         action, row = step
-        for promise in product(_names(action, row), action.gives):
+        for promise in product(_names(action, row), action.adds):
             self._promised[promise] += count
             if not self._promised[promise]:
                 del self._promised[promise]
@@ -320,26 +320,26 @@ class Despatch:
         """Whether something is still to be given to the row's person that the row takes."""
         if not self._promised:
             return False
-        takes = action.takes(row.terms)
+        takes = action.removes(row.batch_key)
         return any(promise in self._promised for promise in product(_names(action, row), takes))
 
 
 def _delivered(queue: Queue, session: Session, rows: Sequence[Row]) -> Iterator[tuple[Unit, Outcome]]:
     if queue.action.deliver is None:
         raise TypeError(f"the action {queue.action.name} is made of others and sends nothing itself")
-    for turn in turns(rows, queue.action.person):
+    for turn in turns(rows, queue.action.profile_of):
         yield from queue.action.deliver(session, turn)
 
 
 def _names(action: Action, row: Row) -> tuple[Identifier, ...]:
-    return tuple(handles(action.person(row.payload)).items())
+    return tuple(identifiers_of(action.profile_of(row.payload)).items())
 
 
 def _following(row: Row) -> Iterator[tuple[Action, Row]]:
     """What is to be done with the record after this."""
-    while row.then is not None:
-        yield row.then
-        row = row.then[1]
+    while row.next_step is not None:
+        yield row.next_step
+        row = row.next_step[1]
 
 
 def _weight(lane: _Lane) -> int:

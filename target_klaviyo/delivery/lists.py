@@ -9,7 +9,7 @@ from klaviyo_client.api.filters import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.http.retries import call_with_retries
-from target_klaviyo.model.records import Call, ListRef, Unfit
+from target_klaviyo.model.records import Call, ListRef, RejectedRecord
 
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
 MAKE = Call(_CREATE, "to make one", option="create_list")
@@ -29,27 +29,27 @@ class Lists:
     def __init__(self, client: KlaviyoClient) -> None:
         self._client = client
         self._lock = threading.Lock()
-        self._found: dict[ListRef, str | Unfit] = {}
+        self._found: dict[ListRef, str | RejectedRecord] = {}
 
     def id_of(self, ref: ListRef) -> str:
         """Klaviyo's id of the list.
 
         Raises:
             SettingsError: the settings name a list that is not there, or one name for two lists.
-            Unfit: a record does.
+            RejectedRecord: a record does.
         """
         with self._lock:
             if ref not in self._found:
                 self._found[ref] = self._resolved(ref)
             found = self._found[ref]
-        if isinstance(found, Unfit):
+        if isinstance(found, RejectedRecord):
             raise found
         return found
 
-    def _resolved(self, ref: ListRef) -> str | Unfit:
+    def _resolved(self, ref: ListRef) -> str | RejectedRecord:
         try:
             return self._resolve(ref)
-        except Unfit as unfit:
+        except RejectedRecord as unfit:
             if ref.configured:
                 raise SettingsError(unfit.reason) from unfit
             return unfit
@@ -62,13 +62,15 @@ class Lists:
         if ref.name is not None and ref.create:
             return self._create(ref.name)
         advice = "" if ref.name is None else " (the option create_list: true of the stream makes it)"
-        raise Unfit("list_not_found", f"the account has no list {str(ref)!r}{advice}")
+        raise RejectedRecord("list_not_found", f"the account has no list {str(ref)!r}{advice}")
 
     def _only(self, name: str) -> str | None:
         named = self._named(name)
         if len(named) > 1:
             ids = ", ".join(sorted(named))
-            raise Unfit("list_ambiguous", f"{len(named)} lists are called {name!r}: name one by its id ({ids})")
+            raise RejectedRecord(
+                "list_ambiguous", f"{len(named)} lists are called {name!r}: name one by its id ({ids})"
+            )
         return named[0] if named else None
 
     def _named(self, name: str) -> list[str]:

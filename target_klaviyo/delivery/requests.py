@@ -8,9 +8,9 @@ from typing import Generic, TypeVar
 
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.action import Row, Settled, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.model.records import ListRef, Outcome, Unfit
+from target_klaviyo.model.records import ListRef, Outcome, RejectedRecord
 
 T = TypeVar("T")
 Blame = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
@@ -32,7 +32,7 @@ class Attempt(Generic[T]):
     """
 
     taken: list[tuple[list[Unit], T]] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
+    settled: list[UnitOutcome] = field(default_factory=list)
 
 
 def is_about_rows(refused: Refused) -> bool:
@@ -45,7 +45,7 @@ def is_about_rows(refused: Refused) -> bool:
     return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
 
 
-OneByOne = Callable[[Sequence[Unit]], list[Settled]]
+OneByOne = Callable[[Sequence[Unit]], list[UnitOutcome]]
 
 
 def alone(row: Row) -> Unit:
@@ -97,7 +97,7 @@ def attempt(
     return done
 
 
-def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[Settled], list[list[Unit]]]:
+def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[UnitOutcome], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
     if responses.blames_list(refused) or refused.status == 404:
@@ -112,11 +112,11 @@ def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[Sett
     return [], [part[:middle], part[middle:]]
 
 
-def _all(units: Sequence[Unit], outcome: Outcome) -> list[Settled]:
+def _all(units: Sequence[Unit], outcome: Outcome) -> list[UnitOutcome]:
     return [(unit, outcome) for unit in units]
 
 
-def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | None, list[Row]]], list[Settled]]:
+def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | None, list[Row]]], list[UnitOutcome]]:
     """(list id or None with its rows, in the order in which the lists first come; rows whose list cannot be found).
 
     Raises:
@@ -126,10 +126,10 @@ def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | Non
     for row in rows:
         of_ref.setdefault(row.list, []).append(row)
     found: list[tuple[str | None, list[Row]]] = []
-    lost: list[Settled] = []
+    lost: list[UnitOutcome] = []
     for ref, members in of_ref.items():
         try:
             found.append((None if ref is None else session.lists.id_of(ref), members))
-        except Unfit as unfit:
+        except RejectedRecord as unfit:
             lost += _all([alone(row) for row in members], unfit.outcome)
     return found, lost

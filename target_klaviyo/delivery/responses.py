@@ -9,9 +9,9 @@ from typing import Any
 
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
-from target_klaviyo.delivery.action import Settled, Unit
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, Note, Outcome, Record
+from target_klaviyo.delivery.action import Unit, UnitOutcome
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import Note, Outcome, OutcomeKind, Record
 
 _ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
 _LIST = re.compile(r"/relationships/lists?(?:/|$)")
@@ -44,14 +44,14 @@ def rejection(error: ApiError, status: int) -> Outcome:
     other = (error.meta or {}).get("duplicate_profile_id")
     if other:
         reason = f"{reason} (the other profile is {other})"
-    return Outcome(Kind.REJECTED, status, error.code or str(status), error.pointer, reason)
+    return Outcome(OutcomeKind.REJECTED, status, error.code or str(status), error.pointer, reason)
 
 
 def refusal(refused: Refused) -> Outcome:
     """The outcome of everything in a request that was refused."""
     if refused.errors:
         return rejection(refused.errors[0], refused.status)
-    return Outcome(Kind.REJECTED, refused.status, str(refused.status), None, str(refused))
+    return Outcome(OutcomeKind.REJECTED, refused.status, str(refused.status), None, str(refused))
 
 
 def delivery(reply: Reply, profile: Record, *, alone: bool) -> Outcome:
@@ -62,22 +62,22 @@ def delivery(reply: Reply, profile: Record, *, alone: bool) -> Outcome:
     dropped = reply.partial_failure
     if dropped and dropped in profile["attributes"]:
         reason = f"Klaviyo took the record but {'dropped' if alone else 'may have dropped'} its {dropped}"
-        return Outcome(Kind.DELIVERED, reply.status, "partial_failure", f"/data/attributes/{dropped}", reason)
-    return Outcome(Kind.DELIVERED, reply.status)
+        return Outcome(OutcomeKind.DELIVERED, reply.status, "partial_failure", f"/data/attributes/{dropped}", reason)
+    return Outcome(OutcomeKind.DELIVERED, reply.status)
 
 
 # From the best to the worst.
-_RANK = (Kind.DELIVERED, Kind.ACCEPTED, Kind.REJECTED)
+_RANK = (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED, OutcomeKind.REJECTED)
 
 
-def worst(found: Iterable[Outcome]) -> Outcome:
+def worst_outcome(found: Iterable[Outcome]) -> Outcome:
     """The worst of the outcomes of a record's parts; of those that are as bad, the first that has something to say."""
     return max(found, key=lambda outcome: (_RANK.index(outcome.kind), outcome.code is not None))
 
 
 def noted(outcome: Outcome, note: Note | None) -> Outcome:
     """The outcome of a row of which something was left out: it says what, unless the row was rejected anyway."""
-    if note is None or outcome.kind is Kind.REJECTED:
+    if note is None or outcome.kind is OutcomeKind.REJECTED:
         return outcome
     if outcome.code is None:
         return replace(outcome, code=note.code, pointer=note.pointer, reason=note.reason)
@@ -93,7 +93,7 @@ class Verdicts:
         unattributed: failures of which Klaviyo does not say whose they are.
     """
 
-    settled: list[Settled]
+    settled: list[UnitOutcome]
     unattributed: int
 
 
@@ -117,7 +117,11 @@ def of_job(units: Sequence[Unit], reply: Reply, failed: int, errors: Sequence[Ma
             rejected.setdefault(index, _import_error(error, reply.status))
     lost = max(lost, failed - len(errors))
     note = Outcome(
-        Kind.ACCEPTED, reply.status, "unattributed", None, f"{lost} rows of this job failed, and Klaviyo names none"
+        OutcomeKind.ACCEPTED,
+        reply.status,
+        "unattributed",
+        None,
+        f"{lost} rows of this job failed, and Klaviyo names none",
     )
     settled = [
         (
@@ -140,18 +144,18 @@ def _import_error(error: Mapping[str, Any], status: int) -> Outcome:
 
 
 def _positions(units: Sequence[Unit]) -> dict[tuple[str, str], int]:
-    return {handle: index for index, unit in enumerate(units) for handle in handles(unit.payload).items()}
+    return {handle: index for index, unit in enumerate(units) for handle in identifiers_of(unit.payload).items()}
 
 
 def _culprit(error: Mapping[str, Any], units: Sequence[Unit], positions: Mapping[tuple[str, str], int]) -> int | None:
     """The unit that an import error is about: by what it repeats of the row, else by its pointer."""
     payload = error.get("original_payload")
-    named = handles(payload) if isinstance(payload, Mapping) else {}
+    named = identifiers_of(payload) if isinstance(payload, Mapping) else {}
     for handle in named.items():
         if handle in positions:
             return positions[handle]
     index = row_index((error.get("source") or {}).get("pointer"))
     if index is None or index >= len(units):
         return None
-    there = handles(units[index].payload)
+    there = identifiers_of(units[index].payload)
     return None if any(there.get(name, value) != value for name, value in named.items()) else index

@@ -17,14 +17,14 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.action import Row, Settled, Terms, Unit
+from target_klaviyo.delivery.action import BatchKey, Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import chunks, encoded, merged, waves
 from target_klaviyo.delivery.requests import alone, attempt, by_list
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, Outcome
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import Outcome, OutcomeKind
 
 SUBSCRIBE = "bulk_subscribe_profiles"
 UNSUBSCRIBE = "bulk_unsubscribe_profiles"
@@ -36,12 +36,12 @@ _TYPES = {
     UNSUBSCRIBE: "profile-subscription-bulk-delete-job",
 }
 _AGAIN = "the person is being unsubscribed from this list already; asked again, Klaviyo may unsubscribe them everywhere"
-_REPEATED = Outcome(Kind.ACCEPTED, None, "repeated", None, "this was asked for already in this run")
+_REPEATED = Outcome(OutcomeKind.ACCEPTED, None, "repeated", None, "this was asked for already in this run")
 # The identifier that a channel needs.
 NEEDS = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
 
-def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Subscribe the rows' people. Their terms are (custom source or None, whether consent is historical).
 
     Raises:
@@ -62,20 +62,20 @@ def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
 
 def _subscribed(
     session: Session, cut: Mapping[Row, Sequence[Row]], list_id: str | None, attributes: Mapping[str, Any]
-) -> Iterator[Settled]:
+) -> Iterator[UnitOutcome]:
     for units in waves([piece for pieces in cut.values() for piece in pieces]):
         for unit in units:
-            session.leavers.back(list_id, handles(unit.payload))
+            session.leavers.back(list_id, identifiers_of(unit.payload))
         # Consent that is given twice is given once; at worst a second mail asks for its confirmation.
         yield from _sent(session, SUBSCRIBE, units, list_id, attributes, idempotent=True)
 
 
 def _pieces(session: Session, row: Row) -> Sequence[Row]:
     """The row, or two where its address and its number are two people's."""
-    return [row] if session.pairs.are_one(handles(row.payload)) else list(_by_identifier(row))
+    return [row] if session.pairs.are_one(identifiers_of(row.payload)) else list(_by_identifier(row))
 
 
-def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Unsubscribe the rows' people: from their list if they are on it, everywhere where no list is named.
 
     An e-mail address and a phone number go as two, unless they are known to be one person's: Klaviyo would make them
@@ -90,10 +90,10 @@ def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     yield from lost
     for list_id, part in groups:
         cut = {row: list(_by_identifier(row)) for row in part}
-        anywhere = [piece for row in part if list_id is None or GLOBAL in row.terms for piece in cut[row]]
+        anywhere = [piece for row in part if list_id is None or GLOBAL in row.batch_key for piece in cut[row]]
         yield from _rejoined(cut, _everywhere(session, anywhere, list_id))
         if list_id is not None:
-            listed = [piece for row in part if GLOBAL not in row.terms for piece in cut[row]]
+            listed = [piece for row in part if GLOBAL not in row.batch_key for piece in cut[row]]
             yield from _rejoined(cut, _off_list(session, listed, list_id))
 
 
@@ -101,13 +101,13 @@ def _by_identifier(row: Row) -> Iterator[Row]:
     """The row in pieces that name one identifier each, with the channels that need it."""
     attributes = row.payload["attributes"]
     others = {name: value for name, value in attributes.items() if name not in (*NEEDS.values(), "subscriptions")}
-    for name in handles(row.payload):
+    for name in identifiers_of(row.payload):
         its = {channel: kinds for channel, kinds in attributes["subscriptions"].items() if NEEDS[channel] == name}
         payload = {**row.payload, "attributes": {name: attributes[name], **others, "subscriptions": its}}
         yield replace(row, payload=payload, body=encoded(payload))
 
 
-def _rejoined(cut: Mapping[Row, Sequence[Row]], settled: Iterable[Settled]) -> Iterator[Settled]:
+def _rejoined(cut: Mapping[Row, Sequence[Row]], settled: Iterable[UnitOutcome]) -> Iterator[UnitOutcome]:
     """The outcomes of rows out of those of their pieces: the worst counts."""
     whole_of = {piece: row for row, pieces in cut.items() for piece in pieces}
     found: dict[Row, list[Outcome]] = {}
@@ -116,13 +116,13 @@ def _rejoined(cut: Mapping[Row, Sequence[Row]], settled: Iterable[Settled]) -> I
             row = whole_of[piece]
             found.setdefault(row, []).append(outcome)
             if len(found[row]) == len(cut[row]):
-                yield alone(row), responses.worst(found.pop(row))
+                yield alone(row), responses.worst_outcome(found.pop(row))
 
 
-def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) -> Iterator[Settled]:
+def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) -> Iterator[UnitOutcome]:
     """Unsubscribe people from what they are on, list or not, as Klaviyo does it; from a list once."""
     for piece in pieces:
-        session.pairs.are_one(handles(piece.payload))
+        session.pairs.are_one(identifiers_of(piece.payload))
     for units in waves(pieces):
         if list_id is None:
             yield from _sent(session, UNSUBSCRIBE, units, None, {}, idempotent=True)
@@ -135,28 +135,28 @@ def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) ->
             else:
                 new[unit] = names
         for unit, outcome in _sent(session, UNSUBSCRIBE, list(new), list_id, {}, idempotent=False):
-            if outcome.kind is Kind.REJECTED:
+            if outcome.kind is OutcomeKind.REJECTED:
                 session.leavers.release(new[unit])
             yield unit, outcome
 
 
-def _off_list(session: Session, pieces: Sequence[Row], list_id: str) -> Iterator[Settled]:
+def _off_list(session: Session, pieces: Sequence[Row], list_id: str) -> Iterator[UnitOutcome]:
     """Unsubscribe those who are on the list, each once, with all that is known of them; the others are rejected."""
     ids, strangers = _members(session, pieces, list_id)
     yield from strangers
     going: dict[Unit, set[Member]] = {}
     for profile_id, unit in _by_person(ids):
         mine, asked = {(list_id, profile_id)}, _channels(unit)
-        session.pairs.are_one(handles(unit.payload))
+        session.pairs.are_one(identifiers_of(unit.payload))
         before = session.leavers.claim(mine, asked, _names(list_id, unit))
         if not before:
             going[unit] = mine
             continue
         for piece in unit.rows:
             again = _channels(alone(piece)) <= before
-            yield alone(piece), _REPEATED if again else Outcome(Kind.REJECTED, None, "not_on_list", None, _AGAIN)
+            yield alone(piece), _REPEATED if again else Outcome(OutcomeKind.REJECTED, None, "not_on_list", None, _AGAIN)
     for unit, outcome in _sent(session, UNSUBSCRIBE, list(going), list_id, {}, idempotent=False):
-        if outcome.kind is Kind.REJECTED:
+        if outcome.kind is OutcomeKind.REJECTED:
             session.leavers.release(going[unit])
         yield unit, outcome
 
@@ -171,26 +171,26 @@ def _by_person(ids: Mapping[Row, str]) -> Iterator[tuple[str, Unit]]:
         yield profile_id, Unit(tuple(pieces), payload, encoded(payload))
 
 
-def _members(session: Session, pieces: Sequence[Row], list_id: str) -> tuple[dict[Row, str], list[Settled]]:
+def _members(session: Session, pieces: Sequence[Row], list_id: str) -> tuple[dict[Row, str], list[UnitOutcome]]:
     """(piece -> Klaviyo's id of its person, if they are on the list; the others with the reason)."""
     answers = {name: people.looked_up(session, name, pieces, list_id) for name in ("email", "phone_number")}
     ids: dict[Row, str] = {}
-    strangers: list[Settled] = []
+    strangers: list[UnitOutcome] = []
     for piece in pieces:
-        (name,) = handles(piece.payload)
+        (name,) = identifiers_of(piece.payload)
         answer = answers[name]
         if piece in answer.ids:
             ids[piece] = answer.ids[piece]
             continue
         reason = f"nobody on the list has this {name}, and Klaviyo would unsubscribe the person everywhere"
-        stranger = Outcome(Kind.REJECTED, 200, "not_on_list", f"/{name}", reason)
+        stranger = Outcome(OutcomeKind.REJECTED, 200, "not_on_list", f"/{name}", reason)
         strangers.append((alone(piece), answer.refused.get(piece, stranger)))
     return ids, strangers
 
 
 def _names(list_id: str, unit: Unit) -> set[Member]:
     """What somebody who leaves or joins a list is called, where Klaviyo's id is not known."""
-    return {(list_id, f"{name}:{value}") for name, value in handles(unit.payload).items()}
+    return {(list_id, f"{name}:{value}") for name, value in identifiers_of(unit.payload).items()}
 
 
 def _channels(unit: Unit) -> frozenset[str]:
@@ -198,10 +198,10 @@ def _channels(unit: Unit) -> frozenset[str]:
     return frozenset(f"{channel}.{kind}" for channel, kinds in subscriptions.items() for kind in kinds)
 
 
-def _by_terms(rows: Sequence[Row]) -> dict[Terms, list[Row]]:
-    found: dict[Terms, list[Row]] = {}
+def _by_terms(rows: Sequence[Row]) -> dict[BatchKey, list[Row]]:
+    found: dict[BatchKey, list[Row]] = {}
     for row in rows:
-        found.setdefault(row.terms, []).append(row)
+        found.setdefault(row.batch_key, []).append(row)
     return found
 
 
@@ -213,7 +213,7 @@ def _sent(
     attributes: Mapping[str, Any],
     *,
     idempotent: bool,
-) -> Iterator[Settled]:
+) -> Iterator[UnitOutcome]:
     def send(part: Sequence[Unit]) -> Reply:
         return session.client.call(name, body=_body(name, part, list_id, attributes), idempotent=idempotent)
 
@@ -223,7 +223,7 @@ def _sent(
         for part, reply in done.taken:
             for unit in part:
                 outcome = responses.delivery(reply, unit.payload, alone=len(part) == 1)
-                yield unit, replace(outcome, kind=Kind.ACCEPTED)
+                yield unit, replace(outcome, kind=OutcomeKind.ACCEPTED)
 
 
 def _body(name: str, units: Sequence[Unit], list_id: str | None, attributes: Mapping[str, Any]) -> bytes:

@@ -11,13 +11,13 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.action import Row, Settled, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.delivery.parallel import overlapped
 from target_klaviyo.delivery.requests import Attempt, alone, attempt, is_about_rows
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Call, Kind, Outcome, Record
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import Call, Outcome, OutcomeKind, Record
 
 BULK, SINGLE = "bulk_create_events", "create_event"
 CALLS = (Call(SINGLE, "to send one by one what is refused in bulk"),)
@@ -26,13 +26,13 @@ _WORKERS = 32
 _PLACE = re.compile(r"/events-bulk-create/data/(\d+)(?:.*?/events/data/(\d+))?")
 
 
-def person(payload: Record) -> Record:
+def profile_of(payload: Record) -> Record:
     """The profile of an item."""
     found: Record = payload["profile"]
     return found
 
 
-def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Record the rows' events; each row has one profile and one or more events.
 
     Raises:
@@ -93,7 +93,7 @@ def grouped(units: Sequence[Unit]) -> Grouped:
     seen: dict[tuple[Any, ...], list[int]] = {}
     for position, unit in enumerate(units):
         profile = unit.payload["profile"]
-        names = tuple(handles(profile).items())
+        names = tuple(identifiers_of(profile).items())
         at = next((last[name] for name in names if name in last), None)
         if at is None or made.entries[at]["attributes"]["profile"]["data"] != profile:
             at = len(made.entries)
@@ -120,7 +120,7 @@ def _entry(profile: Record) -> dict[str, Any]:
 _ENVELOPE = len(encoded(_entry({}))) + len(encoded({"type": "event", "attributes": {}}))
 
 
-def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
+def _sent(session: Session, units: Sequence[Unit]) -> Iterator[UnitOutcome]:
     def send(part: Sequence[Unit]) -> Reply:
         data = {
             "type": "event-bulk-create-job",
@@ -146,16 +146,16 @@ def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
 
 def accepted(reply: Reply, unit: Unit, *, alone: bool) -> Outcome:
     """202: Klaviyo took it, and says nothing more, but perhaps that it dropped a field."""
-    return replace(responses.delivery(reply, unit.payload["profile"], alone=alone), kind=Kind.ACCEPTED)
+    return replace(responses.delivery(reply, unit.payload["profile"], alone=alone), kind=OutcomeKind.ACCEPTED)
 
 
-def _one_by_one(session: Session, units: Sequence[Unit]) -> list[Settled]:
+def _one_by_one(session: Session, units: Sequence[Unit]) -> list[UnitOutcome]:
     """Each event in a request of its own, which keeps the first of a `unique_id`; somebody's one after another."""
     people: dict[tuple[tuple[str, str], ...], list[Unit]] = {}
     for unit in units:
-        people.setdefault(tuple(handles(unit.payload["profile"]).items()), []).append(unit)
+        people.setdefault(tuple(identifiers_of(unit.payload["profile"]).items()), []).append(unit)
 
-    def send(theirs: Iterable[Unit]) -> list[Settled]:
+    def send(theirs: Iterable[Unit]) -> list[UnitOutcome]:
         return [(unit, _alone(session, unit)) for unit in theirs]
 
     return [settled for part in overlapped(send, list(people.values()), at_once=_WORKERS) for settled in part]
@@ -173,4 +173,4 @@ def _alone(session: Session, unit: Unit) -> Outcome:
             return responses.refusal(refused)
         outcome = accepted(reply, unit, alone=True)
         found = outcome if found is None or outcome.code else found
-    return found or Outcome(Kind.ACCEPTED)
+    return found or Outcome(OutcomeKind.ACCEPTED)

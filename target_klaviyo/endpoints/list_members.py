@@ -12,21 +12,23 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.action import Row, Settled, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import chunks, encoded
 from target_klaviyo.delivery.requests import alone, attempt, by_list
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import people
-from target_klaviyo.model.records import Kind, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind
 
 ADD = "add_profiles_to_list"
 REMOVE = "remove_profiles_from_list"
 _QUOTED = re.compile(r"""(['"])(.+?)\1""")
 _NOBODY = "nobody is known by these identifiers, so nobody was removed"
-_GONE = Outcome(Kind.DELIVERED, None, "not_found", None, "Klaviyo has no profile with this id, so nobody was removed")
+_GONE = Outcome(
+    OutcomeKind.DELIVERED, None, "not_found", None, "Klaviyo has no profile with this id, so nobody was removed"
+)
 
 
-def remove(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def remove(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Take the rows' people off their lists. They stay subscribed.
 
     Raises:
@@ -43,13 +45,13 @@ def remove(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     for list_id, part in groups:
         for row in part:
             if row not in ids:
-                nobody = Outcome(Kind.DELIVERED, 200, "not_found", None, _NOBODY)
+                nobody = Outcome(OutcomeKind.DELIVERED, 200, "not_found", None, _NOBODY)
                 yield alone(row), answer.refused.get(row, nobody)
         if list_id is not None:
             yield from changed(session, REMOVE, list_id, {row: ids[row] for row in part if row in ids})
 
 
-def changed(session: Session, name: str, list_id: str, ids: Mapping[Row, str]) -> Iterator[Settled]:
+def changed(session: Session, name: str, list_id: str, ids: Mapping[Row, str]) -> Iterator[UnitOutcome]:
     """Put the people on the list, or take them off: each once, whatever rows there are about them.
 
     Args:
@@ -72,7 +74,7 @@ def changed(session: Session, name: str, list_id: str, ids: Mapping[Row, str]) -
         done = attempt(chunk, send, blame=_gone if name == REMOVE else _named)
         yield from done.settled
         for part, reply in done.taken:
-            yield from ((unit, Outcome(Kind.DELIVERED, reply.status)) for unit in part)
+            yield from ((unit, Outcome(OutcomeKind.DELIVERED, reply.status)) for unit in part)
 
 
 def _unit(profile_id: str, rows: Sequence[Row]) -> Unit:
@@ -98,7 +100,11 @@ def _named(refused: Refused, part: Sequence[Unit]) -> dict[int, Outcome]:
     quoted = _quoted(refused)
     code = refused.errors[0].code if refused.errors else None
     outcome = Outcome(
-        Kind.REJECTED, refused.status, code or str(refused.status), "/data", "Klaviyo has no profile with this id"
+        OutcomeKind.REJECTED,
+        refused.status,
+        code or str(refused.status),
+        "/data",
+        "Klaviyo has no profile with this id",
     )
     named = {index: outcome for index, unit in enumerate(part) if unit.payload["id"] in quoted}
     return named or responses.blamed(refused, part)

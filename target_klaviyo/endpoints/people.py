@@ -16,7 +16,7 @@ from target_klaviyo.delivery.action import Row, Unit
 from target_klaviyo.delivery.parallel import overlapped
 from target_klaviyo.delivery.requests import Attempt, alone, attempt
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.model.identifiers import IDENTIFIERS, handles
+from target_klaviyo.model.identifiers import IDENTIFIERS, identifiers_of
 from target_klaviyo.model.records import Call, Outcome
 
 _ALL, _ON_LIST = "get_profiles", "get_profiles_for_list"
@@ -75,7 +75,7 @@ def looked_up(session: Session, name: str, rows: Iterable[Row], list_id: str | N
         Unavailable: Klaviyo cannot be reached.
     """
     answer = Found()
-    with_it = [row for row in rows if name in handles(row.payload)]
+    with_it = [row for row in rows if name in identifiers_of(row.payload)]
 
     def ask(part: Sequence[Row]) -> Attempt[dict[str, str]]:
         return attempt([alone(row) for row in part], lambda units: _asked(session, name, units, list_id))
@@ -84,7 +84,7 @@ def looked_up(session: Session, name: str, rows: Iterable[Row], list_id: str | N
         for unit, outcome in done.settled:
             answer.refused.update(dict.fromkeys(unit.rows, outcome))
         for units, ids in done.taken:
-            of_row = {row: ids.get(handles(row.payload)[name]) for unit in units for row in unit.rows}
+            of_row = {row: ids.get(identifiers_of(row.payload)[name]) for unit in units for row in unit.rows}
             answer.ids.update({row: profile_id for row, profile_id in of_row.items() if profile_id})
     return answer
 
@@ -100,13 +100,13 @@ def _asked(session: Session, name: str, units: Sequence[Unit], list_id: str | No
     }
     pages = session.client.pages(op.id, path={} if list_id is None else {"id": list_id}, query=query)
     people: Iterator[Mapping[str, Any]] = (entry for page in pages for entry in page.data)
-    return {known[name]: entry["id"] for entry in people if name in (known := handles(entry))}
+    return {known[name]: entry["id"] for entry in people if name in (known := identifiers_of(entry))}
 
 
 def _spellings(name: str, row: Row) -> tuple[str, ...]:
     """The identifier as it came, and an e-mail address in small letters too: Klaviyo may have it either way."""
     value = str(row.payload["id"] if name == "id" else row.payload["attributes"][name])
-    small = handles(row.payload)[name]
+    small = identifiers_of(row.payload)[name]
     return (value,) if small == value else (value, small)
 
 

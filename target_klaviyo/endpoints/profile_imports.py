@@ -12,14 +12,14 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.action import Row, Settled, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import chunks, encoded, waves
 from target_klaviyo.delivery.jobs import IMPORTS, followed
 from target_klaviyo.delivery.requests import alone, attempt, by_list, is_about_rows
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Call, Kind, Outcome
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import Call, Outcome, OutcomeKind
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -40,7 +40,7 @@ UPDATE_ONLY = "update_only"
 CLEAR = "clear"
 
 
-def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Upsert the rows' profiles, and add them to their lists.
 
     Raises:
@@ -58,24 +58,28 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
         for units in waves(members, max_item_bytes=limits.max_item_bytes):
             if list_id is not None:
                 for unit in units:
-                    session.leavers.back(list_id, handles(unit.payload))
+                    session.leavers.back(list_id, identifiers_of(unit.payload))
             yield from _upserted(session, units, list_id)
 
 
-def _wanted(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[Settled]]:
+def _wanted(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[UnitOutcome]]:
     """(rows to send, those that may only update somebody and are about nobody)."""
-    asked = [row for row in rows if UPDATE_ONLY in row.terms]
+    asked = [row for row in rows if UPDATE_ONLY in row.batch_key]
     if not asked:
         return rows, []
     answer = people.found(session, asked)
     unknown = [row for row in asked if row not in answer.ids]
-    nobody = Outcome(Kind.REJECTED, 200, "not_found", None, "nobody has these identifiers, and update_only is set")
+    nobody = Outcome(
+        OutcomeKind.REJECTED, 200, "not_found", None, "nobody has these identifiers, and update_only is set"
+    )
     settled = [(alone(row), answer.refused.get(row, nobody)) for row in unknown]
-    return [row for row in rows if UPDATE_ONLY not in row.terms or row in answer.ids], settled
+    return [row for row in rows if UPDATE_ONLY not in row.batch_key or row in answer.ids], settled
 
 
-def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
-    clearing = {unit: None for unit in units if CLEAR in unit.rows[0].terms and _has_null(unit.payload["attributes"])}
+def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[UnitOutcome]:
+    clearing = {
+        unit: None for unit in units if CLEAR in unit.rows[0].batch_key and _has_null(unit.payload["attributes"])
+    }
     if clearing:
         yield from _cleared(session, clearing, list_id)
         units = [unit for unit in units if unit not in clearing]
@@ -95,7 +99,7 @@ def _has_null(value: Any) -> bool:
     return value is None or (isinstance(value, list) and any(_has_null(entry) for entry in value))
 
 
-def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> Iterator[Settled]:
+def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> Iterator[UnitOutcome]:
     """One by one, because a bulk import clears nothing; then on the list, all at once."""
     upserted: dict[Row, tuple[str, Outcome]] = {}
     for unit in units:
@@ -109,7 +113,7 @@ def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> It
     ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
     for unit, outcome in list_members.changed(session, list_members.ADD, list_id, ids):
         for row in unit.rows:
-            yield alone(row), outcome if outcome.kind is Kind.REJECTED else upserted[row][1]
+            yield alone(row), outcome if outcome.kind is OutcomeKind.REJECTED else upserted[row][1]
 
 
 def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
@@ -124,7 +128,7 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     return responses.delivery(reply, unit.payload, alone=True), reply
 
 
-def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[UnitOutcome]:
     def send(part: Sequence[Unit]) -> Reply:
         return session.client.call(IMPORT, body=_import_body(part, list_id), idempotent=_is_idempotent(part))
 
@@ -150,14 +154,14 @@ def _is_idempotent(units: Sequence[Unit]) -> bool:
     return not any(unit.payload.get("meta", {}).get("patch_properties", {}).get("append") for unit in units)
 
 
-def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
+def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[UnitOutcome]:
     """Wait for the job and read what became of its rows."""
     job_id = reply.resource["id"]
     job = session.watches[IMPORTS].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
         for unit in units:
-            yield unit, Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)
+            yield unit, Outcome(OutcomeKind.REJECTED, reply.status, "job_cancelled", None, reason)
         return
     failed = job.get("failed_count") or 0
     completed = job.get("completed_count")  # nullable in the specification

@@ -8,12 +8,12 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
-from target_klaviyo.delivery.action import Row, Settled, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import chunks, encoded, waves
 from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS
 from target_klaviyo.delivery.requests import attempt
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.model.records import Kind, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind
 
 SUPPRESS = "bulk_suppress_profiles"
 UNSUPPRESS = "bulk_unsuppress_profiles"
@@ -22,7 +22,7 @@ _TYPES = {SUPPRESS: "profile-suppression-bulk-create-job", UNSUPPRESS: "profile-
 _JOBS = {SUPPRESS: SUPPRESSIONS, UNSUPPRESS: UNSUPPRESSIONS}
 
 
-def suppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def suppress(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Suppress the rows' people.
 
     Raises:
@@ -33,7 +33,7 @@ def suppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     yield from _done(session, SUPPRESS, rows)
 
 
-def unsuppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def unsuppress(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Lift the suppressions that somebody made; unsubscriptions and bounces stay.
 
     Raises:
@@ -44,7 +44,7 @@ def unsuppress(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
     yield from _done(session, UNSUPPRESS, rows)
 
 
-def _done(session: Session, name: str, rows: Sequence[Row]) -> Iterator[Settled]:
+def _done(session: Session, name: str, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     def send(part: Sequence[Unit]) -> Reply:
         # Done twice it is done once.
         return session.client.call(name, body=_body(name, part), idempotent=True)
@@ -70,9 +70,9 @@ def _outcome(session: Session, name: str, reply: Reply) -> Outcome:
     job = session.watches[_JOBS[name]].ended(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"
-        return Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)
+        return Outcome(OutcomeKind.REJECTED, reply.status, "job_cancelled", None, reason)
     skipped = job.get("skipped_count") or 0
     if skipped:
         reason = f"Klaviyo skipped {skipped} of this job's {job['total_count']} people, and does not say whom"
-        return Outcome(Kind.ACCEPTED, reply.status, "skipped", None, reason)
-    return Outcome(Kind.DELIVERED, reply.status)
+        return Outcome(OutcomeKind.ACCEPTED, reply.status, "skipped", None, reason)
+    return Outcome(OutcomeKind.DELIVERED, reply.status)

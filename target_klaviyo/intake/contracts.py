@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator, ValidationError
 
 from klaviyo_client.plugin.schema_files import load_schema
-from target_klaviyo.model.records import Record, Unfit
+from target_klaviyo.model.records import Record, RejectedRecord
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Contract:
         """Refuse what the contract forbids.
 
         Raises:
-            Unfit: naming the first field that is wrong, and what is expected of it.
+            RejectedRecord: naming the first field that is wrong, and what is expected of it.
         """
         if self.validator.is_valid(fields):  # several times faster than looking for errors
             return
@@ -52,7 +52,7 @@ def load(action: str) -> Contract:
     return Contract(schema, Draft202012Validator(schema))
 
 
-def unfit(error: ValidationError, schema: Mapping[str, Any], code: str) -> Unfit:
+def unfit(error: ValidationError, schema: Mapping[str, Any], code: str) -> RejectedRecord:
     """What a validation error says, without the value: the validator's own message quotes it."""
     path = [str(step) for step in error.instance_path]
     rule = error.schema_path[-1] if error.schema_path else "schema"
@@ -61,10 +61,10 @@ def unfit(error: ValidationError, schema: Mapping[str, Any], code: str) -> Unfit
         expected = expected[step] if _has(expected, step) else "as the schema says"
     if rule == "required":
         missing = [name for name in expected if name not in _value(error)] if isinstance(expected, list) else []
-        return Unfit(code, f"{_place(path)} lacks {', '.join(missing)}", pointer="/" + "/".join(path))
+        return RejectedRecord(code, f"{_place(path)} lacks {', '.join(missing)}", pointer="/" + "/".join(path))
     if isinstance(expected, dict | list) and rule not in ("type", "enum"):
-        return Unfit(code, f"{_place(path)} does not fit the schema ({rule})", pointer="/" + "/".join(path))
-    return Unfit(code, f"{_place(path)}: {rule} must be {json.dumps(expected)}", pointer="/" + "/".join(path))
+        return RejectedRecord(code, f"{_place(path)} does not fit the schema ({rule})", pointer="/" + "/".join(path))
+    return RejectedRecord(code, f"{_place(path)}: {rule} must be {json.dumps(expected)}", pointer="/" + "/".join(path))
 
 
 def _has(container: Any, step: str | int) -> bool:

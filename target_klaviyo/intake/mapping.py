@@ -18,7 +18,7 @@ from typing import Any
 
 from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
-from target_klaviyo.model.records import Record, Unfit
+from target_klaviyo.model.records import Record, RejectedRecord
 
 Schema = Mapping[str, Any]
 Target = tuple[str, ...]
@@ -79,7 +79,7 @@ class Mapper:
         """The record's fields, nested as in the contract. Nulls are left out, unless they are kept.
 
         Raises:
-            Unfit: a value has no JSON form.
+            RejectedRecord: a value has no JSON form.
         """
         found: dict[str, Any] = {}
         for target, source in self.mapped.items():
@@ -154,14 +154,16 @@ class Mapper:
         """What two columns of one field come to: the first counts, unless it is blank, and lists are put together.
 
         Raises:
-            Unfit: they disagree on consent.
+            RejectedRecord: they disagree on consent.
         """
         if target not in self.kinds:  # a custom property
             return held
         if held == [] or (isinstance(held, str) and not held.strip()):
             return typed
         if (kinds == {"boolean"} or (target in self.words and typed)) and held != typed:
-            raise Unfit("invalid_field", f"two columns disagree on {'.'.join(target)}", pointer="/" + "/".join(target))
+            raise RejectedRecord(
+                "invalid_field", f"two columns disagree on {'.'.join(target)}", pointer="/" + "/".join(target)
+            )
         if isinstance(held, list) and isinstance(typed, list) and all(isinstance(entry, str) for entry in held + typed):
             return list(dict.fromkeys(held + typed))
         return held
@@ -225,14 +227,16 @@ def plain(value: Any, place: Target = ()) -> Any:
     """The value in JSON's types; a stream map can make others.
 
     Raises:
-        Unfit: it is not a finite number.
+        RejectedRecord: it is not a finite number.
     """
     match value:
         case None | str() | bool() | int():
             return value
         case float() | Decimal():
             if not math.isfinite(value):
-                raise Unfit("invalid_field", f"{'.'.join(place)} is not a finite number", pointer="/" + "/".join(place))
+                raise RejectedRecord(
+                    "invalid_field", f"{'.'.join(place)} is not a finite number", pointer="/" + "/".join(place)
+                )
             return value if isinstance(value, float) else _number(value)
         case datetime() | date() | time():
             return value.isoformat()
@@ -264,13 +268,13 @@ def read_truth(value: Any, field: str) -> bool | None:
     """What a value says of a field that is yes or no; None where it says nothing.
 
     Raises:
-        Unfit: it is no word for either.
+        RejectedRecord: it is no word for either.
     """
     try:
         return parse_boolean(value)
     except ValueError as error:
         pointer = "/" + field.replace(".", "/")
-        raise Unfit("invalid_field", f"{field} must be one of {BOOLEAN_WORDS}", pointer=pointer) from error
+        raise RejectedRecord("invalid_field", f"{field} must be one of {BOOLEAN_WORDS}", pointer=pointer) from error
 
 
 def listed(value: Any, *, are_words: bool) -> Any:

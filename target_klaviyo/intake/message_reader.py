@@ -14,7 +14,7 @@ from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 from target_klaviyo.delivery.stopping import Stopped
 from target_klaviyo.intake.lines import lines
 from target_klaviyo.intake.records import message
-from target_klaviyo.model.records import UNREADABLE, Unfit
+from target_klaviyo.model.records import UNREADABLE, RejectedRecord
 
 logger = logging.getLogger("target-klaviyo")
 
@@ -30,7 +30,7 @@ class LineReader(GenericSingerReader[str]):
     """
 
     default_input = sys.stdin
-    reject: Callable[[str | bytes, Unfit], None]
+    reject: Callable[[str | bytes, RejectedRecord], None]
     idle: Callable[[], None]
     landing: Callable[[], AbstractContextManager[None]]
     stopped = False
@@ -51,7 +51,7 @@ class LineReader(GenericSingerReader[str]):
                     continue
                 try:
                     found = message(line, types)
-                except Unfit as unfit:
+                except RejectedRecord as unfit:
                     self.reject(line, unfit)
                     continue
                 stats[found["type"]] += 1

@@ -30,11 +30,11 @@ def of_streams(routes: Mapping[str, Route], streams: Iterable[str]) -> list[Requ
 
 
 def _requirement(name: str, action: Action, options: Options, open_options: Iterable[str]) -> Requirement:
-    needs = [action.operation, *(call.operation for call in action.calls if call.is_asked_for(options))]
+    needs = [action.operation, *(call.operation for call in action.other_operations if call.is_needed(options))]
     parts: dict[str, list[str]] = {}
-    for call in action.calls:
-        if not call.is_asked_for(options) and (call.option is None or call.option in open_options):
-            parts.setdefault(call.occasion, []).append(call.operation)
+    for call in action.other_operations:
+        if not call.is_needed(options) and (call.option is None or call.option in open_options):
+            parts.setdefault(call.used_when, []).append(call.operation)
     return Requirement(name, needs, parts)
 
 

@@ -1,6 +1,6 @@
 """The lines that come in: parsed, and records checked against the SCHEMA that came before them. Pure.
 
-A line or record that is wrong is an ``Unfit``: it is rejected alone, and the rest goes on.
+A line or record that is wrong is an ``RejectedRecord``: it is rejected alone, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake import contracts
-from target_klaviyo.model.records import Record, Unfit
+from target_klaviyo.model.records import Record, RejectedRecord
 
 _PARSERS: Mapping[str, Callable[[str], Any]] = {
     "date-time": datetime.fromisoformat,
@@ -31,22 +31,22 @@ def message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     which knows no decimals.
 
     Raises:
-        Unfit: it is none.
+        RejectedRecord: it is none.
     """
     try:
         found = decode_json(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        raise Unfit("not_json", "a line is not JSON") from error
+        raise RejectedRecord("not_json", "a line is not JSON") from error
     if not isinstance(found, dict) or not isinstance(found.get("type"), str):
-        raise Unfit("not_singer", "a line is not a Singer message: it has no type")
+        raise RejectedRecord("not_singer", "a line is not a Singer message: it has no type")
     if found["type"] not in types:
-        raise Unfit("unknown_type", "a line is a message of a type that Singer does not know")
+        raise RejectedRecord("unknown_type", "a line is a message of a type that Singer does not know")
     if found["type"] == "RECORD" and not (
         isinstance(found.get("stream"), str) and isinstance(found.get("record"), dict)
     ):
-        raise Unfit("not_singer", "a RECORD lacks its stream or its record")
+        raise RejectedRecord("not_singer", "a RECORD lacks its stream or its record")
     if found["type"] == "STATE" and not isinstance(found.get("value"), dict):
-        raise Unfit("not_singer", "a STATE lacks its value")
+        raise RejectedRecord("not_singer", "a STATE lacks its value")
     return found
 
 
@@ -68,11 +68,11 @@ class Incoming:
         """Refuse a record that breaks the promise.
 
         Raises:
-            Unfit: naming the first column that is wrong.
+            RejectedRecord: naming the first column that is wrong.
         """
         for key in self.keys:
             if key not in record:
-                raise Unfit("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
+                raise RejectedRecord("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
         if self.validator is not None and not self.validator.is_valid(record):
             for error in self.validator.iter_errors(record):
                 raise contracts.unfit(error, self.schema, "invalid_record")
@@ -120,7 +120,7 @@ def _parse(column: str, form: str, value: str) -> None:
     try:
         _PARSERS[form](value)
     except ValueError as error:
-        raise Unfit("invalid_date", f"{column} is not a {form}", pointer=f"/{column}") from error
+        raise RejectedRecord("invalid_date", f"{column} is not a {form}", pointer=f"/{column}") from error
 
 
 def _refuse(uri: str) -> NoReturn:  # noqa: ARG001 - the validator's signature

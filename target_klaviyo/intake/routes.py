@@ -20,9 +20,18 @@ from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.intake import contracts, mapping
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
-from target_klaviyo.model.identifiers import IDENTIFIERS, identified, phone_number
-from target_klaviyo.model.records import Context, Kind, ListRef, Note, Options, Origin, Record, Unfit
-from target_klaviyo.model.times import moment
+from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number
+from target_klaviyo.model.records import (
+    Context,
+    ListRef,
+    Note,
+    Options,
+    OutcomeKind,
+    Record,
+    RejectedRecord,
+    SourceRecord,
+)
+from target_klaviyo.model.times import parse_time
 
 _DELETED = "_sdc_deleted_at"
 # Databases such as Snowflake write the names of columns in capitals.
@@ -57,43 +66,45 @@ class Route:
 
     def copied_from(self, stream: str) -> tuple[str, str] | None:
         """The operation and the column that tell whether a stream of the tap comes from this very account."""
-        found = self.action.copied_from
+        found = self.action.self_copy_guard
         return found[1:] if found is not None and self.is_named and found[0] == stream else None
 
-    def row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
+    def row(self, origin: SourceRecord, record: Record) -> tuple[Action, Row]:
         """What is to be done with the record, ready to be sent; ``origin`` is told how many outcomes to wait for.
 
         ``record`` is what the stream maps made of the origin's record.
 
         Raises:
-            Unfit: it cannot be sent.
+            RejectedRecord: it cannot be sent.
         """
         is_deleted = any(_is_deleted(source) for source in (record, origin.record))
-        if is_deleted and (self.is_mirror or not self.action.takes_deleted):
-            raise Unfit(
-                "deleted_in_source", "records that their source marks as deleted are left out", kind=Kind.LEFT_OUT
+        if is_deleted and (self.is_mirror or not self.action.accepts_deleted):
+            raise RejectedRecord(
+                "deleted_in_source",
+                "records that their source marks as deleted are left out",
+                kind=OutcomeKind.LEFT_OUT,
             )
         context = Context(self.options, self.now(), is_deleted)
-        fields: Record = self.mapper.fields(self.action.unpacked(record))
+        fields: Record = self.mapper.fields(self.action.normalize(record))
         note: Note | None = None
         if self.action.is_about_people:
             taken = [name for name in IDENTIFIERS if name in self.contract.fields]
-            found, faults = identified(fields, self.region, taken or IDENTIFIERS)
-            fields, note = self.action.sifted(found, faults, context)
+            found, faults = normalize_identifiers(fields, self.region, taken or IDENTIFIERS)
+            fields, note = self.action.select_fields(found, faults, context)
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
-        if self.action.parts is None:
+        if self.action.steps is None:
             return self.action, replace(self._made(self.action, origin, fields, context), note=note)
-        parts = [(ACTIONS[part.action], part.fields) for part in self.action.parts(fields, context)]
+        parts = [(ACTIONS[part.action], part.fields) for part in self.action.steps(fields, context)]
         if not parts:
-            raise Unfit("nothing_to_do", "the record says nothing that could be sent")
+            raise RejectedRecord("nothing_to_do", "the record says nothing that could be sent")
         following: tuple[Action, Row] | None = None
         for action, its_fields in reversed(parts):
             own = {**defaults(action), **{name: self.options[name] for name in action.options if name in self.options}}
             its_context = replace(context, options=own)
-            sifted, its_note = action.sifted(its_fields, {}, its_context)
+            sifted, its_note = action.select_fields(its_fields, {}, its_context)
             row = self._made(action, origin, sifted, its_context)
-            following = action, replace(row, then=following, note=its_note)
-        origin.left = len(parts)
+            following = action, replace(row, next_step=following, note=its_note)
+        origin.pending = len(parts)
         assert following is not None  # noqa: S101 - there is at least one part
         return following
 
@@ -105,32 +116,32 @@ class Route:
     @property
     def may_send_only(self) -> bool:
         """Whether there are records of which no more is sent than was judged: never their other columns."""
-        return "properties" not in self.contract.fields or self.action.takes_deleted
+        return "properties" not in self.contract.fields or self.action.accepts_deleted
 
     def sends_only(self, row: Row) -> bool:
         """Whether this is the row of such a record."""
-        return "properties" not in self.contract.fields or bool(self.action.takes(row.terms))
+        return "properties" not in self.contract.fields or bool(self.action.removes(row.batch_key))
 
     def who(self, record: Record) -> dict[str, Any]:
         """What identifies the person of a record that cannot be sent, as far as it can be read."""
-        with contextlib.suppress(Unfit, ValueError, RecursionError, OverflowError):
-            fields = self.mapper.fields(self.action.unpacked(record))
+        with contextlib.suppress(RejectedRecord, ValueError, RecursionError, OverflowError):
+            fields = self.mapper.fields(self.action.normalize(record))
             found = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
-            with contextlib.suppress(Unfit):
+            with contextlib.suppress(RejectedRecord):
                 if "phone_number" in found:
-                    found["phone_number"] = phone_number(found["phone_number"], self.region)
+                    found["phone_number"] = parse_phone_number(found["phone_number"], self.region)
             return found
         return {}
 
-    def _made(self, action: Action, origin: Origin, fields: Record, context: Context) -> Row:
+    def _made(self, action: Action, origin: SourceRecord, fields: Record, context: Context) -> Row:
         if action.resource is None:
             raise TypeError(f"the action {action.name} is made of others")
         payload = action.resource(fields, context)
         body = encoded(payload)
         limit = action.max_item_bytes
         if limit is not None and len(body) > limit:
-            raise Unfit("too_large", f"the record is {len(body):,} bytes as JSON; Klaviyo takes {limit:,}")
-        return Row(origin, payload, body, self._list(action, fields), action.terms(fields, context))
+            raise RejectedRecord("too_large", f"the record is {len(body):,} bytes as JSON; Klaviyo takes {limit:,}")
+        return Row(origin, payload, body, self._list(action, fields), action.batch_key(fields, context))
 
     def _list(self, action: Action, fields: Record) -> ListRef | None:
         said = {name: (fields.get(name) or "").strip() or None for name in ("list_id", "list_name")}
@@ -139,7 +150,7 @@ class Route:
         # Blank, it means some list: that of the stream, and without one never all.
         meant = action.needs_list or not said.keys().isdisjoint(name for name in fields if fields[name] is not None)
         if self.list is None and meant:
-            raise Unfit("no_list", "the record has no list_id or list_name, and its stream has no option list")
+            raise RejectedRecord("no_list", "the record has no list_id or list_name, and its stream has no option list")
         return self.list if "list" in action.options else None
 
 
@@ -166,7 +177,7 @@ def routes(
 
 def fitted(stream: str, route: Route, columns: Collection[str]) -> Route:
     """The route for a stream of these columns: the tap's own are known by them."""
-    found = route.action.fitted(columns)
+    found = route.action.column_defaults(columns)
     if not found:
         return route
     made = _route(stream, {**found, **route.entry}, route.region, route.now)
@@ -192,7 +203,7 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
 def unmapped(stream: str) -> SettingsError:
     """The error for a stream that nothing says what to do with."""
     example = f'"streams": {{"{stream}": {{"action": "upsert_profile"}}}}'
-    copied = ", ".join(action.copied_from[0] for action in ACTIONS.values() if action.copied_from)
+    copied = ", ".join(action.self_copy_guard[0] for action in ACTIONS.values() if action.self_copy_guard)
     return SettingsError(
         f"nothing says what to do with the stream {stream}: deselect it in the tap (of tap-klaviyo's streams a copy "
         f"takes {copied} only), or, where its records are meant for Klaviyo, add {example} to the settings, "
@@ -204,7 +215,7 @@ def _is_deleted(record: Record) -> bool:
     """Whether the source marks a record as deleted: by a time, or by a word.
 
     Raises:
-        Unfit: the mark is neither. Nobody is removed by it, and nobody who is gone is kept.
+        RejectedRecord: the mark is neither. Nobody is removed by it, and nobody who is gone is kept.
     """
     return any(_is_mark(record[name]) for name in _MARKS if name in record)
 
@@ -213,7 +224,7 @@ def _is_mark(value: Any) -> bool:
     try:
         return bool(parse_boolean(value))
     except ValueError:
-        moment(value, _DELETED)
+        parse_time(value, _DELETED)
         return True
 
 

@@ -13,7 +13,7 @@ from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsErro
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.intake import routes
 from target_klaviyo.intake.records import incoming
-from target_klaviyo.model.records import Kind, Origin, Record, Unfit
+from target_klaviyo.model.records import OutcomeKind, Record, RejectedRecord, SourceRecord
 
 if TYPE_CHECKING:
     from target_klaviyo.target import TargetKlaviyo
@@ -70,11 +70,11 @@ class KlaviyoSink(Sink):
         """Never, to the SDK: batches are sent when they are full, and not one stream after the other."""
         return False
 
-    def take(self, origin: Origin, record: Record) -> None:
+    def take(self, origin: SourceRecord, record: Record) -> None:
         """Let a record wait for its batch. ``record`` is what the stream maps made of the origin's record.
 
         Raises:
-            Unfit: it cannot be sent.
+            RejectedRecord: it cannot be sent.
         """
         origin.action = self.route.action.name
         if self._suspect is not None:
@@ -83,8 +83,8 @@ class KlaviyoSink(Sink):
             action, row = self._row(origin, record)
             if self.route.is_mirror and row.list is not None:
                 self._mirrors.saw(self.stream_name, origin, row.list, self.route.options, row.payload)
-        except Unfit as unfit:
-            if self.route.is_mirror and unfit.kind is Kind.REJECTED:
+        except RejectedRecord as unfit:
+            if self.route.is_mirror and unfit.kind is OutcomeKind.REJECTED:
                 who = self.route.who(record)
                 self._mirrors.refused(self.stream_name, origin, self.route.list, self.route.options, who)
             raise
@@ -92,32 +92,32 @@ class KlaviyoSink(Sink):
         self.record_counter_metric.increment()
         self._despatch.put(self.stream_name, action, row)
 
-    def _broken(self, record: Record) -> Unfit | None:
+    def _broken(self, record: Record) -> RejectedRecord | None:
         """What the record has otherwise than its SCHEMA promises; whether that matters is known by what is sent of it.
 
         Raises:
-            Unfit: it lacks its key.
+            RejectedRecord: it lacks its key.
         """
         try:
             self._incoming.check(record)
-        except Unfit as unfit:
+        except RejectedRecord as unfit:
             if unfit.code in BREACHES or self.route.is_mirror or not self.route.may_send_only:
                 raise
             return unfit
         return None
 
-    def _row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
+    def _row(self, origin: SourceRecord, record: Record) -> tuple[Action, Row]:
         try:
             broken = self._broken(record)
             action, row = self.route.row(origin, record)
             if broken is None:
                 return action, row
             if not self.route.sends_only(row):
-                origin.left = 1
+                origin.pending = 1
                 raise broken
             return action, replace(row, note=row.note or broken.note)
         except (OverflowError, RecursionError, ValueError) as error:
-            raise Unfit("unusable_value", f"a value is too large or nested too deeply ({error})") from error
+            raise RejectedRecord("unusable_value", f"a value is too large or nested too deeply ({error})") from error
 
     def _check_account(self, operation: str, column: str, record: Record) -> None:
         """Refuse to copy an account into itself, by the first record that names something of the one it comes from.
@@ -144,7 +144,7 @@ class KlaviyoSink(Sink):
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         """The SDK's way in, for a record without an origin."""
-        self.take(Origin(self.stream_name, record), record)
+        self.take(SourceRecord(self.stream_name, record), record)
 
     def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         """Send what waits; returns when every row has its outcome, which is what a STATE relies on."""

@@ -15,7 +15,7 @@ Options = Mapping[str, Any]
 UNREADABLE = "REJECTED"
 
 
-class Kind(StrEnum):
+class OutcomeKind(StrEnum):
     """What became of a record."""
 
     DELIVERED = "delivered"
@@ -35,36 +35,11 @@ class Outcome:
         reason: one sentence for people.
     """
 
-    kind: Kind
+    kind: OutcomeKind
     status: int | None = None
     code: str | None = None
     pointer: str | None = None
     reason: str | None = None
-
-
-class Unfit(Exception):
-    """A record, or a line, that cannot be sent.
-
-    The reason never quotes values: it goes to the log. The record itself goes to the rejects file.
-    """
-
-    def __init__(self, code: str, reason: str, *, pointer: str | None = None, kind: Kind = Kind.REJECTED) -> None:
-        super().__init__(reason)
-        self.kind = kind
-        self.code = code
-        self.reason = reason
-        self.pointer = pointer
-
-    @property
-    def note(self) -> Note:
-        """What is said of a record that is sent all the same."""
-        return Note(
-            self.code, self.pointer or "", f"not as the tap's SCHEMA has it, which was not needed: {self.reason}"
-        )
-
-    @property
-    def outcome(self) -> Outcome:
-        return Outcome(self.kind, code=self.code, pointer=self.pointer, reason=self.reason)
 
 
 @dataclass(frozen=True)
@@ -84,40 +59,48 @@ class Note:
 IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT = "identifier_left_out", "channel_left_out"
 
 
-def strict(fields: Record, faults: Mapping[str, Unfit], _context: Context) -> tuple[Record, Note | None]:
-    """For actions that send all identifiers: one that is wrong is one too many.
+class RejectedRecord(Exception):
+    """A record, or a line, that cannot be sent.
 
-    Raises:
-        Unfit: one is wrong.
+    The reason never quotes values: it goes to the log. The record itself goes to the rejects file.
     """
-    for unfit in faults.values():
-        raise unfit
-    return fields, None
 
+    def __init__(
+        self, code: str, reason: str, *, pointer: str | None = None, kind: OutcomeKind = OutcomeKind.REJECTED
+    ) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.code = code
+        self.reason = reason
+        self.pointer = pointer
 
-def left_out(faults: Mapping[str, Unfit]) -> Note | None:
-    """The note on identifiers that are wrong and were not needed."""
-    if not faults:
-        return None
-    names, first = ", ".join(faults), next(iter(faults))
-    return Note(IDENTIFIER_LEFT_OUT, f"/{first}", f"{names} cannot be used and was left out ({faults[first].reason})")
+    @property
+    def note(self) -> Note:
+        """The note for a record that is sent although it has this fault."""
+        return Note(
+            self.code, self.pointer or "", f"not as the tap's SCHEMA has it, which was not needed: {self.reason}"
+        )
+
+    @property
+    def outcome(self) -> Outcome:
+        return Outcome(self.kind, code=self.code, pointer=self.pointer, reason=self.reason)
 
 
 @dataclass(eq=False)
-class Origin:
-    """A record as it came, before stream maps: what the rejects file repeats; and what is known of its fate.
+class SourceRecord:
+    """A record as it came, before stream maps: what the rejects file repeats; with its outcome so far.
 
     Attributes:
         action: what is to be done with it; empty until that is known.
-        left: how many of its parts have no outcome yet.
-        outcome: the worst outcome of its parts so far.
+        pending: how many of its steps have no outcome yet.
+        outcome: the worst outcome of its steps so far.
         version: the version of its table, where the tap gives one.
     """
 
     stream: str
     record: Record
     action: str = ""
-    left: int = 1
+    pending: int = 1
     outcome: Outcome | None = None
     version: int | None = None
 
@@ -157,7 +140,7 @@ class Context:
 
 
 @dataclass(frozen=True)
-class Part:
+class Step:
     """One of the things that are to be done with a record: an action's name, and the fields for it."""
 
     action: str
@@ -182,13 +165,13 @@ class Call:
     field: str | None = None
 
     @property
-    def occasion(self) -> str:
+    def used_when(self) -> str:
         """The option or field that asks for it, in words; empty when it is always made use of."""
         if self.values:
             return f"{self.option}: {' or '.join(self.values)}"
         return self.option or self.field or ""
 
-    def is_asked_for(self, options: Options) -> bool:
+    def is_needed(self, options: Options) -> bool:
         """Whether any record is sure to need it with these options."""
         if self.option is None:
             return self.field is None

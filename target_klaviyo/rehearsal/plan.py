@@ -14,8 +14,8 @@ import msgspec
 
 from klaviyo_client.api.operations import operation
 from target_klaviyo.delivery.action import Action, Row
-from target_klaviyo.model.identifiers import Identifier, handles
-from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Kind, Outcome
+from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, Outcome, OutcomeKind
 from target_klaviyo.rehearsal.request_bodies import Sent
 
 # How much of each kind is shown; the rest is counted.
@@ -95,7 +95,7 @@ class Plan:
     def came(self, stream: str, action: Action, row: Row) -> None:
         """A row is about to wait for its batch."""
         with self._lock:
-            found = self._stream(stream, row.origin.action)
+            found = self._stream(stream, row.source.action)
             if len(found.rows) < ROWS:
                 found.rows.append((action, row))
             found.lists.update({str(step.list) for _, step in _steps(action, row) if step.list is not None})
@@ -130,7 +130,9 @@ class Plan:
             found.count += holds.items
             if room := PEOPLE - len(found.shown):
                 named = zip(people, holds.people, strict=True)
-                found.shown += ((name, frozenset(handles(person).items())) for name, person in islice(named, room))
+                found.shown += (
+                    (name, frozenset(identifiers_of(person).items())) for name, person in islice(named, room)
+                )
 
     def list_seen(self, list_id: str, name: str, *, made: bool = False) -> None:
         """A list's name came by; ``made``: there is no such list yet."""
@@ -248,9 +250,9 @@ _SELDOM = {_NOTHING: "would need nothing", _LEFT_OUT: "would be left out"}
 
 
 def _word(outcome: Outcome) -> str:
-    if outcome.kind is Kind.REJECTED:
+    if outcome.kind is OutcomeKind.REJECTED:
         return _REJECTED
-    if outcome.kind is Kind.LEFT_OUT:
+    if outcome.kind is OutcomeKind.LEFT_OUT:
         return _LEFT_OUT
     # No answer of a rehearsal has a code: this one is ours, for somebody of whom a part or nothing need be sent.
     return _SENT if outcome.code in (None, IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT) else _NOTHING
@@ -261,11 +263,11 @@ def _steps(action: Action, row: Row) -> Iterator[tuple[Action, Row]]:
     following: tuple[Action, Row] | None = (action, row)
     while following is not None:
         yield following
-        following = following[1].then
+        following = following[1].next_step
 
 
 def _shown(action: Action, row: Row) -> dict[str, Any]:
-    outcome = row.origin.outcome
+    outcome = row.source.outcome
     steps = [
         {
             "action": its_action.name,

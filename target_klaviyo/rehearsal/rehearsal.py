@@ -32,7 +32,7 @@ from target_klaviyo.delivery import jobs
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.model.amounts import Limit
-from target_klaviyo.model.records import Origin, Outcome
+from target_klaviyo.model.records import Outcome, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.request_bodies import name_of, sent
 from target_klaviyo.reporting.results import Report
@@ -216,7 +216,7 @@ class RehearsalReport(Report):
         self._complete = False
         self._sections: list[dict[str, Any]] = []
 
-    def add(self, origin: Origin, action: str, outcome: Outcome) -> None:
+    def add(self, origin: SourceRecord, action: str, outcome: Outcome) -> None:
         self._plan.settled(origin.stream, action, outcome)
         super().add(origin, action, outcome)
 

@@ -16,7 +16,7 @@ from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_client.privacy import private_files
 from target_klaviyo.model.amounts import Limit
-from target_klaviyo.model.records import UNREADABLE, Kind, Origin, Outcome
+from target_klaviyo.model.records import UNREADABLE, Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.run_report import Ending, Summary
 
 logger = logging.getLogger("target-klaviyo")
@@ -73,7 +73,7 @@ class Report:
         self._total = self._rejected = 0
         self._file: TextIO | None = None
         self._lock = threading.RLock()
-        self._counts: dict[tuple[str, str], Counter[Kind]] = {}
+        self._counts: dict[tuple[str, str], Counter[OutcomeKind]] = {}
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._written: dict[str, Mapping[str, Any]] = {}
         self._said: set[tuple[str, str | None]] = set()
@@ -83,10 +83,10 @@ class Report:
         with self._lock:
             self._schemas[message["stream"]] = copy.deepcopy(message)  # the SDK edits it
 
-    def add(self, origin: Origin, action: str, outcome: Outcome) -> None:
+    def add(self, origin: SourceRecord, action: str, outcome: Outcome) -> None:
         """Count a record's outcome; a rejected record goes to the file."""
         with self._lock:
-            if outcome.kind is Kind.REJECTED:
+            if outcome.kind is OutcomeKind.REJECTED:
                 self._write_schema(origin.stream)
                 self._write(
                     {
@@ -155,7 +155,7 @@ class Report:
             for (stream, action), counts in self._counts.items():
                 logger.info("%s%s: %s", stream, f" ({action})" if action else "", _counted(counts))
             total = self._total_counts()
-            rejected = total[Kind.REJECTED]
+            rejected = total[OutcomeKind.REJECTED]
             where = f" (see {self._path})" if rejected else ""
             level = logging.WARNING if rejected else logging.INFO
             logger.log(level, "done: %s%s%s", _counted(total), where, f"; report: {document}" if document else "")
@@ -191,19 +191,19 @@ class Report:
             return None, fault
         return self._summary.path, None
 
-    def _total_counts(self) -> Counter[Kind]:
-        return sum(self._counts.values(), Counter[Kind]())
+    def _total_counts(self) -> Counter[OutcomeKind]:
+        return sum(self._counts.values(), Counter[OutcomeKind]())
 
     def _count(self, stream: str, action: str, outcome: Outcome, record: Any) -> None:
         self._total += 1
-        self._rejected += outcome.kind is Kind.REJECTED
+        self._rejected += outcome.kind is OutcomeKind.REJECTED
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
         if self._summary is not None:
             self._summary.add(stream, action, outcome, record)
         if outcome.code is None or (stream, outcome.code) in self._said:
             return
         self._said.add((stream, outcome.code))
-        if outcome.kind is Kind.REJECTED:
+        if outcome.kind is OutcomeKind.REJECTED:
             logger.warning(
                 "%s: rejected (%s): %s. It is in %s; others like it are only counted.",
                 stream,
@@ -245,6 +245,6 @@ def _why(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _counted(counts: Counter[Kind]) -> str:
-    shown = [kind for kind in Kind if counts[kind] or kind is not Kind.LEFT_OUT]
+def _counted(counts: Counter[OutcomeKind]) -> str:
+    shown = [kind for kind in OutcomeKind if counts[kind] or kind is not OutcomeKind.LEFT_OUT]
     return ", ".join(f"{counts[kind]} {kind}" for kind in shown)

@@ -18,13 +18,13 @@ from klaviyo_client.plugin.command import error_message
 from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from target_klaviyo.model.records import Kind, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind
 from target_klaviyo.reporting.html import page
 
 # Rejected records that are repeated at most, and the characters of their JSON: they are held in memory until the end.
 MAX_ROWS, MAX_SIZE = 1_000, 8_000_000
 
-Counts = Mapping[tuple[str, str], Counter[Kind]]
+Counts = Mapping[tuple[str, str], Counter[OutcomeKind]]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Summary:
 
     path: Path
     now: Callable[[], datetime] = _now
-    _reasons: dict[tuple[Kind, str], _Reason] = field(default_factory=dict)
+    _reasons: dict[tuple[OutcomeKind, str], _Reason] = field(default_factory=dict)
     _rejected: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     _size: int = 0
     _sections: list[dict[str, Any]] = field(default_factory=list)
@@ -83,7 +83,7 @@ class Summary:
                 self._reasons[key].count += 1
             else:
                 self._reasons[key] = _Reason(1, mask(outcome.reason or ""))
-        if outcome.kind is not Kind.REJECTED or len(self._rejected) >= MAX_ROWS or self._size >= MAX_SIZE:
+        if outcome.kind is not OutcomeKind.REJECTED or len(self._rejected) >= MAX_ROWS or self._size >= MAX_SIZE:
             return
         text = json.dumps(record, default=str)
         if self._size + len(text) > MAX_SIZE:
@@ -103,7 +103,7 @@ class Summary:
         """The whole document, as plain data."""
         ended = self.now()
         seconds = (ended - self._started).total_seconds()
-        total = sum(counts.values(), Counter[Kind]())
+        total = sum(counts.values(), Counter[OutcomeKind]())
         return {
             "plugin": "target-klaviyo",
             "version": version(),
@@ -125,7 +125,7 @@ class Summary:
                 for (kind, code), reason in sorted(self._reasons.items(), key=lambda entry: -entry[1].count)
             ],
             "rejected": [{**why, "record": json.loads(text)} for why, text in self._rejected],
-            "rejected_not_shown": total[Kind.REJECTED] - len(self._rejected),
+            "rejected_not_shown": total[OutcomeKind.REJECTED] - len(self._rejected),
             "requests": _requests(usage, seconds),
             "sections": list(self._sections),
         }
@@ -140,8 +140,8 @@ class Summary:
         private_files.write_private(self.page, page(document))
 
 
-def _totals(counts: Counter[Kind]) -> dict[str, int]:
-    return {kind.name.lower(): counts[kind] for kind in Kind}
+def _totals(counts: Counter[OutcomeKind]) -> dict[str, int]:
+    return {kind.name.lower(): counts[kind] for kind in OutcomeKind}
 
 
 def _requests(usage: Mapping[str, Usage], seconds: float) -> Sequence[Mapping[str, Any]]:

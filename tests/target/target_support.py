@@ -13,8 +13,6 @@ from urllib.parse import urlencode
 
 from support.commands import run_command
 from support.fast_clock import fast_command
-from target_klaviyo.delivery.action import Row
-from target_klaviyo.delivery.session import Session
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.clock import Clock
@@ -22,8 +20,10 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.delivery.action import Row
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Origin, Outcome
+from target_klaviyo.model.records import Outcome, SourceRecord
 
 KEY = "pk_0123456789abcdef"
 # How fast waits are over in the command, and jobs in the accounts that it speaks to.
@@ -186,7 +186,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 def rows_of(entry: Mapping[str, Any], *found: Mapping[str, Any]) -> list[Row]:
     """The rows that a `streams` entry makes of records."""
     route = routes({"s": entry}, None, lambda: NOW)["s"]
-    return [route.row(Origin("s", record), record)[1] for record in found]
+    return [route.row(SourceRecord("s", record), record)[1] for record in found]
 
 
 def settled(session: Session, action: str, rows: Sequence[Row]) -> list[Outcome]:

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from target_klaviyo.delivery.action import Row, Unit
 from target_klaviyo.delivery.batches import chunks, encoded, turns, waves
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import ListRef, Origin
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import ListRef, SourceRecord
 
 
 def row(meta: dict[str, Any] | None = None, **attributes: Any) -> Row:
     payload = {"type": "profile", "attributes": attributes, **({"meta": meta} if meta else {})}
-    return Row(Origin("s", attributes), payload, encoded(payload))
+    return Row(SourceRecord("s", attributes), payload, encoded(payload))
 
 
 def unit(size: int) -> Unit:
@@ -116,5 +116,5 @@ def test_every_row_is_in_one_unit_and_no_identifier_twice_in_a_wave(found: list[
     made = list(waves(rows))
     assert sorted(map(id, rows)) == sorted(id(one) for wave in made for unit in wave for one in unit.rows)
     for wave in made:
-        seen = [handle for unit in wave for handle in handles(unit.payload).items()]
+        seen = [handle for unit in wave for handle in identifiers_of(unit.payload).items()]
         assert len(seen) == len(set(seen))

@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_klaviyo.delivery.action import Row
 from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
+from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.endpoints.profile_imports import FEW, deliver
-from target_klaviyo.model.records import Kind, ListRef, Origin, Outcome
+from target_klaviyo.model.records import ListRef, Outcome, OutcomeKind, SourceRecord
 
 ON_LIST = ListRef(id="LIST01")
 
@@ -25,7 +25,7 @@ def people(count: int, on: ListRef | None = None, **attributes: Any) -> list[Row
     rows = []
     for index in range(count):
         payload = {"type": "profile", "attributes": {"email": f"p{index}@example.com", **attributes}}
-        rows.append(Row(Origin("s", payload["attributes"]), payload, encoded(payload), on))
+        rows.append(Row(SourceRecord("s", payload["attributes"]), payload, encoded(payload), on))
     return rows
 
 
@@ -80,14 +80,14 @@ def outcomes_of(session: Any, rows: list[Row]) -> dict[str, Outcome]:
     found: dict[str, Outcome] = {}
     for unit, outcome in deliver(session, rows):
         for row in unit.rows:
-            assert row.origin.record["email"] not in found
-            found[row.origin.record["email"]] = outcome
+            assert row.source.record["email"] not in found
+            found[row.source.record["email"]] = outcome
     assert len(found) == len(rows)
     return found
 
 
 def rejected(found: dict[str, Outcome]) -> set[str]:
-    return {email for email, outcome in found.items() if outcome.kind is Kind.REJECTED}
+    return {email for email, outcome in found.items() if outcome.kind is OutcomeKind.REJECTED}
 
 
 def test_few_people_go_one_by_one_and_many_in_one_job() -> None:
@@ -121,7 +121,7 @@ def test_rows_that_a_400_points_at_are_dropped_and_the_rest_is_sent_again() -> N
     found = outcomes_of(scripted_session(jobs)[0], people(30))
     assert rejected(found) == {"p3@example.com", "p7@example.com"}
     assert found["p3@example.com"] == Outcome(
-        Kind.REJECTED, 400, "invalid", "/data/attributes/profiles/data/3/attributes/email", "No."
+        OutcomeKind.REJECTED, 400, "invalid", "/data/attributes/profiles/data/3/attributes/email", "No."
     )
     assert [len(emails) for emails in jobs.requests] == [30, 28]
 
@@ -209,7 +209,7 @@ def test_an_import_error_of_nobody_is_said_and_not_guessed(error: dict[str, Any]
     jobs.failing = [error_about("p1@example.com"), error]
     found = outcomes_of(scripted_session(jobs)[0], people(30))
     assert rejected(found) == {"p1@example.com"}
-    assert {outcome.kind for email, outcome in found.items() if email != "p1@example.com"} == {Kind.ACCEPTED}
+    assert {outcome.kind for email, outcome in found.items() if email != "p1@example.com"} == {OutcomeKind.ACCEPTED}
     assert "1 rows" in (found["p2@example.com"].reason or "")
 
 
@@ -242,7 +242,7 @@ def test_a_lost_reply_is_sent_again_unless_it_appends() -> None:
     [row] = people(1)
     payload = {**row.payload, "meta": {"patch_properties": {"append": {"tags": "x"}}}}
     with pytest.raises(Unavailable):
-        list(deliver(session, [Row(row.origin, payload, encoded(payload))]))
+        list(deliver(session, [Row(row.source, payload, encoded(payload))]))
     assert tries == 1
 
 
@@ -250,7 +250,7 @@ def test_a_dropped_phone_number_is_reported_on_its_row() -> None:
     """Klaviyo answers 2xx and says in a header that it kept the rest only."""
     session, _ = scripted_session(lambda _: respond(201, {"data": {}}, x_klaviyo_partial_failure="phone_number"))
     [outcome] = outcomes_of(session, people(1, phone_number="+14155550100")).values()
-    assert (outcome.kind, outcome.code) == (Kind.DELIVERED, "partial_failure")
+    assert (outcome.kind, outcome.code) == (OutcomeKind.DELIVERED, "partial_failure")
 
 
 def test_a_conflict_names_the_other_profile() -> None:

@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from support.patience import PATIENCE
 from target_support import respond, scripted_session
 
-from target_klaviyo.delivery.action import Action, Row, Settled, Unit
+from target_klaviyo.delivery.action import Action, Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import encoded
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.stopping import Stopped
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 
-DELIVERED, REJECTED = Outcome(Kind.DELIVERED, 200), Outcome(Kind.REJECTED, 400)
+DELIVERED, REJECTED = Outcome(OutcomeKind.DELIVERED, 200), Outcome(OutcomeKind.REJECTED, 400)
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Post:
     active: int = 0
     met: threading.Event = field(default_factory=threading.Event)
 
-    def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+    def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
         with self.lock:
             self.batches.append(list(rows))
             self.active += 1
@@ -68,7 +68,7 @@ class Post:
 
 def row(number: int, email: str, **more: str) -> Row:
     payload = {"type": "profile", "attributes": {"email": email, **more}}
-    return Row(Origin("s", {"number": number, "email": email}), payload, encoded(payload))
+    return Row(SourceRecord("s", {"number": number, "email": email}), payload, encoded(payload))
 
 
 def despatch(settled: list[tuple[Row, Outcome]], **options: Any) -> Despatch:
@@ -87,14 +87,14 @@ def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], wi
     for number, email in enumerate(people):
         sender.put("s", action, row(number, email))
     sender.flush()
-    assert sorted(one.origin.record["number"] for one, _ in settled) == list(range(len(people)))
+    assert sorted(one.source.record["number"] for one, _ in settled) == list(range(len(people)))
     assert all(len(batch) <= size for batch in post.batches)
     assert max(post.under_way, default=0) <= width
     sent = [one for batch in post.batches for one in batch]
     for email in set(people):
-        numbers = [one.origin.record["number"] for one in sent if one.origin.record["email"] == email]
+        numbers = [one.source.record["number"] for one in sent if one.source.record["email"] == email]
         assert numbers == sorted(numbers)
-    assert all((outcome is REJECTED) == one.origin.record["email"].startswith("bad") for one, outcome in settled)
+    assert all((outcome is REJECTED) == one.source.record["email"].startswith("bad") for one, outcome in settled)
 
 
 def test_somebody_known_by_two_names_is_waited_for() -> None:
@@ -104,7 +104,7 @@ def test_somebody_known_by_two_names_is_waited_for() -> None:
     for number, (email, phone) in enumerate([("a@x.io", "1"), ("z@x.io", "9"), ("b@x.io", "2"), ("a@x.io", "2")]):
         sender.put("s", action, row(number, email, phone_number=phone))
     sender.flush()
-    order = [one.origin.record["number"] for batch in post.batches for one in batch]
+    order = [one.source.record["number"] for batch in post.batches for one in batch]
     assert order.index(3) == 3
 
 
@@ -124,12 +124,12 @@ def test_what_follows_is_sent_after_what_came_first_and_not_after_a_refusal() ->
     sender = despatch(settled)
     for number, email in enumerate(["good@x.io", "bad@x.io"]):
         one = row(number, email)
-        one.origin.left = 2
+        one.source.pending = 2
         then = (second.action("second"), replace(one))
-        sender.put("s", first.action("first"), replace(one, then=then))
+        sender.put("s", first.action("first"), replace(one, next_step=then))
     sender.flush()
-    assert [one.origin.record["email"] for batch in second.batches for one in batch] == ["good@x.io"]
-    kinds = [(one.origin.record["email"], outcome.kind) for one, outcome in settled]
+    assert [one.source.record["email"] for batch in second.batches for one in batch] == ["good@x.io"]
+    kinds = [(one.source.record["email"], outcome.kind) for one, outcome in settled]
     assert sorted(kinds) == [("bad@x.io", "rejected")] * 2 + [("good@x.io", "delivered")] * 2
 
 
@@ -146,8 +146,8 @@ def test_an_error_is_raised_where_rows_are_put_and_the_others_still_land() -> No
     with pytest.raises(RuntimeError, match="broken"):
         put()
     sender.land()
-    assert {one.origin.record["number"] for one, _ in settled} == {
-        one.origin.record["number"] for batch in post.batches for one in batch
+    assert {one.source.record["number"] for one, _ in settled} == {
+        one.source.record["number"] for batch in post.batches for one in batch
     } - {0}
 
 
@@ -161,7 +161,7 @@ def test_after_a_stop_nothing_more_is_sent() -> None:
     with pytest.raises(Stopped):
         sender.flush()
     sender.land()
-    assert [one.origin.record["number"] for one, _ in settled] == [0, 1]
+    assert [one.source.record["number"] for one, _ in settled] == [0, 1]
 
 
 Moves = st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 30)), max_size=60)
@@ -170,32 +170,32 @@ Moves = st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 3
 @given(moves=Moves)
 def test_a_state_is_due_when_everything_before_it_is_settled(moves: list[str | int]) -> None:
     """In whatever order outcomes come, a state never speaks for a record that has none, and the last one comes out."""
-    ledger, came, open_, due = Ledger(), 0, list[tuple[int, Origin]](), list[int]()
+    ledger, came, open_, due = Ledger(), 0, list[tuple[int, SourceRecord]](), list[int]()
 
     def look() -> None:
-        state = ledger.due()
+        state = ledger.take_due_state()
         if state is not None:
             due.append(state["at"])
             assert all(number >= state["at"] for number, _ in open_)
 
     for move in moves:
         if move == "record":
-            origin = Origin("s", {}, left=2)
-            ledger.arrived(origin)
+            origin = SourceRecord("s", {}, pending=2)
+            ledger.add_record(origin)
             open_.append((came, origin))
             came += 1
         elif move == "state":
-            ledger.state({"at": came})
+            ledger.add_state({"at": came})
         elif open_:
             place = int(move) % len(open_)
-            if ledger.settle(open_[place][1], DELIVERED):
+            if ledger.add_outcome(open_[place][1], DELIVERED):
                 del open_[place]
         look()
     for _, origin in open_:
-        while not ledger.settle(origin, DELIVERED):
+        while not ledger.add_outcome(origin, DELIVERED):
             pass
     open_.clear()
-    ledger.state({"at": came})
+    ledger.add_state({"at": came})
     look()
     assert due == sorted(due)
     assert due[-1] == came
@@ -203,10 +203,10 @@ def test_a_state_is_due_when_everything_before_it_is_settled(moves: list[str | i
 
 def test_the_worst_outcome_of_its_parts_is_the_records() -> None:
     """Delivered and accepted is accepted; with a refusal it is refused."""
-    origin = Origin("s", {}, left=3)
-    Ledger.settle(origin, DELIVERED)
-    Ledger.settle(origin, REJECTED)
-    assert Ledger.settle(origin, Outcome(Kind.ACCEPTED, 202))
+    origin = SourceRecord("s", {}, pending=3)
+    Ledger.add_outcome(origin, DELIVERED)
+    Ledger.add_outcome(origin, REJECTED)
+    assert Ledger.add_outcome(origin, Outcome(OutcomeKind.ACCEPTED, 202))
     assert origin.outcome is REJECTED
 
 
@@ -215,7 +215,7 @@ def test_an_action_of_small_batches_may_have_more_of_them_under_way() -> None:
     post = Post(together=3)
     settled: list[tuple[Row, Outcome]] = []
     sender = despatch(settled, width=2)
-    action = replace(post.action(max_rows=1), lanes=3)
+    action = replace(post.action(max_rows=1), concurrency_factor=3)
     for number in range(30):
         sender.put("s", action, row(number, f"p{number % 20}@x.org"))
     sender.flush()
@@ -233,8 +233,8 @@ class Gate(Post):
         self.log: list[tuple[str, int]] = []
         self.last_began = threading.Event()
 
-    def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[Settled]:
-        number = rows[0].origin.record["number"]
+    def deliver(self, _: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+        number = rows[0].source.record["number"]
         with self.lock:
             self.log.append(("begins", number))
         if number == 2:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake.records import incoming, message
-from target_klaviyo.model.records import Unfit
+from target_klaviyo.model.records import RejectedRecord
 
 TYPES = ("RECORD", "SCHEMA", "STATE")
 
@@ -34,7 +34,7 @@ TYPES = ("RECORD", "SCHEMA", "STATE")
 )
 def test_a_line_that_is_no_message_is_unfit(line: bytes, code: str) -> None:
     """Whatever is wrong with a line, it has one code and its reason does not quote it."""
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         message(line, TYPES)
     assert caught.value.code == code
 
@@ -51,7 +51,7 @@ def test_a_date_needs_no_time_zone() -> None:
     check = incoming("s", schema, []).check
     for value in ("2026-01-01T10:00:00", "2026-01-01 10:00:00.5+02:00", "2026-01-01T10:00:00Z", None):
         check({"at": value})
-    with pytest.raises(Unfit, match="at is not a date-time") as caught:
+    with pytest.raises(RejectedRecord, match="at is not a date-time") as caught:
         check({"at": "yesterday"})
     assert caught.value.code == "invalid_date"
 
@@ -59,9 +59,9 @@ def test_a_date_needs_no_time_zone() -> None:
 def test_a_missing_key_and_a_wrong_type_name_the_column_only() -> None:
     """The reason goes to the log, so it holds no value."""
     check = incoming("s", {"properties": {"n": {"type": "integer"}}}, ["id"]).check
-    with pytest.raises(Unfit, match="key property id"):
+    with pytest.raises(RejectedRecord, match="key property id"):
         check({"n": 1})
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         check({"id": 1, "n": "ada@example.com"})
     assert caught.value.reason == 'n: type must be "integer"'
 
@@ -141,7 +141,7 @@ def test_date_verdicts_equal_those_of_jsonschema_with_a_checker(form: str, nulla
     expected = jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid({"a": value})
     try:
         incoming("s", schema, []).check({"a": value})
-    except Unfit:
+    except RejectedRecord:
         assert not expected
     else:
         assert expected

@@ -11,7 +11,7 @@ import pytest
 from klaviyo_client.plugin.schema_files import load_schema
 from target_klaviyo.actions.profiles import resource
 from target_klaviyo.intake import contracts, mapping
-from target_klaviyo.model.records import Context, Unfit
+from target_klaviyo.model.records import Context, RejectedRecord
 
 
 def fields(record: dict[str, Any], wanted: dict[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
@@ -110,7 +110,7 @@ def test_values_of_stream_maps_take_json_form() -> None:
 
 def test_numbers_that_json_does_not_know_are_refused() -> None:
     """Infinity would silently become null, so the record is rejected instead."""
-    with pytest.raises(Unfit, match="finite"):
+    with pytest.raises(RejectedRecord, match="finite"):
         fields({"score": float("inf")})
 
 

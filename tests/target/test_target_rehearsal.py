@@ -37,7 +37,7 @@ from klaviyo_sandbox.http.request_log import Asked
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.amounts import Limit
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.rehearsal import plan as plans
 from target_klaviyo.rehearsal.plan import Plan, said
 from target_klaviyo.rehearsal.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
@@ -329,7 +329,7 @@ def test_a_list_is_made_once_however_it_is_named() -> None:
     session, plan = rehearsing(Scripted(People({})))
     by_setting = rows_of({"action": "list_members", **MAKE}, ADA)
     by_record = rows_of({"action": "list_members", "create_list": True}, {**ADA, "list_name": "VIP"})
-    assert [o.kind for o in settled(session, "list_members", [*by_setting, *by_record])] == [Kind.DELIVERED] * 2
+    assert [o.kind for o in settled(session, "list_members", [*by_setting, *by_record])] == [OutcomeKind.DELIVERED] * 2
     [made] = plan.document(complete=True)["lists"]
     assert (made["id"], made["name"], made["would_be_made"]) == (None, "VIP", True)
 
@@ -339,8 +339,8 @@ def test_writes_wait_for_no_budget_and_no_job() -> None:
     wire = Scripted(People({}))
     session, plan = rehearsing(wire)
     rows = rows_of({"action": "delete_profile", "allow_deletion": True}, *[ADA] * 300)
-    assert {o.kind for o in settled(session, "delete_profile", rows)} == {Kind.ACCEPTED}
-    assert settled(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [Outcome(Kind.DELIVERED, 202)]
+    assert {o.kind for o in settled(session, "delete_profile", rows)} == {OutcomeKind.ACCEPTED}
+    assert settled(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [Outcome(OutcomeKind.DELIVERED, 202)]
     assert session.client.clock.monotonic() == 0
     assert wire.asked == []
     found = plan.document(complete=True)
@@ -359,7 +359,7 @@ def test_much_is_counted_and_some_of_it_shown(monkeypatch: pytest.MonkeyPatch) -
     rows = rows_of({"action": "upsert_profile"}, *PEOPLE[:3])
     for row in rows:
         plan.came("s", ACTIONS["upsert_profile"], row)
-        plan.rejected({"record": row.origin.record})
+        plan.rejected({"record": row.source.record})
     for part in (PEOPLE[:1], PEOPLE[1:5]):
         names = [row["email"] for row in part]
         plan.request("bulk_import_profiles", Sent(len(part), part, "L"), iter(names))
@@ -426,8 +426,8 @@ def test_words() -> None:
 def test_a_report_of_a_rehearsal_judges_as_a_real_one(tmp_path: Path) -> None:
     """Too many rejected records are too many, and they are in the plan."""
     report = RehearsalReport(Plan(1.0), tmp_path / "plan.json", Limit(count=0))
-    report.add(Origin("s", ADA), "upsert_profile", Outcome(Kind.REJECTED, code="x", reason="because"))
-    report.add_line("{", Outcome(Kind.REJECTED, code="not_json"))
+    report.add(SourceRecord("s", ADA), "upsert_profile", Outcome(OutcomeKind.REJECTED, code="x", reason="because"))
+    report.add_line("{", Outcome(OutcomeKind.REJECTED, code="not_json"))
     with pytest.raises(TooManyRejects, match=r"plan\.json"):
         report.check(ended=True)
     report.close()

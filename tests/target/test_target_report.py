@@ -12,11 +12,11 @@ import pytest
 from support.threads import run_at_once
 
 from klaviyo_client.privacy import private_files
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.results import Report
 
-NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "No.")
-YES = Outcome(Kind.DELIVERED, 201)
+NO = Outcome(OutcomeKind.REJECTED, 400, "invalid", "/data", "No.")
+YES = Outcome(OutcomeKind.DELIVERED, 201)
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def lines(path: Path) -> list[dict[str, object]]:
 def test_no_file_without_a_rejected_record(path: Path) -> None:
     """A run that went well leaves nothing behind."""
     report = Report(path)
-    report.add(Origin("s", {}), "upsert_profile", YES)
+    report.add(SourceRecord("s", {}), "upsert_profile", YES)
     report.close()
     assert not path.exists()
 
@@ -42,7 +42,7 @@ def test_a_rejected_record_can_be_piped_in_again(path: Path) -> None:
     message = {"type": "SCHEMA", "stream": "s", "schema": {"properties": {}}}
     report.schema(message)
     for _ in range(2):
-        report.add(Origin("s", {"email": "ada"}), "upsert_profile", NO)
+        report.add(SourceRecord("s", {"email": "ada"}), "upsert_profile", NO)
     report.secure()
     record = {
         "type": "RECORD",
@@ -63,12 +63,12 @@ def test_no_run_touches_the_file_of_another(path: Path, caplog: pytest.LogCaptur
     """Each has a file of its own, whether the others have ended or not, and the log says which; nothing is deleted."""
     reports = [Report(path) for _ in range(3)]
     for number in range(6):
-        reports[number % 3].add(Origin("s", {"run": number % 3}), "", NO)
+        reports[number % 3].add(SourceRecord("s", {"run": number % 3}), "", NO)
     for report in reports:
         report.close()
     later = Report(path)
     with caplog.at_level(logging.INFO):
-        later.add(Origin("s", {"run": 3}), "", NO)
+        later.add(SourceRecord("s", {"run": 3}), "", NO)
         later.close()
     files = sorted(path.parent.iterdir())
     assert len(files) == 4
@@ -88,7 +88,7 @@ def test_every_line_is_whole_at_once(path: Path) -> None:
     """A kill breaks no line that is not being written: half a line would take the next file's first one with it."""
     report = Report(path)
     for size in (10, 20_000):
-        report.add(Origin("s", {"text": "x" * size}), "", NO)
+        report.add(SourceRecord("s", {"text": "x" * size}), "", NO)
         assert path.read_text().endswith("\n")
         assert lines(path)
     report.close()
@@ -101,7 +101,7 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     private_files.check_writable(pipe)
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     report = Report(pipe)
-    report.add(Origin("s", {"email": "ada"}), "", NO)
+    report.add(SourceRecord("s", {"email": "ada"}), "", NO)
     report.secure()
     report.close()
     private_files.write_private(pipe, "end\n")
@@ -125,9 +125,9 @@ def test_the_last_lines_give_counts_per_stream_and_in_total(path: Path, caplog: 
     """What a person reads at the end is every record's outcome, and where the rejected ones are."""
     report = Report(path)
     with caplog.at_level(logging.INFO):
-        report.add(Origin("a", {}), "upsert_profile", YES)
-        report.add(Origin("b", {}), "list_members", YES)
-        report.add(Origin("b", {}), "list_members", NO)
+        report.add(SourceRecord("a", {}), "upsert_profile", YES)
+        report.add(SourceRecord("b", {}), "list_members", YES)
+        report.add(SourceRecord("b", {}), "list_members", NO)
         report.close()
     assert caplog.messages[-3:] == [
         "a (upsert_profile): 1 delivered, 0 accepted, 0 rejected",
@@ -140,7 +140,7 @@ def test_one_reason_is_logged_once(path: Path, caplog: pytest.LogCaptureFixture)
     """A thousand equal rejections are one line in the log, and a thousand in the file."""
     report = Report(path)
     for _ in range(1000):
-        report.add(Origin("a", {}), "upsert_profile", NO)
+        report.add(SourceRecord("a", {}), "upsert_profile", NO)
     assert len(caplog.messages) == 1
     report.close()
     assert len(lines(path)) == 1000
@@ -152,7 +152,7 @@ def test_threads_lose_no_outcome(path: Path) -> None:
 
     def work() -> None:
         for _ in range(200):
-            report.add(Origin("a", {}), "x", NO)
+            report.add(SourceRecord("a", {}), "x", NO)
 
     run_at_once(8, work)
     report.close()

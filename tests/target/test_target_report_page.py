@@ -14,7 +14,7 @@ from support.chromium import NEEDS_CHROMIUM, command_line
 from support.patience import PATIENCE
 
 from klaviyo_client.http.usage import Usage
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.results import Report
 from target_klaviyo.reporting.run_report import Ending, Summary
 
@@ -68,13 +68,13 @@ def report(tmp_path: Path) -> Path:
     made = Report(tmp_path / "rejects.jsonl", None, Summary(path))
     made.records = 1_300
     for _ in range(1_200):
-        made.add(Origin("profiles", {}), "upsert_profile", Outcome(Kind.DELIVERED, 201))
+        made.add(SourceRecord("profiles", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
     long = "a_name_that_is_as_long_as_somebody_may_want_it_and_has_no_place_to_break" * 2
     reasons = [("invalid", 60, "No."), (long, 30, long), (NASTY, 10, NASTY)]
     for code, count, reason in reasons:
         for _ in range(count):
-            outcome = Outcome(Kind.REJECTED, 400, code, f"/data/{long}", reason)
-            made.add(Origin(long, {"text": NASTY, long: long}), long, outcome)
+            outcome = Outcome(OutcomeKind.REJECTED, 400, code, f"/data/{long}", reason)
+            made.add(SourceRecord(long, {"text": NASTY, long: long}), long, outcome)
     made.section("Removed", notes=[long], columns=["Profile", long, *"abcdefgh"], rows=[[long, NASTY, *range(8)]] * 3)
     made.close(Ending("failed", reason=f"because of {NASTY}"), not_sent=7, usage={long: Usage(12, 150)})
     return path

@@ -9,7 +9,7 @@ import pytest
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.intake.routes import check_columns, routes, unmapped
-from target_klaviyo.model.records import ListRef, Origin, Unfit
+from target_klaviyo.model.records import ListRef, RejectedRecord, SourceRecord
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ def test_the_records_own_list_goes_before_the_setting() -> None:
     """A record may carry its list by id or name."""
     made = routes({"vip": {"action": "list_members", "list": "VIP", "create_list": True}}, None)["vip"]
     record = {"email": "ada@example.com"}
-    assert made.row(Origin("vip", record), record)[1].list == ListRef("VIP", "VIP", create=True, configured=True)
+    assert made.row(SourceRecord("vip", record), record)[1].list == ListRef("VIP", "VIP", create=True, configured=True)
     record = {"email": "ada@example.com", "list_name": "Own"}
-    assert made.row(Origin("vip", record), record)[1].list == ListRef(name="Own", create=True)
+    assert made.row(SourceRecord("vip", record), record)[1].list == ListRef(name="Own", create=True)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +96,8 @@ def test_the_records_own_list_goes_before_the_setting() -> None:
 )
 def test_a_record_that_cannot_be_sent_has_a_code(record: dict[str, Any], code: str) -> None:
     """Everything that Klaviyo would refuse a whole request for is found before."""
-    with pytest.raises(Unfit) as caught:
-        routes({}, None)["list_members"].row(Origin("list_members", record), record)
+    with pytest.raises(RejectedRecord) as caught:
+        routes({}, None)["list_members"].row(SourceRecord("list_members", record), record)
     assert caught.value.code == code
 
 
@@ -106,8 +106,8 @@ def test_a_record_over_the_vendors_limit_is_rejected_with_the_limit() -> None:
     limit = operation("bulk_import_profiles").max_item_bytes
     assert limit
     record = {"email": "ada@example.com", "bio": "x" * limit}
-    with pytest.raises(Unfit, match=f"{limit:,}"):
-        routes({}, None)["profiles"].row(Origin("profiles", record), record)
+    with pytest.raises(RejectedRecord, match=f"{limit:,}"):
+        routes({}, None)["profiles"].row(SourceRecord("profiles", record), record)
 
 
 def test_options_take_the_words_that_fields_take() -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_klaviyo.delivery.session import Session
 from target_support import EVERY, KEY, Command, Run, rows_of, settled
 
 from klaviyo_client import permissions
@@ -18,9 +17,10 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.permissions import of_streams
 from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Kind
+from target_klaviyo.model.records import OutcomeKind
 
 OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
     "operations"
@@ -111,7 +111,7 @@ def test_settings_are_checked_first(target: Command, account: RunningSandbox) ->
 def declared() -> set[str]:
     """The operations that actions say that they make use of."""
     return {action.operation for action in ACTIONS.values()} | {
-        call.operation for action in ACTIONS.values() for call in action.calls
+        call.operation for action in ACTIONS.values() for call in action.other_operations
     }
 
 
@@ -126,14 +126,14 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
     )
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
     (outcome,) = settled(session, name, rows_of(entry, record))
-    assert outcome.kind in (Kind.DELIVERED, Kind.ACCEPTED)
+    assert outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED)
 
 
 def test_every_operation_that_is_named_is_declared() -> None:
     """What the target's sources call is what its actions say that they call, or tells whose copy a stream is."""
     texts = [path.read_text("utf-8") for path in Path("target_klaviyo").rglob("*.py")]
     named = {word for text in texts for word in re.findall(r'"(\w+)"', text) if word in OPERATIONS}
-    copies = {action.copied_from[1] for action in ACTIONS.values() if action.copied_from}
+    copies = {action.self_copy_guard[1] for action in ACTIONS.values() if action.self_copy_guard}
     assert named - declared() - ACTIONS.keys() == copies - declared()
 
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 from support.commands import singer_lines
-from target_klaviyo.delivery.action import Action, Row
 from target_support import Command, records, respond, schema_of, scripted_session
 
 from klaviyo_client.errors import Unavailable
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import target as module
+from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.dispatch import Despatch
 from target_klaviyo.target import TargetKlaviyo
 

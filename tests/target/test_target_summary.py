@@ -24,14 +24,14 @@ from target_support import Command, Run, records, schema_of
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting import run_report as module
 from target_klaviyo.reporting.html import page
 from target_klaviyo.reporting.results import Report
 from target_klaviyo.reporting.run_report import Ending, Summary
 
-NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
-YES = Outcome(Kind.DELIVERED, 201)
+NO = Outcome(OutcomeKind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
+YES = Outcome(OutcomeKind.DELIVERED, 201)
 NASTY = """</pre><script>alert("it's")</script><img src=x onerror='alert(1)'>"""
 
 
@@ -60,8 +60,8 @@ def test_the_document_tells_the_run(path: Path) -> None:
     report = report_at(path)
     report.records = 4
     for outcome in (YES, NO, NO):
-        report.add(Origin("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
-    report.add_line('{"broken', Outcome(Kind.REJECTED, code="not_json", reason="no JSON"))
+        report.add(SourceRecord("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
+    report.add_line('{"broken', Outcome(OutcomeKind.REJECTED, code="not_json", reason="no JSON"))
     report.close(usage={"bulk_import_profiles": Usage(3, 150)})
 
     document = found(path)
@@ -93,8 +93,8 @@ def test_document_and_page_are_whole_and_private(path: Path) -> None:
     path.parent.mkdir()
     path.write_text("an earlier one that is open to all")
     report = report_at(path)
-    report.add(Origin("s", {"name": "\ud800"}), "", YES)
-    report.add(Origin("s", {"name": "\ud800"}), "", NO)
+    report.add(SourceRecord("s", {"name": "\ud800"}), "", YES)
+    report.add(SourceRecord("s", {"name": "\ud800"}), "", NO)
     report.close()
 
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["rejects.jsonl", "report.html", "report.json"]
@@ -113,7 +113,7 @@ def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(path: Path, mon
 
     monkeypatch.setattr(os, "fsync", full)
     report = report_at(path)
-    report.add(Origin("s", {}), "", YES)
+    report.add(SourceRecord("s", {}), "", YES)
     with pytest.raises(Exception, match="the run's report cannot be written"):
         report.close()
 
@@ -125,7 +125,7 @@ def test_rejected_records_are_kept_while_there_is_room(path: Path, monkeypatch: 
     """A thousand at most, and not more than memory bears; the document says how many are missing, and counts all."""
     report = report_at(path)
     for index in range(1_003):
-        report.add(Origin("s", {"id": index}), "", NO)
+        report.add(SourceRecord("s", {"id": index}), "", NO)
     report.close()
     assert len(found(path)["rejected"]) == 1_000
     assert found(path)["rejected_not_shown"] == 3
@@ -135,7 +135,7 @@ def test_rejected_records_are_kept_while_there_is_room(path: Path, monkeypatch: 
     monkeypatch.setattr(module, "MAX_SIZE", 500)
     report = report_at(path)
     for _ in range(9):
-        report.add(Origin("s", {"text": "x" * 100}), "", NO)
+        report.add(SourceRecord("s", {"text": "x" * 100}), "", NO)
     report.close()
     assert (len(found(path)["rejected"]), found(path)["rejected_not_shown"]) == (4, 5)
 
@@ -193,8 +193,8 @@ def strings(document: Any) -> Iterator[str]:
 def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
     """Tags and quotes in streams, codes, reasons, records and sections stay what they are: text."""
     report = report_at(path)
-    bad = Outcome(Kind.REJECTED, 400, NASTY, NASTY, NASTY)
-    report.add(Origin(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
+    bad = Outcome(OutcomeKind.REJECTED, 400, NASTY, NASTY, NASTY)
+    report.add(SourceRecord(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
     report.add_line(NASTY, bad)
     report.section(NASTY, notes=[NASTY], columns=[NASTY], rows=[[NASTY], [{NASTY: NASTY}]])
     report.close(Ending("failed", reason=NASTY), usage={NASTY: Usage(1, 1)})
@@ -306,7 +306,7 @@ def test_a_report_that_cannot_be_written_is_a_failure(tmp_path: Path, caplog: py
     """Who asked for a report and gets none in the end is told by the exit code; the records are there all the same."""
     folder = tmp_path / "out"
     report = Report(tmp_path / "rejects.jsonl", summary=Summary(folder / "run.json"))
-    report.add(Origin("s", {}), "upsert_profile", Outcome(Kind.DELIVERED, 201))
+    report.add(SourceRecord("s", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
     folder.write_text("no folder any more")
     with caplog.at_level(logging.INFO), pytest.raises(Incomplete, match="the run's report cannot be written"):
         report.close()

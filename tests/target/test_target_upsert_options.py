@@ -9,7 +9,7 @@ from target_support import People, body_of, refused, respond, rows_of, scripted_
 
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.endpoints.profile_imports import FEW
-from target_klaviyo.model.records import Kind, Outcome, Unfit
+from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord
 
 UPDATE = {"action": "upsert_profile", "update_only": True}
 CLEAR = {"action": "upsert_profile", "nulls": "clear"}
@@ -34,8 +34,8 @@ def test_update_only_creates_nobody() -> None:
     session, wire = scripted_session(People({"A": ADA}, write=taken))
     rows = rows_of(UPDATE, {**ADA, "title": "Countess"}, {"email": "new@x.org"}, {"phone_number": "+14155550100"})
     known, new, other = settled(session, "upsert_profile", rows)
-    assert known == Outcome(Kind.DELIVERED, 200)
-    assert (new.kind, new.code) == (other.kind, other.code) == (Kind.REJECTED, "not_found")
+    assert known == Outcome(OutcomeKind.DELIVERED, 200)
+    assert (new.kind, new.code) == (other.kind, other.code) == (OutcomeKind.REJECTED, "not_found")
     assert [imported(request) for request in writes(wire)] == [
         {"type": "profile", "attributes": {**ADA, "title": "Countess"}}
     ]
@@ -61,9 +61,9 @@ def test_a_null_is_no_identifier_and_empties_no_whole_object() -> None:
     record = {**ADA, "kid": None, "external_id": None, "gone": None, "place": None, "more": None}
     [row] = rows_of({**CLEAR, "mapping": mapping}, record)
     assert row.payload == {"type": "profile", "attributes": ADA}
-    with pytest.raises(Unfit, match="no email"):
+    with pytest.raises(RejectedRecord, match="no email"):
         rows_of(CLEAR, {"email": None, "title": "x"})
-    with pytest.raises(Unfit, match="first_name"):
+    with pytest.raises(RejectedRecord, match="first_name"):
         rows_of(CLEAR, {**ADA, "first_name": ["x"], "title": None})
 
 
@@ -81,7 +81,7 @@ def test_rows_with_nulls_never_go_in_bulk() -> None:
     session, asked = scripted_session(wire)
     plain = [{"email": f"p{i}@x.org", "title": "x"} for i in range(FEW + 1)]
     rows = rows_of(CLEAR, {**ADA, "title": None}, *plain, {"email": "b@x.org", "properties": {"deep": {"a": None}}})
-    assert {outcome.kind for outcome in settled(session, "upsert_profile", rows)} == {Kind.DELIVERED}
+    assert {outcome.kind for outcome in settled(session, "upsert_profile", rows)} == {OutcomeKind.DELIVERED}
     *alone, bulk = writes(asked)
     assert [imported(request)["attributes"]["email"] for request in alone] == ["ada@x.org", "b@x.org"]
     profiles = body_of(bulk)["data"]["attributes"]["profiles"]["data"]
@@ -108,7 +108,11 @@ def test_cleared_people_join_their_list_too() -> None:
     session, wire = scripted_session(People({}, {"LIST01": set()}, write))
     found = [{"email": f"{name}@x.org", "title": None} for name in ("a", "bad", "c")]
     outcomes = settled(session, "upsert_profile", rows_of({**CLEAR, "list": "LIST01"}, *found))
-    assert [outcome.kind for outcome in outcomes] == [Kind.DELIVERED, Kind.REJECTED, Kind.DELIVERED]
+    assert [outcome.kind for outcome in outcomes] == [
+        OutcomeKind.DELIVERED,
+        OutcomeKind.REJECTED,
+        OutcomeKind.DELIVERED,
+    ]
     joined = writes(wire)[-1]
     assert (joined.method, joined.url.rpartition("/api/")[2]) == ("POST", "lists/LIST01/relationships/profiles")
     assert [entry["id"] for entry in body_of(joined)["data"]] == ["ID-a@x.org", "ID-c@x.org"]
