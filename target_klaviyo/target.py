@@ -24,10 +24,10 @@ from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import config_check, settings
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.action import Row
-from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.graceful_stop import GracefulStop, StoppableTransport, Stopped
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.delivery.stopping import Stop, Stoppable, Stopped
 from target_klaviyo.intake import permissions
 from target_klaviyo.intake.message_reader import LineReader
 from target_klaviyo.intake.routes import routes
@@ -82,9 +82,9 @@ class TargetKlaviyo(Target):
             path = document(self.config, "report_path")
             rejects = place(self.config, "rejects_path", os.environ)
             self.report = Report(rejects, tolerance, Summary(path) if path else None)
-        self._stop = Stop()
+        self._stop = GracefulStop()
         made = KlaviyoClient if self._rehearsal is None else self._rehearsal.client
-        wire = Stoppable(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
+        wire = StoppableTransport(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
         client = settings.connect(self.config, self.name, partial(made, clock=self._stop.clock(), transport=wire))
         self.session = Session(client, job_timeout=self.config["job_timeout"])
         self._progress = Progress(
@@ -101,13 +101,13 @@ class TargetKlaviyo(Target):
         self._is_ready = True
 
     @cached_property
-    def despatch(self) -> Despatch:
+    def despatch(self) -> Dispatcher:
         """Where records are sent from."""
-        made = Despatch if self._rehearsal is None else self._rehearsal.despatch
+        made = Dispatcher if self._rehearsal is None else self._rehearsal.despatch
         return made(
             self.session,
             self._settle,
-            width=self.config["concurrency"],
+            max_in_flight=self.config["concurrency"],
             max_rows=self.config.get("batch_size_rows"),
             stop=self._stop,
         )
@@ -263,7 +263,7 @@ class TargetKlaviyo(Target):
     def _look_after(self) -> None:
         """Take in what came back meanwhile, and let nothing wait for too long."""
         if time.time() - self._last_full_drain_at > STATE_SECONDS:
-            self.despatch.hurry()
+            self.despatch.send_waiting()
             self._reset_max_record_age()
         self.despatch.poll()
         self._release_state()
@@ -337,7 +337,7 @@ class TargetKlaviyo(Target):
     def _land(self, ending: Ending) -> None:
         """Send nothing more; settle what is under way, and write the STATE that is true then."""
         try:
-            self.despatch.land(self._release_state)
+            self.despatch.drain(self._release_state)
             self._release_state()
             self._release_held(ended=True)
         finally:
@@ -357,7 +357,7 @@ class TargetKlaviyo(Target):
         if self._is_asked_twice or not self._is_ready:
             sys.exit(128 + signum)
         self._signal = signum
-        self._stop.ask()
+        self._stop.request()
         self.logger.warning("stopped by signal %d; settling what is under way", signum)
         self._reader.stopped = True
         self.despatch.stop()

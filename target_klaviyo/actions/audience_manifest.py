@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from target_klaviyo.delivery.action import Action, Row, UnitOutcome
-from target_klaviyo.delivery.requests import alone
+from target_klaviyo.delivery.requests import single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record
 
@@ -16,11 +16,11 @@ def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG0
 
 
 def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
-    """Take note: nothing is sent."""
+    """Remember the sizes; nothing is sent."""
     for row in rows:
-        said = row.payload["attributes"]
-        session.manifests.note(said["list"], said["expected_count"])
-        yield alone(row), Outcome(OutcomeKind.DELIVERED)
+        manifest = row.payload["attributes"]
+        session.audience_sizes.add(manifest["list"], manifest["expected_count"])
+        yield single(row), Outcome(OutcomeKind.DELIVERED)
 
 
 AUDIENCE_MANIFEST = Action(

@@ -9,7 +9,7 @@ from typing import Any
 
 from target_klaviyo.actions.profiles import resource as profile_resource
 from target_klaviyo.delivery.action import Action
-from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
 from target_klaviyo.model.records import Context, OutcomeKind, Record, RejectedRecord
 from target_klaviyo.model.times import to_event_time
@@ -87,7 +87,7 @@ def derived_id(fields: Record, made: Mapping[str, Any], properties: Mapping[str,
     """The same text for the same event of the same person, whenever it is sent."""
     who = [[name, str(fields[name]).lower()] for name in _PERSON if name in fields]
     said = [who, made["metric"]["data"]["attributes"]["name"], made.get("time"), made.get("value")]
-    content = encoded({"": [*said, made.get("value_currency"), _sorted(properties)]})
+    content = encode_json({"": [*said, made.get("value_currency"), _sorted(properties)]})
     return hashlib.sha256(content).hexdigest()[:32]
 
 

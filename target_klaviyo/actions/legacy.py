@@ -157,8 +157,8 @@ IDENTIFY = Action(
     operation=IMPORT,
     other_operations=(
         *CALLS,
-        *lists.find(field="lists"),
-        lists.MAKE,
+        *lists.find_calls(field="lists"),
+        lists.CREATE_LIST,
         Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
     ),
     steps=identify,
@@ -217,8 +217,8 @@ UPDATE_PROFILE = Action(
     operation=IMPORT,
     other_operations=(
         *CALLS,
-        *lists.find(field="lists"),
-        lists.MAKE,
+        *lists.find_calls(field="lists"),
+        lists.CREATE_LIST,
         Call(SUBSCRIBE, "to subscribe", field="confirm_opt_in"),
         Call(events.BULK, "to record the event", field="event"),
         Call(events.SINGLE, "to record it where that was refused", field="event"),

@@ -57,9 +57,9 @@ UPSERT_PROFILE = Action(
     operation=IMPORT,
     other_operations=(
         *CALLS,
-        *lists.find(option="list"),
-        lists.MAKE,
-        people.find("to know who exists", option="update_only"),
+        *lists.find_calls(option="list"),
+        lists.CREATE_LIST,
+        people.find_call("to know who exists", option="update_only"),
         Call(list_members.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
     ),
     resource=resource,

@@ -226,10 +226,10 @@ class Mirrors:
             Incomplete: a feed is not known to be whole, or Klaviyo refused a removal.
         """
         problems: list[str] = []
-        manifests = self._session.manifests
+        sizes = self._session.audience_sizes
         for mirror in self:
             mirror.feed.lost = self._lost[None] + self._lost[mirror.stream]
-        decisions = [(mirror, mirror.decide(manifests.of(mirror.list_id, mirror.name))) for mirror in self]
+        decisions = [(mirror, mirror.decide(sizes.get(mirror.list_id, mirror.name))) for mirror in self]
         if self._plan is not None:
             _tell(self._plan, self)
         # One list over its cap is a sign that something is wrong: then nobody is removed from any.
@@ -259,7 +259,7 @@ class Mirrors:
 
     def _remove(self, mirror: Mirror, ids: Collection[str]) -> int:
         rows = {_leaver(mirror.stream, profile_id): profile_id for profile_id in ids}
-        settled = list_members.changed(self._session, list_members.REMOVE, mirror.list_id, rows)
+        settled = list_members.change_members(self._session, list_members.REMOVE, mirror.list_id, rows)
         return sum(len(unit.rows) for unit, outcome in settled if outcome.kind is not OutcomeKind.REJECTED)
 
     def __iter__(self) -> Iterator[Mirror]:

@@ -12,24 +12,24 @@ from klaviyo_client.http.retries import call_with_retries
 from target_klaviyo.model.records import Call, ListRef, RejectedRecord
 
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
-MAKE = Call(_CREATE, "to make one", option="create_list")
+CREATE_LIST = Call(_CREATE, "to make one", option="create_list")
 
 
-def find(option: str | None = None, field: str | None = None) -> tuple[Call, ...]:
-    """What it takes to find a list, where this option or field names one."""
+def find_calls(option: str | None = None, field: str | None = None) -> tuple[Call, ...]:
+    """The calls that find a list, where this option or field names one."""
     return (
         Call(_ALL, "to find the list", option=option, field=field),
         Call(_ONE, "to find it by its id", option=option, field=field),
     )
 
 
-class Lists:
-    """The lists of the account, as far as this run asked for them. Thread-safe."""
+class ListFinder:
+    """Finds the lists of the account, and remembers them for the run. Thread-safe."""
 
     def __init__(self, client: KlaviyoClient) -> None:
         self._client = client
         self._lock = threading.Lock()
-        self._found: dict[ListRef, str | RejectedRecord] = {}
+        self._ids: dict[ListRef, str | RejectedRecord] = {}
 
     def id_of(self, ref: ListRef) -> str:
         """Klaviyo's id of the list.
@@ -39,24 +39,24 @@ class Lists:
             RejectedRecord: a record does.
         """
         with self._lock:
-            if ref not in self._found:
-                self._found[ref] = self._resolved(ref)
-            found = self._found[ref]
-        if isinstance(found, RejectedRecord):
-            raise found
-        return found
+            if ref not in self._ids:
+                self._ids[ref] = self._id_or_rejection(ref)
+            list_id = self._ids[ref]
+        if isinstance(list_id, RejectedRecord):
+            raise list_id
+        return list_id
 
-    def _resolved(self, ref: ListRef) -> str | RejectedRecord:
+    def _id_or_rejection(self, ref: ListRef) -> str | RejectedRecord:
         try:
-            return self._resolve(ref)
-        except RejectedRecord as unfit:
+            return self._find_or_create(ref)
+        except RejectedRecord as rejection:
             if ref.configured:
-                raise SettingsError(unfit.reason) from unfit
-            return unfit
+                raise SettingsError(rejection.reason) from rejection
+            return rejection
 
-    def _resolve(self, ref: ListRef) -> str:
-        if ref.name is not None and (named := self._only(ref.name)):
-            return named
+    def _find_or_create(self, ref: ListRef) -> str:
+        if ref.name is not None and (list_id := self._find_by_name(ref.name)):
+            return list_id
         if ref.id is not None and self._exists(ref.id):
             return ref.id
         if ref.name is not None and ref.create:
@@ -64,16 +64,15 @@ class Lists:
         advice = "" if ref.name is None else " (the option create_list: true of the stream makes it)"
         raise RejectedRecord("list_not_found", f"the account has no list {str(ref)!r}{advice}")
 
-    def _only(self, name: str) -> str | None:
-        named = self._named(name)
-        if len(named) > 1:
-            ids = ", ".join(sorted(named))
-            raise RejectedRecord(
-                "list_ambiguous", f"{len(named)} lists are called {name!r}: name one by its id ({ids})"
-            )
-        return named[0] if named else None
+    def _find_by_name(self, name: str) -> str | None:
+        list_ids = self._ids_by_name(name)
+        if len(list_ids) > 1:
+            ids = ", ".join(sorted(list_ids))
+            reason = f"{len(list_ids)} lists are called {name!r}: name one by its id ({ids})"
+            raise RejectedRecord("list_ambiguous", reason)
+        return list_ids[0] if list_ids else None
 
-    def _named(self, name: str) -> list[str]:
+    def _ids_by_name(self, name: str) -> list[str]:
         query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
         return [
             entry["id"]
@@ -92,26 +91,26 @@ class Lists:
         return True
 
     def _create(self, name: str) -> str:
-        """Make a list. After a lost answer, for it may be made, it is looked for before another is asked for."""
+        """Create a list. After a lost answer it may be there: then it is looked for before another is asked for."""
         body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
-        was_lost = False
+        answer_was_lost = False
 
         def attempt(_: object) -> str | Unavailable:
-            nonlocal was_lost
+            nonlocal answer_was_lost
             try:
-                if was_lost and (found := self._only(name)):
-                    return found
-            except Unavailable as fault:
-                return fault  # it was tried again already
+                if answer_was_lost and (list_id := self._find_by_name(name)):
+                    return list_id
+            except Unavailable as error:
+                return error  # it was tried again already
             try:
                 return str(self._client.call(_CREATE, body=body).resource["id"])
-            except Unavailable as fault:
-                if not fault.may_have_succeeded:
-                    return fault
-                was_lost = True
+            except Unavailable as error:
+                if not error.may_have_succeeded:
+                    return error
+                answer_was_lost = True
                 raise
 
-        made = call_with_retries(attempt, self._client.retry_policy, self._client.clock, idempotent=True)
-        if isinstance(made, Unavailable):
-            raise made
-        return made
+        created = call_with_retries(attempt, self._client.retry_policy, self._client.clock, idempotent=True)
+        if isinstance(created, Unavailable):
+            raise created
+        return created

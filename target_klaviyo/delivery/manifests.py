@@ -5,19 +5,19 @@ from __future__ import annotations
 import threading
 
 
-class Manifests:
-    """What the control stream says of audiences' sizes, by list. Thread-safe."""
+class AudienceSizes:
+    """How many people the audience of each list has, as far as the control stream said. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
 
-    def note(self, list_name: str, count: int) -> None:
+    def add(self, list_name: str, count: int) -> None:
         """The audience of a list, by name or id, has so many people."""
         with self._lock:
             self._counts[list_name.strip()] = count
 
-    def of(self, *names: str) -> int | None:
-        """What was said of a list under one of these names; None when nothing was."""
+    def get(self, *names: str) -> int | None:
+        """The size that was said of a list under one of these names; None when nothing was."""
         with self._lock:
             return next((self._counts[name] for name in names if name in self._counts), None)

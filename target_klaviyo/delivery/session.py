@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from klaviyo_client.client import KlaviyoClient
-from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
-from target_klaviyo.delivery.lists import Lists
-from target_klaviyo.delivery.manifests import Manifests
-from target_klaviyo.delivery.pairs import Pairs
-from target_klaviyo.delivery.unsubscribes import Leavers
+from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobKind, JobPoller
+from target_klaviyo.delivery.linked_identifiers import LinkedIdentifiers
+from target_klaviyo.delivery.lists import ListFinder
+from target_klaviyo.delivery.manifests import AudienceSizes
+from target_klaviyo.delivery.unsubscribes import PendingUnsubscribes
 
 
 @dataclass(frozen=True)
@@ -23,13 +23,14 @@ class Session:
 
     client: KlaviyoClient
     job_timeout: float
-    lists: Lists = field(init=False)
-    watches: Mapping[Jobs, Watch] = field(init=False)
-    leavers: Leavers = field(init=False, default_factory=Leavers)
-    pairs: Pairs = field(init=False, default_factory=Pairs)
-    manifests: Manifests = field(init=False, default_factory=Manifests)
+    lists: ListFinder = field(init=False)
+    job_pollers: Mapping[JobKind, JobPoller] = field(init=False)
+    pending_unsubscribes: PendingUnsubscribes = field(init=False, default_factory=PendingUnsubscribes)
+    linked_identifiers: LinkedIdentifiers = field(init=False, default_factory=LinkedIdentifiers)
+    audience_sizes: AudienceSizes = field(init=False, default_factory=AudienceSizes)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "lists", Lists(self.client))
+        object.__setattr__(self, "lists", ListFinder(self.client))
         kinds = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS)
-        object.__setattr__(self, "watches", {jobs: Watch(self.client, self.job_timeout, jobs) for jobs in kinds})
+        pollers = {kind: JobPoller(self.client, self.job_timeout, kind) for kind in kinds}
+        object.__setattr__(self, "job_pollers", pollers)

@@ -5,50 +5,48 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection, Mapping
 
+# A list's id, with Klaviyo's id of a profile or an identifier such as ``email:a@x.org``.
 Member = tuple[str, str]
 
 
-class Leavers:
-    """Who is being unsubscribed from a list, and from which channels, until they join one again. Thread-safe.
-
-    Somebody is a list's id with Klaviyo's id of the profile, or with a name such as ``email:a@x.org``.
-    """
+class PendingUnsubscribes:
+    """Who is being unsubscribed from a list, and from which channels, until they join one again. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._left: dict[Member, frozenset[str]] = {}
-        self._called: dict[str, set[Member]] = {}
+        self._channels: dict[Member, frozenset[str]] = {}
+        self._members_by_name: dict[str, set[Member]] = {}
 
     def claim(
-        self, members: Collection[Member], channels: frozenset[str], names: Collection[Member], *, more: bool = False
+        self, members: Collection[Member], channels: frozenset[str], names: Collection[Member], *, extend: bool = False
     ) -> frozenset[str]:
-        """The channels that they are leaving by already; where there are none, take note that they leave now.
+        """The channels that they are being unsubscribed from already; where there are none, claim these for a request.
 
         Args:
             members: one person.
-            channels: those to leave by.
+            channels: those to unsubscribe from.
             names: what they are called where they may join again.
-            more: take note also of channels that come to those they are leaving by.
+            extend: claim also channels that come to those they are being unsubscribed from.
         """
         with self._lock:
-            before = frozenset[str]().union(*(self._left.get(member, ()) for member in members))
-            if not before or (more and not channels <= before):
+            before = frozenset[str]().union(*(self._channels.get(member, ()) for member in members))
+            if not before or (extend and not channels <= before):
                 for member in members:
-                    self._left[member] = before | channels
+                    self._channels[member] = before | channels
                 for _, name in names:
-                    self._called.setdefault(name, set()).update(members)
+                    self._members_by_name.setdefault(name, set()).update(members)
             return before
 
     def release(self, members: Collection[Member]) -> None:
-        """They do not leave after all: Klaviyo refused it."""
+        """They are not unsubscribed after all: Klaviyo refused it."""
         with self._lock:
             for member in members:
-                self._left.pop(member, None)
+                self._channels.pop(member, None)
 
-    def back(self, list_id: str | None, handles: Mapping[str, str]) -> None:
-        """Somebody joins a list, or subscribes to all: when they leave it again, that is asked for again."""
+    def add_join(self, list_id: str | None, identifiers: Mapping[str, str]) -> None:
+        """Somebody joins a list, or subscribes to all: if they are to leave it again, that is asked for again."""
         with self._lock:
-            for name, value in handles.items() if self._left else ():
-                for member in self._called.get(f"{name}:{value}", ()):
+            for name, value in identifiers.items() if self._channels else ():
+                for member in self._members_by_name.get(f"{name}:{value}", ()):
                     if list_id in (None, member[0]):
-                        self._left.pop(member, None)
+                        self._channels.pop(member, None)

@@ -11,7 +11,7 @@ from typing import IO, Any
 
 from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
-from target_klaviyo.delivery.stopping import Stopped
+from target_klaviyo.delivery.graceful_stop import Stopped
 from target_klaviyo.intake.lines import lines
 from target_klaviyo.intake.records import message
 from target_klaviyo.model.records import UNREADABLE, RejectedRecord

@@ -16,7 +16,7 @@ from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.delivery.action import Action, Row
-from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake import contracts, mapping
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
@@ -137,7 +137,7 @@ class Route:
         if action.resource is None:
             raise TypeError(f"the action {action.name} is made of others")
         payload = action.resource(fields, context)
-        body = encoded(payload)
+        body = encode_json(payload)
         limit = action.max_item_bytes
         if limit is not None and len(body) > limit:
             raise RejectedRecord("too_large", f"the record is {len(body):,} bytes as JSON; Klaviyo takes {limit:,}")

@@ -90,7 +90,7 @@ class KlaviyoSink(Sink):
             raise
         self.tally_record_read()
         self.record_counter_metric.increment()
-        self._despatch.put(self.stream_name, action, row)
+        self._despatch.add(self.stream_name, action, row)
 
     def _broken(self, record: Record) -> RejectedRecord | None:
         """What the record has otherwise than its SCHEMA promises; whether that matters is known by what is sent of it.

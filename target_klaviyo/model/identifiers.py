@@ -13,8 +13,9 @@ from email_validator import EmailNotValidError, validate_email
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.model.records import IDENTIFIER_LEFT_OUT, Context, Note, Record, RejectedRecord
 
-# The strongest first.
-IDENTIFIERS = ("id", "email", "phone_number", "external_id")
+# The identifiers that are attributes of a profile, and with Klaviyo's id all; the strongest first.
+ATTRIBUTE_IDENTIFIERS = ("email", "phone_number", "external_id")
+IDENTIFIERS = ("id", *ATTRIBUTE_IDENTIFIERS)
 # One identifier of a profile in a form that can be compared: its name, and its value.
 Identifier = tuple[str, str]
 
@@ -152,7 +153,7 @@ def _parse_identifier(name: str, value: Any, region: str | None) -> str:
 
 
 def _in_words(names: Collection[str]) -> str:
-    ordered = [name for name in (*IDENTIFIERS[1:], "id") if name in names]
+    ordered = [name for name in (*ATTRIBUTE_IDENTIFIERS, "id") if name in names]
     *most, last = ["(mapped) id" if name == "id" else name for name in ordered]
     return f"{', '.join(most)} or {last}" if most else last
 

@@ -30,7 +30,7 @@ from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.delivery import jobs
 from target_klaviyo.delivery.action import Action, Row
-from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.dispatch import Dispatcher
 from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
@@ -42,7 +42,7 @@ logger = logging.getLogger("target-klaviyo")
 
 # How the ids begin that Klaviyo never gave. Its own have no hyphen there.
 _MADE_UP = "rehearsal-"
-_JOBS = frozenset(kind.many for kind in (jobs.IMPORTS, jobs.SUPPRESSIONS, jobs.UNSUPPRESSIONS))
+_JOBS = frozenset(kind.read_page for kind in (jobs.IMPORTS, jobs.SUPPRESSIONS, jobs.UNSUPPRESSIONS))
 # People whose names are kept, so that whoever is removed by Klaviyo's id has one in the plan.
 _KNOWN = 200_000
 
@@ -191,14 +191,14 @@ def _made_up(path: Mapping[str, str] | None) -> str | None:
     return next((value for value in (path or {}).values() if value.startswith(_MADE_UP)), None)
 
 
-class RehearsingDespatch(Despatch):
-    """Despatch that tells a plan which rows come."""
+class RehearsingDespatch(Dispatcher):
+    """A dispatcher that tells a plan which rows come."""
 
     plan: Plan
 
-    def put(self, stream: str, action: Action, row: Row) -> None:
+    def add(self, stream: str, action: Action, row: Row) -> None:
         self.plan.came(stream, action, row)
-        super().put(stream, action, row)
+        super().add(stream, action, row)
 
 
 class RehearsalReport(Report):

@@ -10,7 +10,7 @@ from target_support import NOW, Command, People, records, respond, rows_of, scri
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.delivery.action import Row
-from target_klaviyo.delivery.batches import waves
+from target_klaviyo.delivery.batches import conflict_free_groups
 from target_klaviyo.intake.routes import routes
 from target_klaviyo.model.records import ListRef, OutcomeKind, RejectedRecord, SourceRecord
 
@@ -31,7 +31,7 @@ def steps(entry: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str
 def test_two_addresses_that_only_fold_to_one_are_two_peoples() -> None:
     """`ß` and `ss` are different letters of different people's addresses: both are unsubscribed."""
     addresses = ["strauß@example.com", "strauss@example.com", "STRAUß@example.com"]
-    made = waves(rows_of({"action": "unsubscribe"}, *({"email": address} for address in addresses)))
+    made = conflict_free_groups(rows_of({"action": "unsubscribe"}, *({"email": address} for address in addresses)))
     assert [[len(unit.rows) for unit in wave] for wave in made] == [[2, 1]]
 
 

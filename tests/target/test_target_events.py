@@ -17,7 +17,7 @@ from klaviyo_client.errors import InvalidKey
 from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
 from target_klaviyo.delivery.action import Row, Unit
-from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
 from target_klaviyo.intake.routes import fitted, routes
 from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord, SourceRecord
@@ -318,12 +318,12 @@ def test_requests_never_pass_a_limit(sizes: list[tuple[str, int, int]]) -> None:
         ]  # fmt: skip
         profile = {"type": "profile", "attributes": {"email": f"{name}@x.io"}}
         payload = {"profile": profile, "events": made}
-        units.append(Unit((), payload, encoded(payload)))
+        units.append(Unit((), payload, encode_json(payload)))
     counts: Counter[str] = Counter()
-    for part in events.chunks(units, max_events=10, max_bytes=3000):
-        found = events.grouped(part)
-        sent = [event for entry in found.entries for event in entry["attributes"]["events"]["data"]]
-        body = encoded({"data": {"type": "x", "attributes": {"events-bulk-create": {"data": found.entries}}}})
+    for part in events.split_into_requests(units, max_events=10, max_bytes=3000):
+        entries = [entry.document for entry in events.group_by_profile(part)]
+        sent = [event for entry in entries for event in entry["attributes"]["events"]["data"]]
+        body = encode_json({"data": {"type": "x", "attributes": {"events-bulk-create": {"data": entries}}}})
         assert len(part) == 1 or (len(sent) <= 10 and len(body) <= 3000 + 100)
         counts.update(event["attributes"]["unique_id"] for event in sent)
     assert sum(counts.values()) == len(counts) == sum(count for _, count, _ in sizes)

@@ -16,7 +16,7 @@ from klaviyo_client.errors import Unavailable
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import target as module
 from target_klaviyo.delivery.action import Action, Row
-from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.dispatch import Dispatcher
 from target_klaviyo.target import TargetKlaviyo
 
 STREAMS = {"other": {"action": "upsert_profile"}}
@@ -108,13 +108,13 @@ def test_after_some_time_a_state_no_longer_waits_for_a_full_batch(
     """With a slow tap at most STATE_SECONDS are repeated after a crash."""
     monkeypatch.setattr(module, "STATE_SECONDS", -1.0)
     sizes: list[int] = []
-    send = Despatch._send
+    send = Dispatcher._send
 
-    def spy(self: Despatch, queue: Any, lane: Any) -> None:
-        sizes.append(len(lane.rows))
-        send(self, queue, lane)
+    def spy(self: Dispatcher, queue: Any, slot: Any) -> None:
+        sizes.append(len(slot.rows))
+        send(self, queue, slot)
 
-    monkeypatch.setattr(Despatch, "_send", spy)
+    monkeypatch.setattr(Dispatcher, "_send", spy)
     run(numbered(3), tmp_path, batch=1000)
     assert sizes == [1, 1, 1]
     assert states(capsys)[-1] == 2
@@ -131,22 +131,22 @@ def test_rows_from_before_a_changed_schema_are_sent_first(tmp_path: Path, monkey
         wider,
         *records("profiles", [{"email": "new1@example.com"}, {"email": "new2@example.com"}]),
     ]
-    put = Despatch.put
+    add = Dispatcher.add
 
-    def spy(self: Despatch, stream: str, action: Action, row: Row) -> None:
+    def spy(self: Dispatcher, stream: str, action: Action, row: Row) -> None:
         sent.append(row.payload["attributes"]["email"])
-        put(self, stream, action, row)
+        add(self, stream, action, row)
 
-    flush = Despatch.flush
+    flush = Dispatcher.flush
 
-    def flushing(self: Despatch) -> None:
+    def flushing(self: Dispatcher) -> None:
         flush(self)
-        sent.append("settled")
+        sent.append("flushed")
 
-    monkeypatch.setattr(Despatch, "put", spy)
-    monkeypatch.setattr(Despatch, "flush", flushing)
+    monkeypatch.setattr(Dispatcher, "add", spy)
+    monkeypatch.setattr(Dispatcher, "flush", flushing)
     run(messages, tmp_path)
-    assert sent[:4] == ["old@example.com", "settled", "new1@example.com", "new2@example.com"]
+    assert sent[:4] == ["old@example.com", "flushed", "new1@example.com", "new2@example.com"]
 
 
 @pytest.mark.parametrize("depth", [90, 900, 100_000])

@@ -8,7 +8,7 @@ import pytest
 from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
 
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.endpoints.profile_imports import FEW
+from target_klaviyo.endpoints.profile_imports import MAX_SINGLE
 from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord
 
 UPDATE = {"action": "upsert_profile", "update_only": True}
@@ -79,7 +79,7 @@ def test_rows_with_nulls_never_go_in_bulk() -> None:
         return taken(request)
 
     session, asked = scripted_session(wire)
-    plain = [{"email": f"p{i}@x.org", "title": "x"} for i in range(FEW + 1)]
+    plain = [{"email": f"p{i}@x.org", "title": "x"} for i in range(MAX_SINGLE + 1)]
     rows = rows_of(CLEAR, {**ADA, "title": None}, *plain, {"email": "b@x.org", "properties": {"deep": {"a": None}}})
     assert {outcome.kind for outcome in settled(session, "upsert_profile", rows)} == {OutcomeKind.DELIVERED}
     *alone, bulk = writes(asked)

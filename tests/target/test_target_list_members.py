@@ -10,7 +10,7 @@ from target_support import NOW, People, body_of, refused, respond, rows_of, scri
 from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.delivery.action import Row
-from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import people
 from target_klaviyo.intake.routes import routes
 from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord, SourceRecord
@@ -137,7 +137,7 @@ def test_removing_sends_no_attributes_and_makes_no_list() -> None:
 
 def person(**identifiers: str) -> Row:
     payload = {"type": "profile", "attributes": identifiers}
-    return Row(SourceRecord("s", identifiers), payload, encoded(payload))
+    return Row(SourceRecord("s", identifiers), payload, encode_json(payload))
 
 
 def test_people_are_found_by_their_strongest_identifier_that_is_known() -> None:
@@ -147,7 +147,7 @@ def test_people_are_found_by_their_strongest_identifier_that_is_known() -> None:
     moved = person(email="new@x.org", external_id="7")
     called = person(email="c@x.org", phone_number="+14155550100")
     nobody = person(external_id='"],[')
-    answer = people.found(scripted_session(account)[0], [both, moved, called, nobody])
+    answer = people.find_profiles(scripted_session(account)[0], [both, moved, called, nobody])
     assert answer.ids == {both: "A", moved: "B", called: "C"}
     assert not answer.refused
 
@@ -155,7 +155,7 @@ def test_people_are_found_by_their_strongest_identifier_that_is_known() -> None:
 def test_a_filter_never_outgrows_an_address() -> None:
     """A hundred long identifiers would make an address that servers refuse."""
     session, wire = scripted_session(People({}))
-    people.found(session, [person(external_id=f"{i:0>250}") for i in range(100)])
+    people.find_profiles(session, [person(external_id=f"{i:0>250}") for i in range(100)])
     assert len(wire.asked) == 5
     assert max(len(request.query["filter"]) for request in wire.asked) < 6100
 
@@ -168,7 +168,7 @@ def test_an_identifier_that_klaviyo_will_not_look_for_rejects_its_row_only() -> 
         return refused(400, None) if "5550077" in request.query["filter"] else account(request)
 
     rows = [person(**attributes) for attributes in account.profiles.values()]
-    answer = people.found(scripted_session(wire)[0], rows)
+    answer = people.find_profiles(scripted_session(wire)[0], rows)
     assert len(answer.ids) == 99
     assert [outcome.status for outcome in answer.refused.values()] == [400]
 
@@ -176,4 +176,4 @@ def test_an_identifier_that_klaviyo_will_not_look_for_rejects_its_row_only() -> 
 def test_a_key_that_may_not_read_profiles_stops_the_run() -> None:
     """Nobody would be found, and everything would look well."""
     with pytest.raises(NotAllowed, match="profiles:read"):
-        people.found(scripted_session(lambda _: refused(403, None))[0], [person(email="a@x.org")])
+        people.find_profiles(scripted_session(lambda _: refused(403, None))[0], [person(email="a@x.org")])

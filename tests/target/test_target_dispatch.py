@@ -17,11 +17,11 @@ from support.patience import PATIENCE
 from target_support import respond, scripted_session
 
 from target_klaviyo.delivery.action import Action, Row, Unit, UnitOutcome
-from target_klaviyo.delivery.batches import encoded
-from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.batches import encode_json
+from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.graceful_stop import Stopped
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.delivery.stopping import Stopped
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 
 DELIVERED, REJECTED = Outcome(OutcomeKind.DELIVERED, 200), Outcome(OutcomeKind.REJECTED, 400)
@@ -68,12 +68,12 @@ class Post:
 
 def row(number: int, email: str, **more: str) -> Row:
     payload = {"type": "profile", "attributes": {"email": email, **more}}
-    return Row(SourceRecord("s", {"number": number, "email": email}), payload, encoded(payload))
+    return Row(SourceRecord("s", {"number": number, "email": email}), payload, encode_json(payload))
 
 
-def despatch(settled: list[tuple[Row, Outcome]], **options: Any) -> Despatch:
+def dispatcher(settled: list[tuple[Row, Outcome]], **options: Any) -> Dispatcher:
     session, _ = scripted_session(lambda _: respond(200))
-    return Despatch(session, lambda one, outcome: settled.append((one, outcome)), **{"width": 3, **options})
+    return Dispatcher(session, lambda one, outcome: settled.append((one, outcome)), **{"max_in_flight": 3, **options})
 
 
 PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(f"p{n}@x.io" for n in range(20))]))
@@ -83,9 +83,9 @@ PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(
 def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], width: int, size: int) -> None:
     """Whatever comes: one outcome each, batches within their limit, somebody's rows in the order in which they came."""
     post, settled = Post(seconds=0.002), list[tuple[Row, Outcome]]()
-    sender, action = despatch(settled, width=width), post.action(max_rows=size)
+    sender, action = dispatcher(settled, max_in_flight=width), post.action(max_rows=size)
     for number, email in enumerate(people):
-        sender.put("s", action, row(number, email))
+        sender.add("s", action, row(number, email))
     sender.flush()
     assert sorted(one.source.record["number"] for one, _ in settled) == list(range(len(people)))
     assert all(len(batch) <= size for batch in post.batches)
@@ -100,9 +100,9 @@ def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], wi
 def test_somebody_known_by_two_names_is_waited_for() -> None:
     """Rows of one person in two lanes are both sent before a row that belongs to both."""
     post, settled = Post(seconds=0.01), list[tuple[Row, Outcome]]()
-    sender, action = despatch(settled), post.action(max_rows=2)
+    sender, action = dispatcher(settled), post.action(max_rows=2)
     for number, (email, phone) in enumerate([("a@x.io", "1"), ("z@x.io", "9"), ("b@x.io", "2"), ("a@x.io", "2")]):
-        sender.put("s", action, row(number, email, phone_number=phone))
+        sender.add("s", action, row(number, email, phone_number=phone))
     sender.flush()
     order = [one.source.record["number"] for batch in post.batches for one in batch]
     assert order.index(3) == 3
@@ -111,9 +111,9 @@ def test_somebody_known_by_two_names_is_waited_for() -> None:
 def test_batches_overlap() -> None:
     """While one batch is under way the next is sent."""
     post, settled = Post(together=3), list[tuple[Row, Outcome]]()
-    sender, action = despatch(settled), post.action(max_rows=1)
+    sender, action = dispatcher(settled), post.action(max_rows=1)
     for number in range(9):
-        sender.put("s", action, row(number, f"p{number}@x.io"))
+        sender.add("s", action, row(number, f"p{number}@x.io"))
     sender.flush()
     assert max(post.under_way) == 3
 
@@ -121,12 +121,12 @@ def test_batches_overlap() -> None:
 def test_what_follows_is_sent_after_what_came_first_and_not_after_a_refusal() -> None:
     """A record that needs two requests gets the second when the first was taken, and one outcome for both otherwise."""
     first, second, settled = Post(), Post(), list[tuple[Row, Outcome]]()
-    sender = despatch(settled)
+    sender = dispatcher(settled)
     for number, email in enumerate(["good@x.io", "bad@x.io"]):
         one = row(number, email)
         one.source.pending = 2
         then = (second.action("second"), replace(one))
-        sender.put("s", first.action("first"), replace(one, next_step=then))
+        sender.add("s", first.action("first"), replace(one, next_step=then))
     sender.flush()
     assert [one.source.record["email"] for batch in second.batches for one in batch] == ["good@x.io"]
     kinds = [(one.source.record["email"], outcome.kind) for one, outcome in settled]
@@ -136,16 +136,16 @@ def test_what_follows_is_sent_after_what_came_first_and_not_after_a_refusal() ->
 def test_an_error_is_raised_where_rows_are_put_and_the_others_still_land() -> None:
     """What breaks in a thread ends the run, but not before everything under way has its outcome."""
     post, settled = Post(seconds=0.02, fails_at="p0@x.io"), list[tuple[Row, Outcome]]()
-    sender, action = despatch(settled), post.action(max_rows=1)
+    sender, action = dispatcher(settled), post.action(max_rows=1)
 
     def put() -> None:
         # However many are put before the thread has failed.
         for number in count():
-            sender.put("s", action, row(number, f"p{number}@x.io"))
+            sender.add("s", action, row(number, f"p{number}@x.io"))
 
     with pytest.raises(RuntimeError, match="broken"):
         put()
-    sender.land()
+    sender.drain()
     assert {one.source.record["number"] for one, _ in settled} == {
         one.source.record["number"] for batch in post.batches for one in batch
     } - {0}
@@ -154,13 +154,13 @@ def test_an_error_is_raised_where_rows_are_put_and_the_others_still_land() -> No
 def test_after_a_stop_nothing_more_is_sent() -> None:
     """What waits stays; what is under way has its outcome."""
     post, settled = Post(), list[tuple[Row, Outcome]]()
-    sender, action = despatch(settled), post.action(max_rows=2)
+    sender, action = dispatcher(settled), post.action(max_rows=2)
     for number in range(3):
-        sender.put("s", action, row(number, f"p{number}@x.io"))
+        sender.add("s", action, row(number, f"p{number}@x.io"))
     sender.stop()
     with pytest.raises(Stopped):
         sender.flush()
-    sender.land()
+    sender.drain()
     assert [one.source.record["number"] for one, _ in settled] == [0, 1]
 
 
@@ -214,10 +214,10 @@ def test_an_action_of_small_batches_may_have_more_of_them_under_way() -> None:
     """Its lanes multiply what the user allows; nobody's rows are in two of them."""
     post = Post(together=3)
     settled: list[tuple[Row, Outcome]] = []
-    sender = despatch(settled, width=2)
+    sender = dispatcher(settled, max_in_flight=2)
     action = replace(post.action(max_rows=1), concurrency_factor=3)
     for number in range(30):
-        sender.put("s", action, row(number, f"p{number % 20}@x.org"))
+        sender.add("s", action, row(number, f"p{number % 20}@x.org"))
     sender.flush()
     assert len(settled) == 30
     assert 2 < max(post.under_way) <= 6
@@ -250,8 +250,8 @@ class Gate(Post):
 def test_nobodys_rows_are_under_way_twice() -> None:
     """While somebody's row is being sent their next one waits, although lanes are free and others are sent."""
     gate = Gate()
-    sender, action = despatch([], width=3), gate.action(max_rows=1)
+    sender, action = dispatcher([], max_in_flight=3), gate.action(max_rows=1)
     for number, email in enumerate(["a@x.io", "a@x.io", "b@x.io"]):
-        sender.put("s", action, row(number, email))
+        sender.add("s", action, row(number, email))
     sender.flush()
     assert gate.log.index(("ends", 0)) < gate.log.index(("begins", 1))

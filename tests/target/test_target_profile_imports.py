@@ -14,8 +14,8 @@ from target_support import refused, respond, scripted_session
 from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.delivery.action import Row
-from target_klaviyo.delivery.batches import encoded
-from target_klaviyo.endpoints.profile_imports import FEW, deliver
+from target_klaviyo.delivery.batches import encode_json
+from target_klaviyo.endpoints.profile_imports import MAX_SINGLE, deliver
 from target_klaviyo.model.records import ListRef, Outcome, OutcomeKind, SourceRecord
 
 ON_LIST = ListRef(id="LIST01")
@@ -25,7 +25,7 @@ def people(count: int, on: ListRef | None = None, **attributes: Any) -> list[Row
     rows = []
     for index in range(count):
         payload = {"type": "profile", "attributes": {"email": f"p{index}@example.com", **attributes}}
-        rows.append(Row(SourceRecord("s", payload["attributes"]), payload, encoded(payload), on))
+        rows.append(Row(SourceRecord("s", payload["attributes"]), payload, encode_json(payload), on))
     return rows
 
 
@@ -100,10 +100,10 @@ def test_few_people_go_one_by_one_and_many_in_one_job() -> None:
         return respond(201, {"data": {}}) if request.url.endswith("profile-import") else jobs(request)
 
     session, _ = scripted_session(wire)
-    outcomes_of(session, people(FEW))
-    assert paths == ["profile-import"] * FEW
+    outcomes_of(session, people(MAX_SINGLE))
+    assert paths == ["profile-import"] * MAX_SINGLE
     paths.clear()
-    outcomes_of(session, people(FEW + 1))
+    outcomes_of(session, people(MAX_SINGLE + 1))
     assert paths == ["profile-bulk-import-jobs", "J"]
     paths.clear()
     outcomes_of(session, people(1, ON_LIST))
@@ -242,7 +242,7 @@ def test_a_lost_reply_is_sent_again_unless_it_appends() -> None:
     [row] = people(1)
     payload = {**row.payload, "meta": {"patch_properties": {"append": {"tags": "x"}}}}
     with pytest.raises(Unavailable):
-        list(deliver(session, [Row(row.source, payload, encoded(payload))]))
+        list(deliver(session, [Row(row.source, payload, encode_json(payload))]))
     assert tries == 1
 
 
