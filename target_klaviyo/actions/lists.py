@@ -14,22 +14,26 @@ from target_klaviyo.model.identifiers import IDENTIFIERS, note_left_out, require
 from target_klaviyo.model.records import Call, Context, Note, Options, Record, RejectedRecord
 
 _REMOVE, MIRROR = "remove", "mirror"
-_LIST = ("list_id", "list_name")
-_OF_MIRROR = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
+_LIST_FIELDS = ("list_id", "list_name")
+_MIRROR_OPTIONS = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
 
 
 def _removes(context: Context) -> bool:
     return context.is_deleted or context.options["mode"] == _REMOVE
 
 
-def _sifted(fields: Record, faults: Mapping[str, RejectedRecord], context: Context) -> tuple[Record, Note | None]:
-    """Whoever is removed is only looked for: what else is known of them is not sent."""
+def _select_fields(
+    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
+) -> tuple[Record, Note | None]:
+    """All fields of a person who is added; of one who is removed only those to find them by, and the list."""
     if not _removes(context) or not any(name in fields for name in IDENTIFIERS):
         return require_valid_identifiers(fields, faults, context)
-    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST)}, note_left_out(faults)
+    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST_FIELDS)}, note_left_out(
+        faults
+    )
 
 
-def _terms(_fields: Record, context: Context) -> BatchKey:
+def _batch_key(_fields: Record, context: Context) -> BatchKey:
     return (_REMOVE,) if _removes(context) else ()
 
 
@@ -44,9 +48,9 @@ def _check(options: Options) -> None:
     if options["mode"] == _REMOVE and options["create_list"]:
         raise ValueError("create_list is not for mode: remove; nobody can be removed from a list that is just made")
     if options["mode"] != MIRROR:
-        wrong = [name for name in _OF_MIRROR if options.get(name) not in (None, False)]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is for mode: mirror only")
+        misplaced = [name for name in _MIRROR_OPTIONS if options.get(name) not in (None, False)]
+        if misplaced:
+            raise ValueError(f"{misplaced[0]} is for mode: mirror only")
         return
     if not options["owns_list"]:
         raise ValueError("owns_list must be true for mode: mirror, which also removes people whom forms have added")
@@ -68,11 +72,11 @@ LIST_MEMBERS = Action(
         Call(list_members.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
     ),
     resource=resource,
-    select_fields=_sifted,
-    batch_key=_terms,
+    select_fields=_select_fields,
+    batch_key=_batch_key,
     deliver=_deliver,
     adds=frozenset({"profile", "list"}),
-    removes=lambda terms: frozenset({"list"} if _REMOVE in terms else ()),
+    removes=lambda batch_key: frozenset({"list"} if _REMOVE in batch_key else ()),
     check=_check,
     options={
         **LIST_OPTIONS,

@@ -18,7 +18,7 @@ from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.ledger import without_streams
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members
-from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, Identifier, identifiers_of
 from target_klaviyo.model.records import ListRef, Options, OutcomeKind, Record, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 
@@ -61,7 +61,7 @@ class Mirror:
         query = {
             "filter": condition("less-than", "joined_group_at", until),
             "sort": "joined_group_at",
-            "fields[profile]": "email,phone_number,external_id",
+            "fields[profile]": ",".join(ATTRIBUTE_IDENTIFIERS),
             "page[size]": str(operation(_MEMBERS).page_size),
         }
         try:
@@ -110,7 +110,7 @@ class Finding:
             notes.append(f"Nobody {'would be' if self.rehearsed else 'was'} removed: {self.decision.reason}.")
         if len(gone) > _SHOWN:
             notes.append(f"{len(gone) - _SHOWN:,} more are not shown.")
-        names = ("email", "phone_number", "external_id")
+        names = ATTRIBUTE_IDENTIFIERS
         rows = [[profile, *(dict(members[profile]).get(name, "") for name in names)] for profile in gone[:_SHOWN]]
         return f"Gone from the audience of {self.mirror.name}", notes, ["profile", *names], rows
 

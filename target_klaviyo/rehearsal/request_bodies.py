@@ -6,7 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-_NAMES = ("email", "phone_number", "external_id", "anonymous_id")
+from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS
+
+_NAMES = (*ATTRIBUTE_IDENTIFIERS, "anonymous_id")
 
 
 @dataclass(frozen=True)
