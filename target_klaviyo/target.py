@@ -15,7 +15,6 @@ from types import FrameType
 from typing import Any, ClassVar
 
 import click
-from singer_sdk import Target
 from singer_sdk.exceptions import MappingError
 
 from klaviyo_client.client import KlaviyoClient
@@ -31,6 +30,7 @@ from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake import permissions
 from target_klaviyo.intake.message_reader import LineReader
 from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.run import RunTarget
 from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
@@ -49,7 +49,7 @@ logger = logging.getLogger("target-klaviyo")
 STATE_SECONDS = 30.0
 
 
-class TargetKlaviyo(Target):
+class TargetKlaviyo(RunTarget):
     """Pushes records to Klaviyo: profiles, events, orders, lists, consent. One outcome for every record."""
 
     name = "target-klaviyo"

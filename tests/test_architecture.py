@@ -29,6 +29,7 @@ ONLY_IN = {
         "tap_klaviyo/streams/table.py",
         "tap_klaviyo/streams/writer.py",
         "target_klaviyo/target.py",
+        "target_klaviyo/intake/run.py",
         "target_klaviyo/intake/sink.py",
         "target_klaviyo/intake/message_reader.py",
     },

@@ -64,7 +64,7 @@ class Route:
     entry: Mapping[str, Any]
     is_named: bool = False
 
-    def copied_from(self, stream: str) -> tuple[str, str] | None:
+    def self_copy_guard(self, stream: str) -> tuple[str, str] | None:
         """The operation and the column that tell whether a stream of the tap comes from this very account."""
         found = self.action.self_copy_guard
         return found[1:] if found is not None and self.is_named and found[0] == stream else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.sinks import Sink
@@ -13,10 +13,8 @@ from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsErro
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.intake import routes
 from target_klaviyo.intake.records import incoming
+from target_klaviyo.intake.run import RunTarget
 from target_klaviyo.model.records import OutcomeKind, Record, RejectedRecord, SourceRecord
-
-if TYPE_CHECKING:
-    from target_klaviyo.target import TargetKlaviyo
 
 
 class RecordBeforeSchema(Incomplete, RecordsWithoutSchemaException):
@@ -38,13 +36,13 @@ class KlaviyoSink(Sink):
     """
 
     def __init__(
-        self, target: TargetKlaviyo, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+        self, target: RunTarget, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
         if stream_name not in target.routes:
             raise routes.unmapped(stream_name)
         self.route = routes.fitted(stream_name, target.routes[stream_name], self.original_schema["properties"].keys())
-        self._despatch = target.despatch
+        self._dispatcher = target.despatch
         self._session = target.session
         self._incoming = incoming(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)
@@ -53,7 +51,7 @@ class KlaviyoSink(Sink):
         if self.route.is_mirror and self.route.list is not None:
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
-        self._suspect = self.route.copied_from(stream_name)
+        self._suspect = self.route.self_copy_guard(stream_name)
         for warning in routes.check_columns(stream_name, self.route, self.original_schema["properties"]):
             self.logger.warning(warning)
 
@@ -90,7 +88,7 @@ class KlaviyoSink(Sink):
             raise
         self.tally_record_read()
         self.record_counter_metric.increment()
-        self._despatch.add(self.stream_name, action, row)
+        self._dispatcher.add(self.stream_name, action, row)
 
     def _broken(self, record: Record) -> RejectedRecord | None:
         """What the record has otherwise than its SCHEMA promises; whether that matters is known by what is sent of it.
@@ -148,4 +146,4 @@ class KlaviyoSink(Sink):
 
     def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         """Send what waits; returns when every row has its outcome, which is what a STATE relies on."""
-        self._despatch.flush()
+        self._dispatcher.flush()
