@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
@@ -36,7 +37,7 @@ from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
-from target_klaviyo.reporting.places import document, place
+from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.results import Report, parse_max_rejects
 from target_klaviyo.reporting.run_report import Ending, Summary
@@ -77,10 +78,10 @@ class TargetKlaviyo(RunTarget):
         self._rehearsal: Rehearsal | None = None
         if is_wanted(self.config, os.environ):
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
-            self.report: Report = self._rehearsal.report(place(self.config, "plan_path", os.environ), tolerance)
+            self.report: Report = self._rehearsal.report(self._path("plan_path"), tolerance)
         else:
-            path = document(self.config, "report_path")
-            rejects = place(self.config, "rejects_path", os.environ)
+            path = writable_report_path("report_path", self.config.get("report_path"))
+            rejects = self._path("rejects_path")
             self.report = Report(rejects, tolerance, Summary(path) if path else None)
         self._stop = GracefulStop()
         made = KlaviyoClient if self._rehearsal is None else self._rehearsal.client
@@ -99,6 +100,10 @@ class TargetKlaviyo(RunTarget):
         self._reader = reader
         reader.reject, reader.idle, reader.landing = self._reject_line, self._look_after, self._landing
         self._is_ready = True
+
+    def _path(self, setting: str) -> Path:
+        default = SETTINGS["properties"][setting]["default"]
+        return writable_path(setting, self.config[setting], os.environ, default=default)
 
     @cached_property
     def despatch(self) -> Dispatcher:

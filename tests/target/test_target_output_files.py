@@ -19,7 +19,7 @@ from target_support import PROFILE_SCHEMA, Command, Run, records
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy import private_files
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.reporting.places import place
+from target_klaviyo.reporting.output_files import writable_path
 
 BAD = {"email": "not an address"}
 
@@ -139,15 +139,15 @@ def test_the_default_works_where_the_folder_cannot_be_written(target: Command, t
 def test_where_nothing_can_be_written_the_run_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last resort is the folder for passing files; what the user has named is never replaced by another place."""
     monkeypatch.chdir("/proc")
-    default = {"rejects_path": "target-klaviyo-rejects.jsonl"}
+    default = "target-klaviyo-rejects.jsonl"
     nowhere = {"HOME": str(in_the_way(tmp_path))}
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert place(default, "rejects_path", nowhere) == tmp_path / "target-klaviyo-rejects.jsonl"
+    assert writable_path("rejects_path", default, nowhere, default=default) == tmp_path / "target-klaviyo-rejects.jsonl"
     with pytest.raises(SettingsError, match="rejects_path cannot be written: /proc/mine"):
-        place({"rejects_path": "mine.jsonl"}, "rejects_path", nowhere)
+        writable_path("rejects_path", "mine.jsonl", nowhere, default=default)
     monkeypatch.setattr("tempfile.tempdir", "/proc")
     with pytest.raises(SettingsError, match="rejects_path cannot be written: /proc/target"):
-        place(default, "rejects_path", nowhere)
+        writable_path("rejects_path", default, nowhere, default=default)
 
 
 def test_many_threads_get_files_of_their_own(tmp_path: Path) -> None:
