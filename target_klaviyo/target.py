@@ -36,11 +36,12 @@ from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
-from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
+from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
-from target_klaviyo.reporting.results import Report, parse_max_rejects
-from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import RunResults, parse_max_rejects
+from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 from target_klaviyo.settings import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
@@ -74,23 +75,24 @@ class TargetKlaviyo(RunTarget):
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
         self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
-        tolerance = parse_max_rejects(self.config.get("max_rejects"), self.config["on_reject"])
+        limit = parse_max_rejects(self.config.get("max_rejects"), self.config["on_reject"])
         self._rehearsal: Rehearsal | None = None
-        if is_wanted(self.config, os.environ):
+        if is_rehearsal(self.config, os.environ):
             self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
-            self.report: Report = self._rehearsal.report(self._path("plan_path"), tolerance)
+            self.results: RunResults = self._rehearsal.make_results(self._path("plan_path"), limit)
         else:
             path = writable_report_path("report_path", self.config.get("report_path"))
-            rejects = self._path("rejects_path")
-            self.report = Report(rejects, tolerance, Summary(path) if path else None)
+            rejects = RejectsFile(self._path("rejects_path"))
+            self.results = RunResults(rejects, limit, RunReport(path) if path else None)
         self._stop = GracefulStop()
-        made = KlaviyoClient if self._rehearsal is None else self._rehearsal.client
-        wire = StoppableTransport(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
-        client = settings.connect(self.config, self.name, partial(made, clock=self._stop.clock(), transport=wire))
+        client_type = KlaviyoClient if self._rehearsal is None else self._rehearsal.make_client
+        transport = StoppableTransport(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
+        make_client = partial(client_type, clock=self._stop.clock(), transport=transport)
+        client = settings.connect(self.config, self.name, make_client)
         self.session = Session(client, job_timeout=self.config["job_timeout"])
         self._progress = Progress(
-            lambda: self.report.records,
-            lambda: self.report.counted,
+            lambda: self.results.records,
+            lambda: self.results.counts_in_words,
             usage=self.session.client.usage,
             to_come=lambda: self.mirrors.to_come,
         )
@@ -108,8 +110,8 @@ class TargetKlaviyo(RunTarget):
     @cached_property
     def despatch(self) -> Dispatcher:
         """Where records are sent from."""
-        made = Dispatcher if self._rehearsal is None else self._rehearsal.despatch
-        return made(
+        make = Dispatcher if self._rehearsal is None else self._rehearsal.make_dispatcher
+        return make(
             self.session,
             self._settle,
             max_in_flight=self.config["concurrency"],
@@ -183,7 +185,7 @@ class TargetKlaviyo(RunTarget):
         properties = schema.get("properties") if isinstance(schema, dict) else None
         if not isinstance(stream, str) or not isinstance(properties, dict):
             raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
-        self.report.schema(message_dict)
+        self.results.remember_schema(message_dict)
         before = set(map(id, self._sinks_active.values()))
         try:
             super()._process_schema_message(message_dict)
@@ -201,7 +203,7 @@ class TargetKlaviyo(RunTarget):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
-        self.report.records += 1
+        self.results.records += 1
         if stream not in self.mapper.stream_maps:
             self.mirrors.lost(stream)
             self._refuse(
@@ -212,7 +214,7 @@ class TargetKlaviyo(RunTarget):
         for stream_map in self.mapper.stream_maps[stream]:
             self._take(SourceRecord(stream, record, version=message_dict.get("version")), stream_map)
         self._release_state()
-        self.report.check()
+        self.results.check_limit()
 
     def _take(self, origin: SourceRecord, stream_map: Any) -> None:
         try:
@@ -238,18 +240,18 @@ class TargetKlaviyo(RunTarget):
         if self.config.get("strict_protocol") and unfit.code in BREACHES:
             raise BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
         origin.pending = 0
-        self.report.add(origin, origin.action, unfit.outcome)
+        self.results.add(origin, origin.action, unfit.outcome)
 
     def _settle(self, row: Row, outcome: Outcome) -> None:
         """A part of a record has its outcome."""
         origin = row.source
         if self._ledger.add_outcome(origin, outcome) and origin.outcome is not None:
-            self.report.add(origin, origin.action, origin.outcome)
+            self.results.add(origin, origin.action, origin.outcome)
 
     def _reject_line(self, line: str | bytes, unfit: RejectedRecord) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
         self.mirrors.lost(None)
-        self.report.add_line(text.rstrip("\r\n"), unfit.outcome)
+        self.results.add_line(text.rstrip("\r\n"), unfit.outcome)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")
@@ -272,7 +274,7 @@ class TargetKlaviyo(RunTarget):
             self._reset_max_record_age()
         self.despatch.poll()
         self._release_state()
-        self.report.check()
+        self.results.check_limit()
 
     def _release_state(self) -> None:
         """Write the latest STATE before which everything has its outcome."""
@@ -301,7 +303,7 @@ class TargetKlaviyo(RunTarget):
         if self._rehearsal is not None:  # nothing was done that a STATE could vouch for
             return
         if state != self._released:
-            self.report.secure()
+            self.results.sync()
             super()._write_state_message(dict(state))
             self._released = state
 
@@ -313,10 +315,10 @@ class TargetKlaviyo(RunTarget):
             self.despatch.flush()
             self._release_state()
             super().process_endofpipe()
-            self.report.check(ended=True)
+            self.results.check_limit(ended=True)
             self._finish_mirrors()
             self._release_held(ended=True)
-            self.report.close(usage=self.session.client.usage())
+            self.results.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:
         try:
@@ -324,7 +326,7 @@ class TargetKlaviyo(RunTarget):
         finally:
             for finding in self.mirrors.findings:
                 title, notes, columns, rows = finding.told()
-                self.report.section(title, notes=notes, columns=columns, rows=rows)
+                self.results.add_section(Section(title, notes, columns, rows))
 
     @contextmanager
     def _landing(self) -> Iterator[None]:
@@ -332,14 +334,14 @@ class TargetKlaviyo(RunTarget):
             with self._progress:
                 yield
         except Stopped as stopped:
-            self._land(Ending.by(stopped, self._signal))
+            self._land(RunEnd.from_error(stopped, self._signal))
             sys.exit(128 + self._signal)
         except BaseException as error:
             if not self._is_asked_twice:
-                self._land(Ending.by(error, self._signal))
+                self._land(RunEnd.from_error(error, self._signal))
             raise
 
-    def _land(self, ending: Ending) -> None:
+    def _land(self, end: RunEnd) -> None:
         """Send nothing more; settle what is under way, and write the STATE that is true then."""
         try:
             self.despatch.drain(self._release_state)
@@ -347,14 +349,14 @@ class TargetKlaviyo(RunTarget):
             self._release_held(ended=True)
         finally:
             if not self._is_asked_twice:
-                self._close(ending)
+                self._close(end)
 
-    def _close(self, ending: Ending) -> None:
+    def _close(self, end: RunEnd) -> None:
         left = self._ledger.pending
         if left and self._rehearsal is None:
-            because = f"{ending.reason}: " if ending.reason else ""
+            because = f"{end.reason}: " if end.reason else ""
             logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
-        self.report.close(ending, not_sent=left, usage=self.session.client.usage())
+        self.results.close(end, not_sent=left, usage=self.session.client.usage())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

@@ -286,4 +286,4 @@ def _tell(plan: Plan, mirrors: Iterable[Mirror]) -> None:
     for mirror in mirrors:
         members = mirror.members or {}
         everyone = {handle for its_handles in members.values() for handle in its_handles}
-        plan.mirrored(mirror.list_id, everyone, staying(mirror.feed, members))
+        plan.exclude_members(mirror.list_id, everyone, staying(mirror.feed, members))

@@ -15,8 +15,9 @@ from support.patience import PATIENCE
 
 from klaviyo_client.http.usage import Usage
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
-from target_klaviyo.reporting.results import Report
-from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import RunResults
+from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -63,20 +64,20 @@ def look(page: Path, width: int, *, dark: bool = False) -> tuple[dict[str, Any],
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
-    """The document of a run that has everything, long and nasty values too."""
+    """The report of a run that has everything, long and nasty values too."""
     path = tmp_path / "run.json"
-    made = Report(tmp_path / "rejects.jsonl", None, Summary(path))
-    made.records = 1_300
+    results = RunResults(RejectsFile(tmp_path / "rejects.jsonl"), None, RunReport(path))
+    results.records = 1_300
     for _ in range(1_200):
-        made.add(SourceRecord("profiles", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
+        results.add(SourceRecord("profiles", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
     long = "a_name_that_is_as_long_as_somebody_may_want_it_and_has_no_place_to_break" * 2
     reasons = [("invalid", 60, "No."), (long, 30, long), (NASTY, 10, NASTY)]
     for code, count, reason in reasons:
         for _ in range(count):
             outcome = Outcome(OutcomeKind.REJECTED, 400, code, f"/data/{long}", reason)
-            made.add(SourceRecord(long, {"text": NASTY, long: long}), long, outcome)
-    made.section("Removed", notes=[long], columns=["Profile", long, *"abcdefgh"], rows=[[long, NASTY, *range(8)]] * 3)
-    made.close(Ending("failed", reason=f"because of {NASTY}"), not_sent=7, usage={long: Usage(12, 150)})
+            results.add(SourceRecord(long, {"text": NASTY, long: long}), long, outcome)
+    results.add_section(Section("Removed", [long], ["Profile", long, *"abcdefgh"], [[long, NASTY, *range(8)]] * 3))
+    results.close(RunEnd("failed", reason=f"because of {NASTY}"), not_sent=7, usage={long: Usage(12, 150)})
     return path
 
 

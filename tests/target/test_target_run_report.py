@@ -1,4 +1,4 @@
-"""The run's report: a document and a page, however the run ends."""
+"""The run report: JSON and a page, however the run ends."""
 
 from __future__ import annotations
 
@@ -27,8 +27,9 @@ from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting import run_report as module
 from target_klaviyo.reporting.html import page
-from target_klaviyo.reporting.results import Report
-from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import RunResults
+from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
 NO = Outcome(OutcomeKind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
 YES = Outcome(OutcomeKind.DELIVERED, 201)
@@ -40,9 +41,9 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "report.json"
 
 
-def report_at(path: Path, seconds: float = 90) -> Report:
+def results_at(path: Path, seconds: float = 90) -> RunResults:
     times = iter([datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=seconds)])
-    return Report(path.with_name("rejects.jsonl"), None, Summary(path, now=lambda: next(times)))
+    return RunResults(RejectsFile(path.with_name("rejects.jsonl")), None, RunReport(path, now=lambda: next(times)))
 
 
 def found(path: Path) -> dict[str, Any]:
@@ -57,12 +58,12 @@ def totals_of(text: str) -> dict[str, int]:
 
 def test_the_document_tells_the_run(path: Path) -> None:
     """Times, counts in all and per stream and action, reasons, rejected records, requests."""
-    report = report_at(path)
-    report.records = 4
+    results = results_at(path)
+    results.records = 4
     for outcome in (YES, NO, NO):
-        report.add(SourceRecord("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
-    report.add_line('{"broken', Outcome(OutcomeKind.REJECTED, code="not_json", reason="no JSON"))
-    report.close(usage={"bulk_import_profiles": Usage(3, 150)})
+        results.add(SourceRecord("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
+    results.add_line('{"broken', Outcome(OutcomeKind.REJECTED, code="not_json", reason="no JSON"))
+    results.close(usage={"bulk_import_profiles": Usage(3, 150)})
 
     document = found(path)
 
@@ -92,10 +93,10 @@ def test_document_and_page_are_whole_and_private(path: Path) -> None:
     """Both replace what stood there, their owner alone reads them, and nothing half-written is left."""
     path.parent.mkdir()
     path.write_text("an earlier one that is open to all")
-    report = report_at(path)
-    report.add(SourceRecord("s", {"name": "\ud800"}), "", YES)
-    report.add(SourceRecord("s", {"name": "\ud800"}), "", NO)
-    report.close()
+    results = results_at(path)
+    results.add(SourceRecord("s", {"name": "\ud800"}), "", YES)
+    results.add(SourceRecord("s", {"name": "\ud800"}), "", NO)
+    results.close()
 
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["rejects.jsonl", "report.html", "report.json"]
     for made in (path, path.with_suffix(".html")):
@@ -112,10 +113,10 @@ def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    report = report_at(path)
-    report.add(SourceRecord("s", {}), "", YES)
+    results = results_at(path)
+    results.add(SourceRecord("s", {}), "", YES)
     with pytest.raises(Exception, match="the run's report cannot be written"):
-        report.close()
+        results.close()
 
     assert path.read_text() == "earlier"
     assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
@@ -123,39 +124,37 @@ def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(path: Path, mon
 
 def test_rejected_records_are_kept_while_there_is_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A thousand at most, and not more than memory bears; the document says how many are missing, and counts all."""
-    report = report_at(path)
+    results = results_at(path)
     for index in range(1_003):
-        report.add(SourceRecord("s", {"id": index}), "", NO)
-    report.close()
+        results.add(SourceRecord("s", {"id": index}), "", NO)
+    results.close()
     assert len(found(path)["rejected"]) == 1_000
     assert found(path)["rejected_not_shown"] == 3
     assert found(path)["totals"]["rejected"] == 1_003
     assert "3 more are only in the rejects file" in path.with_suffix(".html").read_text()
 
-    monkeypatch.setattr(module, "MAX_SIZE", 500)
-    report = report_at(path)
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 500)
+    results = results_at(path)
     for _ in range(9):
-        report.add(SourceRecord("s", {"text": "x" * 100}), "", NO)
-    report.close()
+        results.add(SourceRecord("s", {"text": "x" * 100}), "", NO)
+    results.close()
     assert (len(found(path)["rejected"]), found(path)["rejected_not_shown"]) == (4, 5)
 
 
 def test_the_report_must_not_overwrite_the_rejects_file(path: Path) -> None:
     """Two settings that name one file are a mistake."""
     with pytest.raises(SettingsError, match="rejects_path"):
-        Report(path, None, Summary(path))
+        RunResults(RejectsFile(path), None, RunReport(path))
     with pytest.raises(SettingsError, match="rejects_path"):
-        Report(path.with_suffix(".html"), None, Summary(path))
+        RunResults(RejectsFile(path.with_suffix(".html")), None, RunReport(path))
 
 
 def test_sections_of_others_are_in_both(path: Path) -> None:
     """What another part of the target has to tell is a title, notes and a table."""
-    report = report_at(path)
-    report.section(
-        "Removed from VIP", notes=["2 people left."], columns=["Profile", "Times"], rows=[["01A", 2], ["01B", 1]]
-    )
-    report.section("A plan", notes=["Nothing was sent."])
-    report.close()
+    results = results_at(path)
+    results.add_section(Section("Removed from VIP", ["2 people left."], ["Profile", "Times"], [["01A", 2], ["01B", 1]]))
+    results.add_section(Section("A plan", ["Nothing was sent."]))
+    results.close()
 
     assert found(path)["sections"] == [
         {
@@ -171,9 +170,9 @@ def test_sections_of_others_are_in_both(path: Path) -> None:
 
 def test_sections_without_a_report_are_no_burden(tmp_path: Path) -> None:
     """Whoever tells something need not know whether anybody listens."""
-    report = Report(tmp_path / "rejects.jsonl")
-    report.section("A plan", notes=["Nothing was sent."])
-    report.close()
+    results = RunResults(RejectsFile(tmp_path / "rejects.jsonl"))
+    results.add_section(Section("A plan", ["Nothing was sent."]))
+    results.close()
     assert list(tmp_path.iterdir()) == []
 
 
@@ -192,12 +191,12 @@ def strings(document: Any) -> Iterator[str]:
 
 def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
     """Tags and quotes in streams, codes, reasons, records and sections stay what they are: text."""
-    report = report_at(path)
+    results = results_at(path)
     bad = Outcome(OutcomeKind.REJECTED, 400, NASTY, NASTY, NASTY)
-    report.add(SourceRecord(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
-    report.add_line(NASTY, bad)
-    report.section(NASTY, notes=[NASTY], columns=[NASTY], rows=[[NASTY], [{NASTY: NASTY}]])
-    report.close(Ending("failed", reason=NASTY), usage={NASTY: Usage(1, 1)})
+    results.add(SourceRecord(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
+    results.add_line(NASTY, bad)
+    results.add_section(Section(NASTY, [NASTY], [NASTY], [[NASTY], [{NASTY: NASTY}]]))
+    results.close(RunEnd("failed", reason=NASTY), usage={NASTY: Usage(1, 1)})
 
     text = path.with_suffix(".html").read_text()
 
@@ -214,8 +213,8 @@ def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
 
 def test_the_page_needs_nothing_from_elsewhere(path: Path) -> None:
     """No address, script or import is in it, and a policy says that none may be."""
-    report = report_at(path)
-    report.close()
+    results = results_at(path)
+    results.close()
     text = path.with_suffix(".html").read_text()
     assert not re.search(r"https?:|url\(|@import|\bsrc=|<script|<link", text)
     assert "default-src 'none'" in text
@@ -305,11 +304,11 @@ def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> 
 def test_a_report_that_cannot_be_written_is_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Who asked for a report and gets none in the end is told by the exit code; the records are there all the same."""
     folder = tmp_path / "out"
-    report = Report(tmp_path / "rejects.jsonl", summary=Summary(folder / "run.json"))
-    report.add(SourceRecord("s", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
+    results = RunResults(RejectsFile(tmp_path / "rejects.jsonl"), report=RunReport(folder / "run.json"))
+    results.add(SourceRecord("s", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
     folder.write_text("no folder any more")
     with caplog.at_level(logging.INFO), pytest.raises(Incomplete, match="the run's report cannot be written"):
-        report.close()
+        results.close()
     assert "done: 1 delivered" in caplog.messages[-1]
 
 
