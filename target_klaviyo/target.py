@@ -41,7 +41,7 @@ from target_klaviyo.reporting.output_files import writable_path, writable_report
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.rejects_file import RejectsFile
 from target_klaviyo.reporting.results import RunResults, parse_max_rejects
-from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
+from target_klaviyo.reporting.run_report import RunEnd, RunReport
 from target_klaviyo.settings import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
@@ -94,7 +94,7 @@ class TargetKlaviyo(RunTarget):
             lambda: self.results.records,
             lambda: self.results.counts_in_words,
             usage=self.session.client.usage,
-            to_come=lambda: self.mirrors.to_come,
+            expected=lambda: self.mirrors.expected,
         )
         self._ledger = Ledger()
         self._released: Mapping[str, Any] | None = None
@@ -122,7 +122,8 @@ class TargetKlaviyo(RunTarget):
     @cached_property
     def mirrors(self) -> Mirrors:
         """Lists that are to equal streams."""
-        return Mirrors(self.session, datetime.now(UTC), self._rehearsal.plan if self._rehearsal else None)
+        members_known = None if self._rehearsal is None else self._rehearsal.plan.exclude_members
+        return Mirrors(self.session, datetime.now(UTC), members_known)
 
     # Settings ---------------------------------------------------------------------------------------------------------
 
@@ -196,7 +197,7 @@ class TargetKlaviyo(RunTarget):
             # arrive later.
             self.despatch.flush()
         if any(self._mirrors_into(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
-            self.mirrors.feeds.add(stream)
+            self.mirrors.streams.add(stream)
 
     def _mirrors_into(self, alias: str) -> bool:
         return alias in self.routes and self.routes[alias].is_mirror
@@ -205,11 +206,9 @@ class TargetKlaviyo(RunTarget):
         stream, record = message_dict["stream"], message_dict["record"]
         self.results.records += 1
         if stream not in self.mapper.stream_maps:
-            self.mirrors.lost(stream)
-            self._refuse(
-                SourceRecord(stream, record),
-                RejectedRecord("no_schema", "a record came before the SCHEMA of its stream"),
-            )
+            self.mirrors.add_unattributed(stream)
+            rejection = RejectedRecord("no_schema", "a record came before the SCHEMA of its stream")
+            self._refuse(SourceRecord(stream, record), rejection)
             return
         for stream_map in self.mapper.stream_maps[stream]:
             self._take(SourceRecord(stream, record, version=message_dict.get("version")), stream_map)
@@ -222,7 +221,7 @@ class TargetKlaviyo(RunTarget):
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
-            self.mirrors.lost(stream_map.stream_alias)
+            self.mirrors.add_unattributed(stream_map.stream_alias)
             self._refuse(origin, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
             return
         if record is None:
@@ -250,7 +249,7 @@ class TargetKlaviyo(RunTarget):
 
     def _reject_line(self, line: str | bytes, unfit: RejectedRecord) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
-        self.mirrors.lost(None)
+        self.mirrors.add_unattributed(None)
         self.results.add_line(text.rstrip("\r\n"), unfit.outcome)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
@@ -258,13 +257,13 @@ class TargetKlaviyo(RunTarget):
 
     def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
         for stream_map in self.mapper.stream_maps.get(message_dict.get("stream", ""), ()):
-            self.mirrors.version_is_over(stream_map.stream_alias, message_dict.get("version"))
+            self.mirrors.end_version(stream_map.stream_alias, message_dict.get("version"))
 
     # State ------------------------------------------------------------------------------------------------------------
 
     def _process_state_message(self, message_dict: dict[str, Any]) -> None:
         # Not the SDK's too: it would keep a copy of whatever came last, and may break at one that is nested deeply.
-        self._ledger.add_state(message_dict["value"], mirrored=bool(self.mirrors.feeds))
+        self._ledger.add_state(message_dict["value"], mirrored=bool(self.mirrors.streams))
         self._look_after()
 
     def _look_after(self) -> None:
@@ -289,12 +288,13 @@ class TargetKlaviyo(RunTarget):
         """Write what may be written of the STATE that mirrors hold back."""
         if self._held is None:
             return
-        state = self.mirrors.fit(self._held)
+        state = self.mirrors.releasable(self._held)
         if state is not None:
             self._vouch(state)
         if ended and state != self._held:
             held = "no STATE is" if state is None else "the STATE is without the mirrored stream's place when it is"
-            logger.warning("%s written, so that the mirrored feed comes whole again: %s", held, self.mirrors.doubts)
+            reason = self.mirrors.why_held_back
+            logger.warning("%s written, so that the mirrored feed comes whole again: %s", held, reason)
 
     def _write_state_message(self, state: Mapping[str, Any]) -> None:
         """Nothing: the SDK would write whatever came last."""
@@ -324,9 +324,8 @@ class TargetKlaviyo(RunTarget):
         try:
             self.mirrors.finish()
         finally:
-            for finding in self.mirrors.findings:
-                title, notes, columns, rows = finding.told()
-                self.results.add_section(Section(title, notes, columns, rows))
+            for result in self.mirrors.results:
+                self.results.add_section(result.section())
 
     @contextmanager
     def _landing(self) -> Iterator[None]:

@@ -80,11 +80,11 @@ class KlaviyoSink(Sink):
         try:
             action, row = self._row(origin, record)
             if self.route.is_mirror and row.list is not None:
-                self._mirrors.saw(self.stream_name, origin, row.list, self.route.options, row.payload)
+                self._mirrors.add(self.stream_name, origin, row.list, self.route.options, row.payload)
         except RejectedRecord as unfit:
             if self.route.is_mirror and unfit.kind is OutcomeKind.REJECTED:
                 who = self.route.who(record)
-                self._mirrors.refused(self.stream_name, origin, self.route.list, self.route.options, who)
+                self._mirrors.add_refused(self.stream_name, origin, self.route.list, self.route.options, who)
             raise
         self.tally_record_read()
         self.record_counter_metric.increment()
