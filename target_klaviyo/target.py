@@ -29,10 +29,10 @@ from target_klaviyo.delivery.graceful_stop import GracefulStop, StoppableTranspo
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake import permissions
-from target_klaviyo.intake.message_reader import LineReader
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.message_reader import MessageReader
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.intake.run import RunTarget
-from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
+from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
@@ -67,14 +67,14 @@ class TargetKlaviyo(RunTarget):
         Raises:
             SettingsError: one is missing or wrong.
         """
-        reader = LineReader()
+        reader = MessageReader()
         self._asks_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(message_reader=reader, **options)
         except (ValueError, MappingError, RecursionError) as error:
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
-        self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
+        self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         limit = parse_max_rejects(self.config.get("max_rejects"), self.config["on_reject"])
         self._rehearsal: Rehearsal | None = None
         if is_rehearsal(self.config, os.environ):
@@ -100,7 +100,7 @@ class TargetKlaviyo(RunTarget):
         self._released: Mapping[str, Any] | None = None
         self._held: Mapping[str, Any] | None = None
         self._reader = reader
-        reader.reject, reader.idle, reader.landing = self._reject_line, self._look_after, self._landing
+        reader.reject, reader.idle, reader.around = self._reject_line, self._look_after, self._landing
         self._is_ready = True
 
     def _path(self, setting: str) -> Path:
@@ -230,14 +230,14 @@ class TargetKlaviyo(RunTarget):
         assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
         self._ledger.add_record(origin)
         try:
-            sink.take(origin, record)
+            sink.add(origin, record)
         except RejectedRecord as unfit:
             self._refuse(origin, unfit)
 
     def _refuse(self, origin: SourceRecord, unfit: RejectedRecord) -> None:
         """Put a record that cannot be sent on file."""
-        if self.config.get("strict_protocol") and unfit.code in BREACHES:
-            raise BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
+        if self.config.get("strict_protocol") and unfit.code in STRICT_ERRORS:
+            raise STRICT_ERRORS[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
         origin.pending = 0
         self.results.add(origin, origin.action, unfit.outcome)
 

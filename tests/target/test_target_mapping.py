@@ -10,13 +10,14 @@ import pytest
 
 from klaviyo_client.plugin.schema_files import load_schema
 from target_klaviyo.actions.profiles import resource
-from target_klaviyo.intake import contracts, mapping
+from target_klaviyo.intake import contracts
+from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.model.records import Context, RejectedRecord
 
 
 def fields(record: dict[str, Any], wanted: dict[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
     schema = contracts.load("upsert_profile").schema
-    return mapping.compiled(schema, wanted or {}, keeps_unknown=keep).fields(record)
+    return compile_mapper(schema, wanted or {}, keeps_unknown=keep).fields(record)
 
 
 def test_columns_named_like_fields_are_taken() -> None:

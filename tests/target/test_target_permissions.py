@@ -19,7 +19,7 @@ from klaviyo_sandbox.account.table import Table
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.permissions import of_streams
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import OutcomeKind
 
 OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
@@ -120,10 +120,8 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
     """With just the scopes that the check asks for, its records are delivered."""
     entry, record = EVERY[name]
     entry = {"action": name, **entry}
-    (requirement,) = of_streams(routes({"s": entry}, None), ["s"])
-    account.control.change(
-        scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes})
-    )
+    (use,) = of_streams(parse_routes({"s": entry}, None), ["s"])
+    account.control.change(scopes=" ".join({scope for need in use.needs for scope in operation(need).scopes}))
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
     (outcome,) = settled(session, name, rows_of(entry, record))
     assert outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED)
