@@ -1,4 +1,4 @@
-"""The target as its sinks see it: what a sink asks of the run that it belongs to."""
+"""The target as the other parts of the intake see it: the parts of a run that they use."""
 
 from __future__ import annotations
 
@@ -9,25 +9,36 @@ from singer_sdk import Target
 
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.routes import Route
+from target_klaviyo.intake.state_writer import StateWriter
+from target_klaviyo.reporting.results import RunResults
 
 
 class RunTarget(Target):
-    """The parts of a run that sinks use. ``TargetKlaviyo`` makes them; it is the only such target.
+    """A target with the parts of its run. ``TargetKlaviyo`` makes them; it is the only such target.
 
     Attributes:
+        is_rehearsal: whether nothing is sent.
         routes: stream -> what is done with its records.
         session: what all actions share.
+        results: what became of the records.
+        ledger: which records have their outcome.
+        states: writes STATE messages.
     """
 
+    is_rehearsal: bool
     routes: Mapping[str, Route]
     session: Session
+    results: RunResults
+    ledger: Ledger
+    states: StateWriter
 
     @property
     @abstractmethod
-    def despatch(self) -> Dispatcher:
-        """Where records are sent from."""
+    def dispatcher(self) -> Dispatcher:
+        """Sends rows."""
 
     @property
     @abstractmethod

@@ -43,7 +43,7 @@ class KlaviyoSink(Sink):
             raise unknown_stream(stream_name)
         columns = self.original_schema["properties"].keys()
         self.route = with_column_defaults(stream_name, target.routes[stream_name], columns)
-        self._dispatcher = target.despatch
+        self._dispatcher = target.dispatcher
         self._session = target.session
         self._stream_schema = parse_stream_schema(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from singer_sdk import Target
 from support.commands import singer_lines
 from target_support import Command, records, respond, schema_of, scripted_session
 
@@ -90,13 +91,13 @@ def test_a_rejected_record_is_on_disk_before_its_state(
     """Whoever acts on the state can rely on the file."""
     seen: list[int] = []
     path = tmp_path / "rejects.jsonl"
-    write = module.Target._write_state_message
+    write = Target._write_state_message
 
     def spy(self: TargetKlaviyo, value: dict[str, Any]) -> None:
         seen.append(len(path.read_text().splitlines()))
         write(self, value)
 
-    monkeypatch.setattr(module.Target, "_write_state_message", spy)
+    monkeypatch.setattr(Target, "_write_state_message", spy)
     run([schema_of("profiles"), *records("profiles", [{"email": "bad"}]), state(1)], tmp_path)
     assert seen == [2]
     assert states(capsys) == [1]
