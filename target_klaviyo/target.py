@@ -294,10 +294,8 @@ class TargetKlaviyo(RunTarget):
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        try:
+        with config_check.config_errors():
             return super().cb_config(ctx, param, value)
-        except (OSError, ValueError, TypeError, RecursionError) as error:
-            raise config_check.config_error(error) from error
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

@@ -120,8 +120,10 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
     """With just the scopes that the check asks for, its records are delivered."""
     entry, record = EVERY[name]
     entry = {"action": name, **entry}
-    (use,) = of_streams(parse_routes({"s": entry}, None), ["s"])
-    account.control.change(scopes=" ".join({scope for need in use.needs for scope in operation(need).scopes}))
+    (requirement,) = of_streams(parse_routes({"s": entry}, None), ["s"])
+    account.control.change(
+        scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes})
+    )
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
     (outcome,) = settled(session, name, rows_of(entry, record))
     assert outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED)
