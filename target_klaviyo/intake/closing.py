@@ -1,4 +1,4 @@
-"""Closes a run in order, however it ends: what is in flight gets its outcome, and the STATE that is true is written."""
+"""The end of a run that fails or is stopped: what is in flight gets its outcome, then the last STATE is written."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ logger = logging.getLogger("target-klaviyo")
 
 
 class Closing:
-    """What happens at the end of a run that fails or is stopped.
+    """Ends a run in order when it fails or is stopped.
 
     Args:
         run: the run.
         reader: reads its input.
-        stop: is asked for the end when a signal comes.
-        progress: is shown while the run goes on.
+        stop: bounds what is in flight when a signal came.
+        progress: the display that is shown while the run goes on.
     """
 
     def __init__(self, run: RunTarget, reader: MessageReader, stop: GracefulStop, progress: Progress) -> None:
@@ -69,7 +69,7 @@ class Closing:
         self._run.dispatcher.stop()
 
     def _close(self, end: RunEnd) -> None:
-        """Send nothing more; wait for what is in flight, and write the STATE that is true then."""
+        """Send nothing more; wait for what is in flight, and write the STATE that can be written then."""
         try:
             self._run.dispatcher.drain(self._run.states.write_due)
             self._run.states.write_due()

@@ -18,7 +18,7 @@ _MAX_COLUMNS = 4096
 
 
 @dataclass(frozen=True)
-class Source:
+class ValueSource:
     """Where a mapped value comes from: a column, a path into one, or a constant."""
 
     path: str | None = None
@@ -40,7 +40,7 @@ class Source:
 
 
 class _Way(Enum):
-    """How a column is handled that is not simply put where its name says."""
+    """What is done with a column, where its values are not simply put into one field."""
 
     IGNORED = "never sent, or read by the mapping"
     SLOW = "every value is looked at"
@@ -64,7 +64,7 @@ class Mapper:
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
     """
 
-    mapped: Mapping[FieldPath, Source]
+    mapped: Mapping[FieldPath, ValueSource]
     by_name: Mapping[str, FieldPath]
     ignored: re.Pattern[str]
     keeps_unknown: bool

@@ -1,4 +1,4 @@
-"""Makes a mapper of a contract and the ``mapping`` option of a stream. Pure.
+"""The compiler of mappers: it makes one of a contract and the ``mapping`` option of a stream. Pure.
 
 The contract says what the fields are. Its ``x-`` keys say by which other column names a field is known (``x-names``),
 which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), and which columns
@@ -13,7 +13,7 @@ from fnmatch import translate
 from typing import Any
 
 from target_klaviyo.intake.field_values import FieldPath
-from target_klaviyo.intake.mapping import Mapper, Source
+from target_klaviyo.intake.mapping import Mapper, ValueSource
 
 Schema = Mapping[str, Any]
 # Also as databases such as Snowflake write the names of columns.
@@ -104,11 +104,11 @@ def _parse_field(name: str, types: Mapping[FieldPath, frozenset[str]]) -> FieldP
     raise ValueError(f"mapping.{name} is no field; there are {choice}, and properties.<any name>")
 
 
-def _parse_source(name: str, entry: Any) -> Source:
+def _parse_source(name: str, entry: Any) -> ValueSource:
     match entry:
         case str() if entry:
-            return Source(path=entry)
+            return ValueSource(path=entry)
         case {"value": value} if len(entry) == 1:
-            return Source(constant=value)
+            return ValueSource(constant=value)
         case _:
             raise ValueError(f'mapping.{name} must be a path into the record, or {{"value": a constant}}')

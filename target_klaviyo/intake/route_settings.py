@@ -1,4 +1,4 @@
-"""The ``streams`` setting: makes a route of what it says of each stream, and checks it. Pure."""
+"""The ``streams`` setting: its entries are checked here, and each becomes a route. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The target as the other parts of the intake see it: the parts of a run that they use."""
+"""The base class of the target: the parts of a run, as the sink and the other modules of the intake use them."""
 
 from __future__ import annotations
 

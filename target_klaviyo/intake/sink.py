@@ -29,7 +29,7 @@ STRICT_ERRORS: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema
 
 
 class KlaviyoSink(Sink):
-    """One stream on its way to Klaviyo.
+    """Takes the records of one stream.
 
     Raises:
         SettingsError: nothing says what to do with the stream, or its settings do not fit its SCHEMA.

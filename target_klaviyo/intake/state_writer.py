@@ -1,4 +1,4 @@
-"""Writes the STATE that is true: the latest one before which every record has its outcome."""
+"""The writer of STATE messages: it writes the latest one before which every record has its outcome."""
 
 from __future__ import annotations
 

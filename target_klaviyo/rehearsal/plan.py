@@ -1,6 +1,6 @@
-"""The plan of a rehearsal: what a run would do, counted, with the first rows, the people of each list and the requests.
+"""The plan of a rehearsal: what a run would do. Thread-safe.
 
-Thread-safe.
+It holds counts, the first rows, the people of each list, and the requests.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ class _List:
 
 
 class Plan:
-    """What a run would do.
+    """Collects what a run would do, and gives it as JSON and as lines for the log.
 
     Args:
         share: the part of the account's limits that may be spent.
@@ -123,7 +123,7 @@ class Plan:
                 self._rejected_not_shown += 1
 
     def add_read(self, name: str) -> None:
-        """Count a request that reads. It is sent."""
+        """Count a request that reads; those are sent."""
         with self._lock:
             self._reads[name] += 1
 
@@ -156,7 +156,7 @@ class Plan:
             if "additions" in entry.changes:
                 entry.changes["additions"] = entry.changes["additions"].excluding_members(members, already)
 
-    # Telling --------------------------------------------------------------------------------------------------------
+    # Output ---------------------------------------------------------------------------------------------------------
 
     def to_json(self, *, complete: bool) -> dict[str, Any]:
         """The plan as JSON; ``complete``: whether all of the input was seen."""
