@@ -119,8 +119,8 @@ def test_a_record_is_not_edited() -> None:
     """The rejects file must show the record as it came."""
     record = {"properties": {"a": [1]}, "location": {"city": "Berlin"}, "plan": "x"}
     before = {name: dict(value) if isinstance(value, dict) else value for name, value in record.items()}
-    made = fields(record)
-    made["properties"]["a"].append(2)
+    result = fields(record)
+    result["properties"]["a"].append(2)
     assert record == before
     assert record["properties"] == {"a": [1]}
 
@@ -128,8 +128,8 @@ def test_a_record_is_not_edited() -> None:
 def test_patches_go_beside_the_attributes() -> None:
     """Klaviyo takes list changes in `meta`, and its id outside the attributes."""
     fields = {"id": "01", "email": "ada@example.com", "append": {"tags": "vip"}, "list_id": "L"}
-    made = resource(fields, Context({}, datetime(2026, 1, 1, tzinfo=UTC)))
-    assert made == {
+    result = resource(fields, Context({}, datetime(2026, 1, 1, tzinfo=UTC)))
+    assert result == {
         "type": "profile",
         "id": "01",
         "attributes": {"email": "ada@example.com"},

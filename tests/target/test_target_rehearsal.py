@@ -53,8 +53,8 @@ def schema(stream: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def plan_of(run: Run) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run.folder / "target-klaviyo-plan.json").read_text())
-    return found
+    plan: dict[str, Any] = json.loads((run.folder / "target-klaviyo-plan.json").read_text())
+    return plan
 
 
 def held(account: RunningSandbox) -> dict[str, Any]:
@@ -65,9 +65,9 @@ def held(account: RunningSandbox) -> dict[str, Any]:
 
 
 def members(account: RunningSandbox, name: str) -> set[str]:
-    [found] = [row["id"] for row in account.store.lists.rows.values() if row["name"] == name]
+    [list_id] = [row["id"] for row in account.store.lists.rows.values() if row["name"] == name]
     emails = {row["id"]: row["email"] for row in account.store.profiles.rows.values()}
-    return {emails[member] for member in account.store.list_members[found].rows}
+    return {emails[member] for member in account.store.list_members[list_id].rows}
 
 
 def writes(asked: Iterable[Asked]) -> list[Asked]:
@@ -137,13 +137,13 @@ CASES = {
 
 def sent_by(asked: Iterable[Asked], names: Iterable[str]) -> Counter[str]:
     """Requests by operation, of these operations."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for entry in asked:
         for name in names:
             pattern = re.sub(r"\{\w+\}", "[^/]+", operation(name).path)
             if entry.method == operation(name).method and re.fullmatch(pattern, entry.path.rstrip("/")):
-                found[name] += 1
-    return found
+                counts[name] += 1
+    return counts
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -331,8 +331,8 @@ def test_a_list_is_made_once_however_it_is_named() -> None:
     by_setting = rows_of({"action": "list_members", **MAKE}, ADA)
     by_record = rows_of({"action": "list_members", "create_list": True}, {**ADA, "list_name": "VIP"})
     assert [o.kind for o in settled(session, "list_members", [*by_setting, *by_record])] == [OutcomeKind.DELIVERED] * 2
-    [made] = plan.to_json(complete=True)["lists"]
-    assert (made["id"], made["name"], made["would_be_made"]) == (None, "VIP", True)
+    [new_list] = plan.to_json(complete=True)["lists"]
+    assert (new_list["id"], new_list["name"], new_list["would_be_made"]) == (None, "VIP", True)
 
 
 def test_writes_wait_for_no_budget_and_no_job() -> None:
@@ -344,10 +344,10 @@ def test_writes_wait_for_no_budget_and_no_job() -> None:
     assert settled(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [Outcome(OutcomeKind.DELIVERED, 202)]
     assert session.client.clock.monotonic() == 0
     assert wire.asked == []
-    found = plan.to_json(complete=True)
+    summary = plan.to_json(complete=True)
     # 60 a minute, of which half may be spent.
-    assert found["minutes"] == 10
-    [deletions, _] = found["requests"]
+    assert summary["minutes"] == 10
+    [deletions, _] = summary["requests"]
     assert (deletions["requests"], deletions["per_minute"], deletions["minutes"]) == (300, 60, 10)
     assert deletions["scopes"] == ["data-privacy:write"]
 
@@ -364,14 +364,14 @@ def test_much_is_counted_and_some_of_it_shown(monkeypatch: pytest.MonkeyPatch) -
     for part in (PEOPLE[:1], PEOPLE[1:5]):
         names = [row["email"] for row in part]
         plan.add_request("bulk_import_profiles", RequestContents(len(part), part, "L"), iter(names))
-    found = plan.to_json(complete=True)
-    assert len(found["streams"][0]["first_rows"]) == 2
-    assert found["lists"][0]["additions"] == {
+    summary = plan.to_json(complete=True)
+    assert len(summary["streams"][0]["first_rows"]) == 2
+    assert summary["lists"][0]["additions"] == {
         "count": 5,
         "identifiers": ["p0@example.com", "p1@example.com"],
         "not_shown": 3,
     }
-    assert (len(found["rejected"]), found["rejected_not_shown"]) == (2, 1)
+    assert (len(summary["rejected"]), summary["rejected_not_shown"]) == (2, 1)
 
 
 @pytest.mark.parametrize(("shown", "count", "hidden"), [(10, 2, 0), (3, 3, 1)])
@@ -384,8 +384,8 @@ def test_members_are_no_additions(monkeypatch: pytest.MonkeyPatch, shown: int, c
 
     plan.exclude_members("L", {("email", "p0@example.com"), ("email", "p1@example.com")}, 2)
 
-    [found] = plan.to_json(complete=True)["lists"]
-    assert (found["already_on_it"], found["additions"]["count"], found["additions"]["not_shown"]) == (
+    [list_plan] = plan.to_json(complete=True)["lists"]
+    assert (list_plan["already_on_it"], list_plan["additions"]["count"], list_plan["additions"]["not_shown"]) == (
         2,
         count,
         2 * hidden,
@@ -440,5 +440,5 @@ def test_results_of_a_rehearsal_are_judged_as_those_of_a_real_run(tmp_path: Path
     with pytest.raises(TooManyRejects, match=r"plan\.json"):
         results.check_limit(ended=True)
     results.close()
-    found = json.loads((tmp_path / "plan.json").read_text())
-    assert [line["type"] for line in found["rejected"]] == ["RECORD", "REJECTED"]
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert [line["type"] for line in plan["rejected"]] == ["RECORD", "REJECTED"]

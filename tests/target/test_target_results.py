@@ -106,9 +106,9 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path: Path) -> None:
     results.sync()
     results.close()
     private_files.write_private(pipe, "end\n")
-    got = os.read(reader, 10_000).decode().splitlines()
+    written = os.read(reader, 10_000).decode().splitlines()
     os.close(reader)
-    assert json.loads(got[0])["record"] == {"email": "ada"}
+    assert json.loads(written[0])["record"] == {"email": "ada"}
     assert stat.S_ISFIFO(pipe.stat().st_mode)
     assert [entry.name for entry in tmp_path.iterdir()] == ["pipe"]
 
