@@ -22,7 +22,7 @@ from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import Outcome, SourceRecord
 
 KEY = "pk_0123456789abcdef"
@@ -185,7 +185,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 def rows_of(entry: Mapping[str, Any], *found: Mapping[str, Any]) -> list[Row]:
     """The rows that a `streams` entry makes of records."""
-    route = routes({"s": entry}, None, lambda: NOW)["s"]
+    route = parse_routes({"s": entry}, None, lambda: NOW)["s"]
     return [route.row(SourceRecord("s", record), record)[1] for record in found]
 
 

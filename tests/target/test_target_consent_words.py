@@ -11,7 +11,7 @@ from target_support import NOW, Command, People, records, respond, rows_of, scri
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.batches import conflict_free_groups
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import ListRef, OutcomeKind, RejectedRecord, SourceRecord
 
 ADA = {"email": "ada@example.com"}
@@ -20,7 +20,7 @@ FORM = {**ADA, "list": "News"}
 
 def steps(entry: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, Row]]:
     """What is done with a record, one thing after the other."""
-    action, row = routes({"s": entry}, None, lambda: NOW)["s"].row(SourceRecord("s", record), record)
+    action, row = parse_routes({"s": entry}, None, lambda: NOW)["s"].row(SourceRecord("s", record), record)
     found = [(action.name, row)]
     while row.next_step is not None:
         action, row = row.next_step
@@ -141,7 +141,7 @@ def test_who_is_deleted_at_a_time_as_databases_write_it_is_removed(said: str) ->
 @pytest.mark.parametrize(("said", "meant"), [(0, False), (0.0, False), (1, True)])
 def test_an_option_takes_the_numbers_that_a_record_takes(said: Any, meant: bool) -> None:
     """YAML files and variables know 0 and 1."""
-    assert routes({"s": {"action": "unsubscribe", "global_unless_member": said}}, None)["s"].options == {
+    assert parse_routes({"s": {"action": "unsubscribe", "global_unless_member": said}}, None)["s"].options == {
         "channels": ["email"],
         "global_unless_member": meant,
     }

@@ -19,7 +19,7 @@ from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTI
 from target_klaviyo.delivery.action import Row, Unit
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
-from target_klaviyo.intake.routes import fitted, routes
+from target_klaviyo.intake.route_settings import parse_routes, with_column_defaults
 from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord, SourceRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -27,7 +27,7 @@ RECORD = {"email": "ada@example.com", "metric": "Viewed", "time": "2026-05-01T10
 
 
 def route(stream: str = "events", **entry: Any) -> Any:
-    return routes({stream: {"action": "track_event", **entry}}, None, lambda: NOW)[stream]
+    return parse_routes({stream: {"action": "track_event", **entry}}, None, lambda: NOW)[stream]
 
 
 def made(record: Mapping[str, Any], **entry: Any) -> dict[str, Any]:
@@ -200,7 +200,7 @@ TAP = {
 
 def test_the_taps_events_are_history() -> None:
     """A copy of an account wakes no flows, and a column that only repeats a property does not become one."""
-    copied = fitted("events", routes({}, None, lambda: NOW)["events"], TAP)
+    copied = with_column_defaults("events", parse_routes({}, None, lambda: NOW)["events"], TAP)
     _, row = copied.row(SourceRecord("events", TAP), TAP)
     assert row.payload["profile"]["attributes"] == {"email": "ada@example.com"}
     (event,) = row.payload["events"]
@@ -216,7 +216,7 @@ def test_the_taps_events_are_history() -> None:
 )  # fmt: skip
 def test_klaviyos_own_metrics_are_left_out_of_a_copy(metric: str, left_out: bool) -> None:
     """An open that is copied would be counted twice; what the shop's own systems recorded is copied."""
-    copied = fitted("events", routes({}, None, lambda: NOW)["events"], TAP)
+    copied = with_column_defaults("events", parse_routes({}, None, lambda: NOW)["events"], TAP)
     record = {**TAP, "metric_name": metric}
     if not left_out:
         copied.row(SourceRecord("events", record), record)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import ListRef, RejectedRecord, SourceRecord
 
 Step = tuple[str, Mapping[str, Any], ListRef | None]
@@ -15,7 +15,7 @@ Step = tuple[str, Mapping[str, Any], ListRef | None]
 
 def steps(action: str, record: Mapping[str, Any], **entry: Any) -> list[Step]:
     """What is done with a record, one after the other."""
-    route = routes({"s": {"action": action, **entry}}, "US")["s"]
+    route = parse_routes({"s": {"action": action, **entry}}, "US")["s"]
     origin = SourceRecord("s", record)
     done, row = route.row(origin, record)
     found = [(done.name, row.payload, row.list)]

@@ -12,7 +12,7 @@ from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import people
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord, SourceRecord
 
 REMOVE = {"action": "list_members", "mode": "remove", "list": "LIST01"}
@@ -132,7 +132,7 @@ def test_removing_sends_no_attributes_and_makes_no_list() -> None:
     [row] = rows_of(REMOVE, {"email": "ada@x.org", "first_name": "Ada"})
     assert row.payload == {"type": "profile", "attributes": {"email": "ada@x.org"}}
     with pytest.raises(SettingsError, match=r"streams\.s\.create_list"):
-        routes({"s": {**REMOVE, "create_list": True}}, None, lambda: NOW)
+        parse_routes({"s": {**REMOVE, "create_list": True}}, None, lambda: NOW)
 
 
 def person(**identifiers: str) -> Row:

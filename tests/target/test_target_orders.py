@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo.intake.routes import routes
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import RejectedRecord, SourceRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -28,7 +28,7 @@ ORDER = {
 
 
 def events(record: Mapping[str, Any], **entry: Any) -> list[dict[str, Any]]:
-    route = routes({"orders": entry}, None, lambda: NOW)["orders"]
+    route = parse_routes({"orders": entry}, None, lambda: NOW)["orders"]
     return list(route.row(SourceRecord("orders", record), record)[1].payload["events"])
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.audience.completeness import Feed, Verdict, decide, parse_max_removals, staying
+from target_klaviyo.audience.completeness import AudienceFeed, RemovalVerdict, count_present, decide, parse_max_removals
 from target_klaviyo.model.amounts import Limit
 
 MEMBERS = st.dictionaries(
@@ -37,20 +37,20 @@ def test_nobody_who_came_is_removed_and_never_too_many(
     allow_empty: bool,
 ) -> None:
     """Whatever the feed and the settings: removals are within the cap, of people who did not come, with a proof."""
-    feed, limit = Feed(), Limit(count, share)
-    for place, name in enumerate(seen):
-        feed.saw([("email", name)] if name is not None else [], sizes[place % len(sizes)])
-    made = decide(feed, members, limit, manifest=manifest, assumed=assumed, allow_empty=allow_empty)
-    if made.verdict is not Verdict.REMOVE:
-        assert made.verdict is Verdict.NOTHING_TO_REMOVE or made.reason
+    feed, limit = AudienceFeed(), Limit(count, share)
+    for index, name in enumerate(seen):
+        feed.add([("email", name)] if name is not None else [], sizes[index % len(sizes)])
+    decision = decide(feed, members, limit, manifest=manifest, assumed=assumed, allow_empty=allow_empty)
+    if decision.verdict is not RemovalVerdict.REMOVE:
+        assert decision.verdict is RemovalVerdict.NOTHING_TO_REMOVE or decision.reason
         return
     came = {("email", name) for name in seen if name is not None}
     assert None not in seen
-    assert all(came.isdisjoint(members[member]) for member in made.leaving)
-    assert len(made.leaving) <= (len(members) if count is None else count)
-    assert len(made.leaving) <= len(members) * (1.0 if share is None else share)
-    said = {size for size in sizes[: len(seen)] if size is not None}
-    expected = manifest if manifest is not None else next(iter(said), None)
+    assert all(came.isdisjoint(members[member]) for member in decision.absent)
+    assert len(decision.absent) <= (len(members) if count is None else count)
+    assert len(decision.absent) <= len(members) * (1.0 if share is None else share)
+    stated = {size for size in sizes[: len(seen)] if size is not None}
+    expected = manifest if manifest is not None else next(iter(stated), None)
     assert (expected == len(came)) if expected is not None else assumed
     assert came or (manifest == 0 and allow_empty)
 
@@ -78,9 +78,9 @@ def test_a_cap_that_is_none_is_an_error(text: str) -> None:
 @pytest.mark.parametrize(("records", "count"), [([False], 1), ([True], 0), ([True, False], 1), ([False, True], 1)])
 def test_a_member_stays_by_a_record_that_was_not_refused(records: list[bool], count: int) -> None:
     """In whichever order they come, one good record (not refused) is enough to be sent again."""
-    feed = Feed()
+    feed = AudienceFeed()
     for refused in records:
-        feed.saw([("email", "a@example.com")], None, refused=refused)
+        feed.add([("email", "a@example.com")], None, refused=refused)
     members = {"01A": [("email", "a@example.com")], "01B": [("email", "b@example.com")]}
 
-    assert staying(feed, members) == count
+    assert count_present(feed, members) == count
