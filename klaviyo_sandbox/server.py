@@ -21,7 +21,7 @@ from klaviyo_sandbox.http.listening import PortTaken, listen, running
 from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Asked, Exchange
-from klaviyo_sandbox.page.app import Front
+from klaviyo_sandbox.page.app import PageMiddleware
 
 __all__ = ["PortTaken", "RunningSandbox", "serve"]
 
@@ -143,7 +143,7 @@ def serve(
 
         control = Control(begin)
         ended.callback(_keep_last, control)
-        with running(Front(ControlApp(control), lambda: control.life.sandbox), listener):
+        with running(PageMiddleware(ControlApp(control), lambda: control.life.sandbox), listener):
             address = f"[{host}]" if ":" in host else host
             yield RunningSandbox(f"http://{address}:{listener.getsockname()[1]}", control)
 

@@ -168,46 +168,47 @@ class TargetKlaviyo(RunTarget):
         self.states.write_due()
         self.results.check_limit()
 
-    def _add_record(self, origin: SourceRecord, stream_map: Any) -> None:
+    def _add_record(self, source: SourceRecord, stream_map: Any) -> None:
         try:
-            record = stream_map.transform(dict(origin.record))
+            record = stream_map.transform(dict(source.record))
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
             self.mirrors.add_unattributed(stream_map.stream_alias)
-            self._reject(origin, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
+            self._reject(source, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
             return
         if record is None:
             return
         sink = self.get_sink(stream_map.stream_alias, record=record)
         assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
-        self.ledger.add_record(origin)
+        self.ledger.add_record(source)
         try:
-            sink.add(origin, record)
-        except RejectedRecord as unfit:
-            self._reject(origin, unfit)
+            sink.add(source, record)
+        except RejectedRecord as rejection:
+            self._reject(source, rejection)
 
-    def _reject(self, origin: SourceRecord, unfit: RejectedRecord) -> None:
+    def _reject(self, source: SourceRecord, rejection: RejectedRecord) -> None:
         """Put a record that cannot be sent on file.
 
         Raises:
             RecordBeforeSchema, RecordWithoutKey: with ``strict_protocol``, where the tap breaks the protocol.
         """
-        if self.config.get("strict_protocol") and unfit.code in STRICT_ERRORS:
-            raise STRICT_ERRORS[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
-        origin.pending = 0
-        self.results.add(origin, origin.action, unfit.outcome)
+        if self.config.get("strict_protocol") and rejection.code in STRICT_ERRORS:
+            advice = "fix the tap, or unset strict_protocol"
+            raise STRICT_ERRORS[rejection.code](f"{source.stream}: {rejection.reason}; {advice}")
+        source.pending = 0
+        self.results.add(source, source.action, rejection.outcome)
 
     def _add_outcome(self, row: Row, outcome: Outcome) -> None:
         """Take the outcome of a row: of a record, or of one step of it."""
-        origin = row.source
-        if self.ledger.add_outcome(origin, outcome) and origin.outcome is not None:
-            self.results.add(origin, origin.action, origin.outcome)
+        source = row.source
+        if self.ledger.add_outcome(source, outcome) and source.outcome is not None:
+            self.results.add(source, source.action, source.outcome)
 
-    def _reject_line(self, line: str | bytes, unfit: RejectedRecord) -> None:
+    def _reject_line(self, line: str | bytes, rejection: RejectedRecord) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
         self.mirrors.add_unattributed(None)
-        self.results.add_line(text.rstrip("\r\n"), unfit.outcome)
+        self.results.add_line(text.rstrip("\r\n"), rejection.outcome)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")

@@ -1,6 +1,6 @@
-"""Stands before the account's application and answers what a browser asks for: the pages, and what they are made with.
+"""ASGI middleware in front of the API: it answers a browser's requests for pages, and for the files that pages load.
 
-Whatever it answers is no request to Klaviyo: it meets no fault, key or limit, and is recorded nowhere.
+Such a request is not one to Klaviyo: it meets no fault, key or limit, and is not logged.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ _STATIC_TYPES = {
     "live.js": "text/javascript; charset=utf-8",
     "icon.svg": "image/svg+xml",
 }
-_POLICY = (
+_CONTENT_SECURITY_POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; "
     "base-uri 'none'; frame-ancestors 'none'"
 )
 _HEADERS = {
-    "content-security-policy": _POLICY,
+    "content-security-policy": _CONTENT_SECURITY_POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",
@@ -36,20 +36,20 @@ _HEADERS = {
 
 
 @dataclass(frozen=True)
-class Shown:
-    """One answer to a browser."""
+class PageResponse:
+    """An answer to a browser."""
 
     status: int
     media_type: str
     body: bytes
 
 
-class Front:
-    """An ASGI application that passes on what is not for a browser.
+class PageMiddleware:
+    """Answers requests for pages, and passes all others on.
 
     Args:
-        app: takes everything else.
-        sandbox: gives what the pages show.
+        app: the application that gets the other requests.
+        sandbox: gives the sandbox that the pages show.
     """
 
     def __init__(self, app: App, sandbox: Callable[[], Sandbox]) -> None:
@@ -58,75 +58,75 @@ class Front:
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        if scope["type"] != "http" or not _is_for_a_browser(scope):
+        if scope["type"] != "http" or not _is_for_browser(scope):
             await self._app(scope, receive, send)
             return
         if scope["method"] in ("GET", "HEAD"):
             query = dict(parse_qsl(scope["query_string"].decode("latin-1")))
-            shown = answer(self._sandbox(), scope["path"], query)
+            response = respond(self._sandbox(), scope["path"], query)
         else:
-            shown = Shown(405, "text/plain; charset=utf-8", b"Pages can only be read.\n")
-        headers = {**_HEADERS, "content-type": shown.media_type, "content-length": str(len(shown.body))}
-        if shown.status == 405:
+            response = PageResponse(405, "text/plain; charset=utf-8", b"Pages can only be read.\n")
+        headers = {**_HEADERS, "content-type": response.media_type, "content-length": str(len(response.body))}
+        if response.status == 405:
             headers["allow"] = "GET, HEAD"
-        sent = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await send({"type": "http.response.start", "status": shown.status, "headers": sent})
-        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else shown.body})
+        encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else response.body})
 
 
-def answer(sandbox: Sandbox, path: str, query: Mapping[str, str]) -> Shown:
-    """What is at an address of the pages; a page that says so when there is nothing."""
-    head, _, rest = path.strip("/").partition("/")
-    if head == "sandbox":
-        return _live(sandbox, query) if rest == "live" else _static(rest.removeprefix("static/"))
+def respond(sandbox: Sandbox, path: str, query: Mapping[str, str]) -> PageResponse:
+    """The page or file at a path; a page with status 404 when there is none."""
+    kind, _, rest = path.strip("/").partition("/")
+    if kind == "sandbox":
+        return _live_update(sandbox, query) if rest == "live" else _static_file(rest.removeprefix("static/"))
     view: View | None
-    if not head:
+    if not kind:
         view = overview.overview(sandbox)
     elif rest:
-        view = details.detail(sandbox, head, rest, query)
-    elif head in ("profiles", "events"):
-        view = (overview.profiles if head == "profiles" else overview.events)(sandbox, query)
+        view = details.detail(sandbox, kind, rest, query)
+    elif kind in ("profiles", "events"):
+        view = (overview.profiles if kind == "profiles" else overview.events)(sandbox, query)
     else:
-        view = overview.index(sandbox, head) if head in _KINDS else None
-    return _page(200, view) if view else _not_found()
+        view = overview.all_of_kind(sandbox, kind) if kind in _KINDS else None
+    return _html_response(200, view) if view else _not_found()
 
 
-def _is_for_a_browser(scope: Message) -> bool:
+def _is_for_browser(scope: Message) -> bool:
     path: str = scope["path"]
     if path.startswith("/api/"):
         return False
-    head, _, rest = path[1:].partition("/")
-    if head == "sandbox":
+    kind, _, rest = path[1:].partition("/")
+    if kind == "sandbox":
         return rest == "live" or rest.startswith("static/")
-    if not head or head in _KINDS:
+    if not kind or kind in _KINDS:
         return True
-    # A browser that is lost is told so by a page, anybody else by Klaviyo's own document.
+    # At an unknown path a browser gets a page with status 404; any other client gets Klaviyo's own error document.
     return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
 
 
-def _live(sandbox: Sandbox, query: Mapping[str, str]) -> Shown:
-    """What is new in the strip, as rows that the server has made."""
+def _live_update(sandbox: Sandbox, query: Mapping[str, str]) -> PageResponse:
+    """New rows of the live strip as HTML in a JSON document: requests after the query's ``after``, and the budgets."""
     text = query.get("after", "")
     cursor = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
-    new = live.since(sandbox.requests, sandbox.asked, cursor)
+    new_requests = live.requests_after(cursor, sandbox.requests, sandbox.asked)
     document = {
         "cursor": sandbox.asked,
-        "requests": html.rows(live.requests(new)),
-        "budget": html.rows(live.budgets(sandbox.quotas)),
+        "requests": html.render_rows(live.requests(new_requests)),
+        "budget": html.render_rows(live.budgets(sandbox.quotas)),
     }
-    return Shown(200, "application/json", json.dumps(document).encode())
+    return PageResponse(200, "application/json", json.dumps(document).encode())
 
 
-def _static(name: str) -> Shown:
+def _static_file(name: str) -> PageResponse:
     if name not in _STATIC_TYPES:
         return _not_found()
-    return Shown(200, _STATIC_TYPES[name], (_STATIC / name).read_bytes())
+    return PageResponse(200, _STATIC_TYPES[name], (_STATIC / name).read_bytes())
 
 
-def _not_found() -> Shown:
+def _not_found() -> PageResponse:
     view = View("Not found", (), "There is no such page, or what it was about is gone.", [Link("Overview", "/")])
-    return _page(404, view)
+    return _html_response(404, view)
 
 
-def _page(status: int, view: View) -> Shown:
-    return Shown(status, "text/html; charset=utf-8", html.page(view).encode())
+def _html_response(status: int, view: View) -> PageResponse:
+    return PageResponse(status, "text/html; charset=utf-8", html.render_page(view).encode())

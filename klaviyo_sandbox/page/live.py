@@ -1,4 +1,4 @@
-"""The latest requests, and what is used of each operation's budget."""
+"""Tables of the latest requests and of the rate limits' use, which the live strip beside a page shows."""
 
 from __future__ import annotations
 
@@ -9,74 +9,84 @@ from itertools import islice
 from klaviyo_sandbox.http import oauth
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.http.request_log import Asked
-from klaviyo_sandbox.page.model import Badge, Cell, Meter, Moment, Table
+from klaviyo_sandbox.page.model import Badge, Cell, Meter, Table, Timestamp
 
 # Requests that the strip shows, and the most that one answer to its script brings.
-SHOWN = 40
-# How far back writes are looked for; reads stand between them.
-_LOOKED_THROUGH = 5_000
+MAX_REQUESTS = 40
+# Requests that are searched for writes, from the latest back; reads stand between them.
+_MAX_SEARCHED = 5_000
 
 
-def requests(asked: Iterable[Asked]) -> Table:
+def requests(latest: Iterable[Asked]) -> Table:
     """Requests in the order given: the latest first."""
     columns = ("Time", "Request", "Status", "ms")
-    rows = [(_time(one), _name(one), _status(one), round(one.seconds * 1000) if one.seconds else None) for one in asked]
+    rows = [
+        (_time(request), _name(request), _status(request), round(request.seconds * 1000) if request.seconds else None)
+        for request in latest
+    ]
     return Table("Latest requests", columns, rows, "Nothing was asked yet.", "live-requests", numeric=("ms",))
 
 
-def since(asked: Sequence[Asked], total: int, cursor: int) -> list[Asked]:
-    """Requests after the first ``cursor`` of ``total``, the latest first; as many as the strip shows at most.
+def requests_after(cursor: int, log: Sequence[Asked], total: int) -> list[Asked]:
+    """Requests after the first ``cursor`` of ``total``, the latest first; ``MAX_REQUESTS`` of them at most.
 
-    A cursor beyond the total is of another sandbox, that listened here before: it is taken for 0.
+    A cursor beyond the total is taken for 0: it comes from another sandbox that listened at this address before.
     """
     count = total - cursor if 0 <= cursor <= total else total
-    return list(islice(reversed(asked), min(count, SHOWN)))
+    return list(islice(reversed(log), min(count, MAX_REQUESTS)))
 
 
 def budgets(quotas: Quotas | None) -> Table:
-    """Of every operation that was asked for, what is used; the fullest first."""
-    used = quotas.usage() if quotas else []
-    used.sort(key=lambda entry: (-entry[3] / entry[1].steady, str(entry[0])))
+    """Use of the rate limits of each operation that was called; the most used first."""
+    usage = quotas.usage() if quotas else []
+    usage.sort(key=lambda entry: (-entry[3] / entry[1].steady, str(entry[0])))
     rows = [
         (
-            str(name),
-            Meter(second, budget.burst, f"{name}: requests in its latest second"),
-            Meter(minute, budget.steady, f"{name}: requests in this minute"),
+            str(operation),
+            Meter(second, budget.burst, f"{operation}: requests in its latest second"),
+            Meter(minute, budget.steady, f"{operation}: requests in this minute"),
         )
-        for name, budget, second, minute in used
+        for operation, budget, second, minute in usage
     ]
     columns = ("Operation", "Second", "Minute")
-    empty = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
+    empty_text = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
     note = "The present minute, and the latest second that was used." if quotas else ""
-    return Table("Budget used", columns, rows, empty, "live-budget", numeric=columns[1:], note=note)
+    return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note)
 
 
-def writes(asked: Sequence[Asked], count: int) -> Table:
-    """What was pushed lately, the latest first."""
-    found = (one for one in islice(reversed(asked), _LOOKED_THROUGH) if _is_write(one))
+def writes(log: Sequence[Asked], count: int) -> Table:
+    """The latest requests that write, the latest first."""
+    latest = (request for request in islice(reversed(log), _MAX_SEARCHED) if _is_write(request))
     rows: list[Sequence[Cell]] = [
-        (_time(one), one.operation or f"{one.method} {one.path}", _status(one), one.items or None)
-        for one in islice(found, count)
+        (
+            _time(request),
+            request.operation or f"{request.method} {request.path}",
+            _status(request),
+            request.items or None,
+        )
+        for request in islice(latest, count)
     ]
     columns = ("Time", "Operation", "Status", "Items")
     return Table("Pushed lately", columns, rows, "Nothing was written yet.", numeric=("Items",))
 
 
-def _is_write(one: Asked) -> bool:
-    # Whoever signs in changes nothing.
-    return one.method not in ("GET", "HEAD", "OPTIONS") and one.path != oauth.PATH
+def _is_write(request: Asked) -> bool:
+    # A request for an OAuth token is a POST and changes nothing in the account.
+    return request.method not in ("GET", "HEAD", "OPTIONS") and request.path != oauth.PATH
 
 
-def _name(one: Asked) -> str:
-    return f"{one.method} {one.path.removeprefix('/api')}"
+def _name(request: Asked) -> str:
+    return f"{request.method} {request.path.removeprefix('/api')}"
 
 
-def _time(one: Asked) -> Moment:
-    return Moment(datetime.fromtimestamp(one.at, UTC).strftime("%H:%M:%S"))
+def _time(request: Asked) -> Timestamp:
+    return Timestamp(datetime.fromtimestamp(request.at, UTC).strftime("%H:%M:%S"))
 
 
-def _status(one: Asked) -> Badge:
-    """The status, and the fault that was made of it or came between."""
-    fault = "fault" if one.fault == str(one.status) else one.fault
-    tone = "good" if 200 <= one.status < 300 and not fault else "busy" if one.status in (200, 429) else "bad"
-    return Badge(" ".join(filter(None, (str(one.status or ""), fault))), tone)
+def _status(request: Asked) -> Badge:
+    """The answer's status, and the injected fault if there was one; a fault that is only a status is called "fault"."""
+    fault = "fault" if request.fault == str(request.status) else request.fault
+    text = " ".join(filter(None, (str(request.status or ""), fault)))
+    if 200 <= request.status < 300 and not fault:
+        return Badge(text, "good")
+    return Badge(text, "busy" if request.status in (200, 429) else "bad")

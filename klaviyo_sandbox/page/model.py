@@ -1,4 +1,4 @@
-"""What a page is made of, as plain data; ``page_html.py`` makes HTML of it."""
+"""The content of a page as plain data, without its looks; ``html.py`` makes HTML of it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from urllib.parse import quote
 
 @dataclass(frozen=True)
 class Link:
-    """Text that leads to another page."""
+    """A link to another page."""
 
     text: str
     href: str
 
 
 @dataclass(frozen=True)
-class Moment:
-    """A point in time or a time of day (UTC), and where it leads, if anywhere."""
+class Timestamp:
+    """A date and time, or a time of day (UTC), as text. ``href`` is the page that it leads to, "" for none."""
 
     text: str
     href: str = ""
@@ -26,7 +26,7 @@ class Moment:
 
 @dataclass(frozen=True)
 class Badge:
-    """A status. ``tone`` is "good", "bad", "busy" or "calm"."""
+    """A status in a frame of its own. ``tone`` is "good", "bad", "busy" or "calm" and gives its colour."""
 
     text: str
     tone: str = "calm"
@@ -34,48 +34,56 @@ class Badge:
 
 @dataclass(frozen=True)
 class Meter:
-    """How much of what is allowed is used."""
+    """A bar that shows how much of a limit is used."""
 
     used: int
     allowed: int
     label: str
 
 
-Cell = str | int | float | bool | None | Link | Moment | Badge | Meter | Sequence[Link]
+Cell = str | int | float | bool | None | Link | Timestamp | Badge | Meter | Sequence[Link]
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a caption.
+    """A table with a caption.
 
     Attributes:
-        empty: stands in place of rows.
-        names: an id for the rows, for whoever refreshes them.
-        numeric: columns of numbers, whatever the rows hold.
-        note: stands below.
-        more: where the rest is.
+        empty_text: is shown in place of rows.
+        rows_id: the HTML id of the rows, for a script that refreshes them; "" where none does.
+        numeric: names of columns that hold numbers, whatever the rows hold.
+        note: is shown below the rows.
+        more: a link to the rest of the rows.
     """
 
     caption: str
     columns: Sequence[str]
     rows: Sequence[Sequence[Cell]]
-    empty: str = "None."
-    names: str = ""
+    empty_text: str = "None."
+    rows_id: str = ""
     numeric: Collection[str] = ()
     note: str = ""
     more: Link | None = None
 
 
 @dataclass(frozen=True)
-class Tiles:
-    """The numbers of an account: (id, label, count, where it leads or "")."""
+class Tile:
+    """A number at the top of a page, such as how many profiles there are.
 
-    tiles: Sequence[tuple[str, str, int, str]]
+    Attributes:
+        name: the tile's HTML id is made of it.
+        href: the page that the label leads to; "" where there is none.
+    """
+
+    name: str
+    label: str
+    count: int
+    href: str = ""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """Names and values of one thing."""
+    """A list of names and values, such as a profile's attributes."""
 
     caption: str
     values: Mapping[str, Cell]
@@ -83,7 +91,7 @@ class Facts:
 
 @dataclass(frozen=True)
 class Document:
-    """A value that is as deep as JSON can be."""
+    """A JSON value, however deep, shown as indented JSON."""
 
     caption: str
     value: Any
@@ -91,7 +99,7 @@ class Document:
 
 @dataclass(frozen=True)
 class Pager:
-    """Where a long table goes on; None at its ends."""
+    """Links to the pages before and after in a long table; None where there is no such page."""
 
     text: str
     newer: str | None
@@ -106,25 +114,26 @@ class View:
     """A whole page.
 
     Attributes:
-        title: its heading.
-        subtitle: a line below.
-        crumbs: the pages above it.
-        blocks: from top to bottom.
-        tiles: numbers above them.
-        live: tables beside them that a script keeps fresh; ``cursor`` is how many requests they know of.
-        search: what was searched for; None where there is nothing to search.
+        title: the heading.
+        blocks: the content from top to bottom.
+        subtitle: a line below the title.
+        breadcrumbs: links to the pages above this one.
+        tiles: numbers between the title and the blocks.
+        live: tables beside the blocks that a script refreshes.
+        cursor: how many requests the live tables know of.
+        search: what was searched for, "" when nothing was; None on a page without a search field.
     """
 
     title: str
     blocks: Sequence[Block]
     subtitle: str = ""
-    crumbs: Sequence[Link] = ()
-    tiles: Tiles | None = None
+    breadcrumbs: Sequence[Link] = ()
+    tiles: Sequence[Tile] = ()
     live: Sequence[Table] = ()
     cursor: int = 0
     search: str | None = None
 
 
-def to(kind: str, row_id: str, text: str | None = None) -> Link:
-    """A link to the page of one thing, such as ("lists", id, its name)."""
+def link_to(kind: str, row_id: str, text: str | None = None) -> Link:
+    """Link to the page of one resource, such as ("lists", its id, its name)."""
     return Link(text or row_id, f"/{kind}/{quote(row_id, safe='')}")

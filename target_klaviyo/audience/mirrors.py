@@ -81,7 +81,7 @@ class Mirrors:
     def add(
         self,
         stream: str,
-        origin: SourceRecord,
+        source: SourceRecord,
         ref: ListRef,
         options: Options,
         person: Mapping[str, Any],
@@ -90,15 +90,15 @@ class Mirrors:
     ) -> None:
         """Add a record of a mirrored stream.
 
-        ``stream`` is what stream maps call the origin's stream, ``person`` a profile resource or what names somebody in
+        ``stream`` is what stream maps call the source's stream, ``person`` a profile resource or what names somebody in
         the record; ``refused`` says whether the record was rejected.
         """
         mirror = self.begin(stream, ref, options)
-        size = _size(origin.record, options)
-        mirror.feed.add(tuple(identifiers_of(person).items()), size, origin.version, refused=refused)
+        size = _size(source.record, options)
+        mirror.feed.add(tuple(identifiers_of(person).items()), size, source.version, refused=refused)
 
     def add_refused(
-        self, stream: str, origin: SourceRecord, ref: ListRef | None, options: Options, person: Mapping[str, Any]
+        self, stream: str, source: SourceRecord, ref: ListRef | None, options: Options, person: Mapping[str, Any]
     ) -> None:
         """Add a record that was rejected. Its person is in the audience: nobody is removed because of a bad record.
 
@@ -107,7 +107,7 @@ class Mirrors:
         if ref is None:
             self.add_unattributed(stream)
         else:
-            self.add(stream, origin, ref, options, person, refused=True)
+            self.add(stream, source, ref, options, person, refused=True)
 
     def add_unattributed(self, stream: str | None) -> None:
         """Count a record that cannot be attributed to a person or a list. ``stream``: None when it is unknown, too."""

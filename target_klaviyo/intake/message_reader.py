@@ -51,8 +51,8 @@ class MessageReader(GenericSingerReader[str]):
                     continue
                 try:
                     message = parse_message(line, types)
-                except RejectedRecord as unfit:
-                    self.reject(line, unfit)
+                except RejectedRecord as rejection:
+                    self.reject(line, rejection)
                     continue
                 stats[message["type"]] += 1
                 if callback := callbacks.get(message["type"]):

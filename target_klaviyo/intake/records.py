@@ -1,6 +1,6 @@
 """Lines of the input parsed as Singer messages, and records checked against the SCHEMA of their stream. Pure.
 
-A line or record that is wrong is an ``RejectedRecord``: it is rejected alone, and the rest goes on.
+A line or record that is wrong raises ``RejectedRecord``: it is rejected alone, and the rest goes on.
 """
 
 from __future__ import annotations

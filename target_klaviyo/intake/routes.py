@@ -62,16 +62,16 @@ class Route:
         guard = self.action.self_copy_guard
         return guard[1:] if guard is not None and self.is_by_name and guard[0] == stream else None
 
-    def row(self, origin: SourceRecord, record: Record) -> tuple[Action, Row]:
+    def row(self, source: SourceRecord, record: Record) -> tuple[Action, Row]:
         """The first step of a record, ready to be sent; each row holds the step after it.
 
-        ``record`` is what the stream maps made of the origin's record; ``origin`` is told how many outcomes to wait
+        ``record`` is what the stream maps made of the source record; ``source`` is told how many outcomes to wait
         for.
 
         Raises:
             RejectedRecord: it cannot be sent.
         """
-        is_deleted = _is_deleted(record) or _is_deleted(origin.record)
+        is_deleted = _is_deleted(record) or _is_deleted(source.record)
         if is_deleted and (self.is_mirror or not self.action.accepts_deleted):
             raise RejectedRecord(
                 "deleted_in_source",
@@ -81,11 +81,11 @@ class Route:
         context = Context(self.options, self.now(), is_deleted)
         fields, note = self._fields(record, context)
         if self.action.steps is None:
-            return self.action, self._build_row(self.action, origin, fields, context, note)
+            return self.action, self._build_row(self.action, source, fields, context, note)
         steps = list(self.action.steps(fields, context))
         if not steps:
             raise RejectedRecord("nothing_to_do", "the record says nothing that could be sent")
-        return self._chain(origin, steps, context)
+        return self._chain(source, steps, context)
 
     def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
         """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
@@ -98,23 +98,23 @@ class Route:
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         return fields, note
 
-    def _chain(self, origin: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
+    def _chain(self, source: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
         """The first of these steps, with those that follow behind it."""
         *earlier, last = steps
-        first = self._step(origin, last, context, None)
+        first = self._step(source, last, context, None)
         for step in reversed(earlier):
-            first = self._step(origin, step, context, first)
-        origin.pending = len(steps)
+            first = self._step(source, step, context, first)
+        source.pending = len(steps)
         return first
 
     def _step(
-        self, origin: SourceRecord, step: Step, context: Context, next_step: tuple[Action, Row] | None
+        self, source: SourceRecord, step: Step, context: Context, next_step: tuple[Action, Row] | None
     ) -> tuple[Action, Row]:
         action = ACTIONS[step.action]
         options = {name: self.options[name] for name in action.options if name in self.options}
         context = replace(context, options={**default_options(action), **options})
         fields, note = action.select_fields(step.fields, {}, context)
-        return action, self._build_row(action, origin, fields, context, note, next_step)
+        return action, self._build_row(action, source, fields, context, note, next_step)
 
     @property
     def is_mirror(self) -> bool:
@@ -147,7 +147,7 @@ class Route:
     def _build_row(
         self,
         action: Action,
-        origin: SourceRecord,
+        source: SourceRecord,
         fields: Record,
         context: Context,
         note: Note | None,
@@ -161,7 +161,7 @@ class Route:
         if limit is not None and len(body) > limit:
             raise RejectedRecord("too_large", f"the record is {len(body):,} bytes as JSON; Klaviyo takes {limit:,}")
         list_ref, batch_key = self._list_of(action, fields), action.batch_key(fields, context)
-        return Row(origin, payload, body, list_ref, batch_key, next_step=next_step, note=note)
+        return Row(source, payload, body, list_ref, batch_key, next_step=next_step, note=note)
 
     def _list_of(self, action: Action, fields: Record) -> ListRef | None:
         """The list that a row is for: the record's own, or that of the settings."""

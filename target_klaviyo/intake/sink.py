@@ -69,36 +69,36 @@ class KlaviyoSink(Sink):
         """Never, to the SDK: batches are sent when they are full, and not one stream after the other."""
         return False
 
-    def add(self, origin: SourceRecord, record: Record) -> None:
-        """Add a record to those that wait to be sent. ``record`` is what the stream maps made of the origin's record.
+    def add(self, source: SourceRecord, record: Record) -> None:
+        """Add a record to those that wait to be sent. ``record`` is what the stream maps made of the source record.
 
         Raises:
             RejectedRecord: it cannot be sent.
         """
-        origin.action = self.route.action.name
+        source.action = self.route.action.name
         if self._self_copy_guard is not None:
             self._refuse_self_copy(*self._self_copy_guard, record)
         try:
-            action, row = self._row(origin, record)
+            action, row = self._row(source, record)
             if self.route.is_mirror and row.list is not None:
-                self._mirrors.add(self.stream_name, origin, row.list, self.route.options, row.payload)
-        except RejectedRecord as unfit:
-            if self.route.is_mirror and unfit.kind is OutcomeKind.REJECTED:
+                self._mirrors.add(self.stream_name, source, row.list, self.route.options, row.payload)
+        except RejectedRecord as rejection:
+            if self.route.is_mirror and rejection.kind is OutcomeKind.REJECTED:
                 person = self.route.identifiers_in(record)
-                self._mirrors.add_refused(self.stream_name, origin, self.route.list, self.route.options, person)
+                self._mirrors.add_refused(self.stream_name, source, self.route.list, self.route.options, person)
             raise
         self.tally_record_read()
         self.record_counter_metric.increment()
         self._dispatcher.add(self.stream_name, action, row)
 
-    def _row(self, origin: SourceRecord, record: Record) -> tuple[Action, Row]:
+    def _row(self, source: SourceRecord, record: Record) -> tuple[Action, Row]:
         try:
             violation = self._schema_violation(record)
-            action, row = self.route.row(origin, record)
+            action, row = self.route.row(source, record)
             if violation is None:
                 return action, row
             if not self.route.ignores_schema(row):
-                origin.pending = 1
+                source.pending = 1
                 raise violation
             return action, replace(row, note=row.note or violation.note)
         except (OverflowError, RecursionError, ValueError) as error:
@@ -112,10 +112,10 @@ class KlaviyoSink(Sink):
         """
         try:
             self._stream_schema.check(record)
-        except RejectedRecord as unfit:
-            if unfit.code in STRICT_ERRORS or self.route.is_mirror or not self.route.may_ignore_schema:
+        except RejectedRecord as rejection:
+            if rejection.code in STRICT_ERRORS or self.route.is_mirror or not self.route.may_ignore_schema:
                 raise
-            return unfit
+            return rejection
         return None
 
     def _refuse_self_copy(self, operation: str, column: str, record: Record) -> None:
@@ -142,7 +142,7 @@ class KlaviyoSink(Sink):
         )
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
-        """The SDK's way in, for a record without an origin."""
+        """The SDK's way in, for a record that did not come through ``TargetKlaviyo``."""
         self.add(SourceRecord(self.stream_name, record), record)
 
     def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature

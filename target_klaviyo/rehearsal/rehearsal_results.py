@@ -49,9 +49,9 @@ class RehearsalResults(RunResults):
         self._path = path
         self._complete = False
 
-    def add(self, origin: SourceRecord, action: str, outcome: Outcome) -> None:
-        self._plan.add_outcome(origin.stream, action, outcome)
-        super().add(origin, action, outcome)
+    def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
+        self._plan.add_outcome(source.stream, action, outcome)
+        super().add(source, action, outcome)
 
     def add_line(self, line: str, outcome: Outcome) -> None:
         self._plan.add_outcome(UNREADABLE_LINES, "", outcome)

@@ -39,14 +39,14 @@ class RejectsFile:
         """Keep a stream's SCHEMA message: its rejected records can only be replayed after it."""
         self._schemas[message["stream"]] = copy.deepcopy(message)  # the SDK edits it
 
-    def add(self, origin: SourceRecord, action: str, outcome: Outcome) -> None:
+    def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
         """Write a rejected record, with the reason."""
-        self._write_schema(origin.stream)
+        self._write_schema(source.stream)
         self._write(
             {
                 "type": "RECORD",
-                "stream": origin.stream,
-                "record": origin.record,
+                "stream": source.stream,
+                "record": source.record,
                 "action": action or None,
                 **_reason(outcome),
             }

@@ -79,12 +79,12 @@ class RunResults:
         with self._lock:
             self._rejects.remember_schema(message)
 
-    def add(self, origin: SourceRecord, action: str, outcome: Outcome) -> None:
+    def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
         """Count a record's outcome; a rejected record goes to the rejects file."""
         with self._lock:
             if outcome.kind is OutcomeKind.REJECTED:
-                self._rejects.add(origin, action, outcome)
-            self._count(origin.stream, action, outcome, origin.record)
+                self._rejects.add(source, action, outcome)
+            self._count(source.stream, action, outcome, source.record)
 
     def add_line(self, line: str, outcome: Outcome) -> None:
         """Count a line that is no Singer message, and write it to the rejects file in a form that a replay skips."""

@@ -1,6 +1,6 @@
 """The run report: how a run ended, its counts, why records were rejected, and the sections that others add.
 
-It is written as plain JSON; ``html`` makes a readable page of the same content.
+It is written as plain JSON; ``html.py`` makes a readable page of the same content.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.model.records import Outcome, OutcomeKind
-from target_klaviyo.reporting.html import page
+from target_klaviyo.reporting.html import render_page
 
 # Rejected records that the report repeats at most, and the characters of their JSON: they are held in memory until the
 # end.
@@ -160,7 +160,7 @@ class RunReport:
             OSError: they cannot be written.
         """
         private_files.write_private(self.path, json.dumps(report, indent=2, default=str) + "\n")
-        private_files.write_private(self.page_path, page(report))
+        private_files.write_private(self.page_path, render_page(report))
 
 
 def _totals(counts: Counter[OutcomeKind]) -> dict[str, int]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Mapping
 from html.parser import HTMLParser
@@ -13,6 +15,7 @@ import pytest
 import requests
 from hypothesis import given
 from hypothesis import strategies as st
+from jinja2 import UndefinedError
 from support.calls import Caller, import_job
 from support.patience import PATIENCE
 
@@ -20,40 +23,42 @@ from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Asked
 from klaviyo_sandbox.page import html, live
-from klaviyo_sandbox.page.model import Table
+from klaviyo_sandbox.page.model import Link, Table, View
 from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""
 TABLES = ("profiles", "lists", "segments", "events", "metrics", "campaigns", "flows", "templates", "tags")
 HTML = {"Accept": "text/html"}
+# Attributes that hold texts of the account.
+TEXT_ATTRIBUTES = ("data-label", "title", "href")
 
 
 class Page(HTMLParser):
-    """What a page says: its tags with their attributes, its text, and the text of what has an id."""
+    """A parsed page: its tags with their attributes, its text, and the text of each tag that has an id."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
         self.tags: list[tuple[str, Mapping[str, str | None]]] = []
         self.text = ""
-        self.named: dict[str, str] = {}
-        self._name: str | None = None
+        self.text_by_id: dict[str, str] = {}
+        self._id: str | None = None
         self.feed(source)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        self._name = dict(attrs).get("id")
+        self._id = dict(attrs).get("id")
 
     def handle_data(self, data: str) -> None:
         self.text += data
-        if self._name:
-            self.named[self._name] = data
-            self._name = None
+        if self._id:
+            self.text_by_id[self._id] = data
+            self._id = None
 
     def links(self) -> set[str]:
         return {str(attributes["href"]) for tag, attributes in self.tags if tag == "a"}
 
 
-def opened(url: str, path: str, status: int = 200) -> Page:
+def open_page(url: str, path: str, status: int = 200) -> Page:
     response = requests.get(url + path, headers=HTML, timeout=PATIENCE)
     assert response.status_code == status, (path, response.text)
     assert response.headers["content-type"] == "text/html; charset=utf-8"
@@ -62,9 +67,9 @@ def opened(url: str, path: str, status: int = 200) -> Page:
 
 def test_the_numbers_are_those_of_the_account(reading):
     """Every tile says how many rows its table holds, and every list and segment how many members."""
-    page = opened(reading.url, "/")
+    page = open_page(reading.url, "/")
     store = reading.store
-    assert {name: page.named[f"total-{name}"] for name in TABLES} == {
+    assert {name: page.text_by_id[f"total-{name}"] for name in TABLES} == {
         name: f"{len(getattr(store, name)):,}" for name in TABLES
     }
     source = requests.get(reading.url, timeout=PATIENCE).text
@@ -80,7 +85,7 @@ def test_every_link_of_every_page_leads_somewhere(reading):
     while new:
         path = new.pop()
         seen.add(path)
-        new |= {link for link in opened(reading.url, path).links() if link.startswith("/")} - seen
+        new |= {link for link in open_page(reading.url, path).links() if link.startswith("/")} - seen
     kinds = ("profiles", "lists", "segments", "events", "campaigns", "flows")
     assert {f"/{kind}/{row_id}" for kind in kinds for row_id in getattr(reading.store, kind).rows} <= seen
 
@@ -93,14 +98,14 @@ def test_what_was_pushed_is_on_the_page(writing, call):
     clash = {"email": "a@example.com", "external_id": "b"}
     call.post("profile-bulk-import-jobs", import_job([clash, {"email": "ada@example.com"}], [list_id]))
     (job,) = writing.store.jobs.rows.values()
-    page = opened(writing.url, "/")
+    page = open_page(writing.url, "/")
     assert "bulk_import_profiles" in page.text
     assert f"/jobs/{job['id']}" in page.links()
     profile_id = writing.store.find_profile_id("email", "ada@example.com")
     assert f"/profiles/{profile_id}" in page.links()
-    assert name in opened(writing.url, f"/profiles/{profile_id}").text
-    assert "ada@example.com" in opened(writing.url, f"/lists/{list_id}").text
-    details = opened(writing.url, f"/jobs/{job['id']}").text
+    assert name in open_page(writing.url, f"/profiles/{profile_id}").text
+    assert "ada@example.com" in open_page(writing.url, f"/lists/{list_id}").text
+    details = open_page(writing.url, f"/jobs/{job['id']}").text
     assert "complete" in details
     assert "duplicate_profile" in details
     assert "a@example.com" in details
@@ -112,8 +117,8 @@ def test_hostile_values_are_text(writing, call):
     created = call.post("profiles", {"data": {"type": "profile", "attributes": attributes}})
     assert created.status_code == 201
     profile_id = created.json()["data"]["id"]
-    made = call.post("lists", {"data": {"type": "list", "attributes": {"name": NASTY}}})
-    assert made.status_code == 201
+    created_list = call.post("lists", {"data": {"type": "list", "attributes": {"name": NASTY}}})
+    assert created_list.status_code == 201
     event = {
         "metric": {"data": {"type": "metric", "attributes": {"name": NASTY}}},
         "profile": {"data": {"type": "profile", "attributes": {"email": "evil@example.com"}}},
@@ -122,9 +127,9 @@ def test_hostile_values_are_text(writing, call):
     assert call.post("events", {"data": {"type": "event", "attributes": event}}).status_code == 202
     call.get(f"lists/{NASTY}")
     event_id = list(writing.store.events.rows)[-1]
-    for path in ("/", f"/profiles/{profile_id}", f"/lists/{made.json()['data']['id']}", f"/events/{event_id}",
+    for path in ("/", f"/profiles/{profile_id}", f"/lists/{created_list.json()['data']['id']}", f"/events/{event_id}",
                  f"/profiles?q={NASTY}", "/metrics", "/lists"):  # fmt: skip
-        page = opened(writing.url, path)
+        page = open_page(writing.url, path)
         assert "console.error" in page.text or path == "/profiles"
         assert [attributes.get("src") for tag, attributes in page.tags if tag in ("script", "img")] in (
             [],
@@ -144,16 +149,33 @@ def test_a_deep_value_has_a_page(writing, call, depth):
     attributes = {"email": "deep@example.com", "properties": {"deep": value}}
     created = call.post("profiles", {"data": {"type": "profile", "attributes": attributes}})
     assert created.status_code == 201
-    assert "at the bottom" in opened(writing.url, f"/profiles/{created.json()['data']['id']}").text
+    assert "at the bottom" in open_page(writing.url, f"/profiles/{created.json()['data']['id']}").text
 
 
 @given(st.text(st.characters()))
 def test_any_text_survives_as_text(value: str) -> None:
     """What is written into a cell is read from it, whatever it is; only what UTF-8 has no bytes for is replaced."""
-    page = Page(f"<p>{html.text(value)}</p>")
+    page = Page(html.render_rows(Table("", (value,), [(value,), (Link(value, value),)])))
     expected = value.encode("utf-8", "replace").decode()
-    assert [tag for tag, _ in page.tags] == ["p"]
-    assert page.text == expected
+    assert [tag for tag, _ in page.tags] == ["tr", "td", "span", "tr", "td", "span", "a"]
+    assert page.text == f"{expected}\n{expected}\n"
+    attributes = [entry for _, attributes in page.tags for entry in attributes.items() if entry[0] in TEXT_ATTRIBUTES]
+    assert {text for _, text in attributes} == {expected}
+    assert len(attributes) == 3 + 2 * (len(value) > 24)
+
+
+def test_a_page_that_lacks_something_is_not_made() -> None:
+    """A name that is in a template and not in what is shown is an error, not an empty place."""
+    with pytest.raises(UndefinedError):
+        html.render_rows(Table("", ("One",), [("1", "2")]))
+    with pytest.raises(UndefinedError):
+        html.render_page(View("", [Link("no block", "/")]))
+
+
+def test_a_sandbox_that_shows_no_page_imports_no_template_library() -> None:
+    """Tests that start a sandbox do not wait for Jinja to be imported."""
+    program = "import sys, klaviyo_sandbox.server; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 @pytest.mark.parametrize(
@@ -161,7 +183,7 @@ def test_any_text_survives_as_text(value: str) -> None:
 )
 def test_what_is_not_there_is_a_page_too(reading, path):
     """A browser that asks for what does not exist gets a page with status 404 that leads back."""
-    assert "/" in opened(reading.url, path, 404).links()
+    assert "/" in open_page(reading.url, path, 404).links()
 
 
 def test_klaviyo_answers_whoever_is_no_browser(make_sandbox):
@@ -200,32 +222,32 @@ def test_the_strip_asks_for_what_is_new(make_sandbox):
     sandbox = make_sandbox(clock=lambda: 1_800_000_000.0)
     caller = Caller(sandbox.url)
     caller.get("lists")
-    first = _live(sandbox, 0)
+    first = _live_update(sandbox, 0)
     assert first["cursor"] == 1
     assert "GET /lists" in first["requests"]
-    assert _live(sandbox, 1) == {**first, "requests": ""}
+    assert _live_update(sandbox, 1) == {**first, "requests": ""}
     caller.get("metrics")
     caller.get("metrics")
-    second = _live(sandbox, 1)
+    second = _live_update(sandbox, 1)
     assert second["requests"].count("<tr") == 2
     assert "GET /lists" not in second["requests"]
     meters = [attributes for tag, attributes in Page(second["budget"]).tags if tag == "meter"]
-    found = {attributes["aria-label"]: (attributes["value"], attributes["max"]) for attributes in meters}
-    assert found["get_metrics: requests in this minute"] == ("2", "150")
-    assert _live(sandbox, 99)["requests"].count("<tr") == 3
-    assert _live(sandbox, "nonsense")["requests"].count("<tr") == 3
+    used = {attributes["aria-label"]: (attributes["value"], attributes["max"]) for attributes in meters}
+    assert used["get_metrics: requests in this minute"] == ("2", "150")
+    assert _live_update(sandbox, 99)["requests"].count("<tr") == 3
+    assert _live_update(sandbox, "nonsense")["requests"].count("<tr") == 3
     caller.close()
 
 
-def _live(sandbox: Any, cursor: object) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{sandbox.url}/sandbox/live?after={cursor}", timeout=PATIENCE).json()
-    return found
+def _live_update(sandbox: Any, cursor: object) -> dict[str, Any]:
+    update: dict[str, Any] = requests.get(f"{sandbox.url}/sandbox/live?after={cursor}", timeout=PATIENCE).json()
+    return update
 
 
 def test_pages_do_without_what_was_deleted(writing):
     """A list, segment or tag that is gone is on no page, and no page breaks for it."""
     lists = writing.store.list_members
-    fullest = max(lists, key=lambda found: len(lists[found]))
+    fullest = max(lists, key=lambda list_id: len(lists[list_id]))
     member = next(iter(lists[fullest].rows))
     for kind in ("lists", "segments", "tags", "flows", "campaigns"):
         row_id = fullest if kind == "lists" else next(iter(getattr(writing.store, kind).rows))
@@ -240,7 +262,7 @@ def test_faults_are_on_the_strip(make_sandbox):
     """A request that met a fault is shown with it, at its time."""
     sandbox = make_sandbox(faults="503=1", clock=lambda: 1_800_000_000.0)
     Caller(sandbox.url).get("lists")
-    assert "503 fault" in _live(sandbox, 0)["requests"]
+    assert "503 fault" in _live_update(sandbox, 0)["requests"]
     assert sandbox.requests[-1].at == 1_800_000_000.0
 
 
@@ -283,13 +305,13 @@ def test_every_request_after_a_cursor_is_shown_once(kept: int, forgotten: int, c
     total = kept + forgotten
     asked = [Asked("GET", f"/api/{number}", {}, 200) for number in range(forgotten, total)]
     first = cursor if cursor <= total else 0
-    expected = [one.path for one in reversed(asked) if int(one.path[5:]) >= first][: live.SHOWN]
-    assert [one.path for one in live.since(asked, total, cursor)] == expected
+    expected = [one.path for one in reversed(asked) if int(one.path[5:]) >= first][: live.MAX_REQUESTS]
+    assert [one.path for one in live.requests_after(cursor, asked, total)] == expected
 
 
 def test_numbers_stand_at_the_right_and_words_do_not() -> None:
     """A column of numbers is marked as such, whatever is missing from it; one of yes and no, or of text, is not."""
-    source = html.rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
+    source = html.render_rows(Table("", ("Count", "Yes", "Text"), [(1234, True, "5"), (None, False, "")]))
     looks = [attributes.get("class") for tag, attributes in Page(source).tags if tag == "td"]
     assert looks == ["number", None, None] * 2
     assert "1,234" in source
@@ -300,36 +322,36 @@ def test_profiles_are_found_by_their_identifiers(reading, name):
     """Whoever has the identifier is found, and nobody else; an address in any case."""
     row = next(row for row in reading.store.profiles.rows.values() if row[name])
     wanted = row[name].upper() if name == "email" else row[name]
-    assert _found(reading, wanted) == {f"/profiles/{row['id']}"}
-    assert _found(reading, f"{wanted}x") == set()
+    assert _found_profiles(reading, wanted) == {f"/profiles/{row['id']}"}
+    assert _found_profiles(reading, f"{wanted}x") == set()
 
 
-def _found(sandbox: Any, wanted: str) -> set[str]:
-    page = opened(sandbox.url, f"/profiles?q={quote(wanted)}")
+def _found_profiles(sandbox: Any, wanted: str) -> set[str]:
+    page = open_page(sandbox.url, f"/profiles?q={quote(wanted)}")
     return {link for link in page.links() if link.startswith("/profiles/")}
 
 
 @pytest.mark.parametrize("start", ["0", "50", "100", "150", "-1", "x", "٣", "9" * 30])
 def test_a_long_table_is_read_page_by_page(reading, start):
     """Profiles come fifty at a time, latest changed first; an address that says nonsense shows the first."""
-    at = int(start) if start in ("0", "50", "100", "150") else 0
-    page = opened(reading.url, f"/profiles?start={start}")
+    first = int(start) if start in ("0", "50", "100", "150") else 0
+    page = open_page(reading.url, f"/profiles?start={start}")
     shown = re.findall(r"/profiles/(\w+)", " ".join(str(attributes.get("href")) for _, attributes in page.tags))
     ids = [row_id for _, row_id in reversed(reading.store.profiles.sorted_keys("updated"))]
-    assert shown == ids[at : at + 50]
+    assert shown == ids[first : first + 50]
 
 
 def test_a_huge_account_has_a_quick_page(make_sandbox):
     """A hundred million events make no page slow: none looks through a table."""
     sandbox = make_sandbox(profiles=1_000, events=100, procedural=True)
     huge = build_procedural(1, 1_000_000, 100_000_000, time.time)
-    made = []
+    computed = []
     for table in (huge.profiles, huge.events):
-        table._row = table.rows._row = lambda number, row=table._row: made.append(number) or row(number)
+        table._row = table.rows._row = lambda number, row=table._row: computed.append(number) or row(number)
     sandbox._sandbox._store = huge
-    assert opened(sandbox.url, "/").named["total-events"] == "100,000,000"
+    assert open_page(sandbox.url, "/").text_by_id["total-events"] == "100,000,000"
     kinds = ("profiles", "events", "lists", "segments")
     paths = [f"/{kind}/{next(iter(getattr(huge, kind).rows))}" for kind in kinds]
     for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
-        opened(sandbox.url, path)
-    assert len(made) < 1000
+        open_page(sandbox.url, path)
+    assert len(computed) < 1000

@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import stat
+import subprocess
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from jinja2 import UndefinedError
 from support import warm
 from support.commands import singer_lines
 from support.patience import PATIENCE
@@ -26,7 +28,7 @@ from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting import run_report as module
-from target_klaviyo.reporting.html import page
+from target_klaviyo.reporting.html import render_page
 from target_klaviyo.reporting.rejects_file import RejectsFile
 from target_klaviyo.reporting.results import RunResults
 from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
@@ -204,7 +206,7 @@ def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
     assert "<script" not in text
     assert "<img" not in text
     assert text.count("</pre>") == 2
-    assert text.count(html.escape(NASTY, quote=True)) > 15
+    assert html.unescape(text).count(NASTY) > 15
     inside = re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
     assert all(
         re.fullmatch(r"""<[!/]?[\w-]+(?: [\w-]+(?:="[^"<>]*")?)*>""", tag) for tag in re.findall(r"<[^>]*>", inside)
@@ -218,7 +220,22 @@ def test_the_page_needs_nothing_from_elsewhere(path: Path) -> None:
     text = path.with_suffix(".html").read_text()
     assert not re.search(r"https?:|url\(|@import|\bsrc=|<script|<link", text)
     assert "default-src 'none'" in text
-    assert text == page(read_report(path))
+    assert text == render_page(read_report(path))
+
+
+def test_a_page_that_lacks_something_is_not_made(path: Path) -> None:
+    """A name that is in the template and not in the report is an error, not an empty place."""
+    results_at(path).close()
+    report = read_report(path)
+    del report["version"]
+    with pytest.raises(UndefinedError, match="version"):
+        render_page(report)
+
+
+def test_only_a_page_needs_the_template_library() -> None:
+    """A run without a report, and `--help`, do not wait for Jinja to be imported."""
+    program = "import sys, target_klaviyo.__main__, target_klaviyo.target; sys.exit('jinja2' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
 
 
 # However it ends

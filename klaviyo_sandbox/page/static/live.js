@@ -1,49 +1,49 @@
-// Keeps the strip of requests fresh. The server makes the rows; without this script they are those of the page's load.
+// Refreshes the live strip. The server makes the rows; without this script they stay as they were when the page was loaded.
 "use strict";
-const SHOWN = 40, EACH_MS = 1000, SLOWEST_MS = 15000;
+const MAX_REQUESTS = 40, POLL_MS = 1000, MAX_POLL_MS = 15000;
 const strip = document.getElementById("live");
 const state = document.getElementById("live-state");
 const pause = document.getElementById("live-pause");
 const tables = { requests: document.getElementById("live-requests"), budget: document.getElementById("live-budget") };
-let cursor = strip.dataset.cursor, wait = EACH_MS, timer = 0;
+let cursor = strip.dataset.cursor, wait = POLL_MS, timer = 0;
 
-function say(text) {
-  // A screen reader is told of changes only.
+function showState(text) {
+  // A screen reader reads each write aloud, even of the same text.
   if (state.textContent !== text) state.textContent = text;
 }
 
-function show(found) {
-  const restarted = found.cursor < Number(cursor);
+function showRows(update) {
+  const restarted = update.cursor < Number(cursor);
   if (restarted) tables.requests.replaceChildren();
   const before = tables.requests.rows.length;
-  tables.requests.insertAdjacentHTML("afterbegin", found.requests);
+  tables.requests.insertAdjacentHTML("afterbegin", update.requests);
   for (const row of [...tables.requests.rows].slice(0, tables.requests.rows.length - before)) row.classList.add("fresh");
-  for (const row of [...tables.requests.rows].slice(SHOWN)) row.remove();
-  if (tables.budget.innerHTML !== found.budget) tables.budget.innerHTML = found.budget;
+  for (const row of [...tables.requests.rows].slice(MAX_REQUESTS)) row.remove();
+  if (tables.budget.innerHTML !== update.budget) tables.budget.innerHTML = update.budget;
   for (const body of Object.values(tables)) {
     body.closest("section").querySelector(".empty").hidden = body.rows.length > 0;
   }
-  cursor = found.cursor;
+  cursor = update.cursor;
 }
 
 async function poll() {
   try {
-    const answer = await fetch(`/sandbox/live?after=${cursor}`, { signal: AbortSignal.timeout(5000) });
-    if (!answer.ok) throw new Error(answer.status);
-    const found = await answer.json();
-    // Whoever has paused meanwhile is reading.
+    const response = await fetch(`/sandbox/live?after=${cursor}`, { signal: AbortSignal.timeout(5000) });
+    if (!response.ok) throw new Error(response.status);
+    const update = await response.json();
+    // The reader may have paused meanwhile: the rows must not move then.
     if (pause.getAttribute("aria-pressed") === "true") return;
-    show(found);
-    wait = EACH_MS;
-    say("Live");
+    showRows(update);
+    wait = POLL_MS;
+    showState("Live");
   } catch {
-    wait = Math.min(wait * 2, SLOWEST_MS);
-    say("The sandbox does not answer");
+    wait = Math.min(wait * 2, MAX_POLL_MS);
+    showState("The sandbox does not answer");
   }
-  next();
+  schedule();
 }
 
-function next() {
+function schedule() {
   clearTimeout(timer);
   const stopped = document.hidden || pause.getAttribute("aria-pressed") === "true";
   if (!stopped) timer = setTimeout(poll, wait);
@@ -52,9 +52,9 @@ function next() {
 pause.addEventListener("click", () => {
   const paused = pause.getAttribute("aria-pressed") !== "true";
   pause.setAttribute("aria-pressed", String(paused));
-  say(paused ? "Paused" : "Live");
-  next();
+  showState(paused ? "Paused" : "Live");
+  schedule();
 });
-document.addEventListener("visibilitychange", next);
+document.addEventListener("visibilitychange", schedule);
 state.parentElement.hidden = false;
-next();
+schedule();
