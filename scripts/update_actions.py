@@ -23,8 +23,8 @@ from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - t
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.tables import TABLES  # noqa: E402
 from target_klaviyo.actions import ACTIONS  # noqa: E402
+from target_klaviyo.delivery.action import Action  # noqa: E402
 from target_klaviyo.intake import contracts  # noqa: E402
-from target_klaviyo.model.records import Action  # noqa: E402
 
 Schema = Mapping[str, Any]
 
@@ -55,11 +55,11 @@ def section(action: Action) -> Iterator[str]:
     op = operation(action.operation)
     yield f"\n## {action.name}\n\n{action.summary}\n\n"
     yield f"- Stream: {_quoted(action.streams) or 'any that the setting `streams` gives this action'}\n"
-    if action.parts is not None:
+    if action.steps is not None:
         yield "- Made of other actions, which are done with a record one after the other, each within its own limits\n"
     yield f"- Operation: `{op.method} {op.path}` ({_rates(op)}), {_scopes(op)}\n"
     yield from (f"- {line}\n" for line in other_calls(action))
-    if action.parts is None:
+    if action.steps is None:
         yield f"- At once: {size(action)}\n"
     yield from (f"- {line}\n" for line in requirements(action, contract))
     yield from (f"- {line}\n" for line in defaults_by_table(action))
@@ -91,10 +91,10 @@ def size(action: Action) -> str:
 
 def other_calls(action: Action) -> Iterator[str]:
     """Calls beside the action's own, when they are made, and what they need."""
-    for call in action.calls:
+    for call in action.other_operations:
         op = operation(call.operation)
         kind = "with" if call.option else "for records with"
-        when = f", {kind} `{call.occasion}`" if call.occasion else ""
+        when = f", {kind} `{call.used_when}`" if call.used_when else ""
         yield f"Besides: `{op.method} {op.path}` {call.purpose}{when}, {_scopes(op)}"
 
 
@@ -125,7 +125,7 @@ def required_fields(schema: Schema) -> list[str]:
 def defaults_by_table(action: Action) -> Iterator[str]:
     """The options that a stream has by default when its columns are those of a table of the tap."""
     for table in TABLES:
-        if defaults := action.fitted(frozenset(schema_files.load(table.name)["properties"])):
+        if defaults := action.column_defaults(frozenset(schema_files.load(table.name)["properties"])):
             texts = ", ".join(f"`{name}: {_json(value)}`" for name, value in defaults.items())
             yield f"A stream with the columns of tap-klaviyo's `{table.name}`: {texts}, unless its entry says otherwise"
 

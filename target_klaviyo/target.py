@@ -1,21 +1,25 @@
-"""The target: its settings, what comes in, and the STATE that goes out."""
+"""The Singer target.
+
+The way of a message: ``MessageReader`` reads a line and calls ``_process_..._message``. A record goes through the
+stream maps to the sink of its stream, which checks it; its route makes a row of it, and the dispatcher sends that. When
+the outcome comes back, it goes to the ledger and to the results. A STATE is written when every record before it has
+its outcome.
+"""
 
 from __future__ import annotations
 
 import copy
-import logging
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
+from pathlib import Path
 from types import FrameType
 from typing import Any, ClassVar
 
 import click
-from singer_sdk import Target
 from singer_sdk.exceptions import MappingError
 
 from klaviyo_client.client import KlaviyoClient
@@ -23,32 +27,35 @@ from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import config_check, settings
 from target_klaviyo.audience.mirrors import Mirrors
-from target_klaviyo.delivery.dispatch import Despatch
+from target_klaviyo.delivery.action import Row
+from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.graceful_stop import GracefulStop, StoppableTransport
 from target_klaviyo.delivery.ledger import Ledger
-from target_klaviyo.delivery.requests import Session
-from target_klaviyo.delivery.stopping import Stop, Stoppable, Stopped
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake import permissions
-from target_klaviyo.intake.message_reader import LineReader
-from target_klaviyo.intake.routes import routes
-from target_klaviyo.intake.sink import BREACHES, KlaviyoSink
+from target_klaviyo.intake.closing import Closing
+from target_klaviyo.intake.message_reader import MessageReader
+from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.intake.run import RunTarget
+from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
+from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.model.identifiers import checked_region
-from target_klaviyo.model.records import Origin, Outcome, Row, Unfit
+from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
-from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_wanted
-from target_klaviyo.reporting.places import document, place
+from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
+from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
-from target_klaviyo.reporting.results import Report, Tolerance
-from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import RunResults, parse_max_rejects
+from target_klaviyo.reporting.run_report import RunReport
 from target_klaviyo.settings import SETTINGS
-
-logger = logging.getLogger("target-klaviyo")
 
 # Rows wait until their batch is full, and the STATE behind them with them, so that batches stay large; but not for
 # longer than this: so much is at most repeated after a crash.
 STATE_SECONDS = 30.0
 
 
-class TargetKlaviyo(Target):
+class TargetKlaviyo(RunTarget):
     """Pushes records to Klaviyo: profiles, events, orders, lists, consent. One outcome for every record."""
 
     name = "target-klaviyo"
@@ -56,7 +63,7 @@ class TargetKlaviyo(Target):
     default_sink_class = KlaviyoSink
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
     # The SDK hands signals to us before anything else is set up.
-    _signal, _is_asked_twice, _is_ready = 0, False, False
+    _is_ready = False
 
     def __init__(self, **options: Any) -> None:
         """Read the settings, and nothing else yet.
@@ -64,68 +71,215 @@ class TargetKlaviyo(Target):
         Raises:
             SettingsError: one is missing or wrong.
         """
-        reader = LineReader()
-        self._asks_environment = bool(options.get("parse_env_config"))
+        reader = MessageReader()
+        self._reads_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(message_reader=reader, **options)
         except (ValueError, MappingError, RecursionError) as error:
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
-        self.routes = routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
-        tolerance = Tolerance.of(self.config.get("max_rejects"), self.config["on_reject"])
-        self._rehearsal: Rehearsal | None = None
-        if is_wanted(self.config, os.environ):
-            self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"]))
-            self.report: Report = self._rehearsal.report(place(self.config, "plan_path", os.environ), tolerance)
-        else:
-            path = document(self.config, "report_path")
-            rejects = place(self.config, "rejects_path", os.environ)
-            self.report = Report(rejects, tolerance, Summary(path) if path else None)
-        self._stop = Stop()
-        made = KlaviyoClient if self._rehearsal is None else self._rehearsal.client
-        wire = Stoppable(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
-        client = settings.connect(self.config, self.name, partial(made, clock=self._stop.clock(), transport=wire))
-        self.session = Session(client, job_timeout=self.config["job_timeout"])
-        self._progress = Progress(
-            lambda: self.report.records,
-            lambda: self.report.counted,
+        self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
+        self.is_rehearsal = is_rehearsal(self.config, os.environ)
+        self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"])) if self.is_rehearsal else None
+        self.results = self._make_results()
+        self._stop = GracefulStop()
+        self.session = Session(self._make_client(), job_timeout=self.config["job_timeout"])
+        self.ledger = Ledger()
+        self.states = StateWriter(self.ledger, lambda: self.mirrors, self._write_true_state)
+        progress = Progress(
+            lambda: self.results.records,
+            lambda: self.results.counts_in_words,
             usage=self.session.client.usage,
-            to_come=lambda: self.mirrors.to_come,
+            expected=lambda: self.mirrors.expected,
         )
-        self._ledger = Ledger()
-        self._released: Mapping[str, Any] | None = None
-        self._held: Mapping[str, Any] | None = None
-        self._reader = reader
-        reader.reject, reader.idle, reader.landing = self._reject_line, self._look_after, self._landing
+        self._closing = Closing(self, reader, self._stop, progress)
+        reader.reject, reader.idle, reader.around = self._reject_line, self._poll, self._closing.around
         self._is_ready = True
 
+    # The parts of a run -----------------------------------------------------------------------------------------------
+
+    def _make_results(self) -> RunResults:
+        limit = parse_max_rejects(self.config.get("max_rejects"), self.config["on_reject"])
+        if self._rehearsal is not None:
+            return self._rehearsal.make_results(self._writable_path("plan_path"), limit)
+        report_path = writable_report_path("report_path", self.config.get("report_path"))
+        report = RunReport(report_path) if report_path is not None else None
+        return RunResults(RejectsFile(self._writable_path("rejects_path")), limit, report)
+
+    def _writable_path(self, setting: str) -> Path:
+        default = SETTINGS["properties"][setting]["default"]
+        return writable_path(setting, self.config[setting], os.environ, default=default)
+
+    def _make_client(self) -> KlaviyoClient:
+        client_type = KlaviyoClient if self._rehearsal is None else self._rehearsal.make_client
+        transport = StoppableTransport(RequestsTransport(timeout=self.config["request_timeout"]), self._stop)
+        make_client = partial(client_type, clock=self._stop.clock(), transport=transport)
+        return settings.connect(self.config, self.name, make_client)
+
     @cached_property
-    def despatch(self) -> Despatch:
-        """Where records are sent from."""
-        made = Despatch if self._rehearsal is None else self._rehearsal.despatch
-        return made(
+    def dispatcher(self) -> Dispatcher:
+        make_dispatcher = Dispatcher if self._rehearsal is None else self._rehearsal.make_dispatcher
+        return make_dispatcher(
             self.session,
-            self._settle,
-            width=self.config["concurrency"],
+            self._add_outcome,
+            max_in_flight=self.config["concurrency"],
             max_rows=self.config.get("batch_size_rows"),
             stop=self._stop,
         )
 
     @cached_property
     def mirrors(self) -> Mirrors:
-        """Lists that are to equal streams."""
-        return Mirrors(self.session, datetime.now(UTC), self._rehearsal.plan if self._rehearsal else None)
+        members_known = None if self._rehearsal is None else self._rehearsal.plan.exclude_members
+        return Mirrors(self.session, datetime.now(UTC), members_known)
 
-    # Settings ---------------------------------------------------------------------------------------------------------
+    # Messages ---------------------------------------------------------------------------------------------------------
+
+    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
+        stream, schema = message_dict.get("stream"), message_dict.get("schema")
+        properties = schema.get("properties") if isinstance(schema, dict) else None
+        if not isinstance(stream, str) or not isinstance(properties, dict):
+            raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
+        self.results.remember_schema(message_dict)
+        sinks_before = set(map(id, self._sinks_active.values()))
+        try:
+            super()._process_schema_message(message_dict)
+        except MappingError as error:
+            raise SettingsError(f"the setting stream_maps does not fit the stream {stream}: {error}") from error
+        if sinks_before and not sinks_before.issuperset(map(id, self._sinks_active.values())):
+            # Another stream begins, or this one anew. What came before may be about the same people, and must not
+            # arrive later.
+            self.dispatcher.flush()
+        if any(self._is_mirrored(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
+            self.mirrors.streams.add(stream)
+
+    def _is_mirrored(self, alias: str) -> bool:
+        return alias in self.routes and self.routes[alias].is_mirror
+
+    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
+        stream, record = message_dict["stream"], message_dict["record"]
+        self.results.records += 1
+        if stream not in self.mapper.stream_maps:
+            self.mirrors.add_unattributed(stream)
+            rejection = RejectedRecord("no_schema", "a record came before the SCHEMA of its stream")
+            self._reject(SourceRecord(stream, record), rejection)
+            return
+        for stream_map in self.mapper.stream_maps[stream]:
+            self._add_record(SourceRecord(stream, record, version=message_dict.get("version")), stream_map)
+        self.states.write_due()
+        self.results.check_limit()
+
+    def _add_record(self, source: SourceRecord, stream_map: Any) -> None:
+        try:
+            record = stream_map.transform(dict(source.record))
+        except KlaviyoError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
+            self.mirrors.add_unattributed(stream_map.stream_alias)
+            self._reject(source, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
+            return
+        if record is None:
+            return
+        sink = self.get_sink(stream_map.stream_alias, record=record)
+        assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
+        self.ledger.add_record(source)
+        try:
+            sink.add(source, record)
+        except RejectedRecord as rejection:
+            self._reject(source, rejection)
+
+    def _reject(self, source: SourceRecord, rejection: RejectedRecord) -> None:
+        """Put a record that cannot be sent on file.
+
+        Raises:
+            RecordBeforeSchema, RecordWithoutKey: with ``strict_protocol``, where the tap breaks the protocol.
+        """
+        if self.config.get("strict_protocol") and rejection.code in STRICT_ERRORS:
+            advice = "fix the tap, or unset strict_protocol"
+            raise STRICT_ERRORS[rejection.code](f"{source.stream}: {rejection.reason}; {advice}")
+        source.pending = 0
+        self.results.add(source, source.action, rejection.outcome)
+
+    def _add_outcome(self, row: Row, outcome: Outcome) -> None:
+        """Take the outcome of a row: of a record, or of one step of it."""
+        source = row.source
+        if self.ledger.add_outcome(source, outcome) and source.outcome is not None:
+            self.results.add(source, source.action, source.outcome)
+
+    def _reject_line(self, line: str | bytes, rejection: RejectedRecord) -> None:
+        text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
+        self.mirrors.add_unattributed(None)
+        self.results.add_line(text.rstrip("\r\n"), rejection.outcome)
+
+    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
+        raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")
+
+    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
+        for stream_map in self.mapper.stream_maps.get(message_dict.get("stream", ""), ()):
+            self.mirrors.end_version(stream_map.stream_alias, message_dict.get("version"))
+
+    # STATE ------------------------------------------------------------------------------------------------------------
+
+    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
+        # Not the SDK's too: it would keep a copy of whatever came last, and may break at one that is nested deeply.
+        self.ledger.add_state(message_dict["value"], mirrored=bool(self.mirrors.streams))
+        self._poll()
+
+    def _poll(self) -> None:
+        """Take the outcomes that came back meanwhile, and let no row wait for its batch too long."""
+        if time.time() - self._last_full_drain_at > STATE_SECONDS:
+            self.dispatcher.send_waiting()
+            self._reset_max_record_age()
+        self.dispatcher.poll()
+        self.states.write_due()
+        self.results.check_limit()
+
+    def _write_state_message(self, state: Mapping[str, Any]) -> None:
+        """Nothing: the SDK would write whatever came last."""
+
+    def _write_true_state(self, state: Mapping[str, Any]) -> None:
+        if self.is_rehearsal:  # nothing was done that a STATE could vouch for
+            return
+        self.results.sync()
+        super()._write_state_message(dict(state))
+
+    # The end ----------------------------------------------------------------------------------------------------------
+
+    def process_endofpipe(self) -> None:
+        """Send what waits, finish the mirrors, write the last STATE and close the results."""
+        with self._closing.around():
+            self.dispatcher.flush()
+            self.states.write_due()
+            super().process_endofpipe()
+            self.results.check_limit(ended=True)
+            self._finish_mirrors()
+            self.states.finish()
+            self.results.close(usage=self.session.client.usage())
+
+    def _finish_mirrors(self) -> None:
+        try:
+            self.mirrors.finish()
+        finally:
+            for result in self.mirrors.results:
+                self.results.add_section(result.section())
+
+    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
+        # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.
+        if not self._is_ready:
+            sys.exit(128 + signum)
+        self._closing.handle_signal(signum)
+
+    # Settings and command line ----------------------------------------------------------------------------------------
 
     def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
         # The SDK's own check quotes the values, and one of them is the key.
         # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
         defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
-        said = (
-            config_check.boolean_variables(os.environ, self._env_var_prefix, SETTINGS) if self._asks_environment else {}
+        environment = (
+            config_check.boolean_variables(os.environ, self._env_var_prefix, SETTINGS)
+            if self._reads_environment
+            else {}
         )
-        self._config = config_check.coerce_types(SETTINGS, {**defaults, **self._config, **said})
+        self._config = config_check.coerce_types(SETTINGS, {**defaults, **self._config, **environment})
         if raise_errors:
             config_check.check(
                 SETTINGS, self._config, self.name, config_check.known_names(SETTINGS, self.append_builtin_config)
@@ -162,198 +316,10 @@ class TargetKlaviyo(Target):
             MissingScopes: the key may not do what a stream of the settings needs.
         """
         if value:
-            given = ctx.params["config"]
-            target = cls(config=given.config, parse_env_config=given.parse_env, validate_config=True)
+            options = ctx.params["config"]
+            target = cls(config=options.config, parse_env_config=options.parse_env, validate_config=True)
             # Not the session's client: in a rehearsal that one would answer by itself.
             permissions.check(
                 settings.connect(target.config, cls.name), target.routes, target.config.get("streams") or {}
             )
             ctx.exit()
-
-    # Messages ---------------------------------------------------------------------------------------------------------
-
-    def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        stream, schema = message_dict.get("stream"), message_dict.get("schema")
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        if not isinstance(stream, str) or not isinstance(properties, dict):
-            raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
-        self.report.schema(message_dict)
-        before = set(map(id, self._sinks_active.values()))
-        try:
-            super()._process_schema_message(message_dict)
-        except MappingError as error:
-            raise SettingsError(f"the setting stream_maps does not fit the stream {stream}: {error}") from error
-        if before and not before.issuperset(map(id, self._sinks_active.values())):
-            # Another stream begins, or this one anew. What came before may be about the same people, and must not
-            # arrive later.
-            self.despatch.flush()
-        if any(self._mirrors_into(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
-            self.mirrors.feeds.add(stream)
-
-    def _mirrors_into(self, alias: str) -> bool:
-        return alias in self.routes and self.routes[alias].is_mirror
-
-    def _process_record_message(self, message_dict: dict[str, Any]) -> None:
-        stream, record = message_dict["stream"], message_dict["record"]
-        self.report.records += 1
-        if stream not in self.mapper.stream_maps:
-            self.mirrors.lost(stream)
-            self._refuse(Origin(stream, record), Unfit("no_schema", "a record came before the SCHEMA of its stream"))
-            return
-        for stream_map in self.mapper.stream_maps[stream]:
-            self._take(Origin(stream, record, version=message_dict.get("version")), stream_map)
-        self._release_state()
-        self.report.check()
-
-    def _take(self, origin: Origin, stream_map: Any) -> None:
-        try:
-            record = stream_map.transform(dict(origin.record))
-        except KlaviyoError:
-            raise
-        except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
-            self.mirrors.lost(stream_map.stream_alias)
-            self._refuse(origin, Unfit("stream_map", f"a stream map failed ({type(error).__name__})"))
-            return
-        if record is None:
-            return
-        sink = self.get_sink(stream_map.stream_alias, record=record)
-        assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
-        self._ledger.arrived(origin)
-        try:
-            sink.take(origin, record)
-        except Unfit as unfit:
-            self._refuse(origin, unfit)
-
-    def _refuse(self, origin: Origin, unfit: Unfit) -> None:
-        """Put a record that cannot be sent on file."""
-        if self.config.get("strict_protocol") and unfit.code in BREACHES:
-            raise BREACHES[unfit.code](f"{origin.stream}: {unfit.reason}; fix the tap, or unset strict_protocol")
-        origin.left = 0
-        self.report.add(origin, origin.action, unfit.outcome)
-
-    def _settle(self, row: Row, outcome: Outcome) -> None:
-        """A part of a record has its outcome."""
-        origin = row.origin
-        if self._ledger.settle(origin, outcome) and origin.outcome is not None:
-            self.report.add(origin, origin.action, origin.outcome)
-
-    def _reject_line(self, line: str | bytes, unfit: Unfit) -> None:
-        text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
-        self.mirrors.lost(None)
-        self.report.add_line(text.rstrip("\r\n"), unfit.outcome)
-
-    def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
-        raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")
-
-    def _process_activate_version_message(self, message_dict: dict[str, Any]) -> None:
-        for stream_map in self.mapper.stream_maps.get(message_dict.get("stream", ""), ()):
-            self.mirrors.version_is_over(stream_map.stream_alias, message_dict.get("version"))
-
-    # State ------------------------------------------------------------------------------------------------------------
-
-    def _process_state_message(self, message_dict: dict[str, Any]) -> None:
-        # Not the SDK's too: it would keep a copy of whatever came last, and may break at one that is nested deeply.
-        self._ledger.state(message_dict["value"], mirrored=bool(self.mirrors.feeds))
-        self._look_after()
-
-    def _look_after(self) -> None:
-        """Take in what came back meanwhile, and let nothing wait for too long."""
-        if time.time() - self._last_full_drain_at > STATE_SECONDS:
-            self.despatch.hurry()
-            self._reset_max_record_age()
-        self.despatch.poll()
-        self._release_state()
-        self.report.check()
-
-    def _release_state(self) -> None:
-        """Write the latest STATE before which everything has its outcome."""
-        state, held = self._ledger.due(), self._ledger.held
-        if state is not None:
-            self._vouch(state)
-        if held is not self._held:
-            self._held = held
-            self._release_held()
-
-    def _release_held(self, *, ended: bool = False) -> None:
-        """Write what may be written of the STATE that mirrors hold back."""
-        if self._held is None:
-            return
-        state = self.mirrors.fit(self._held)
-        if state is not None:
-            self._vouch(state)
-        if ended and state != self._held:
-            held = "no STATE is" if state is None else "the STATE is without the mirrored stream's place when it is"
-            logger.warning("%s written, so that the mirrored feed comes whole again: %s", held, self.mirrors.doubts)
-
-    def _write_state_message(self, state: Mapping[str, Any]) -> None:
-        """Nothing: the SDK would write whatever came last."""
-
-    def _vouch(self, state: Mapping[str, Any]) -> None:
-        if self._rehearsal is not None:  # nothing was done that a STATE could vouch for
-            return
-        if state != self._released:
-            self.report.secure()
-            super()._write_state_message(dict(state))
-            self._released = state
-
-    # The end ----------------------------------------------------------------------------------------------------------
-
-    def process_endofpipe(self) -> None:
-        """Send what waits, write the last STATE, and say what became of everything."""
-        with self._landing():
-            self.despatch.flush()
-            self._release_state()
-            super().process_endofpipe()
-            self.report.check(ended=True)
-            self._finish_mirrors()
-            self._release_held(ended=True)
-            self.report.close(usage=self.session.client.usage())
-
-    def _finish_mirrors(self) -> None:
-        try:
-            self.mirrors.finish()
-        finally:
-            for finding in self.mirrors.findings:
-                title, notes, columns, rows = finding.told()
-                self.report.section(title, notes=notes, columns=columns, rows=rows)
-
-    @contextmanager
-    def _landing(self) -> Iterator[None]:
-        try:
-            with self._progress:
-                yield
-        except Stopped as stopped:
-            self._land(Ending.by(stopped, self._signal))
-            sys.exit(128 + self._signal)
-        except BaseException as error:
-            if not self._is_asked_twice:
-                self._land(Ending.by(error, self._signal))
-            raise
-
-    def _land(self, ending: Ending) -> None:
-        """Send nothing more; settle what is under way, and write the STATE that is true then."""
-        try:
-            self.despatch.land(self._release_state)
-            self._release_state()
-            self._release_held(ended=True)
-        finally:
-            if not self._is_asked_twice:
-                self._close(ending)
-
-    def _close(self, ending: Ending) -> None:
-        left = self._ledger.left
-        if left and self._rehearsal is None:
-            because = f"{ending.reason}: " if ending.reason else ""
-            logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, left)
-        self.report.close(ending, not_sent=left, usage=self.session.client.usage())
-
-    def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
-        # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.
-        self._is_asked_twice = bool(self._signal)
-        if self._is_asked_twice or not self._is_ready:
-            sys.exit(128 + signum)
-        self._signal = signum
-        self._stop.ask()
-        self.logger.warning("stopped by signal %d; settling what is under way", signum)
-        self._reader.stopped = True
-        self.despatch.stop()

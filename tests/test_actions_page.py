@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from support import scripts
 
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.intake import contracts
-from target_klaviyo.model.records import Action, Call
+from target_klaviyo.model.records import Call
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def section(script: Any, monkeypatch: pytest.MonkeyPatch) -> Callable[[Action], 
 
 def test_an_action_made_of_others(section: Callable[[Action], str]) -> None:
     """It sends nothing itself, so no size of a request is said; no stream takes it by name, no option is its own."""
-    text = section(Action("order", "Several things.", "create_event", parts=lambda _fields, _context: ()))
+    text = section(Action("order", "Several things.", "create_event", steps=lambda _fields, _context: ()))
 
     assert "- Made of other actions" in text
     assert "- Stream: any that the setting `streams` gives" in text
@@ -57,7 +58,7 @@ def test_other_calls_are_those_that_the_action_declares(script: Any) -> None:
         Call("get_profiles", "to find them", option="mode", values=("remove", "mirror")),
         Call("create_event", "to say so", field="event"),
     )
-    assert list(script.other_calls(Action("one", "One.", "create_event", calls=calls))) == [
+    assert list(script.other_calls(Action("one", "One.", "create_event", other_operations=calls))) == [
         "Besides: `GET /api/lists` to look, scope `lists:read`",
         "Besides: `POST /api/lists` to make one, with `create_list`, scope `lists:write`",
         "Besides: `GET /api/profiles` to find them, with `mode: remove or mirror`, scope `profiles:read`",

@@ -28,7 +28,7 @@ def declared_by_the_tap() -> set[str]:
 
 
 def declared_by_the_target() -> set[str]:
-    checks = {action.copied_from[1] for action in ACTIONS.values() if action.copied_from}
+    checks = {action.self_copy_guard[1] for action in ACTIONS.values() if action.self_copy_guard}
     return checks | {action.operation for action in ACTIONS.values()}
 
 

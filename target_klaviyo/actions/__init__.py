@@ -11,7 +11,7 @@ from target_klaviyo.actions.lists import LIST_MEMBERS
 from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
 from target_klaviyo.actions.suppressions import SUPPRESS, UNSUPPRESS
-from target_klaviyo.model.records import Action
+from target_klaviyo.delivery.action import Action
 
 ACTIONS: dict[str, Action] = {
     action.name: action

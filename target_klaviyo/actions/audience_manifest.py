@@ -5,20 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from target_klaviyo.delivery.requests import Session, alone
-from target_klaviyo.model.records import Action, Context, Kind, Outcome, Record, Row, Settled
+from target_klaviyo.delivery.action import Action, Row, UnitOutcome
+from target_klaviyo.delivery.requests import single
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     return {"attributes": dict(fields)}
 
 
-def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
-    """Take note: nothing is sent."""
+def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    """Remember the sizes; nothing is sent."""
     for row in rows:
-        said = row.payload["attributes"]
-        session.manifests.note(said["list"], said["expected_count"])
-        yield alone(row), Outcome(Kind.DELIVERED)
+        manifest = row.payload["attributes"]
+        session.audience_sizes.add(manifest["list"], manifest["expected_count"])
+        yield single(row), Outcome(OutcomeKind.DELIVERED)
 
 
 AUDIENCE_MANIFEST = Action(

@@ -9,9 +9,12 @@ from typing import Any
 from klaviyo_client.api.filters import utc_text
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.action import Action, BatchKey
 from target_klaviyo.endpoints import consent, people
-from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Action, Context, Note, Record, Terms, Unfit, left_out
-from target_klaviyo.model.times import moment
+from target_klaviyo.endpoints.consent import IDENTIFIER_OF_CHANNEL
+from target_klaviyo.model.identifiers import note_left_out
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Context, Note, Record, RejectedRecord
+from target_klaviyo.model.times import parse_time
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
 _KINDS = {
@@ -25,54 +28,58 @@ _KINDS = {
 }
 _SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
 
-# What a record may say beside; blank, as in a CSV file, it says nothing.
-_BESIDE = ("consented_at", "custom_source", "age_gated_date_of_birth")
+# Fields that a record may have; blank, as in a CSV file, they are left out.
+_OPTIONAL_FIELDS = ("consented_at", "custom_source", "age_gated_date_of_birth")
 
 
 def _without_blanks(fields: Record) -> Record:
-    return {name: value for name, value in fields.items() if name not in _BESIDE or str(value).strip()}
+    return {name: value for name, value in fields.items() if name not in _OPTIONAL_FIELDS or str(value).strip()}
 
 
-def _channels(names: Iterable[str], what: str) -> dict[str, Any]:
+def _channels_option(names: Iterable[str], verb: str) -> dict[str, Any]:
     return {
         "type": "array",
         "items": {"type": "string", "enum": list(names)},
         "minItems": 1,
         "default": ["email"],
-        "description": f"What people are {what} ({', '.join(names)}); a record's own channels go before it.",
+        "description": f"What people are {verb} ({', '.join(names)}); a record's own channels go before it.",
     }
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
-    """What the channels need, and no more identifiers: others would be written to the person.
+def _select_fields(
+    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
+) -> tuple[Record, Note | None]:
+    """The fields that the channels need, and no more identifiers: others would be written to the person.
 
     A channel whose identifier is missing or wrong is left out, and the others are done all the same.
 
     Raises:
-        Unfit: no channel is left.
+        RejectedRecord: no channel is left.
     """
     fields = _without_blanks(fields)
-    asked: Sequence[str] = fields.get("channels", context.options["channels"])
-    if not (isinstance(asked, list) and asked and all(isinstance(name, str) and name in _KINDS for name in asked)):
+    channels: Sequence[str] = fields.get("channels", context.options["channels"])
+    are_known = isinstance(channels, list) and all(isinstance(name, str) and name in _KINDS for name in channels)
+    if not channels or not are_known:
         return fields, None  # the contract says what is wrong
-    needed = {name: consent.NEEDS[_KINDS[name][0]] for name in asked}
-    lost = {name: identifier for name, identifier in needed.items() if identifier not in fields}
-    for name, identifier in lost.items():
-        if len(lost) == len(needed):
-            raise faults.get(identifier) or _missing(name, identifier)
-    sent = {identifier for name, identifier in needed.items() if name not in lost}
-    kept = {name: value for name, value in fields.items() if name not in consent.NEEDS.values() or name in sent}
-    note = left_out(faults)
-    if lost:
-        first = next(iter(lost.values()))
-        why = faults[first].reason if first in faults else f"the record has no {first}"
-        note = Note(CHANNEL_LEFT_OUT, f"/{first}", f"{', '.join(lost)} was left out: {why}")
-    return {**kept, "channels": [name for name in asked if name not in lost]}, note
+    needed = {name: IDENTIFIER_OF_CHANNEL[_KINDS[name][0]] for name in channels}
+    left_out = {name: identifier for name, identifier in needed.items() if identifier not in fields}
+    if len(left_out) == len(needed):
+        channel, identifier = next(iter(left_out.items()))
+        raise faults.get(identifier) or _missing_identifier(channel, identifier)
+    used = {identifier for name, identifier in needed.items() if name not in left_out}
+    unused = {identifier for identifier in IDENTIFIER_OF_CHANNEL.values() if identifier not in used}
+    selected = {name: value for name, value in fields.items() if name not in unused}
+    note = note_left_out(faults)
+    if left_out:
+        first = next(iter(left_out.values()))
+        reason = faults[first].reason if first in faults else f"the record has no {first}"
+        note = Note(CHANNEL_LEFT_OUT, f"/{first}", f"{', '.join(left_out)} was left out: {reason}")
+    return {**selected, "channels": [name for name in channels if name not in left_out]}, note
 
 
-def _missing(channel: str, identifier: str) -> Unfit:
+def _missing_identifier(channel: str, identifier: str) -> RejectedRecord:
     reason = f"consent to {channel} needs the field {identifier}"
-    return Unfit(f"no_{identifier}", reason, pointer=f"/{identifier}")
+    return RejectedRecord(f"no_{identifier}", reason, pointer=f"/{identifier}")
 
 
 def _profile(fields: Record, state: str) -> dict[str, Any]:
@@ -80,51 +87,53 @@ def _profile(fields: Record, state: str) -> dict[str, Any]:
     attributes: dict[str, Any] = {}
     subscriptions: dict[str, Any] = {}
     for channel, kind in (_KINDS[name] for name in fields["channels"]):
-        attributes[consent.NEEDS[channel]] = fields[consent.NEEDS[channel]]
+        attributes[IDENTIFIER_OF_CHANNEL[channel]] = fields[IDENTIFIER_OF_CHANNEL[channel]]
         subscriptions.setdefault(channel, {})[kind] = {"consent": state}
     return {"type": "profile", "attributes": {**attributes, "subscriptions": subscriptions}}
 
 
-def _subscribed(fields: Record, context: Context) -> dict[str, Any]:
-    made = _profile(fields, "SUBSCRIBED")
+def _subscribe_resource(fields: Record, context: Context) -> dict[str, Any]:
+    profile = _profile(fields, "SUBSCRIBED")
+    attributes = profile["attributes"]
     if "id" in fields:
-        made = {"type": "profile", "id": fields["id"], "attributes": made["attributes"]}
+        profile = {"type": "profile", "id": fields["id"], "attributes": attributes}
     if "age_gated_date_of_birth" in fields:
-        made["attributes"]["age_gated_date_of_birth"] = fields["age_gated_date_of_birth"][:10]
+        attributes["age_gated_date_of_birth"] = fields["age_gated_date_of_birth"][:10]
     consented_at = _consented_at(fields, context)
     if consented_at is not None:
-        for kinds in made["attributes"]["subscriptions"].values():
+        for kinds in attributes["subscriptions"].values():
             for kind, subscription in kinds.items():
                 if kind != "open_tracking":  # Klaviyo has no place for it there
                     subscription["consented_at"] = utc_text(consented_at)
-    return made
+    return profile
 
 
 def _consented_at(fields: Record, context: Context) -> datetime | None:
-    there, historical = "consented_at" in fields, context.options["historical_import"]
-    place = "/consented_at"
-    if there and not historical:
-        raise Unfit("not_historical", "consented_at is only taken with the option historical_import", pointer=place)
-    if historical and not there:
-        raise Unfit("no_consented_at", "historical_import needs the field consented_at", pointer=place)
-    if not historical:
+    has_time, is_historical = "consented_at" in fields, context.options["historical_import"]
+    pointer = "/consented_at"
+    if has_time and not is_historical:
+        reason = "consented_at is only taken with the option historical_import"
+        raise RejectedRecord("not_historical", reason, pointer=pointer)
+    if is_historical and not has_time:
+        raise RejectedRecord("no_consented_at", "historical_import needs the field consented_at", pointer=pointer)
+    if not is_historical:
         return None
-    when = moment(fields["consented_at"], "consented_at")
+    when = parse_time(fields["consented_at"], "consented_at")
     if when >= context.now:
-        raise Unfit("invalid_time", "consented_at is not in the past", pointer=place)
+        raise RejectedRecord("invalid_time", "consented_at is not in the past", pointer=pointer)
     return when
 
 
-def _subscribed_terms(fields: Record, context: Context) -> Terms:
+def _subscribe_batch_key(fields: Record, context: Context) -> BatchKey:
     custom_source = fields.get("custom_source") or context.options.get("custom_source")
     return custom_source, context.options["historical_import"]
 
 
-def _unsubscribed(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
+def _unsubscribe_resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     return _profile(fields, "UNSUBSCRIBED")
 
 
-def _unsubscribed_terms(_fields: Record, context: Context) -> Terms:
+def _unsubscribe_batch_key(_fields: Record, context: Context) -> BatchKey:
     return (consent.GLOBAL,) if context.options[consent.GLOBAL] else ()
 
 
@@ -132,15 +141,15 @@ SUBSCRIBE = Action(
     name="subscribe",
     summary="Subscribe people to e-mail, SMS or WhatsApp; this lifts unsubscriptions, spam reports and suppressions.",
     operation=consent.SUBSCRIBE,
-    calls=(*lists.find(option="list"), lists.MAKE),
-    resource=_subscribed,
-    sifted=_sifted,
-    terms=_subscribed_terms,
+    other_operations=(*lists.find_calls(option="list"), lists.CREATE_LIST),
+    resource=_subscribe_resource,
+    select_fields=_select_fields,
+    batch_key=_subscribe_batch_key,
     deliver=consent.subscribe,
-    gives=frozenset({"profile", "consent", "list"}),
-    lanes=3,  # requests hold a thousand people, and their budget is twelve of them a second
+    adds=frozenset({"profile", "consent", "list"}),
+    concurrency_factor=3,  # requests hold a thousand people, and their budget is twelve of them a second
     options={
-        "channels": _channels(_SUBSCRIBABLE, "subscribed to"),
+        "channels": _channels_option(_SUBSCRIBABLE, "subscribed to"),
         "list": {
             **LIST_OPTIONS["list"],
             "description": "The list that people subscribe to, by its name or Klaviyo's id; its opt-in process holds.",
@@ -166,16 +175,19 @@ UNSUBSCRIBE = Action(
     name="unsubscribe",
     summary="Unsubscribe people: from a list if they are on it, everywhere where no list is named.",
     operation=consent.UNSUBSCRIBE,
-    calls=(*lists.find(option="list"), people.find("to know who is on the list", on_list=True, option="list")),
-    resource=_unsubscribed,
-    sifted=_sifted,
-    terms=_unsubscribed_terms,
+    other_operations=(
+        *lists.find_calls(option="list"),
+        people.find_call("to know who is on the list", on_list=True, option="list"),
+    ),
+    resource=_unsubscribe_resource,
+    select_fields=_select_fields,
+    batch_key=_unsubscribe_batch_key,
     deliver=consent.unsubscribe,
-    takes=lambda _terms: frozenset({"consent", "list"}),
-    takes_deleted=True,
-    lanes=4,  # requests hold a hundred people, and may each need two questions first
+    removes=lambda _batch_key: frozenset({"consent", "list"}),
+    accepts_deleted=True,
+    concurrency_factor=4,  # requests hold a hundred people, and may each need two questions first
     options={
-        "channels": _channels(_KINDS, "unsubscribed from"),
+        "channels": _channels_option(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},
         consent.GLOBAL: {
             "type": "boolean",

@@ -8,10 +8,12 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from target_klaviyo.actions.profiles import resource as profile_resource
-from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.action import Action
+from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Action, Context, Kind, Record, Unfit
-from target_klaviyo.model.times import event_time
+from target_klaviyo.model.identifiers import IDENTIFIERS
+from target_klaviyo.model.records import Context, OutcomeKind, Record, RejectedRecord
+from target_klaviyo.model.times import to_event_time
 
 # The marks by which the tap knows events that came from here: its setting exclude_pushed_events leaves them out.
 SOURCE, SOURCE_VALUE = "pushed_by", "target-klaviyo"
@@ -21,10 +23,10 @@ SOURCE, SOURCE_VALUE = "pushed_by", "target-klaviyo"
 MAX_METRIC, MAX_PROPERTIES, MAX_STRING = 127, 400, 100_000
 MAX_ELEMENTS, MAX_DEPTH = 4_000, 10
 
-_PERSON = ("id", "email", "phone_number", "external_id", "anonymous_id")
-_COLUMNS_OF_THE_TAP = frozenset(("metric_data_id", "profile_data_id", "event_properties"))
+_IDENTIFIERS = (*IDENTIFIERS, "anonymous_id")
+_TAP_COLUMNS = frozenset(("metric_data_id", "profile_data_id", "event_properties"))
 # What Klaviyo itself records about its messages: sending it again would make people open mails twice.
-_OWN = re.compile(
+_KLAVIYO_METRIC = re.compile(
     r"(received|opened|clicked|bounced|dropped|failed to deliver|marked|skipped|sent|replied to|consented to receive|"
     r"unsubscribed|subscribed|updated)\b.*"
     r"\b(email|emails|sms|text message|text messages|push|push notification|whatsapp|list|marketing|spam|preferences)\b"
@@ -48,71 +50,78 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def resource(fields: Record, context: Context) -> dict[str, Any]:
-    """{"profile": who, "events": [what they did]}: an item of a request before it is grouped by person."""
-    return {"profile": person(fields), "events": [event(fields, context)]}
+    """{"profile": who, "events": [what they did]}: an item of a request before items are grouped by profile."""
+    return {"profile": profile(fields), "events": [event(fields, context)]}
 
 
-def person(fields: Record) -> dict[str, Any]:
+def profile(fields: Record) -> dict[str, Any]:
     """Whose event it is, as Klaviyo's JSON:API resource."""
-    who = {name: fields[name] for name in _PERSON if name in fields}
-    return profile_resource({**fields.get("profile", {}), **who})
+    identifiers = {name: fields[name] for name in _IDENTIFIERS if name in fields}
+    return profile_resource({**fields.get("profile", {}), **identifiers})
 
 
 def event(fields: Record, context: Context) -> dict[str, Any]:
     """The event's attributes.
 
     Raises:
-        Unfit: Klaviyo would not take it.
+        RejectedRecord: Klaviyo would not take it.
     """
     metric = str(fields["metric"]).strip()
-    if context.options.get("klaviyo_metrics") == "skip" and _OWN.fullmatch(metric):
-        raise Unfit("klaviyo_metric", "events of Klaviyo's own metrics are left out", kind=Kind.LEFT_OUT)
+    if context.options.get("klaviyo_metrics") == "skip" and _KLAVIYO_METRIC.fullmatch(metric):
+        raise RejectedRecord(
+            "klaviyo_metric", "events of Klaviyo's own metrics are left out", kind=OutcomeKind.LEFT_OUT
+        )
     properties = dict(fields.get("properties") or {})
     check_limits(metric, properties)
-    made: dict[str, Any] = {"metric": {"data": {"type": "metric", "attributes": {"name": metric}}}}
+    attributes: dict[str, Any] = {"metric": {"data": {"type": "metric", "attributes": {"name": metric}}}}
     if "time" in fields:
-        made["time"] = event_time(fields["time"], context.now)
-    made |= {name: fields[name] for name in ("value", "value_currency") if name in fields}
-    made["unique_id"] = fields.get("unique_id") or derived_id(fields, made, properties)
+        attributes["time"] = to_event_time(fields["time"], context.now)
+    attributes |= {name: fields[name] for name in ("value", "value_currency") if name in fields}
+    attributes["unique_id"] = fields.get("unique_id") or derived_id(fields, attributes, properties)
     if fields.get("backfill", context.options.get("backfill", False)):
-        made["backfill"] = True
-    made["properties"] = {**properties, SOURCE: SOURCE_VALUE}
-    return made
+        attributes["backfill"] = True
+    attributes["properties"] = {**properties, SOURCE: SOURCE_VALUE}
+    return attributes
 
 
-def derived_id(fields: Record, made: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
+def derived_id(fields: Record, attributes: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
     """The same text for the same event of the same person, whenever it is sent."""
-    who = [[name, str(fields[name]).lower()] for name in _PERSON if name in fields]
-    said = [who, made["metric"]["data"]["attributes"]["name"], made.get("time"), made.get("value")]
-    content = encoded({"": [*said, made.get("value_currency"), _sorted(properties)]})
+    identifiers = [[name, str(fields[name]).lower()] for name in _IDENTIFIERS if name in fields]
+    metric = attributes["metric"]["data"]["attributes"]["name"]
+    others = [attributes.get(name) for name in ("time", "value", "value_currency")]
+    content = encode_json({"": [identifiers, metric, *others, _sorted(properties)]})
     return hashlib.sha256(content).hexdigest()[:32]
 
 
 def check_limits(metric: str, properties: Mapping[str, Any]) -> None:
-    """Refuse what Klaviyo would not take.
+    """Reject an event that Klaviyo would not take.
 
     Raises:
-        Unfit: naming the limit.
+        RejectedRecord: naming the limit.
     """
     if not 0 < len(metric) <= MAX_METRIC:
-        raise Unfit("limit", f"metric must have 1 to {MAX_METRIC} characters", pointer="/metric")
+        raise RejectedRecord("limit", f"metric must have 1 to {MAX_METRIC} characters", pointer="/metric")
     # One more than the user gave: the mark of where the event came from.
     if len(properties) >= MAX_PROPERTIES:
-        raise Unfit("limit", f"an event has at most {MAX_PROPERTIES - 1} properties", pointer="/properties")
+        raise RejectedRecord("limit", f"an event has at most {MAX_PROPERTIES - 1} properties", pointer="/properties")
     _check_value(properties, 1)
 
 
 def _check_value(value: Any, depth: int) -> None:
     if isinstance(value, str):
         if len(value) > MAX_STRING // 4 and len(value.encode()) > MAX_STRING:
-            raise Unfit("limit", f"a text in properties is longer than {MAX_STRING:,} bytes", pointer="/properties")
+            raise RejectedRecord(
+                "limit", f"a text in properties is longer than {MAX_STRING:,} bytes", pointer="/properties"
+            )
         return
     if not isinstance(value, Mapping | list):
         return
     if depth > MAX_DEPTH:
-        raise Unfit("limit", f"properties are nested deeper than {MAX_DEPTH} levels", pointer="/properties")
+        raise RejectedRecord("limit", f"properties are nested deeper than {MAX_DEPTH} levels", pointer="/properties")
     if isinstance(value, list) and len(value) > MAX_ELEMENTS:
-        raise Unfit("limit", f"an array in properties has more than {MAX_ELEMENTS:,} elements", pointer="/properties")
+        raise RejectedRecord(
+            "limit", f"an array in properties has more than {MAX_ELEMENTS:,} elements", pointer="/properties"
+        )
     for entry in value.values() if isinstance(value, Mapping) else value:
         _check_value(entry, depth + 1)
 
@@ -123,9 +132,9 @@ def _sorted(value: Any) -> Any:
     return [_sorted(entry) for entry in value] if isinstance(value, list) else value
 
 
-def fitted(columns: Collection[str]) -> Mapping[str, Any]:
-    """What is meant by a stream that the tap wrote: a copy of an account, which must not wake flows."""
-    if not _COLUMNS_OF_THE_TAP.issubset(columns):
+def column_defaults(columns: Collection[str]) -> Mapping[str, Any]:
+    """The options for a stream that the tap wrote: a copy of an account, which must not start flows."""
+    if not _TAP_COLUMNS.issubset(columns):
         return {}
     return {"backfill": True, "klaviyo_metrics": "skip", "unknown_columns": "drop"}
 
@@ -135,11 +144,11 @@ TRACK_EVENT = Action(
     summary="Record what people did; those who do not exist are created.",
     streams=("events",),
     operation=events.BULK,
-    calls=events.CALLS,
+    other_operations=events.CALLS,
     resource=resource,
     deliver=events.deliver,
-    person=events.person,
+    profile_of=events.profile_of,
     options=OPTIONS,
-    fitted=fitted,
-    copied_from=("events", "get_metric", "metric_data_id"),
+    column_defaults=column_defaults,
+    self_copy_guard=("events", "get_metric", "metric_data_id"),
 )

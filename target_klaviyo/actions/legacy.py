@@ -1,4 +1,4 @@
-"""What older connectors sent: Track and Identify, and the forms of klaviyoConnect. Made of the other actions.
+"""Older connectors: Track and Identify, and the forms of klaviyoConnect. Made of the other actions.
 
 The names are those of Klaviyo's Track and Identify API, retired on 2024-06-30: `$email`, `$event_id`,
 `customer_properties` and so on.
@@ -13,22 +13,28 @@ from typing import Any
 from target_klaviyo.actions.events import OPTIONS, resource
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
 from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
-from target_klaviyo.model.records import Action, Call, Context, Note, Part, Record, Unfit, strict
+from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
+from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
 
-_IDENTIFIERS = ("id", "email", "phone_number", "external_id")
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
-_OF_PROFILE = ("first_name", "last_name", "organization", "locale", "title", "image")
-_OF_LOCATION = (
+_PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
+_LOCATION_FIELDS = (
     *("address1", "address2", "city", "region", "zip", "country", "timezone", "latitude", "longitude", "ip"),
 )
-_WHO = {"$email": "$email", "email": "$email", "$phone_number": "$phone_number", "phone_number": "$phone_number",
-        "$id": "$id", "id": "$id", "external_id": "$id", "$anonymous": "$anonymous"}  # fmt: skip
+# Names of identifiers in `customer_properties` -> the column that holds them.
+_IDENTIFIER_COLUMNS = {
+    **dict.fromkeys(("$email", "email"), "$email"),
+    **dict.fromkeys(("$phone_number", "phone_number"), "$phone_number"),
+    **dict.fromkeys(("$id", "id", "external_id"), "$id"),
+    "$anonymous": "$anonymous",
+}
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
-_IN_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
+_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
 
 _CREATE = {"create_list": LIST_OPTIONS["create_list"]}
 _CONSENT = {
@@ -44,53 +50,53 @@ _CONSENT = {
 # Track ----------------------------------------------------------------------------------------------------------------
 
 
-def unpacked_track(record: Record) -> dict[str, Any]:
+def normalize_track(record: Record) -> dict[str, Any]:
     """A Track call as columns of track_event: `customer_properties` are of the person."""
-    made = {name: value for name, value in record.items() if name not in ("customer_properties", "token")}
-    said = record.get("customer_properties")
-    if isinstance(said, Mapping):
+    columns = {name: value for name, value in record.items() if name not in ("customer_properties", "token")}
+    customer_properties = record.get("customer_properties")
+    if isinstance(customer_properties, Mapping):
         properties: dict[str, Any] = {}
-        for name, value in said.items():
-            bare = name.removeprefix("$")
-            if name in _WHO:
-                made.setdefault(_WHO[name], value)
-            elif bare in _OF_PROFILE:
-                made.setdefault(f"profile_{bare}", value)
-            elif bare in _OF_LOCATION:
-                made.setdefault(f"profile_location_{bare}", value)
+        for name, value in customer_properties.items():
+            field = name.removeprefix("$")
+            if name in _IDENTIFIER_COLUMNS:
+                columns.setdefault(_IDENTIFIER_COLUMNS[name], value)
+            elif field in _PROFILE_FIELDS:
+                columns.setdefault(f"profile_{field}", value)
+            elif field in _LOCATION_FIELDS:
+                columns.setdefault(f"profile_location_{field}", value)
             elif not name.startswith("$"):
                 properties[name] = value
         if properties:
-            made["profile_properties"] = properties
-    return made
+            columns["profile_properties"] = properties
+    return columns
 
 
 def track(fields: Record, context: Context) -> dict[str, Any]:
     """The event; `$event_id` is its name where there is no other (Daasity), and its unique id beside one.
 
     Raises:
-        Unfit: it has no name, or Klaviyo would not take it.
+        RejectedRecord: it has no name, or Klaviyo would not take it.
     """
-    made = {name: value for name, value in fields.items() if name != "event_id"}
-    own = fields.get("event_id")
-    if "metric" not in made:
-        if own is None:
-            raise Unfit("no_metric", "the record has no event, metric_name or $event_id to name the event by")
-        made["metric"] = own
-    elif own is not None:
-        made.setdefault("unique_id", own)
-    return resource(made, context)
+    event_fields = {name: value for name, value in fields.items() if name != "event_id"}
+    event_id = fields.get("event_id")
+    if "metric" not in event_fields:
+        if event_id is None:
+            raise RejectedRecord("no_metric", "the record has no event, metric_name or $event_id to name the event by")
+        event_fields["metric"] = event_id
+    elif event_id is not None:
+        event_fields.setdefault("unique_id", event_id)
+    return resource(event_fields, context)
 
 
 TRACK = Action(
     name="track",
     summary="Track, as Klaviyo's retired API had it: an event under the names of that API.",
     operation=events.BULK,
-    calls=events.CALLS,
+    other_operations=events.CALLS,
     resource=track,
     deliver=events.deliver,
-    person=events.person,
-    unpacked=unpacked_track,
+    profile_of=events.profile_of,
+    normalize=normalize_track,
     options={"backfill": OPTIONS["backfill"]},
 )
 
@@ -98,69 +104,71 @@ TRACK = Action(
 # Identify -------------------------------------------------------------------------------------------------------------
 
 
-def identify(fields: Record, context: Context) -> Iterator[Part]:
+def identify(fields: Record, context: Context) -> Iterator[Step]:
     """The profile, its lists, and its consent where the option says so.
 
     Raises:
-        Unfit: ``$consent`` has a word that nobody knows.
+        RejectedRecord: ``$consent`` has a word that nobody knows.
     """
     lists = fields.get("lists", ())
-    yield from _profile(fields, lists)
-    if context.options["consent"] == "subscribe" and (channels := _consented(fields.get("consent", ()))):
-        yield from _subscriptions(fields, lists, channels)
+    yield from _profile_steps(fields, lists)
+    if context.options["consent"] == "subscribe" and (channels := _consent_channels(fields.get("consent", ()))):
+        yield from _subscribe_steps(fields, lists, channels)
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
+def _select_fields(
+    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
+) -> tuple[Record, Note | None]:
     """All identifiers, and consent only where it is sent.
 
     Raises:
-        Unfit: an identifier is wrong.
+        RejectedRecord: an identifier is wrong.
     """
-    made, note = strict(fields, faults, context)
+    selected, note = require_valid_identifiers(fields, faults, context)
     if context.options["consent"] == "ignore":
-        made = {name: value for name, value in made.items() if name not in ("consent", "custom_source")}
-    return made, note
+        selected = {name: value for name, value in selected.items() if name not in ("consent", "custom_source")}
+    return selected, note
 
 
-def _consented(words: Iterable[str]) -> list[str]:
+def _consent_channels(words: Iterable[str]) -> list[str]:
     """The channels that ``$consent`` means."""
     words = list(words)
     if not _CHANNELS.keys() >= set(words):
         expected = ", ".join(_CHANNELS)
-        raise Unfit("invalid_field", f"consent must be a list of words out of {expected}", pointer="/consent")
+        raise RejectedRecord("invalid_field", f"consent must be a list of words out of {expected}", pointer="/consent")
     return [channel for word in words for channel in _CHANNELS[word]]
 
 
-def _profile(fields: Record, lists: Any) -> Iterator[Part]:
-    """An import with a list does what one without does; several lists take one each."""
-    person = {name: value for name, value in fields.items() if name not in _NOT_OF_PROFILE}
+def _profile_steps(fields: Record, lists: Any) -> Iterator[Step]:
+    """One step for each list, which also imports the profile; without a list an upsert."""
+    person = {name: value for name, value in fields.items() if name not in _NOT_PROFILE_FIELDS}
     if not lists:
-        yield Part("upsert_profile", person)
+        yield Step("upsert_profile", person)
     for name in lists:
-        yield Part("list_members", {**person, "list_id": name, "list_name": name})
+        yield Step("list_members", {**person, "list_id": name, "list_name": name})
 
 
-def _subscriptions(fields: Record, lists: Any, channels: list[str]) -> Iterator[Part]:
+def _subscribe_steps(fields: Record, lists: Any, channels: list[str]) -> Iterator[Step]:
     known = {name: fields[name] for name in ("email", "phone_number", "custom_source") if name in fields}
     for name in lists or (None,):
-        of_list = {} if name is None else {"list_id": name, "list_name": name}
-        yield Part("subscribe", {**known, **of_list, "channels": channels})
+        list_fields = {} if name is None else {"list_id": name, "list_name": name}
+        yield Step("subscribe", {**known, **list_fields, "channels": channels})
 
 
-_NOT_OF_PROFILE = ("lists", "consent", "custom_source", "confirm_opt_in", "event")
+_NOT_PROFILE_FIELDS = ("lists", "consent", "custom_source", "confirm_opt_in", "event")
 
 IDENTIFY = Action(
     name="identify",
     summary="Identify, as Klaviyo's retired API had it: a profile under the names of that API, its lists, its consent.",
     operation=IMPORT,
-    calls=(
+    other_operations=(
         *CALLS,
-        *lists.find(field="lists"),
-        lists.MAKE,
+        *lists.find_calls(field="lists"),
+        lists.CREATE_LIST,
         Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
     ),
-    parts=identify,
-    sifted=_sifted,
+    steps=identify,
+    select_fields=_select_fields,
     options={**_CREATE, **_CONSENT},
 )
 
@@ -168,60 +176,60 @@ IDENTIFY = Action(
 # klaviyoConnect -------------------------------------------------------------------------------------------------------
 
 
-def unpacked_form(record: Record) -> dict[str, Any]:
+def normalize_form(record: Record) -> dict[str, Any]:
     """A form's fields (`event[name]`, `lists[]`, `extra[colour]`) as objects and lists."""
-    made: dict[str, Any] = {}
+    columns: dict[str, Any] = {}
     for name, value in record.items():
-        found = _IN_BRACKETS.fullmatch(name)
-        if not found:
-            made[name] = value
-        elif found[2]:
-            held = made.setdefault(found[1], {})
-            made[found[1]] = {**(held if isinstance(held, Mapping) else {}), found[2]: value}
+        match = _BRACKETS.fullmatch(name)
+        if not match:
+            columns[name] = value
+        elif match[2]:
+            column = columns.setdefault(match[1], {})
+            columns[match[1]] = {**(column if isinstance(column, Mapping) else {}), match[2]: value}
         else:
-            made[found[1]] = value
-    return made
+            columns[match[1]] = value
+    return columns
 
 
-def update_profile(fields: Record, context: Context) -> Iterator[Part]:  # noqa: ARG001 - every action's signature
+def update_profile(fields: Record, context: Context) -> Iterator[Step]:  # noqa: ARG001 - every action's signature
     """The profile, its lists, and an event: what a form of klaviyoConnect sent at once.
 
     Raises:
-        Unfit: the event has no name.
+        RejectedRecord: the event has no name.
     """
     lists = fields.get("lists", ())
-    yield from _profile(fields, lists)
+    yield from _profile_steps(fields, lists)
     if lists and fields.get("confirm_opt_in"):
-        yield from _subscriptions(fields, lists, ["email"])
+        yield from _subscribe_steps(fields, lists, ["email"])
     if "event" in fields:
-        yield Part("track_event", _event(fields))
+        yield Step("track_event", _event_fields(fields))
 
 
-def _event(fields: Record) -> dict[str, Any]:
-    said = fields["event"]
-    if not isinstance(said.get("name"), str) or not said["name"].strip():
-        raise Unfit("no_metric", "event has no name", pointer="/event/name")
+def _event_fields(fields: Record) -> dict[str, Any]:
+    form_event = fields["event"]
+    if not isinstance(form_event.get("name"), str) or not form_event["name"].strip():
+        raise RejectedRecord("no_metric", "event has no name", pointer="/event/name")
     names = {"name": "metric", "event_id": "unique_id", "value": "value", "value_currency": "value_currency"}
-    made = {names[name]: value for name, value in said.items() if name in names}
-    extra = said.get("extra")
+    event_fields = {names[name]: value for name, value in form_event.items() if name in names}
+    extra = form_event.get("extra")
     if isinstance(extra, Mapping):
-        made["properties"] = dict(extra)
-    return {**{name: fields[name] for name in _IDENTIFIERS if name in fields}, **made}
+        event_fields["properties"] = dict(extra)
+    return {**{name: fields[name] for name in IDENTIFIERS if name in fields}, **event_fields}
 
 
 UPDATE_PROFILE = Action(
     name="update_profile",
     summary="What a form of klaviyoConnect sent at once: a profile, lists to join, and an event.",
     operation=IMPORT,
-    calls=(
+    other_operations=(
         *CALLS,
-        *lists.find(field="lists"),
-        lists.MAKE,
+        *lists.find_calls(field="lists"),
+        lists.CREATE_LIST,
         Call(SUBSCRIBE, "to subscribe", field="confirm_opt_in"),
         Call(events.BULK, "to record the event", field="event"),
         Call(events.SINGLE, "to record it where that was refused", field="event"),
     ),
-    parts=update_profile,
-    unpacked=unpacked_form,
+    steps=update_profile,
+    normalize=normalize_form,
     options={**_CREATE, "backfill": OPTIONS["backfill"]},
 )

@@ -5,50 +5,42 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
-from target_klaviyo.audience.completeness import Cap
+from target_klaviyo.audience.completeness import parse_max_removals
 from target_klaviyo.delivery import lists
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.action import Action, BatchKey, Row, UnitOutcome
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people, profile_imports
-from target_klaviyo.model.identifiers import IDENTIFIERS
-from target_klaviyo.model.records import (
-    Action,
-    Call,
-    Context,
-    Note,
-    Options,
-    Record,
-    Row,
-    Settled,
-    Terms,
-    Unfit,
-    left_out,
-    strict,
-)
+from target_klaviyo.model.identifiers import IDENTIFIERS, note_left_out, require_valid_identifiers
+from target_klaviyo.model.records import Call, Context, Note, Options, Record, RejectedRecord
 
 _REMOVE, MIRROR = "remove", "mirror"
-_LIST = ("list_id", "list_name")
-_OF_MIRROR = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
+_LIST_FIELDS = ("list_id", "list_name")
+_MIRROR_OPTIONS = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
 
 
 def _removes(context: Context) -> bool:
     return context.is_deleted or context.options["mode"] == _REMOVE
 
 
-def _sifted(fields: Record, faults: Mapping[str, Unfit], context: Context) -> tuple[Record, Note | None]:
-    """Whoever is removed is only looked for: what else is known of them is not sent."""
+def _select_fields(
+    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
+) -> tuple[Record, Note | None]:
+    """All fields of a person who is added; of one who is removed only those to find them by, and the list."""
     if not _removes(context) or not any(name in fields for name in IDENTIFIERS):
-        return strict(fields, faults, context)
-    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST)}, left_out(faults)
+        return require_valid_identifiers(fields, faults, context)
+    return {name: value for name, value in fields.items() if name in (*IDENTIFIERS, *_LIST_FIELDS)}, note_left_out(
+        faults
+    )
 
 
-def _terms(_fields: Record, context: Context) -> Terms:
+def _batch_key(_fields: Record, context: Context) -> BatchKey:
     return (_REMOVE,) if _removes(context) else ()
 
 
-def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
-    if removed := [row for row in rows if _REMOVE in row.terms]:
+def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    if removed := [row for row in rows if _REMOVE in row.batch_key]:
         yield from list_members.remove(session, removed)
-    if added := [row for row in rows if _REMOVE not in row.terms]:
+    if added := [row for row in rows if _REMOVE not in row.batch_key]:
         yield from profile_imports.deliver(session, added)
 
 
@@ -56,35 +48,35 @@ def _check(options: Options) -> None:
     if options["mode"] == _REMOVE and options["create_list"]:
         raise ValueError("create_list is not for mode: remove; nobody can be removed from a list that is just made")
     if options["mode"] != MIRROR:
-        wrong = [name for name in _OF_MIRROR if options.get(name) not in (None, False)]
-        if wrong:
-            raise ValueError(f"{wrong[0]} is for mode: mirror only")
+        misplaced = [name for name in _MIRROR_OPTIONS if options.get(name) not in (None, False)]
+        if misplaced:
+            raise ValueError(f"{misplaced[0]} is for mode: mirror only")
         return
     if not options["owns_list"]:
         raise ValueError("owns_list must be true for mode: mirror, which also removes people whom forms have added")
-    Cap.of(options.get("max_removals"))
+    parse_max_removals(options.get("max_removals"))
 
 
 LIST_MEMBERS = Action(
     name="list_members",
     summary="Add people to a list, creating those who do not exist; remove them; or make the list equal the stream.",
     streams=("list_members", "list_profiles"),
-    copied_from=("list_profiles", "get_list", "list_id"),
+    self_copy_guard=("list_profiles", "get_list", "list_id"),
     operation=profile_imports.IMPORT,
-    calls=(
+    other_operations=(
         *profile_imports.CALLS,
-        *lists.find(),
-        lists.MAKE,
-        people.find("to find whom to remove", option="mode", values=(_REMOVE,)),
-        people.find("to know who is on the list", on_list=True, option="mode", values=(MIRROR,)),
+        *lists.find_calls(),
+        lists.CREATE_LIST,
+        people.find_call("to find whom to remove", option="mode", values=(_REMOVE,)),
+        people.find_call("to know who is on the list", on_list=True, option="mode", values=(MIRROR,)),
         Call(list_members.REMOVE, "to take people off the list", option="mode", values=(_REMOVE, MIRROR)),
     ),
     resource=resource,
-    sifted=_sifted,
-    terms=_terms,
+    select_fields=_select_fields,
+    batch_key=_batch_key,
     deliver=_deliver,
-    gives=frozenset({"profile", "list"}),
-    takes=lambda terms: frozenset({"list"} if _REMOVE in terms else ()),
+    adds=frozenset({"profile", "list"}),
+    removes=lambda batch_key: frozenset({"list"} if _REMOVE in batch_key else ()),
     check=_check,
     options={
         **LIST_OPTIONS,
@@ -129,6 +121,6 @@ LIST_MEMBERS = Action(
             "description": "For a mirror: let audience_manifest empty the list by saying 0, within max_removals.",
         },
     },
-    takes_deleted=True,
+    accepts_deleted=True,
     needs_list=True,
 )

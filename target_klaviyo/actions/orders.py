@@ -10,9 +10,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from target_klaviyo.actions.events import OPTIONS, event, person
+from target_klaviyo.actions.events import OPTIONS, event, profile
+from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Action, Context, Record, Unfit
+from target_klaviyo.model.records import Context, Record, RejectedRecord
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
@@ -24,13 +25,14 @@ def resource(fields: Record, context: Context) -> dict[str, Any]:
     """{"profile": who ordered, "events": [the order, its lines]}.
 
     Raises:
-        Unfit: Klaviyo would not take one of the events.
+        RejectedRecord: Klaviyo would not take one of the events.
     """
     kind = fields.get("status", "completed")
-    made = [order(fields, context)] if kind == "completed" else [change(fields, context, kind)]
     if kind == "completed":
-        made += lines(fields, context)
-    return {"profile": person(fields), "events": made}
+        order_events = [order(fields, context), *lines(fields, context)]
+    else:
+        order_events = [change(fields, context, kind)]
+    return {"profile": profile(fields), "events": order_events}
 
 
 def order(fields: Record, context: Context) -> dict[str, Any]:
@@ -56,21 +58,25 @@ def change(fields: Record, context: Context, kind: str) -> dict[str, Any]:
     }
     if "products" in fields:
         properties["products"] = fields["products"]
-    own = fields.get("unique_id") or fields.get("change_id")
-    made = {
+    change_id = fields.get("unique_id") or fields.get("change_id")
+    event_fields = {
         **_shared(fields),
         "metric": fields.get("metric") or context.options[_METRICS[kind]],
         "properties": properties,
         **({"value": fields["value"]} if "value" in fields else {}),
     }
-    if own is None and "time" not in fields:
-        raise Unfit("no_unique_id", f"a {kind} order needs change_id, unique_id or time, to tell it from the next one")
-    return event({**made, "unique_id": f"{fields['order_id']}:{kind}:{own}"} if own else made, context)
+    if change_id is None and "time" not in fields:
+        raise RejectedRecord(
+            "no_unique_id", f"a {kind} order needs change_id, unique_id or time, to tell it from the next one"
+        )
+    if change_id:
+        event_fields["unique_id"] = f"{fields['order_id']}:{kind}:{change_id}"
+    return event(event_fields, context)
 
 
 def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
     """One event for each line of the order, with the order's properties and its own."""
-    above = {**fields.get("properties", {}), "order_id": fields["order_id"]}
+    order_properties = {**fields.get("properties", {}), "order_id": fields["order_id"]}
     seen: Counter[str] = Counter()
     for line in fields.get("products", ()):
         key = _line_id(line)
@@ -80,7 +86,7 @@ def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
             **_shared(fields),
             "metric": context.options["product_metric"],
             "unique_id": f"{fields['order_id']}:{key}:{seen[key]}",
-            "properties": {**above, **line},
+            "properties": {**order_properties, **line},
             **({"value": value} if value is not None else {}),
         }, context)  # fmt: skip
 
@@ -110,15 +116,15 @@ def _number(value: Any) -> float | None:
         return None
 
 
-def _name(text: str, default: str) -> dict[str, Any]:
+def _metric_option(text: str, default: str) -> dict[str, Any]:
     return {"type": "string", "pattern": "\\S", "default": default, "description": f"Name of the event for {text}."}
 
 
 ORDER_OPTIONS: dict[str, dict[str, Any]] = {
-    "metric": _name("an order", "Placed Order"),
-    "product_metric": _name("each line of an order", "Ordered Product"),
-    "refund_metric": _name("a refund", "Refunded Order"),
-    "cancel_metric": _name("a cancellation", "Cancelled Order"),
+    "metric": _metric_option("an order", "Placed Order"),
+    "product_metric": _metric_option("each line of an order", "Ordered Product"),
+    "refund_metric": _metric_option("a refund", "Refunded Order"),
+    "cancel_metric": _metric_option("a cancellation", "Cancelled Order"),
     "backfill": OPTIONS["backfill"],
 }
 ORDER_COMPLETED = Action(
@@ -126,9 +132,9 @@ ORDER_COMPLETED = Action(
     summary="Record an order: one event for it and one for each of its lines; or a refund, or a cancellation.",
     streams=("orders",),
     operation=events.BULK,
-    calls=events.CALLS,
+    other_operations=events.CALLS,
     resource=resource,
     deliver=events.deliver,
-    person=events.person,
+    profile_of=events.profile_of,
     options=ORDER_OPTIONS,
 )

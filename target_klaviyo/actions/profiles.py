@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from target_klaviyo.delivery import lists
+from target_klaviyo.delivery.action import Action, BatchKey
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
-from target_klaviyo.model.records import Action, Call, Context, Record, Terms
+from target_klaviyo.model.records import Call, Context, Record
 
 _PATCHES = ("append", "unappend", "unset")
-_ENVELOPE = ("id", "list_id", "list_name", *_PATCHES)
+_NOT_ATTRIBUTES = ("id", "list_id", "list_name", *_PATCHES)
 _OBJECTS = ("location", "properties")
 
 LIST_OPTIONS: dict[str, dict[str, Any]] = {
@@ -29,42 +30,42 @@ LIST_OPTIONS: dict[str, dict[str, Any]] = {
 
 def resource(fields: Record, context: Context | None = None) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     """The profile as Klaviyo's JSON:API resource."""
-    made: dict[str, Any] = {"type": "profile"}
+    profile: dict[str, Any] = {"type": "profile"}
     if "id" in fields:
-        made["id"] = fields["id"]
+        profile["id"] = fields["id"]
     # A field can be null, which clears it; a whole object of fields cannot.
-    made["attributes"] = {
+    profile["attributes"] = {
         name: value
         for name, value in fields.items()
-        if name not in _ENVELOPE and not (value is None and name in _OBJECTS)
+        if name not in _NOT_ATTRIBUTES and not (value is None and name in _OBJECTS)
     }
     if patch := {name: fields[name] for name in _PATCHES if fields.get(name) is not None}:
-        made["meta"] = {"patch_properties": patch}
-    return made
+        profile["meta"] = {"patch_properties": patch}
+    return profile
 
 
-def _terms(_fields: Record, context: Context) -> Terms:
-    wishes = {UPDATE_ONLY: context.options["update_only"], CLEAR: context.options["nulls"] == "clear"}
-    return tuple(name for name, wished in wishes.items() if wished)
+def _batch_key(_fields: Record, context: Context) -> BatchKey:
+    flags = {UPDATE_ONLY: context.options["update_only"], CLEAR: context.options["nulls"] == "clear"}
+    return tuple(name for name, is_set in flags.items() if is_set)
 
 
 UPSERT_PROFILE = Action(
     name="upsert_profile",
     summary="Create people, or update them where they exist; optionally add them to a list.",
     streams=("profiles",),
-    copied_from=("profiles", "get_profile", "profile_id"),
+    self_copy_guard=("profiles", "get_profile", "profile_id"),
     operation=IMPORT,
-    calls=(
+    other_operations=(
         *CALLS,
-        *lists.find(option="list"),
-        lists.MAKE,
-        people.find("to know who exists", option="update_only"),
+        *lists.find_calls(option="list"),
+        lists.CREATE_LIST,
+        people.find_call("to know who exists", option="update_only"),
         Call(list_members.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
     ),
     resource=resource,
-    terms=_terms,
+    batch_key=_batch_key,
     deliver=deliver,
-    gives=frozenset({"profile", "list"}),
+    adds=frozenset({"profile", "list"}),
     options={
         **LIST_OPTIONS,
         "update_only": {

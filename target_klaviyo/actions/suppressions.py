@@ -1,40 +1,107 @@
-"""Suppression: keep e-mail from people, or let it reach them again. Only ever done by the action's name."""
+"""Suppression: keep e-mail from people, or let it reach them again. Only ever done by the action's name.
+
+Suppressed people get no e-mail whatever they consented to. Klaviyo does it by jobs, of which it only gives counts.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, followed
-from target_klaviyo.endpoints import suppression
-from target_klaviyo.model.records import Action, Context, Record
+from klaviyo_client.api.operations import operation
+from klaviyo_client.api.reply import Reply
+from target_klaviyo.delivery.action import Action, Row, Unit, UnitOutcome
+from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
+from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, polling_calls
+from target_klaviyo.delivery.requests import send_chunks
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.endpoints.profile_jobs import profile_job_body
+from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record
 
-# Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
-_LANES = 8
+_SUPPRESS = "bulk_suppress_profiles"
+_UNSUPPRESS = "bulk_unsuppress_profiles"
+
+_TYPES = {_SUPPRESS: "profile-suppression-bulk-create-job", _UNSUPPRESS: "profile-suppression-bulk-delete-job"}
+_JOB_KINDS = {_SUPPRESS: SUPPRESSIONS, _UNSUPPRESS: UNSUPPRESSIONS}
+
+
+def _suppress(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    """Suppress the rows' people.
+
+    Raises:
+        Refused: the key, a scope or the revision is wrong.
+        Unavailable: Klaviyo cannot be reached.
+        Incomplete: a job did not end in time.
+    """
+    yield from _send(session, _SUPPRESS, rows)
+
+
+def _unsuppress(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    """Lift the suppressions that somebody made; unsubscriptions and bounces stay.
+
+    Raises:
+        Refused: the key, a scope or the revision is wrong.
+        Unavailable: Klaviyo cannot be reached.
+        Incomplete: a job did not end in time.
+    """
+    yield from _send(session, _UNSUPPRESS, rows)
+
+
+def _send(session: Session, name: str, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    def send(part: Sequence[Unit]) -> Reply:
+        # Never a list or a segment in the body: that would be everybody who is on it.
+        # Done twice it is done once.
+        return session.client.call(name, body=profile_job_body(_TYPES[name], part), idempotent=True)
+
+    def outcomes_of(part: Sequence[Unit], reply: Reply) -> Iterator[UnitOutcome]:
+        outcome = _job_outcome(session, name, reply)
+        yield from ((unit, outcome) for unit in part)
+
+    for units in conflict_free_groups(rows):
+        chunks = split_by_size(units, unit_size, max_count=operation(name).max_items or 1)
+        yield from send_chunks(chunks, send, outcomes_of)
+
+
+def _job_outcome(session: Session, name: str, reply: Reply) -> Outcome:
+    """What the job came to, for all of its people alike."""
+    job_id = reply.resource["id"]
+    job = session.job_pollers[_JOB_KINDS[name]].wait_for(job_id)
+    if job["status"] == "cancelled":
+        reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"
+        return Outcome(OutcomeKind.REJECTED, reply.status, "job_cancelled", None, reason)
+    skipped = job.get("skipped_count") or 0
+    if skipped:
+        reason = f"Klaviyo skipped {skipped} of this job's {job['total_count']} people, and does not say whom"
+        return Outcome(OutcomeKind.ACCEPTED, reply.status, "skipped", None, reason)
+    return Outcome(OutcomeKind.DELIVERED, reply.status)
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     return {"type": "profile", "attributes": {"email": fields["email"]}}
 
 
+# Requests hold a hundred people, 12.5 may be sent a second, and each job is waited for.
+_CONCURRENCY_FACTOR = 8
+
 SUPPRESS = Action(
     name="suppress",
     summary="Keep all marketing e-mail from people, by their e-mail address, whatever they consented to.",
-    operation=suppression.SUPPRESS,
-    calls=followed(SUPPRESSIONS),
+    operation=_SUPPRESS,
+    other_operations=polling_calls(SUPPRESSIONS),
     resource=_resource,
-    deliver=suppression.suppress,
-    takes=lambda _terms: frozenset({"consent"}),
-    takes_deleted=True,
-    lanes=_LANES,
+    deliver=_suppress,
+    removes=lambda _batch_key: frozenset({"consent"}),
+    accepts_deleted=True,
+    concurrency_factor=_CONCURRENCY_FACTOR,
 )
 
 UNSUPPRESS = Action(
     name="unsuppress",
     summary="Lift suppressions that somebody made, by e-mail address; unsubscriptions and bounces stay.",
-    operation=suppression.UNSUPPRESS,
-    calls=followed(UNSUPPRESSIONS),
+    operation=_UNSUPPRESS,
+    other_operations=polling_calls(UNSUPPRESSIONS),
     resource=_resource,
-    deliver=suppression.unsuppress,
-    gives=frozenset({"consent"}),
-    lanes=_LANES,
+    deliver=_unsuppress,
+    adds=frozenset({"consent"}),
+    concurrency_factor=_CONCURRENCY_FACTOR,
 )

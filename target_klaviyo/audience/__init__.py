@@ -1,1 +1,1 @@
-"""Mirrored lists: was the whole audience seen, and who is to be removed."""
+"""Mirrors: lists that are made equal to streams. Did the whole audience come, and who is removed?"""

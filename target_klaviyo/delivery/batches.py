@@ -1,90 +1,103 @@
-"""Rows to units and units to requests: one unit per person, requests bound by count and bytes. Pure."""
+"""Batches: rows become units, one per person, and units become requests, bound by count and bytes. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import msgspec
 
-from target_klaviyo.model.identifiers import IDENTIFIERS, handles
-from target_klaviyo.model.records import Record, Row, Unit
+from target_klaviyo.delivery.action import Row, Unit
+from target_klaviyo.model.identifiers import IDENTIFIERS, Identifier, identifiers_of
+from target_klaviyo.model.records import Record
+
+T = TypeVar("T")
 
 
-def encoded(payload: Record) -> bytes:
+def encode_json(payload: Record) -> bytes:
     """The payload's JSON."""
     return msgspec.json.encode(payload)
 
 
-def chunks(units: Sequence[Unit], *, max_items: int, max_bytes: int | None, envelope: int = 0) -> Iterator[list[Unit]]:
-    """Units in order, cut where a request would hold too many items or bytes.
+def split_by_size(
+    items: Iterable[T], measure: Callable[[T], tuple[int, int]], *, max_count: int, max_bytes: float = math.inf
+) -> Iterator[list[T]]:
+    """Items in order, in chunks: cut where one would count too much or have too many bytes.
 
-    ``envelope`` is the bytes of a request without its items; an item costs its own bytes and a comma.
+    ``measure`` gives what an item counts and its bytes. An item that is too large by itself is a chunk of its own.
     """
-    chunk: list[Unit] = []
-    size = envelope
-    for unit in units:
-        cost = len(unit.body) + 1
-        if chunk and (len(chunk) >= max_items or (max_bytes is not None and size + cost > max_bytes)):
+    chunk: list[T] = []
+    count = size = 0
+    for item in items:
+        item_count, item_size = measure(item)
+        if chunk and (count + item_count > max_count or size + item_size > max_bytes):
             yield chunk
-            chunk, size = [], envelope
-        chunk.append(unit)
-        size += cost
+            chunk, count, size = [], 0, 0
+        chunk.append(item)
+        count += item_count
+        size += item_size
     if chunk:
         yield chunk
 
 
-def waves(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> list[list[Unit]]:
+def unit_size(unit: Unit) -> tuple[int, int]:
+    """What a unit costs in a request: it counts one, and has the bytes of its JSON and of a comma."""
+    return 1, len(unit.body) + 1
+
+
+def conflict_free_groups(rows: Sequence[Row], *, max_item_bytes: int | None = None) -> list[list[Unit]]:
     """Groups of units in which no identifier occurs twice; one group must be done before the next begins.
 
     Rows become one unit, in which later values win, where all their identifiers are the same, and all channels of
     consent. Rows that share some and not all (one e-mail address and two phone numbers), or that patch lists, come in
     different groups, in order, so that Klaviyo judges one after the other, and what was said of each reaches it.
     """
-    made: list[list[Unit]] = []
-    last: dict[Handle, Place] = {}
+    groups: list[list[Unit]] = []
+    last: dict[Identifier, Place] = {}
     for row in rows:
-        mine = handles(row.payload)
-        places = [last[handle] for handle in mine.items() if handle in last]
-        place = _merged(made, places, row, mine, max_item_bytes)
+        identifiers = identifiers_of(row.payload)
+        places = [last[identifier] for identifier in identifiers.items() if identifier in last]
+        place = _merge_into_unit(groups, places, row, identifiers, max_item_bytes)
         if place is None:
-            wave = 1 + max((before for before, _ in places), default=-1)
-            if wave == len(made):
-                made.append([])
-            place = (wave, len(made[wave]))
-            made[wave].append(Unit((row,), row.payload, row.body))
-        last.update(dict.fromkeys(mine.items(), place))
-    return made
+            index = 1 + max((group for group, _ in places), default=-1)
+            if index == len(groups):
+                groups.append([])
+            place = (index, len(groups[index]))
+            groups[index].append(Unit((row,), row.payload, row.body))
+        last.update(dict.fromkeys(identifiers.items(), place))
+    return groups
 
 
-Handle = tuple[str, str]
-
-
-# Where a unit is: which wave, and at which position in it.
+# Where a unit is: the index of its group, and its position in it.
 Place = tuple[int, int]
 
 
-def _merged(
-    made: list[list[Unit]], places: Sequence[Place], row: Row, mine: Mapping[str, str], max_item_bytes: int | None
+def _merge_into_unit(
+    groups: list[list[Unit]],
+    places: Sequence[Place],
+    row: Row,
+    identifiers: Mapping[str, str],
+    max_item_bytes: int | None,
 ) -> Place | None:
-    """The place of the unit that took in the row; None where there is none that may."""
+    """Merge the row into the unit that is about the same person, and give its place; None where there is none."""
     if len(set(places)) != 1:
         return None
-    wave, position = place = places[0]
-    unit = made[wave][position]
-    if "meta" in unit.payload or "meta" in row.payload or handles(unit.payload) != mine:
+    index, position = place = places[0]
+    unit = groups[index][position]
+    if "meta" in unit.payload or "meta" in row.payload or identifiers_of(unit.payload) != identifiers:
         return None
-    if _asked(unit.payload) != _asked(row.payload):
+    if _consent_of(unit.payload) != _consent_of(row.payload):
         return None
-    payload = merged(unit.payload, row.payload)
-    body = encoded(payload)
+    payload = merge_payloads(unit.payload, row.payload)
+    body = encode_json(payload)
     if max_item_bytes is not None and len(body) > max_item_bytes:
         return None
-    made[wave][position] = Unit((*unit.rows, row), payload, body)
+    groups[index][position] = Unit((*unit.rows, row), payload, body)
     return place
 
 
-def _asked(payload: Record) -> Any:
+def _consent_of(payload: Record) -> Any:
     """What must be the same of two rows about consent, or Klaviyo's refusal of the one would take the other along."""
     attributes = payload["attributes"]
     if "subscriptions" not in attributes:
@@ -94,34 +107,33 @@ def _asked(payload: Record) -> Any:
     return channels, others
 
 
-def turns(rows: Sequence[Row], person: Callable[[Record], Record]) -> list[list[Row]]:
+def ordered_groups(rows: Sequence[Row], profile_of: Callable[[Record], Record]) -> list[list[Row]]:
     """The rows in groups that must be sent one after the other.
 
-    What is said of one person about different lists, or on different terms, takes different requests, and the later
-    word must not arrive first: taken off a list after having joined it, nobody is on it.
+    What is said of one person about different lists, or with different batch keys, takes different requests, and the
+    later word must not arrive first: taken off a list after having joined it, nobody is on it.
     """
-    if len({(row.list, row.terms) for row in rows}) <= 1:
+    if len({(row.list, row.batch_key) for row in rows}) <= 1:
         return [list(rows)]
-    made: list[list[Row]] = []
-    last: dict[Handle, tuple[int, Any]] = {}
+    groups: list[list[Row]] = []
+    last: dict[Identifier, tuple[int, Any]] = {}
     for row in rows:
-        about = (row.list, row.terms)
-        mine = handles(person(row.payload)).items()
-        before = [last[handle] for handle in mine if handle in last]
-        turn = max((turn + (its != about) for turn, its in before), default=0)
-        if turn == len(made):
-            made.append([])
-        made[turn].append(row)
-        last.update(dict.fromkeys(mine, (turn, about)))
-    return made
+        request_key = (row.list, row.batch_key)
+        identifiers = identifiers_of(profile_of(row.payload)).items()
+        earlier = [last[identifier] for identifier in identifiers if identifier in last]
+        index = max((index + (key != request_key) for index, key in earlier), default=0)
+        if index == len(groups):
+            groups.append([])
+        groups[index].append(row)
+        last.update(dict.fromkeys(identifiers, (index, request_key)))
+    return groups
 
 
-def merged(earlier: Record, later: Record) -> dict[str, Any]:
+def merge_payloads(earlier: Record, later: Record) -> dict[str, Any]:
     """What two writes about one profile come to: later values win.
 
     Location and custom properties are merged by name, subscriptions by channel and kind.
     """
-    made = {**earlier, **later}
     attributes = {**earlier["attributes"], **later["attributes"]}
     for name in ("location", "properties"):
         if name in earlier["attributes"] and name in later["attributes"]:
@@ -129,5 +141,4 @@ def merged(earlier: Record, later: Record) -> dict[str, Any]:
     if "subscriptions" in earlier["attributes"] and "subscriptions" in later["attributes"]:
         before, after = earlier["attributes"]["subscriptions"], later["attributes"]["subscriptions"]
         attributes["subscriptions"] = {name: {**before.get(name, {}), **after.get(name, {})} for name in before | after}
-    made["attributes"] = attributes
-    return made
+    return {**earlier, **later, "attributes": attributes}

@@ -1,8 +1,9 @@
-"""Rows on their way: several batches at once, and one person's rows one after another.
+"""The dispatcher: sends rows in batches with threads, several batches at once; rows of one person stay in order.
 
-Each queue (the rows of one stream and action) has lanes. A lane fills up while its last batch is under way, and never
-has two under way; whoever has rows in a lane gets the next one there too. So nobody's rows overtake each other. Those
-of another queue they may overtake, unless one takes what the other gives: who subscribed and then unsubscribed is off.
+Each queue (the rows of one stream and action) has slots. A slot fills while its last batch is in flight, and never has
+two in flight; a person's next row goes into the slot that holds their rows. So no row of a person overtakes another.
+It may overtake rows of another queue, unless one removes what the other adds: whoever subscribed and then unsubscribed
+must end up unsubscribed.
 """
 
 from __future__ import annotations
@@ -10,164 +11,107 @@ from __future__ import annotations
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import product
 from queue import Empty, SimpleQueue
 from typing import Final, Literal
 
 from klaviyo_client.errors import Incomplete
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.batches import turns
-from target_klaviyo.delivery.requests import Session
-from target_klaviyo.delivery.stopping import Stop, Stopped
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Action, Kind, Outcome, Row, Unit
+from target_klaviyo.delivery.action import Action, Row, Unit
+from target_klaviyo.delivery.batch_queue import Queue, Slot
+from target_klaviyo.delivery.batches import ordered_groups
+from target_klaviyo.delivery.graceful_stop import GracefulStop, Stopped
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.records import Outcome, OutcomeKind
 
-Handle = tuple[str, str]
-_LOOK_SECONDS = 0.5
+_POLL_SECONDS = 0.5
 
-
-Settle = Callable[[Row, Outcome], None]
-
-
-@dataclass(eq=False)
-class _Lane:
-    rows: list[Row] = field(default_factory=list)
-    handles: set[Handle] = field(default_factory=set)
-    size: int = 0
-    flying: set[Handle] | None = None
+OnOutcome = Callable[[Row, Outcome], None]
 
 
 @dataclass(frozen=True)
-class _Ended:
+class _BatchEnd:
+    """Message of a thread: its batch is through, or broke off with an error."""
+
     queue: Queue
-    lane: _Lane
+    slot: Slot
     error: BaseException | None
 
 
-# Nothing came back: whoever waits shall look up.
+# Message without content: whoever waits shall look again whether to go on.
 _WAKE: Final = "wake"
-_Answer = tuple[Unit, Outcome] | _Ended | Literal["wake"]
+_Message = tuple[Unit, Outcome] | _BatchEnd | Literal["wake"]
 
 
-@dataclass(eq=False)
-class Queue:
-    """The rows of one stream and action.
-
-    Args:
-        action: sends itself; an action that is made of others has no queue.
-        stream: whose rows they are.
-        max_rows: rows to send at once.
-        width: batches that may be under way at once.
-        takes: what its rows so far may take away.
-    """
-
-    action: Action
-    stream: str
-    max_rows: int
-    width: int
-    takes: frozenset[str] = frozenset()
-    _lanes: list[_Lane] = field(default_factory=list)
-    _filling: _Lane | None = None
-
-    @property
-    def lanes(self) -> Sequence[_Lane]:
-        return self._lanes
-
-    def holders(self, mine: Sequence[Handle]) -> list[_Lane]:
-        """The lanes that have rows of the same person."""
-        return [
-            lane
-            for lane in self._lanes
-            if not (lane.handles.isdisjoint(mine) and (lane.flying is None or lane.flying.isdisjoint(mine)))
-        ]
-
-    def crosses(self, action: Action, takes: frozenset[str]) -> bool:
-        """Whether its rows must keep their order with a row of this action that takes so much."""
-        return not (self.action.gives.isdisjoint(takes) and self.takes.isdisjoint(action.gives))
-
-    def filling(self) -> _Lane:
-        """The lane for people who have no row under way."""
-        lane = self._filling
-        if lane is None or lane.flying is not None:
-            idle = [other for other in self._lanes if other.flying is None]
-            if not idle and len(self._lanes) < self.width:
-                self._lanes.append(_Lane())
-                idle = self._lanes[-1:]
-            # The fullest of those that can go; else the emptiest of those that must wait.
-            lane = max(idle, key=_weight) if idle else min(self._lanes, key=_weight)
-            self._filling = lane
-        return lane
-
-    def is_full(self, lane: _Lane) -> bool:
-        """Whether a lane's rows fill a request, by count or by bytes."""
-        limit = self.action.max_bytes
-        # One more row of the largest size must still fit, or the batch would need a second, nearly empty request.
-        heavy = limit is not None and lane.size >= limit - 2 * (self.action.max_item_bytes or 0)
-        return heavy or len(lane.rows) >= self.max_rows
-
-
-class Despatch:
+class Dispatcher:
     """Sends rows in threads; everything else happens in the thread that calls.
 
     Args:
         session: what the actions share.
-        settle: told of every row that has its outcome.
-        width: batches of one queue that may be under way at once, times its action's lanes.
+        on_outcome: called with every row that has its outcome.
+        max_in_flight: batches of one queue that may be in flight at once, times its action's ``concurrency_factor``.
         max_rows: rows to send at once at most, where the user wants fewer than Klaviyo takes.
-        stop: bounds how long ``land`` waits.
+        stop: bounds how long ``drain`` waits.
     """
 
     def __init__(
-        self, session: Session, settle: Settle, *, width: int, max_rows: int | None = None, stop: Stop | None = None
+        self,
+        session: Session,
+        on_outcome: OnOutcome,
+        *,
+        max_in_flight: int,
+        max_rows: int | None = None,
+        stop: GracefulStop | None = None,
     ) -> None:
         self._session = session
-        self._settle = settle
-        self._width = width
+        self._on_outcome = on_outcome
+        self._max_in_flight = max_in_flight
         self._max_rows = max_rows
         self._queues: dict[tuple[str, str], Queue] = {}
-        self._stop = stop or Stop()
-        self._answers: SimpleQueue[_Answer] = SimpleQueue()
-        self._next: deque[tuple[str, Action, Row]] = deque()
-        # What will be given to whom by what is to be done next with records; none of it takes anything.
-        self._promised: Counter[tuple[Handle, str]] = Counter()
-        self._flying = 0
+        self._stop = stop or GracefulStop()
+        self._messages: SimpleQueue[_Message] = SimpleQueue()
+        self._next_steps: deque[tuple[str, Action, Row]] = deque()
+        # What next steps that have not begun will add to whom; none of them removes anything.
+        self._expected: Counter[tuple[Identifier, str]] = Counter()
+        self._in_flight = 0
         self._error: BaseException | None = None
 
-    def put(self, stream: str, action: Action, row: Row) -> None:
+    def add(self, stream: str, action: Action, row: Row) -> None:
         """Let a row wait for its batch, and send the batch when it is full.
 
         Raises:
             Exception: what kept an earlier batch from its outcomes.
         """
-        while self._is_promised(action, row):
-            self.hurry()
-            if self._flying:
+        while self._removes_expected(action, row):
+            self.send_waiting()
+            if self._in_flight:
                 self._wait()
             self.poll()
-        for step in _following(row):
-            self._promise(step)
-        self._put(stream, action, row)
+        for step in _steps_after(row):
+            self._expect(step)
+        self._add_to_slot(stream, action, row)
         self.poll()
 
     def poll(self) -> None:
-        """Take in what came back meanwhile, without waiting.
+        """Handle what came back meanwhile, without waiting.
 
         Raises:
             Exception: what kept a batch from its outcomes.
         """
-        while not self._answers.empty():  # nobody else takes from it
-            self._take(self._answers.get_nowait())
-        self._go_on()
+        while not self._messages.empty():  # nobody else takes from it
+            self._handle(self._messages.get_nowait())
+        self._start_next_steps()
         if self._error is not None:
             raise self._error
 
-    def hurry(self) -> None:
-        """Send what waits as far as its lane is free, full or not, without waiting for it."""
+    def send_waiting(self) -> None:
+        """Send the rows of every slot without a batch in flight, full or not, and do not wait for them."""
         for queue in list(self._queues.values()):
-            for lane in queue.lanes:
-                if lane.rows and lane.flying is None:
-                    self._send(queue, lane)
+            for slot in queue.slots:
+                if slot.rows and slot.in_flight is None:
+                    self._send(queue, slot)
 
     def flush(self) -> None:
         """Send everything and wait until it has its outcome.
@@ -177,18 +121,18 @@ class Despatch:
         """
         while True:
             self.poll()
-            self.hurry()
-            if not self._flying and not self._next:
+            self.send_waiting()
+            if not self._in_flight and not self._next_steps:
                 return
             self._wait()
 
     def stop(self) -> None:
-        """Send nothing more: whoever puts or flushes is told by ``Stopped``. May be called by a signal's handler."""
+        """Send nothing more: ``add`` and ``flush`` raise ``Stopped``. May be called by a signal's handler."""
         self._error = self._error or Stopped()
-        self._answers.put(_WAKE)
+        self._messages.put(_WAKE)
 
-    def land(self, after_each: Callable[[], None] = lambda: None) -> None:
-        """Send nothing more; wait for what is under way, with a bound when the run was asked to stop.
+    def drain(self, after_each: Callable[[], None] = lambda: None) -> None:
+        """Send nothing more; wait for what is in flight, with a bound when the run was asked to stop.
 
         What has no answer by then comes again, as after a kill.
 
@@ -196,151 +140,156 @@ class Despatch:
             after_each: called whenever something has its outcome.
         """
         self.stop()
-        while self._flying:
+        while self._in_flight:
             # Looked at anew all the time: the signal may come while this waits.
-            if not self._stop.left:
+            if not self._stop.seconds_left:
                 return
             try:
-                self._take(self._answers.get(timeout=min(_LOOK_SECONDS, self._stop.left)))
+                self._handle(self._messages.get(timeout=min(_POLL_SECONDS, self._stop.seconds_left)))
             except Empty:
                 continue
             after_each()
 
-    def _put(self, stream: str, action: Action, row: Row) -> None:
+    def _add_to_slot(self, stream: str, action: Action, row: Row) -> None:
         queue = self._queue(stream, action)
-        mine = _names(action, row)
-        takes = action.takes(row.terms)
-        queue.takes |= takes
+        person = _person_of(action, row)
+        removes = action.removes(row.batch_key)
+        queue.removes |= removes
         for other in self._queues.values():
-            while other is not queue and other.crosses(action, takes) and (before := other.holders(mine)):
-                self._clear(other, before)
-        holders = queue.holders(mine)
-        while len(holders) > 1:  # one person known by two names: what is under way of both comes first
-            self._clear(queue, holders)
-            holders = queue.holders(mine)
-        lane = holders[0] if holders else queue.filling()
-        if queue.is_full(lane):  # it fills while its last batch is under way
-            self._clear(queue, [lane])
-        lane.rows.append(row)
-        lane.handles.update(mine)
-        lane.size += len(row.body) + 1
-        if queue.is_full(lane) and lane.flying is None:
-            self._send(queue, lane)
+            while other is not queue and other.keeps_order_with(action, removes) and (slots := other.slots_of(person)):
+                self._make_room(other, slots)
+        slots = queue.slots_of(person)
+        while len(slots) > 1:  # one person known by two identifiers: the rows of both go first
+            self._make_room(queue, slots)
+            slots = queue.slots_of(person)
+        slot = slots[0] if slots else queue.open_slot()
+        if queue.is_full(slot):  # its last batch is still in flight
+            self._make_room(queue, [slot])
+        slot.rows.append(row)
+        slot.identifiers.update(person)
+        slot.size += len(row.body) + 1
+        if queue.is_full(slot) and slot.in_flight is None:
+            self._send(queue, slot)
 
     def _queue(self, stream: str, action: Action) -> Queue:
         key = (stream, action.name)
         if key not in self._queues:
             limit = min(action.max_items, self._max_rows or action.max_items)
-            self._queues[key] = Queue(action, stream, limit, self._width * action.lanes)
+            self._queues[key] = Queue(action, stream, limit, self._max_in_flight * action.concurrency_factor)
         return self._queues[key]
 
-    def _clear(self, queue: Queue, lanes: Sequence[_Lane]) -> None:
-        """Send these lanes' rows and wait until they have room again."""
-        for lane in lanes:
-            while lane.flying is not None:
-                self._wait()
-            if lane.rows:
-                self._send(queue, lane)
-        if len(lanes) > 1:
-            for lane in lanes:
-                while lane.flying is not None:
-                    self._wait()
+    def _make_room(self, queue: Queue, slots: Sequence[Slot]) -> None:
+        """Send the rows that wait in these slots, each after the slot's last batch. Of several, wait until all ended.
 
-    def _send(self, queue: Queue, lane: _Lane) -> None:
+        A single slot may still have its batch in flight then: a row that is added to it keeps its place anyway.
+        """
+        for slot in slots:
+            self._wait_until_idle(slot)
+            if slot.rows:
+                self._send(queue, slot)
+        if len(slots) > 1:
+            for slot in slots:
+                self._wait_until_idle(slot)
+
+    def _wait_until_idle(self, slot: Slot) -> None:
+        while slot.in_flight is not None:
+            self._wait()
+
+    def _send(self, queue: Queue, slot: Slot) -> None:
         if self._error is not None:
             raise self._error
-        rows, lane.rows, lane.size = lane.rows, [], 0
-        lane.flying, lane.handles = lane.handles, set()
-        self._flying += 1
+        rows, slot.rows, slot.size = slot.rows, [], 0
+        slot.in_flight, slot.identifiers = slot.identifiers, set()
+        self._in_flight += 1
         # Daemons: a thread that waits for a job must not keep a process alive that wants to end.
-        threading.Thread(target=self._fly, args=(queue, lane, rows), daemon=True).start()
+        threading.Thread(target=self._deliver, args=(queue, slot, rows), daemon=True).start()
 
-    def _fly(self, queue: Queue, lane: _Lane, rows: Sequence[Row]) -> None:
+    def _deliver(self, queue: Queue, slot: Slot, rows: Sequence[Row]) -> None:
+        """Deliver one batch; the work of a thread, which hands back outcomes as messages."""
         error: BaseException | None = None
-        settled = 0
+        outcomes = 0
         try:
-            for unit, outcome in _delivered(queue, self._session, rows):
-                self._answers.put((unit, outcome))
-                settled += len(unit.rows)
+            for unit, outcome in _unit_outcomes(queue, self._session, rows):
+                self._messages.put((unit, outcome))
+                outcomes += len(unit.rows)
         except BaseException as failure:  # noqa: BLE001 - handed to the main thread, which raises it
             error = failure
         else:
-            if settled != len(rows):
-                lost = f"{len(rows)} records were sent and {settled} outcomes came back"
-                error = Incomplete(f"{queue.stream}: {lost}")
-        self._answers.put(_Ended(queue, lane, error))
+            if outcomes != len(rows):
+                difference = f"{len(rows)} records were sent and {outcomes} outcomes came back"
+                error = Incomplete(f"{queue.stream}: {difference}")
+        self._messages.put(_BatchEnd(queue, slot, error))
 
     def _wait(self) -> None:
-        self._take(self._answers.get())
+        """Wait for one message and handle it."""
+        self._handle(self._messages.get())
         if isinstance(self._error, Stopped):
             raise self._error
 
-    def _take(self, answer: _Answer) -> None:
-        if answer == _WAKE:
+    def _handle(self, message: _Message) -> None:
+        if message == _WAKE:
             return
-        if isinstance(answer, _Ended):
-            answer.lane.flying = None
-            self._flying -= 1
-            self._error = self._error or answer.error
-            if self._error is None and answer.queue.is_full(answer.lane):
-                self._send(answer.queue, answer.lane)
+        if isinstance(message, _BatchEnd):
+            message.slot.in_flight = None
+            self._in_flight -= 1
+            self._error = self._error or message.error
+            if self._error is None and message.queue.is_full(message.slot):
+                self._send(message.queue, message.slot)
             return
-        unit, outcome = answer
+        unit, outcome = message
         for row in unit.rows:
-            self._settle(row, responses.noted(outcome, row.note))
-            if row.then is not None:
-                self._follow(row.then, outcome)
+            self._on_outcome(row, responses.with_note(outcome, row.note))
+            if row.next_step is not None:
+                self._plan_next_step(row.next_step, outcome)
 
-    def _follow(self, then: tuple[Action, Row], outcome: Outcome) -> None:
-        """What was to be done next with a record: it is done, or not when what came before it was refused."""
-        action, row = then
-        if outcome.kind is not Kind.REJECTED:
-            self._next.append((row.origin.stream, action, row))
-            return
-        self._promise(then, -1)
-        self._settle(row, outcome)
-        if row.then is not None:
-            self._follow(row.then, outcome)
-
-    def _go_on(self) -> None:
-        """Put what is to be done with records after what was done with them."""
-        while self._next and self._error is None:
-            stream, action, row = self._next.popleft()
-            self._put(stream, action, row)
-            self._promise((action, row), -1)
-
-    def _promise(self, step: tuple[Action, Row], count: int = 1) -> None:
+    def _plan_next_step(self, step: tuple[Action, Row], outcome: Outcome) -> None:
+        """Remember a record's next step. After a refusal it is not done: it and all that follow are refused, too."""
         action, row = step
-        for promise in product(_names(action, row), action.gives):
-            self._promised[promise] += count
-            if not self._promised[promise]:
-                del self._promised[promise]
+        if outcome.kind is not OutcomeKind.REJECTED:
+            self._next_steps.append((row.source.stream, action, row))
+            return
+        self._expect(step, -1)
+        self._on_outcome(row, outcome)
+        if row.next_step is not None:
+            self._plan_next_step(row.next_step, outcome)
 
-    def _is_promised(self, action: Action, row: Row) -> bool:
-        """Whether something is still to be given to the row's person that the row takes."""
-        if not self._promised:
+    def _start_next_steps(self) -> None:
+        """Add the rows of next steps whose earlier steps were taken."""
+        while self._next_steps and self._error is None:
+            stream, action, row = self._next_steps.popleft()
+            self._add_to_slot(stream, action, row)
+            self._expect((action, row), -1)
+
+    def _expect(self, step: tuple[Action, Row], count: int = 1) -> None:
+        """Count what a next step will add to its person; with -1, take it back."""
+        action, row = step
+        for addition in product(_person_of(action, row), action.adds):
+            self._expected[addition] += count
+            if not self._expected[addition]:
+                del self._expected[addition]
+
+    def _removes_expected(self, action: Action, row: Row) -> bool:
+        """Whether a next step that has not begun will add to the row's person what the row removes."""
+        if not self._expected:
             return False
-        takes = action.takes(row.terms)
-        return any(promise in self._promised for promise in product(_names(action, row), takes))
+        removes = action.removes(row.batch_key)
+        return any(addition in self._expected for addition in product(_person_of(action, row), removes))
 
 
-def _delivered(queue: Queue, session: Session, rows: Sequence[Row]) -> Iterator[tuple[Unit, Outcome]]:
+def _unit_outcomes(queue: Queue, session: Session, rows: Sequence[Row]) -> Iterator[tuple[Unit, Outcome]]:
     if queue.action.deliver is None:
         raise TypeError(f"the action {queue.action.name} is made of others and sends nothing itself")
-    for turn in turns(rows, queue.action.person):
-        yield from queue.action.deliver(session, turn)
+    for group in ordered_groups(rows, queue.action.profile_of):
+        yield from queue.action.deliver(session, group)
 
 
-def _names(action: Action, row: Row) -> tuple[Handle, ...]:
-    return tuple(handles(action.person(row.payload)).items())
+def _person_of(action: Action, row: Row) -> tuple[Identifier, ...]:
+    """The identifiers of the person whom a row is about."""
+    return tuple(identifiers_of(action.profile_of(row.payload)).items())
 
 
-def _following(row: Row) -> Iterator[tuple[Action, Row]]:
+def _steps_after(row: Row) -> Iterator[tuple[Action, Row]]:
     """What is to be done with the record after this."""
-    while row.then is not None:
-        yield row.then
-        row = row.then[1]
-
-
-def _weight(lane: _Lane) -> int:
-    return len(lane.rows)
+    while row.next_step is not None:
+        yield row.next_step
+        row = row.next_step[1]

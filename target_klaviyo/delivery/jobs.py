@@ -1,4 +1,4 @@
-"""Waits for Klaviyo's jobs, many at once, with as few questions as for one. Thread-safe."""
+"""Polls Klaviyo's jobs until they end: many at once, with as few requests as for one. Thread-safe."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from klaviyo_client.errors import BadDocument, Incomplete
 from target_klaviyo.model.records import Call
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
-# There may be no more questions than jobs: with many under way, one answer about all of them is shared this long.
+# There may be no more requests than jobs: with many in flight, one answer about all of them is shared this long.
 _FRESH_SECONDS = 0.5
 _ENDED = ("complete", "cancelled")
 
@@ -22,106 +22,109 @@ Job = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Jobs:
+class JobKind:
     """A kind of jobs.
 
     Attributes:
-        one, many: Klaviyo's operations that read one of them, and a page of them.
-        youngest: how to sort them, those that came last first.
+        read_one, read_page: Klaviyo's operations that read one of them, and a page of them.
+        newest_first: how to sort them, those that came last first.
         name: what to call one, for people.
     """
 
-    one: str
-    many: str
-    youngest: str
+    read_one: str
+    read_page: str
+    newest_first: str
     name: str
 
 
-IMPORTS = Jobs("get_bulk_import_profiles_job", "get_bulk_import_profiles_jobs", "-created_at", "import job")
-SUPPRESSIONS = Jobs("get_bulk_suppress_profiles_job", "get_bulk_suppress_profiles_jobs", "-created", "suppression job")
-UNSUPPRESSIONS = Jobs(
+IMPORTS = JobKind("get_bulk_import_profiles_job", "get_bulk_import_profiles_jobs", "-created_at", "import job")
+SUPPRESSIONS = JobKind(
+    "get_bulk_suppress_profiles_job", "get_bulk_suppress_profiles_jobs", "-created", "suppression job"
+)
+UNSUPPRESSIONS = JobKind(
     "get_bulk_unsuppress_profiles_job", "get_bulk_unsuppress_profiles_jobs", "-created", "suppression job"
 )
 
 
-def followed(jobs: Jobs) -> tuple[Call, ...]:
-    """What it takes to follow jobs of this kind."""
-    return Call(jobs.one, "to follow its jobs"), Call(jobs.many, "to follow many of them at once")
+def polling_calls(kind: JobKind) -> tuple[Call, ...]:
+    """The calls that poll jobs of this kind."""
+    return Call(kind.read_one, "to follow its jobs"), Call(kind.read_page, "to follow many of them at once")
 
 
-class Watch:
-    """The jobs of one kind in a run.
+class JobPoller:
+    """Waits for the jobs of one kind in a run.
 
     Args:
         client: the account.
         timeout: seconds to wait for one job.
-        jobs: their kind.
+        kind: the jobs' kind.
     """
 
-    def __init__(self, client: KlaviyoClient, timeout: float, jobs: Jobs) -> None:
+    def __init__(self, client: KlaviyoClient, timeout: float, kind: JobKind) -> None:
         self._client = client
-        self._jobs = jobs
+        self._kind = kind
         self._timeout = timeout
         self._lock = threading.Lock()
-        self._asking = threading.Lock()
-        self._watched: Counter[str] = Counter()
-        self._known: dict[str, Job] = {}
-        self._known_at = float("-inf")
+        self._page_lock = threading.Lock()
+        self._awaited: Counter[str] = Counter()
+        self._page: dict[str, Job] = {}
+        self._page_read_at = float("-inf")
 
-    def ended(self, job_id: str) -> Job:
+    def wait_for(self, job_id: str) -> Job:
         """The job's attributes once it is complete or cancelled.
 
         Raises:
             Incomplete: it did not end in time.
         """
         with self._lock:
-            self._watched[job_id] += 1
+            self._awaited[job_id] += 1
         try:
-            return self._wait(job_id)
+            return self._poll_until_ended(job_id)
         finally:
             with self._lock:
-                self._watched[job_id] -= 1
-                self._watched += Counter()
+                self._awaited[job_id] -= 1
+                self._awaited += Counter()
 
-    def _wait(self, job_id: str) -> Job:
+    def _poll_until_ended(self, job_id: str) -> Job:
         clock = self._client.clock
         deadline = clock.monotonic() + self._timeout
         pause = _FIRST_WAIT
-        if self._is_busy:
-            clock.sleep(pause)  # nothing can be known yet that is worth a question
+        if self._are_many:
+            clock.sleep(pause)  # the job is too young for an answer that is worth a request
         while True:
-            job = self._look(job_id)
+            job = self._read(job_id)
             if job["status"] in _ENDED:
                 return job
             if clock.monotonic() + pause > deadline:
                 raise Incomplete(
-                    f"{self._jobs.name} {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
+                    f"{self._kind.name} {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
                     "run again, which repeats nothing that was done"
                 )
             clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_WAIT)
 
     @property
-    def _is_busy(self) -> bool:
-        return len(self._watched) > 1
+    def _are_many(self) -> bool:
+        return len(self._awaited) > 1
 
-    def _look(self, job_id: str) -> Job:
-        if self._is_busy:
-            with self._asking:
-                if self._client.clock.monotonic() >= self._known_at + _FRESH_SECONDS:
-                    self._known = self._latest()
-                    self._known_at = self._client.clock.monotonic()
-                if job_id in self._known:
-                    return self._known[job_id]
-        found = self._client.call(self._jobs.one, path={"job_id": job_id}).resource.get("attributes")
-        if not isinstance(found, dict) or not isinstance(found.get("status"), str):
-            message = f"{self._jobs.one}: the answer does not say how the job is"
-            raise BadDocument(message, operation=self._jobs.one)
-        return found
+    def _read(self, job_id: str) -> Job:
+        """The job's attributes now: out of a page that all threads share while there are many, else by its id."""
+        if self._are_many:
+            with self._page_lock:
+                if self._client.clock.monotonic() >= self._page_read_at + _FRESH_SECONDS:
+                    self._page = self._read_page()
+                    self._page_read_at = self._client.clock.monotonic()
+                if job_id in self._page:
+                    return self._page[job_id]
+        attributes = self._client.call(self._kind.read_one, path={"job_id": job_id}).resource.get("attributes")
+        if not isinstance(attributes, dict) or not isinstance(attributes.get("status"), str):
+            message = f"{self._kind.read_one}: the answer does not say how the job is"
+            raise BadDocument(message, operation=self._kind.read_one)
+        return attributes
 
-    def _latest(self) -> dict[str, Job]:
-        """The youngest jobs of the account, ours among them unless many others came since."""
-        query = {"sort": self._jobs.youngest}
-        if size := operation(self._jobs.many).page_size:
+    def _read_page(self) -> dict[str, Job]:
+        """The newest jobs of the account, ours among them unless many others came since."""
+        query = {"sort": self._kind.newest_first}
+        if size := operation(self._kind.read_page).page_size:
             query["page[size]"] = str(size)
-        return {job["id"]: job["attributes"] for job in self._client.page(self._jobs.many, query=query).data}
+        return {job["id"]: job["attributes"] for job in self._client.page(self._kind.read_page, query=query).data}

@@ -1,79 +1,78 @@
-"""Finds a list by id or name, or makes it, once per run; remembers who leaves one."""
+"""Finds a list by its id or name, or creates it, once per run."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Mapping
 from typing import Any
 
 from klaviyo_client.api.filters import condition
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound, SettingsError, Unavailable
 from klaviyo_client.http.retries import call_with_retries
-from target_klaviyo.model.records import Call, ListRef, Unfit
+from target_klaviyo.model.records import Call, ListRef, RejectedRecord
 
-Member = tuple[str, str]
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
-MAKE = Call(_CREATE, "to make one", option="create_list")
+CREATE_LIST = Call(_CREATE, "to make one", option="create_list")
 
 
-def find(option: str | None = None, field: str | None = None) -> tuple[Call, ...]:
-    """What it takes to find a list, where this option or field names one."""
+def find_calls(option: str | None = None, field: str | None = None) -> tuple[Call, ...]:
+    """The calls that find a list, where this option or field names one."""
     return (
         Call(_ALL, "to find the list", option=option, field=field),
         Call(_ONE, "to find it by its id", option=option, field=field),
     )
 
 
-class Lists:
-    """The lists of the account, as far as this run asked for them. Thread-safe."""
+class ListFinder:
+    """Finds the lists of the account, and remembers them for the run. Thread-safe."""
 
     def __init__(self, client: KlaviyoClient) -> None:
         self._client = client
         self._lock = threading.Lock()
-        self._found: dict[ListRef, str | Unfit] = {}
+        self._ids: dict[ListRef, str | RejectedRecord] = {}
 
     def id_of(self, ref: ListRef) -> str:
         """Klaviyo's id of the list.
 
         Raises:
             SettingsError: the settings name a list that is not there, or one name for two lists.
-            Unfit: a record does.
+            RejectedRecord: a record does.
         """
         with self._lock:
-            if ref not in self._found:
-                self._found[ref] = self._resolved(ref)
-            found = self._found[ref]
-        if isinstance(found, Unfit):
-            raise found
-        return found
+            if ref not in self._ids:
+                self._ids[ref] = self._id_or_rejection(ref)
+            list_id = self._ids[ref]
+        if isinstance(list_id, RejectedRecord):
+            raise list_id
+        return list_id
 
-    def _resolved(self, ref: ListRef) -> str | Unfit:
+    def _id_or_rejection(self, ref: ListRef) -> str | RejectedRecord:
         try:
-            return self._resolve(ref)
-        except Unfit as unfit:
+            return self._find_or_create(ref)
+        except RejectedRecord as rejection:
             if ref.configured:
-                raise SettingsError(unfit.reason) from unfit
-            return unfit
+                raise SettingsError(rejection.reason) from rejection
+            return rejection
 
-    def _resolve(self, ref: ListRef) -> str:
-        if ref.name is not None and (named := self._only(ref.name)):
-            return named
+    def _find_or_create(self, ref: ListRef) -> str:
+        if ref.name is not None and (list_id := self._find_by_name(ref.name)):
+            return list_id
         if ref.id is not None and self._exists(ref.id):
             return ref.id
         if ref.name is not None and ref.create:
             return self._create(ref.name)
         advice = "" if ref.name is None else " (the option create_list: true of the stream makes it)"
-        raise Unfit("list_not_found", f"the account has no list {str(ref)!r}{advice}")
+        raise RejectedRecord("list_not_found", f"the account has no list {str(ref)!r}{advice}")
 
-    def _only(self, name: str) -> str | None:
-        named = self._named(name)
-        if len(named) > 1:
-            ids = ", ".join(sorted(named))
-            raise Unfit("list_ambiguous", f"{len(named)} lists are called {name!r}: name one by its id ({ids})")
-        return named[0] if named else None
+    def _find_by_name(self, name: str) -> str | None:
+        list_ids = self._ids_by_name(name)
+        if len(list_ids) > 1:
+            ids = ", ".join(sorted(list_ids))
+            reason = f"{len(list_ids)} lists are called {name!r}: name one by its id ({ids})"
+            raise RejectedRecord("list_ambiguous", reason)
+        return list_ids[0] if list_ids else None
 
-    def _named(self, name: str) -> list[str]:
+    def _ids_by_name(self, name: str) -> list[str]:
         query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
         return [
             entry["id"]
@@ -92,90 +91,26 @@ class Lists:
         return True
 
     def _create(self, name: str) -> str:
-        """Make a list. After a lost answer, for it may be made, it is looked for before another is asked for."""
+        """Create a list. After a lost answer it may be there: then it is looked for before another is asked for."""
         body: dict[str, Any] = {"data": {"type": "list", "attributes": {"name": name}}}
-        was_lost = False
+        answer_was_lost = False
 
         def attempt(_: object) -> str | Unavailable:
-            nonlocal was_lost
+            nonlocal answer_was_lost
             try:
-                if was_lost and (found := self._only(name)):
-                    return found
-            except Unavailable as fault:
-                return fault  # it was tried again already
+                if answer_was_lost and (list_id := self._find_by_name(name)):
+                    return list_id
+            except Unavailable as error:
+                return error  # it was tried again already
             try:
                 return str(self._client.call(_CREATE, body=body).resource["id"])
-            except Unavailable as fault:
-                if not fault.may_have_succeeded:
-                    return fault
-                was_lost = True
+            except Unavailable as error:
+                if not error.may_have_succeeded:
+                    return error
+                answer_was_lost = True
                 raise
 
-        made = call_with_retries(attempt, self._client.retry_policy, self._client.clock, idempotent=True)
-        if isinstance(made, Unavailable):
-            raise made
-        return made
-
-
-class Manifests:
-    """What the control stream says of audiences' sizes, by list. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts: dict[str, int] = {}
-
-    def note(self, list_name: str, count: int) -> None:
-        """The audience of a list, by name or id, has so many people."""
-        with self._lock:
-            self._counts[list_name.strip()] = count
-
-    def of(self, *names: str) -> int | None:
-        """What was said of a list under one of these names; None when nothing was."""
-        with self._lock:
-            return next((self._counts[name] for name in names if name in self._counts), None)
-
-
-class Leavers:
-    """Who is being unsubscribed from a list, and from which channels, until they join one again. Thread-safe.
-
-    Somebody is a list's id with Klaviyo's id of the profile, or with a name such as ``email:a@x.org``.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._left: dict[Member, frozenset[str]] = {}
-        self._called: dict[str, set[Member]] = {}
-
-    def claim(
-        self, members: Collection[Member], channels: frozenset[str], names: Collection[Member], *, more: bool = False
-    ) -> frozenset[str]:
-        """The channels that they are leaving by already; where there are none, take note that they leave now.
-
-        Args:
-            members: one person.
-            channels: those to leave by.
-            names: what they are called where they may join again.
-            more: take note also of channels that come to those they are leaving by.
-        """
-        with self._lock:
-            before = frozenset[str]().union(*(self._left.get(member, ()) for member in members))
-            if not before or (more and not channels <= before):
-                for member in members:
-                    self._left[member] = before | channels
-                for _, name in names:
-                    self._called.setdefault(name, set()).update(members)
-            return before
-
-    def release(self, members: Collection[Member]) -> None:
-        """They do not leave after all: Klaviyo refused it."""
-        with self._lock:
-            for member in members:
-                self._left.pop(member, None)
-
-    def back(self, list_id: str | None, handles: Mapping[str, str]) -> None:
-        """Somebody joins a list, or subscribes to all: when they leave it again, that is asked for again."""
-        with self._lock:
-            for name, value in handles.items() if self._left else ():
-                for member in self._called.get(f"{name}:{value}", ()):
-                    if list_id in (None, member[0]):
-                        self._left.pop(member, None)
+        created = call_with_retries(attempt, self._client.retry_policy, self._client.clock, idempotent=True)
+        if isinstance(created, Unavailable):
+            raise created
+        return created

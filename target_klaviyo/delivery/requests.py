@@ -1,62 +1,39 @@
-"""Send a request that holds many rows; drop what is refused, resend the rest."""
+"""Sends requests that hold many rows: what is refused is dropped, the rest is sent again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
-from target_klaviyo.delivery.lists import Leavers, Lists, Manifests
-from target_klaviyo.delivery.pairs import Pairs
-from target_klaviyo.model.records import ListRef, Outcome, Row, Settled, Unfit, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.records import ListRef, Outcome, RejectedRecord
 
 T = TypeVar("T")
-Blame = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
+FindRejected = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
+SendSingly = Callable[[Sequence[Unit]], list[UnitOutcome]]
 
 # Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
 _ABOUT_ROWS = (400, 404, 409, 422)
 # Bisecting finds the good rows among bad ones. When so many requests were refused and none taken, there are none:
 # something else is wrong, and going on would cost two requests for every row.
-_HOPELESS = 50
-
-
-@dataclass(frozen=True)
-class Session:
-    """What the actions of one run share.
-
-    Attributes:
-        job_timeout: seconds to wait for one of Klaviyo's jobs.
-    """
-
-    client: KlaviyoClient
-    job_timeout: float
-    lists: Lists = field(init=False)
-    watches: Mapping[Jobs, Watch] = field(init=False)
-    leavers: Leavers = field(init=False, default_factory=Leavers)
-    pairs: Pairs = field(init=False, default_factory=Pairs)
-    manifests: Manifests = field(init=False, default_factory=Manifests)
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lists", Lists(self.client))
-        kinds = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS)
-        object.__setattr__(self, "watches", {jobs: Watch(self.client, self.job_timeout, jobs) for jobs in kinds})
+MAX_VAIN_REFUSALS = 50
 
 
 @dataclass
-class Attempt(Generic[T]):
+class SendResult(Generic[T]):
     """What became of the units of one request, and of those that it was cut into.
 
     Attributes:
-        taken: the requests that Klaviyo took, with its answers.
-        settled: the units that it refused.
+        accepted: the requests that Klaviyo took: their units, and its answer.
+        outcomes: the units that it refused, and those that were sent singly.
     """
 
-    taken: list[tuple[list[Unit], T]] = field(default_factory=list)
-    settled: list[Settled] = field(default_factory=list)
+    accepted: list[tuple[list[Unit], T]] = field(default_factory=list)
+    outcomes: list[UnitOutcome] = field(default_factory=list)
 
 
 def is_about_rows(refused: Refused) -> bool:
@@ -69,91 +46,120 @@ def is_about_rows(refused: Refused) -> bool:
     return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
 
 
-OneByOne = Callable[[Sequence[Unit]], list[Settled]]
-
-
-def alone(row: Row) -> Unit:
+def single(row: Row) -> Unit:
     """The row as an item of its own."""
     return Unit((row,), row.payload, row.body)
 
 
-def attempt(
-    units: Sequence[Unit],
+def send_chunks(
+    chunks: Iterable[Sequence[Unit]],
     send: Callable[[Sequence[Unit]], T],
+    outcomes_of: Callable[[Sequence[Unit], T], Iterable[UnitOutcome]],
     *,
-    blame: Blame = responses.blamed,
-    one_by_one: OneByOne | None = None,
-) -> Attempt[T]:
-    """Send the units in as few requests as Klaviyo lets us.
+    find_rejected: FindRejected = responses.rejected_by_pointer,
+    send_singly: SendSingly | None = None,
+) -> Iterator[UnitOutcome]:
+    """Send chunks of units, one after the other, and yield the outcome of every unit.
 
     Args:
-        units: at least one.
-        send: sends some of them at once.
-        blame: which of them a refusal names, by their position, and what becomes of each.
-        one_by_one: sends units where a request was refused and none is to blame, or its answer was lost. Without it
-            the first are bisected, and the second end the run.
+        chunks: each what one request may hold.
+        send: sends some units at once.
+        outcomes_of: the outcomes of units that Klaviyo took, by its answer.
+        find_rejected: as ``send_splitting`` has it.
+        send_singly: as ``send_splitting`` has it.
 
     Raises:
         Refused: the refusal is not about the rows, or nothing is ever taken.
         Unavailable: Klaviyo cannot be reached.
     """
-    done: Attempt[T] = Attempt()
+    for chunk in chunks:
+        result = send_splitting(chunk, send, find_rejected=find_rejected, send_singly=send_singly)
+        yield from result.outcomes
+        for units, answer in result.accepted:
+            yield from outcomes_of(units, answer)
+
+
+def send_splitting(
+    units: Sequence[Unit],
+    send: Callable[[Sequence[Unit]], T],
+    *,
+    find_rejected: FindRejected = responses.rejected_by_pointer,
+    send_singly: SendSingly | None = None,
+) -> SendResult[T]:
+    """Send the units in as few requests as Klaviyo lets us: after a refusal without the bad ones, or in halves.
+
+    Args:
+        units: at least one.
+        send: sends some of them at once.
+        find_rejected: which of them a refusal names, by their position, and what becomes of each.
+        send_singly: sends each in a request of its own, where a request was refused and no unit was named, or its
+            answer was lost. Without it the first are bisected, and the second end the run.
+
+    Raises:
+        Refused: the refusal is not about the rows, or nothing is ever taken.
+        Unavailable: Klaviyo cannot be reached.
+    """
+    result: SendResult[T] = SendResult()
     waiting = [list(units)]
     refusals = 0
     while waiting:
         part = waiting.pop()
         try:
-            done.taken.append((part, send(part)))
+            result.accepted.append((part, send(part)))
         except Refused as refused:
             refusals += 1
-            if not is_about_rows(refused) or (refusals >= _HOPELESS and not done.taken):
+            if not is_about_rows(refused) or (refusals >= MAX_VAIN_REFUSALS and not result.accepted):
                 raise
-            rejected, again = _judged(part, refused, blame)
-            done.settled += rejected
-            if one_by_one is not None and not rejected and not isinstance(refused, TooLarge):
-                done.settled += one_by_one(part)
+            rejected, again = _after_refusal(part, refused, find_rejected)
+            result.outcomes += rejected
+            if send_singly is not None and not rejected and not isinstance(refused, TooLarge):
+                result.outcomes += send_singly(part)
             else:
                 waiting += reversed(again)
-        except Unavailable as fault:
-            if one_by_one is None or not fault.may_have_succeeded:
+        except Unavailable as error:
+            if send_singly is None or not error.may_have_succeeded:
                 raise
-            done.settled += one_by_one(part)
-    return done
+            result.outcomes += send_singly(part)
+    return result
 
 
-def _judged(part: list[Unit], refused: Refused, blame: Blame) -> tuple[list[Settled], list[list[Unit]]]:
+def _after_refusal(
+    part: list[Unit], refused: Refused, find_rejected: FindRejected
+) -> tuple[list[UnitOutcome], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
-    if responses.blames_list(refused) or refused.status == 404:
-        return _all(part, responses.refusal(refused)), []
-    blamed = blame(refused, part)
-    if blamed and not isinstance(refused, TooLarge):
-        rest = [unit for index, unit in enumerate(part) if index not in blamed]
-        return [(part[index], outcome) for index, outcome in blamed.items()], [rest] if rest else []
+    if responses.is_about_list(refused) or refused.status == 404:
+        return _with_outcome(part, responses.refusal_outcome(refused)), []
+    rejected = find_rejected(refused, part)
+    if rejected and not isinstance(refused, TooLarge):
+        rest = [unit for index, unit in enumerate(part) if index not in rejected]
+        return [(part[index], outcome) for index, outcome in rejected.items()], [rest] if rest else []
     if len(part) == 1:
-        return _all(part, responses.refusal(refused)), []
+        return _with_outcome(part, responses.refusal_outcome(refused)), []
     middle = len(part) // 2
     return [], [part[:middle], part[middle:]]
 
 
-def _all(units: Sequence[Unit], outcome: Outcome) -> list[Settled]:
+def _with_outcome(units: Sequence[Unit], outcome: Outcome) -> list[UnitOutcome]:
     return [(unit, outcome) for unit in units]
 
 
-def by_list(session: Session, rows: Sequence[Row]) -> tuple[list[tuple[str | None, list[Row]]], list[Settled]]:
+def group_by_list(
+    session: Session, rows: Sequence[Row]
+) -> tuple[list[tuple[str | None, list[Row]]], list[UnitOutcome]]:
     """(list id or None with its rows, in the order in which the lists first come; rows whose list cannot be found).
 
     Raises:
         SettingsError: a list that the settings name cannot be found.
     """
-    of_ref: dict[ListRef | None, list[Row]] = {}
+    rows_by_ref: dict[ListRef | None, list[Row]] = {}
     for row in rows:
-        of_ref.setdefault(row.list, []).append(row)
-    found: list[tuple[str | None, list[Row]]] = []
-    lost: list[Settled] = []
-    for ref, members in of_ref.items():
+        rows_by_ref.setdefault(row.list, []).append(row)
+    groups: list[tuple[str | None, list[Row]]] = []
+    unresolved: list[UnitOutcome] = []
+    for ref, members in rows_by_ref.items():
         try:
-            found.append((None if ref is None else session.lists.id_of(ref), members))
-        except Unfit as unfit:
-            lost += _all([alone(row) for row in members], unfit.outcome)
-    return found, lost
+            groups.append((None if ref is None else session.lists.id_of(ref), members))
+        except RejectedRecord as rejection:
+            unresolved += _with_outcome([single(row) for row in members], rejection.outcome)
+    return groups, unresolved

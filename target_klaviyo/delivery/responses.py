@@ -1,4 +1,4 @@
-"""Klaviyo's answers to outcomes: refusals, jobs and import errors, one outcome per unit. Pure."""
+"""Klaviyo's answers become outcomes: refusals, jobs and import errors, one outcome per unit. Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, Note, Outcome, Record, Settled, Unit
+from target_klaviyo.delivery.action import Unit, UnitOutcome
+from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.records import Note, Outcome, OutcomeKind, Record
 
 _ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
 _LIST = re.compile(r"/relationships/lists?(?:/|$)")
@@ -18,65 +19,66 @@ _LIST = re.compile(r"/relationships/lists?(?:/|$)")
 
 def row_index(pointer: str | None) -> int | None:
     """The position in the request of the row that a pointer leads to."""
-    found = _ROW.search(pointer or "")
-    return int(found[1]) if found else None
+    match = _ROW.search(pointer or "")
+    return int(match[1]) if match else None
 
 
-def blamed(refused: Refused, units: Sequence[Unit]) -> dict[int, Outcome]:
+def rejected_by_pointer(refused: Refused, units: Sequence[Unit]) -> dict[int, Outcome]:
     """Position -> rejection, for the units of a request that the refusal points at."""
-    found: dict[int, Outcome] = {}
+    outcomes: dict[int, Outcome] = {}
     for error in refused.errors:
         index = row_index(error.pointer)
         if index is not None and index < len(units):
-            found.setdefault(index, rejection(error, refused.status))
-    return found
+            outcomes.setdefault(index, error_outcome(error, refused.status))
+    return outcomes
 
 
-def blames_list(refused: Refused) -> bool:
+def is_about_list(refused: Refused) -> bool:
     """Whether the refusal is about the list that the rows were to join."""
     return any(_LIST.search(error.pointer or "") for error in refused.errors)
 
 
-def rejection(error: ApiError, status: int) -> Outcome:
-    """The outcome that one entry of Klaviyo's error document stands for."""
+def error_outcome(error: ApiError, status: int) -> Outcome:
+    """The rejection that one entry of Klaviyo's error document stands for."""
     reason = error.detail or error.title or f"HTTP {status}"
-    other = (error.meta or {}).get("duplicate_profile_id")
-    if other:
-        reason = f"{reason} (the other profile is {other})"
-    return Outcome(Kind.REJECTED, status, error.code or str(status), error.pointer, reason)
+    other_profile = (error.meta or {}).get("duplicate_profile_id")
+    if other_profile:
+        reason = f"{reason} (the other profile is {other_profile})"
+    return Outcome(OutcomeKind.REJECTED, status, error.code or str(status), error.pointer, reason)
 
 
-def refusal(refused: Refused) -> Outcome:
-    """The outcome of everything in a request that was refused."""
+def refusal_outcome(refused: Refused) -> Outcome:
+    """The rejection of everything in a request that was refused."""
     if refused.errors:
-        return rejection(refused.errors[0], refused.status)
-    return Outcome(Kind.REJECTED, refused.status, str(refused.status), None, str(refused))
+        return error_outcome(refused.errors[0], refused.status)
+    return Outcome(OutcomeKind.REJECTED, refused.status, str(refused.status), None, str(refused))
 
 
-def delivery(reply: Reply, profile: Record, *, alone: bool) -> Outcome:
+def accepted_outcome(reply: Reply, profile: Record, *, is_single: bool) -> Outcome:
     """The outcome of a profile that Klaviyo took; it may say in a header that it dropped a field.
 
     Unless the unit was alone in its request, the header may be about another one.
     """
     dropped = reply.partial_failure
     if dropped and dropped in profile["attributes"]:
-        reason = f"Klaviyo took the record but {'dropped' if alone else 'may have dropped'} its {dropped}"
-        return Outcome(Kind.DELIVERED, reply.status, "partial_failure", f"/data/attributes/{dropped}", reason)
-    return Outcome(Kind.DELIVERED, reply.status)
+        reason = f"Klaviyo took the record but {'dropped' if is_single else 'may have dropped'} its {dropped}"
+        pointer = f"/data/attributes/{dropped}"
+        return Outcome(OutcomeKind.DELIVERED, reply.status, "partial_failure", pointer, reason)
+    return Outcome(OutcomeKind.DELIVERED, reply.status)
 
 
 # From the best to the worst.
-_RANK = (Kind.DELIVERED, Kind.ACCEPTED, Kind.REJECTED)
+_RANK = (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED, OutcomeKind.REJECTED)
 
 
-def worst(found: Iterable[Outcome]) -> Outcome:
-    """The worst of the outcomes of a record's parts; of those that are as bad, the first that has something to say."""
-    return max(found, key=lambda outcome: (_RANK.index(outcome.kind), outcome.code is not None))
+def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
+    """The worst of the outcomes of a record's steps; of those that are as bad, the first that has a code."""
+    return max(outcomes, key=lambda outcome: (_RANK.index(outcome.kind), outcome.code is not None))
 
 
-def noted(outcome: Outcome, note: Note | None) -> Outcome:
+def with_note(outcome: Outcome, note: Note | None) -> Outcome:
     """The outcome of a row of which something was left out: it says what, unless the row was rejected anyway."""
-    if note is None or outcome.kind is Kind.REJECTED:
+    if note is None or outcome.kind is OutcomeKind.REJECTED:
         return outcome
     if outcome.code is None:
         return replace(outcome, code=note.code, pointer=note.pointer, reason=note.reason)
@@ -84,19 +86,19 @@ def noted(outcome: Outcome, note: Note | None) -> Outcome:
 
 
 @dataclass(frozen=True)
-class Verdicts:
-    """What a finished job came to.
+class JobOutcomes:
+    """The outcomes of a finished job.
 
     Attributes:
-        settled: every unit of the job with its outcome.
+        outcomes: every unit of the job with its outcome.
         unattributed: failures of which Klaviyo does not say whose they are.
     """
 
-    settled: list[Settled]
+    outcomes: list[UnitOutcome]
     unattributed: int
 
 
-def of_job(units: Sequence[Unit], reply: Reply, failed: int, errors: Sequence[Mapping[str, Any]]) -> Verdicts:
+def job_outcomes(units: Sequence[Unit], reply: Reply, failed: int, errors: Sequence[Mapping[str, Any]]) -> JobOutcomes:
     """One outcome per unit of a job that is complete.
 
     Args:
@@ -105,52 +107,56 @@ def of_job(units: Sequence[Unit], reply: Reply, failed: int, errors: Sequence[Ma
         failed: how many of its rows failed, as the job says.
         errors: the attributes of every import error.
     """
-    positions = _positions(units)
-    rejected: dict[int, Outcome] = {}
-    lost = 0
-    for error in errors:
-        index = _culprit(error, units, positions)
-        if index is None:
-            lost += 1
+    rejected, unattributed = _rejected_by_errors(units, reply, errors)
+    unattributed = max(unattributed, failed - len(errors))
+    reason = f"{unattributed} rows of this job failed, and Klaviyo names none"
+    perhaps_failed = Outcome(OutcomeKind.ACCEPTED, reply.status, "unattributed", None, reason)
+    is_single = len(units) == 1
+    outcomes: list[UnitOutcome] = []
+    for index, unit in enumerate(units):
+        if index in rejected:
+            outcome = rejected[index]
+        elif unattributed:
+            outcome = perhaps_failed
         else:
-            rejected.setdefault(index, _import_error(error, reply.status))
-    lost = max(lost, failed - len(errors))
-    note = Outcome(
-        Kind.ACCEPTED, reply.status, "unattributed", None, f"{lost} rows of this job failed, and Klaviyo names none"
-    )
-    settled = [
-        (
-            unit,
-            rejected[index]
-            if index in rejected
-            else note
-            if lost
-            else delivery(reply, unit.payload, alone=len(units) == 1),
-        )
-        for index, unit in enumerate(units)
-    ]
-    return Verdicts(settled, lost)
+            outcome = accepted_outcome(reply, unit.payload, is_single=is_single)
+        outcomes.append((unit, outcome))
+    return JobOutcomes(outcomes, unattributed)
 
 
-def _import_error(error: Mapping[str, Any], status: int) -> Outcome:
+def _rejected_by_errors(
+    units: Sequence[Unit], reply: Reply, errors: Sequence[Mapping[str, Any]]
+) -> tuple[dict[int, Outcome], int]:
+    """(position -> rejection, for the units that import errors are about; how many errors are about none)."""
+    positions = {
+        identifier: index for index, unit in enumerate(units) for identifier in identifiers_of(unit.payload).items()
+    }
+    rejected: dict[int, Outcome] = {}
+    unattributed = 0
+    for error in errors:
+        index = _row_of_error(error, units, positions)
+        if index is None:
+            unattributed += 1
+        else:
+            rejected.setdefault(index, _import_error_outcome(error, reply.status))
+    return rejected, unattributed
+
+
+def _import_error_outcome(error: Mapping[str, Any], status: int) -> Outcome:
     pointer = (error.get("source") or {}).get("pointer")
-    said = ApiError(str(error.get("code", "")), str(error.get("title", "")), str(error.get("detail", "")), pointer)
-    return rejection(said, status)
+    code, title, detail = (str(error.get(name, "")) for name in ("code", "title", "detail"))
+    return error_outcome(ApiError(code, title, detail, pointer), status)
 
 
-def _positions(units: Sequence[Unit]) -> dict[tuple[str, str], int]:
-    return {handle: index for index, unit in enumerate(units) for handle in handles(unit.payload).items()}
-
-
-def _culprit(error: Mapping[str, Any], units: Sequence[Unit], positions: Mapping[tuple[str, str], int]) -> int | None:
-    """The unit that an import error is about: by what it repeats of the row, else by its pointer."""
+def _row_of_error(error: Mapping[str, Any], units: Sequence[Unit], positions: Mapping[Identifier, int]) -> int | None:
+    """The position of the unit that an import error is about: by what it repeats of the row, else by its pointer."""
     payload = error.get("original_payload")
-    named = handles(payload) if isinstance(payload, Mapping) else {}
-    for handle in named.items():
-        if handle in positions:
-            return positions[handle]
+    named = identifiers_of(payload) if isinstance(payload, Mapping) else {}
+    for identifier in named.items():
+        if identifier in positions:
+            return positions[identifier]
     index = row_index((error.get("source") or {}).get("pointer"))
     if index is None or index >= len(units):
         return None
-    there = handles(units[index].payload)
-    return None if any(there.get(name, value) != value for name, value in named.items()) else index
+    pointed_at = identifiers_of(units[index].payload)
+    return None if any(pointed_at.get(name, value) != value for name, value in named.items()) else index

@@ -1,1 +1,1 @@
-"""What Klaviyo's endpoints want and what they answer, one module for each kind of request."""
+"""Requests that several actions send: what Klaviyo's endpoints want and answer, one module for each kind."""

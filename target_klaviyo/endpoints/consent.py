@@ -1,4 +1,4 @@
-"""Consent: people are subscribed and unsubscribed, many in a request. Klaviyo says no more than that it took it.
+"""Consent: requests that subscribe and unsubscribe people, many at once. Klaviyo says no more than that it took them.
 
 Whoever is unsubscribed from a list that they are not on is unsubscribed everywhere. So the list is asked first, nobody
 is unsubscribed from one list by two requests, and a request about a list is not sent again after a lost answer: the
@@ -12,21 +12,28 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-import msgspec
-
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.batches import chunks, encoded, merged, waves
-from target_klaviyo.delivery.lists import Member
-from target_klaviyo.delivery.requests import Session, alone, attempt, by_list
+from target_klaviyo.delivery.action import BatchKey, Row, Unit, UnitOutcome
+from target_klaviyo.delivery.batches import (
+    conflict_free_groups,
+    encode_json,
+    merge_payloads,
+    split_by_size,
+    unit_size,
+)
+from target_klaviyo.delivery.requests import group_by_list, send_chunks, single
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Kind, Outcome, Row, Settled, Terms, Unit
+from target_klaviyo.endpoints.profile_jobs import profile_job_body
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import Outcome, OutcomeKind
 
 SUBSCRIBE = "bulk_subscribe_profiles"
 UNSUBSCRIBE = "bulk_unsubscribe_profiles"
-# What the terms of a row may ask for.
+# What the batch key of a row may ask for.
 GLOBAL = "global_unless_member"
 
 _TYPES = {
@@ -34,46 +41,48 @@ _TYPES = {
     UNSUBSCRIBE: "profile-subscription-bulk-delete-job",
 }
 _AGAIN = "the person is being unsubscribed from this list already; asked again, Klaviyo may unsubscribe them everywhere"
-_REPEATED = Outcome(Kind.ACCEPTED, None, "repeated", None, "this was asked for already in this run")
-# The identifier that a channel needs.
-NEEDS = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
+_REPEATED = Outcome(OutcomeKind.ACCEPTED, None, "repeated", None, "this was asked for already in this run")
+# Channel -> the identifier that it needs.
+IDENTIFIER_OF_CHANNEL = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
 
-def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
-    """Subscribe the rows' people. Their terms are (custom source or None, whether consent is historical).
+def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    """Subscribe the rows' people. Their batch key is (custom source or None, whether consent is historical).
 
     Raises:
         SettingsError: a list that the settings name cannot be found.
         Refused: the key, a scope or the revision is wrong.
         Unavailable: Klaviyo cannot be reached.
     """
-    groups, lost = by_list(session, rows)
-    yield from lost
-    for list_id, part in groups:
-        for (custom_source, historical), members in _by_terms(part).items():
+    groups, unresolved = group_by_list(session, rows)
+    yield from unresolved
+    for list_id, group in groups:
+        for (custom_source, is_historical), members in _group_by_batch_key(group).items():
             attributes: dict[str, Any] = {} if custom_source is None else {"custom_source": custom_source}
-            if historical:
+            if is_historical:
                 attributes["historical_import"] = True
-            cut = {row: _pieces(session, row) for row in members}
-            yield from _rejoined(cut, _subscribed(session, cut, list_id, attributes))
+            pieces = {row: _split_unless_linked(session, row) for row in members}
+            yield from _rejoin(pieces, _subscribe_pieces(session, pieces, list_id, attributes))
 
 
-def _subscribed(
-    session: Session, cut: Mapping[Row, Sequence[Row]], list_id: str | None, attributes: Mapping[str, Any]
-) -> Iterator[Settled]:
-    for units in waves([piece for pieces in cut.values() for piece in pieces]):
+def _subscribe_pieces(
+    session: Session, pieces: Mapping[Row, Sequence[Row]], list_id: str | None, attributes: Mapping[str, Any]
+) -> Iterator[UnitOutcome]:
+    for units in conflict_free_groups([piece for of_row in pieces.values() for piece in of_row]):
         for unit in units:
-            session.leavers.back(list_id, handles(unit.payload))
+            session.pending_unsubscribes.add_join(list_id, identifiers_of(unit.payload))
         # Consent that is given twice is given once; at worst a second mail asks for its confirmation.
-        yield from _sent(session, SUBSCRIBE, units, list_id, attributes, idempotent=True)
+        yield from _send(session, SUBSCRIBE, units, list_id, attributes, idempotent=True)
 
 
-def _pieces(session: Session, row: Row) -> Sequence[Row]:
+def _split_unless_linked(session: Session, row: Row) -> Sequence[Row]:
     """The row, or two where its address and its number are two people's."""
-    return [row] if session.pairs.are_one(handles(row.payload)) else list(_by_identifier(row))
+    if session.linked_identifiers.try_link(identifiers_of(row.payload)):
+        return [row]
+    return list(_split_by_identifier(row))
 
 
-def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Unsubscribe the rows' people: from their list if they are on it, everywhere where no list is named.
 
     An e-mail address and a phone number go as two, unless they are known to be one person's: Klaviyo would make them
@@ -84,111 +93,120 @@ def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
         Refused: the key, a scope or the revision is wrong.
         Unavailable: Klaviyo cannot be reached.
     """
-    groups, lost = by_list(session, rows)
-    yield from lost
-    for list_id, part in groups:
-        cut = {row: list(_by_identifier(row)) for row in part}
-        anywhere = [piece for row in part if list_id is None or GLOBAL in row.terms for piece in cut[row]]
-        yield from _rejoined(cut, _everywhere(session, anywhere, list_id))
+    groups, unresolved = group_by_list(session, rows)
+    yield from unresolved
+    for list_id, group in groups:
+        pieces = {row: list(_split_by_identifier(row)) for row in group}
+        everywhere = [piece for row in group if list_id is None or GLOBAL in row.batch_key for piece in pieces[row]]
+        yield from _rejoin(pieces, _unsubscribe_everywhere(session, everywhere, list_id))
         if list_id is not None:
-            listed = [piece for row in part if GLOBAL not in row.terms for piece in cut[row]]
-            yield from _rejoined(cut, _off_list(session, listed, list_id))
+            from_list = [piece for row in group if GLOBAL not in row.batch_key for piece in pieces[row]]
+            yield from _rejoin(pieces, _unsubscribe_members(session, from_list, list_id))
 
 
-def _by_identifier(row: Row) -> Iterator[Row]:
+def _split_by_identifier(row: Row) -> Iterator[Row]:
     """The row in pieces that name one identifier each, with the channels that need it."""
     attributes = row.payload["attributes"]
-    others = {name: value for name, value in attributes.items() if name not in (*NEEDS.values(), "subscriptions")}
-    for name in handles(row.payload):
-        its = {channel: kinds for channel, kinds in attributes["subscriptions"].items() if NEEDS[channel] == name}
-        payload = {**row.payload, "attributes": {name: attributes[name], **others, "subscriptions": its}}
-        yield replace(row, payload=payload, body=encoded(payload))
+    not_shared = (*IDENTIFIER_OF_CHANNEL.values(), "subscriptions")
+    shared = {name: value for name, value in attributes.items() if name not in not_shared}
+    for name in identifiers_of(row.payload):
+        subscriptions = {
+            channel: kinds
+            for channel, kinds in attributes["subscriptions"].items()
+            if IDENTIFIER_OF_CHANNEL[channel] == name
+        }
+        piece = {name: attributes[name], **shared, "subscriptions": subscriptions}
+        payload = {**row.payload, "attributes": piece}
+        yield replace(row, payload=payload, body=encode_json(payload))
 
 
-def _rejoined(cut: Mapping[Row, Sequence[Row]], settled: Iterable[Settled]) -> Iterator[Settled]:
+def _rejoin(pieces: Mapping[Row, Sequence[Row]], piece_outcomes: Iterable[UnitOutcome]) -> Iterator[UnitOutcome]:
     """The outcomes of rows out of those of their pieces: the worst counts."""
-    whole_of = {piece: row for row, pieces in cut.items() for piece in pieces}
-    found: dict[Row, list[Outcome]] = {}
-    for unit, outcome in settled:
+    row_of = {piece: row for row, of_row in pieces.items() for piece in of_row}
+    outcomes: dict[Row, list[Outcome]] = {}
+    for unit, outcome in piece_outcomes:
         for piece in unit.rows:
-            row = whole_of[piece]
-            found.setdefault(row, []).append(outcome)
-            if len(found[row]) == len(cut[row]):
-                yield alone(row), responses.worst(found.pop(row))
+            row = row_of[piece]
+            outcomes.setdefault(row, []).append(outcome)
+            if len(outcomes[row]) == len(pieces[row]):
+                yield single(row), responses.worst_outcome(outcomes.pop(row))
 
 
-def _everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) -> Iterator[Settled]:
+def _unsubscribe_everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) -> Iterator[UnitOutcome]:
     """Unsubscribe people from what they are on, list or not, as Klaviyo does it; from a list once."""
     for piece in pieces:
-        session.pairs.are_one(handles(piece.payload))
-    for units in waves(pieces):
+        session.linked_identifiers.try_link(identifiers_of(piece.payload))
+    for units in conflict_free_groups(pieces):
         if list_id is None:
-            yield from _sent(session, UNSUBSCRIBE, units, None, {}, idempotent=True)
+            yield from _send(session, UNSUBSCRIBE, units, None, {}, idempotent=True)
             continue
-        new: dict[Unit, set[Member]] = {}
+        claims: dict[Unit, set[Member]] = {}
         for unit in units:
-            names, asked = _names(list_id, unit), _channels(unit)
-            if asked <= session.leavers.claim(names, asked, names, more=True):
+            names, channels = _member_names(list_id, unit), _channels(unit)
+            if channels <= session.pending_unsubscribes.claim(names, channels, names, extend=True):
                 yield unit, _REPEATED  # the second request would find them off the list
             else:
-                new[unit] = names
-        for unit, outcome in _sent(session, UNSUBSCRIBE, list(new), list_id, {}, idempotent=False):
-            if outcome.kind is Kind.REJECTED:
-                session.leavers.release(new[unit])
-            yield unit, outcome
+                claims[unit] = names
+        yield from _unsubscribe_claimed(session, claims, list_id)
 
 
-def _off_list(session: Session, pieces: Sequence[Row], list_id: str) -> Iterator[Settled]:
+def _unsubscribe_members(session: Session, pieces: Sequence[Row], list_id: str) -> Iterator[UnitOutcome]:
     """Unsubscribe those who are on the list, each once, with all that is known of them; the others are rejected."""
-    ids, strangers = _members(session, pieces, list_id)
-    yield from strangers
-    going: dict[Unit, set[Member]] = {}
-    for profile_id, unit in _by_person(ids):
-        mine, asked = {(list_id, profile_id)}, _channels(unit)
-        session.pairs.are_one(handles(unit.payload))
-        before = session.leavers.claim(mine, asked, _names(list_id, unit))
-        if not before:
-            going[unit] = mine
+    ids, not_on_list = _find_members(session, pieces, list_id)
+    yield from not_on_list
+    claims: dict[Unit, set[Member]] = {}
+    for profile_id, unit in _group_by_profile_id(ids):
+        member, channels = {(list_id, profile_id)}, _channels(unit)
+        session.linked_identifiers.try_link(identifiers_of(unit.payload))
+        claimed = session.pending_unsubscribes.claim(member, channels, _member_names(list_id, unit))
+        if not claimed:
+            claims[unit] = member
             continue
         for piece in unit.rows:
-            again = _channels(alone(piece)) <= before
-            yield alone(piece), _REPEATED if again else Outcome(Kind.REJECTED, None, "not_on_list", None, _AGAIN)
-    for unit, outcome in _sent(session, UNSUBSCRIBE, list(going), list_id, {}, idempotent=False):
-        if outcome.kind is Kind.REJECTED:
-            session.leavers.release(going[unit])
+            is_repeated = _channels(single(piece)) <= claimed
+            again = _REPEATED if is_repeated else Outcome(OutcomeKind.REJECTED, None, "not_on_list", None, _AGAIN)
+            yield single(piece), again
+    yield from _unsubscribe_claimed(session, claims, list_id)
+
+
+def _unsubscribe_claimed(session: Session, claims: Mapping[Unit, set[Member]], list_id: str) -> Iterator[UnitOutcome]:
+    """Unsubscribe people from a list; those whom Klaviyo refuses are free to be unsubscribed by another request."""
+    for unit, outcome in _send(session, UNSUBSCRIBE, list(claims), list_id, {}, idempotent=False):
+        if outcome.kind is OutcomeKind.REJECTED:
+            session.pending_unsubscribes.release(claims[unit])
         yield unit, outcome
 
 
-def _by_person(ids: Mapping[Row, str]) -> Iterator[tuple[str, Unit]]:
+def _group_by_profile_id(ids: Mapping[Row, str]) -> Iterator[tuple[str, Unit]]:
     """(Klaviyo's id, the pieces that are about this one person), in the order in which they first come."""
-    of_person: dict[str, list[Row]] = {}
+    pieces_by_id: dict[str, list[Row]] = {}
     for piece, profile_id in ids.items():
-        of_person.setdefault(profile_id, []).append(piece)
-    for profile_id, pieces in of_person.items():
-        payload = reduce(merged, (piece.payload for piece in pieces))
-        yield profile_id, Unit(tuple(pieces), payload, encoded(payload))
+        pieces_by_id.setdefault(profile_id, []).append(piece)
+    for profile_id, pieces in pieces_by_id.items():
+        payload = reduce(merge_payloads, (piece.payload for piece in pieces))
+        yield profile_id, Unit(tuple(pieces), payload, encode_json(payload))
 
 
-def _members(session: Session, pieces: Sequence[Row], list_id: str) -> tuple[dict[Row, str], list[Settled]]:
+def _find_members(session: Session, pieces: Sequence[Row], list_id: str) -> tuple[dict[Row, str], list[UnitOutcome]]:
     """(piece -> Klaviyo's id of its person, if they are on the list; the others with the reason)."""
-    answers = {name: people.looked_up(session, name, pieces, list_id) for name in ("email", "phone_number")}
+    matches_by_name = {name: people.find_by(session, name, pieces, list_id) for name in ("email", "phone_number")}
     ids: dict[Row, str] = {}
-    strangers: list[Settled] = []
+    not_on_list: list[UnitOutcome] = []
     for piece in pieces:
-        (name,) = handles(piece.payload)
-        answer = answers[name]
-        if piece in answer.ids:
-            ids[piece] = answer.ids[piece]
+        (name,) = identifiers_of(piece.payload)
+        matches = matches_by_name[name]
+        if piece in matches.ids:
+            ids[piece] = matches.ids[piece]
             continue
         reason = f"nobody on the list has this {name}, and Klaviyo would unsubscribe the person everywhere"
-        stranger = Outcome(Kind.REJECTED, 200, "not_on_list", f"/{name}", reason)
-        strangers.append((alone(piece), answer.refused.get(piece, stranger)))
-    return ids, strangers
+        nobody = Outcome(OutcomeKind.REJECTED, 200, "not_on_list", f"/{name}", reason)
+        not_on_list.append((single(piece), matches.refused.get(piece, nobody)))
+    return ids, not_on_list
 
 
-def _names(list_id: str, unit: Unit) -> set[Member]:
+def _member_names(list_id: str, unit: Unit) -> set[Member]:
     """What somebody who leaves or joins a list is called, where Klaviyo's id is not known."""
-    return {(list_id, f"{name}:{value}") for name, value in handles(unit.payload).items()}
+    return {(list_id, f"{name}:{value}") for name, value in identifiers_of(unit.payload).items()}
 
 
 def _channels(unit: Unit) -> frozenset[str]:
@@ -196,14 +214,14 @@ def _channels(unit: Unit) -> frozenset[str]:
     return frozenset(f"{channel}.{kind}" for channel, kinds in subscriptions.items() for kind in kinds)
 
 
-def _by_terms(rows: Sequence[Row]) -> dict[Terms, list[Row]]:
-    found: dict[Terms, list[Row]] = {}
+def _group_by_batch_key(rows: Sequence[Row]) -> dict[BatchKey, list[Row]]:
+    groups: dict[BatchKey, list[Row]] = {}
     for row in rows:
-        found.setdefault(row.terms, []).append(row)
-    return found
+        groups.setdefault(row.batch_key, []).append(row)
+    return groups
 
 
-def _sent(
+def _send(
     session: Session,
     name: str,
     units: Sequence[Unit],
@@ -211,22 +229,18 @@ def _sent(
     attributes: Mapping[str, Any],
     *,
     idempotent: bool,
-) -> Iterator[Settled]:
+) -> Iterator[UnitOutcome]:
+    relationships = None if list_id is None else {"list": {"data": {"type": "list", "id": list_id}}}
+
     def send(part: Sequence[Unit]) -> Reply:
-        return session.client.call(name, body=_body(name, part, list_id, attributes), idempotent=idempotent)
+        body = profile_job_body(_TYPES[name], part, attributes=attributes, relationships=relationships)
+        return session.client.call(name, body=body, idempotent=idempotent)
 
-    for chunk in chunks(units, max_items=operation(name).max_items or 1, max_bytes=None):
-        done = attempt(chunk, send)
-        yield from done.settled
-        for part, reply in done.taken:
-            for unit in part:
-                outcome = responses.delivery(reply, unit.payload, alone=len(part) == 1)
-                yield unit, replace(outcome, kind=Kind.ACCEPTED)
+    def outcomes_of(part: Sequence[Unit], reply: Reply) -> Iterator[UnitOutcome]:
+        is_single = len(part) == 1
+        for unit in part:
+            outcome = responses.accepted_outcome(reply, unit.payload, is_single=is_single)
+            yield unit, replace(outcome, kind=OutcomeKind.ACCEPTED)
 
-
-def _body(name: str, units: Sequence[Unit], list_id: str | None, attributes: Mapping[str, Any]) -> bytes:
-    profiles = [msgspec.Raw(unit.body) for unit in units]
-    data: dict[str, Any] = {"type": _TYPES[name], "attributes": {**attributes, "profiles": {"data": profiles}}}
-    if list_id is not None:
-        data["relationships"] = {"list": {"data": {"type": "list", "id": list_id}}}
-    return encoded({"data": data})
+    chunks = split_by_size(units, unit_size, max_count=operation(name).max_items or 1)
+    yield from send_chunks(chunks, send, outcomes_of)

@@ -1,4 +1,4 @@
-"""Events on their way to Klaviyo: a thousand in a request, grouped by person; one by one where that failed."""
+"""Events: a thousand in a request, grouped by profile; one by one where that failed."""
 
 from __future__ import annotations
 
@@ -11,164 +11,176 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.batches import encoded
-from target_klaviyo.delivery.parallel import overlapped
-from target_klaviyo.delivery.requests import Attempt, Session, alone, attempt, is_about_rows
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Call, Kind, Outcome, Record, Row, Settled, Unit
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
+from target_klaviyo.delivery.batches import encode_json, split_by_size
+from target_klaviyo.delivery.parallel import map_parallel
+from target_klaviyo.delivery.requests import is_about_rows, send_chunks, single
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.model.identifiers import Identifier, identifiers_of
+from target_klaviyo.model.records import Call, Outcome, OutcomeKind, Record
 
 BULK, SINGLE = "bulk_create_events", "create_event"
 CALLS = (Call(SINGLE, "to send one by one what is refused in bulk"),)
 # Single requests at once, where a bulk was refused: their budget is 350 a second.
-_WORKERS = 32
-_PLACE = re.compile(r"/events-bulk-create/data/(\d+)(?:.*?/events/data/(\d+))?")
+_THREADS = 32
+_POINTER = re.compile(r"/events-bulk-create/data/(\d+)(?:.*?/events/data/(\d+))?")
 
 
-def person(payload: Record) -> Record:
+def profile_of(payload: Record) -> Record:
     """The profile of an item."""
-    found: Record = payload["profile"]
-    return found
+    profile: Record = payload["profile"]
+    return profile
 
 
-def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Record the rows' events; each row has one profile and one or more events.
 
     Raises:
         Refused: the key, a scope or the revision is wrong.
         Unavailable: Klaviyo cannot be reached.
     """
-    units = [alone(row) for row in rows]
+
+    def send(part: Sequence[Unit]) -> Reply:
+        entries = [entry.document for entry in group_by_profile(part)]
+        data = {"type": "event-bulk-create-job", "attributes": {"events-bulk-create": {"data": entries}}}
+        # After a lost answer it would be refused whole: Klaviyo has its events already, or perhaps not.
+        return session.client.call(BULK, body=encode_json({"data": data}), idempotent=False)
+
+    def outcomes_of(part: Sequence[Unit], reply: Reply) -> Iterator[UnitOutcome]:
+        is_single = len(part) == 1
+        for unit in part:
+            yield unit, _accepted_outcome(reply, unit, is_single=is_single)
+
+    yield from send_chunks(
+        split_into_requests([single(row) for row in rows]),
+        send,
+        outcomes_of,
+        find_rejected=_find_rejected,
+        send_singly=lambda part: _send_singly(session, part),
+    )
+
+
+def split_into_requests(
+    units: Sequence[Unit], *, max_events: int | None = None, max_bytes: int | None = None
+) -> Iterator[list[Unit]]:
+    """The units in order, cut where a request would hold too many events or bytes; by default as Klaviyo allows."""
     limits = operation(BULK)
-    for part in chunks(units, max_events=limits.max_items or 1, max_bytes=limits.max_bytes or 5_000_000):
-        yield from _sent(session, part)
+    return split_by_size(
+        units,
+        _unit_size,
+        max_count=max_events or limits.max_items or 1,
+        max_bytes=(max_bytes or limits.max_bytes or 5_000_000) - _ENVELOPE,
+    )
 
 
-def chunks(units: Sequence[Unit], *, max_events: int, max_bytes: int) -> Iterator[list[Unit]]:
-    """The units in order, cut where a request would hold too many events or bytes."""
-    chunk: list[Unit] = []
-    events, size = 0, _ENVELOPE
-    for unit in units:
-        count, cost = len(unit.payload["events"]), len(unit.body) + _ENVELOPE
-        if chunk and (events + count > max_events or size + cost > max_bytes):
-            yield chunk
-            chunk, events, size = [], 0, _ENVELOPE
-        chunk.append(unit)
-        events, size = events + count, size + cost
-    if chunk:
-        yield chunk
+def _unit_size(unit: Unit) -> tuple[int, int]:
+    return len(unit.payload["events"]), len(unit.body) + _ENVELOPE
 
 
-@dataclass
-class Grouped:
-    """The entries of one request.
+@dataclass(eq=False)
+class ProfileEvents:
+    """An entry of a request: a profile with its events.
 
     Attributes:
-        entries: each a profile with its events, as Klaviyo takes them.
-        places: entry -> for each of its events, the positions of the units that it stands for.
+        profile: as a JSON:API resource.
+        events: the attributes of each.
+        positions: for each event, the positions in the request of the units that it stands for.
     """
 
-    entries: list[dict[str, Any]] = field(default_factory=list)
-    places: list[list[list[int]]] = field(default_factory=list)
+    profile: Record
+    events: list[Record] = field(default_factory=list)
+    positions: list[list[int]] = field(default_factory=list)
 
-    def units_at(self, pointer: str | None) -> list[int]:
-        """The positions of the units that a pointer of Klaviyo's leads to."""
-        found = _PLACE.search(pointer or "")
-        if not found or int(found[1]) >= len(self.places):
-            return []
-        events = self.places[int(found[1])]
-        if found[2] is None:
-            return sorted({at for places in events for at in places})
-        return events[int(found[2])] if int(found[2]) < len(events) else []
+    @property
+    def document(self) -> dict[str, Any]:
+        """The entry as Klaviyo takes it."""
+        events = [{"type": "event", "attributes": event} for event in self.events]
+        attributes = {"profile": {"data": self.profile}, "events": {"data": events}}
+        return {"type": "event-bulk-create", "attributes": attributes}
 
 
-def grouped(units: Sequence[Unit]) -> Grouped:
-    """The units' events by person, in order. An event that is there already is not repeated: Klaviyo would refuse all.
+def group_by_profile(units: Sequence[Unit]) -> list[ProfileEvents]:
+    """The units' events by profile, in order. An event that occurs twice is sent once: Klaviyo would refuse all.
 
-    Somebody's events stay in their order: they join the person's entry only while it is the last one about them.
+    The events of one person stay in order: they join the person's entry only while it is the last one about them.
     """
-    made = Grouped()
-    last: dict[tuple[str, str], int] = {}
-    seen: dict[tuple[Any, ...], list[int]] = {}
+    entries: list[ProfileEvents] = []
+    last_entry: dict[Identifier, ProfileEvents] = {}
+    positions_of_event: dict[tuple[Any, ...], list[int]] = {}
     for position, unit in enumerate(units):
         profile = unit.payload["profile"]
-        names = tuple(handles(profile).items())
-        at = next((last[name] for name in names if name in last), None)
-        if at is None or made.entries[at]["attributes"]["profile"]["data"] != profile:
-            at = len(made.entries)
-            made.entries.append(_entry(profile))
-            made.places.append([])
-        last.update(dict.fromkeys(names, at))
+        identifiers = tuple(identifiers_of(profile).items())
+        entry = next((last_entry[identifier] for identifier in identifiers if identifier in last_entry), None)
+        if entry is None or entry.profile != profile:
+            entry = ProfileEvents(profile)
+            entries.append(entry)
+        last_entry.update(dict.fromkeys(identifiers, entry))
         for event in unit.payload["events"]:
-            key = (names, event["metric"]["data"]["attributes"]["name"], event["unique_id"])
-            if key in seen:
-                seen[key].append(position)
+            key = (identifiers, event["metric"]["data"]["attributes"]["name"], event["unique_id"])
+            if key in positions_of_event:
+                positions_of_event[key].append(position)
                 continue
-            seen[key] = [position]
-            made.entries[at]["attributes"]["events"]["data"].append({"type": "event", "attributes": event})
-            made.places[at].append(seen[key])
-    kept = [at for at, places in enumerate(made.places) if places]
-    return Grouped([made.entries[at] for at in kept], [made.places[at] for at in kept])
+            positions_of_event[key] = [position]
+            entry.events.append(event)
+            entry.positions.append(positions_of_event[key])
+    return [entry for entry in entries if entry.events]
 
 
-def _entry(profile: Record) -> dict[str, Any]:
-    return {"type": "event-bulk-create", "attributes": {"profile": {"data": profile}, "events": {"data": []}}}
+def unit_positions(entries: Sequence[ProfileEvents], pointer: str | None) -> list[int]:
+    """The positions of the units that a pointer of Klaviyo's leads to: those of one event, or of a whole entry."""
+    match = _POINTER.search(pointer or "")
+    if not match or int(match[1]) >= len(entries):
+        return []
+    positions = entries[int(match[1])].positions
+    if match[2] is None:
+        return sorted({position for of_event in positions for position in of_event})
+    return positions[int(match[2])] if int(match[2]) < len(positions) else []
 
 
 # What an item costs beside itself, at most: its entry without profile and events, and a comma.
-_ENVELOPE = len(encoded(_entry({}))) + len(encoded({"type": "event", "attributes": {}}))
+_ENVELOPE = len(encode_json(ProfileEvents({}).document)) + len(encode_json({"type": "event", "attributes": {}}))
 
 
-def _sent(session: Session, units: Sequence[Unit]) -> Iterator[Settled]:
-    def send(part: Sequence[Unit]) -> Reply:
-        data = {
-            "type": "event-bulk-create-job",
-            "attributes": {"events-bulk-create": {"data": grouped(part).entries}},
-        }
-        # After a lost answer it would be refused whole: Klaviyo has its events already, or perhaps not.
-        return session.client.call(BULK, body=encoded({"data": data}), idempotent=False)
-
-    def blamed(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outcome]:
-        places = grouped(part)
-        found: dict[int, Outcome] = {}
-        for error in refused.errors:
-            for at in places.units_at(error.pointer):
-                found.setdefault(at, responses.rejection(error, refused.status))
-        return found
-
-    done: Attempt[Reply] = attempt(units, send, blame=blamed, one_by_one=lambda part: _one_by_one(session, part))
-    yield from done.settled
-    for part, reply in done.taken:
-        for unit in part:
-            yield unit, accepted(reply, unit, alone=len(part) == 1)
+def _find_rejected(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outcome]:
+    entries = group_by_profile(part)
+    outcomes: dict[int, Outcome] = {}
+    for error in refused.errors:
+        for position in unit_positions(entries, error.pointer):
+            outcomes.setdefault(position, responses.error_outcome(error, refused.status))
+    return outcomes
 
 
-def accepted(reply: Reply, unit: Unit, *, alone: bool) -> Outcome:
+def _accepted_outcome(reply: Reply, unit: Unit, *, is_single: bool) -> Outcome:
     """202: Klaviyo took it, and says nothing more, but perhaps that it dropped a field."""
-    return replace(responses.delivery(reply, unit.payload["profile"], alone=alone), kind=Kind.ACCEPTED)
+    outcome = responses.accepted_outcome(reply, unit.payload["profile"], is_single=is_single)
+    return replace(outcome, kind=OutcomeKind.ACCEPTED)
 
 
-def _one_by_one(session: Session, units: Sequence[Unit]) -> list[Settled]:
-    """Each event in a request of its own, which keeps the first of a `unique_id`; somebody's one after another."""
-    people: dict[tuple[tuple[str, str], ...], list[Unit]] = {}
+def _send_singly(session: Session, units: Sequence[Unit]) -> list[UnitOutcome]:
+    """Each event in a request of its own, which keeps the first of a `unique_id`; a person's one after another."""
+    units_by_person: dict[tuple[Identifier, ...], list[Unit]] = {}
     for unit in units:
-        people.setdefault(tuple(handles(unit.payload["profile"]).items()), []).append(unit)
+        units_by_person.setdefault(tuple(identifiers_of(unit.payload["profile"]).items()), []).append(unit)
 
-    def send(theirs: Iterable[Unit]) -> list[Settled]:
-        return [(unit, _alone(session, unit)) for unit in theirs]
+    def send(of_person: Iterable[Unit]) -> list[UnitOutcome]:
+        return [(unit, _send_single(session, unit)) for unit in of_person]
 
-    return [settled for part in overlapped(send, list(people.values()), at_once=_WORKERS) for settled in part]
+    outcomes = map_parallel(send, list(units_by_person.values()), max_threads=_THREADS)
+    return [unit_outcome for of_person in outcomes for unit_outcome in of_person]
 
 
-def _alone(session: Session, unit: Unit) -> Outcome:
-    found: Outcome | None = None
+def _send_single(session: Session, unit: Unit) -> Outcome:
+    """Send a unit's events one after another; the outcome is a refusal's, or the last one that has a code."""
+    result: Outcome | None = None
     for event in unit.payload["events"]:
         body = {"data": {"type": "event", "attributes": {**event, "profile": {"data": unit.payload["profile"]}}}}
         try:
-            reply = session.client.call(SINGLE, body=encoded(body), idempotent=True)
+            reply = session.client.call(SINGLE, body=encode_json(body), idempotent=True)
         except Refused as refused:
             if not is_about_rows(refused):
                 raise
-            return responses.refusal(refused)
-        outcome = accepted(reply, unit, alone=True)
-        found = outcome if found is None or outcome.code else found
-    return found or Outcome(Kind.ACCEPTED)
+            return responses.refusal_outcome(refused)
+        outcome = _accepted_outcome(reply, unit, is_single=True)
+        if result is None or outcome.code:
+            result = outcome
+    return result or Outcome(OutcomeKind.ACCEPTED)

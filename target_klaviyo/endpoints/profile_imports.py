@@ -1,44 +1,46 @@
-"""Profiles through Klaviyo: import jobs polled to their end, or one by one where there are few."""
+"""Profile imports: jobs that are polled until they end, or single requests where there are few profiles."""
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
-
-import msgspec
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import Refused
 from target_klaviyo.delivery import responses
-from target_klaviyo.delivery.batches import chunks, encoded, waves
-from target_klaviyo.delivery.jobs import IMPORTS, followed
-from target_klaviyo.delivery.requests import Session, alone, attempt, by_list, is_about_rows
+from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
+from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
+from target_klaviyo.delivery.jobs import IMPORTS, polling_calls
+from target_klaviyo.delivery.requests import group_by_list, is_about_rows, send_chunks, single
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
-from target_klaviyo.model.identifiers import handles
-from target_klaviyo.model.records import Call, Kind, Outcome, Row, Settled, Unit
+from target_klaviyo.endpoints.profile_jobs import profile_job_body
+from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.records import Call, Outcome, OutcomeKind
 
 logger = logging.getLogger("target-klaviyo")
 
 IMPORT = "bulk_import_profiles"
 # Klaviyo asks not to import small numbers in bulk, and so many single requests (75 a second) take less time than
 # a job, its first poll and its answer.
-FEW = 20
+MAX_SINGLE = 20
 _ERRORS = "get_errors_for_bulk_import_profiles_job"
 _SINGLE = "create_or_update_profile"
 # What an upsert makes use of beside the import.
 CALLS = (
-    Call(_SINGLE, f"to send {FEW} rows or fewer"),
-    *followed(IMPORTS),
+    Call(_SINGLE, f"to send {MAX_SINGLE} rows or fewer"),
+    *polling_calls(IMPORTS),
     Call(_ERRORS, "to read their errors"),
 )
-# What a row's terms may ask for.
+# What a row's batch key may ask for.
 UPDATE_ONLY = "update_only"
 CLEAR = "clear"
 
 
-def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
+def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     """Upsert the rows' profiles, and add them to their lists.
 
     Raises:
@@ -48,43 +50,42 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[Settled]:
         Incomplete: a job did not end in time.
     """
     limits = operation(IMPORT)
-    rows, strangers = _wanted(session, rows)
-    yield from strangers
-    groups, lost = by_list(session, rows)
-    yield from lost
+    rows, unknown = _without_unknown(session, rows)
+    yield from unknown
+    groups, unresolved = group_by_list(session, rows)
+    yield from unresolved
     for list_id, members in groups:
-        for units in waves(members, max_item_bytes=limits.max_item_bytes):
+        for units in conflict_free_groups(members, max_item_bytes=limits.max_item_bytes):
             if list_id is not None:
                 for unit in units:
-                    session.leavers.back(list_id, handles(unit.payload))
-            yield from _upserted(session, units, list_id)
+                    session.pending_unsubscribes.add_join(list_id, identifiers_of(unit.payload))
+            yield from _upsert(session, units, list_id)
 
 
-def _wanted(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[Settled]]:
+def _without_unknown(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[UnitOutcome]]:
     """(rows to send, those that may only update somebody and are about nobody)."""
-    asked = [row for row in rows if UPDATE_ONLY in row.terms]
-    if not asked:
+    update_only = [row for row in rows if UPDATE_ONLY in row.batch_key]
+    if not update_only:
         return rows, []
-    answer = people.found(session, asked)
-    unknown = [row for row in asked if row not in answer.ids]
-    nobody = Outcome(Kind.REJECTED, 200, "not_found", None, "nobody has these identifiers, and update_only is set")
-    settled = [(alone(row), answer.refused.get(row, nobody)) for row in unknown]
-    return [row for row in rows if UPDATE_ONLY not in row.terms or row in answer.ids], settled
+    matches = people.find_profiles(session, update_only)
+    reason = "nobody has these identifiers, and update_only is set"
+    nobody = Outcome(OutcomeKind.REJECTED, 200, "not_found", None, reason)
+    unknown = [(single(row), matches.refused.get(row, nobody)) for row in update_only if row not in matches.ids]
+    return [row for row in rows if UPDATE_ONLY not in row.batch_key or row in matches.ids], unknown
 
 
-def _upserted(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
-    clearing = {unit: None for unit in units if CLEAR in unit.rows[0].terms and _has_null(unit.payload["attributes"])}
+def _upsert(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[UnitOutcome]:
+    clearing = {
+        unit: None for unit in units if CLEAR in unit.rows[0].batch_key and _has_null(unit.payload["attributes"])
+    }
     if clearing:
-        yield from _cleared(session, clearing, list_id)
+        yield from _upsert_clearing(session, clearing, list_id)
         units = [unit for unit in units if unit not in clearing]
-    if list_id is None and len(units) <= FEW:
+    if list_id is None and len(units) <= MAX_SINGLE:
         for unit in units:
-            yield unit, _one(session, unit)[0]
+            yield unit, _send_single(session, unit)[0]
         return
-    limits = operation(IMPORT)
-    envelope = len(_import_body([], list_id))
-    for chunk in chunks(units, max_items=limits.max_items or 1, max_bytes=limits.max_bytes, envelope=envelope):
-        yield from _imported(session, chunk, list_id)
+    yield from _import(session, units, list_id)
 
 
 def _has_null(value: Any) -> bool:
@@ -93,11 +94,11 @@ def _has_null(value: Any) -> bool:
     return value is None or (isinstance(value, list) and any(_has_null(entry) for entry in value))
 
 
-def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> Iterator[Settled]:
+def _upsert_clearing(session: Session, units: Iterable[Unit], list_id: str | None) -> Iterator[UnitOutcome]:
     """One by one, because a bulk import clears nothing; then on the list, all at once."""
     upserted: dict[Row, tuple[str, Outcome]] = {}
     for unit in units:
-        outcome, reply = _one(session, unit)
+        outcome, reply = _send_single(session, unit)
         if list_id is None or reply is None:
             yield unit, outcome
         else:
@@ -105,12 +106,12 @@ def _cleared(session: Session, units: Iterable[Unit], list_id: str | None) -> It
     if list_id is None:
         return
     ids = {row: profile_id for row, (profile_id, _) in upserted.items()}
-    for unit, outcome in list_members.changed(session, list_members.ADD, list_id, ids):
+    for unit, outcome in list_members.change_members(session, list_members.ADD, list_id, ids):
         for row in unit.rows:
-            yield alone(row), outcome if outcome.kind is Kind.REJECTED else upserted[row][1]
+            yield single(row), outcome if outcome.kind is OutcomeKind.REJECTED else upserted[row][1]
 
 
-def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
+def _send_single(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     """(what became of it, Klaviyo's answer if it was taken)."""
     body = b'{"data":' + unit.body + b"}"
     try:
@@ -118,29 +119,27 @@ def _one(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     except Refused as refused:
         if not is_about_rows(refused):
             raise
-        return responses.refusal(refused), None
-    return responses.delivery(reply, unit.payload, alone=True), reply
+        return responses.refusal_outcome(refused), None
+    return responses.accepted_outcome(reply, unit.payload, is_single=True), reply
 
 
-def _imported(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[Settled]:
+def _import(session: Session, units: Sequence[Unit], list_id: str | None) -> Iterator[UnitOutcome]:
     def send(part: Sequence[Unit]) -> Reply:
         return session.client.call(IMPORT, body=_import_body(part, list_id), idempotent=_is_idempotent(part))
 
-    done = attempt(units, send)
-    yield from done.settled
-    for part, reply in done.taken:
-        yield from _finished(session, part, reply)
+    def outcomes_of(part: Sequence[Unit], reply: Reply) -> Iterator[UnitOutcome]:
+        return _job_outcomes(session, part, reply)
+
+    limits = operation(IMPORT)
+    envelope = len(_import_body([], list_id))
+    max_bytes = math.inf if limits.max_bytes is None else limits.max_bytes - envelope
+    chunks = split_by_size(units, unit_size, max_count=limits.max_items or 1, max_bytes=max_bytes)
+    yield from send_chunks(chunks, send, outcomes_of)
 
 
 def _import_body(units: Sequence[Unit], list_id: str | None) -> bytes:
-    profiles = [msgspec.Raw(unit.body) for unit in units]
-    data: dict[str, Any] = {
-        "type": "profile-bulk-import-job",
-        "attributes": {"profiles": {"data": profiles}},
-    }
-    if list_id is not None:
-        data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id}]}}
-    return encoded({"data": data})
+    lists = None if list_id is None else {"lists": {"data": [{"type": "list", "id": list_id}]}}
+    return profile_job_body("profile-bulk-import-job", units, relationships=lists)
 
 
 def _is_idempotent(units: Sequence[Unit]) -> bool:
@@ -148,28 +147,28 @@ def _is_idempotent(units: Sequence[Unit]) -> bool:
     return not any(unit.payload.get("meta", {}).get("patch_properties", {}).get("append") for unit in units)
 
 
-def _finished(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[Settled]:
+def _job_outcomes(session: Session, units: Sequence[Unit], reply: Reply) -> Iterator[UnitOutcome]:
     """Wait for the job and read what became of its rows."""
     job_id = reply.resource["id"]
-    job = session.watches[IMPORTS].ended(job_id)
+    job = session.job_pollers[IMPORTS].wait_for(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
         for unit in units:
-            yield unit, Outcome(Kind.REJECTED, reply.status, "job_cancelled", None, reason)
+            yield unit, Outcome(OutcomeKind.REJECTED, reply.status, "job_cancelled", None, reason)
         return
     failed = job.get("failed_count") or 0
     completed = job.get("completed_count")  # nullable in the specification
-    incomplete = completed is not None and completed < job["total_count"]
-    errors = _import_errors(session, job_id) if failed or incomplete else []
-    verdicts = responses.of_job(units, reply, failed, errors)
-    if verdicts.unattributed:
+    is_incomplete = completed is not None and completed < job["total_count"]
+    errors = _import_errors(session, job_id) if failed or is_incomplete else []
+    result = responses.job_outcomes(units, reply, failed, errors)
+    if result.unattributed:
         logger.warning(
             "import job %s: %d of %d rows failed, and Klaviyo does not say which; they count as accepted",
             job_id,
-            verdicts.unattributed,
+            result.unattributed,
             len(units),
         )
-    yield from verdicts.settled
+    yield from result.outcomes
 
 
 def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:

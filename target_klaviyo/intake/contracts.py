@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator, ValidationError
 
 from klaviyo_client.plugin.schema_files import load_schema
-from target_klaviyo.model.records import Record, Unfit
+from target_klaviyo.model.records import Record, RejectedRecord
 
 
 @dataclass(frozen=True)
@@ -31,12 +31,12 @@ class Contract:
         """Refuse what the contract forbids.
 
         Raises:
-            Unfit: naming the first field that is wrong, and what is expected of it.
+            RejectedRecord: naming the first field that is wrong, and what is expected of it.
         """
         if self.validator.is_valid(fields):  # several times faster than looking for errors
             return
         for error in self.validator.iter_errors(fields):
-            raise unfit(error, self.schema, "invalid_field")
+            raise to_rejection(error, self.schema, "invalid_field")
 
 
 @cache
@@ -52,8 +52,8 @@ def load(action: str) -> Contract:
     return Contract(schema, Draft202012Validator(schema))
 
 
-def unfit(error: ValidationError, schema: Mapping[str, Any], code: str) -> Unfit:
-    """What a validation error says, without the value: the validator's own message quotes it."""
+def to_rejection(error: ValidationError, schema: Mapping[str, Any], code: str) -> RejectedRecord:
+    """The rejection that a validation error means, without the value: the validator's own message quotes it."""
     path = [str(step) for step in error.instance_path]
     rule = error.schema_path[-1] if error.schema_path else "schema"
     expected: Any = schema
@@ -61,10 +61,14 @@ def unfit(error: ValidationError, schema: Mapping[str, Any], code: str) -> Unfit
         expected = expected[step] if _has(expected, step) else "as the schema says"
     if rule == "required":
         missing = [name for name in expected if name not in _value(error)] if isinstance(expected, list) else []
-        return Unfit(code, f"{_place(path)} lacks {', '.join(missing)}", pointer="/" + "/".join(path))
+        return RejectedRecord(code, f"{_field_name(path)} lacks {', '.join(missing)}", pointer="/" + "/".join(path))
     if isinstance(expected, dict | list) and rule not in ("type", "enum"):
-        return Unfit(code, f"{_place(path)} does not fit the schema ({rule})", pointer="/" + "/".join(path))
-    return Unfit(code, f"{_place(path)}: {rule} must be {json.dumps(expected)}", pointer="/" + "/".join(path))
+        return RejectedRecord(
+            code, f"{_field_name(path)} does not fit the schema ({rule})", pointer="/" + "/".join(path)
+        )
+    return RejectedRecord(
+        code, f"{_field_name(path)}: {rule} must be {json.dumps(expected)}", pointer="/" + "/".join(path)
+    )
 
 
 def _has(container: Any, step: str | int) -> bool:
@@ -75,5 +79,5 @@ def _value(error: ValidationError) -> Mapping[str, Any]:
     return error.instance if isinstance(error.instance, dict) else {}
 
 
-def _place(path: list[str]) -> str:
+def _field_name(path: list[str]) -> str:
     return ".".join(path) or "the record"

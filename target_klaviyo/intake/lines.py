@@ -1,4 +1,4 @@
-"""Lines of input, read in a thread, so that whoever wants them can do other things while none comes."""
+"""The lines of the input, read in a thread: while none comes, the main thread can do other things."""
 
 from __future__ import annotations
 
@@ -7,56 +7,56 @@ from collections.abc import Callable, Iterator, Sequence
 from queue import Empty, Queue
 from typing import IO, Any
 
-# Pieces that are read ahead, and the bytes of one.
-_AHEAD, _PIECE = 8, 1 << 18
-# How long a line is waited for before something else is looked after.
-PATIENCE_SECONDS = 0.1
+# Blocks of lines that are read ahead, and the bytes of one.
+_MAX_BLOCKS, _BLOCK_BYTES = 8, 1 << 18
+# How long to wait for a line before ``idle`` is called.
+IDLE_SECONDS = 0.1
 
 
-def lines(source: IO[str], idle: Callable[[], None]) -> Iterator[str | bytes]:
-    """The lines of a file, without their ends. ``idle`` is called now and then while none comes.
+def read_lines(source: IO[str], idle: Callable[[], None]) -> Iterator[str | bytes]:
+    """The lines of a file, without their line ends. ``idle`` is called now and then while none comes.
 
-    As bytes where the file has a buffer: a line that is not UTF-8 is then one bad line, and not the end.
+    They are bytes where the file has a buffer: a line that is not UTF-8 is then one bad line, and not the end.
 
     Raises:
         Exception: what reading raised.
     """
-    pieces: Queue[Sequence[str | bytes] | BaseException | None] = Queue(_AHEAD)
+    blocks: Queue[Sequence[str | bytes] | BaseException | None] = Queue(_MAX_BLOCKS)
 
     def read() -> None:
         try:
-            for piece in _pieces(source):
-                pieces.put(piece)
+            for block in _blocks(source):
+                blocks.put(block)
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            pieces.put(error)
+            blocks.put(error)
         else:
-            pieces.put(None)
+            blocks.put(None)
 
     # A daemon: nothing may keep a process alive that wants to end.
     threading.Thread(target=read, daemon=True).start()
     while True:
         try:
-            piece = pieces.get(timeout=PATIENCE_SECONDS)
+            block = blocks.get(timeout=IDLE_SECONDS)
         except Empty:
             idle()
             continue
-        if piece is None:
+        if block is None:
             return
-        if isinstance(piece, BaseException):
-            raise piece
-        yield from piece
+        if isinstance(block, BaseException):
+            raise block
+        yield from block
 
 
-def _pieces(source: Any) -> Iterator[Sequence[str | bytes]]:
+def _blocks(source: Any) -> Iterator[Sequence[str | bytes]]:
     buffer = getattr(source, "buffer", None)
-    return ([line] for line in source) if buffer is None else _blocks(buffer)
+    return ([line] for line in source) if buffer is None else _byte_blocks(buffer)
 
 
-def _blocks(buffer: Any) -> Iterator[Sequence[bytes]]:
+def _byte_blocks(buffer: Any) -> Iterator[Sequence[bytes]]:
     rest = b""
-    while block := buffer.read1(_PIECE):
-        *whole, rest = (rest + block).split(b"\n")
-        if whole:
-            yield whole
+    while block := buffer.read1(_BLOCK_BYTES):
+        *lines, rest = (rest + block).split(b"\n")
+        if lines:
+            yield lines
     if rest:
         yield [rest]

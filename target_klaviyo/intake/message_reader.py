@@ -1,4 +1,4 @@
-"""Singer messages as they come in, one line each."""
+"""The reader of Singer messages: one line of the input each."""
 
 from __future__ import annotations
 
@@ -11,52 +11,52 @@ from typing import IO, Any
 
 from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
-from target_klaviyo.delivery.stopping import Stopped
-from target_klaviyo.intake.lines import lines
-from target_klaviyo.intake.records import UNREADABLE, message
-from target_klaviyo.model.records import Unfit
+from target_klaviyo.delivery.graceful_stop import Stopped
+from target_klaviyo.intake.lines import read_lines
+from target_klaviyo.intake.records import parse_message
+from target_klaviyo.model.records import UNREADABLE, RejectedRecord
 
 logger = logging.getLogger("target-klaviyo")
 
 
-class LineReader(GenericSingerReader[str]):
+class MessageReader(GenericSingerReader[str]):
     """Reads Singer messages; a line that is none is handed to ``reject`` and the rest goes on.
 
     Attributes:
-        reject: told of such a line, and why it is none.
-        idle: called now and then while no line comes.
-        landing: what reading is done inside of: it sees to what is under way when reading breaks off.
-        stopped: whether no more lines are wanted.
+        reject: takes such a line, and why it is none.
+        idle: is called now and then while no line comes.
+        around: the context in which all is read. When reading breaks off it closes the run in order.
+        stopped: whether no more lines are to be read.
     """
 
     default_input = sys.stdin
-    reject: Callable[[str | bytes, Unfit], None]
+    reject: Callable[[str | bytes, RejectedRecord], None]
     idle: Callable[[], None]
-    landing: Callable[[], AbstractContextManager[None]]
+    around: Callable[[], AbstractContextManager[None]]
     stopped = False
 
     def deserialize_json(self, line: str) -> dict[str, Any]:
-        return message(line, {*SingerMessageType, UNREADABLE})
+        return parse_message(line, {*SingerMessageType, UNREADABLE})
 
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
         stats: Counter[str] = Counter()
         types = frozenset((*callbacks, UNREADABLE))
-        with self.landing():
-            for line in lines(file_input or sys.stdin, self.idle):
+        with self.around():
+            for line in read_lines(file_input or sys.stdin, self.idle):
                 if self.stopped:
                     raise Stopped
                 if not line.strip():
                     continue
                 try:
-                    found = message(line, types)
-                except Unfit as unfit:
-                    self.reject(line, unfit)
+                    message = parse_message(line, types)
+                except RejectedRecord as rejection:
+                    self.reject(line, rejection)
                     continue
-                stats[found["type"]] += 1
-                if callback := callbacks.get(found["type"]):
-                    callback(found)
+                stats[message["type"]] += 1
+                if callback := callbacks.get(message["type"]):
+                    callback(message)
         if stats[UNREADABLE]:
             logger.warning("%d lines that an earlier run could not read were skipped", stats[UNREADABLE])
         return stats

@@ -1,4 +1,4 @@
-"""What actions ask of Klaviyo, and whether the key may do it: ``--check``."""
+"""The permissions that actions and streams need, and whether the key has them: ``--check``."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ from klaviyo_client import permissions
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.permissions import Requirement
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.intake.routes import Route, defaults
-from target_klaviyo.model.records import Action, Options
+from target_klaviyo.delivery.action import Action
+from target_klaviyo.intake.routes import Route, default_options
+from target_klaviyo.model.records import Options
 
 logger = logging.getLogger("target-klaviyo")
 
 
 def of_actions() -> list[Requirement]:
-    """What every action takes; its parts are the options and fields that ask for more."""
-    return [_requirement(action.name, action, defaults(action), action.options) for action in ACTIONS.values()]
+    """The needs of every action; its parts are the options and fields that ask for more."""
+    return [_requirement(action.name, action, default_options(action), action.options) for action in ACTIONS.values()]
 
 
 def of_streams(routes: Mapping[str, Route], streams: Iterable[str]) -> list[Requirement]:
-    """What these streams take; their options are known, so that their parts are fields only."""
+    """The needs of these streams; their options are known, so that their parts are fields only."""
     return [
         _requirement(f"the stream {stream} ({route.action.name})", route.action, route.options, ())
         for stream, route in ((stream, routes[stream]) for stream in streams)
@@ -29,11 +30,11 @@ def of_streams(routes: Mapping[str, Route], streams: Iterable[str]) -> list[Requ
 
 
 def _requirement(name: str, action: Action, options: Options, open_options: Iterable[str]) -> Requirement:
-    needs = [action.operation, *(call.operation for call in action.calls if call.is_asked_for(options))]
+    needs = [action.operation, *(call.operation for call in action.other_operations if call.is_needed(options))]
     parts: dict[str, list[str]] = {}
-    for call in action.calls:
-        if not call.is_asked_for(options) and (call.option is None or call.option in open_options):
-            parts.setdefault(call.occasion, []).append(call.operation)
+    for call in action.other_operations:
+        if not call.is_needed(options) and (call.option is None or call.option in open_options):
+            parts.setdefault(call.used_when, []).append(call.operation)
     return Requirement(name, needs, parts)
 
 

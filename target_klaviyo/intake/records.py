@@ -1,6 +1,6 @@
-"""The lines that come in: parsed, and records checked against the SCHEMA that came before them. Pure.
+"""Lines of the input parsed as Singer messages, and records checked against the SCHEMA of their stream. Pure.
 
-A line or record that is wrong is an ``Unfit``: it is rejected alone, and the rest goes on.
+A line or record that is wrong raises ``RejectedRecord``: it is rejected alone, and the rest goes on.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake import contracts
-from target_klaviyo.model.records import Record, Unfit
+from target_klaviyo.model.records import Record, RejectedRecord
 
-_PARSERS: Mapping[str, Callable[[str], Any]] = {
+_DATE_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "date-time": datetime.fromisoformat,
     "date": date.fromisoformat,
     "time": time.fromisoformat,
@@ -28,80 +28,84 @@ _PARSERS: Mapping[str, Callable[[str], Any]] = {
 UNREADABLE = "REJECTED"
 
 
-def message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
+def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     """The Singer message of a line, of one of these types.
 
     Numbers with a point become floats, as in JSON: Klaviyo keeps no more, and the SDK writes a STATE with ``json``,
     which knows no decimals.
 
     Raises:
-        Unfit: it is none.
+        RejectedRecord: it is none.
     """
     try:
-        found = decode_json(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
+        message = decode_json(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
     except (ValueError, RecursionError) as error:
-        raise Unfit("not_json", "a line is not JSON") from error
-    if not isinstance(found, dict) or not isinstance(found.get("type"), str):
-        raise Unfit("not_singer", "a line is not a Singer message: it has no type")
-    if found["type"] not in types:
-        raise Unfit("unknown_type", "a line is a message of a type that Singer does not know")
-    if found["type"] == "RECORD" and not (
-        isinstance(found.get("stream"), str) and isinstance(found.get("record"), dict)
+        raise RejectedRecord("not_json", "a line is not JSON") from error
+    if not isinstance(message, dict) or not isinstance(message.get("type"), str):
+        raise RejectedRecord("not_singer", "a line is not a Singer message: it has no type")
+    if message["type"] not in types:
+        raise RejectedRecord("unknown_type", "a line is a message of a type that Singer does not know")
+    if message["type"] == "RECORD" and not (
+        isinstance(message.get("stream"), str) and isinstance(message.get("record"), dict)
     ):
-        raise Unfit("not_singer", "a RECORD lacks its stream or its record")
-    if found["type"] == "STATE" and not isinstance(found.get("value"), dict):
-        raise Unfit("not_singer", "a STATE lacks its value")
-    return found
+        raise RejectedRecord("not_singer", "a RECORD lacks its stream or its record")
+    if message["type"] == "STATE" and not isinstance(message.get("value"), dict):
+        raise RejectedRecord("not_singer", "a STATE lacks its value")
+    return message
 
 
 @dataclass(frozen=True)
-class Incoming:
-    """What a stream's SCHEMA promises of its records.
+class StreamSchema:
+    """The SCHEMA of a stream, ready to check its records.
 
     Attributes:
-        dates: column -> format, for columns that must hold a date or time. ISO 8601 is enough: taps leave out the
-            time zone that RFC 3339 demands.
+        date_formats: column -> format, for columns that must hold a date or time. ISO 8601 is enough: taps leave out
+            the time zone that RFC 3339 demands.
     """
 
     schema: Mapping[str, Any]
     validator: Draft202012Validator | None
     keys: tuple[str, ...]
-    dates: Mapping[str, str]
+    date_formats: Mapping[str, str]
 
     def check(self, record: Record) -> None:
-        """Refuse a record that breaks the promise.
+        """Refuse a record that does not fit.
 
         Raises:
-            Unfit: naming the first column that is wrong.
+            RejectedRecord: naming the first column that is wrong.
         """
         for key in self.keys:
             if key not in record:
-                raise Unfit("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
+                raise RejectedRecord("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
         if self.validator is not None and not self.validator.is_valid(record):
             for error in self.validator.iter_errors(record):
-                raise contracts.unfit(error, self.schema, "invalid_record")
-        for column, form in self.dates.items():
+                raise contracts.to_rejection(error, self.schema, "invalid_record")
+        for column, form in self.date_formats.items():
             if isinstance(value := record.get(column), str):
-                _parse(column, form, value)
+                _check_date(column, form, value)
 
 
-def incoming(stream: str, schema: Mapping[str, Any], keys: Sequence[str], *, validate: bool = True) -> Incoming:
-    """What a SCHEMA message promises.
+def parse_stream_schema(
+    stream: str, schema: Mapping[str, Any], keys: Sequence[str], *, validate: bool = True
+) -> StreamSchema:
+    """The schema of a SCHEMA message.
 
     Without ``validate`` records are still checked for their keys and dates.
 
     Raises:
         Incomplete: the schema is no JSON Schema.
     """
+    validator: Draft202012Validator | None = None
     try:
-        validator = Draft202012Validator(dict(schema), validate_formats=False, retriever=_refuse) if validate else None
+        if validate:
+            validator = Draft202012Validator(dict(schema), validate_formats=False, retriever=_refuse_reference)
     except ValueError as error:
         raise Incomplete(
             f"the tap's SCHEMA of the stream {stream} is not a JSON Schema; nothing can be read by it"
         ) from error
     properties = schema.get("properties") or {}
-    dates = {column: form for column, entry in properties.items() if (form := _date_format(entry)) is not None}
-    return Incoming(schema, validator, tuple(keys), dates)
+    date_formats = {column: form for column, entry in properties.items() if (form := _date_format(entry)) is not None}
+    return StreamSchema(schema, validator, tuple(keys), date_formats)
 
 
 def _date_format(entry: Any) -> str | None:
@@ -112,7 +116,7 @@ def _date_format(entry: Any) -> str | None:
     if any("string" in _types(other) and "format" not in other for other in alternatives):
         return None
     forms = [entry.get("format"), *(other.get("format") for other in alternatives)]
-    return next((form for form in forms if form in _PARSERS), None)
+    return next((form for form in forms if form in _DATE_PARSERS), None)
 
 
 def _types(entry: Mapping[str, Any]) -> Sequence[str]:
@@ -120,13 +124,13 @@ def _types(entry: Mapping[str, Any]) -> Sequence[str]:
     return (kind,) if isinstance(kind, str) else kind
 
 
-def _parse(column: str, form: str, value: str) -> None:
+def _check_date(column: str, form: str, value: str) -> None:
     try:
-        _PARSERS[form](value)
+        _DATE_PARSERS[form](value)
     except ValueError as error:
-        raise Unfit("invalid_date", f"{column} is not a {form}", pointer=f"/{column}") from error
+        raise RejectedRecord("invalid_date", f"{column} is not a {form}", pointer=f"/{column}") from error
 
 
-def _refuse(uri: str) -> NoReturn:  # noqa: ARG001 - the validator's signature
+def _refuse_reference(uri: str) -> NoReturn:  # noqa: ARG001 - the validator's signature
     # A tap's schema must not make us fetch what it names.
     raise ValueError("references to other documents are not followed")

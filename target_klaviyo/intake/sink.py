@@ -1,21 +1,20 @@
-"""The only sink: records of one stream are checked here, and put on their way."""
+"""The sink of one stream: checks its records, makes rows of them and hands them to the dispatcher."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchemaException
 from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
-from target_klaviyo.intake import routes
-from target_klaviyo.intake.records import incoming
-from target_klaviyo.model.records import Action, Kind, Origin, Record, Row, Unfit
-
-if TYPE_CHECKING:
-    from target_klaviyo.target import TargetKlaviyo
+from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.intake.records import parse_stream_schema
+from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
+from target_klaviyo.intake.run import RunTarget
+from target_klaviyo.model.records import OutcomeKind, Record, RejectedRecord, SourceRecord
 
 
 class RecordBeforeSchema(Incomplete, RecordsWithoutSchemaException):
@@ -26,38 +25,39 @@ class RecordWithoutKey(Incomplete, MissingKeyPropertiesError):
     """With ``strict_protocol``: a record lacks a key property."""
 
 
-BREACHES: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "missing_key": RecordWithoutKey}
+STRICT_ERRORS: Mapping[str, type[Incomplete]] = {"no_schema": RecordBeforeSchema, "missing_key": RecordWithoutKey}
 
 
 class KlaviyoSink(Sink):
-    """One stream on its way to Klaviyo.
+    """Takes the records of one stream.
 
     Raises:
         SettingsError: nothing says what to do with the stream, or its settings do not fit its SCHEMA.
     """
 
     def __init__(
-        self, target: TargetKlaviyo, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
+        self, target: RunTarget, stream_name: str, schema: dict[str, Any], key_properties: Sequence[str] | None
     ) -> None:
         super().__init__(target, stream_name, schema, key_properties)
         if stream_name not in target.routes:
-            raise routes.unmapped(stream_name)
-        self.route = routes.fitted(stream_name, target.routes[stream_name], self.original_schema["properties"].keys())
-        self._despatch = target.despatch
+            raise unknown_stream(stream_name)
+        columns = self.original_schema["properties"].keys()
+        self.route = with_column_defaults(stream_name, target.routes[stream_name], columns)
+        self._dispatcher = target.dispatcher
         self._session = target.session
-        self._incoming = incoming(
+        self._stream_schema = parse_stream_schema(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)
         )
         self._mirrors = target.mirrors
         if self.route.is_mirror and self.route.list is not None:
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
-        self._suspect = self.route.copied_from(stream_name)
-        for warning in routes.check_columns(stream_name, self.route, self.original_schema["properties"]):
+        self._self_copy_guard = self.route.self_copy_guard(stream_name)
+        for warning in check_columns(stream_name, self.route, columns):
             self.logger.warning(warning)
 
     def get_validator(self) -> None:
-        """None: the SDK's validator logs the values of a record that fails. Ours is ``incoming``."""
+        """None: the SDK's validator logs the values of a record that fails. Ours is ``StreamSchema``."""
 
     @property
     def max_size(self) -> int:
@@ -69,65 +69,65 @@ class KlaviyoSink(Sink):
         """Never, to the SDK: batches are sent when they are full, and not one stream after the other."""
         return False
 
-    def take(self, origin: Origin, record: Record) -> None:
-        """Let a record wait for its batch. ``record`` is what the stream maps made of the origin's record.
+    def add(self, source: SourceRecord, record: Record) -> None:
+        """Add a record to those that wait to be sent. ``record`` is what the stream maps made of the source record.
 
         Raises:
-            Unfit: it cannot be sent.
+            RejectedRecord: it cannot be sent.
         """
-        origin.action = self.route.action.name
-        if self._suspect is not None:
-            self._check_account(*self._suspect, record)
+        source.action = self.route.action.name
+        if self._self_copy_guard is not None:
+            self._refuse_self_copy(*self._self_copy_guard, record)
         try:
-            action, row = self._row(origin, record)
+            action, row = self._row(source, record)
             if self.route.is_mirror and row.list is not None:
-                self._mirrors.saw(self.stream_name, origin, row.list, self.route.options, row.payload)
-        except Unfit as unfit:
-            if self.route.is_mirror and unfit.kind is Kind.REJECTED:
-                who = self.route.who(record)
-                self._mirrors.refused(self.stream_name, origin, self.route.list, self.route.options, who)
+                self._mirrors.add(self.stream_name, source, row.list, self.route.options, row.payload)
+        except RejectedRecord as rejection:
+            if self.route.is_mirror and rejection.kind is OutcomeKind.REJECTED:
+                person = self.route.identifiers_in(record)
+                self._mirrors.add_refused(self.stream_name, source, self.route.list, self.route.options, person)
             raise
         self.tally_record_read()
         self.record_counter_metric.increment()
-        self._despatch.put(self.stream_name, action, row)
+        self._dispatcher.add(self.stream_name, action, row)
 
-    def _broken(self, record: Record) -> Unfit | None:
-        """What the record has otherwise than its SCHEMA promises; whether that matters is known by what is sent of it.
+    def _row(self, source: SourceRecord, record: Record) -> tuple[Action, Row]:
+        try:
+            violation = self._schema_violation(record)
+            action, row = self.route.row(source, record)
+            if violation is None:
+                return action, row
+            if not self.route.ignores_schema(row):
+                source.pending = 1
+                raise violation
+            return action, replace(row, note=row.note or violation.note)
+        except (OverflowError, RecursionError, ValueError) as error:
+            raise RejectedRecord("unusable_value", f"a value is too large or nested too deeply ({error})") from error
+
+    def _schema_violation(self, record: Record) -> RejectedRecord | None:
+        """Why the record does not fit its SCHEMA, where it may be sent all the same; None when it fits.
 
         Raises:
-            Unfit: it lacks its key.
+            RejectedRecord: it does not fit, and cannot be sent.
         """
         try:
-            self._incoming.check(record)
-        except Unfit as unfit:
-            if unfit.code in BREACHES or self.route.is_mirror or not self.route.may_send_only:
+            self._stream_schema.check(record)
+        except RejectedRecord as rejection:
+            if rejection.code in STRICT_ERRORS or self.route.is_mirror or not self.route.may_ignore_schema:
                 raise
-            return unfit
+            return rejection
         return None
 
-    def _row(self, origin: Origin, record: Record) -> tuple[Action, Row]:
-        try:
-            broken = self._broken(record)
-            action, row = self.route.row(origin, record)
-            if broken is None:
-                return action, row
-            if not self.route.sends_only(row):
-                origin.left = 1
-                raise broken
-            return action, replace(row, note=row.note or broken.note)
-        except (OverflowError, RecursionError, ValueError) as error:
-            raise Unfit("unusable_value", f"a value is too large or nested too deeply ({error})") from error
-
-    def _check_account(self, operation: str, column: str, record: Record) -> None:
-        """Refuse to copy an account into itself, by the first record that names something of the one it comes from.
+    def _refuse_self_copy(self, operation: str, column: str, record: Record) -> None:
+        """Refuse to copy an account into itself: look up what the first record names of the account it comes from.
 
         Raises:
-            SettingsError: the account has it.
+            SettingsError: the account that is written has it.
         """
         value = record.get(column)
         if not isinstance(value, str) or not value.isalnum():
             return
-        self._suspect = None
+        self._self_copy_guard = None
         try:
             self._session.client.call(operation, path={"id": value})
         except NotFound:
@@ -142,9 +142,9 @@ class KlaviyoSink(Sink):
         )
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
-        """The SDK's way in, for a record without an origin."""
-        self.take(Origin(self.stream_name, record), record)
+        """The SDK's way in, for a record that did not come through ``TargetKlaviyo``."""
+        self.add(SourceRecord(self.stream_name, record), record)
 
     def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         """Send what waits; returns when every row has its outcome, which is what a STATE relies on."""
-        self._despatch.flush()
+        self._dispatcher.flush()

@@ -1,1 +1,1 @@
-"""The dry run: what would be sent, without sending it."""
+"""Rehearsals: with the setting ``dry_run`` a run sends nothing, and writes a plan of what it would send."""

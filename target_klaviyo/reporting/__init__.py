@@ -1,1 +1,1 @@
-"""What a run says of itself: counts, rejected rows, the run report, progress."""
+"""The results of a run: counts, the rejects file, the run report, progress."""

@@ -1,6 +1,6 @@
-"""A run as a document: how it ended, its counts, why records were rejected, and what else there is to tell.
+"""The run report: how a run ended, its counts, why records were rejected, and the sections that others add.
 
-The document is plain JSON; ``html.py`` makes a readable page of it.
+It is written as plain JSON; ``html.py`` makes a readable page of the same content.
 """
 
 from __future__ import annotations
@@ -18,17 +18,18 @@ from klaviyo_client.plugin.command import error_message
 from klaviyo_client.plugin.settings import version
 from klaviyo_client.privacy import private_files
 from klaviyo_client.privacy.redaction import mask
-from target_klaviyo.model.records import Kind, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind
 from target_klaviyo.reporting.html import render_page
 
-# Rejected records that are repeated at most, and the characters of their JSON: they are held in memory until the end.
-MAX_ROWS, MAX_SIZE = 1_000, 8_000_000
+# Rejected records that the report repeats at most, and the characters of their JSON: they are held in memory until the
+# end.
+MAX_RECORDS, MAX_CHARACTERS = 1_000, 8_000_000
 
-Counts = Mapping[tuple[str, str], Counter[Kind]]
+Counts = Mapping[tuple[str, str], Counter[OutcomeKind]]
 
 
 @dataclass(frozen=True)
-class Ending:
+class RunEnd:
     """How a run ended: done, stopped by a signal, or failed for a reason."""
 
     how: Literal["done", "failed", "stopped"] = "done"
@@ -36,11 +37,28 @@ class Ending:
     signal: int | None = None
 
     @classmethod
-    def by(cls, error: BaseException, signal: int = 0) -> Ending:
-        """The end that this error is. ``signal`` is the one that came before it, if any."""
+    def from_error(cls, error: BaseException, signal: int = 0) -> RunEnd:
+        """The end that an error is. ``signal`` is the one that came before it, if any."""
         if signal and not isinstance(error, Exception):  # Stopped, or SystemExit when a second signal came
             return cls("stopped", signal=signal)
         return cls("failed", reason=error_message(error))
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of the run report, or of a rehearsal's plan, that another part of the target adds: notes, then a table.
+
+    All of it is plain data.
+    """
+
+    title: str
+    notes: Sequence[str] = ()
+    columns: Sequence[str] = ()
+    rows: Sequence[Sequence[Any]] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        table = {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
+        return {"title": self.title, "notes": list(self.notes), "table": table}
 
 
 @dataclass
@@ -49,99 +67,104 @@ class _Reason:
     sample: str
 
 
-def _now() -> datetime:
+def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
 @dataclass
-class Summary:
-    """What a run's document says beside the counts.
+class RunReport:
+    """The report of one run: collects what the counts do not say, and writes all of it at the end.
 
     Args:
-        path: where the document goes; the page goes beside it. Both are made readable by their owner only, and whole.
+        path: of the JSON file; the page goes beside it. Both are made readable by their owner only, and whole.
     """
 
     path: Path
-    now: Callable[[], datetime] = _now
-    _reasons: dict[tuple[Kind, str], _Reason] = field(default_factory=dict)
+    now: Callable[[], datetime] = _utc_now
+    _reasons: dict[tuple[OutcomeKind, str], _Reason] = field(default_factory=dict)
     _rejected: list[tuple[dict[str, Any], str]] = field(default_factory=list)
-    _size: int = 0
-    _sections: list[dict[str, Any]] = field(default_factory=list)
+    _characters: int = 0
 
     def __post_init__(self) -> None:
         self._started = self.now()
 
     @property
-    def page(self) -> Path:
+    def page_path(self) -> Path:
         return self.path.with_suffix(".html")
 
     def add(self, stream: str, action: str, outcome: Outcome, record: Any) -> None:
-        """Note why a record has its outcome; a rejected one is kept while there is room."""
+        """Count why a record has its outcome; a rejected one is kept while there is room."""
         if outcome.code is not None:
             key = (outcome.kind, outcome.code)
             if key in self._reasons:
                 self._reasons[key].count += 1
             else:
                 self._reasons[key] = _Reason(1, mask(outcome.reason or ""))
-        if outcome.kind is not Kind.REJECTED or len(self._rejected) >= MAX_ROWS or self._size >= MAX_SIZE:
+        if (
+            outcome.kind is not OutcomeKind.REJECTED
+            or len(self._rejected) >= MAX_RECORDS
+            or self._characters >= MAX_CHARACTERS
+        ):
             return
         text = json.dumps(record, default=str)
-        if self._size + len(text) > MAX_SIZE:
+        if self._characters + len(text) > MAX_CHARACTERS:
             return
-        self._size += len(text)
-        why = {"code": outcome.code, "pointer": outcome.pointer, "reason": outcome.reason}
-        self._rejected.append(({"stream": stream, "action": action or None, **why}, text))
+        self._characters += len(text)
+        reason = {"code": outcome.code, "pointer": outcome.pointer, "reason": outcome.reason}
+        self._rejected.append(({"stream": stream, "action": action or None, **reason}, text))
 
-    def section(self, title: str, notes: Iterable[str], columns: Iterable[str], rows: Iterable[Iterable[Any]]) -> None:
-        """Add a part that something else of the target tells."""
-        table = {"columns": list(columns), "rows": [list(row) for row in rows]}
-        self._sections.append({"title": title, "notes": list(notes), "table": table})
-
-    def document(
-        self, ending: Ending, counts: Counts, *, records: int, not_sent: int, usage: Mapping[str, Usage]
+    def to_json(
+        self,
+        end: RunEnd,
+        counts: Counts,
+        *,
+        records: int,
+        not_sent: int,
+        usage: Mapping[str, Usage],
+        sections: Iterable[Section] = (),
     ) -> dict[str, Any]:
-        """The whole document, as plain data."""
+        """The whole report as plain data."""
         ended = self.now()
         seconds = (ended - self._started).total_seconds()
-        total = sum(counts.values(), Counter[Kind]())
+        total = sum(counts.values(), Counter[OutcomeKind]())
         return {
             "plugin": "target-klaviyo",
             "version": version(),
             "started": self._started.isoformat(timespec="seconds"),
             "ended": ended.isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
-            "ending": ending.how,
-            "reason": ending.reason,
-            "signal": ending.signal,
+            "ending": end.how,
+            "reason": end.reason,
+            "signal": end.signal,
             "records": records,
             "not_sent": not_sent,
             "totals": _totals(total),
             "streams": [
-                {"stream": stream, "action": action or None, **_totals(found)}
-                for (stream, action), found in counts.items()
+                {"stream": stream, "action": action or None, **_totals(stream_counts)}
+                for (stream, action), stream_counts in counts.items()
             ],
             "reasons": [
                 {"outcome": str(kind), "code": code, "count": reason.count, "sample": reason.sample}
                 for (kind, code), reason in sorted(self._reasons.items(), key=lambda entry: -entry[1].count)
             ],
-            "rejected": [{**why, "record": json.loads(text)} for why, text in self._rejected],
-            "rejected_not_shown": total[Kind.REJECTED] - len(self._rejected),
+            "rejected": [{**reason, "record": json.loads(text)} for reason, text in self._rejected],
+            "rejected_not_shown": total[OutcomeKind.REJECTED] - len(self._rejected),
             "requests": _requests(usage, seconds),
-            "sections": list(self._sections),
+            "sections": [section.to_json() for section in sections],
         }
 
-    def write(self, document: Mapping[str, Any]) -> None:
-        """Put the document and its page where they belong.
+    def write(self, report: Mapping[str, Any]) -> None:
+        """Write the report, as ``to_json`` gives it, and its page.
 
         Raises:
-            OSError: they cannot be written there.
+            OSError: they cannot be written.
         """
-        private_files.write_private(self.path, json.dumps(document, indent=2, default=str) + "\n")
-        private_files.write_private(self.page, render_page(document))
+        private_files.write_private(self.path, json.dumps(report, indent=2, default=str) + "\n")
+        private_files.write_private(self.page_path, render_page(report))
 
 
-def _totals(counts: Counter[Kind]) -> dict[str, int]:
-    return {kind.name.lower(): counts[kind] for kind in Kind}
+def _totals(counts: Counter[OutcomeKind]) -> dict[str, int]:
+    return {kind.name.lower(): counts[kind] for kind in OutcomeKind}
 
 
 def _requests(usage: Mapping[str, Usage], seconds: float) -> Sequence[Mapping[str, Any]]:
@@ -149,9 +172,9 @@ def _requests(usage: Mapping[str, Usage], seconds: float) -> Sequence[Mapping[st
     return [
         {
             "operation": operation,
-            "requests": found.requests,
-            "per_minute": found.per_minute,
-            "share": round(found.requests / (found.per_minute * minutes), 4),
+            "requests": usage.requests,
+            "per_minute": usage.per_minute,
+            "share": round(usage.requests / (usage.per_minute * minutes), 4),
         }
-        for operation, found in sorted(usage.items())
+        for operation, usage in sorted(usage.items())
     ]

@@ -20,9 +20,10 @@ from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery.requests import Session
-from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Origin, Outcome, Row
+from target_klaviyo.delivery.action import Row
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.model.records import Outcome, SourceRecord
 
 KEY = "pk_0123456789abcdef"
 # How fast waits are over in the command, and jobs in the accounts that it speaks to.
@@ -184,11 +185,11 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 def rows_of(entry: Mapping[str, Any], *found: Mapping[str, Any]) -> list[Row]:
     """The rows that a `streams` entry makes of records."""
-    route = routes({"s": entry}, None, lambda: NOW)["s"]
-    return [route.row(Origin("s", record), record)[1] for record in found]
+    route = parse_routes({"s": entry}, None, lambda: NOW)["s"]
+    return [route.row(SourceRecord("s", record), record)[1] for record in found]
 
 
-def settled(session: Session, action: str, rows: Sequence[Row]) -> list[Outcome]:
+def outcomes_of(session: Session, action: str, rows: Sequence[Row]) -> list[Outcome]:
     """Every row's one outcome, in the rows' order."""
     deliver = ACTIONS[action].deliver
     assert deliver is not None

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from target_support import NOW, Command, People, records, respond, rows_of, scripted_session, settled, writes
+from target_support import NOW, Command, People, outcomes_of, records, respond, rows_of, scripted_session, writes
 
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.delivery.batches import waves
-from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Kind, ListRef, Origin, Row, Unfit
+from target_klaviyo.delivery.action import Row
+from target_klaviyo.delivery.batches import conflict_free_groups
+from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.model.records import ListRef, OutcomeKind, RejectedRecord, SourceRecord
 
 ADA = {"email": "ada@example.com"}
 FORM = {**ADA, "list": "News"}
@@ -19,10 +20,10 @@ FORM = {**ADA, "list": "News"}
 
 def steps(entry: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str, Row]]:
     """What is done with a record, one thing after the other."""
-    action, row = routes({"s": entry}, None, lambda: NOW)["s"].row(Origin("s", record), record)
+    action, row = parse_routes({"s": entry}, None, lambda: NOW)["s"].row(SourceRecord("s", record), record)
     found = [(action.name, row)]
-    while row.then is not None:
-        action, row = row.then
+    while row.next_step is not None:
+        action, row = row.next_step
         found.append((action.name, row))
     return found
 
@@ -30,7 +31,7 @@ def steps(entry: Mapping[str, Any], record: Mapping[str, Any]) -> list[tuple[str
 def test_two_addresses_that_only_fold_to_one_are_two_peoples() -> None:
     """`ß` and `ss` are different letters of different people's addresses: both are unsubscribed."""
     addresses = ["strauß@example.com", "strauss@example.com", "STRAUß@example.com"]
-    made = waves(rows_of({"action": "unsubscribe"}, *({"email": address} for address in addresses)))
+    made = conflict_free_groups(rows_of({"action": "unsubscribe"}, *({"email": address} for address in addresses)))
     assert [[len(unit.rows) for unit in wave] for wave in made] == [[2, 1]]
 
 
@@ -39,7 +40,7 @@ def test_nobody_leaves_a_list_for_somebody_elses_letters() -> None:
     account = People({"S": {"email": "strauss@example.com"}}, {"News1": {"S"}}, write=lambda _: respond(204))
     session, wire = scripted_session(account)
     rows = rows_of({"action": "list_members", "mode": "remove", "list": "News1"}, {"email": "strauß@example.com"})
-    (outcome,) = settled(session, "list_members", rows)
+    (outcome,) = outcomes_of(session, "list_members", rows)
     assert (outcome.code, list(writes(wire))) == ("not_found", [])
 
 
@@ -62,7 +63,7 @@ def test_consent_that_is_not_asked_for_is_not_judged(said: Any) -> None:
     """With `consent: ignore`, which is the default, it is not sent: the profile is."""
     (step,) = steps({"action": "identify"}, {"$email": "ada@example.com", "$consent": said})
     assert step[0] == "upsert_profile"
-    with pytest.raises(Unfit, match="consent"):
+    with pytest.raises(RejectedRecord, match="consent"):
         steps({"action": "identify", "consent": "subscribe"}, {"$email": "ada@example.com", "$consent": said})
 
 
@@ -87,7 +88,7 @@ def test_a_blank_list_is_the_streams() -> None:
 @pytest.mark.parametrize("action", ["subscribe", "unsubscribe"])
 def test_nobody_is_taken_from_everywhere_for_a_blank(action: str) -> None:
     """A record that means a list and does not say which means no other, and not all."""
-    with pytest.raises(Unfit, match="list") as caught:
+    with pytest.raises(RejectedRecord, match="list") as caught:
         steps({"action": action}, {**ADA, "list_name": " "})
     assert caught.value.code == "no_list"
 
@@ -96,13 +97,13 @@ def test_nobody_is_taken_from_everywhere_for_a_blank(action: str) -> None:
 def test_a_blank_beside_consent_says_nothing(column: str) -> None:
     """A CSV file has every column on every line."""
     blank, plain = (steps({"action": "subscribe"}, {**ADA, **more})[0][1] for more in ({column: " "}, {}))
-    assert (blank.payload, blank.terms) == (plain.payload, plain.terms)
+    assert (blank.payload, blank.batch_key) == (plain.payload, plain.batch_key)
 
 
 def test_two_columns_that_disagree_on_consent_are_refused() -> None:
     """Who meant no is never taken for yes, whichever column comes first."""
     for one, other in [("yes", "No"), ("No", "yes")]:
-        with pytest.raises(Unfit, match="confirm_opt_in"):
+        with pytest.raises(RejectedRecord, match="confirm_opt_in"):
             steps({"action": "update_profile"}, {**FORM, "confirm_opt_in": one, "confirmOptIn": other})
     found = steps({"action": "update_profile"}, {**FORM, "confirm_opt_in": "yes", "confirmOptIn": ""})
     assert [name for name, _ in found] == ["list_members", "subscribe"]
@@ -112,11 +113,11 @@ def test_two_columns_that_disagree_on_consent_are_refused() -> None:
 def test_who_is_deleted_in_the_source_is_subscribed_to_nothing(column: str) -> None:
     """Databases such as Snowflake write the names of columns in capitals."""
     record = {**ADA, column: "2026-01-01T00:00:00Z"}
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         steps({"action": "subscribe"}, record)
-    assert (caught.value.kind, caught.value.code) == (Kind.LEFT_OUT, "deleted_in_source")
+    assert (caught.value.kind, caught.value.code) == (OutcomeKind.LEFT_OUT, "deleted_in_source")
     ((_, row),) = steps({"action": "list_members", "list": "News"}, record)
-    assert row.terms == ("remove",)
+    assert row.batch_key == ("remove",)
 
 
 @pytest.mark.parametrize(
@@ -134,13 +135,13 @@ def test_who_is_deleted_in_the_source_is_subscribed_to_nothing(column: str) -> N
 def test_who_is_deleted_at_a_time_as_databases_write_it_is_removed(said: str) -> None:
     """BigQuery, Snowflake and Postgres put a space before the zone, or name it."""
     ((_, row),) = steps({"action": "list_members", "list": "News"}, {**ADA, "_sdc_deleted_at": said})
-    assert row.terms == ("remove",)
+    assert row.batch_key == ("remove",)
 
 
 @pytest.mark.parametrize(("said", "meant"), [(0, False), (0.0, False), (1, True)])
 def test_an_option_takes_the_numbers_that_a_record_takes(said: Any, meant: bool) -> None:
     """YAML files and variables know 0 and 1."""
-    assert routes({"s": {"action": "unsubscribe", "global_unless_member": said}}, None)["s"].options == {
+    assert parse_routes({"s": {"action": "unsubscribe", "global_unless_member": said}}, None)["s"].options == {
         "channels": ["email"],
         "global_unless_member": meant,
     }
@@ -227,12 +228,12 @@ def test_lists_of_two_columns_are_all_joined() -> None:
 def test_columns_that_disagree_on_whose_consent_it_is_are_refused() -> None:
     """Neither channel is subscribed for the other column's word."""
     record = {"$email": "ada@example.com", "$phone_number": "+12025550171", "$consent": "email", "consent": "sms"}
-    with pytest.raises(Unfit, match="disagree"):
+    with pytest.raises(RejectedRecord, match="disagree"):
         steps({"action": "identify", "consent": "subscribe"}, record)
 
 
 def test_who_is_deleted_in_the_source_is_not_let_reach_again() -> None:
     """A record that is gone from the table of those to unsuppress lifts no suppression."""
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         steps({"action": "unsuppress"}, {**ADA, "_sdc_deleted_at": "2026-01-01T00:00:00Z"})
-    assert (caught.value.kind, caught.value.code) == (Kind.LEFT_OUT, "deleted_in_source")
+    assert (caught.value.kind, caught.value.code) == (OutcomeKind.LEFT_OUT, "deleted_in_source")

@@ -21,7 +21,7 @@ from target_support import KEY, SPEED, Command, Run, records, schema_of
 from klaviyo_client.errors import SettingsError
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.intake.routes import Route
-from target_klaviyo.model.records import Origin
+from target_klaviyo.model.records import SourceRecord
 from target_klaviyo.target import TargetKlaviyo
 
 Make = Callable[..., RunningSandbox]
@@ -175,7 +175,7 @@ def test_a_value_that_no_encoder_takes_is_rejected_alone(
     """How deep or large that is depends on Python's version; the others go on whatever it is."""
     row = Route.row
 
-    def fussy(self: Route, origin: Origin, record: Mapping[str, Any]) -> Any:
+    def fussy(self: Route, origin: SourceRecord, record: Mapping[str, Any]) -> Any:
         if record["email"] == "d@example.com":
             raise error("471100")
         return row(self, origin, record)

@@ -16,28 +16,29 @@ from target_support import refused, respond, scripted_session
 from klaviyo_client.errors import InvalidKey
 from klaviyo_client.http.transport import Request, Response, TransportError
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_METRIC, MAX_PROPERTIES, MAX_STRING
-from target_klaviyo.delivery.batches import encoded
+from target_klaviyo.delivery.action import Row, Unit
+from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
-from target_klaviyo.intake.routes import fitted, routes
-from target_klaviyo.model.records import Kind, Origin, Outcome, Row, Unfit, Unit
+from target_klaviyo.intake.route_settings import parse_routes, with_column_defaults
+from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord, SourceRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 RECORD = {"email": "ada@example.com", "metric": "Viewed", "time": "2026-05-01T10:00:00Z"}
 
 
 def route(stream: str = "events", **entry: Any) -> Any:
-    return routes({stream: {"action": "track_event", **entry}}, None, lambda: NOW)[stream]
+    return parse_routes({stream: {"action": "track_event", **entry}}, None, lambda: NOW)[stream]
 
 
 def made(record: Mapping[str, Any], **entry: Any) -> dict[str, Any]:
     """The one event that a record becomes."""
-    _, row = route(**entry).row(Origin("events", record), record)
+    _, row = route(**entry).row(SourceRecord("events", record), record)
     (event,) = row.payload["events"]
     return dict(event)
 
 
 def rows(*emails: str, metric: str = "Viewed", unique: Sequence[str] = ()) -> list[Row]:
-    found = []
+    rows_of_events = []
     for number, email in enumerate(emails):
         record = {
             "email": email,
@@ -45,8 +46,8 @@ def rows(*emails: str, metric: str = "Viewed", unique: Sequence[str] = ()) -> li
             "n": number,
             "unique_id": unique[number] if unique else f"u{number}",
         }
-        found.append(route().row(Origin("events", record), record)[1])
-    return found
+        rows_of_events.append(route().row(SourceRecord("events", record), record)[1])
+    return rows_of_events
 
 
 def entries(request: Request) -> list[dict[str, Any]]:
@@ -64,13 +65,13 @@ def sent(request: Request) -> list[tuple[str, int]]:
 
 def outcomes(answer: Callable[[Request], Response], given: list[Row]) -> tuple[dict[int, Outcome], list[Request]]:
     session, wire = scripted_session(answer)
-    found: dict[int, Outcome] = {}
+    outcome_of: dict[int, Outcome] = {}
     for unit, outcome in events.deliver(session, given):
         for row in unit.rows:
-            assert row.origin.record["n"] not in found
-            found[row.origin.record["n"]] = outcome
-    assert len(found) == len(given)
-    return found, wire.asked
+            assert row.source.record["n"] not in outcome_of
+            outcome_of[row.source.record["n"]] = outcome
+    assert len(outcome_of) == len(given)
+    return outcome_of, wire.asked
 
 
 def is_bulk(request: Request) -> bool:
@@ -96,7 +97,7 @@ def test_columns_become_the_event_and_its_properties() -> None:
 def test_the_person_is_apart_from_the_event() -> None:
     """Who did it, and what is known of them, goes to the profile."""
     record = {**RECORD, "external_id": "c1", "profile_first_name": "Ada", "profile": {"properties": {"plan": "pro"}}}
-    _, row = route().row(Origin("events", record), record)
+    _, row = route().row(SourceRecord("events", record), record)
     assert row.payload["profile"] == {
         "type": "profile",
         "attributes": {
@@ -126,7 +127,7 @@ def test_times_come_in_several_forms(time: Any, expected: str) -> None:
 @pytest.mark.parametrize("time", ["1989-12-31T23:59:59Z", "2027-06-02T12:00:00Z", "yesterday", True, 1e40])
 def test_a_time_that_klaviyo_does_not_take_is_refused_alone(time: Any) -> None:
     """From 1990 to a year ahead."""
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         made({**RECORD, "time": time})
     assert caught.value.pointer == "/time"
 
@@ -149,7 +150,7 @@ for _ in range(10):
 )
 def test_a_record_over_a_limit_is_refused_with_the_limit(more: Mapping[str, Any], said: str) -> None:
     """Before it is sent, for Klaviyo would refuse the whole batch."""
-    with pytest.raises(Unfit, match=said) as caught:
+    with pytest.raises(RejectedRecord, match=said) as caught:
         made({**RECORD, **more})
     assert caught.value.code == "limit"
 
@@ -199,8 +200,8 @@ TAP = {
 
 def test_the_taps_events_are_history() -> None:
     """A copy of an account wakes no flows, and a column that only repeats a property does not become one."""
-    copied = fitted("events", routes({}, None, lambda: NOW)["events"], TAP)
-    _, row = copied.row(Origin("events", TAP), TAP)
+    copied = with_column_defaults("events", parse_routes({}, None, lambda: NOW)["events"], TAP)
+    _, row = copied.row(SourceRecord("events", TAP), TAP)
     assert row.payload["profile"]["attributes"] == {"email": "ada@example.com"}
     (event,) = row.payload["events"]
     assert event["backfill"] is True
@@ -215,14 +216,14 @@ def test_the_taps_events_are_history() -> None:
 )  # fmt: skip
 def test_klaviyos_own_metrics_are_left_out_of_a_copy(metric: str, left_out: bool) -> None:
     """An open that is copied would be counted twice; what the shop's own systems recorded is copied."""
-    copied = fitted("events", routes({}, None, lambda: NOW)["events"], TAP)
+    copied = with_column_defaults("events", parse_routes({}, None, lambda: NOW)["events"], TAP)
     record = {**TAP, "metric_name": metric}
     if not left_out:
-        copied.row(Origin("events", record), record)
+        copied.row(SourceRecord("events", record), record)
         return
-    with pytest.raises(Unfit) as caught:
-        copied.row(Origin("events", record), record)
-    assert caught.value.outcome.kind is Kind.LEFT_OUT
+    with pytest.raises(RejectedRecord) as caught:
+        copied.row(SourceRecord("events", record), record)
+    assert caught.value.outcome.kind is OutcomeKind.LEFT_OUT
 
 
 # What becomes of it ---------------------------------------------------------------------------------------------------
@@ -230,17 +231,17 @@ def test_klaviyos_own_metrics_are_left_out_of_a_copy(metric: str, left_out: bool
 
 def test_a_request_has_one_entry_for_a_person() -> None:
     """Somebody's events go together, in their order, and each is accepted: Klaviyo says no more."""
-    found, asked = outcomes(lambda _: respond(202), rows("a@x.io", "b@x.io", "a@x.io"))
+    outcome_of, asked = outcomes(lambda _: respond(202), rows("a@x.io", "b@x.io", "a@x.io"))
     assert [len(entry["events"]["data"]) for entry in entries(asked[0])] == [2, 1]
     assert sent(asked[0]) == [("a@x.io", 0), ("a@x.io", 2), ("b@x.io", 1)]
-    assert set(found.values()) == {Outcome(Kind.ACCEPTED, 202)}
+    assert set(outcome_of.values()) == {Outcome(OutcomeKind.ACCEPTED, 202)}
 
 
 def test_an_event_that_is_there_twice_is_sent_once() -> None:
     """Klaviyo refuses a whole request for one repeated id; both records have an outcome."""
-    found, asked = outcomes(lambda _: respond(202), rows("a@x.io", "a@x.io", "b@x.io", unique=["u", "u", "u"]))
+    outcome_of, asked = outcomes(lambda _: respond(202), rows("a@x.io", "a@x.io", "b@x.io", unique=["u", "u", "u"]))
     assert sent(asked[0]) == [("a@x.io", 0), ("b@x.io", 2)]
-    assert len(found) == 3
+    assert len(outcome_of) == 3
 
 
 def test_events_that_a_400_points_at_are_dropped_and_the_rest_is_sent_again() -> None:
@@ -254,8 +255,8 @@ def test_events_that_a_400_points_at_are_dropped_and_the_rest_is_sent_again() ->
             return refused(400, path, "/data/attributes/events-bulk-create/data/1/attributes/profile/data")
         return respond(202)
 
-    found, _ = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io", "c@x.io"))
-    assert {n for n, outcome in found.items() if outcome.kind is Kind.REJECTED} == {1, 2}
+    outcome_of, _ = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io", "c@x.io"))
+    assert {n for n, outcome in outcome_of.items() if outcome.kind is OutcomeKind.REJECTED} == {1, 2}
     assert requests[1] == [("a@x.io", 0), ("c@x.io", 3)]
 
 
@@ -269,8 +270,8 @@ def test_a_bulk_that_is_refused_whole_goes_one_by_one(status: int) -> None:
         event = json.loads(request.body or b"")["data"]["attributes"]
         return refused(400, "/data/attributes/time") if event["properties"]["n"] == 1 else respond(202)
 
-    found, asked = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io"))
-    assert {n for n, outcome in found.items() if outcome.kind is Kind.REJECTED} == {1}
+    outcome_of, asked = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io"))
+    assert {n for n, outcome in outcome_of.items() if outcome.kind is OutcomeKind.REJECTED} == {1}
     assert [is_bulk(request) for request in asked] == [True, False, False, False]
 
 
@@ -284,10 +285,10 @@ def test_after_a_lost_answer_events_go_one_by_one() -> None:
             raise TransportError("the connection broke", may_have_succeeded=True)
         return respond(202)
 
-    found, asked = outcomes(wire, rows("a@x.io", "b@x.io"))
+    outcome_of, asked = outcomes(wire, rows("a@x.io", "b@x.io"))
     assert len(lost) == 1
     assert len(asked) == 3
-    assert {outcome.kind for outcome in found.values()} == {Kind.ACCEPTED}
+    assert {outcome.kind for outcome in outcome_of.values()} == {OutcomeKind.ACCEPTED}
 
 
 def test_a_wrong_key_stops_the_run() -> None:
@@ -300,9 +301,9 @@ def test_a_wrong_key_stops_the_run() -> None:
 def test_a_dropped_phone_number_is_reported() -> None:
     """Klaviyo takes the event and says in a header that it dropped the number."""
     record = {"phone_number": "+12025550123", **RECORD, "n": 0}
-    row = route().row(Origin("events", record), record)[1]
-    found, _ = outcomes(lambda _: respond(202, x_klaviyo_partial_failure="phone_number"), [row])
-    assert (found[0].kind, found[0].code) == (Kind.ACCEPTED, "partial_failure")
+    row = route().row(SourceRecord("events", record), record)[1]
+    outcome_of, _ = outcomes(lambda _: respond(202, x_klaviyo_partial_failure="phone_number"), [row])
+    assert (outcome_of[0].kind, outcome_of[0].code) == (OutcomeKind.ACCEPTED, "partial_failure")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 4), st.integers(0, 400)), max_size=40))
@@ -317,12 +318,12 @@ def test_requests_never_pass_a_limit(sizes: list[tuple[str, int, int]]) -> None:
         ]  # fmt: skip
         profile = {"type": "profile", "attributes": {"email": f"{name}@x.io"}}
         payload = {"profile": profile, "events": made}
-        units.append(Unit((), payload, encoded(payload)))
+        units.append(Unit((), payload, encode_json(payload)))
     counts: Counter[str] = Counter()
-    for part in events.chunks(units, max_events=10, max_bytes=3000):
-        found = events.grouped(part)
-        sent = [event for entry in found.entries for event in entry["attributes"]["events"]["data"]]
-        body = encoded({"data": {"type": "x", "attributes": {"events-bulk-create": {"data": found.entries}}}})
+    for part in events.split_into_requests(units, max_events=10, max_bytes=3000):
+        entries = [entry.document for entry in events.group_by_profile(part)]
+        sent = [event for entry in entries for event in entry["attributes"]["events"]["data"]]
+        body = encode_json({"data": {"type": "x", "attributes": {"events-bulk-create": {"data": entries}}}})
         assert len(part) == 1 or (len(sent) <= 10 and len(body) <= 3000 + 100)
         counts.update(event["attributes"]["unique_id"] for event in sent)
     assert sum(counts.values()) == len(counts) == sum(count for _, count, _ in sizes)
@@ -332,6 +333,6 @@ def test_one_id_in_two_metrics_is_two_events() -> None:
     """Order 77 may be placed and fulfilled: Klaviyo tells ids apart within a person and metric only."""
     placed = rows("a@x.io", metric="Placed Order", unique=["77"])
     (fulfilled,) = rows("b@x.io", "a@x.io", metric="Fulfilled Order", unique=["1", "77"])[1:]
-    found, asked = outcomes(lambda _: respond(202), [*placed, fulfilled])
+    outcome_of, asked = outcomes(lambda _: respond(202), [*placed, fulfilled])
     assert sent(asked[0]) == [("a@x.io", 0), ("a@x.io", 1)]
-    assert {outcome.kind for outcome in found.values()} == {Kind.ACCEPTED}
+    assert {outcome.kind for outcome in outcome_of.values()} == {OutcomeKind.ACCEPTED}

@@ -7,22 +7,22 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import ListRef, Origin, Unfit
+from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.model.records import ListRef, RejectedRecord, SourceRecord
 
 Step = tuple[str, Mapping[str, Any], ListRef | None]
 
 
 def steps(action: str, record: Mapping[str, Any], **entry: Any) -> list[Step]:
     """What is done with a record, one after the other."""
-    route = routes({"s": {"action": action, **entry}}, "US")["s"]
-    origin = Origin("s", record)
+    route = parse_routes({"s": {"action": action, **entry}}, "US")["s"]
+    origin = SourceRecord("s", record)
     done, row = route.row(origin, record)
     found = [(done.name, row.payload, row.list)]
-    while row.then is not None:
-        done, row = row.then
+    while row.next_step is not None:
+        done, row = row.next_step
         found.append((done.name, row.payload, row.list))
-    assert origin.left == len(found)
+    assert origin.pending == len(found)
     return found
 
 
@@ -70,7 +70,7 @@ def test_customer_properties_are_the_persons() -> None:
 
 def test_a_track_without_any_name_is_refused() -> None:
     """Nothing says what happened."""
-    with pytest.raises(Unfit, match=r"\$event_id"):
+    with pytest.raises(RejectedRecord, match=r"\$event_id"):
         steps("track", {"$email": "ada@example.com", "$value": 3})
 
 
@@ -152,7 +152,7 @@ def test_only_a_form_that_asks_for_opt_in_subscribes(value: Any, subscribes: boo
 @pytest.mark.parametrize("value", ["perhaps", "2", 2, -1, [], ["no"], {"no": 1}])
 def test_a_form_that_asks_for_opt_in_in_no_words_that_are_known_is_refused(value: Any) -> None:
     """The rejection names the field and the words."""
-    with pytest.raises(Unfit, match="confirm_opt_in must be one of true, yes") as caught:
+    with pytest.raises(RejectedRecord, match="confirm_opt_in must be one of true, yes") as caught:
         steps("update_profile", {**FORM, "confirmOptIn": value})
     assert (caught.value.code, caught.value.pointer) == ("invalid_field", "/confirm_opt_in")
 
@@ -178,7 +178,7 @@ def test_consent_in_one_text_is_understood(said: Any, channels: list[str] | None
 def test_consent_in_words_that_nobody_knows_is_refused(said: Any) -> None:
     """Rather than that it is taken for none, and the record for delivered."""
     record = {"$email": "ada@example.com", "$consent": said}
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         steps("identify", record, consent="subscribe")
     assert (caught.value.code, caught.value.pointer) in {
         ("invalid_field", "/consent"),
@@ -199,5 +199,5 @@ def test_a_list_that_is_named_twice_is_joined_once(action: str) -> None:
 @pytest.mark.parametrize("missing", [{"email": None}, {"event[name]": None}])
 def test_a_form_without_what_it_needs_is_refused(missing: Mapping[str, Any]) -> None:
     """klaviyoConnect demands an address, and an event a name."""
-    with pytest.raises(Unfit):
+    with pytest.raises(RejectedRecord):
         steps("update_profile", {**FORM, **missing})

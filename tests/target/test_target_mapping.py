@@ -10,13 +10,14 @@ import pytest
 
 from klaviyo_client.plugin.schema_files import load_schema
 from target_klaviyo.actions.profiles import resource
-from target_klaviyo.intake import contracts, mapping
-from target_klaviyo.model.records import Context, Unfit
+from target_klaviyo.intake import contracts
+from target_klaviyo.intake.mapping_compiler import compile_mapper
+from target_klaviyo.model.records import Context, RejectedRecord
 
 
 def fields(record: dict[str, Any], wanted: dict[str, Any] | None = None, *, keep: bool = True) -> dict[str, Any]:
     schema = contracts.load("upsert_profile").schema
-    return mapping.compiled(schema, wanted or {}, keeps_unknown=keep).fields(record)
+    return compile_mapper(schema, wanted or {}, keeps_unknown=keep).fields(record)
 
 
 def test_columns_named_like_fields_are_taken() -> None:
@@ -110,7 +111,7 @@ def test_values_of_stream_maps_take_json_form() -> None:
 
 def test_numbers_that_json_does_not_know_are_refused() -> None:
     """Infinity would silently become null, so the record is rejected instead."""
-    with pytest.raises(Unfit, match="finite"):
+    with pytest.raises(RejectedRecord, match="finite"):
         fields({"score": float("inf")})
 
 
@@ -118,8 +119,8 @@ def test_a_record_is_not_edited() -> None:
     """The rejects file must show the record as it came."""
     record = {"properties": {"a": [1]}, "location": {"city": "Berlin"}, "plan": "x"}
     before = {name: dict(value) if isinstance(value, dict) else value for name, value in record.items()}
-    made = fields(record)
-    made["properties"]["a"].append(2)
+    result = fields(record)
+    result["properties"]["a"].append(2)
     assert record == before
     assert record["properties"] == {"a": [1]}
 
@@ -127,8 +128,8 @@ def test_a_record_is_not_edited() -> None:
 def test_patches_go_beside_the_attributes() -> None:
     """Klaviyo takes list changes in `meta`, and its id outside the attributes."""
     fields = {"id": "01", "email": "ada@example.com", "append": {"tags": "vip"}, "list_id": "L"}
-    made = resource(fields, Context({}, datetime(2026, 1, 1, tzinfo=UTC)))
-    assert made == {
+    result = resource(fields, Context({}, datetime(2026, 1, 1, tzinfo=UTC)))
+    assert result == {
         "type": "profile",
         "id": "01",
         "attributes": {"email": "ada@example.com"},

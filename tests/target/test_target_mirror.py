@@ -34,8 +34,8 @@ def schema(stream: str = "vips", **more: Any) -> dict[str, Any]:
 
 
 def people(numbers: Iterable[int], size: int | None = None, **more: Any) -> list[dict[str, Any]]:
-    made = [{"email": f"p{number}@example.com", **more} for number in numbers]
-    return [{**one, "size": len(made) if size is None else size} for one in made]
+    rows = [{"email": f"p{number}@example.com", **more} for number in numbers]
+    return [{**one, "size": len(rows) if size is None else size} for one in rows]
 
 
 def feed(rows: Iterable[Mapping[str, Any]], stream: str = "vips") -> list[dict[str, Any]]:
@@ -45,8 +45,8 @@ def feed(rows: Iterable[Mapping[str, Any]], stream: str = "vips") -> list[dict[s
 def on_list(account: RunningSandbox, name: str = "VIP") -> set[str]:
     store = account.store
     (list_id,) = [row["id"] for row in store.lists.rows.values() if row["name"] == name]
-    found = [store.profiles.rows[member] for member in store.list_members[list_id].rows]
-    return {row.get("email") or row.get("phone_number") for row in found}
+    profiles = [store.profiles.rows[member] for member in store.list_members[list_id].rows]
+    return {row.get("email") or row.get("phone_number") for row in profiles}
 
 
 def numbered(*numbers: int) -> set[str]:
@@ -65,9 +65,9 @@ class Pusher:
         self._account = account
 
     def __call__(self, rows: Iterable[Mapping[str, Any]], **entry: Any) -> Run:
-        done = self._target(feed(rows), streams={"vips": {**MIRROR, **entry}})
+        run = self._target(feed(rows), streams={"vips": {**MIRROR, **entry}})
         self.settle()
-        return done
+        return run
 
     def settle(self) -> None:
         """Time goes by: who joined in the last seconds before a run is nobody's to remove."""
@@ -84,10 +84,10 @@ def push(target: Command, account: RunningSandbox) -> Pusher:
 def test_the_list_follows_the_stream(push: Pusher, account: RunningSandbox) -> None:
     """From nothing it grows, shrinks, and swaps its people."""
     for numbers in ([1, 2, 3], [1, 2, 3, 4], [2, 4], [7, 8, 9]):
-        done = push(people(numbers))
-        assert done.code == 0, done.stderr
+        run = push(people(numbers))
+        assert run.code == 0, run.stderr
         assert on_list(account) == numbered(*numbers)
-        assert done.states == [{"at": 1}]
+        assert run.states == [{"at": 1}]
     assert all("size" not in row["properties"] for row in account.store.profiles.rows.values())
 
 
@@ -114,9 +114,9 @@ def test_half_a_feed_adds_and_removes_nobody(
 ) -> None:
     """The additions stand, the removals do not happen, and the run says why and fails."""
     push(people([1, 5, 6, 7]))
-    done = push(rows)
-    assert done.code == 1
-    assert said in done.stderr
+    run = push(rows)
+    assert run.code == 1
+    assert said in run.stderr
     assert on_list(account) == numbered(1, 2, 5, 6, 7)
     assert deletes(account) == 0
 
@@ -124,9 +124,9 @@ def test_half_a_feed_adds_and_removes_nobody(
 def test_without_any_proof_nobody_is_removed(push: Pusher, account: RunningSandbox) -> None:
     """End of input is no proof: a tap that crashed ends, too. The user may vouch for the source."""
     push(people([1, 2]))
-    done = push_without_size(push, [1])
-    assert done.code == 1
-    assert "size_field" in done.stderr
+    run = push_without_size(push, [1])
+    assert run.code == 1
+    assert "size_field" in run.stderr
     assert on_list(account) == numbered(1, 2)
     assert push_without_size(push, [1], assume_complete=True).code == 0
     assert on_list(account) == numbered(1)
@@ -134,9 +134,9 @@ def test_without_any_proof_nobody_is_removed(push: Pusher, account: RunningSandb
 
 def push_without_size(push: Pusher, numbers: Iterable[int], **entry: Any) -> Run:
     streams = {"vips": {name: value for name, value in MIRROR.items() if name != "size_field"} | entry}
-    done = push._target(feed(people(numbers)), streams=streams)
+    run = push._target(feed(people(numbers)), streams=streams)
     push.settle()
-    return done
+    return run
 
 
 def test_a_version_that_ended_after_its_records_is_proof(push: Pusher, account: RunningSandbox) -> None:
@@ -150,8 +150,8 @@ def test_a_version_that_ended_after_its_records_is_proof(push: Pusher, account: 
         ([schema(), *rows, over, *rows], 1, {1, 2}),
         ([schema(), *rows, over], 0, {1}),
     ):
-        done = push._target(lines, streams=streams)
-        assert done.code == code, done.stderr
+        run = push._target(lines, streams=streams)
+        assert run.code == code, run.stderr
         assert on_list(account) == numbered(*left)
 
 
@@ -167,8 +167,8 @@ def test_a_manifest_says_how_many_come(push: Pusher, target: Command, account: R
     push(people([1, 2, 3]))
     assert target([*control, *feed(people([1, 2]))], streams=streams).code == 0
     assert on_list(account) == numbered(1, 2)
-    done = target([*feed(people([1])), *control], streams=streams)
-    assert done.code == 1
+    run = target([*feed(people([1])), *control], streams=streams)
+    assert run.code == 1
     assert on_list(account) == numbered(1, 2)
 
 
@@ -183,9 +183,9 @@ def test_only_a_manifest_can_empty_a_list(push: Pusher, target: Command, account
     push(people([1, 2]))
     tries = [([], {}), (manifest, {}), ([], {"allow_empty": True, "assume_complete": True})]
     for control, entry in tries:
-        done = target([*control, schema(), STATE], streams={"vips": {**MIRROR, **entry}})
-        assert done.code == 1, done.stderr
-        assert "nobody came" in done.stderr
+        run = target([*control, schema(), STATE], streams={"vips": {**MIRROR, **entry}})
+        assert run.code == 1, run.stderr
+        assert "nobody came" in run.stderr
         assert on_list(account) == numbered(1, 2)
     assert target([*manifest, schema(), STATE], streams={"vips": {**MIRROR, "allow_empty": True}}).code == 0
     assert on_list(account) == set()
@@ -199,8 +199,8 @@ def test_a_cap_stops_before_the_first_removal(
     push(people([1, 2, 3, 4, 5]))
     entry = {"max_removals": cap} if cap is not None else {}
     streams = {"vips": {**{name: value for name, value in MIRROR.items() if name != "max_removals"}, **entry}}
-    done = push._target(feed(people([1, 2])), streams=streams)
-    assert done.code == code, done.stderr
+    run = push._target(feed(people([1, 2])), streams=streams)
+    assert run.code == code, run.stderr
     assert on_list(account) == (numbered(1, 2) if code == 0 else numbered(1, 2, 3, 4, 5))
     assert (deletes(account) > 0) == (code == 0)
 
@@ -208,8 +208,8 @@ def test_a_cap_stops_before_the_first_removal(
 def test_additions_do_not_widen_the_cap(push: Pusher, account: RunningSandbox) -> None:
     """The cap is a part of those who were on the list before: a wrong audience that is large takes nobody off."""
     push(people(range(10)))
-    done = push(people(range(100, 300)), max_removals="10%")
-    assert done.code == 3
+    run = push(people(range(100, 300)), max_removals="10%")
+    assert run.code == 3
     assert numbered(*range(10)) <= on_list(account)
 
 
@@ -220,8 +220,8 @@ def test_people_are_known_by_any_of_their_names(push: Pusher, account: RunningSa
         {"email": "old@example.com", "external_id": "c1", "size": 2},
     ]
     push(first)
-    done = push([first[0], {"email": "new@example.com", "external_id": "c1", "size": 2}])
-    assert done.code == 0, done.stderr
+    run = push([first[0], {"email": "new@example.com", "external_id": "c1", "size": 2}])
+    assert run.code == 0, run.stderr
     assert on_list(account) == {"+12025550123", "new@example.com"}
 
 
@@ -229,18 +229,18 @@ def test_who_is_refused_is_not_taken_off(push: Pusher, account: RunningSandbox) 
     """A record with a bad phone number is rejected, but its person is in the audience all the same."""
     push(people([1, 2, 3]))
     rows = [*people([1], size=2), {"email": "p2@example.com", "phone_number": "123", "size": 2}]
-    done = push(rows)
-    assert done.code == 0, done.stderr
-    assert [line["code"] for line in done.rejected] == ["invalid_phone"]
+    run = push(rows)
+    assert run.code == 0, run.stderr
+    assert [line["code"] for line in run.rejected] == ["invalid_phone"]
     assert on_list(account) == numbered(1, 2)
 
 
 def test_a_record_of_nobody_leaves_the_list_alone(push: Pusher, account: RunningSandbox) -> None:
     """Whoever it was about might be on the list."""
     push(people([1, 2, 3]))
-    done = push([*people([1], size=2), {"first_name": "Ada", "size": 2}])
-    assert done.code == 1
-    assert "do not say whom" in done.stderr
+    run = push([*people([1], size=2), {"first_name": "Ada", "size": 2}])
+    assert run.code == 1
+    assert "do not say whom" in run.stderr
     assert on_list(account) == numbered(1, 2, 3)
 
 
@@ -289,9 +289,9 @@ def test_two_audiences_go_to_two_lists(target: Command, account: RunningSandbox)
 )
 def test_a_mirror_must_be_meant(target: Command, streams: dict[str, Any], said: str) -> None:
     """Settings that could take people off a list by mistake stop the run before it begins."""
-    done = target([*feed(people([1])), *feed(people([1]), "news")], streams=streams)
-    assert done.code == 2
-    assert said in done.stderr
+    run = target([*feed(people([1])), *feed(people([1]), "news")], streams=streams)
+    assert run.code == 2
+    assert said in run.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
@@ -322,8 +322,8 @@ def test_many_members(make_sandbox: Callable[..., RunningSandbox], tmp_path: Pat
     account = make_sandbox(profiles=5, events=0, limits=False, job_seconds=0.02, speed=SPEED)
     push = Pusher(Command(tmp_path, {"api_key": KEY, "api_url": account.url}), account)
     assert push(people(range(size))).code == 0
-    done = push(people(range(1_500, size)), max_removals="2000")
-    assert done.code == 0, done.stderr
+    run = push(people(range(1_500, size)), max_removals="2000")
+    assert run.code == 0, run.stderr
     assert len(on_list(account)) == size - 1_500
     assert "p1499@example.com" not in on_list(account)
 
@@ -331,41 +331,41 @@ def test_many_members(make_sandbox: Callable[..., RunningSandbox], tmp_path: Pat
 def test_who_would_leave_is_in_the_report(push: Pusher, account: RunningSandbox, tmp_path: Path) -> None:
     """Without a proof the removals are listed, with the reason, for somebody to look at."""
     push(people([1, 5, 6]))
-    done = push._target(feed(people([1], size=9)), streams={"vips": MIRROR}, report_path=str(tmp_path / "run.json"))
-    assert done.code == 1
+    run = push._target(feed(people([1], size=9)), streams={"vips": MIRROR}, report_path=str(tmp_path / "run.json"))
+    assert run.code == 1
     (section,) = json.loads((tmp_path / "run.json").read_text())["sections"]
     assert any("were to come" in note for note in section["notes"])
     column = section["table"]["columns"].index("email")
     assert {row[column] for row in section["table"]["rows"]} == numbered(5, 6)
-    assert "p5@example.com" not in done.stderr
+    assert "p5@example.com" not in run.stderr
 
 
 def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_path: Path) -> None:
     """The plan names who would come and who would leave, not who is there, and nothing is sent or said to be done."""
     push(people([1, 2, 3, 4]))
-    asked = len([found for found in account.requests if found.method != "GET"])
+    asked = len([request for request in account.requests if request.method != "GET"])
     refused = {"email": "p4@example.com", "phone_number": "12", "size": 3}
-    done = push._target(feed([*people([1, 9], size=3), refused]), streams={"vips": MIRROR}, dry_run=True)
-    assert done.code == 0, done.stderr
-    assert len([found for found in account.requests if found.method != "GET"]) == asked
+    run = push._target(feed([*people([1, 9], size=3), refused]), streams={"vips": MIRROR}, dry_run=True)
+    assert run.code == 0, run.stderr
+    assert len([request for request in account.requests if request.method != "GET"]) == asked
     assert on_list(account) == numbered(1, 2, 3, 4)
     (plan,) = json.loads((tmp_path / "target-klaviyo-plan.json").read_text())["lists"]
     assert set(plan["removals"]["identifiers"]) == numbered(2, 3)
     assert set(plan["additions"]["identifiers"]) == numbered(9)
     assert (plan["additions"]["count"], plan["already_on_it"]) == (1, 1)
-    assert "3 people for the list 'VIP', which has 4: remove, 2 of 2 would be removed\n" in done.stderr
-    assert "1 person would be put on it; 1 are on it already\n" in done.stderr
-    assert "2 people would be taken off it\n" in done.stderr
+    assert "3 people for the list 'VIP', which has 4: remove, 2 of 2 would be removed\n" in run.stderr
+    assert "1 person would be put on it; 1 are on it already\n" in run.stderr
+    assert "2 people would be taken off it\n" in run.stderr
 
 
 def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
     """All who come are on the list: the log says that, and not so many additions."""
     push(people(range(27)))
-    done = push._target(feed(people(range(27))), streams={"vips": MIRROR}, dry_run=True)
-    assert done.code == 0, done.stderr
-    assert "0 people would be put on it; 27 are on it already\n" in done.stderr
-    assert "removed\n" in done.stderr
-    assert "27 people would" not in done.stderr
+    run = push._target(feed(people(range(27))), streams={"vips": MIRROR}, dry_run=True)
+    assert run.code == 0, run.stderr
+    assert "0 people would be put on it; 27 are on it already\n" in run.stderr
+    assert "removed\n" in run.stderr
+    assert "27 people would" not in run.stderr
 
 
 @pytest.mark.parametrize("lost", ['{"type": "RECORD", "stream": "vips", "rec', "no list", "stream map"])
@@ -386,6 +386,6 @@ def test_a_record_that_cannot_be_placed_stops_removals(push: Pusher, account: Ru
         *records("vips", [*rows, *([bad] if lost == "no list" else [])]),
         *([lost] if "{" in lost else []),
     ]
-    done = push._target(lines, **settings)
-    assert done.code == 1, done.stderr
+    run = push._target(lines, **settings)
+    assert run.code == 1, run.stderr
     assert on_list(account) == numbered(1, 2, 3)

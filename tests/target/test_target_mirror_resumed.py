@@ -16,7 +16,7 @@ from target_support import Command, records, schema_of
 from test_target_mirror import MIRROR, Pusher, feed, numbered, on_list, people, schema
 
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.delivery.ledger import without
+from target_klaviyo.delivery.ledger import without_streams
 
 UNSIZED = {name: value for name, value in MIRROR.items() if name != "size_field"}
 OVER = {"type": "ACTIVATE_VERSION", "stream": "vips", "version": 7}
@@ -88,9 +88,9 @@ def test_who_came_before_a_kill_stays(
     rest = people(range(place(states), 100))
     version = 8 if proof == "a new version" else 7
     over = [] if proof == "assume_complete" else [{**OVER, "version": version}]
-    done = target([schema(), *versioned(rest, version), *over, at(100)])
+    run = target([schema(), *versioned(rest, version), *over, at(100)])
     assert on_list(account) == numbered(*ALL)
-    assert done.code == 0, done.stderr
+    assert run.code == 0, run.stderr
 
 
 def test_other_streams_go_on_where_they_were(target: Command, account: RunningSandbox) -> None:
@@ -123,11 +123,11 @@ def test_a_feed_that_shows_that_it_was_whole_has_its_state(target: Command, acco
     assert target(ended, streams={"vips": UNSIZED}).states[-1] == at(1)["value"]
     vouched = {"vips": {**UNSIZED, "assume_complete": True}}
     lines = [schema(), *records("vips", people([1]))]
-    done = target([*lines, at(1, others={"id": 5})], streams=vouched)
-    assert (done.code, done.states) == (0, [{"bookmarks": {"others": {"id": 5}}}])
-    done = target([*lines, {"type": "STATE", "value": {"at": 1}}], streams=vouched)
-    assert (done.code, done.states) == (0, [])
-    assert "no STATE is written" in done.stderr
+    run = target([*lines, at(1, others={"id": 5})], streams=vouched)
+    assert (run.code, run.states) == (0, [{"bookmarks": {"others": {"id": 5}}}])
+    run = target([*lines, {"type": "STATE", "value": {"at": 1}}], streams=vouched)
+    assert (run.code, run.states) == (0, [])
+    assert "no STATE is written" in run.stderr
 
 
 def test_half_a_feed_has_no_state(target: Command, account: RunningSandbox) -> None:
@@ -144,9 +144,9 @@ def test_a_stream_of_another_name_is_known_by_the_taps(target: Command, account:
     """A stream map may rename it; the tap keeps its place under its own name."""
     maps = {"vips": {"__alias__": "audience", "email": "email", "size": "size"}}
     settings = {"streams": {"audience": {**UNSIZED, "assume_complete": True}}, "stream_maps": maps}
-    done = target([schema(), *records("vips", people([1])), at(1)], **settings)
-    assert done.code == 0, done.stderr
-    assert done.states == [{"bookmarks": {}}]
+    run = target([schema(), *records("vips", people([1])), at(1)], **settings)
+    assert run.code == 0, run.stderr
+    assert run.states == [{"bookmarks": {}}]
     assert on_list(account) == numbered(1)
 
 
@@ -164,5 +164,5 @@ def test_a_stream_of_another_name_is_known_by_the_taps(target: Command, account:
 def test_a_place_is_only_taken_out_where_it_is_plain(state: dict[str, Any], left: dict[str, Any] | None) -> None:
     """A tap may know its stream by another name, or keep more than bookmarks: then nothing is known."""
     before = json.dumps(state)
-    assert without(state, {"a"}) == left
+    assert without_streams(state, {"a"}) == left
     assert json.dumps(state) == before

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Origin, Unfit
+from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.model.records import RejectedRecord, SourceRecord
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 ORDER = {
@@ -28,8 +28,8 @@ ORDER = {
 
 
 def events(record: Mapping[str, Any], **entry: Any) -> list[dict[str, Any]]:
-    route = routes({"orders": entry}, None, lambda: NOW)["orders"]
-    return list(route.row(Origin("orders", record), record)[1].payload["events"])
+    route = parse_routes({"orders": entry}, None, lambda: NOW)["orders"]
+    return list(route.row(SourceRecord("orders", record), record)[1].payload["events"])
 
 
 def metric(event: Mapping[str, Any]) -> str:
@@ -82,7 +82,7 @@ def test_a_change_of_an_order_has_an_id_of_its_own(status: str, name: str) -> No
 def test_a_change_that_nothing_tells_from_the_next_is_refused() -> None:
     """Without an id and without a time a second refund would be taken for the first."""
     record = {name: value for name, value in ORDER.items() if name != "ordered_at"}
-    with pytest.raises(Unfit, match="change_id"):
+    with pytest.raises(RejectedRecord, match="change_id"):
         events(record, mapping={"status": {"value": "refunded"}})
 
 
@@ -95,5 +95,5 @@ def test_the_names_of_the_events_are_options() -> None:
 @pytest.mark.parametrize("record", [{**ORDER, "order_id": None}, {**ORDER, "items": "three"}, {**ORDER, "items": [3]}])
 def test_a_record_that_is_no_order_is_refused(record: Mapping[str, Any]) -> None:
     """It needs an id, and lines that are objects."""
-    with pytest.raises(Unfit):
+    with pytest.raises(RejectedRecord):
         events(record)

@@ -45,7 +45,7 @@ def test_a_line_tells_the_budget_and_the_time_that_is_left(caplog: pytest.LogCap
         lambda: 3_000,
         lambda: "none",
         usage=lambda: next(usage),
-        to_come=lambda: next(left),
+        expected=lambda: next(left),
         clock=clock.clock.monotonic,
     )
     with caplog.at_level(logging.INFO):

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.rehearsal.rehearsal_client import ReadOnlyTransport, RehearsalClient, WriteInRehearsal
+from target_klaviyo.rehearsal.rehearsal_results import RehearsalResults
 from target_support import (
     ADA,
     EVERY,
@@ -21,11 +24,11 @@ from target_support import (
     Run,
     Scripted,
     Time,
+    outcomes_of,
     records,
     respond,
     rows_of,
     schema_of,
-    settled,
 )
 
 from klaviyo_client.api.operations import operation
@@ -35,13 +38,12 @@ from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.request_log import LoggedRequest
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery.requests import Session
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.amounts import Limit
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.rehearsal import plan as plans
-from target_klaviyo.rehearsal.plan import Plan, said
-from target_klaviyo.rehearsal.rehearsal import ReadOnly, RehearsalReport, RehearsingClient, WouldSend
-from target_klaviyo.rehearsal.request_bodies import Sent, sent
-from target_klaviyo.reporting.results import Tolerance, TooManyRejects
+from target_klaviyo.rehearsal.plan import Plan, format_counts
+from target_klaviyo.rehearsal.request_bodies import RequestContents, parse_request
+from target_klaviyo.reporting.results import TooManyRejects
 
 STATE = {"type": "STATE", "value": {"at": 1}}
 
@@ -51,8 +53,8 @@ def schema(stream: str, rows: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def plan_of(run: Run) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((run.folder / "target-klaviyo-plan.json").read_text())
-    return found
+    plan: dict[str, Any] = json.loads((run.folder / "target-klaviyo-plan.json").read_text())
+    return plan
 
 
 def held(account: RunningSandbox) -> dict[str, Any]:
@@ -63,9 +65,9 @@ def held(account: RunningSandbox) -> dict[str, Any]:
 
 
 def members(account: RunningSandbox, name: str) -> set[str]:
-    [found] = [row["id"] for row in account.store.lists.rows.values() if row["name"] == name]
+    [list_id] = [row["id"] for row in account.store.lists.rows.values() if row["name"] == name]
     emails = {row["id"]: row["email"] for row in account.store.profiles.rows.values()}
-    return {emails[member] for member in account.store.list_members[found].rows}
+    return {emails[member] for member in account.store.list_members[list_id].rows}
 
 
 def writes(asked: Iterable[LoggedRequest]) -> list[LoggedRequest]:
@@ -135,13 +137,13 @@ CASES = {
 
 def sent_by(asked: Iterable[LoggedRequest], names: Iterable[str]) -> Counter[str]:
     """Requests by operation, of these operations."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for entry in asked:
         for name in names:
             pattern = re.sub(r"\{\w+\}", "[^/]+", operation(name).path)
             if entry.method == operation(name).method and re.fullmatch(pattern, entry.path.rstrip("/")):
-                found[name] += 1
-    return found
+                counts[name] += 1
+    return counts
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
@@ -308,7 +310,7 @@ def test_a_rehearsal_can_be_asked_for_by_the_environment(target: Command, accoun
 
 def rehearsing(wire: Scripted) -> tuple[Session, Plan]:
     plan = Plan(0.5)
-    client = RehearsingClient(
+    client = RehearsalClient(
         "pk_x", clock=Time().clock, transport=wire, retry_policy=RetryPolicy(attempts=2), plan=plan
     )
     return Session(client, job_timeout=60), plan
@@ -317,10 +319,10 @@ def rehearsing(wire: Scripted) -> tuple[Session, Plan]:
 def test_the_wire_itself_refuses_to_send() -> None:
     """Should the client ever let something through, it stops there."""
     wire = Scripted(lambda _: respond(200))
-    with pytest.raises(WouldSend):
-        ReadOnly(wire).send(Request("POST", "https://a.klaviyo.com/api/lists", {}, {}))
+    with pytest.raises(WriteInRehearsal):
+        ReadOnlyTransport(wire).send(Request("POST", "https://a.klaviyo.com/api/lists", {}, {}))
     assert wire.asked == []
-    assert ReadOnly(wire).send(Request("GET", "https://a.klaviyo.com/api/lists", {}, {})).status == 200
+    assert ReadOnlyTransport(wire).send(Request("GET", "https://a.klaviyo.com/api/lists", {}, {})).status == 200
 
 
 def test_a_list_is_made_once_however_it_is_named() -> None:
@@ -328,9 +330,11 @@ def test_a_list_is_made_once_however_it_is_named() -> None:
     session, plan = rehearsing(Scripted(People({})))
     by_setting = rows_of({"action": "list_members", **MAKE}, ADA)
     by_record = rows_of({"action": "list_members", "create_list": True}, {**ADA, "list_name": "VIP"})
-    assert [o.kind for o in settled(session, "list_members", [*by_setting, *by_record])] == [Kind.DELIVERED] * 2
-    [made] = plan.document(complete=True)["lists"]
-    assert (made["id"], made["name"], made["would_be_made"]) == (None, "VIP", True)
+    assert [o.kind for o in outcomes_of(session, "list_members", [*by_setting, *by_record])] == [
+        OutcomeKind.DELIVERED
+    ] * 2
+    [new_list] = plan.to_json(complete=True)["lists"]
+    assert (new_list["id"], new_list["name"], new_list["would_be_made"]) == (None, "VIP", True)
 
 
 def test_writes_wait_for_no_budget_and_no_job() -> None:
@@ -338,57 +342,59 @@ def test_writes_wait_for_no_budget_and_no_job() -> None:
     wire = Scripted(People({}))
     session, plan = rehearsing(wire)
     rows = rows_of({"action": "delete_profile", "allow_deletion": True}, *[ADA] * 300)
-    assert {o.kind for o in settled(session, "delete_profile", rows)} == {Kind.ACCEPTED}
-    assert settled(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [Outcome(Kind.DELIVERED, 202)]
+    assert {o.kind for o in outcomes_of(session, "delete_profile", rows)} == {OutcomeKind.ACCEPTED}
+    assert outcomes_of(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [
+        Outcome(OutcomeKind.DELIVERED, 202)
+    ]
     assert session.client.clock.monotonic() == 0
     assert wire.asked == []
-    found = plan.document(complete=True)
+    summary = plan.to_json(complete=True)
     # 60 a minute, of which half may be spent.
-    assert found["minutes"] == 10
-    [deletions, _] = found["requests"]
+    assert summary["minutes"] == 10
+    [deletions, _] = summary["requests"]
     assert (deletions["requests"], deletions["per_minute"], deletions["minutes"]) == (300, 60, 10)
     assert deletions["scopes"] == ["data-privacy:write"]
 
 
 def test_much_is_counted_and_some_of_it_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     """First rows, people of a list and rejected records are bounded, and the plan says how many are left out."""
-    for name in ("ROWS", "PEOPLE", "REJECTED"):
+    for name in ("MAX_ROWS", "MAX_PEOPLE", "MAX_REJECTED"):
         monkeypatch.setattr(plans, name, 2)
     plan = Plan(1.0)
     rows = rows_of({"action": "upsert_profile"}, *PEOPLE[:3])
     for row in rows:
-        plan.came("s", ACTIONS["upsert_profile"], row)
-        plan.rejected({"record": row.origin.record})
+        plan.add_row("s", ACTIONS["upsert_profile"], row)
+        plan.add_rejected({"record": row.source.record})
     for part in (PEOPLE[:1], PEOPLE[1:5]):
         names = [row["email"] for row in part]
-        plan.request("bulk_import_profiles", Sent(len(part), part, "L"), iter(names))
-    found = plan.document(complete=True)
-    assert len(found["streams"][0]["first_rows"]) == 2
-    assert found["lists"][0]["additions"] == {
+        plan.add_request("bulk_import_profiles", RequestContents(len(part), part, "L"), iter(names))
+    summary = plan.to_json(complete=True)
+    assert len(summary["streams"][0]["first_rows"]) == 2
+    assert summary["lists"][0]["additions"] == {
         "count": 5,
         "identifiers": ["p0@example.com", "p1@example.com"],
         "not_shown": 3,
     }
-    assert (len(found["rejected"]), found["rejected_not_shown"]) == (2, 1)
+    assert (len(summary["rejected"]), summary["rejected_not_shown"]) == (2, 1)
 
 
 @pytest.mark.parametrize(("shown", "count", "hidden"), [(10, 2, 0), (3, 3, 1)])
 def test_members_are_no_additions(monkeypatch: pytest.MonkeyPatch, shown: int, count: int, hidden: int) -> None:
     """Who is shown is compared one by one, so that twice the same is once; beyond that members are subtracted."""
-    monkeypatch.setattr(plans, "PEOPLE", shown)
+    monkeypatch.setattr(plans, "MAX_PEOPLE", shown)
     plan = Plan(1.0)
     rows = [{"email": f"P{i}@example.com"} for i in (0, 1, 2, 0, 3)]
-    plan.request("bulk_import_profiles", Sent(5, rows, "L"), [row["email"] for row in rows])
+    plan.add_request("bulk_import_profiles", RequestContents(5, rows, "L"), [row["email"] for row in rows])
 
-    plan.mirrored("L", {("email", "p0@example.com"), ("email", "p1@example.com")}, 2)
+    plan.exclude_members("L", {("email", "p0@example.com"), ("email", "p1@example.com")}, 2)
 
-    [found] = plan.document(complete=True)["lists"]
-    assert (found["already_on_it"], found["additions"]["count"], found["additions"]["not_shown"]) == (
+    [list_plan] = plan.to_json(complete=True)["lists"]
+    assert (list_plan["already_on_it"], list_plan["additions"]["count"], list_plan["additions"]["not_shown"]) == (
         2,
         count,
         2 * hidden,
     )
-    assert plan.lines()[0] == f"list 'L' (L): {count} people would be put on it; 2 are on it already"
+    assert plan.log_lines()[0] == f"list 'L' (L): {count} people would be put on it; 2 are on it already"
 
 
 def test_whoever_goes_by_klaviyos_id_is_named_by_what_was_read() -> None:
@@ -398,37 +404,45 @@ def test_whoever_goes_by_klaviyos_id_is_named_by_what_was_read() -> None:
     wire = Scripted(lambda r: respond(200, {"data": [lists if r.url.endswith("lists") else profile]}))
     session, plan = rehearsing(wire)
     rows = rows_of({"action": "list_members", "list": "VIP", "mode": "remove"}, ADA, {"email": "b@example.com"})
-    settled(session, "list_members", rows)
-    [vip] = plan.document(complete=True)["lists"]
+    outcomes_of(session, "list_members", rows)
+    [vip] = plan.to_json(complete=True)["lists"]
     assert (vip["id"], vip["name"], vip["removals"]["identifiers"]) == ("L", "VIP", ["Ada@example.com"])
 
 
 @pytest.mark.parametrize(
     ("path", "document", "expected"),
     [
-        ({}, {"data": {"type": "list", "attributes": {"name": "x"}}}, Sent(1, [])),
-        ({"id": "L"}, {"data": [{"type": "profile", "id": "1"}]}, Sent(1, [{"type": "profile", "id": "1"}], "L")),
-        ({}, {"data": {"type": "profile", "attributes": ADA}}, Sent(1, [{"type": "profile", "attributes": ADA}])),
+        ({}, {"data": {"type": "list", "attributes": {"name": "x"}}}, RequestContents(1, [])),
+        (
+            {"id": "L"},
+            {"data": [{"type": "profile", "id": "1"}]},
+            RequestContents(1, [{"type": "profile", "id": "1"}], "L"),
+        ),
+        (
+            {},
+            {"data": {"type": "profile", "attributes": ADA}},
+            RequestContents(1, [{"type": "profile", "attributes": ADA}]),
+        ),
     ],
 )
-def test_what_a_body_holds(path: dict[str, str], document: dict[str, Any], expected: Sent) -> None:
+def test_what_a_body_holds(path: dict[str, str], document: dict[str, Any], expected: RequestContents) -> None:
     """Items, people and list."""
-    assert sent(path, document) == expected
+    assert parse_request(path, document) == expected
 
 
 def test_words() -> None:
     """What seldom happens is only said when it does."""
-    assert said({}) == "0 would be sent, 0 would be rejected"
-    assert said({"left_out": 2}) == "0 would be sent, 0 would be rejected, 2 would be left out"
+    assert format_counts({}) == "0 would be sent, 0 would be rejected"
+    assert format_counts({"left_out": 2}) == "0 would be sent, 0 would be rejected, 2 would be left out"
 
 
-def test_a_report_of_a_rehearsal_judges_as_a_real_one(tmp_path: Path) -> None:
+def test_results_of_a_rehearsal_are_judged_as_those_of_a_real_run(tmp_path: Path) -> None:
     """Too many rejected records are too many, and they are in the plan."""
-    report = RehearsalReport(Plan(1.0), tmp_path / "plan.json", Tolerance(count=0))
-    report.add(Origin("s", ADA), "upsert_profile", Outcome(Kind.REJECTED, code="x", reason="because"))
-    report.add_line("{", Outcome(Kind.REJECTED, code="not_json"))
+    results = RehearsalResults(Plan(1.0), tmp_path / "plan.json", Limit(count=0))
+    results.add(SourceRecord("s", ADA), "upsert_profile", Outcome(OutcomeKind.REJECTED, code="x", reason="because"))
+    results.add_line("{", Outcome(OutcomeKind.REJECTED, code="not_json"))
     with pytest.raises(TooManyRejects, match=r"plan\.json"):
-        report.check(ended=True)
-    report.close()
-    found = json.loads((tmp_path / "plan.json").read_text())
-    assert [line["type"] for line in found["rejected"]] == ["RECORD", "REJECTED"]
+        results.check_limit(ended=True)
+    results.close()
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert [line["type"] for line in plan["rejected"]] == ["RECORD", "REJECTED"]

@@ -14,9 +14,10 @@ from support.chromium import NEEDS_CHROMIUM, command_line
 from support.patience import PATIENCE
 
 from klaviyo_client.http.usage import Usage
-from target_klaviyo.model.records import Kind, Origin, Outcome
-from target_klaviyo.reporting.results import Report
-from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import RunResults
+from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
 pytestmark = NEEDS_CHROMIUM
 
@@ -56,27 +57,27 @@ def look(page: Path, width: int, *, dark: bool = False) -> tuple[dict[str, Any],
         *("--dump-dom", frame.as_uri()),
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
-    found = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.DOTALL)
-    assert found, done.stdout + done.stderr
-    return json.loads(unescape(found[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+    layout = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.DOTALL)
+    assert layout, done.stdout + done.stderr
+    return json.loads(unescape(layout[1])), [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
 
 @pytest.fixture
 def report(tmp_path: Path) -> Path:
-    """The document of a run that has everything, long and nasty values too."""
+    """The report of a run that has everything, long and nasty values too."""
     path = tmp_path / "run.json"
-    made = Report(tmp_path / "rejects.jsonl", None, Summary(path))
-    made.records = 1_300
+    results = RunResults(RejectsFile(tmp_path / "rejects.jsonl"), None, RunReport(path))
+    results.records = 1_300
     for _ in range(1_200):
-        made.add(Origin("profiles", {}), "upsert_profile", Outcome(Kind.DELIVERED, 201))
+        results.add(SourceRecord("profiles", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
     long = "a_name_that_is_as_long_as_somebody_may_want_it_and_has_no_place_to_break" * 2
     reasons = [("invalid", 60, "No."), (long, 30, long), (NASTY, 10, NASTY)]
     for code, count, reason in reasons:
         for _ in range(count):
-            outcome = Outcome(Kind.REJECTED, 400, code, f"/data/{long}", reason)
-            made.add(Origin(long, {"text": NASTY, long: long}), long, outcome)
-    made.section("Removed", notes=[long], columns=["Profile", long, *"abcdefgh"], rows=[[long, NASTY, *range(8)]] * 3)
-    made.close(Ending("failed", reason=f"because of {NASTY}"), not_sent=7, usage={long: Usage(12, 150)})
+            outcome = Outcome(OutcomeKind.REJECTED, 400, code, f"/data/{long}", reason)
+            results.add(SourceRecord(long, {"text": NASTY, long: long}), long, outcome)
+    results.add_section(Section("Removed", [long], ["Profile", long, *"abcdefgh"], [[long, NASTY, *range(8)]] * 3))
+    results.close(RunEnd("failed", reason=f"because of {NASTY}"), not_sent=7, usage={long: Usage(12, 150)})
     return path
 
 
@@ -85,18 +86,18 @@ def test_it_fits_and_tells_what_the_document_tells(report: Path, width: int) -> 
     """No sideways scroll, nothing cut off, no word on the console, and the document's numbers and records."""
     document = json.loads(report.read_text())
 
-    found, console = look(report.with_suffix(".html"), width)
+    layout, console = look(report.with_suffix(".html"), width)
 
     assert console == []
-    assert found["width"] == width
-    assert found["scrollWidth"] <= width
-    assert found["cut"] == 0
-    assert found["scripts"] == 0
-    shown = {name: int(text.replace(",", "")) for name, text in found["totals"].items()}
+    assert layout["width"] == width
+    assert layout["scrollWidth"] <= width
+    assert layout["cut"] == 0
+    assert layout["scripts"] == 0
+    shown = {name: int(text.replace(",", "")) for name, text in layout["totals"].items()}
     expected = {**document["totals"], "records": document["records"], "not_sent": document["not_sent"]}
     assert shown == {name: count for name, count in expected.items() if name != "left_out"}
-    assert [json.loads(text) for text in found["records"]] == [row["record"] for row in document["rejected"]]
-    first, *others = found["bars"]
+    assert [json.loads(text) for text in layout["records"]] == [row["record"] for row in document["rejected"]]
+    first, *others = layout["bars"]
     assert others == [pytest.approx(first / 2, rel=0.02), pytest.approx(first / 6, rel=0.02)]
 
 
@@ -112,8 +113,8 @@ def test_a_page_that_is_broken_would_be_found(tmp_path: Path) -> None:
     """The check sees what it is there to see: a script that runs, a console that complains, a line that is too wide."""
     page = tmp_path / "run.html"
     page.write_text(f'<!DOCTYPE html><body><main><p style="width:900px">x</p></main><pre>{NASTY}')
-    found, console = look(page, 390)
+    layout, console = look(page, 390)
     assert any("run" in line for line in console)
-    assert found["scrollWidth"] > 390
-    assert found["cut"]
-    assert found["scripts"] == 2
+    assert layout["scrollWidth"] > 390
+    assert layout["cut"]
+    assert layout["scripts"] == 2

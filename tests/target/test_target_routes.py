@@ -8,8 +8,8 @@ import pytest
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
-from target_klaviyo.intake.routes import check_columns, routes, unmapped
-from target_klaviyo.model.records import ListRef, Origin, Unfit
+from target_klaviyo.intake.route_settings import check_columns, parse_routes, unknown_stream
+from target_klaviyo.model.records import ListRef, RejectedRecord, SourceRecord
 
 
 @pytest.mark.parametrize(
@@ -32,55 +32,57 @@ from target_klaviyo.model.records import ListRef, Origin, Unfit
 def test_a_wrong_entry_is_named_with_its_stream_and_key(entry: Any, said: str | None) -> None:
     """Whoever made the typo sees where it is."""
     if said is None:
-        routes({"vip": entry}, None)
+        parse_routes({"vip": entry}, None)
         return
     with pytest.raises(SettingsError, match=said):
-        routes({"vip": entry}, None)
+        parse_routes({"vip": entry}, None)
 
 
 def test_a_stream_that_nothing_is_said_about_shows_the_line_to_add() -> None:
     """The error for an unmapped stream can be copied into the settings."""
-    assert '"streams": {"public-vip": {"action": "upsert_profile"}}' in str(unmapped("public-vip"))
+    assert '"streams": {"public-vip": {"action": "upsert_profile"}}' in str(unknown_stream("public-vip"))
 
 
 def test_a_stream_that_no_copy_takes_is_to_be_deselected() -> None:
     """That comes first: a table of the tap is not made something to push by an action that does not fit it."""
-    said = str(unmapped("profile_email_suppressions"))
+    said = str(unknown_stream("profile_email_suppressions"))
     assert "takes profiles, events, list_profiles only" in said
     assert said.index("deselect it in the tap") < said.index("upsert_profile")
 
 
 def test_two_streams_take_their_action_by_name() -> None:
     """profiles and list_members need no setting, and an entry for them may add options only."""
-    made = routes({"profiles": {"unknown_columns": "drop"}}, None)
-    assert made["profiles"].action.name == "upsert_profile"
-    assert not made["profiles"].mapper.keeps_unknown
-    assert made["list_members"].action.name == "list_members"
+    routes = parse_routes({"profiles": {"unknown_columns": "drop"}}, None)
+    assert routes["profiles"].action.name == "upsert_profile"
+    assert not routes["profiles"].mapper.keeps_unknown
+    assert routes["list_members"].action.name == "list_members"
 
 
 def test_list_members_without_any_list_is_refused_at_the_schema() -> None:
     """Before a single record came it is clear that none could be sent."""
-    made = routes({"vip": {"action": "list_members"}}, None)
+    routes = parse_routes({"vip": {"action": "list_members"}}, None)
     with pytest.raises(SettingsError, match=r"streams\.vip\.list is missing"):
-        check_columns("vip", made["vip"], ["email"])
-    assert check_columns("vip", made["vip"], ["email", "list_name"]) == []
+        check_columns("vip", routes["vip"], ["email"])
+    assert check_columns("vip", routes["vip"], ["email", "list_name"]) == []
 
 
 def test_a_mapping_that_reads_a_missing_column_is_a_warning() -> None:
     """The SCHEMA may be looser than the records, so it is said and not refused."""
-    made = routes({"vip": {"action": "upsert_profile", "mapping": {"email": "e_mail", "title": "job.title"}}}, None)
-    assert check_columns("vip", made["vip"], ["email", "job"]) == [
+    routes = parse_routes(
+        {"vip": {"action": "upsert_profile", "mapping": {"email": "e_mail", "title": "job.title"}}}, None
+    )
+    assert check_columns("vip", routes["vip"], ["email", "job"]) == [
         "streams.vip.mapping reads e_mail, and the stream has no such column"
     ]
 
 
 def test_the_records_own_list_goes_before_the_setting() -> None:
     """A record may carry its list by id or name."""
-    made = routes({"vip": {"action": "list_members", "list": "VIP", "create_list": True}}, None)["vip"]
+    route = parse_routes({"vip": {"action": "list_members", "list": "VIP", "create_list": True}}, None)["vip"]
     record = {"email": "ada@example.com"}
-    assert made.row(Origin("vip", record), record)[1].list == ListRef("VIP", "VIP", create=True, configured=True)
+    assert route.row(SourceRecord("vip", record), record)[1].list == ListRef("VIP", "VIP", create=True, configured=True)
     record = {"email": "ada@example.com", "list_name": "Own"}
-    assert made.row(Origin("vip", record), record)[1].list == ListRef(name="Own", create=True)
+    assert route.row(SourceRecord("vip", record), record)[1].list == ListRef(name="Own", create=True)
 
 
 @pytest.mark.parametrize(
@@ -96,8 +98,8 @@ def test_the_records_own_list_goes_before_the_setting() -> None:
 )
 def test_a_record_that_cannot_be_sent_has_a_code(record: dict[str, Any], code: str) -> None:
     """Everything that Klaviyo would refuse a whole request for is found before."""
-    with pytest.raises(Unfit) as caught:
-        routes({}, None)["list_members"].row(Origin("list_members", record), record)
+    with pytest.raises(RejectedRecord) as caught:
+        parse_routes({}, None)["list_members"].row(SourceRecord("list_members", record), record)
     assert caught.value.code == code
 
 
@@ -106,17 +108,19 @@ def test_a_record_over_the_vendors_limit_is_rejected_with_the_limit() -> None:
     limit = operation("bulk_import_profiles").max_item_bytes
     assert limit
     record = {"email": "ada@example.com", "bio": "x" * limit}
-    with pytest.raises(Unfit, match=f"{limit:,}"):
-        routes({}, None)["profiles"].row(Origin("profiles", record), record)
+    with pytest.raises(RejectedRecord, match=f"{limit:,}"):
+        parse_routes({}, None)["profiles"].row(SourceRecord("profiles", record), record)
 
 
 def test_options_take_the_words_that_fields_take() -> None:
     """Orchestrators hand on texts: yes and no by closed lists, channels in one text."""
-    off = routes({"s": {"action": "unsubscribe", "channels": "Email, sms", "global_unless_member": " No "}}, None)["s"]
+    off = parse_routes(
+        {"s": {"action": "unsubscribe", "channels": "Email, sms", "global_unless_member": " No "}}, None
+    )["s"]
     assert (off.options["channels"], off.options["global_unless_member"]) == (["email", "sms"], False)
     for word in ("False", "0", "off", "FALSE"):
         with pytest.raises(SettingsError, match="allow_deletion must be true"):
-            routes({"s": {"action": "delete_profile", "allow_deletion": word}}, None)
+            parse_routes({"s": {"action": "delete_profile", "allow_deletion": word}}, None)
     for name, value in (("channels", "email,fax"), ("channels", ""), ("global_unless_member", "ja")):
         with pytest.raises(SettingsError, match=rf"streams\.s\.{name} must be"):
-            routes({"s": {"action": "unsubscribe", name: value}}, None)
+            parse_routes({"s": {"action": "unsubscribe", name: value}}, None)

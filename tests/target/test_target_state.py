@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from singer_sdk import Target
 from support.commands import singer_lines
 from target_support import Command, records, respond, schema_of, scripted_session
 
 from klaviyo_client.errors import Unavailable
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo import target as module
-from target_klaviyo.delivery.dispatch import Despatch
-from target_klaviyo.model.records import Action, Row
+from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.delivery.dispatch import Dispatcher
 from target_klaviyo.target import TargetKlaviyo
 
 STREAMS = {"other": {"action": "upsert_profile"}}
@@ -37,16 +38,16 @@ def run(messages: Sequence[dict[str, Any]], folder: Path, fails_at: str | None =
         "batch_size_rows": batch,
         "streams": STREAMS,
     }
-    made = TargetKlaviyo(config=config)
+    target = TargetKlaviyo(config=config)
 
     def wire(request: Request) -> Response:
         if fails_at and fails_at.encode() in (request.body or b""):
             return respond(503)
         return respond(201, {"data": {}})
 
-    made.session, _ = scripted_session(wire)
-    made.listen(io.StringIO(singer_lines(messages)))
-    return made
+    target.session, _ = scripted_session(wire)
+    target.listen(io.StringIO(singer_lines(messages)))
+    return target
 
 
 def states(capsys: pytest.CaptureFixture[str]) -> list[int]:
@@ -64,10 +65,10 @@ def numbered(count: int) -> list[dict[str, Any]]:
 def test_a_state_comes_out_with_every_full_batch(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """States do not wait for the end of input and do not cut batches short; a later one may stand for an earlier."""
     run(numbered(40), tmp_path)
-    found = states(capsys)
-    assert found == sorted(set(found))
-    assert found[-1] == 39
-    assert len(found) > 1
+    written = states(capsys)
+    assert written == sorted(set(written))
+    assert written[-1] == 39
+    assert len(written) > 1
 
 
 def test_a_state_waits_while_another_stream_has_rows(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,13 +91,13 @@ def test_a_rejected_record_is_on_disk_before_its_state(
     """Whoever acts on the state can rely on the file."""
     seen: list[int] = []
     path = tmp_path / "rejects.jsonl"
-    write = module.Target._write_state_message
+    write = Target._write_state_message
 
     def spy(self: TargetKlaviyo, value: dict[str, Any]) -> None:
         seen.append(len(path.read_text().splitlines()))
         write(self, value)
 
-    monkeypatch.setattr(module.Target, "_write_state_message", spy)
+    monkeypatch.setattr(Target, "_write_state_message", spy)
     run([schema_of("profiles"), *records("profiles", [{"email": "bad"}]), state(1)], tmp_path)
     assert seen == [2]
     assert states(capsys) == [1]
@@ -108,13 +109,13 @@ def test_after_some_time_a_state_no_longer_waits_for_a_full_batch(
     """With a slow tap at most STATE_SECONDS are repeated after a crash."""
     monkeypatch.setattr(module, "STATE_SECONDS", -1.0)
     sizes: list[int] = []
-    send = Despatch._send
+    send = Dispatcher._send
 
-    def spy(self: Despatch, queue: Any, lane: Any) -> None:
-        sizes.append(len(lane.rows))
-        send(self, queue, lane)
+    def spy(self: Dispatcher, queue: Any, slot: Any) -> None:
+        sizes.append(len(slot.rows))
+        send(self, queue, slot)
 
-    monkeypatch.setattr(Despatch, "_send", spy)
+    monkeypatch.setattr(Dispatcher, "_send", spy)
     run(numbered(3), tmp_path, batch=1000)
     assert sizes == [1, 1, 1]
     assert states(capsys)[-1] == 2
@@ -131,22 +132,22 @@ def test_rows_from_before_a_changed_schema_are_sent_first(tmp_path: Path, monkey
         wider,
         *records("profiles", [{"email": "new1@example.com"}, {"email": "new2@example.com"}]),
     ]
-    put = Despatch.put
+    add = Dispatcher.add
 
-    def spy(self: Despatch, stream: str, action: Action, row: Row) -> None:
+    def spy(self: Dispatcher, stream: str, action: Action, row: Row) -> None:
         sent.append(row.payload["attributes"]["email"])
-        put(self, stream, action, row)
+        add(self, stream, action, row)
 
-    flush = Despatch.flush
+    flush = Dispatcher.flush
 
-    def flushing(self: Despatch) -> None:
+    def flushing(self: Dispatcher) -> None:
         flush(self)
-        sent.append("settled")
+        sent.append("flushed")
 
-    monkeypatch.setattr(Despatch, "put", spy)
-    monkeypatch.setattr(Despatch, "flush", flushing)
+    monkeypatch.setattr(Dispatcher, "add", spy)
+    monkeypatch.setattr(Dispatcher, "flush", flushing)
     run(messages, tmp_path)
-    assert sent[:4] == ["old@example.com", "settled", "new1@example.com", "new2@example.com"]
+    assert sent[:4] == ["old@example.com", "flushed", "new1@example.com", "new2@example.com"]
 
 
 @pytest.mark.parametrize("depth", [90, 900, 100_000])
@@ -161,22 +162,22 @@ def test_a_state_that_is_nested_deeply_breaks_nothing(target: Command, depth: in
 
 def test_a_signal_vouches_for_nothing_that_was_not_sent(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After a signal nothing more is sent, no state speaks for what waited, and the exit is not a success."""
-    made = run([], tmp_path)
-    made._process_schema_message(schema_of("profiles"))
+    target = run([], tmp_path)
+    target._process_schema_message(schema_of("profiles"))
     for message in records("profiles", [person(0)]):
-        made._process_record_message(message)
-    made._process_state_message(state(9))
-    made._handle_termination(15, None)
+        target._process_record_message(message)
+    target._process_state_message(state(9))
+    target._handle_termination(15, None)
     with pytest.raises(SystemExit) as caught:
-        made.process_endofpipe()
+        target.process_endofpipe()
     assert caught.value.code == 143
     assert states(capsys) == []
 
 
 def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
     """Whoever asks twice does not want to wait for what is under way."""
-    made = run([], tmp_path)
-    made._handle_termination(2, None)
+    target = run([], tmp_path)
+    target._handle_termination(2, None)
     with pytest.raises(SystemExit) as caught:
-        made._handle_termination(2, None)
+        target._handle_termination(2, None)
     assert caught.value.code == 130

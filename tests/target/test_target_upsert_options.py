@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
+from target_support import People, body_of, outcomes_of, refused, respond, rows_of, scripted_session, writes
 
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.endpoints.profile_imports import FEW
-from target_klaviyo.model.records import Kind, Outcome, Unfit
+from target_klaviyo.endpoints.profile_imports import MAX_SINGLE
+from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord
 
 UPDATE = {"action": "upsert_profile", "update_only": True}
 CLEAR = {"action": "upsert_profile", "nulls": "clear"}
@@ -33,9 +33,9 @@ def test_update_only_creates_nobody() -> None:
     """Whoever is not there is rejected, so that the record can be sent again when they are."""
     session, wire = scripted_session(People({"A": ADA}, write=taken))
     rows = rows_of(UPDATE, {**ADA, "title": "Countess"}, {"email": "new@x.org"}, {"phone_number": "+14155550100"})
-    known, new, other = settled(session, "upsert_profile", rows)
-    assert known == Outcome(Kind.DELIVERED, 200)
-    assert (new.kind, new.code) == (other.kind, other.code) == (Kind.REJECTED, "not_found")
+    known, new, other = outcomes_of(session, "upsert_profile", rows)
+    assert known == Outcome(OutcomeKind.DELIVERED, 200)
+    assert (new.kind, new.code) == (other.kind, other.code) == (OutcomeKind.REJECTED, "not_found")
     assert [imported(request) for request in writes(wire)] == [
         {"type": "profile", "attributes": {**ADA, "title": "Countess"}}
     ]
@@ -61,9 +61,9 @@ def test_a_null_is_no_identifier_and_empties_no_whole_object() -> None:
     record = {**ADA, "kid": None, "external_id": None, "gone": None, "place": None, "more": None}
     [row] = rows_of({**CLEAR, "mapping": mapping}, record)
     assert row.payload == {"type": "profile", "attributes": ADA}
-    with pytest.raises(Unfit, match="no email"):
+    with pytest.raises(RejectedRecord, match="no email"):
         rows_of(CLEAR, {"email": None, "title": "x"})
-    with pytest.raises(Unfit, match="first_name"):
+    with pytest.raises(RejectedRecord, match="first_name"):
         rows_of(CLEAR, {**ADA, "first_name": ["x"], "title": None})
 
 
@@ -79,9 +79,9 @@ def test_rows_with_nulls_never_go_in_bulk() -> None:
         return taken(request)
 
     session, asked = scripted_session(wire)
-    plain = [{"email": f"p{i}@x.org", "title": "x"} for i in range(FEW + 1)]
+    plain = [{"email": f"p{i}@x.org", "title": "x"} for i in range(MAX_SINGLE + 1)]
     rows = rows_of(CLEAR, {**ADA, "title": None}, *plain, {"email": "b@x.org", "properties": {"deep": {"a": None}}})
-    assert {outcome.kind for outcome in settled(session, "upsert_profile", rows)} == {Kind.DELIVERED}
+    assert {outcome.kind for outcome in outcomes_of(session, "upsert_profile", rows)} == {OutcomeKind.DELIVERED}
     *alone, bulk = writes(asked)
     assert [imported(request)["attributes"]["email"] for request in alone] == ["ada@x.org", "b@x.org"]
     profiles = body_of(bulk)["data"]["attributes"]["profiles"]["data"]
@@ -92,7 +92,7 @@ def test_one_persons_rows_keep_their_order_whatever_they_clear() -> None:
     """A later value wins over an earlier null, and a later null over an earlier value."""
     session, wire = scripted_session(taken)
     rows = rows_of(CLEAR, {**ADA, "title": None, "image": "x"}, {**ADA, "title": "Countess", "image": None})
-    settled(session, "upsert_profile", rows)
+    outcomes_of(session, "upsert_profile", rows)
     assert [imported(request)["attributes"] for request in writes(wire)] == [
         {**ADA, "title": "Countess", "image": None}
     ]
@@ -106,9 +106,13 @@ def test_cleared_people_join_their_list_too() -> None:
         return refused(400, "/data/attributes/title") if bad else taken(request)
 
     session, wire = scripted_session(People({}, {"LIST01": set()}, write))
-    found = [{"email": f"{name}@x.org", "title": None} for name in ("a", "bad", "c")]
-    outcomes = settled(session, "upsert_profile", rows_of({**CLEAR, "list": "LIST01"}, *found))
-    assert [outcome.kind for outcome in outcomes] == [Kind.DELIVERED, Kind.REJECTED, Kind.DELIVERED]
+    records = [{"email": f"{name}@x.org", "title": None} for name in ("a", "bad", "c")]
+    outcomes = outcomes_of(session, "upsert_profile", rows_of({**CLEAR, "list": "LIST01"}, *records))
+    assert [outcome.kind for outcome in outcomes] == [
+        OutcomeKind.DELIVERED,
+        OutcomeKind.REJECTED,
+        OutcomeKind.DELIVERED,
+    ]
     joined = writes(wire)[-1]
     assert (joined.method, joined.url.rpartition("/api/")[2]) == ("POST", "lists/LIST01/relationships/profiles")
     assert [entry["id"] for entry in body_of(joined)["data"]] == ["ID-a@x.org", "ID-c@x.org"]

@@ -18,8 +18,8 @@ from target_support import PROFILE_SCHEMA, Command, Time, records, respond
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.delivery.jobs import IMPORTS, Watch
-from target_klaviyo.delivery.stopping import GRACE_SECONDS, Stop, Stoppable, Stopped
+from target_klaviyo.delivery.graceful_stop import GRACE_SECONDS, GracefulStop, StoppableTransport, Stopped
+from target_klaviyo.delivery.jobs import IMPORTS, JobPoller
 
 MIRROR = {"action": "list_members", "mode": "mirror", "list": "XyZ123", "owns_list": True, "assume_complete": True}
 
@@ -43,19 +43,19 @@ def in_a_thread(work: Callable[[], object]) -> BaseException | None:
 def test_nothing_is_sent_again_when_its_time_has_come() -> None:
     """A 503 without end is tried again until so many seconds after the signal, by any thread, and no longer."""
     time, stop_at, asked = Time(), 100.0, list[float]()
-    stop = Stop(lambda: time.now)
+    stop = GracefulStop(lambda: time.now)
     clock = stop.clock(time.clock)
 
     def answer(_: Request) -> Response:
         asked.append(time.now)
         if time.now >= stop_at:
-            stop.ask()
+            stop.request()
         return respond(503)
 
     class Wire:
         send = staticmethod(answer)
 
-    client = KlaviyoClient("pk_x", clock=clock, transport=Stoppable(Wire(), stop))
+    client = KlaviyoClient("pk_x", clock=clock, transport=StoppableTransport(Wire(), stop))
     assert isinstance(in_a_thread(lambda: client.call("get_lists")), Exception)  # it gives up by itself
     stop_at = time.now
     began = len(asked)
@@ -66,8 +66,8 @@ def test_nothing_is_sent_again_when_its_time_has_come() -> None:
 
 def test_a_wait_that_would_end_too_late_is_not_begun() -> None:
     """Who is to wait a minute for the next attempt ends at once; the main thread begins nothing more at all."""
-    stop = Stop(lambda: 0.0)
-    stop.ask()
+    stop = GracefulStop(lambda: 0.0)
+    stop.request()
     clock = stop.clock()
     assert isinstance(in_a_thread(lambda: clock.sleep(GRACE_SECONDS + 1)), Stopped)
     assert in_a_thread(lambda: clock.sleep(0.0)) is None
@@ -79,17 +79,17 @@ def test_a_wait_that_would_end_too_late_is_not_begun() -> None:
 def test_a_job_is_not_asked_after_any_longer() -> None:
     """Its records come again, which changes nothing."""
     time = Time()
-    stop = Stop(lambda: time.now)
+    stop = GracefulStop(lambda: time.now)
 
     class Wire:
         @staticmethod
         def send(_: Request) -> Response:
-            stop.ask()
+            stop.request()
             return respond(200, {"data": {"id": "1", "attributes": {"status": "processing"}}})
 
     clock = stop.clock(time.clock)
-    client = KlaviyoClient("pk_x", clock=clock, transport=Stoppable(Wire(), stop))
-    assert isinstance(in_a_thread(lambda: Watch(client, 3600, IMPORTS).ended("1")), Stopped)
+    client = KlaviyoClient("pk_x", clock=clock, transport=StoppableTransport(Wire(), stop))
+    assert isinstance(in_a_thread(lambda: JobPoller(client, 3600, IMPORTS).wait_for("1")), Stopped)
     assert time.now <= GRACE_SECONDS
 
 

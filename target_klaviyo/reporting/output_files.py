@@ -1,4 +1,4 @@
-"""Where a run's files go: tried before the first record is read, since nothing can be done about it afterwards."""
+"""Paths of a run's files, tried before the first record is read: afterwards nothing can be done about a bad path."""
 
 from __future__ import annotations
 
@@ -7,37 +7,36 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy import private_files
-from target_klaviyo.settings import SETTINGS
 
 logger = logging.getLogger("target-klaviyo")
 
 _FOLDER = "target-klaviyo"
 
 
-def place(config: Mapping[str, Any], setting: str, environment: Mapping[str, str]) -> Path:
-    """Where the file of a setting goes; its folder is there afterwards.
+def writable_path(setting: str, value: str, environment: Mapping[str, str], *, default: str | None = None) -> Path:
+    """The path of a setting's file; its folder exists afterwards.
 
     The default is a name in the working directory. Where that cannot be written, as in a container, the file goes to
-    the user's folder for such things, or to the machine's for passing ones, and a warning says where.
+    the user's state folder, or to the machine's temporary one, and a warning says where.
 
     Args:
-        config: the settings, with their defaults.
-        setting: one of them that names a file.
+        setting: the name of the setting.
+        value: what it says.
         environment: where ``XDG_STATE_HOME`` and ``HOME`` are looked for.
+        default: the setting's default. Only that may be replaced by another folder.
 
     Raises:
         SettingsError: nothing can be written where the setting says, or anywhere.
     """
-    path = Path(config[setting])
+    path = Path(value)
     fault = _fault(path)
     if fault is None:
         return path
-    if config[setting] == SETTINGS["properties"][setting].get("default"):
-        for folder in _others(environment):
+    if value == default:
+        for folder in _fallback_folders(environment):
             if _fault(folder / path) is None:
                 logger.warning(
                     "the working directory cannot be written, so %s is in %s; name a place that outlasts this machine",
@@ -48,18 +47,18 @@ def place(config: Mapping[str, Any], setting: str, environment: Mapping[str, str
     raise SettingsError(f"{setting} cannot be written: {path.absolute()}: {fault}")
 
 
-def document(config: Mapping[str, Any], setting: str) -> Path | None:
-    """Where a document goes that has a page in ``.html`` beside it; None when the setting names no place.
+def writable_report_path(setting: str, value: str | None) -> Path | None:
+    """The path of a report that gets a page in ``.html`` beside it; None when the setting is empty.
 
     Raises:
-        SettingsError: one of both cannot be written there.
+        SettingsError: one of the two files cannot be written there.
     """
-    if not config.get(setting):
+    if not value:
         return None
-    path = Path(config[setting])
-    for each in (path, path.with_suffix(".html")):
-        if (fault := _fault(each)) is not None:
-            raise SettingsError(f"{setting} cannot be written: {each.absolute()}: {fault}")
+    path = Path(value)
+    for file in (path, path.with_suffix(".html")):
+        if (fault := _fault(file)) is not None:
+            raise SettingsError(f"{setting} cannot be written: {file.absolute()}: {fault}")
     return path
 
 
@@ -74,11 +73,11 @@ def _fault(path: Path) -> str | None:
     return None
 
 
-def _others(environment: Mapping[str, str]) -> Iterator[Path]:
-    """Folders of the user's or of the machine's that mostly can be written."""
+def _fallback_folders(environment: Mapping[str, str]) -> Iterator[Path]:
+    """Folders of the user or of the machine that can mostly be written."""
     if home := environment.get("XDG_STATE_HOME"):
         yield Path(home) / _FOLDER
     elif home := environment.get("HOME"):
         yield Path(home) / ".local" / "state" / _FOLDER
-    with suppress(OSError):  # it finds no folder at all
+    with suppress(OSError):  # there is no temporary folder at all
         yield Path(tempfile.gettempdir())

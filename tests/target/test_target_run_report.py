@@ -1,4 +1,4 @@
-"""The run's report: a document and a page, however the run ends."""
+"""The run report: JSON and a page, however the run ends."""
 
 from __future__ import annotations
 
@@ -26,14 +26,15 @@ from target_support import Command, Run, records, schema_of
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.model.records import Kind, Origin, Outcome
+from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting import run_report as module
 from target_klaviyo.reporting.html import render_page
-from target_klaviyo.reporting.results import Report
-from target_klaviyo.reporting.run_report import Ending, Summary
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import RunResults
+from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
-NO = Outcome(Kind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
-YES = Outcome(Kind.DELIVERED, 201)
+NO = Outcome(OutcomeKind.REJECTED, 400, "invalid", "/data", "ada@example.com is not valid.")
+YES = Outcome(OutcomeKind.DELIVERED, 201)
 NASTY = """</pre><script>alert("it's")</script><img src=x onerror='alert(1)'>"""
 
 
@@ -42,14 +43,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "deep" / "report.json"
 
 
-def report_at(path: Path, seconds: float = 90) -> Report:
+def results_at(path: Path, seconds: float = 90) -> RunResults:
     times = iter([datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC) + timedelta(seconds=seconds)])
-    return Report(path.with_name("rejects.jsonl"), None, Summary(path, now=lambda: next(times)))
+    return RunResults(RejectsFile(path.with_name("rejects.jsonl")), None, RunReport(path, now=lambda: next(times)))
 
 
-def found(path: Path) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(path.read_text())
-    return document
+def read_report(path: Path) -> dict[str, Any]:
+    report: dict[str, Any] = json.loads(path.read_text())
+    return report
 
 
 def totals_of(text: str) -> dict[str, int]:
@@ -57,47 +58,47 @@ def totals_of(text: str) -> dict[str, int]:
     return {name: int(count.replace(",", "")) for name, count in tiles}
 
 
-def test_the_document_tells_the_run(path: Path) -> None:
+def test_the_report_tells_the_run(path: Path) -> None:
     """Times, counts in all and per stream and action, reasons, rejected records, requests."""
-    report = report_at(path)
-    report.records = 4
+    results = results_at(path)
+    results.records = 4
     for outcome in (YES, NO, NO):
-        report.add(Origin("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
-    report.add_line('{"broken', Outcome(Kind.REJECTED, code="not_json", reason="no JSON"))
-    report.close(usage={"bulk_import_profiles": Usage(3, 150)})
+        results.add(SourceRecord("people", {"email": "ada@example.com"}), "upsert_profile", outcome)
+    results.add_line('{"broken', Outcome(OutcomeKind.REJECTED, code="not_json", reason="no JSON"))
+    results.close(usage={"bulk_import_profiles": Usage(3, 150)})
 
-    document = found(path)
+    report = read_report(path)
 
-    assert document["plugin"] == "target-klaviyo"
-    assert (document["started"], document["ended"]) == ("2026-11-01T00:00:00+00:00", "2026-11-01T00:01:30+00:00")
-    assert (document["seconds"], document["ending"], document["records"]) == (90, "done", 4)
-    assert document["totals"] == {"delivered": 1, "accepted": 0, "rejected": 3, "left_out": 0}
-    assert document["streams"] == [
+    assert report["plugin"] == "target-klaviyo"
+    assert (report["started"], report["ended"]) == ("2026-11-01T00:00:00+00:00", "2026-11-01T00:01:30+00:00")
+    assert (report["seconds"], report["ending"], report["records"]) == (90, "done", 4)
+    assert report["totals"] == {"delivered": 1, "accepted": 0, "rejected": 3, "left_out": 0}
+    assert report["streams"] == [
         {"stream": "people", "action": "upsert_profile", "delivered": 1, "accepted": 0, "rejected": 2, "left_out": 0},
         {"stream": "unreadable lines", "action": None, "delivered": 0, "accepted": 0, "rejected": 1, "left_out": 0},
     ]
-    assert document["reasons"][0] == {
+    assert report["reasons"][0] == {
         "outcome": "rejected",
         "code": "invalid",
         "count": 2,
         "sample": "<email> is not valid.",
     }
     why = {"code": "invalid", "pointer": "/data", "reason": NO.reason, "record": {"email": "ada@example.com"}}
-    assert document["rejected"][0] == {"stream": "people", "action": "upsert_profile", **why}
-    assert document["rejected"][2]["record"] == '{"broken'
-    assert document["requests"] == [
+    assert report["rejected"][0] == {"stream": "people", "action": "upsert_profile", **why}
+    assert report["rejected"][2]["record"] == '{"broken'
+    assert report["requests"] == [
         {"operation": "bulk_import_profiles", "requests": 3, "per_minute": 150, "share": 0.0133}
     ]
 
 
-def test_document_and_page_are_whole_and_private(path: Path) -> None:
+def test_report_and_page_are_whole_and_private(path: Path) -> None:
     """Both replace what stood there, their owner alone reads them, and nothing half-written is left."""
     path.parent.mkdir()
     path.write_text("an earlier one that is open to all")
-    report = report_at(path)
-    report.add(Origin("s", {"name": "\ud800"}), "", YES)
-    report.add(Origin("s", {"name": "\ud800"}), "", NO)
-    report.close()
+    results = results_at(path)
+    results.add(SourceRecord("s", {"name": "\ud800"}), "", YES)
+    results.add(SourceRecord("s", {"name": "\ud800"}), "", NO)
+    results.close()
 
     assert sorted(entry.name for entry in path.parent.iterdir()) == ["rejects.jsonl", "report.html", "report.json"]
     for made in (path, path.with_suffix(".html")):
@@ -114,52 +115,50 @@ def test_a_report_that_cannot_be_finished_leaves_the_earlier_one(path: Path, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    report = report_at(path)
-    report.add(Origin("s", {}), "", YES)
+    results = results_at(path)
+    results.add(SourceRecord("s", {}), "", YES)
     with pytest.raises(Exception, match="the run's report cannot be written"):
-        report.close()
+        results.close()
 
     assert path.read_text() == "earlier"
     assert [entry.name for entry in path.parent.iterdir()] == ["report.json"]
 
 
 def test_rejected_records_are_kept_while_there_is_room(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A thousand at most, and not more than memory bears; the document says how many are missing, and counts all."""
-    report = report_at(path)
+    """A thousand at most, and not more than memory bears; the report says how many are missing, and counts all."""
+    results = results_at(path)
     for index in range(1_003):
-        report.add(Origin("s", {"id": index}), "", NO)
-    report.close()
-    assert len(found(path)["rejected"]) == 1_000
-    assert found(path)["rejected_not_shown"] == 3
-    assert found(path)["totals"]["rejected"] == 1_003
+        results.add(SourceRecord("s", {"id": index}), "", NO)
+    results.close()
+    assert len(read_report(path)["rejected"]) == 1_000
+    assert read_report(path)["rejected_not_shown"] == 3
+    assert read_report(path)["totals"]["rejected"] == 1_003
     assert "3 more are only in the rejects file" in path.with_suffix(".html").read_text()
 
-    monkeypatch.setattr(module, "MAX_SIZE", 500)
-    report = report_at(path)
+    monkeypatch.setattr(module, "MAX_CHARACTERS", 500)
+    results = results_at(path)
     for _ in range(9):
-        report.add(Origin("s", {"text": "x" * 100}), "", NO)
-    report.close()
-    assert (len(found(path)["rejected"]), found(path)["rejected_not_shown"]) == (4, 5)
+        results.add(SourceRecord("s", {"text": "x" * 100}), "", NO)
+    results.close()
+    assert (len(read_report(path)["rejected"]), read_report(path)["rejected_not_shown"]) == (4, 5)
 
 
 def test_the_report_must_not_overwrite_the_rejects_file(path: Path) -> None:
     """Two settings that name one file are a mistake."""
     with pytest.raises(SettingsError, match="rejects_path"):
-        Report(path, None, Summary(path))
+        RunResults(RejectsFile(path), None, RunReport(path))
     with pytest.raises(SettingsError, match="rejects_path"):
-        Report(path.with_suffix(".html"), None, Summary(path))
+        RunResults(RejectsFile(path.with_suffix(".html")), None, RunReport(path))
 
 
 def test_sections_of_others_are_in_both(path: Path) -> None:
     """What another part of the target has to tell is a title, notes and a table."""
-    report = report_at(path)
-    report.section(
-        "Removed from VIP", notes=["2 people left."], columns=["Profile", "Times"], rows=[["01A", 2], ["01B", 1]]
-    )
-    report.section("A plan", notes=["Nothing was sent."])
-    report.close()
+    results = results_at(path)
+    results.add_section(Section("Removed from VIP", ["2 people left."], ["Profile", "Times"], [["01A", 2], ["01B", 1]]))
+    results.add_section(Section("A plan", ["Nothing was sent."]))
+    results.close()
 
-    assert found(path)["sections"] == [
+    assert read_report(path)["sections"] == [
         {
             "title": "Removed from VIP",
             "notes": ["2 people left."],
@@ -173,37 +172,37 @@ def test_sections_of_others_are_in_both(path: Path) -> None:
 
 def test_sections_without_a_report_are_no_burden(tmp_path: Path) -> None:
     """Whoever tells something need not know whether anybody listens."""
-    report = Report(tmp_path / "rejects.jsonl")
-    report.section("A plan", notes=["Nothing was sent."])
-    report.close()
+    results = RunResults(RejectsFile(tmp_path / "rejects.jsonl"))
+    results.add_section(Section("A plan", ["Nothing was sent."]))
+    results.close()
     assert list(tmp_path.iterdir()) == []
 
 
-def strings(document: Any) -> Iterator[str]:
-    match document:
+def strings(report: Any) -> Iterator[str]:
+    match report:
         case dict():
-            for name, value in document.items():
+            for name, value in report.items():
                 yield name
                 yield from strings(value)
         case list():
-            for value in document:
+            for value in report:
                 yield from strings(value)
         case str():
-            yield document
+            yield report
 
 
 def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
     """Tags and quotes in streams, codes, reasons, records and sections stay what they are: text."""
-    report = report_at(path)
-    bad = Outcome(Kind.REJECTED, 400, NASTY, NASTY, NASTY)
-    report.add(Origin(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
-    report.add_line(NASTY, bad)
-    report.section(NASTY, notes=[NASTY], columns=[NASTY], rows=[[NASTY], [{NASTY: NASTY}]])
-    report.close(Ending("failed", reason=NASTY), usage={NASTY: Usage(1, 1)})
+    results = results_at(path)
+    bad = Outcome(OutcomeKind.REJECTED, 400, NASTY, NASTY, NASTY)
+    results.add(SourceRecord(NASTY, {NASTY: [NASTY, {"deep": NASTY}]}), NASTY, bad)
+    results.add_line(NASTY, bad)
+    results.add_section(Section(NASTY, [NASTY], [NASTY], [[NASTY], [{NASTY: NASTY}]]))
+    results.close(RunEnd("failed", reason=NASTY), usage={NASTY: Usage(1, 1)})
 
     text = path.with_suffix(".html").read_text()
 
-    assert sum(NASTY in value for value in strings(found(path))) > 15
+    assert sum(NASTY in value for value in strings(read_report(path))) > 15
     assert "<script" not in text
     assert "<img" not in text
     assert text.count("</pre>") == 2
@@ -216,21 +215,21 @@ def test_whatever_a_record_holds_is_shown_as_text(path: Path) -> None:
 
 def test_the_page_needs_nothing_from_elsewhere(path: Path) -> None:
     """No address, script or import is in it, and a policy says that none may be."""
-    report = report_at(path)
-    report.close()
+    results = results_at(path)
+    results.close()
     text = path.with_suffix(".html").read_text()
     assert not re.search(r"https?:|url\(|@import|\bsrc=|<script|<link", text)
     assert "default-src 'none'" in text
-    assert text == render_page(found(path))
+    assert text == render_page(read_report(path))
 
 
 def test_a_page_that_lacks_something_is_not_made(path: Path) -> None:
-    """A name that is in the template and not in the document is an error, not an empty place."""
-    report_at(path).close()
-    document = found(path)
-    del document["version"]
+    """A name that is in the template and not in the report is an error, not an empty place."""
+    results_at(path).close()
+    report = read_report(path)
+    del report["version"]
     with pytest.raises(UndefinedError, match="version"):
-        render_page(document)
+        render_page(report)
 
 
 def test_only_a_page_needs_the_template_library() -> None:
@@ -243,13 +242,13 @@ def test_only_a_page_needs_the_template_library() -> None:
 
 
 def ended(run: Run) -> dict[str, Any]:
-    """The document of a run, which its page agrees with."""
-    document = found(run.folder / "out" / "run.json")
+    """The report of a run, which its page agrees with."""
+    report = read_report(run.folder / "out" / "run.json")
     shown = totals_of((run.folder / "out" / "run.html").read_text())
-    expected = {"records": document["records"], "not_sent": document["not_sent"], **document["totals"]}
+    expected = {"records": report["records"], "not_sent": report["not_sent"], **report["totals"]}
     assert shown == {name: count for name, count in expected.items() if count or name not in ("left_out", "not_sent")}
     assert "out/run.json" in run.said("INFO", "WARNING")[-1]
-    return document
+    return report
 
 
 def people(*emails: str) -> list[dict[str, Any]]:
@@ -259,15 +258,15 @@ def people(*emails: str) -> list[dict[str, Any]]:
 def test_a_run_that_is_done(target: Command) -> None:
     """Its totals are those of the log's last line, and requests are counted."""
     run = target(people("a@example.com", "b@example.com", "nobody"), report_path="out/run.json")
-    document = ended(run)
+    report = ended(run)
 
-    assert (run.code, document["ending"], document["reason"], document["signal"]) == (0, "done", None, None)
-    assert document["records"] == 3
-    assert document["totals"] == {"delivered": 2, "accepted": 0, "rejected": 1, "left_out": 0}
+    assert (run.code, report["ending"], report["reason"], report["signal"]) == (0, "done", None, None)
+    assert report["records"] == 3
+    assert report["totals"] == {"delivered": 2, "accepted": 0, "rejected": 1, "left_out": 0}
     last = run.said("INFO", "WARNING")[-1]
     assert "done: 2 delivered, 0 accepted, 1 rejected" in last
-    assert [row["record"]["email"] for row in document["rejected"]] == ["nobody"]
-    assert sum(entry["requests"] for entry in document["requests"]) >= 1
+    assert [row["record"]["email"] for row in report["rejected"]] == ["nobody"]
+    assert sum(entry["requests"] for entry in report["requests"]) >= 1
 
 
 def test_no_report_unless_asked_for(target: Command) -> None:
@@ -280,19 +279,19 @@ def test_no_report_unless_asked_for(target: Command) -> None:
 def test_a_run_with_too_many_rejected_records(target: Command) -> None:
     """It failed, and says why."""
     run = target(people("a@example.com", "nobody"), report_path="out/run.json", on_reject="fail")
-    document = ended(run)
-    assert (run.code, document["ending"], document["totals"]["rejected"]) == (1, "failed", 1)
-    assert "records were rejected" in document["reason"]
+    report = ended(run)
+    assert (run.code, report["ending"], report["totals"]["rejected"]) == (1, "failed", 1)
+    assert "records were rejected" in report["reason"]
 
 
 def test_a_run_that_ends_by_an_error(target: Command) -> None:
     """The reason is the line of the log, without personal data; what came before it is counted."""
     messages = [*people("a@example.com"), schema_of("ada@example.com")]
     run = target(messages, report_path="out/run.json")
-    document = ended(run)
-    assert (run.code, document["ending"], document["records"]) == (2, "failed", 1)
-    assert "<email>" in document["reason"]
-    assert document["reason"] in run.said("CRITICAL")[-1]
+    report = ended(run)
+    assert (run.code, report["ending"], report["records"]) == (2, "failed", 1)
+    assert "<email>" in report["reason"]
+    assert report["reason"] in run.said("CRITICAL")[-1]
 
 
 def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> None:
@@ -311,22 +310,22 @@ def test_a_run_that_a_signal_stops(target: Command, account: RunningSandbox) -> 
         run.stdin.close()
         code = run.wait(timeout=PATIENCE)
 
-    document = ended(Run(code, "", errors, target.folder))
+    report = ended(Run(code, "", errors, target.folder))
 
-    assert (code, document["ending"], document["signal"]) == (143, "stopped", signal.SIGTERM)
-    assert document["totals"]["rejected"] == 1
-    assert document["records"] == 2
-    assert document["not_sent"] == 1
+    assert (code, report["ending"], report["signal"]) == (143, "stopped", signal.SIGTERM)
+    assert report["totals"]["rejected"] == 1
+    assert report["records"] == 2
+    assert report["not_sent"] == 1
 
 
 def test_a_report_that_cannot_be_written_is_a_failure(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """Who asked for a report and gets none in the end is told by the exit code; the records are there all the same."""
     folder = tmp_path / "out"
-    report = Report(tmp_path / "rejects.jsonl", summary=Summary(folder / "run.json"))
-    report.add(Origin("s", {}), "upsert_profile", Outcome(Kind.DELIVERED, 201))
+    results = RunResults(RejectsFile(tmp_path / "rejects.jsonl"), report=RunReport(folder / "run.json"))
+    results.add(SourceRecord("s", {}), "upsert_profile", Outcome(OutcomeKind.DELIVERED, 201))
     folder.write_text("no folder any more")
     with caplog.at_level(logging.INFO), pytest.raises(Incomplete, match="the run's report cannot be written"):
-        report.close()
+        results.close()
     assert "done: 1 delivered" in caplog.messages[-1]
 
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.audience.completeness import Cap, Feed, Verdict, decide, staying
+from target_klaviyo.audience.completeness import AudienceFeed, RemovalVerdict, count_present, decide, parse_max_removals
+from target_klaviyo.model.amounts import Limit
 
 MEMBERS = st.dictionaries(
     st.text("abcdef", min_size=1, max_size=3),
@@ -36,20 +37,20 @@ def test_nobody_who_came_is_removed_and_never_too_many(
     allow_empty: bool,
 ) -> None:
     """Whatever the feed and the settings: removals are within the cap, of people who did not come, with a proof."""
-    feed, cap = Feed(), Cap(count, share)
-    for place, name in enumerate(seen):
-        feed.saw([("email", name)] if name is not None else [], sizes[place % len(sizes)])
-    made = decide(feed, members, cap, manifest=manifest, assumed=assumed, allow_empty=allow_empty)
-    if made.verdict is not Verdict.REMOVE:
-        assert made.verdict is Verdict.NOTHING_TO_REMOVE or made.reason
+    feed, limit = AudienceFeed(), Limit(count, share)
+    for index, name in enumerate(seen):
+        feed.add([("email", name)] if name is not None else [], sizes[index % len(sizes)])
+    decision = decide(feed, members, limit, manifest=manifest, assumed=assumed, allow_empty=allow_empty)
+    if decision.verdict is not RemovalVerdict.REMOVE:
+        assert decision.verdict is RemovalVerdict.NOTHING_TO_REMOVE or decision.reason
         return
     came = {("email", name) for name in seen if name is not None}
     assert None not in seen
-    assert all(came.isdisjoint(members[member]) for member in made.leaving)
-    assert len(made.leaving) <= (len(members) if count is None else count)
-    assert len(made.leaving) <= len(members) * (1.0 if share is None else share)
-    said = {size for size in sizes[: len(seen)] if size is not None}
-    expected = manifest if manifest is not None else next(iter(said), None)
+    assert all(came.isdisjoint(members[member]) for member in decision.absent)
+    assert len(decision.absent) <= (len(members) if count is None else count)
+    assert len(decision.absent) <= len(members) * (1.0 if share is None else share)
+    stated = {size for size in sizes[: len(seen)] if size is not None}
+    expected = manifest if manifest is not None else next(iter(stated), None)
     assert (expected == len(came)) if expected is not None else assumed
     assert came or (manifest == 0 and allow_empty)
 
@@ -61,25 +62,25 @@ def test_nobody_who_came_is_removed_and_never_too_many(
 )  # fmt: skip
 def test_a_cap_is_a_count_or_a_share_or_the_smaller_of_both(text: str | int | None, members: int, most: int) -> None:
     """By default a tenth of the list, and never more than a thousand."""
-    cap = Cap.of(text)
-    assert cap.of_members(members) == most
-    assert cap.allows(most, members)
-    assert not cap.allows(most + 1, members)
+    limit = parse_max_removals(text)
+    assert limit.of(members) == most
+    assert limit.allows(most, members)
+    assert not limit.allows(most + 1, members)
 
 
 @pytest.mark.parametrize("text", ["many", "5 people", "-1", "101%", "", "1.5", "5%%"])
 def test_a_cap_that_is_none_is_an_error(text: str) -> None:
     """A typo must not take the cap away."""
     with pytest.raises(ValueError, match="max_removals"):
-        Cap.of(text)
+        parse_max_removals(text)
 
 
 @pytest.mark.parametrize(("records", "count"), [([False], 1), ([True], 0), ([True, False], 1), ([False, True], 1)])
 def test_a_member_stays_by_a_record_that_was_not_refused(records: list[bool], count: int) -> None:
     """In whichever order they come, one good record (not refused) is enough to be sent again."""
-    feed = Feed()
+    feed = AudienceFeed()
     for refused in records:
-        feed.saw([("email", "a@example.com")], None, refused=refused)
+        feed.add([("email", "a@example.com")], None, refused=refused)
     members = {"01A": [("email", "a@example.com")], "01B": [("email", "b@example.com")]}
 
-    assert staying(feed, members) == count
+    assert count_present(feed, members) == count

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from klaviyo_client.errors import Incomplete
-from target_klaviyo.intake.records import incoming, message
-from target_klaviyo.model.records import Unfit
+from target_klaviyo.intake.records import parse_message, parse_stream_schema
+from target_klaviyo.model.records import RejectedRecord
 
 TYPES = ("RECORD", "SCHEMA", "STATE")
 
@@ -34,34 +34,34 @@ TYPES = ("RECORD", "SCHEMA", "STATE")
 )
 def test_a_line_that_is_no_message_is_unfit(line: bytes, code: str) -> None:
     """Whatever is wrong with a line, it has one code and its reason does not quote it."""
-    with pytest.raises(Unfit) as caught:
-        message(line, TYPES)
+    with pytest.raises(RejectedRecord) as caught:
+        parse_message(line, TYPES)
     assert caught.value.code == code
 
 
 def test_numbers_can_be_written_again() -> None:
     """A STATE is passed on by `json`, so what is read must be what `json` can write."""
     line = '{"type":"SCHEMA","a":1.5,"b":123456789012345678901234567890,"c":1e400}'
-    assert json.dumps(message(line, TYPES)["a"]) == "1.5"
+    assert json.dumps(parse_message(line, TYPES)["a"]) == "1.5"
 
 
 def test_a_date_needs_no_time_zone() -> None:
     """Databases have timestamps without zone; what is no date at all is refused, with the column's name."""
     schema = {"properties": {"at": {"type": ["string", "null"], "format": "date-time"}}}
-    check = incoming("s", schema, []).check
+    check = parse_stream_schema("s", schema, []).check
     for value in ("2026-01-01T10:00:00", "2026-01-01 10:00:00.5+02:00", "2026-01-01T10:00:00Z", None):
         check({"at": value})
-    with pytest.raises(Unfit, match="at is not a date-time") as caught:
+    with pytest.raises(RejectedRecord, match="at is not a date-time") as caught:
         check({"at": "yesterday"})
     assert caught.value.code == "invalid_date"
 
 
 def test_a_missing_key_and_a_wrong_type_name_the_column_only() -> None:
     """The reason goes to the log, so it holds no value."""
-    check = incoming("s", {"properties": {"n": {"type": "integer"}}}, ["id"]).check
-    with pytest.raises(Unfit, match="key property id"):
+    check = parse_stream_schema("s", {"properties": {"n": {"type": "integer"}}}, ["id"]).check
+    with pytest.raises(RejectedRecord, match="key property id"):
         check({"n": 1})
-    with pytest.raises(Unfit) as caught:
+    with pytest.raises(RejectedRecord) as caught:
         check({"id": 1, "n": "ada@example.com"})
     assert caught.value.reason == 'n: type must be "integer"'
 
@@ -70,7 +70,7 @@ def test_a_missing_key_and_a_wrong_type_name_the_column_only() -> None:
 def test_a_schema_that_cannot_be_used_stops_the_run(schema: dict[str, Any]) -> None:
     """Nothing can be judged by it, and what it names elsewhere is not fetched."""
     with pytest.raises(Incomplete, match="SCHEMA of the stream s"):
-        incoming("s", schema, [])
+        parse_stream_schema("s", schema, [])
 
 
 # The same verdicts as jsonschema -------------------------------------------------------------------------------------
@@ -119,7 +119,7 @@ schemas = st.fixed_dictionaries(
 @given(schemas, st.dictionaries(st.sampled_from("abcd"), values, max_size=4))
 def test_verdicts_equal_those_of_jsonschema(schema: dict[str, Any], record: dict[str, Any]) -> None:
     """jsonschema-rs accepts and refuses what the SDK's own validator does."""
-    validator = incoming("s", schema, []).validator
+    validator = parse_stream_schema("s", schema, []).validator
     assert validator is not None
     expected = jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker(formats=())).is_valid(
         record
@@ -140,8 +140,8 @@ def test_date_verdicts_equal_those_of_jsonschema_with_a_checker(form: str, nulla
     schema = {"properties": {"a": {"type": ["string", "null"] if nullable else "string", "format": form}}}
     expected = jsonschema.Draft202012Validator(schema, format_checker=checker).is_valid({"a": value})
     try:
-        incoming("s", schema, []).check({"a": value})
-    except Unfit:
+        parse_stream_schema("s", schema, []).check({"a": value})
+    except RejectedRecord:
         assert not expected
     else:
         assert expected

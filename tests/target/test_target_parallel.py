@@ -7,7 +7,7 @@ import threading
 import pytest
 from support.patience import PATIENCE, until
 
-from target_klaviyo.delivery.parallel import overlapped
+from target_klaviyo.delivery.parallel import map_parallel
 
 
 def test_results_come_in_the_order_of_what_was_asked() -> None:
@@ -22,8 +22,8 @@ def test_results_come_in_the_order_of_what_was_asked() -> None:
         later[item].set()
         return item * item
 
-    assert overlapped(work, range(20), at_once=8) == [item * item for item in range(20)]
-    assert overlapped(work, [], at_once=8) == []
+    assert map_parallel(work, range(20), max_threads=8) == [item * item for item in range(20)]
+    assert map_parallel(work, [], max_threads=8) == []
 
 
 def test_no_more_are_under_way_than_may_be() -> None:
@@ -42,7 +42,7 @@ def test_no_more_are_under_way_than_may_be() -> None:
         with lock:
             active -= 1
 
-    overlapped(work, range(30), at_once=4)
+    map_parallel(work, range(30), max_threads=4)
     assert most == 4
 
 
@@ -61,5 +61,5 @@ def test_an_error_is_raised_and_nothing_is_begun_after_it() -> None:
         until(lambda: 1 in begun and not breaking.is_alive())
 
     with pytest.raises(ValueError, match="broken"):
-        overlapped(work, range(100), at_once=2)
+        map_parallel(work, range(100), max_threads=2)
     assert sorted(begun) == [0, 1]

@@ -13,7 +13,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.transport import Request, Response
-from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, Jobs, Watch
+from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobKind, JobPoller
 
 JOBS = [f"J{number}" for number in range(10)]
 
@@ -23,24 +23,24 @@ def _job(job_id: str) -> dict[str, Any]:
     return {"type": "job", "id": job_id, "attributes": attributes}
 
 
-@pytest.mark.parametrize("kind", [IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS], ids=lambda kind: kind.one)
-def test_many_jobs_under_way_are_asked_about_together(kind: Jobs) -> None:
-    """Ten jobs take about one question, and each is told of its own."""
+@pytest.mark.parametrize("kind", [IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS], ids=lambda kind: kind.read_one)
+def test_many_jobs_under_way_are_asked_about_together(kind: JobKind) -> None:
+    """Ten jobs take about one request, and each thread gets its own."""
 
     waiting: list[float] = []
 
     def answer(request: Request) -> Response:
         name = request.url.rpartition("/")[2]
-        # Whoever comes first is not done before the others have come, who wait before they ask.
+        # Whoever comes first is not done before the others have come, who wait before they send.
         until(lambda: len(waiting) >= len(JOBS) - 1)
         return respond(200, {"data": _job(name) if name in JOBS else [_job(job_id) for job_id in JOBS], "links": {}})
 
     wire = Scripted(answer)
     # No time passes, so that an answer stays fresh.
     clock = Clock(lambda: 0.0, waiting.append)
-    watch = Watch(KlaviyoClient("pk_x", clock=clock, transport=wire), 60, kind)
+    poller = JobPoller(KlaviyoClient("pk_x", clock=clock, transport=wire), 60, kind)
     with ThreadPoolExecutor(len(JOBS)) as pool:
-        jobs = list(pool.map(watch.ended, JOBS))
+        jobs = list(pool.map(poller.wait_for, JOBS))
     assert [job["number"] for job in jobs] == [int(name[1:]) for name in JOBS]
     # One about the first, before there were others; one about all; one about the last, when there are no others left.
     assert len(wire.asked) <= 3
@@ -50,6 +50,6 @@ def test_many_jobs_under_way_are_asked_about_together(kind: Jobs) -> None:
 def test_a_job_of_which_nothing_is_said_is_a_clear_error(attributes: Any) -> None:
     """An answer without a status names the operation, and is no reason to go on as if the job had ended."""
     wire = Scripted(lambda _: respond(200, {"data": {"type": "job", "id": "J1", "attributes": attributes}}))
-    watch = Watch(KlaviyoClient("pk_x", clock=Clock(lambda: 0.0, lambda _: None), transport=wire), 60, IMPORTS)
-    with pytest.raises(BadDocument, match=IMPORTS.one):
-        watch.ended("J1")
+    poller = JobPoller(KlaviyoClient("pk_x", clock=Clock(lambda: 0.0, lambda _: None), transport=wire), 60, IMPORTS)
+    with pytest.raises(BadDocument, match=IMPORTS.read_one):
+        poller.wait_for("J1")

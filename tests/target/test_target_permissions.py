@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import EVERY, KEY, Command, Run, rows_of, settled
+from target_support import EVERY, KEY, Command, Run, outcomes_of, rows_of
 
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
@@ -17,10 +17,10 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.delivery.requests import Session
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.permissions import of_streams
-from target_klaviyo.intake.routes import routes
-from target_klaviyo.model.records import Kind
+from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.model.records import OutcomeKind
 
 OPERATIONS = json.loads(resources.files("klaviyo_client.api").joinpath("operations.json").read_text("utf-8"))[
     "operations"
@@ -34,7 +34,7 @@ def check(target: Command, **config: Any) -> Run:
 def verdicts(run: Run) -> dict[str, str]:
     """Action, or stream with its action -> what the log says of it."""
     lines = (line.rpartition("| ")[2] for line in run.said("INFO", "WARNING"))
-    return dict(found.groups() for line in lines if (found := re.fullmatch(r"(.+?): ((?:not )?usable.*)", line)))
+    return dict(match.groups() for line in lines if (match := re.fullmatch(r"(.+?): ((?:not )?usable.*)", line)))
 
 
 def everything(account: RunningSandbox) -> str:
@@ -63,12 +63,12 @@ def test_missing_scopes_are_named_by_action(target: Command, account: RunningSan
     account.control.change(scopes="profiles:write profiles:read lists:write lists:read")
     run = check(target)
     assert run.code == 0
-    found = verdicts(run)
-    assert found["upsert_profile"] == found["list_members"] == "usable"
-    assert found["track_event"] == "not usable, the key lacks events:write"
-    assert found["suppress"] == "not usable, the key lacks subscriptions:read and subscriptions:write"
-    assert found["identify"] == "usable; not consent: subscribe, the key lacks subscriptions:write"
-    assert found["delete_profile"] == "not usable, the key lacks data-privacy:write"
+    verdict_of = verdicts(run)
+    assert verdict_of["upsert_profile"] == verdict_of["list_members"] == "usable"
+    assert verdict_of["track_event"] == "not usable, the key lacks events:write"
+    assert verdict_of["suppress"] == "not usable, the key lacks subscriptions:read and subscriptions:write"
+    assert verdict_of["identify"] == "usable; not consent: subscribe, the key lacks subscriptions:write"
+    assert verdict_of["delete_profile"] == "not usable, the key lacks data-privacy:write"
 
 
 def test_a_stream_that_cannot_be_sent_fails_the_check(target: Command, account: RunningSandbox) -> None:
@@ -81,10 +81,10 @@ def test_a_stream_that_cannot_be_sent_fails_the_check(target: Command, account: 
     }
     run = check(target, streams=streams, dry_run=True)
     assert run.code == 2
-    found = verdicts(run)
-    assert found["the stream vips (list_members)"] == "usable"
-    assert found["the stream waves (track_event)"] == "not usable, the key lacks events:write"
-    assert found["the stream old (identify)"] == "not usable, the key lacks subscriptions:write"
+    verdict_of = verdicts(run)
+    assert verdict_of["the stream vips (list_members)"] == "usable"
+    assert verdict_of["the stream waves (track_event)"] == "not usable, the key lacks events:write"
+    assert verdict_of["the stream old (identify)"] == "not usable, the key lacks subscriptions:write"
     (last,) = run.said("CRITICAL")
     assert last.endswith(
         "the stream waves (track_event), the stream old (identify); "
@@ -111,7 +111,7 @@ def test_settings_are_checked_first(target: Command, account: RunningSandbox) ->
 def declared() -> set[str]:
     """The operations that actions say that they make use of."""
     return {action.operation for action in ACTIONS.values()} | {
-        call.operation for action in ACTIONS.values() for call in action.calls
+        call.operation for action in ACTIONS.values() for call in action.other_operations
     }
 
 
@@ -120,20 +120,20 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
     """With just the scopes that the check asks for, its records are delivered."""
     entry, record = EVERY[name]
     entry = {"action": name, **entry}
-    (requirement,) = of_streams(routes({"s": entry}, None), ["s"])
+    (requirement,) = of_streams(parse_routes({"s": entry}, None), ["s"])
     account.control.change(
         scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes})
     )
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
-    (outcome,) = settled(session, name, rows_of(entry, record))
-    assert outcome.kind in (Kind.DELIVERED, Kind.ACCEPTED)
+    (outcome,) = outcomes_of(session, name, rows_of(entry, record))
+    assert outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED)
 
 
 def test_every_operation_that_is_named_is_declared() -> None:
     """What the target's sources call is what its actions say that they call, or tells whose copy a stream is."""
     texts = [path.read_text("utf-8") for path in Path("target_klaviyo").rglob("*.py")]
     named = {word for text in texts for word in re.findall(r'"(\w+)"', text) if word in OPERATIONS}
-    copies = {action.copied_from[1] for action in ACTIONS.values() if action.copied_from}
+    copies = {action.self_copy_guard[1] for action in ACTIONS.values() if action.self_copy_guard}
     assert named - declared() - ACTIONS.keys() == copies - declared()
 
 

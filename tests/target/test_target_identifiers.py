@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.model import identifiers
-from target_klaviyo.model.records import Unfit
+from target_klaviyo.model.records import RejectedRecord
 
 
 @pytest.mark.parametrize("text", ["ada@example.com", " Ada.Lovelace+x@Example.COM ", "ada@shop.test"])
 def test_email_addresses_are_trimmed_and_otherwise_kept(text: str) -> None:
     """Reserved domains are fine for rehearsals, and the case is the user's."""
-    assert identifiers.email(text) == text.strip()
+    assert identifiers.parse_email(text) == text.strip()
 
 
 @pytest.mark.parametrize(
@@ -24,8 +24,8 @@ def test_email_addresses_are_trimmed_and_otherwise_kept(text: str) -> None:
 )
 def test_what_is_no_email_address_is_refused(text: str) -> None:
     """One bad address would sink the request of ten thousand."""
-    with pytest.raises(Unfit) as caught:
-        identifiers.email(text)
+    with pytest.raises(RejectedRecord) as caught:
+        identifiers.parse_email(text)
     assert caught.value.code == "invalid_email"
     assert text not in caught.value.reason
 
@@ -35,21 +35,21 @@ def test_what_is_no_email_address_is_refused(text: str) -> None:
 )
 def test_phone_numbers_become_e164(text: str, region: str | None) -> None:
     """However a number is written, Klaviyo gets E.164."""
-    assert identifiers.phone_number(text, region) == "+14155550100"
+    assert identifiers.parse_phone_number(text, region) == "+14155550100"
 
 
 @pytest.mark.parametrize("text", ["12", "call me", "+1415", "+14155550100 ext 5", ""])
 def test_what_is_no_phone_number_is_refused(text: str) -> None:
     """A wrong number is rejected with its own code before anything is sent."""
-    with pytest.raises(Unfit) as caught:
-        identifiers.phone_number(text, "US")
+    with pytest.raises(RejectedRecord) as caught:
+        identifiers.parse_phone_number(text, "US")
     assert caught.value.code == "invalid_phone"
 
 
 def test_a_national_number_without_region_says_which_setting_is_missing() -> None:
     """The reason names default_region."""
-    with pytest.raises(Unfit, match="default_region"):
-        identifiers.phone_number("415 555 0100")
+    with pytest.raises(RejectedRecord, match="default_region"):
+        identifiers.parse_phone_number("415 555 0100")
 
 
 def test_a_region_that_does_not_exist_is_a_wrong_setting() -> None:
@@ -61,9 +61,9 @@ def test_a_region_that_does_not_exist_is_a_wrong_setting() -> None:
 
 def test_blank_identifiers_are_none() -> None:
     """An empty column, as CSV files have, is not a wrong e-mail address."""
-    assert identifiers.identified({"email": " ", "external_id": " 7 "}) == ({"external_id": "7"}, {})
-    with pytest.raises(Unfit) as caught:
-        identifiers.identified({"email": "", "first_name": "Ada"})
+    assert identifiers.normalize_identifiers({"email": " ", "external_id": " 7 "}) == ({"external_id": "7"}, {})
+    with pytest.raises(RejectedRecord) as caught:
+        identifiers.normalize_identifiers({"email": "", "first_name": "Ada"})
     assert caught.value.code == "no_identifier"
 
 
@@ -71,20 +71,20 @@ def test_blank_identifiers_are_none() -> None:
 def test_any_text_is_an_address_or_an_unfit_one(text: str) -> None:
     """No input makes the e-mail check fail in another way, and what passes once passes again."""
     try:
-        address = identifiers.email(text)
-    except Unfit:
+        address = identifiers.parse_email(text)
+    except RejectedRecord:
         return
-    assert identifiers.email(address) == address
+    assert identifiers.parse_email(address) == address
 
 
 @given(st.text(alphabet="+0123456789 ()-.x", max_size=20), st.sampled_from([None, "US", "DE"]))
 def test_a_number_in_e164_stays_itself(text: str, region: str | None) -> None:
     """Normalising twice is normalising once, whatever the region."""
     try:
-        number = identifiers.phone_number(text, region)
-    except Unfit:
+        number = identifiers.parse_phone_number(text, region)
+    except RejectedRecord:
         return
-    assert identifiers.phone_number(number) == number
+    assert identifiers.parse_phone_number(number) == number
 
 
 @given(st.from_regex(r"\+[1-9][0-9]{5,15}", fullmatch=True))
@@ -97,8 +97,8 @@ def test_remembered_forms_say_what_the_library_says(text: str) -> None:
     except phonenumbers.NumberParseException:
         expected = None
     try:
-        assert identifiers.phone_number(text) == expected
-    except Unfit:
+        assert identifiers.parse_phone_number(text) == expected
+    except RejectedRecord:
         assert expected is None
 
 
@@ -106,12 +106,12 @@ def test_remembered_forms_say_what_the_library_says(text: str) -> None:
 def test_remembered_domains_say_what_the_library_says(text: str) -> None:
     """An address with a plain name is judged by its domain; asking the library for each gives the same."""
     try:
-        found = validate_email(text, check_deliverability=False, test_environment=True)
-        expected = "." in found.domain
+        validated = validate_email(text, check_deliverability=False, test_environment=True)
+        expected = "." in validated.domain
     except EmailNotValidError:
         expected = False
     try:
-        assert identifiers.email(text) == text
+        assert identifiers.parse_email(text) == text
         assert expected
-    except Unfit:
+    except RejectedRecord:
         assert not expected

@@ -19,7 +19,7 @@ from target_support import PROFILE_SCHEMA, Command, Run, records
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy import private_files
 from klaviyo_sandbox import RunningSandbox
-from target_klaviyo.reporting.places import place
+from target_klaviyo.reporting.output_files import writable_path
 
 BAD = {"email": "not an address"}
 
@@ -29,15 +29,21 @@ def bad(numbers: range) -> list[dict[str, Any]]:
 
 
 def on_file(folder: Path) -> Counter[str]:
-    """How often each record is in all the files together, by its external id."""
-    rows = [json.loads(line) for file in folder.glob("*rejects*") for line in file.read_text().splitlines()]
+    """How often each record is in all the files together, by its external id.
+
+    Not in the hidden files that a path is tried with: these may be gone before they are read.
+    """
+    rows = [
+        json.loads(line) for file in folder.glob("target-klaviyo-rejects*") for line in file.read_text().splitlines()
+    ]
     return Counter(row["record"]["external_id"] for row in rows if row["type"] == "RECORD")
 
 
 def rejecting(folder: Path, config: dict[str, Any], numbers: range) -> warm.Popen:
     """A target that has these rejected, with a STATE behind, and its input still open."""
     folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config))
+    if not (folder / "config.json").exists():  # another one may be reading it
+        (folder / "config.json").write_text(json.dumps(config))
     command = [sys.executable, "-m", "target_klaviyo", "--config", "config.json"]
     process = warm.Popen(command, stdin=warm.PIPE, stdout=warm.PIPE, stderr=warm.PIPE, text=True, cwd=folder)
     assert process.stdin is not None
@@ -62,26 +68,26 @@ def test_kills_and_resumes_lose_no_rejected_record(target: Command) -> None:
 
 def test_targets_in_one_folder_lose_no_rejected_record(target: Command) -> None:
     """Three at once, none of which has ended when the others write."""
-    running = [rejecting(target.folder, target.config, range(at, at + 50)) for at in (0, 50, 100)]
+    running = [rejecting(target.folder, target.config, range(start, start + 50)) for start in (0, 50, 100)]
     until(lambda: on_file(target.folder).total() == 150)
     for process in running:
         process.communicate(timeout=PATIENCE)
     assert on_file(target.folder) == Counter({f"r{number}": 1 for number in range(150)})
-    assert len(list(target.folder.glob("*rejects*"))) == 3
+    assert len(list(target.folder.glob("target-klaviyo-rejects*"))) == 3
 
 
 def test_a_retry_of_all_files_at_once_reads_none_of_its_own(target: Command) -> None:
     """``cat`` opens its files one after the other, while the run that reads them has its own rejected records."""
-    for at in (0, 10):
-        target(bad(range(at, at + 10)))
+    for start in (0, 10):
+        target(bad(range(start, start + 10)))
     files = sorted(target.folder.glob("target-klaviyo-rejects*.jsonl"))
     assert len(files) == 2
     before = [file.read_text() for file in files]
-    done = target([line for text in before for line in text.splitlines()])
-    assert done.code == 0, done.stderr
+    run = target([line for text in before for line in text.splitlines()])
+    assert run.code == 0, run.stderr
     assert [file.read_text() for file in files] == before
     assert set(on_file(target.folder).values()) == {2}
-    assert "is another run's and stays" in done.stderr
+    assert "is another run's and stays" in run.stderr
 
 
 def in_the_way(folder: Path) -> Path:
@@ -97,25 +103,25 @@ def test_a_place_is_tried_before_the_first_record(
     """Exit code 2 that names the setting and the path, and nothing was sent or asked."""
     for wrong in (in_the_way(tmp_path), tmp_path / "folder.json"):
         (tmp_path / "folder.json").mkdir(exist_ok=True)
-        done = target([PROFILE_SCHEMA, *records("profiles", [{"email": "ada@example.com"}])],
+        run = target([PROFILE_SCHEMA, *records("profiles", [{"email": "ada@example.com"}])],
                       **{setting: str(wrong)}, dry_run=setting == "plan_path")  # fmt: skip
-        assert done.code == 2
-        assert f"{setting} cannot be written: {wrong}" in done.stderr
+        assert run.code == 2
+        assert f"{setting} cannot be written: {wrong}" in run.stderr
         assert not account.requests
 
 
 def test_the_page_beside_a_report_is_tried_too(target: Command, tmp_path: Path) -> None:
     """It is written at the end, when it is too late to say so."""
     (tmp_path / "run.html").mkdir()
-    done = target([PROFILE_SCHEMA], report_path=str(tmp_path / "run.json"))
-    assert done.code == 2
-    assert f"report_path cannot be written: {tmp_path / 'run.html'}" in done.stderr
+    run = target([PROFILE_SCHEMA], report_path=str(tmp_path / "run.json"))
+    assert run.code == 2
+    assert f"report_path cannot be written: {tmp_path / 'run.html'}" in run.stderr
 
 
 def test_trying_leaves_nothing_behind(target: Command, tmp_path: Path) -> None:
     """A run that went well has no file of rejected records, and none that it tried out with."""
-    done = target([PROFILE_SCHEMA], rejects_path=str(tmp_path / "deep" / "rejects.jsonl"))
-    assert done.code == 0
+    run = target([PROFILE_SCHEMA], rejects_path=str(tmp_path / "deep" / "rejects.jsonl"))
+    assert run.code == 0
     assert list((tmp_path / "deep").iterdir()) == []
 
 
@@ -124,13 +130,13 @@ def test_the_default_works_where_the_folder_cannot_be_written(target: Command, t
     config = tmp_path / "config.json"
     home = tmp_path / "home"
     config.write_text(json.dumps(target.config))
-    done = run_command(
+    completed = run_command(
         [sys.executable, "-m", "target_klaviyo", "--config", str(config)],
         bad(range(3)),
         folder="/proc",
         environment={"XDG_STATE_HOME": "", "HOME": str(home)},
     )
-    run = Run(done.returncode, done.stdout, done.stderr, home / ".local" / "state" / "target-klaviyo")
+    run = Run(completed.returncode, completed.stdout, completed.stderr, home / ".local" / "state" / "target-klaviyo")
     assert run.code == 0, run.stderr
     assert len(run.rejected) == 3
     assert f"rejects_path is in {run.folder}" in run.stderr
@@ -139,15 +145,15 @@ def test_the_default_works_where_the_folder_cannot_be_written(target: Command, t
 def test_where_nothing_can_be_written_the_run_does_not_begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The last resort is the folder for passing files; what the user has named is never replaced by another place."""
     monkeypatch.chdir("/proc")
-    default = {"rejects_path": "target-klaviyo-rejects.jsonl"}
+    default = "target-klaviyo-rejects.jsonl"
     nowhere = {"HOME": str(in_the_way(tmp_path))}
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    assert place(default, "rejects_path", nowhere) == tmp_path / "target-klaviyo-rejects.jsonl"
+    assert writable_path("rejects_path", default, nowhere, default=default) == tmp_path / "target-klaviyo-rejects.jsonl"
     with pytest.raises(SettingsError, match="rejects_path cannot be written: /proc/mine"):
-        place({"rejects_path": "mine.jsonl"}, "rejects_path", nowhere)
+        writable_path("rejects_path", "mine.jsonl", nowhere, default=default)
     monkeypatch.setattr("tempfile.tempdir", "/proc")
     with pytest.raises(SettingsError, match="rejects_path cannot be written: /proc/target"):
-        place(default, "rejects_path", nowhere)
+        writable_path("rejects_path", default, nowhere, default=default)
 
 
 def test_many_threads_get_files_of_their_own(tmp_path: Path) -> None:

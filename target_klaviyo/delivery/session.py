@@ -1,0 +1,36 @@
+"""What the actions of one run share: the client, and what the run has learnt of lists, jobs and people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from klaviyo_client.client import KlaviyoClient
+from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobKind, JobPoller
+from target_klaviyo.delivery.linked_identifiers import LinkedIdentifiers
+from target_klaviyo.delivery.lists import ListFinder
+from target_klaviyo.delivery.manifests import AudienceSizes
+from target_klaviyo.delivery.unsubscribes import PendingUnsubscribes
+
+
+@dataclass(frozen=True)
+class Session:
+    """What the actions of one run share.
+
+    Attributes:
+        job_timeout: seconds to wait for one of Klaviyo's jobs.
+    """
+
+    client: KlaviyoClient
+    job_timeout: float
+    lists: ListFinder = field(init=False)
+    job_pollers: Mapping[JobKind, JobPoller] = field(init=False)
+    pending_unsubscribes: PendingUnsubscribes = field(init=False, default_factory=PendingUnsubscribes)
+    linked_identifiers: LinkedIdentifiers = field(init=False, default_factory=LinkedIdentifiers)
+    audience_sizes: AudienceSizes = field(init=False, default_factory=AudienceSizes)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lists", ListFinder(self.client))
+        kinds = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS)
+        pollers = {kind: JobPoller(self.client, self.job_timeout, kind) for kind in kinds}
+        object.__setattr__(self, "job_pollers", pollers)

@@ -1,0 +1,104 @@
+"""Values of a record, turned into what JSON and an action's fields hold: texts, lists, yes or no. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any
+
+from klaviyo_client.api.protocol import decode_json
+from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
+from target_klaviyo.model.records import RejectedRecord
+
+FieldPath = tuple[str, ...]
+# What stands between the words of a list, as people write it.
+_SEPARATORS = re.compile(r"[\s,;|]+")
+
+
+def to_json(value: Any, path: FieldPath = ()) -> Any:
+    """The value in JSON's types; a stream map can make others. ``path`` is the field that an error names.
+
+    Raises:
+        RejectedRecord: it is not a finite number.
+    """
+    match value:
+        case None | str() | bool() | int():
+            return value
+        case float() | Decimal():
+            if not math.isfinite(value):
+                raise RejectedRecord(
+                    "invalid_field", f"{'.'.join(path)} is not a finite number", pointer="/" + "/".join(path)
+                )
+            return value if isinstance(value, float) else _to_number(value)
+        case datetime() | date() | time():
+            return value.isoformat()
+        case Mapping():
+            return {str(name): to_json(entry, path) for name, entry in value.items()}
+        case list() | tuple() | set():
+            return [to_json(entry, path) for entry in value]
+        case _:
+            return str(value)
+
+
+def _to_number(value: Decimal) -> float | int:
+    return int(value) if value == value.to_integral_value() else float(value)
+
+
+def is_finite_number(value: Any) -> bool:
+    """Whether a value is a number, or a bool, that JSON holds as it is."""
+    kind = type(value)
+    return kind is int or kind is bool or (kind is float and math.isfinite(value))
+
+
+def to_text(value: Any) -> Any:
+    """Text where the field is text and the column is a number, as ids, phones and postal codes often are."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
+def parse_truth(value: Any, field: str) -> bool | None:
+    """The value of a field that is yes or no; None where it says nothing.
+
+    Raises:
+        RejectedRecord: it is no word for either.
+    """
+    try:
+        return parse_boolean(value)
+    except ValueError as error:
+        pointer = "/" + field.replace(".", "/")
+        raise RejectedRecord("invalid_field", f"{field} must be one of {BOOLEAN_WORDS}", pointer=pointer) from error
+
+
+def parse_list(value: Any, *, are_words: bool) -> Any:
+    """The entries of a list, each once: CSV files, forms and old plugins write one text for all of them.
+
+    A text is the JSON of a list, or words with commas between them, or, where entries are no words, one entry: the
+    name of a list may hold a comma. Blank entries are left out. Whatever is no list and no text stays as it is.
+    """
+    if isinstance(value, str):
+        parsed = _parse_json_list(value)
+        parts = [part for part in _SEPARATORS.split(value) if part] if are_words else [value]
+        value = parts if parsed is None else parsed
+    if not isinstance(value, list):
+        return value
+    entries = [entry.strip() if isinstance(entry, str) else entry for entry in value]
+    if are_words:
+        entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
+    # Two equal lines of an order are two. Forms send an empty field where nothing was chosen.
+    only_texts = all(isinstance(entry, str) for entry in entries)
+    return list(dict.fromkeys(filter(None, entries))) if only_texts else entries
+
+
+def _parse_json_list(text: str) -> list[Any] | None:
+    """The list that a text is the JSON of, None where it is not."""
+    if not text.lstrip().startswith("["):
+        return None
+    try:
+        value = decode_json(text.encode("utf-8", "replace"))
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None

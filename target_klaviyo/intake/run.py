@@ -1,0 +1,46 @@
+"""The base class of the target: the parts of a run, as the sink and the other modules of the intake use them."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+
+from singer_sdk import Target
+
+from target_klaviyo.audience.mirrors import Mirrors
+from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.ledger import Ledger
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.intake.routes import Route
+from target_klaviyo.intake.state_writer import StateWriter
+from target_klaviyo.reporting.results import RunResults
+
+
+class RunTarget(Target):
+    """A target with the parts of its run. ``TargetKlaviyo`` makes them; it is the only such target.
+
+    Attributes:
+        is_rehearsal: whether nothing is sent.
+        routes: stream -> what is done with its records.
+        session: what all actions share.
+        results: what became of the records.
+        ledger: which records have their outcome.
+        states: writes STATE messages.
+    """
+
+    is_rehearsal: bool
+    routes: Mapping[str, Route]
+    session: Session
+    results: RunResults
+    ledger: Ledger
+    states: StateWriter
+
+    @property
+    @abstractmethod
+    def dispatcher(self) -> Dispatcher:
+        """Sends rows."""
+
+    @property
+    @abstractmethod
+    def mirrors(self) -> Mirrors:
+        """The lists that are made equal to streams."""

@@ -1,0 +1,97 @@
+"""The results of a rehearsal: the outcomes that records would have. They end in the plan, not in the rejects file."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from klaviyo_client.errors import SettingsError
+from klaviyo_client.http.usage import Usage
+from klaviyo_client.privacy import private_files
+from klaviyo_client.privacy.redaction import mask
+from target_klaviyo.model.amounts import Limit
+from target_klaviyo.model.records import Outcome, SourceRecord
+from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.reporting.rejects_file import RejectsFile
+from target_klaviyo.reporting.results import UNREADABLE_LINES, RunResults
+from target_klaviyo.reporting.run_report import RunEnd
+
+logger = logging.getLogger("target-klaviyo")
+
+
+class _RejectsInPlan(RejectsFile):
+    """Rejected records that go to the plan: the files of real runs stay as they are."""
+
+    def __init__(self, plan: Plan, path: Path) -> None:
+        super().__init__(path)
+        self._plan = plan
+
+    def _write(self, message: Mapping[str, Any]) -> None:
+        if message["type"] != "SCHEMA":
+            self._plan.add_rejected(message)
+
+
+class RehearsalResults(RunResults):
+    """The results of a run that sends nothing.
+
+    Args:
+        plan: what would be done.
+        path: where the plan goes, readable by its owner only; it replaces an earlier one.
+        limit: how many rejected records the run bears.
+    """
+
+    def __init__(self, plan: Plan, path: Path, limit: Limit) -> None:
+        super().__init__(_RejectsInPlan(plan, path), limit)
+        self._plan = plan
+        self._path = path
+        self._complete = False
+
+    def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
+        self._plan.add_outcome(source.stream, action, outcome)
+        super().add(source, action, outcome)
+
+    def add_line(self, line: str, outcome: Outcome) -> None:
+        self._plan.add_outcome(UNREADABLE_LINES, "", outcome)
+        super().add_line(line, outcome)
+
+    def check_limit(self, *, ended: bool = False) -> None:
+        self._complete = self._complete or ended
+        super().check_limit(ended=ended)
+
+    def close(
+        self,
+        end: RunEnd | None = None,
+        *,
+        not_sent: int = 0,  # noqa: ARG002 - the base's signature
+        usage: Mapping[str, Usage] | None = None,  # noqa: ARG002 - the same
+    ) -> None:
+        """Log the plan, and write it. Once: a second call does nothing.
+
+        Raises:
+            SettingsError: it cannot be written.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        if end is not None and end.reason:
+            logger.warning("the rehearsal fails: %s", end.reason)
+        for line in self._plan.log_lines():
+            logger.info("%s", mask(line))
+        sections = [section.to_json() for section in self._sections]
+        plan = {**self._plan.to_json(complete=self._complete), "sections": sections}
+        try:
+            private_files.write_private(self._path, json.dumps(plan, indent=2, ensure_ascii=False, default=str) + "\n")
+        except OSError as error:
+            raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
+        is_warning = plan["rejected"] or not self._complete
+        early = "" if self._complete else " (it ended early: this is not all)"
+        logger.log(
+            logging.WARNING if is_warning else logging.INFO,
+            "rehearsal%s: %s; nothing was sent (see %s)",
+            early,
+            self._plan.totals_in_words(),
+            self._path,
+        )
