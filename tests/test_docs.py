@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 from support.markdown import sections
+from test_architecture import FLOORS
 
 from klaviyo_client.api.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
@@ -144,3 +145,28 @@ def test_links_lead_somewhere(page: Path) -> None:
     """Every relative link points to a file or folder of the repository."""
     links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+WALK = re.compile(r"^\d+\. `([\w/]+\.py)`: (.*)$", re.MULTILINE)
+
+
+def test_the_walks_of_the_architecture_lead_to_what_they_name() -> None:
+    """Each step is a file that exists and holds the names that the step says; other files it mentions exist, too."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    steps = WALK.findall(text)
+    assert len(steps) == 30
+    for path, words in steps:
+        package, source = path.split("/")[0], (ROOT / path).read_text("utf-8")
+        for name in re.findall(r"`([\w/.]+)`", words):
+            if name.endswith(".py"):
+                assert any((ROOT / place / name).is_file() for place in (package, Path(path).parent)), (path, name)
+            elif name[0].isupper() or "_" in name:
+                assert re.search(rf"\b(?:def|class) {name}\b", source), (path, name)
+
+
+def test_the_floors_of_the_architecture_are_those_of_its_test() -> None:
+    """The page says the order of imports that the test of the architecture holds the packages to."""
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for package, floors in FLOORS.items():
+        (row,) = re.findall(rf"^\| `{package}` \| (.*) \|$", text, re.MULTILINE)
+        assert re.findall(r"`(\w+)`", row) == [name for name in " ".join(floors).split() if not name.startswith("__")]

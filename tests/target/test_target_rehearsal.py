@@ -12,9 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_klaviyo.delivery.session import Session
-from target_klaviyo.rehearsal.rehearsal_client import ReadOnlyTransport, RehearsalClient, WriteInRehearsal
-from target_klaviyo.rehearsal.rehearsal_results import RehearsalResults
 from target_support import (
     ADA,
     EVERY,
@@ -38,10 +35,13 @@ from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.request_log import LoggedRequest
 from target_klaviyo.actions import ACTIONS
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.rehearsal import plan as plans
 from target_klaviyo.rehearsal.plan import Plan, format_counts
+from target_klaviyo.rehearsal.rehearsal_client import ReadOnlyTransport, RehearsalClient, WriteInRehearsal
+from target_klaviyo.rehearsal.rehearsal_results import RehearsalResults
 from target_klaviyo.rehearsal.request_bodies import RequestContents, parse_request
 from target_klaviyo.reporting.results import TooManyRejects
 
