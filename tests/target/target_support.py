@@ -189,7 +189,7 @@ def rows_of(entry: Mapping[str, Any], *found: Mapping[str, Any]) -> list[Row]:
     return [route.row(SourceRecord("s", record), record)[1] for record in found]
 
 
-def settled(session: Session, action: str, rows: Sequence[Row]) -> list[Outcome]:
+def outcomes_of(session: Session, action: str, rows: Sequence[Row]) -> list[Outcome]:
     """Every row's one outcome, in the rows' order."""
     deliver = ACTIONS[action].deliver
     assert deliver is not None

@@ -1,4 +1,4 @@
-"""Rows to units to requests."""
+"""Batches: rows to units, units to requests."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_the_same_person_twice_is_one_unit_in_which_the_later_wins() -> None:
     """Two records about one profile are sent once, merged in order, and both belong to the unit."""
     first = row(email="ada@example.com", first_name="A", properties={"a": 1, "b": 1}, location={"city": "X"})
     second = row(email="ADA@example.com", first_name="Ada", properties={"b": 2})
-    [[made]] = conflict_free_groups([first, second])
-    assert made.rows == (first, second)
-    assert made.payload["attributes"] == {
+    [[merged]] = conflict_free_groups([first, second])
+    assert merged.rows == (first, second)
+    assert merged.payload["attributes"] == {
         "email": "ADA@example.com",
         "first_name": "Ada",
         "properties": {"a": 1, "b": 2},
@@ -58,22 +58,22 @@ def test_the_same_person_twice_is_one_unit_in_which_the_later_wins() -> None:
 def test_people_who_share_a_weaker_identifier_are_sent_one_after_the_other() -> None:
     """A shared external id does not merge two e-mail addresses: Klaviyo judges, in order."""
     rows = [row(email="a@example.com", external_id="1"), row(email="b@example.com", external_id="1")]
-    assert [len(wave) for wave in conflict_free_groups(rows)] == [1, 1]
+    assert [len(group) for group in conflict_free_groups(rows)] == [1, 1]
 
 
 def test_one_address_with_two_numbers_is_two_units_in_order() -> None:
     """Merged, the earlier number would never be sent; nor would a row that knows less be merged into one with more."""
     people = [{"phone_number": "+14155550100"}, {"phone_number": "+14155550101"}, {}, {"external_id": "1"}]
     rows = [row(email="a@example.com", **more) for more in people]
-    made = list(conflict_free_groups(rows))
-    assert [unit.rows for wave in made for unit in wave] == [(one,) for one in rows]
-    assert [len(wave) for wave in made] == [1, 1, 1, 1]
+    groups = list(conflict_free_groups(rows))
+    assert [unit.rows for group in groups for unit in group] == [(one,) for one in rows]
+    assert [len(group) for group in groups] == [1, 1, 1, 1]
 
 
 def test_rows_that_wait_for_each_other_hold_nobody_else_up() -> None:
     """Fifty people with two numbers each take two requests, not a hundred."""
     rows = [row(email=f"{i}@x.org", phone_number=f"+1415555{i}{n}00") for i in range(10, 60) for n in (1, 2)]
-    assert [len(wave) for wave in conflict_free_groups(rows)] == [50, 50]
+    assert [len(group) for group in conflict_free_groups(rows)] == [50, 50]
 
 
 def test_what_is_said_of_somebody_about_two_lists_keeps_its_order() -> None:
@@ -83,8 +83,8 @@ def test_what_is_said_of_somebody_about_two_lists_keeps_its_order() -> None:
         replace(row(email=email), list=ref)
         for email, ref in [("a", one), ("b", one), ("a", two), ("c", two), ("a", one), ("b", one)]
     ]
-    found = [[rows.index(one) for one in turn] for turn in ordered_groups(rows, lambda payload: payload)]
-    assert found == [[0, 1, 3, 5], [2], [4]]
+    indexes = [[rows.index(one) for one in group] for group in ordered_groups(rows, lambda payload: payload)]
+    assert indexes == [[0, 1, 3, 5], [2], [4]]
 
 
 def test_patches_are_never_merged() -> None:
@@ -110,11 +110,11 @@ people = st.fixed_dictionaries(
 
 
 @given(st.lists(people, max_size=15))
-def test_every_row_is_in_one_unit_and_no_identifier_twice_in_a_wave(found: list[dict[str, str]]) -> None:
+def test_every_row_is_in_one_unit_and_no_identifier_twice_in_a_group(records: list[dict[str, str]]) -> None:
     """Nothing is lost or doubled, and one request never asks two things of one identifier."""
-    rows = [row(**person) for person in found]
-    made = list(conflict_free_groups(rows))
-    assert sorted(map(id, rows)) == sorted(id(one) for wave in made for unit in wave for one in unit.rows)
-    for wave in made:
-        seen = [handle for unit in wave for handle in identifiers_of(unit.payload).items()]
+    rows = [row(**record) for record in records]
+    groups = list(conflict_free_groups(rows))
+    assert sorted(map(id, rows)) == sorted(id(one) for group in groups for unit in group for one in unit.rows)
+    for group in groups:
+        seen = [identifier for unit in group for identifier in identifiers_of(unit.payload).items()]
         assert len(seen) == len(set(seen))

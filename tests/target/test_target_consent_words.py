@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from target_support import NOW, Command, People, records, respond, rows_of, scripted_session, settled, writes
+from target_support import NOW, Command, People, outcomes_of, records, respond, rows_of, scripted_session, writes
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.delivery.action import Row
@@ -40,7 +40,7 @@ def test_nobody_leaves_a_list_for_somebody_elses_letters() -> None:
     account = People({"S": {"email": "strauss@example.com"}}, {"News1": {"S"}}, write=lambda _: respond(204))
     session, wire = scripted_session(account)
     rows = rows_of({"action": "list_members", "mode": "remove", "list": "News1"}, {"email": "strauß@example.com"})
-    (outcome,) = settled(session, "list_members", rows)
+    (outcome,) = outcomes_of(session, "list_members", rows)
     assert (outcome.code, list(writes(wire))) == ("not_found", [])
 
 

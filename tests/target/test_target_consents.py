@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
+from target_support import People, body_of, outcomes_of, refused, respond, rows_of, scripted_session, writes
 
 from klaviyo_client.errors import SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
@@ -53,7 +53,7 @@ def test_the_body_of_a_subscription_is_klaviyos() -> None:
         "historical_import": True,
     }
     record = {**ADA, "consented_at": "2020-01-01T02:00:00+02:00", "age_gated_date_of_birth": "1990-12-10T00:00:00"}
-    assert settled(session, "subscribe", rows_of(entry, record)) == [Outcome(OutcomeKind.ACCEPTED, 202)]
+    assert outcomes_of(session, "subscribe", rows_of(entry, record)) == [Outcome(OutcomeKind.ACCEPTED, 202)]
     [request] = writes(wire)
     assert request.url.endswith("/api/profile-subscription-bulk-create-jobs")
     consent = {**YES, "consented_at": "2020-01-01T00:00:00Z"}
@@ -88,7 +88,7 @@ def test_the_body_of_an_unsubscription_is_klaviyos() -> None:
     """Without a list it is global, and nothing is read before."""
     session, wire = scripted_session(accepted)
     entry = {**UNSUBSCRIBE, "channels": ["email", "email_open_tracking", "whatsapp_conversational"]}
-    assert settled(session, "unsubscribe", rows_of(entry, ADA)) == [Outcome(OutcomeKind.ACCEPTED, 202)]
+    assert outcomes_of(session, "unsubscribe", rows_of(entry, ADA)) == [Outcome(OutcomeKind.ACCEPTED, 202)]
     [request] = wire.asked
     assert request.url.endswith("/api/profile-subscription-bulk-delete-jobs")
     by_email = {"email": ADA["email"], "subscriptions": {"email": {"marketing": NO, "open_tracking": NO}}}
@@ -178,11 +178,11 @@ def test_a_time_of_consent_without_historical_import_is_a_rejection() -> None:
 def test_each_source_and_list_has_its_own_requests() -> None:
     """What holds for a request must hold for all of its rows; a thousand rows are one request."""
     session, wire = scripted_session(People({}, {"LIST01": set(), "LIST02": set()}, accepted))
-    found = [
+    records = [
         {"email": f"p{i}@x.org", "list_id": f"LIST0{1 + i % 2}", "custom_source": "ab"[i % 4 // 2]} for i in range(8)
     ]
     many = [{"email": f"m{i}@x.org"} for i in range(1500)]
-    outcomes = settled(session, "subscribe", rows_of(SUBSCRIBE, *found, *many))
+    outcomes = outcomes_of(session, "subscribe", rows_of(SUBSCRIBE, *records, *many))
     assert {outcome.kind for outcome in outcomes} == {OutcomeKind.ACCEPTED}
     said = [
         (
@@ -207,7 +207,7 @@ def test_records_of_one_person_are_one_only_with_the_same_channels() -> None:
     session, wire = scripted_session(accepted)
     both, more = {**ADA, "channels": ["email", "sms"]}, {**ADA, "channels": ["email", "sms_transactional"]}
     rows = rows_of(SUBSCRIBE, both, both, more, {**more, "age_gated_date_of_birth": "1990-01-01"})
-    assert {outcome.kind for outcome in settled(session, "subscribe", rows)} == {OutcomeKind.ACCEPTED}
+    assert {outcome.kind for outcome in outcomes_of(session, "subscribe", rows)} == {OutcomeKind.ACCEPTED}
     sent = [body_of(request)["data"]["attributes"]["profiles"]["data"] for request in wire.asked]
     assert [[list(profile["attributes"]["subscriptions"]["sms"]) for profile in people] for people in sent] == [
         [["marketing"]],
@@ -227,7 +227,7 @@ def test_rows_that_a_400_points_at_are_dropped_and_the_rest_goes_again(action: s
 
     session, asked = scripted_session(wire)
     rows = rows_of({"action": action}, *({"email": f"p{i}@x.org"} for i in range(10)))
-    outcomes = settled(session, action, rows)
+    outcomes = outcomes_of(session, action, rows)
     assert [index for index, outcome in enumerate(outcomes) if outcome.kind is OutcomeKind.REJECTED] == [3, 7]
     assert [len(emails(request)) for request in asked.asked] == [10, 8]
 
@@ -235,7 +235,7 @@ def test_rows_that_a_400_points_at_are_dropped_and_the_rest_goes_again(action: s
 def test_a_dropped_phone_number_is_said_and_still_only_accepted() -> None:
     """Klaviyo answers 202 and says in a header that it kept the rest only."""
     session, _ = scripted_session(lambda _: respond(202, x_klaviyo_partial_failure="phone_number"))
-    [outcome] = settled(session, "subscribe", rows_of({**SUBSCRIBE, "channels": ["email", "sms"]}, ADA))
+    [outcome] = outcomes_of(session, "subscribe", rows_of({**SUBSCRIBE, "channels": ["email", "sms"]}, ADA))
     assert (outcome.kind, outcome.code) == (OutcomeKind.ACCEPTED, "partial_failure")
     assert "dropped its phone_number" in (outcome.reason or "")
 
@@ -256,12 +256,12 @@ def test_a_lost_answer_is_asked_for_again_unless_it_was_about_leaving_a_list() -
     """The first request may have taken the person off the list; the second would unsubscribe them everywhere."""
     for action in ("subscribe", "unsubscribe"):
         session, _ = scripted_session(lost_once(accepted))
-        assert settled(session, action, rows_of({"action": action}, ADA)) == [Outcome(OutcomeKind.ACCEPTED, 202)]
+        assert outcomes_of(session, action, rows_of({"action": action}, ADA)) == [Outcome(OutcomeKind.ACCEPTED, 202)]
     account = People({"A": ADA}, {"LIST01": {"A"}}, accepted)
     for entry in (OFF_LIST, {**OFF_LIST, "global_unless_member": True}):
         session, wire = scripted_session(lost_once(account))
         with pytest.raises(Unavailable):
-            settled(session, "unsubscribe", rows_of(entry, ADA))
+            outcomes_of(session, "unsubscribe", rows_of(entry, ADA))
         assert len(writes(wire)) == 1
 
 
@@ -269,7 +269,7 @@ def test_only_members_are_unsubscribed_from_a_list() -> None:
     """Klaviyo would unsubscribe the others everywhere; of 250 people the 150 on the list are found, page by page."""
     profiles = {f"ID{i:03}": {"email": f"P{i}@x.org"} for i in range(250)}
     session, wire = scripted_session(People(profiles, {"LIST01": set(list(profiles)[:150])}, accepted, size=40))
-    outcomes = settled(session, "unsubscribe", rows_of(OFF_LIST, *({"email": f"P{i}@x.org"} for i in range(250))))
+    outcomes = outcomes_of(session, "unsubscribe", rows_of(OFF_LIST, *({"email": f"P{i}@x.org"} for i in range(250))))
     assert {outcome.kind for outcome in outcomes[:150]} == {OutcomeKind.ACCEPTED}
     assert {(outcome.kind, outcome.code) for outcome in outcomes[150:]} == {(OutcomeKind.REJECTED, "not_on_list")}
     assert [emails(request) for request in writes(wire)] == [
@@ -285,7 +285,7 @@ def test_every_identifier_that_is_sent_must_be_on_the_list() -> None:
         {"A": {"email": ADA["email"]}, "B": {"phone_number": ADA["phone_number"]}}, {"LIST01": {"A"}}, accepted
     )
     session, wire = scripted_session(account)
-    [outcome] = settled(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["email", "sms"]}, ADA))
+    [outcome] = outcomes_of(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["email", "sms"]}, ADA))
     assert (outcome.kind, outcome.code, outcome.pointer) == (OutcomeKind.REJECTED, "not_on_list", "/phone_number")
     [request] = writes(wire)
     [profile] = body_of(request)["data"]["attributes"]["profiles"]["data"]
@@ -296,7 +296,7 @@ def test_global_unless_member_asks_nobody() -> None:
     """Whoever wants Klaviyo's way gets it, by name."""
     session, wire = scripted_session(People({}, {"LIST01": set()}, accepted))
     rows = rows_of({**OFF_LIST, "global_unless_member": True}, ADA)
-    assert settled(session, "unsubscribe", rows) == [Outcome(OutcomeKind.ACCEPTED, 202)]
+    assert outcomes_of(session, "unsubscribe", rows) == [Outcome(OutcomeKind.ACCEPTED, 202)]
     assert not [request for request in wire.asked if request.url.endswith("/profiles")]
 
 
@@ -304,9 +304,9 @@ def test_nobody_leaves_a_list_twice() -> None:
     """After the first request the person may be gone; Klaviyo's own list may not show it yet."""
     account = People({"A": ADA}, {"LIST01": {"A"}}, accepted)
     session, wire = scripted_session(account)
-    [first] = settled(session, "unsubscribe", rows_of(OFF_LIST, ADA))
-    [again] = settled(session, "unsubscribe", rows_of(OFF_LIST, ADA))
-    [more] = settled(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["sms"]}, ADA))
+    [first] = outcomes_of(session, "unsubscribe", rows_of(OFF_LIST, ADA))
+    [again] = outcomes_of(session, "unsubscribe", rows_of(OFF_LIST, ADA))
+    [more] = outcomes_of(session, "unsubscribe", rows_of({**OFF_LIST, "channels": ["sms"]}, ADA))
     assert [(outcome.kind, outcome.code) for outcome in (first, again, more)] == [
         (OutcomeKind.ACCEPTED, None),
         (OutcomeKind.ACCEPTED, "repeated"),
@@ -319,7 +319,7 @@ def test_whoever_klaviyo_refused_to_unsubscribe_may_be_sent_again() -> None:
     """Nothing was done, so nothing is repeated."""
     answers = iter([refused(400, "/data/attributes/profiles/data/0/attributes/email"), respond(202)])
     session, _ = scripted_session(People({"A": ADA}, {"LIST01": {"A"}}, lambda _: next(answers)))
-    kinds = [settled(session, "unsubscribe", rows_of(OFF_LIST, ADA))[0].kind for _ in range(2)]
+    kinds = [outcomes_of(session, "unsubscribe", rows_of(OFF_LIST, ADA))[0].kind for _ in range(2)]
     assert kinds == [OutcomeKind.REJECTED, OutcomeKind.ACCEPTED]
 
 
@@ -346,7 +346,7 @@ def test_consent_takes_no_custom_properties() -> None:
     st.sets(st.sampled_from("0123"), max_size=3),
     st.sets(st.sampled_from(["p2@x.org", "+14155550103"])),
 )
-def test_nobody_is_ever_unsubscribed_everywhere(found: list[dict[str, Any]], on: set[str], bad: set[str]) -> None:
+def test_nobody_is_ever_unsubscribed_everywhere(records: list[dict[str, Any]], on: set[str], bad: set[str]) -> None:
     """Whatever comes in: each sent identifier is on its list, nobody is sent twice, and every row has one outcome."""
     profiles = {str(i): {"email": f"p{i}@x.org", "phone_number": f"+1415555010{i}"} for i in range(4)}
     gone: list[tuple[str, str]] = []
@@ -369,9 +369,9 @@ def test_nobody_is_ever_unsubscribed_everywhere(found: list[dict[str, Any]], on:
 
     session, _ = scripted_session(People(profiles, {"LIST01": on, "LIST02": on}, write))
     rows = []
-    for record in found:
+    for record in records:
         with suppress(RejectedRecord):
             rows += rows_of(UNSUBSCRIBE, record)
-    outcomes = settled(session, "unsubscribe", rows)
+    outcomes = outcomes_of(session, "unsubscribe", rows)
     assert len(gone) == len(set(gone))
     assert all(outcome.kind in (OutcomeKind.ACCEPTED, OutcomeKind.REJECTED) for outcome in outcomes)

@@ -28,19 +28,19 @@ DELIVERED, REJECTED = Outcome(OutcomeKind.DELIVERED, 200), Outcome(OutcomeKind.R
 
 
 @dataclass
-class Post:
+class RecordingAction:
     """An action that takes its time, refuses those who are named so, and remembers what it sent.
 
     Attributes:
         seconds: how long it takes at most, so that batches overtake each other; no test hangs on how long it was.
-        together: so many batches are under way at once before the first of them ends.
+        concurrent: so many batches are in flight at once before the first of them ends.
     """
 
     batches: list[list[Row]] = field(default_factory=list)
-    under_way: list[int] = field(default_factory=list)
+    in_flight: list[int] = field(default_factory=list)
     seconds: float = 0.0
     fails_at: str = ""
-    together: int = 1
+    concurrent: int = 1
     lock: threading.Lock = field(default_factory=threading.Lock)
     active: int = 0
     met: threading.Event = field(default_factory=threading.Event)
@@ -49,8 +49,8 @@ class Post:
         with self.lock:
             self.batches.append(list(rows))
             self.active += 1
-            self.under_way.append(self.active)
-            if self.active >= self.together:
+            self.in_flight.append(self.active)
+            if self.active >= self.concurrent:
                 self.met.set()
         assert self.met.wait(PATIENCE)
         time.sleep(random.random() * self.seconds)
@@ -71,9 +71,9 @@ def row(number: int, email: str, **more: str) -> Row:
     return Row(SourceRecord("s", {"number": number, "email": email}), payload, encode_json(payload))
 
 
-def dispatcher(settled: list[tuple[Row, Outcome]], **options: Any) -> Dispatcher:
+def make_dispatcher(outcomes: list[tuple[Row, Outcome]], **options: Any) -> Dispatcher:
     session, _ = scripted_session(lambda _: respond(200))
-    return Dispatcher(session, lambda one, outcome: settled.append((one, outcome)), **{"max_in_flight": 3, **options})
+    return Dispatcher(session, lambda one, outcome: outcomes.append((one, outcome)), **{"max_in_flight": 3, **options})
 
 
 PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(f"p{n}@x.io" for n in range(20))]))
@@ -82,86 +82,86 @@ PEOPLE = st.lists(st.sampled_from(["a@x.io", "b@x.io", "c@x.io", "bad1@x.io", *(
 @given(people=PEOPLE, width=st.integers(1, 4), size=st.integers(1, 6))
 def test_every_row_has_one_outcome_and_nobody_is_overtaken(people: list[str], width: int, size: int) -> None:
     """Whatever comes: one outcome each, batches within their limit, somebody's rows in the order in which they came."""
-    post, settled = Post(seconds=0.002), list[tuple[Row, Outcome]]()
-    sender, action = dispatcher(settled, max_in_flight=width), post.action(max_rows=size)
+    recording, outcomes = RecordingAction(seconds=0.002), list[tuple[Row, Outcome]]()
+    dispatcher, action = make_dispatcher(outcomes, max_in_flight=width), recording.action(max_rows=size)
     for number, email in enumerate(people):
-        sender.add("s", action, row(number, email))
-    sender.flush()
-    assert sorted(one.source.record["number"] for one, _ in settled) == list(range(len(people)))
-    assert all(len(batch) <= size for batch in post.batches)
-    assert max(post.under_way, default=0) <= width
-    sent = [one for batch in post.batches for one in batch]
+        dispatcher.add("s", action, row(number, email))
+    dispatcher.flush()
+    assert sorted(one.source.record["number"] for one, _ in outcomes) == list(range(len(people)))
+    assert all(len(batch) <= size for batch in recording.batches)
+    assert max(recording.in_flight, default=0) <= width
+    sent = [one for batch in recording.batches for one in batch]
     for email in set(people):
         numbers = [one.source.record["number"] for one in sent if one.source.record["email"] == email]
         assert numbers == sorted(numbers)
-    assert all((outcome is REJECTED) == one.source.record["email"].startswith("bad") for one, outcome in settled)
+    assert all((outcome is REJECTED) == one.source.record["email"].startswith("bad") for one, outcome in outcomes)
 
 
 def test_somebody_known_by_two_names_is_waited_for() -> None:
-    """Rows of one person in two lanes are both sent before a row that belongs to both."""
-    post, settled = Post(seconds=0.01), list[tuple[Row, Outcome]]()
-    sender, action = dispatcher(settled), post.action(max_rows=2)
+    """Rows of one person in two slots are both sent before a row that belongs to both."""
+    recording, outcomes = RecordingAction(seconds=0.01), list[tuple[Row, Outcome]]()
+    dispatcher, action = make_dispatcher(outcomes), recording.action(max_rows=2)
     for number, (email, phone) in enumerate([("a@x.io", "1"), ("z@x.io", "9"), ("b@x.io", "2"), ("a@x.io", "2")]):
-        sender.add("s", action, row(number, email, phone_number=phone))
-    sender.flush()
-    order = [one.source.record["number"] for batch in post.batches for one in batch]
+        dispatcher.add("s", action, row(number, email, phone_number=phone))
+    dispatcher.flush()
+    order = [one.source.record["number"] for batch in recording.batches for one in batch]
     assert order.index(3) == 3
 
 
 def test_batches_overlap() -> None:
-    """While one batch is under way the next is sent."""
-    post, settled = Post(together=3), list[tuple[Row, Outcome]]()
-    sender, action = dispatcher(settled), post.action(max_rows=1)
+    """While one batch is in flight the next is sent."""
+    recording, outcomes = RecordingAction(concurrent=3), list[tuple[Row, Outcome]]()
+    dispatcher, action = make_dispatcher(outcomes), recording.action(max_rows=1)
     for number in range(9):
-        sender.add("s", action, row(number, f"p{number}@x.io"))
-    sender.flush()
-    assert max(post.under_way) == 3
+        dispatcher.add("s", action, row(number, f"p{number}@x.io"))
+    dispatcher.flush()
+    assert max(recording.in_flight) == 3
 
 
 def test_what_follows_is_sent_after_what_came_first_and_not_after_a_refusal() -> None:
     """A record that needs two requests gets the second when the first was taken, and one outcome for both otherwise."""
-    first, second, settled = Post(), Post(), list[tuple[Row, Outcome]]()
-    sender = dispatcher(settled)
+    first, second, outcomes = RecordingAction(), RecordingAction(), list[tuple[Row, Outcome]]()
+    dispatcher = make_dispatcher(outcomes)
     for number, email in enumerate(["good@x.io", "bad@x.io"]):
         one = row(number, email)
         one.source.pending = 2
         then = (second.action("second"), replace(one))
-        sender.add("s", first.action("first"), replace(one, next_step=then))
-    sender.flush()
+        dispatcher.add("s", first.action("first"), replace(one, next_step=then))
+    dispatcher.flush()
     assert [one.source.record["email"] for batch in second.batches for one in batch] == ["good@x.io"]
-    kinds = [(one.source.record["email"], outcome.kind) for one, outcome in settled]
+    kinds = [(one.source.record["email"], outcome.kind) for one, outcome in outcomes]
     assert sorted(kinds) == [("bad@x.io", "rejected")] * 2 + [("good@x.io", "delivered")] * 2
 
 
 def test_an_error_is_raised_where_rows_are_put_and_the_others_still_land() -> None:
-    """What breaks in a thread ends the run, but not before everything under way has its outcome."""
-    post, settled = Post(seconds=0.02, fails_at="p0@x.io"), list[tuple[Row, Outcome]]()
-    sender, action = dispatcher(settled), post.action(max_rows=1)
+    """What breaks in a thread ends the run, but not before everything in flight has its outcome."""
+    recording, outcomes = RecordingAction(seconds=0.02, fails_at="p0@x.io"), list[tuple[Row, Outcome]]()
+    dispatcher, action = make_dispatcher(outcomes), recording.action(max_rows=1)
 
     def put() -> None:
         # However many are put before the thread has failed.
         for number in count():
-            sender.add("s", action, row(number, f"p{number}@x.io"))
+            dispatcher.add("s", action, row(number, f"p{number}@x.io"))
 
     with pytest.raises(RuntimeError, match="broken"):
         put()
-    sender.drain()
-    assert {one.source.record["number"] for one, _ in settled} == {
-        one.source.record["number"] for batch in post.batches for one in batch
+    dispatcher.drain()
+    assert {one.source.record["number"] for one, _ in outcomes} == {
+        one.source.record["number"] for batch in recording.batches for one in batch
     } - {0}
 
 
 def test_after_a_stop_nothing_more_is_sent() -> None:
-    """What waits stays; what is under way has its outcome."""
-    post, settled = Post(), list[tuple[Row, Outcome]]()
-    sender, action = dispatcher(settled), post.action(max_rows=2)
+    """What waits stays; what is in flight has its outcome."""
+    recording, outcomes = RecordingAction(), list[tuple[Row, Outcome]]()
+    dispatcher, action = make_dispatcher(outcomes), recording.action(max_rows=2)
     for number in range(3):
-        sender.add("s", action, row(number, f"p{number}@x.io"))
-    sender.stop()
+        dispatcher.add("s", action, row(number, f"p{number}@x.io"))
+    dispatcher.stop()
     with pytest.raises(Stopped):
-        sender.flush()
-    sender.drain()
-    assert [one.source.record["number"] for one, _ in settled] == [0, 1]
+        dispatcher.flush()
+    dispatcher.drain()
+    assert [one.source.record["number"] for one, _ in outcomes] == [0, 1]
 
 
 Moves = st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 30)), max_size=60)
@@ -170,35 +170,35 @@ Moves = st.lists(st.one_of(st.just("record"), st.just("state"), st.integers(0, 3
 @given(moves=Moves)
 def test_a_state_is_due_when_everything_before_it_is_settled(moves: list[str | int]) -> None:
     """In whatever order outcomes come, a state never speaks for a record that has none, and the last one comes out."""
-    ledger, came, open_, due = Ledger(), 0, list[tuple[int, SourceRecord]](), list[int]()
+    ledger, count_so_far, pending, due = Ledger(), 0, list[tuple[int, SourceRecord]](), list[int]()
 
     def look() -> None:
         state = ledger.take_due_state()
         if state is not None:
             due.append(state["at"])
-            assert all(number >= state["at"] for number, _ in open_)
+            assert all(number >= state["at"] for number, _ in pending)
 
     for move in moves:
         if move == "record":
             origin = SourceRecord("s", {}, pending=2)
             ledger.add_record(origin)
-            open_.append((came, origin))
-            came += 1
+            pending.append((count_so_far, origin))
+            count_so_far += 1
         elif move == "state":
-            ledger.add_state({"at": came})
-        elif open_:
-            place = int(move) % len(open_)
-            if ledger.add_outcome(open_[place][1], DELIVERED):
-                del open_[place]
+            ledger.add_state({"at": count_so_far})
+        elif pending:
+            place = int(move) % len(pending)
+            if ledger.add_outcome(pending[place][1], DELIVERED):
+                del pending[place]
         look()
-    for _, origin in open_:
+    for _, origin in pending:
         while not ledger.add_outcome(origin, DELIVERED):
             pass
-    open_.clear()
-    ledger.add_state({"at": came})
+    pending.clear()
+    ledger.add_state({"at": count_so_far})
     look()
     assert due == sorted(due)
-    assert due[-1] == came
+    assert due[-1] == count_so_far
 
 
 def test_the_worst_outcome_of_its_parts_is_the_records() -> None:
@@ -211,21 +211,21 @@ def test_the_worst_outcome_of_its_parts_is_the_records() -> None:
 
 
 def test_an_action_of_small_batches_may_have_more_of_them_under_way() -> None:
-    """Its lanes multiply what the user allows; nobody's rows are in two of them."""
-    post = Post(together=3)
-    settled: list[tuple[Row, Outcome]] = []
-    sender = dispatcher(settled, max_in_flight=2)
-    action = replace(post.action(max_rows=1), concurrency_factor=3)
+    """Its concurrency factor multiplies what the user allows; nobody's rows are in two batches at once."""
+    recording = RecordingAction(concurrent=3)
+    outcomes: list[tuple[Row, Outcome]] = []
+    dispatcher = make_dispatcher(outcomes, max_in_flight=2)
+    action = replace(recording.action(max_rows=1), concurrency_factor=3)
     for number in range(30):
-        sender.add("s", action, row(number, f"p{number % 20}@x.org"))
-    sender.flush()
-    assert len(settled) == 30
-    assert 2 < max(post.under_way) <= 6
-    order = [origin.payload["attributes"]["email"] for origin, _ in settled]
+        dispatcher.add("s", action, row(number, f"p{number % 20}@x.org"))
+    dispatcher.flush()
+    assert len(outcomes) == 30
+    assert 2 < max(recording.in_flight) <= 6
+    order = [origin.payload["attributes"]["email"] for origin, _ in outcomes]
     assert sorted(order) == sorted(f"p{number % 20}@x.org" for number in range(30))
 
 
-class Gate(Post):
+class Gate(RecordingAction):
     """Holds the first batch back until another one has begun, and notes beginnings and ends."""
 
     def __init__(self) -> None:
@@ -248,10 +248,10 @@ class Gate(Post):
 
 
 def test_nobodys_rows_are_under_way_twice() -> None:
-    """While somebody's row is being sent their next one waits, although lanes are free and others are sent."""
+    """While somebody's row is being sent their next one waits, although slots are free and others are sent."""
     gate = Gate()
-    sender, action = dispatcher([], max_in_flight=3), gate.action(max_rows=1)
+    dispatcher, action = make_dispatcher([], max_in_flight=3), gate.action(max_rows=1)
     for number, email in enumerate(["a@x.io", "a@x.io", "b@x.io"]):
-        sender.add("s", action, row(number, email))
-    sender.flush()
+        dispatcher.add("s", action, row(number, email))
+    dispatcher.flush()
     assert gate.log.index(("ends", 0)) < gate.log.index(("begins", 1))

@@ -38,7 +38,7 @@ def made(record: Mapping[str, Any], **entry: Any) -> dict[str, Any]:
 
 
 def rows(*emails: str, metric: str = "Viewed", unique: Sequence[str] = ()) -> list[Row]:
-    found = []
+    rows_of_events = []
     for number, email in enumerate(emails):
         record = {
             "email": email,
@@ -46,8 +46,8 @@ def rows(*emails: str, metric: str = "Viewed", unique: Sequence[str] = ()) -> li
             "n": number,
             "unique_id": unique[number] if unique else f"u{number}",
         }
-        found.append(route().row(SourceRecord("events", record), record)[1])
-    return found
+        rows_of_events.append(route().row(SourceRecord("events", record), record)[1])
+    return rows_of_events
 
 
 def entries(request: Request) -> list[dict[str, Any]]:
@@ -65,13 +65,13 @@ def sent(request: Request) -> list[tuple[str, int]]:
 
 def outcomes(answer: Callable[[Request], Response], given: list[Row]) -> tuple[dict[int, Outcome], list[Request]]:
     session, wire = scripted_session(answer)
-    found: dict[int, Outcome] = {}
+    outcome_of: dict[int, Outcome] = {}
     for unit, outcome in events.deliver(session, given):
         for row in unit.rows:
-            assert row.source.record["n"] not in found
-            found[row.source.record["n"]] = outcome
-    assert len(found) == len(given)
-    return found, wire.asked
+            assert row.source.record["n"] not in outcome_of
+            outcome_of[row.source.record["n"]] = outcome
+    assert len(outcome_of) == len(given)
+    return outcome_of, wire.asked
 
 
 def is_bulk(request: Request) -> bool:
@@ -231,17 +231,17 @@ def test_klaviyos_own_metrics_are_left_out_of_a_copy(metric: str, left_out: bool
 
 def test_a_request_has_one_entry_for_a_person() -> None:
     """Somebody's events go together, in their order, and each is accepted: Klaviyo says no more."""
-    found, asked = outcomes(lambda _: respond(202), rows("a@x.io", "b@x.io", "a@x.io"))
+    outcome_of, asked = outcomes(lambda _: respond(202), rows("a@x.io", "b@x.io", "a@x.io"))
     assert [len(entry["events"]["data"]) for entry in entries(asked[0])] == [2, 1]
     assert sent(asked[0]) == [("a@x.io", 0), ("a@x.io", 2), ("b@x.io", 1)]
-    assert set(found.values()) == {Outcome(OutcomeKind.ACCEPTED, 202)}
+    assert set(outcome_of.values()) == {Outcome(OutcomeKind.ACCEPTED, 202)}
 
 
 def test_an_event_that_is_there_twice_is_sent_once() -> None:
     """Klaviyo refuses a whole request for one repeated id; both records have an outcome."""
-    found, asked = outcomes(lambda _: respond(202), rows("a@x.io", "a@x.io", "b@x.io", unique=["u", "u", "u"]))
+    outcome_of, asked = outcomes(lambda _: respond(202), rows("a@x.io", "a@x.io", "b@x.io", unique=["u", "u", "u"]))
     assert sent(asked[0]) == [("a@x.io", 0), ("b@x.io", 2)]
-    assert len(found) == 3
+    assert len(outcome_of) == 3
 
 
 def test_events_that_a_400_points_at_are_dropped_and_the_rest_is_sent_again() -> None:
@@ -255,8 +255,8 @@ def test_events_that_a_400_points_at_are_dropped_and_the_rest_is_sent_again() ->
             return refused(400, path, "/data/attributes/events-bulk-create/data/1/attributes/profile/data")
         return respond(202)
 
-    found, _ = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io", "c@x.io"))
-    assert {n for n, outcome in found.items() if outcome.kind is OutcomeKind.REJECTED} == {1, 2}
+    outcome_of, _ = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io", "c@x.io"))
+    assert {n for n, outcome in outcome_of.items() if outcome.kind is OutcomeKind.REJECTED} == {1, 2}
     assert requests[1] == [("a@x.io", 0), ("c@x.io", 3)]
 
 
@@ -270,8 +270,8 @@ def test_a_bulk_that_is_refused_whole_goes_one_by_one(status: int) -> None:
         event = json.loads(request.body or b"")["data"]["attributes"]
         return refused(400, "/data/attributes/time") if event["properties"]["n"] == 1 else respond(202)
 
-    found, asked = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io"))
-    assert {n for n, outcome in found.items() if outcome.kind is OutcomeKind.REJECTED} == {1}
+    outcome_of, asked = outcomes(wire, rows("a@x.io", "b@x.io", "a@x.io"))
+    assert {n for n, outcome in outcome_of.items() if outcome.kind is OutcomeKind.REJECTED} == {1}
     assert [is_bulk(request) for request in asked] == [True, False, False, False]
 
 
@@ -285,10 +285,10 @@ def test_after_a_lost_answer_events_go_one_by_one() -> None:
             raise TransportError("the connection broke", may_have_succeeded=True)
         return respond(202)
 
-    found, asked = outcomes(wire, rows("a@x.io", "b@x.io"))
+    outcome_of, asked = outcomes(wire, rows("a@x.io", "b@x.io"))
     assert len(lost) == 1
     assert len(asked) == 3
-    assert {outcome.kind for outcome in found.values()} == {OutcomeKind.ACCEPTED}
+    assert {outcome.kind for outcome in outcome_of.values()} == {OutcomeKind.ACCEPTED}
 
 
 def test_a_wrong_key_stops_the_run() -> None:
@@ -302,8 +302,8 @@ def test_a_dropped_phone_number_is_reported() -> None:
     """Klaviyo takes the event and says in a header that it dropped the number."""
     record = {"phone_number": "+12025550123", **RECORD, "n": 0}
     row = route().row(SourceRecord("events", record), record)[1]
-    found, _ = outcomes(lambda _: respond(202, x_klaviyo_partial_failure="phone_number"), [row])
-    assert (found[0].kind, found[0].code) == (OutcomeKind.ACCEPTED, "partial_failure")
+    outcome_of, _ = outcomes(lambda _: respond(202, x_klaviyo_partial_failure="phone_number"), [row])
+    assert (outcome_of[0].kind, outcome_of[0].code) == (OutcomeKind.ACCEPTED, "partial_failure")
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 4), st.integers(0, 400)), max_size=40))
@@ -333,6 +333,6 @@ def test_one_id_in_two_metrics_is_two_events() -> None:
     """Order 77 may be placed and fulfilled: Klaviyo tells ids apart within a person and metric only."""
     placed = rows("a@x.io", metric="Placed Order", unique=["77"])
     (fulfilled,) = rows("b@x.io", "a@x.io", metric="Fulfilled Order", unique=["1", "77"])[1:]
-    found, asked = outcomes(lambda _: respond(202), [*placed, fulfilled])
+    outcome_of, asked = outcomes(lambda _: respond(202), [*placed, fulfilled])
     assert sent(asked[0]) == [("a@x.io", 0), ("a@x.io", 1)]
-    assert {outcome.kind for outcome in found.values()} == {OutcomeKind.ACCEPTED}
+    assert {outcome.kind for outcome in outcome_of.values()} == {OutcomeKind.ACCEPTED}

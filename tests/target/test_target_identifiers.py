@@ -106,8 +106,8 @@ def test_remembered_forms_say_what_the_library_says(text: str) -> None:
 def test_remembered_domains_say_what_the_library_says(text: str) -> None:
     """An address with a plain name is judged by its domain; asking the library for each gives the same."""
     try:
-        found = validate_email(text, check_deliverability=False, test_environment=True)
-        expected = "." in found.domain
+        validated = validate_email(text, check_deliverability=False, test_environment=True)
+        expected = "." in validated.domain
     except EmailNotValidError:
         expected = False
     try:

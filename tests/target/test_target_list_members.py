@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from target_support import NOW, People, body_of, refused, respond, rows_of, scripted_session, settled, writes
+from target_support import NOW, People, body_of, outcomes_of, refused, respond, rows_of, scripted_session, writes
 
 from klaviyo_client.errors import NotAllowed, SettingsError
 from klaviyo_client.http.transport import Request, Response
@@ -35,7 +35,7 @@ def test_everybody_is_removed_in_requests_of_a_thousand() -> None:
     account = People(crowd(2050), {"LIST01": set()}, size=30)
     session, wire = scripted_session(account)
     rows = rows_of(REMOVE, *account.profiles.values())
-    assert {outcome.kind for outcome in settled(session, "list_members", rows)} == {OutcomeKind.DELIVERED}
+    assert {outcome.kind for outcome in outcomes_of(session, "list_members", rows)} == {OutcomeKind.DELIVERED}
     ids = [removed(request) for request in writes(wire)]
     assert [len(part) for part in ids] == [1000, 1000, 50]
     assert sorted(key for part in ids for key in part) == sorted(account.profiles)
@@ -44,7 +44,7 @@ def test_everybody_is_removed_in_requests_of_a_thousand() -> None:
 def test_a_person_of_two_records_is_removed_once() -> None:
     """One record names them by e-mail in other letters, the other by external id."""
     session, wire = scripted_session(People({"A": {"email": "ada@x.org", "external_id": "7"}}, {"LIST01": {"A"}}))
-    outcomes = settled(session, "list_members", rows_of(REMOVE, {"email": "Ada@X.org"}, {"external_id": "7"}))
+    outcomes = outcomes_of(session, "list_members", rows_of(REMOVE, {"email": "Ada@X.org"}, {"external_id": "7"}))
     assert outcomes == [Outcome(OutcomeKind.DELIVERED, 204)] * 2
     assert [removed(request) for request in writes(wire)] == [["A"]]
 
@@ -52,7 +52,7 @@ def test_a_person_of_two_records_is_removed_once() -> None:
 def test_who_cannot_be_found_is_said() -> None:
     """It is what was wanted, but whoever mistyped an identifier must hear of it."""
     session, wire = scripted_session(People({}, {"LIST01": set()}))
-    [outcome] = settled(session, "list_members", rows_of(REMOVE, {"email": "ada@x.org", "external_id": "7"}))
+    [outcome] = outcomes_of(session, "list_members", rows_of(REMOVE, {"email": "ada@x.org", "external_id": "7"}))
     assert (outcome.kind, outcome.code) == (OutcomeKind.DELIVERED, "not_found")
     assert "nobody was removed" in (outcome.reason or "")
     assert not writes(wire)
@@ -62,7 +62,7 @@ def test_a_klaviyo_id_needs_no_lookup() -> None:
     """A mapping that names it says whom to remove."""
     session, wire = scripted_session(People({}, {"LIST01": set()}))
     rows = rows_of({**REMOVE, "mapping": {"id": "kid"}}, {"kid": "A", "email": "ada@x.org"})
-    assert settled(session, "list_members", rows) == [Outcome(OutcomeKind.DELIVERED, 204)]
+    assert outcomes_of(session, "list_members", rows) == [Outcome(OutcomeKind.DELIVERED, 204)]
     assert not [request for request in wire.asked if request.url.endswith("/api/profiles")]
     assert [removed(request) for request in writes(wire)] == [["A"]]
 
@@ -80,7 +80,7 @@ def test_whoever_klaviyo_does_not_know_has_left_and_the_rest_goes_again() -> Non
 
     session, wire = scripted_session(People({}, {"LIST01": set()}, write))
     rows = rows_of({**REMOVE, "mapping": {"id": "kid"}}, *({"kid": key} for key in ("A", "X1", "B", "X2")))
-    outcomes = settled(session, "list_members", rows)
+    outcomes = outcomes_of(session, "list_members", rows)
     assert {outcome.kind for outcome in outcomes} == {OutcomeKind.DELIVERED}
     assert [outcome.code for outcome in outcomes] == [None, "not_found", None, "not_found"]
     assert [removed(request) for request in writes(wire)] == [["A", "X1", "B", "X2"], ["A", "B"]]
@@ -95,10 +95,10 @@ def test_a_list_that_vanished_rejects_its_own_rows_only() -> None:
 
     account = People(crowd(2), {"LIST01": set(), "GONE01": set()}, write)
     session, _ = scripted_session(account)
-    found = (
+    records = (
         {**person, "list_id": name} for person, name in zip(account.profiles.values(), account.members, strict=True)
     )
-    kinds = [outcome.kind for outcome in settled(session, "list_members", rows_of(REMOVE, *found))]
+    kinds = [outcome.kind for outcome in outcomes_of(session, "list_members", rows_of(REMOVE, *records))]
     assert kinds == [OutcomeKind.DELIVERED, OutcomeKind.REJECTED]
 
 

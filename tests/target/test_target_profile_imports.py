@@ -77,21 +77,21 @@ def error_about(email: str | None, pointer: str = "/data") -> dict[str, Any]:
 
 
 def outcomes_of(session: Any, rows: list[Row]) -> dict[str, Outcome]:
-    found: dict[str, Outcome] = {}
+    outcomes: dict[str, Outcome] = {}
     for unit, outcome in deliver(session, rows):
         for row in unit.rows:
-            assert row.source.record["email"] not in found
-            found[row.source.record["email"]] = outcome
-    assert len(found) == len(rows)
-    return found
+            assert row.source.record["email"] not in outcomes
+            outcomes[row.source.record["email"]] = outcome
+    assert len(outcomes) == len(rows)
+    return outcomes
 
 
-def rejected(found: dict[str, Outcome]) -> set[str]:
-    return {email for email, outcome in found.items() if outcome.kind is OutcomeKind.REJECTED}
+def rejected(outcomes: dict[str, Outcome]) -> set[str]:
+    return {email for email, outcome in outcomes.items() if outcome.kind is OutcomeKind.REJECTED}
 
 
 def test_few_people_go_one_by_one_and_many_in_one_job() -> None:
-    """Up to FEW single requests are quicker than a job; with a list it is always a job."""
+    """Up to MAX_SINGLE single requests are quicker than a job; with a list it is always a job."""
     paths: list[str] = []
     jobs = Imports()
 
@@ -114,13 +114,14 @@ def test_rows_that_a_400_points_at_are_dropped_and_the_rest_is_sent_again() -> N
     """One bad row never sinks a batch, and it is rejected with Klaviyo's words."""
 
     def judge(request: Request) -> Response | None:
-        at = [index for index, email in enumerate(sent(request)) if email in ("p3@example.com", "p7@example.com")]
-        return refused(400, *(f"/data/attributes/profiles/data/{i}/attributes/email" for i in at)) if at else None
+        indexes = [index for index, email in enumerate(sent(request)) if email in ("p3@example.com", "p7@example.com")]
+        pointers = [f"/data/attributes/profiles/data/{index}/attributes/email" for index in indexes]
+        return refused(400, *pointers) if pointers else None
 
     jobs = Imports(judge)
-    found = outcomes_of(scripted_session(jobs)[0], people(30))
-    assert rejected(found) == {"p3@example.com", "p7@example.com"}
-    assert found["p3@example.com"] == Outcome(
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(30))
+    assert rejected(outcomes) == {"p3@example.com", "p7@example.com"}
+    assert outcomes["p3@example.com"] == Outcome(
         OutcomeKind.REJECTED, 400, "invalid", "/data/attributes/profiles/data/3/attributes/email", "No."
     )
     assert [len(emails) for emails in jobs.requests] == [30, 28]
@@ -140,8 +141,8 @@ def test_a_400_that_points_nowhere_is_bisected() -> None:
 def test_a_413_halves() -> None:
     """What is too large at once is sent in two."""
     jobs = Imports(lambda request: respond(413) if len(sent(request)) > 30 else None)
-    found = outcomes_of(scripted_session(jobs)[0], people(100))
-    assert not rejected(found)
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(100))
+    assert not rejected(outcomes)
     assert [len(emails) for emails in jobs.requests] == [100, 50, 25, 25, 50, 25, 25]
 
 
@@ -188,9 +189,9 @@ def test_import_errors_are_read_to_the_last_page() -> None:
     """A job that fails 250 of 300 people rejects just them, with their own reasons."""
     jobs = Imports()
     jobs.failing = [error_about(f"P{i}@example.com") for i in range(250)]
-    found = outcomes_of(scripted_session(jobs)[0], people(300))
-    assert rejected(found) == {f"p{i}@example.com" for i in range(250)}
-    assert found["p0@example.com"].code == "conflict"
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(300))
+    assert rejected(outcomes) == {f"p{i}@example.com" for i in range(250)}
+    assert outcomes["p0@example.com"].code == "conflict"
 
 
 def test_an_import_error_without_payload_is_told_by_its_pointer() -> None:
@@ -207,16 +208,16 @@ def test_an_import_error_of_nobody_is_said_and_not_guessed(error: dict[str, Any]
     """The rows of that job count as accepted, not as delivered."""
     jobs = Imports()
     jobs.failing = [error_about("p1@example.com"), error]
-    found = outcomes_of(scripted_session(jobs)[0], people(30))
-    assert rejected(found) == {"p1@example.com"}
-    assert {outcome.kind for email, outcome in found.items() if email != "p1@example.com"} == {OutcomeKind.ACCEPTED}
-    assert "1 rows" in (found["p2@example.com"].reason or "")
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(30))
+    assert rejected(outcomes) == {"p1@example.com"}
+    assert {outcome.kind for email, outcome in outcomes.items() if email != "p1@example.com"} == {OutcomeKind.ACCEPTED}
+    assert "1 rows" in (outcomes["p2@example.com"].reason or "")
 
 
 def test_a_cancelled_job_rejects_its_rows() -> None:
     """They can be sent again from the rejects file."""
-    found = outcomes_of(scripted_session(Imports(status="cancelled"))[0], people(30))
-    assert {outcome.code for outcome in found.values()} == {"job_cancelled"}
+    outcomes = outcomes_of(scripted_session(Imports(status="cancelled"))[0], people(30))
+    assert {outcome.code for outcome in outcomes.values()} == {"job_cancelled"}
 
 
 def test_a_job_that_does_not_end_fails_the_run() -> None:
@@ -306,8 +307,8 @@ def test_a_lost_answer_about_a_new_list_makes_no_second_one(lost: int, made: boo
 
     def answer(request: Request) -> Response:
         if request.method == "GET":
-            found = [{"type": "list", "id": name, "attributes": {"name": "VIP"}} for name in names]
-            return respond(200, {"data": found})
+            lists = [{"type": "list", "id": name, "attributes": {"name": "VIP"}} for name in names]
+            return respond(200, {"data": lists})
         asked.append(request.method)
         if made or len(asked) > 1:
             names.append(f"NEW{len(asked)}")
@@ -357,9 +358,9 @@ def test_any_mix_of_good_and_bad_rows_gives_one_outcome_each(
 
     def judge(request: Request) -> Response | None:
         emails = sent(request)
-        at = [index for index, email in enumerate(emails) if int(email[1:].partition("@")[0]) in pointed]
-        if at:
-            return refused(400, *(f"/data/attributes/profiles/data/{i}/attributes/email" for i in at[:2]))
+        indexes = [index for index, email in enumerate(emails) if int(email[1:].partition("@")[0]) in pointed]
+        if indexes:
+            return refused(400, *(f"/data/attributes/profiles/data/{i}/attributes/email" for i in indexes[:2]))
         if any(int(email[1:].partition("@")[0]) in hidden for email in emails):
             return refused(400, "/data")
         return None
@@ -370,8 +371,8 @@ def test_any_mix_of_good_and_bad_rows_gives_one_outcome_each(
     if not bad:
         jobs.failing = [error_about(f"p{i}@example.com") for i in failing if i < count]
         bad = {f"p{i}@example.com" for i in failing if i < count}
-    found = outcomes_of(scripted_session(jobs)[0], people(count))
-    assert rejected(found) == bad
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(count))
+    assert rejected(outcomes) == bad
 
 
 def test_some_bad_rows_among_thousands_are_all_found() -> None:

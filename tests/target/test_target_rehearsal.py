@@ -21,11 +21,11 @@ from target_support import (
     Run,
     Scripted,
     Time,
+    outcomes_of,
     records,
     respond,
     rows_of,
     schema_of,
-    settled,
 )
 
 from klaviyo_client.api.operations import operation
@@ -330,7 +330,9 @@ def test_a_list_is_made_once_however_it_is_named() -> None:
     session, plan = rehearsing(Scripted(People({})))
     by_setting = rows_of({"action": "list_members", **MAKE}, ADA)
     by_record = rows_of({"action": "list_members", "create_list": True}, {**ADA, "list_name": "VIP"})
-    assert [o.kind for o in settled(session, "list_members", [*by_setting, *by_record])] == [OutcomeKind.DELIVERED] * 2
+    assert [o.kind for o in outcomes_of(session, "list_members", [*by_setting, *by_record])] == [
+        OutcomeKind.DELIVERED
+    ] * 2
     [new_list] = plan.to_json(complete=True)["lists"]
     assert (new_list["id"], new_list["name"], new_list["would_be_made"]) == (None, "VIP", True)
 
@@ -340,8 +342,10 @@ def test_writes_wait_for_no_budget_and_no_job() -> None:
     wire = Scripted(People({}))
     session, plan = rehearsing(wire)
     rows = rows_of({"action": "delete_profile", "allow_deletion": True}, *[ADA] * 300)
-    assert {o.kind for o in settled(session, "delete_profile", rows)} == {OutcomeKind.ACCEPTED}
-    assert settled(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [Outcome(OutcomeKind.DELIVERED, 202)]
+    assert {o.kind for o in outcomes_of(session, "delete_profile", rows)} == {OutcomeKind.ACCEPTED}
+    assert outcomes_of(session, "suppress", rows_of({"action": "suppress"}, ADA)) == [
+        Outcome(OutcomeKind.DELIVERED, 202)
+    ]
     assert session.client.clock.monotonic() == 0
     assert wire.asked == []
     summary = plan.to_json(complete=True)
@@ -400,7 +404,7 @@ def test_whoever_goes_by_klaviyos_id_is_named_by_what_was_read() -> None:
     wire = Scripted(lambda r: respond(200, {"data": [lists if r.url.endswith("lists") else profile]}))
     session, plan = rehearsing(wire)
     rows = rows_of({"action": "list_members", "list": "VIP", "mode": "remove"}, ADA, {"email": "b@example.com"})
-    settled(session, "list_members", rows)
+    outcomes_of(session, "list_members", rows)
     [vip] = plan.to_json(complete=True)["lists"]
     assert (vip["id"], vip["name"], vip["removals"]["identifiers"]) == ("L", "VIP", ["Ada@example.com"])
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
+from target_support import People, body_of, outcomes_of, refused, respond, rows_of, scripted_session, writes
 
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.transport import Request, Response, TransportError
@@ -44,7 +44,7 @@ def test_people_are_done_once_the_job_is(action: str) -> None:
     jobs = Jobs(KINDS[action])
     session, _ = scripted_session(jobs)
     rows = rows_of({"action": action}, {**ADA, "phone_number": "none"}, {"email": "ADA@x.org"}, {"email": "b@x.org"})
-    assert settled(session, action, rows) == [Outcome(OutcomeKind.DELIVERED, 202)] * 3
+    assert outcomes_of(session, action, rows) == [Outcome(OutcomeKind.DELIVERED, 202)] * 3
     assert jobs.polls == 2
     [body] = jobs.bodies
     profiles = body["attributes"]["profiles"]["data"]
@@ -62,7 +62,7 @@ def test_a_request_holds_a_hundred_people(action: str) -> None:
     """The limit is the specification's."""
     jobs = Jobs(KINDS[action])
     rows = rows_of({"action": action}, *({"email": f"p{i}@x.org"} for i in range(250)))
-    settled(scripted_session(jobs)[0], action, rows)
+    outcomes_of(scripted_session(jobs)[0], action, rows)
     assert [len(body["attributes"]["profiles"]["data"]) for body in jobs.bodies] == [100, 100, 50]
     assert ACTIONS[action].max_items == 100
 
@@ -70,7 +70,7 @@ def test_a_request_holds_a_hundred_people(action: str) -> None:
 def test_skipped_people_are_said_with_their_number() -> None:
     """Klaviyo names none of them, so nobody of the job can be called done."""
     jobs = Jobs(KINDS["suppress"], skipped_count=1)
-    outcomes = settled(
+    outcomes = outcomes_of(
         scripted_session(jobs)[0], "suppress", rows_of({"action": "suppress"}, ADA, {"email": "b@x.org"})
     )
     assert {(outcome.kind, outcome.code) for outcome in outcomes} == {(OutcomeKind.ACCEPTED, "skipped")}
@@ -80,10 +80,10 @@ def test_skipped_people_are_said_with_their_number() -> None:
 def test_a_cancelled_job_rejects_and_one_without_end_fails_the_run() -> None:
     """As with imports: what may not have been done can be sent again."""
     rows = rows_of({"action": "suppress"}, ADA)
-    [outcome] = settled(scripted_session(Jobs(KINDS["suppress"], status="cancelled"))[0], "suppress", rows)
+    [outcome] = outcomes_of(scripted_session(Jobs(KINDS["suppress"], status="cancelled"))[0], "suppress", rows)
     assert (outcome.kind, outcome.code) == (OutcomeKind.REJECTED, "job_cancelled")
     with pytest.raises(Incomplete, match="suppression job J is still queued"):
-        settled(scripted_session(Jobs(KINDS["suppress"], status="queued"))[0], "suppress", rows)
+        outcomes_of(scripted_session(Jobs(KINDS["suppress"], status="queued"))[0], "suppress", rows)
 
 
 @pytest.mark.parametrize("action", KINDS)
@@ -105,8 +105,8 @@ def test_rows_of_a_refused_suppression_that_are_not_to_blame_go_again() -> None:
             return refused(400, "/data/attributes/profiles/data/1/attributes/email")
         return jobs(request)
 
-    found = [{"email": f"{name}@x.org"} for name in ("a", "bad", "c")]
-    outcomes = settled(scripted_session(wire)[0], "suppress", rows_of({"action": "suppress"}, *found))
+    records = [{"email": f"{name}@x.org"} for name in ("a", "bad", "c")]
+    outcomes = outcomes_of(scripted_session(wire)[0], "suppress", rows_of({"action": "suppress"}, *records))
     assert [outcome.kind for outcome in outcomes] == [
         OutcomeKind.DELIVERED,
         OutcomeKind.REJECTED,
@@ -139,7 +139,7 @@ def test_a_deletion_names_exactly_one_identifier(record: dict[str, Any], sent: A
     account = People({"B": {"external_id": "7"}}, write=lambda _: respond(202))
     session, wire = scripted_session(account)
     rows = rows_of({**DELETE, "mapping": {"id": "kid"}}, record)
-    assert settled(session, "delete_profile", rows) == [Outcome(OutcomeKind.ACCEPTED, 202)]
+    assert outcomes_of(session, "delete_profile", rows) == [Outcome(OutcomeKind.ACCEPTED, 202)]
     assert [asked_for(request) for request in writes(wire)] == [sent]
     assert len(wire.asked) == (2 if sent.get("id") == "B" else 1)
 
@@ -147,7 +147,7 @@ def test_a_deletion_names_exactly_one_identifier(record: dict[str, Any], sent: A
 def test_an_external_id_of_nobody_deletes_nobody_and_says_so() -> None:
     """It is what was wanted, but whoever mistyped it must hear of it."""
     session, wire = scripted_session(People({}))
-    [outcome] = settled(session, "delete_profile", rows_of(DELETE, {"external_id": "7"}))
+    [outcome] = outcomes_of(session, "delete_profile", rows_of(DELETE, {"external_id": "7"}))
     assert (outcome.kind, outcome.code) == (OutcomeKind.DELIVERED, "not_found")
     assert not writes(wire)
 
@@ -155,7 +155,7 @@ def test_an_external_id_of_nobody_deletes_nobody_and_says_so() -> None:
 def test_whoever_is_gone_already_is_deleted() -> None:
     """Klaviyo answers 404, which is what was wanted; also when a first answer was lost, and the second is the 404."""
     session, _ = scripted_session(lambda _: refused(404, "/data/"))
-    [outcome] = settled(session, "delete_profile", rows_of(DELETE, ADA))
+    [outcome] = outcomes_of(session, "delete_profile", rows_of(DELETE, ADA))
     assert (outcome.kind, outcome.status, outcome.code) == (OutcomeKind.DELIVERED, 404, "not_found")
     lost: list[Request] = []
 
@@ -166,7 +166,7 @@ def test_whoever_is_gone_already_is_deleted() -> None:
         return refused(404, "/data/")
 
     session, wire = scripted_session(once)
-    [outcome] = settled(session, "delete_profile", rows_of(DELETE, ADA))
+    [outcome] = outcomes_of(session, "delete_profile", rows_of(DELETE, ADA))
     assert (outcome.kind, outcome.code, len(wire.asked)) == (OutcomeKind.DELIVERED, "not_found", 2)
 
 
@@ -206,7 +206,7 @@ def test_a_refused_deletion_rejects_its_record_only() -> None:
     """The next is asked for all the same."""
     answers = iter([refused(400, "/data/attributes/profile"), respond(202)])
     session, _ = scripted_session(lambda _: next(answers))
-    outcomes = settled(session, "delete_profile", rows_of(DELETE, ADA, {"email": "b@x.org"}))
+    outcomes = outcomes_of(session, "delete_profile", rows_of(DELETE, ADA, {"email": "b@x.org"}))
     assert [outcome.kind for outcome in outcomes] == [OutcomeKind.REJECTED, OutcomeKind.ACCEPTED]
 
 

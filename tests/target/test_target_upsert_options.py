@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from target_support import People, body_of, refused, respond, rows_of, scripted_session, settled, writes
+from target_support import People, body_of, outcomes_of, refused, respond, rows_of, scripted_session, writes
 
 from klaviyo_client.http.transport import Request, Response
 from target_klaviyo.endpoints.profile_imports import MAX_SINGLE
@@ -33,7 +33,7 @@ def test_update_only_creates_nobody() -> None:
     """Whoever is not there is rejected, so that the record can be sent again when they are."""
     session, wire = scripted_session(People({"A": ADA}, write=taken))
     rows = rows_of(UPDATE, {**ADA, "title": "Countess"}, {"email": "new@x.org"}, {"phone_number": "+14155550100"})
-    known, new, other = settled(session, "upsert_profile", rows)
+    known, new, other = outcomes_of(session, "upsert_profile", rows)
     assert known == Outcome(OutcomeKind.DELIVERED, 200)
     assert (new.kind, new.code) == (other.kind, other.code) == (OutcomeKind.REJECTED, "not_found")
     assert [imported(request) for request in writes(wire)] == [
@@ -81,7 +81,7 @@ def test_rows_with_nulls_never_go_in_bulk() -> None:
     session, asked = scripted_session(wire)
     plain = [{"email": f"p{i}@x.org", "title": "x"} for i in range(MAX_SINGLE + 1)]
     rows = rows_of(CLEAR, {**ADA, "title": None}, *plain, {"email": "b@x.org", "properties": {"deep": {"a": None}}})
-    assert {outcome.kind for outcome in settled(session, "upsert_profile", rows)} == {OutcomeKind.DELIVERED}
+    assert {outcome.kind for outcome in outcomes_of(session, "upsert_profile", rows)} == {OutcomeKind.DELIVERED}
     *alone, bulk = writes(asked)
     assert [imported(request)["attributes"]["email"] for request in alone] == ["ada@x.org", "b@x.org"]
     profiles = body_of(bulk)["data"]["attributes"]["profiles"]["data"]
@@ -92,7 +92,7 @@ def test_one_persons_rows_keep_their_order_whatever_they_clear() -> None:
     """A later value wins over an earlier null, and a later null over an earlier value."""
     session, wire = scripted_session(taken)
     rows = rows_of(CLEAR, {**ADA, "title": None, "image": "x"}, {**ADA, "title": "Countess", "image": None})
-    settled(session, "upsert_profile", rows)
+    outcomes_of(session, "upsert_profile", rows)
     assert [imported(request)["attributes"] for request in writes(wire)] == [
         {**ADA, "title": "Countess", "image": None}
     ]
@@ -106,8 +106,8 @@ def test_cleared_people_join_their_list_too() -> None:
         return refused(400, "/data/attributes/title") if bad else taken(request)
 
     session, wire = scripted_session(People({}, {"LIST01": set()}, write))
-    found = [{"email": f"{name}@x.org", "title": None} for name in ("a", "bad", "c")]
-    outcomes = settled(session, "upsert_profile", rows_of({**CLEAR, "list": "LIST01"}, *found))
+    records = [{"email": f"{name}@x.org", "title": None} for name in ("a", "bad", "c")]
+    outcomes = outcomes_of(session, "upsert_profile", rows_of({**CLEAR, "list": "LIST01"}, *records))
     assert [outcome.kind for outcome in outcomes] == [
         OutcomeKind.DELIVERED,
         OutcomeKind.REJECTED,
