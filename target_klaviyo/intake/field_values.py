@@ -60,7 +60,7 @@ def to_text(value: Any) -> Any:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
-def parse_truth(value: Any, field: str) -> bool | None:
+def parse_boolean_field(value: Any, field: str) -> bool | None:
     """The value of a field that is yes or no; None where it says nothing.
 
     Raises:

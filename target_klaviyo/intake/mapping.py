@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final
 
-from target_klaviyo.intake.field_values import FieldPath, is_finite_number, parse_list, parse_truth, to_json, to_text
+from target_klaviyo.intake.field_values import (
+    FieldPath,
+    is_finite_number,
+    parse_boolean_field,
+    parse_list,
+    to_json,
+    to_text,
+)
 from target_klaviyo.model.records import Record, RejectedRecord
 
 # The field that holds custom properties.
@@ -171,7 +178,7 @@ class Mapper:
     def _to_type(self, value: Any, path: FieldPath, types: frozenset[str]) -> Any:
         """The value in the field's type; None where it says nothing."""
         if types == {"boolean"}:
-            return parse_truth(value, ".".join(path))
+            return parse_boolean_field(value, ".".join(path))
         if "array" in types:
             return parse_list(value, are_words=path in self.word_lists)
         return to_text(value) if types == {"string"} else value
