@@ -12,6 +12,7 @@ from klaviyo_sandbox.account.build_cache import build_cached
 from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
 from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
 from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.browser.app import PageMiddleware
 from klaviyo_sandbox.http.access import Access, parse_scopes
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.clock import Clock
@@ -23,7 +24,6 @@ from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
 from klaviyo_sandbox.http.web_server import PortTaken, open_listener, run_in_thread
-from klaviyo_sandbox.page.app import PageMiddleware
 
 __all__ = ["PortTaken", "RunningSandbox", "serve"]
 

@@ -1,7 +1,8 @@
 """Injects faults: some requests meet what an overloaded account, a proxy or the network would do to them.
 
 A new kind of fault needs its name in ``KINDS``, a method of ``FaultMiddleware`` that answers with it (listed in its
-``_answer_with``), an example in the help of ``--faults`` (``__main__.py``) and a test in ``test_sandbox_faults.py``.
+``_answer_with``), the status that the request log shows of it (``_serve_or_record``), an example in the help of
+``--faults`` (``__main__.py``) and a test in ``test_sandbox_faults.py``.
 If faults of one kind differ from each other, ``Fault`` has an attribute for that and ``FaultChooser.choose`` draws it.
 
 Faults are drawn as requests arrive, so the same seed and order of requests give the same faults.

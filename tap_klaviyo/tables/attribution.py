@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
 from tap_klaviyo.rows.paths import included_resources
-from tap_klaviyo.tables.shapes import distinct_texts
+from tap_klaviyo.tables.table_functions import distinct_texts
 
 # A metric's name tells the channel of its messages. Text messages were called SMS until 2026-07-01.
 _CHANNELS = {"email": "email", "sms": "sms", "text message": "sms", "push": "push", "whatsapp": "whatsapp"}

@@ -9,7 +9,7 @@ from typing import Any
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, Root, Table, each
-from tap_klaviyo.tables.shapes import distinct_texts, strategy_of, with_positions
+from tap_klaviyo.tables.table_functions import distinct_texts, strategy_of, with_positions
 
 # Klaviyo lists no campaigns without a channel, and archived ones only when asked for them.
 _CHANNELS = operation("get_campaigns").filter_values["messages.channel"]

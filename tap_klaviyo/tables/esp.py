@@ -15,7 +15,7 @@ from tap_klaviyo.tables.events import METRICS
 from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES
 from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, SUBSCRIPTION
 from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSIONS
-from tap_klaviyo.tables.shapes import distinct_texts
+from tap_klaviyo.tables.table_functions import distinct_texts
 
 
 def campaign_type(method: Any) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Root, Table, each
 from tap_klaviyo.tables import attribution
-from tap_klaviyo.tables.shapes import distinct_texts, with_positions
+from tap_klaviyo.tables.table_functions import distinct_texts, with_positions
 
 METRICS = Collection("metrics", "get_metrics", "metric")
 EVENTS = Collection("events", "get_events", "event", bookmark="datetime")

@@ -1,4 +1,7 @@
-"""The catalogue: everything that the target can do. A new action is one declaration and one entry here."""
+"""The catalogue: everything that the target can do.
+
+A new action is one declaration in a module of this folder, one entry here, and its contract in ``schemas/target/``.
+"""
 
 from __future__ import annotations
 

@@ -1,6 +1,7 @@
 """The run report: how a run ended, its counts, why records were rejected, and the sections that others add.
 
-It is written as plain JSON; ``html.py`` makes a readable page of the same content.
+It is written as plain JSON (``RunReport.to_json``); ``html.py`` makes a page of the same content for people. A new
+field needs its line in ``to_json`` and, to be seen on the page, in ``templates/run_report.html``.
 """
 
 from __future__ import annotations

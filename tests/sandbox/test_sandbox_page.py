@@ -20,10 +20,10 @@ from support.calls import Caller, import_job
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.account.procedural.account import build_procedural
+from klaviyo_sandbox.browser import html, live
+from klaviyo_sandbox.browser.model import Link, Table, View
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
-from klaviyo_sandbox.page import html, live
-from klaviyo_sandbox.page.model import Link, Table, View
 from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""

@@ -11,7 +11,7 @@ from tap_klaviyo.rows.values import md5_of
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.flows import first_message, messages_in
 from tap_klaviyo.tables.groups import subscription
-from tap_klaviyo.tables.shapes import distinct_texts, strategy_of, with_positions
+from tap_klaviyo.tables.table_functions import distinct_texts, strategy_of, with_positions
 
 
 def linked(**names: str) -> dict[str, Any]:

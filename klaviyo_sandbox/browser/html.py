@@ -10,7 +10,7 @@ import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_sandbox.page.model import Meter, Table, View
+from klaviyo_sandbox.browser.model import Meter, Table, View
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -37,7 +37,7 @@ def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(
-        loader=PackageLoader("klaviyo_sandbox.page"),
+        loader=PackageLoader("klaviyo_sandbox.browser"),
         autoescape=True,
         undefined=StrictUndefined,
         finalize=_to_text,

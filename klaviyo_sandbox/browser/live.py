@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
+from klaviyo_sandbox.browser.model import Badge, Cell, Meter, Table, Timestamp
 from klaviyo_sandbox.http import oauth
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
-from klaviyo_sandbox.page.model import Badge, Cell, Meter, Table, Timestamp
 
 # Requests that the strip shows, and the most that one answer to its script brings.
 MAX_REQUESTS = 40

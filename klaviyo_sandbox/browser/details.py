@@ -8,10 +8,10 @@ from typing import Any
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.browser import tables
+from klaviyo_sandbox.browser.model import Block, Cell, Document, Facts, Link, Table, View, link_to
+from klaviyo_sandbox.browser.tables import pager, parse_start, status_badge, timestamp
 from klaviyo_sandbox.http.app import Sandbox
-from klaviyo_sandbox.page import tables
-from klaviyo_sandbox.page.model import Block, Cell, Document, Facts, Link, Table, View, link_to
-from klaviyo_sandbox.page.tables import pager, parse_start, status_badge, timestamp
 
 _MAX_EVENTS = 20
 # Attributes of a profile that have a block of their own, or none.

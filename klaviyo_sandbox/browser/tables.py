@@ -8,7 +8,7 @@ from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table as StoreTable
-from klaviyo_sandbox.page.model import Badge, Cell, Link, Pager, Table, Timestamp, link_to
+from klaviyo_sandbox.browser.model import Badge, Cell, Link, Pager, Table, Timestamp, link_to
 
 # Rows of a long table that one page shows.
 PAGE_SIZE = 50

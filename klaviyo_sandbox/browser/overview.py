@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from klaviyo_sandbox.account.rows import IDENTIFIERS, Row
 from klaviyo_sandbox.account.store import Store
+from klaviyo_sandbox.browser import live, tables
+from klaviyo_sandbox.browser.model import Block, Link, Table, Tile, View, link_to
 from klaviyo_sandbox.http.app import Sandbox
-from klaviyo_sandbox.page import live, tables
-from klaviyo_sandbox.page.model import Block, Link, Table, Tile, View, link_to
 
 _LATEST = 8
 _HOME = Link("Overview", "/")

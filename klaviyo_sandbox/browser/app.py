@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
+from klaviyo_sandbox.browser import details, html, live, overview
+from klaviyo_sandbox.browser.model import Link, View
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.asgi import App, Message, Receive, Send
-from klaviyo_sandbox.page import details, html, live, overview
-from klaviyo_sandbox.page.model import Link, View
 
 _KINDS = ("profiles", "lists", "segments", "metrics", "events", "jobs", "campaigns", "flows")
 _STATIC = Path(__file__).parent / "static"
