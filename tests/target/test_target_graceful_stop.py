@@ -10,10 +10,11 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import psutil
 import pytest
 from support import warm
 from support.commands import singer_lines
-from support.patience import PATIENCE
+from support.patience import PATIENCE, until
 from target_support import PROFILE_SCHEMA, Command, Time, records, respond
 
 from klaviyo_client.client import KlaviyoClient
@@ -127,6 +128,8 @@ def test_a_second_signal_ends_at_once(target: Command, silent: socket.socket, st
             process.send_signal(signal.SIGTERM)
             assert process.stderr is not None
             assert any("settling what is under way" in line for line in process.stderr)
+            # Python sees a signal that comes just before a system call only after it, so wait until the call has begun.
+            until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
             process.send_signal(signal.SIGINT)
             out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
