@@ -97,6 +97,7 @@ PURE = {
     "target_klaviyo/audience/completeness.py",
     "target_klaviyo/delivery/batches.py",
     "target_klaviyo/delivery/ledger.py",
+    "target_klaviyo/delivery/refusals.py",
     "target_klaviyo/delivery/responses.py",
     "target_klaviyo/intake/field_values.py",
     "target_klaviyo/intake/mapping.py",
@@ -107,6 +108,7 @@ PURE = {
     "target_klaviyo/model/amounts.py",
     "target_klaviyo/model/identifiers.py",
     "target_klaviyo/model/records.py",
+    "target_klaviyo/model/texts.py",
     "target_klaviyo/model/times.py",
     "target_klaviyo/reporting/html.py",
 }

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import threading
 from typing import Any
+from urllib.parse import quote
 
 from klaviyo_client.api.filters import condition
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotFound, SettingsError, Unavailable
+from klaviyo_client.errors import NotFound, Refused, SettingsError, Unavailable
 from klaviyo_client.http.retries import call_with_retries
+from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
 from target_klaviyo.model.records import Call, ListRef, RejectedRecord
 
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
+# Lists are asked for by an address, of which many servers take 8,000 bytes.
+_MAX_URL_BYTES = 6000
 CREATE_LIST = Call(_CREATE, "to make one", option="create_list")
 
 
@@ -48,11 +52,17 @@ class ListFinder:
 
     def _id_or_rejection(self, ref: ListRef) -> str | RejectedRecord:
         try:
+            _check_address(ref)
             return self._find_or_create(ref)
-        except RejectedRecord as rejection:
-            if ref.configured:
-                raise SettingsError(rejection.reason) from rejection
-            return rejection
+        except RejectedRecord as error:
+            rejection = error
+        except Refused as refused:
+            if not is_about_rows(refused):
+                raise
+            rejection = _refusal_of(ref, refused)
+        if ref.configured:
+            raise SettingsError(rejection.reason) from rejection
+        return rejection
 
     def _find_or_create(self, ref: ListRef) -> str:
         if ref.name is not None and (list_id := self._find_by_name(ref.name)):
@@ -78,7 +88,7 @@ class ListFinder:
             entry["id"]
             for page in self._client.pages(_ALL, query=query)
             for entry in page.data
-            if entry["attributes"]["name"] == name
+            if (entry.get("attributes") or {}).get("name") == name
         ]
 
     def _exists(self, list_id: str) -> bool:
@@ -114,3 +124,24 @@ class ListFinder:
         if isinstance(created, Unavailable):
             raise created
         return created
+
+
+def _check_address(ref: ListRef) -> None:
+    """Refuse what no list can be asked for by.
+
+    Raises:
+        RejectedRecord: the name or the id is too long, or is no text that can be written.
+    """
+    try:
+        size = max(len(quote(text)) for text in (ref.id, ref.name) if text is not None)
+    except UnicodeEncodeError as error:
+        raise RejectedRecord("invalid_list", "the list's name or id has half a character in it") from error
+    if size > _MAX_URL_BYTES:
+        raise RejectedRecord("invalid_list", f"the list's name or id is too long: {size:,} bytes in an address")
+
+
+def _refusal_of(ref: ListRef, refused: Refused) -> RejectedRecord:
+    """The rejection of what names a list that Klaviyo refuses to find or to make."""
+    outcome = refusal_outcome(refused)
+    reason = f"Klaviyo refuses the list {str(ref)!r}: {outcome.reason}"
+    return RejectedRecord(outcome.code or "invalid_list", reason, pointer=outcome.pointer, status=outcome.status)

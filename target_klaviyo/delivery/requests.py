@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from klaviyo_client.errors import InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge, Unavailable
+from klaviyo_client.errors import Refused, TooLarge, Unavailable
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
+from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.records import ListRef, Outcome, RejectedRecord
 
@@ -16,8 +17,6 @@ T = TypeVar("T")
 FindRejected = Callable[[Refused, Sequence[Unit]], Mapping[int, Outcome]]
 SendSingly = Callable[[Sequence[Unit]], list[UnitOutcome]]
 
-# Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
-_ABOUT_ROWS = (400, 404, 409, 422)
 # Bisecting finds the good rows among bad ones. When so many requests were refused and none taken, there are none:
 # something else is wrong, and going on would cost two requests for every row.
 MAX_VAIN_REFUSALS = 50
@@ -34,16 +33,6 @@ class SendResult(Generic[T]):
 
     accepted: list[tuple[list[Unit], T]] = field(default_factory=list)
     outcomes: list[UnitOutcome] = field(default_factory=list)
-
-
-def is_about_rows(refused: Refused) -> bool:
-    """Whether a refusal says something about what was sent, so that other rows may still be taken.
-
-    401, 403 and 410 never are: nothing more can be sent until the user acts.
-    """
-    if isinstance(refused, InvalidKey | NotAllowed | RevisionRetired):
-        return False
-    return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
 
 
 def single(row: Row) -> Unit:
@@ -129,13 +118,13 @@ def _after_refusal(
     """(units that are rejected for good, parts to send again)."""
     # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
     if responses.is_about_list(refused) or refused.status == 404:
-        return _with_outcome(part, responses.refusal_outcome(refused)), []
+        return _with_outcome(part, refusal_outcome(refused)), []
     rejected = find_rejected(refused, part)
     if rejected and not isinstance(refused, TooLarge):
         rest = [unit for index, unit in enumerate(part) if index not in rejected]
         return [(part[index], outcome) for index, outcome in rejected.items()], [rest] if rest else []
     if len(part) == 1:
-        return _with_outcome(part, responses.refusal_outcome(refused)), []
+        return _with_outcome(part, refusal_outcome(refused)), []
     middle = len(part) // 2
     return [], [part[:middle], part[middle:]]
 

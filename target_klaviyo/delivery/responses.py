@@ -10,6 +10,7 @@ from typing import Any
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
 from target_klaviyo.delivery.action import Unit, UnitOutcome
+from target_klaviyo.delivery.refusals import error_outcome
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
 from target_klaviyo.model.records import Note, Outcome, OutcomeKind, Record
 
@@ -36,22 +37,6 @@ def rejected_by_pointer(refused: Refused, units: Sequence[Unit]) -> dict[int, Ou
 def is_about_list(refused: Refused) -> bool:
     """Whether the refusal is about the list that the rows were to join."""
     return any(_LIST.search(error.pointer or "") for error in refused.errors)
-
-
-def error_outcome(error: ApiError, status: int) -> Outcome:
-    """The rejection that one entry of Klaviyo's error document stands for."""
-    reason = error.detail or error.title or f"HTTP {status}"
-    other_profile = (error.meta or {}).get("duplicate_profile_id")
-    if other_profile:
-        reason = f"{reason} (the other profile is {other_profile})"
-    return Outcome(OutcomeKind.REJECTED, status, error.code or str(status), error.pointer, reason)
-
-
-def refusal_outcome(refused: Refused) -> Outcome:
-    """The rejection of everything in a request that was refused."""
-    if refused.errors:
-        return error_outcome(refused.errors[0], refused.status)
-    return Outcome(OutcomeKind.REJECTED, refused.status, str(refused.status), None, str(refused))
 
 
 def accepted_outcome(reply: Reply, profile: Record, *, is_single: bool) -> Outcome:

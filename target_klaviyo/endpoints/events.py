@@ -14,7 +14,8 @@ from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import encode_json, split_by_size
 from target_klaviyo.delivery.parallel import map_parallel
-from target_klaviyo.delivery.requests import is_about_rows, send_chunks, single
+from target_klaviyo.delivery.refusals import error_outcome, is_about_rows, refusal_outcome
+from target_klaviyo.delivery.requests import send_chunks, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
 from target_klaviyo.model.records import Call, Outcome, OutcomeKind, Record
@@ -146,7 +147,7 @@ def _find_rejected(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outco
     outcomes: dict[int, Outcome] = {}
     for error in refused.errors:
         for position in unit_positions(entries, error.pointer):
-            outcomes.setdefault(position, responses.error_outcome(error, refused.status))
+            outcomes.setdefault(position, error_outcome(error, refused.status))
     return outcomes
 
 
@@ -179,7 +180,7 @@ def _send_single(session: Session, unit: Unit) -> Outcome:
         except Refused as refused:
             if not is_about_rows(refused):
                 raise
-            return responses.refusal_outcome(refused)
+            return refusal_outcome(refused)
         outcome = _accepted_outcome(reply, unit, is_single=True)
         if result is None or outcome.code:
             result = outcome

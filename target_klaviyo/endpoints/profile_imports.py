@@ -14,7 +14,8 @@ from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
 from target_klaviyo.delivery.jobs import IMPORTS, polling_calls
-from target_klaviyo.delivery.requests import group_by_list, is_about_rows, send_chunks, single
+from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
+from target_klaviyo.delivery.requests import group_by_list, send_chunks, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
@@ -119,7 +120,7 @@ def _send_single(session: Session, unit: Unit) -> tuple[Outcome, Reply | None]:
     except Refused as refused:
         if not is_about_rows(refused):
             raise
-        return responses.refusal_outcome(refused), None
+        return refusal_outcome(refused), None
     return responses.accepted_outcome(reply, unit.payload, is_single=True), reply
 
 

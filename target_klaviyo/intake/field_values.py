@@ -12,6 +12,7 @@ from typing import Any
 from klaviyo_client.api.protocol import decode_json
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.model.records import RejectedRecord
+from target_klaviyo.model.texts import is_blank
 
 FieldPath = tuple[str, ...]
 # What stands between the words of a list, as people write it.
@@ -85,12 +86,16 @@ def parse_list(value: Any, *, are_words: bool) -> Any:
         value = parts if parsed is None else parsed
     if not isinstance(value, list):
         return value
-    entries = [entry.strip() if isinstance(entry, str) else entry for entry in value]
+    entries = [_strip(entry) if isinstance(entry, str) else entry for entry in value]
     if are_words:
         entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
     # Two equal lines of an order are two. Forms send an empty field where nothing was chosen.
     only_texts = all(isinstance(entry, str) for entry in entries)
     return list(dict.fromkeys(filter(None, entries))) if only_texts else entries
+
+
+def _strip(text: str) -> str:
+    return "" if is_blank(text) else text.strip()
 
 
 def _parse_json_list(text: str) -> list[Any] | None:

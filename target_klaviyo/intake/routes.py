@@ -27,6 +27,7 @@ from target_klaviyo.model.records import (
     SourceRecord,
     Step,
 )
+from target_klaviyo.model.texts import is_blank
 from target_klaviyo.model.times import parse_time
 
 _DELETED = "_sdc_deleted_at"
@@ -165,7 +166,8 @@ class Route:
 
     def _list_of(self, action: Action, fields: Record) -> ListRef | None:
         """The list that a row is for: the record's own, or that of the settings."""
-        names = {name: (fields.get(name) or "").strip() or None for name in ("list_id", "list_name")}
+        texts = {name: (fields.get(name) or "").strip() for name in ("list_id", "list_name")}
+        names = {name: None if is_blank(text) else text for name, text in texts.items()}
         if any(names.values()):
             return ListRef(names["list_id"], names["list_name"], create=bool(self.options.get("create_list")))
         # Blank, it means some list: that of the stream, and without one never all.

@@ -66,9 +66,16 @@ class RejectedRecord(Exception):
     """
 
     def __init__(
-        self, code: str, reason: str, *, pointer: str | None = None, kind: OutcomeKind = OutcomeKind.REJECTED
+        self,
+        code: str,
+        reason: str,
+        *,
+        pointer: str | None = None,
+        kind: OutcomeKind = OutcomeKind.REJECTED,
+        status: int | None = None,
     ) -> None:
         super().__init__(reason)
+        self.status = status
         self.kind = kind
         self.code = code
         self.reason = reason
@@ -83,7 +90,7 @@ class RejectedRecord(Exception):
 
     @property
     def outcome(self) -> Outcome:
-        return Outcome(self.kind, code=self.code, pointer=self.pointer, reason=self.reason)
+        return Outcome(self.kind, self.status, code=self.code, pointer=self.pointer, reason=self.reason)
 
 
 @dataclass(eq=False)
