@@ -13,7 +13,8 @@ from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery.action import Action, Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
 from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, polling_calls
-from target_klaviyo.delivery.requests import send_chunks
+from target_klaviyo.delivery.refusals import JOB_CANCELLED
+from target_klaviyo.delivery.requests import send_chunks, send_halving
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
 from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record
@@ -57,9 +58,12 @@ def _send(session: Session, name: str, rows: Sequence[Row]) -> Iterator[UnitOutc
         outcome = _job_outcome(session, name, reply)
         yield from ((unit, outcome) for unit in part)
 
-    for units in conflict_free_groups(rows):
+    def send_all(units: Sequence[Unit]) -> Iterator[UnitOutcome]:
         chunks = split_by_size(units, unit_size, max_count=operation(name).max_items or 1)
         yield from send_chunks(chunks, send, outcomes_of)
+
+    for units in conflict_free_groups(rows):
+        yield from send_halving(units, send_all)
 
 
 def _job_outcome(session: Session, name: str, reply: Reply) -> Outcome:
@@ -68,7 +72,7 @@ def _job_outcome(session: Session, name: str, reply: Reply) -> Outcome:
     job = session.job_pollers[_JOB_KINDS[name]].wait_for(job_id)
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"
-        return Outcome(OutcomeKind.REJECTED, reply.status, "job_cancelled", None, reason)
+        return Outcome(OutcomeKind.REJECTED, reply.status, JOB_CANCELLED, None, reason)
     skipped = job.get("skipped_count") or 0
     if skipped:
         reason = f"Klaviyo skipped {skipped} of this job's {job['total_count']} people, and does not say whom"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import reduce
 from typing import Any, TypeVar
 
 import msgspec
@@ -89,12 +90,29 @@ def _merge_into_unit(
         return None
     if _consent_of(unit.payload) != _consent_of(row.payload):
         return None
-    payload = merge_payloads(unit.payload, row.payload)
-    body = encode_json(payload)
-    if max_item_bytes is not None and len(body) > max_item_bytes:
+    merged = _merge((*unit.rows, row), unit.payload, row.payload)
+    if max_item_bytes is not None and len(merged.body) > max_item_bytes:
         return None
-    groups[index][position] = Unit((*unit.rows, row), payload, body)
+    groups[index][position] = merged
     return place
+
+
+def _merge(rows: tuple[Row, ...], *payloads: Record) -> Unit:
+    payload = reduce(merge_payloads, payloads)
+    return Unit(rows, payload, encode_json(payload))
+
+
+def merge_rows(rows: Sequence[Row]) -> Unit:
+    """One unit of rows that are about one person; later values win."""
+    if len(rows) == 1:
+        return Unit((rows[0],), rows[0].payload, rows[0].body)
+    return _merge(tuple(rows), *(row.payload for row in rows))
+
+
+def halve(unit: Unit) -> list[Unit]:
+    """The rows of a unit of several as two units, of which the first must be done before the second begins."""
+    middle = len(unit.rows) // 2
+    return [merge_rows(unit.rows[:middle]), merge_rows(unit.rows[middle:])]
 
 
 def _consent_of(payload: Record) -> Any:

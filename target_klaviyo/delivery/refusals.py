@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+
 from klaviyo_client.errors import ApiError, InvalidKey, NotAllowed, Refused, RevisionRetired, TooLarge
 from target_klaviyo.model.records import Outcome, OutcomeKind
 
 # Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
 _ABOUT_ROWS = (400, 404, 409, 422)
+_LIST = re.compile(r"/relationships/lists?(?:/|$)")
+# The code of rows whose job Klaviyo has cancelled.
+JOB_CANCELLED = "job_cancelled"
 
 
 def is_about_rows(refused: Refused) -> bool:
@@ -17,6 +22,17 @@ def is_about_rows(refused: Refused) -> bool:
     if isinstance(refused, InvalidKey | NotAllowed | RevisionRetired):
         return False
     return isinstance(refused, TooLarge) or (refused.status in _ABOUT_ROWS and bool(refused.errors))
+
+
+def points_at_list(pointer: str | None) -> bool:
+    """Whether a pointer leads to the list that the rows were to join."""
+    return bool(_LIST.search(pointer or ""))
+
+
+def is_about_content(outcome: Outcome) -> bool:
+    """Whether a unit was rejected for what it holds, and not for its list or the whole job."""
+    is_of_others = outcome.status == 404 or outcome.code == JOB_CANCELLED or points_at_list(outcome.pointer)
+    return outcome.kind is OutcomeKind.REJECTED and not is_of_others
 
 
 def error_outcome(error: ApiError, status: int) -> Outcome:

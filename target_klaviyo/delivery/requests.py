@@ -9,7 +9,8 @@ from typing import Generic, TypeVar
 from klaviyo_client.errors import Refused, TooLarge, Unavailable
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
-from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
+from target_klaviyo.delivery.batches import halve
+from target_klaviyo.delivery.refusals import is_about_content, is_about_rows, refusal_outcome
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.records import ListRef, Outcome, RejectedRecord
 
@@ -131,6 +132,28 @@ def _after_refusal(
 
 def _with_outcome(units: Sequence[Unit], outcome: Outcome) -> list[UnitOutcome]:
     return [(unit, outcome) for unit in units]
+
+
+def send_halving(
+    units: Sequence[Unit], send: Callable[[Sequence[Unit]], Iterable[UnitOutcome]]
+) -> Iterator[UnitOutcome]:
+    """Send units, and those of several rows that are refused again in halves, the earlier rows first.
+
+    So a bad row rejects no good row of the same person.
+
+    Args:
+        units: no two of them about one person, so that different people's halves go in one request.
+        send: sends units that may go together, and yields their outcomes.
+    """
+    waiting = {unit.rows[0]: [unit] for unit in units}
+    while waiting:
+        sent = {queue.pop(0): queue for queue in waiting.values()}
+        for unit, outcome in send(list(sent)):
+            if unit in sent and is_about_content(outcome) and len({row.body for row in unit.rows}) > 1:
+                sent[unit][:0] = halve(unit)
+            else:
+                yield unit, outcome
+        waiting = {first: queue for first, queue in waiting.items() if queue}
 
 
 def group_by_list(

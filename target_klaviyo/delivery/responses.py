@@ -10,12 +10,11 @@ from typing import Any
 from klaviyo_client.api.reply import Reply
 from klaviyo_client.errors import ApiError, Refused
 from target_klaviyo.delivery.action import Unit, UnitOutcome
-from target_klaviyo.delivery.refusals import error_outcome
+from target_klaviyo.delivery.refusals import error_outcome, points_at_list
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
 from target_klaviyo.model.records import Note, Outcome, OutcomeKind, Record
 
 _ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
-_LIST = re.compile(r"/relationships/lists?(?:/|$)")
 
 
 def row_index(pointer: str | None) -> int | None:
@@ -36,7 +35,7 @@ def rejected_by_pointer(refused: Refused, units: Sequence[Unit]) -> dict[int, Ou
 
 def is_about_list(refused: Refused) -> bool:
     """Whether the refusal is about the list that the rows were to join."""
-    return any(_LIST.search(error.pointer or "") for error in refused.errors)
+    return any(points_at_list(error.pointer) for error in refused.errors)
 
 
 def accepted_outcome(reply: Reply, profile: Record, *, is_single: bool) -> Outcome:

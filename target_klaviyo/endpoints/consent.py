@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import reduce
+from functools import partial
 from typing import Any
 
 from klaviyo_client.api.operations import operation
@@ -19,11 +19,11 @@ from target_klaviyo.delivery.action import BatchKey, Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import (
     conflict_free_groups,
     encode_json,
-    merge_payloads,
+    merge_rows,
     split_by_size,
     unit_size,
 )
-from target_klaviyo.delivery.requests import group_by_list, send_chunks, single
+from target_klaviyo.delivery.requests import group_by_list, send_chunks, send_halving, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
@@ -72,7 +72,8 @@ def _subscribe_pieces(
         for unit in units:
             session.pending_unsubscribes.add_join(list_id, identifiers_of(unit.payload))
         # Consent that is given twice is given once; at worst a second mail asks for its confirmation.
-        yield from _send(session, SUBSCRIBE, units, list_id, attributes, idempotent=True)
+        send = partial(_send, session, SUBSCRIBE, list_id=list_id, attributes=attributes, idempotent=True)
+        yield from send_halving(units, send)
 
 
 def _split_unless_linked(session: Session, row: Row) -> Sequence[Row]:
@@ -138,7 +139,8 @@ def _unsubscribe_everywhere(session: Session, pieces: Sequence[Row], list_id: st
         session.linked_identifiers.try_link(identifiers_of(piece.payload))
     for units in conflict_free_groups(pieces):
         if list_id is None:
-            yield from _send(session, UNSUBSCRIBE, units, None, {}, idempotent=True)
+            send = partial(_send, session, UNSUBSCRIBE, list_id=None, attributes={}, idempotent=True)
+            yield from send_halving(units, send)
             continue
         claims: dict[Unit, set[Member]] = {}
         for unit in units:
@@ -154,8 +156,17 @@ def _unsubscribe_members(session: Session, pieces: Sequence[Row], list_id: str) 
     """Unsubscribe those who are on the list, each once, with all that is known of them; the others are rejected."""
     ids, not_on_list = _find_members(session, pieces, list_id)
     yield from not_on_list
+
+    def send(units: Sequence[Unit]) -> Iterator[UnitOutcome]:
+        return _unsubscribe_profiles(session, {unit: ids[unit.rows[0]] for unit in units}, list_id)
+
+    yield from send_halving(_group_by_profile_id(ids), send)
+
+
+def _unsubscribe_profiles(session: Session, ids: Mapping[Unit, str], list_id: str) -> Iterator[UnitOutcome]:
+    """Unsubscribe people, by Klaviyo's ids, who are on the list, unless this run has asked for that already."""
     claims: dict[Unit, set[Member]] = {}
-    for profile_id, unit in _group_by_profile_id(ids):
+    for unit, profile_id in ids.items():
         member, channels = {(list_id, profile_id)}, _channels(unit)
         session.linked_identifiers.try_link(identifiers_of(unit.payload))
         claimed = session.pending_unsubscribes.claim(member, channels, _member_names(list_id, unit))
@@ -171,20 +182,18 @@ def _unsubscribe_members(session: Session, pieces: Sequence[Row], list_id: str) 
 
 def _unsubscribe_claimed(session: Session, claims: Mapping[Unit, set[Member]], list_id: str) -> Iterator[UnitOutcome]:
     """Unsubscribe people from a list; those whom Klaviyo refuses are free to be unsubscribed by another request."""
-    for unit, outcome in _send(session, UNSUBSCRIBE, list(claims), list_id, {}, idempotent=False):
+    for unit, outcome in _send(session, UNSUBSCRIBE, list(claims), list_id=list_id, attributes={}, idempotent=False):
         if outcome.kind is OutcomeKind.REJECTED:
             session.pending_unsubscribes.release(claims[unit])
         yield unit, outcome
 
 
-def _group_by_profile_id(ids: Mapping[Row, str]) -> Iterator[tuple[str, Unit]]:
-    """(Klaviyo's id, the pieces that are about this one person), in the order in which they first come."""
+def _group_by_profile_id(ids: Mapping[Row, str]) -> list[Unit]:
+    """Each person's pieces as one unit, in the order in which they first come. ``ids``: piece -> Klaviyo's id."""
     pieces_by_id: dict[str, list[Row]] = {}
     for piece, profile_id in ids.items():
         pieces_by_id.setdefault(profile_id, []).append(piece)
-    for profile_id, pieces in pieces_by_id.items():
-        payload = reduce(merge_payloads, (piece.payload for piece in pieces))
-        yield profile_id, Unit(tuple(pieces), payload, encode_json(payload))
+    return [merge_rows(pieces) for pieces in pieces_by_id.values()]
 
 
 def _find_members(session: Session, pieces: Sequence[Row], list_id: str) -> tuple[dict[Row, str], list[UnitOutcome]]:
@@ -225,9 +234,9 @@ def _send(
     session: Session,
     name: str,
     units: Sequence[Unit],
+    *,
     list_id: str | None,
     attributes: Mapping[str, Any],
-    *,
     idempotent: bool,
 ) -> Iterator[UnitOutcome]:
     relationships = None if list_id is None else {"list": {"data": {"type": "list", "id": list_id}}}

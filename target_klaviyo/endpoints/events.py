@@ -127,15 +127,24 @@ def group_by_profile(units: Sequence[Unit]) -> list[ProfileEvents]:
     return [entry for entry in entries if entry.events]
 
 
-def unit_positions(entries: Sequence[ProfileEvents], pointer: str | None) -> list[int]:
-    """The positions of the units that a pointer of Klaviyo's leads to: those of one event, or of a whole entry."""
+def refused_units(entries: Sequence[ProfileEvents], units: Sequence[Unit], pointer: str | None) -> list[int]:
+    """The positions of the units that a pointer of Klaviyo's leads to: those of one event, or of a profile.
+
+    Of units with an event of one id only those that have the one that was sent: another's may be good.
+    """
     match = _POINTER.search(pointer or "")
     if not match or int(match[1]) >= len(entries):
         return []
-    positions = entries[int(match[1])].positions
+    entry = entries[int(match[1])]
     if match[2] is None:
-        return sorted({position for of_event in positions for position in of_event})
-    return positions[int(match[2])] if int(match[2]) < len(positions) else []
+        if "/events" in match.string[match.end() :]:
+            return []  # about some of its events, without saying which
+        positions = sorted({position for of_event in entry.positions for position in of_event})
+        return [position for position in positions if units[position].payload["profile"] == entry.profile]
+    index = int(match[2])
+    if index >= len(entry.events):
+        return []
+    return [position for position in entry.positions[index] if entry.events[index] in units[position].payload["events"]]
 
 
 # What an item costs beside itself, at most: its entry without profile and events, and a comma.
@@ -146,7 +155,7 @@ def _find_rejected(refused: Refused, part: Sequence[Unit]) -> Mapping[int, Outco
     entries = group_by_profile(part)
     outcomes: dict[int, Outcome] = {}
     for error in refused.errors:
-        for position in unit_positions(entries, error.pointer):
+        for position in refused_units(entries, part, error.pointer):
             outcomes.setdefault(position, error_outcome(error, refused.status))
     return outcomes
 

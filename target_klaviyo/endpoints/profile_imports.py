@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from klaviyo_client.api.operations import operation
@@ -14,8 +15,8 @@ from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
 from target_klaviyo.delivery.jobs import IMPORTS, polling_calls
-from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
-from target_klaviyo.delivery.requests import group_by_list, send_chunks, single
+from target_klaviyo.delivery.refusals import JOB_CANCELLED, is_about_rows, refusal_outcome
+from target_klaviyo.delivery.requests import group_by_list, send_chunks, send_halving, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
@@ -60,7 +61,7 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
             if list_id is not None:
                 for unit in units:
                     session.pending_unsubscribes.add_join(list_id, identifiers_of(unit.payload))
-            yield from _upsert(session, units, list_id)
+            yield from send_halving(units, partial(_upsert, session, list_id=list_id))
 
 
 def _without_unknown(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[UnitOutcome]]:
@@ -155,7 +156,7 @@ def _job_outcomes(session: Session, units: Sequence[Unit], reply: Reply) -> Iter
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
         for unit in units:
-            yield unit, Outcome(OutcomeKind.REJECTED, reply.status, "job_cancelled", None, reason)
+            yield unit, Outcome(OutcomeKind.REJECTED, reply.status, JOB_CANCELLED, None, reason)
         return
     failed = job.get("failed_count") or 0
     completed = job.get("completed_count")  # nullable in the specification
