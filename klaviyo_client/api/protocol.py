@@ -215,21 +215,26 @@ def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:
     entries = document.get("errors") if isinstance(document, dict) else None
     if not isinstance(entries, list):
         return ()
-    return tuple(_api_error(entry) for entry in entries if isinstance(entry, dict))
+    return tuple(api_error(entry) for entry in entries if isinstance(entry, dict))
 
 
-def _api_error(entry: Mapping[str, Any]) -> errors.ApiError:
-    source = entry.get("source") if isinstance(entry.get("source"), dict) else {}
-    meta = entry.get("meta")
+def api_error(entry: Mapping[str, Any]) -> errors.ApiError:
+    """One entry of an error document, or the attributes of an import error, of which any member may be null."""
+    source, meta = entry.get("source"), entry.get("meta")
+    places: Mapping[str, Any] = source if isinstance(source, dict) else {}
     return errors.ApiError(
-        code=str(entry.get("code", "")),
-        title=str(entry.get("title", "")),
-        detail=str(entry.get("detail", "")),
-        pointer=source.get("pointer") if source else None,
-        parameter=source.get("parameter") if source else None,
-        id=entry.get("id"),
+        code=_text(entry.get("code")),
+        title=_text(entry.get("title")),
+        detail=_text(entry.get("detail")),
+        pointer=_text(places.get("pointer")) or None,
+        parameter=_text(places.get("parameter")) or None,
+        id=_text(entry.get("id")) or None,
         meta=meta if isinstance(meta, dict) else None,
     )
+
+
+def _text(value: Any) -> str:
+    return str(value) if isinstance(value, str | int | float) else ""
 
 
 def response_error(

@@ -12,7 +12,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery.action import Action, Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
-from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, polling_calls
+from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, count_in, polling_calls
 from target_klaviyo.delivery.refusals import JOB_CANCELLED
 from target_klaviyo.delivery.requests import send_chunks, send_halving
 from target_klaviyo.delivery.session import Session
@@ -73,9 +73,11 @@ def _job_outcome(session: Session, name: str, reply: Reply) -> Outcome:
     if job["status"] == "cancelled":
         reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"
         return Outcome(OutcomeKind.REJECTED, reply.status, JOB_CANCELLED, None, reason)
-    skipped = job.get("skipped_count") or 0
+    skipped = count_in(job, "skipped_count")
     if skipped:
-        reason = f"Klaviyo skipped {skipped} of this job's {job['total_count']} people, and does not say whom"
+        total = count_in(job, "total_count")
+        of_how_many = "the" if total is None else f"this job's {total}"
+        reason = f"Klaviyo skipped {skipped} of {of_how_many} people, and does not say whom"
         return Outcome(OutcomeKind.ACCEPTED, reply.status, "skipped", None, reason)
     return Outcome(OutcomeKind.DELIVERED, reply.status)
 

@@ -6,11 +6,12 @@ import threading
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeGuard
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadDocument, Incomplete
+from klaviyo_client.errors import BadDocument, Incomplete, NotFound
+from target_klaviyo.delivery.refusals import is_about_rows
 from target_klaviyo.model.records import Call
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
@@ -93,11 +94,12 @@ class JobPoller:
             clock.sleep(pause)  # the job is too young for an answer that is worth a request
         while True:
             job = self._read(job_id)
-            if job["status"] in _ENDED:
+            if job is not None and job["status"] in _ENDED:
                 return job
             if clock.monotonic() + pause > deadline:
+                how = "still not to be found" if job is None else f"still {job['status']}"
                 raise Incomplete(
-                    f"{self._kind.name} {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
+                    f"{self._kind.name} {job_id} is {how} after {self._timeout:g} s (job_timeout); "
                     "run again, which repeats nothing that was done"
                 )
             clock.sleep(pause)
@@ -107,8 +109,11 @@ class JobPoller:
     def _are_many(self) -> bool:
         return len(self._awaited) > 1
 
-    def _read(self, job_id: str) -> Job:
-        """The job's attributes now: out of a page that all threads share while there are many, else by its id."""
+    def _read(self, job_id: str) -> Job | None:
+        """The job's attributes now: out of a page that all threads share while there are many, else by its id.
+
+        None while Klaviyo, which has taken it, says that it knows no such job.
+        """
         if self._are_many:
             with self._page_lock:
                 if self._client.clock.monotonic() >= self._page_read_at + _FRESH_SECONDS:
@@ -116,8 +121,13 @@ class JobPoller:
                     self._page_read_at = self._client.clock.monotonic()
                 if job_id in self._page:
                     return self._page[job_id]
-        attributes = self._client.call(self._kind.read_one, path={"job_id": job_id}).resource.get("attributes")
-        if not isinstance(attributes, dict) or not isinstance(attributes.get("status"), str):
+        try:
+            attributes = self._client.call(self._kind.read_one, path={"job_id": job_id}).resource.get("attributes")
+        except NotFound as refused:
+            if not is_about_rows(refused):
+                raise
+            return None
+        if not _has_status(attributes):
             message = f"{self._kind.read_one}: the answer does not say how the job is"
             raise BadDocument(message, operation=self._kind.read_one)
         return attributes
@@ -127,4 +137,15 @@ class JobPoller:
         query = {"sort": self._kind.newest_first}
         if size := operation(self._kind.read_page).page_size:
             query["page[size]"] = str(size)
-        return {job["id"]: job["attributes"] for job in self._client.page(self._kind.read_page, query=query).data}
+        jobs = self._client.page(self._kind.read_page, query=query).data
+        return {job["id"]: job["attributes"] for job in jobs if _has_status(job.get("attributes"))}
+
+
+def _has_status(attributes: Any) -> TypeGuard[Job]:
+    return isinstance(attributes, Mapping) and isinstance(attributes.get("status"), str)
+
+
+def count_in(job: Job, name: str) -> int | None:
+    """A count of a job's; None where Klaviyo does not say it, as it may."""
+    count = job.get(name)
+    return count if isinstance(count, int) and not isinstance(count, bool) else None

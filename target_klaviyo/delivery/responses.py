@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from klaviyo_client.api.protocol import api_error
 from klaviyo_client.api.reply import Reply
-from klaviyo_client.errors import ApiError, Refused
+from klaviyo_client.errors import Refused
 from target_klaviyo.delivery.action import Unit, UnitOutcome
 from target_klaviyo.delivery.refusals import error_outcome, points_at_list
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
@@ -127,9 +128,9 @@ def _rejected_by_errors(
 
 
 def _import_error_outcome(error: Mapping[str, Any], status: int) -> Outcome:
-    pointer = (error.get("source") or {}).get("pointer")
-    code, title, detail = (str(error.get(name, "")) for name in ("code", "title", "detail"))
-    return error_outcome(ApiError(code, title, detail, pointer), status)
+    found = api_error(error)
+    reason = found.detail or found.title or "Klaviyo refused the row in its job and does not say why"
+    return error_outcome(replace(found, code=found.code or "import_error", detail=reason), status)
 
 
 def _row_of_error(error: Mapping[str, Any], units: Sequence[Unit], positions: Mapping[Identifier, int]) -> int | None:
@@ -139,7 +140,7 @@ def _row_of_error(error: Mapping[str, Any], units: Sequence[Unit], positions: Ma
     for identifier in named.items():
         if identifier in positions:
             return positions[identifier]
-    index = row_index((error.get("source") or {}).get("pointer"))
+    index = row_index(api_error(error).pointer)
     if index is None or index >= len(units):
         return None
     pointed_at = identifiers_of(units[index].payload)

@@ -10,11 +10,11 @@ from typing import Any
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
-from klaviyo_client.errors import Refused
+from klaviyo_client.errors import NotFound, Refused
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
-from target_klaviyo.delivery.jobs import IMPORTS, polling_calls
+from target_klaviyo.delivery.jobs import IMPORTS, Job, count_in, polling_calls
 from target_klaviyo.delivery.refusals import JOB_CANCELLED, is_about_rows, refusal_outcome
 from target_klaviyo.delivery.requests import group_by_list, send_chunks, send_halving, single
 from target_klaviyo.delivery.session import Session
@@ -158,11 +158,8 @@ def _job_outcomes(session: Session, units: Sequence[Unit], reply: Reply) -> Iter
         for unit in units:
             yield unit, Outcome(OutcomeKind.REJECTED, reply.status, JOB_CANCELLED, None, reason)
         return
-    failed = job.get("failed_count") or 0
-    completed = job.get("completed_count")  # nullable in the specification
-    is_incomplete = completed is not None and completed < job["total_count"]
-    errors = _import_errors(session, job_id) if failed or is_incomplete else []
-    result = responses.job_outcomes(units, reply, failed, errors)
+    errors = _import_errors(session, job_id) if _may_have_errors(job) else []
+    result = responses.job_outcomes(units, reply, count_in(job, "failed_count") or 0, errors)
     if result.unattributed:
         logger.warning(
             "import job %s: %d of %d rows failed, and Klaviyo does not say which; they count as accepted",
@@ -173,10 +170,26 @@ def _job_outcomes(session: Session, units: Sequence[Unit], reply: Reply) -> Iter
     yield from result.outcomes
 
 
+def _may_have_errors(job: Job) -> bool:
+    """Whether some of a job's rows failed, or its counts, any of which may be null, do not say that none did."""
+    total, completed, failed = (count_in(job, f"{name}_count") for name in ("total", "completed", "failed"))
+    if failed:
+        return True
+    if total is None or completed is None:
+        return failed is None
+    return completed < total
+
+
 def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
+    """The attributes of a job's import errors; none where Klaviyo finds no such job."""
     query = {"page[size]": str(operation(_ERRORS).page_size)}
-    return [
-        entry["attributes"]
-        for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query)
-        for entry in page.data
-    ]
+    try:
+        return [
+            attributes if isinstance(attributes := entry.get("attributes"), Mapping) else {}
+            for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query)
+            for entry in page.data
+        ]
+    except NotFound as refused:
+        if not is_about_rows(refused):
+            raise
+        return []

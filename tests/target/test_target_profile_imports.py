@@ -13,6 +13,7 @@ from target_support import refused, respond, scripted_session
 
 from klaviyo_client.errors import Incomplete, InvalidKey, Refused, SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
+from target_klaviyo.actions.suppressions import SUPPRESS
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints.profile_imports import MAX_SINGLE, deliver
@@ -218,6 +219,111 @@ def test_a_cancelled_job_rejects_its_rows() -> None:
     """They can be sent again from the rejects file."""
     outcomes = outcomes_of(scripted_session(Imports(status="cancelled"))[0], people(30))
     assert {outcome.code for outcome in outcomes.values()} == {"job_cancelled"}
+
+
+@pytest.mark.parametrize("kind", ["import", "suppression"])
+def test_a_job_that_is_not_there_yet_is_waited_for(kind: str) -> None:
+    """Klaviyo has taken it, and a part of Klaviyo that has not heard of it answers 404 for a while."""
+    answers = [404, 404, 200, 200]
+
+    def wire(request: Request) -> Response:
+        if request.method == "POST":
+            return respond(202, {"data": {"type": "job", "id": "J"}})
+        status = answers.pop(0)
+        job = {"status": "queued" if answers else "complete", "total_count": 30, "completed_count": 30}
+        if status == 404:
+            return refused(404, None)
+        return respond(200, {"data": {"type": "job", "id": "J", "attributes": {**job, "failed_count": 0}}})
+
+    session, _ = scripted_session(wire)
+    rows = people(30)
+    settled = list(deliver(session, rows) if kind == "import" else SUPPRESS.deliver(session, rows))  # type: ignore[misc]
+    assert ({outcome.kind for _, outcome in settled}, answers) == ({OutcomeKind.DELIVERED}, [])
+
+
+def test_a_job_that_is_never_there_fails_the_run() -> None:
+    """After job_timeout seconds, without a STATE: nobody knows what became of its rows."""
+    jobs = Imports()
+    session, _ = scripted_session(lambda request: jobs(request) if request.method == "POST" else refused(404, None))
+    with pytest.raises(Incomplete, match=r"not to be found.*job_timeout"):
+        outcomes_of(session, people(30))
+
+
+def test_a_proxys_404_about_a_job_is_not_waited_for() -> None:
+    """Only Klaviyo knows its jobs."""
+    jobs = Imports()
+    session, wire = scripted_session(lambda request: jobs(request) if request.method == "POST" else respond(404))
+    with pytest.raises(Refused):
+        outcomes_of(session, people(30))
+    assert len(wire.asked) == 2
+
+
+COUNTS = ("total_count", "completed_count", "failed_count")
+
+
+@pytest.mark.parametrize("value", [None, "missing", "30", [], True])
+@pytest.mark.parametrize("without", [COUNTS, *((name,) for name in COUNTS)])
+def test_a_job_without_counts_is_judged_by_its_errors(value: Any, without: tuple[str, ...]) -> None:
+    """Counts may be null: then the import errors say who failed, and the others are delivered."""
+    counts = {"total_count": 30, "completed_count": 29, "failed_count": 1, **dict.fromkeys(without, value)}
+    jobs = Imports(**{name: count for name, count in counts.items() if count != "missing"})
+    jobs.failing = [error_about("p3@example.com")]
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(30))
+    assert rejected(outcomes) == {"p3@example.com"}
+    assert {outcome.kind for email, outcome in outcomes.items() if email != "p3@example.com"} == {OutcomeKind.DELIVERED}
+
+
+def test_errors_that_are_not_there_leave_the_rows_accepted() -> None:
+    """A 404 about a job's errors: that some failed is known, and not who."""
+    jobs = Imports(failed_count=1)
+    session, _ = scripted_session(
+        lambda request: refused(404, None) if request.url.endswith("/import-errors") else jobs(request)
+    )
+    assert {outcome.kind for outcome in outcomes_of(session, people(30)).values()} == {OutcomeKind.ACCEPTED}
+
+
+NULLS = [
+    {"code": None, "title": None, "detail": None, "source": None, "original_payload": {"email": "p3@example.com"}},
+    {"code": None, "title": None, "detail": None, "source": {"pointer": None}, "original_payload":
+     {"attributes": {"email": "p3@example.com", "phone_number": None}, "id": None}},
+    {"source": {"pointer": "/data/attributes/profiles/data/3"}, "original_payload": {"attributes": None}},
+    {"source": {"pointer": "/data/attributes/profiles/data/3"}, "original_payload": None, "title": 7, "detail": []},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("error", NULLS)
+def test_an_import_error_of_nulls_is_said_in_words(error: dict[str, Any]) -> None:
+    """Neither its code nor its reason is the word None, nor a status that says success."""
+    jobs = Imports()
+    jobs.failing = [error]
+    outcomes = outcomes_of(scripted_session(jobs)[0], people(30))
+    assert rejected(outcomes) == {"p3@example.com"}
+    outcome = outcomes["p3@example.com"]
+    assert outcome.code == "import_error"
+    assert outcome.reason
+    assert "None" not in outcome.reason
+    assert "202" not in outcome.reason
+
+
+@pytest.mark.parametrize("error", [{}, None, {"source": "x", "original_payload": "x"}, {"source": {"pointer": 3}}])
+def test_an_import_error_that_says_nothing_is_of_nobody(error: Any) -> None:
+    """All rows of the job are accepted then, for one of them has failed."""
+    jobs = Imports(failed_count=1)
+    jobs.failing = [error]
+    assert {outcome.kind for outcome in outcomes_of(scripted_session(jobs)[0], people(30)).values()} == {
+        OutcomeKind.ACCEPTED
+    }
+
+
+@pytest.mark.parametrize("error", [{"code": None, "title": None, "detail": None, "source": None}, {"id": None},
+                                   {"code": 5, "detail": {}, "source": {"pointer": 3, "parameter": []}}])  # fmt: skip
+def test_a_refusal_of_nulls_is_said_in_words(error: dict[str, Any]) -> None:
+    """The same of an error document."""
+    session, _ = scripted_session(lambda _: respond(400, {"errors": [error]}))
+    [outcome] = outcomes_of(session, people(1)).values()
+    assert outcome.kind is OutcomeKind.REJECTED
+    assert outcome.code in ("400", "5")
+    assert "None" not in f"{outcome.reason} {outcome.code}"
 
 
 def test_a_job_that_does_not_end_fails_the_run() -> None:
