@@ -80,7 +80,9 @@ def event(fields: Record, context: Context) -> dict[str, Any]:
     attributes["unique_id"] = fields.get("unique_id") or derived_id(fields, attributes, properties)
     if fields.get("backfill", context.options.get("backfill", False)):
         attributes["backfill"] = True
-    attributes["properties"] = {**properties, SOURCE: SOURCE_VALUE}
+    # The mark is ours: where all of Klaviyo's room is taken, the event goes without it.
+    mark = {SOURCE: SOURCE_VALUE} if SOURCE in properties or len(properties) < MAX_PROPERTIES else {}
+    attributes["properties"] = {**properties, **mark}
     return attributes
 
 
@@ -101,9 +103,8 @@ def check_limits(metric: str, properties: Mapping[str, Any]) -> None:
     """
     if not 0 < len(metric) <= MAX_METRIC:
         raise RejectedRecord("limit", f"metric must have 1 to {MAX_METRIC} characters", pointer="/metric")
-    # One more than the user gave: the mark of where the event came from.
-    if len(properties) >= MAX_PROPERTIES:
-        raise RejectedRecord("limit", f"an event has at most {MAX_PROPERTIES - 1} properties", pointer="/properties")
+    if len(properties) > MAX_PROPERTIES:
+        raise RejectedRecord("limit", f"an event has at most {MAX_PROPERTIES} properties", pointer="/properties")
     _check_value(properties, 1)
 
 

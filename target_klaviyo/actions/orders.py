@@ -10,15 +10,19 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from target_klaviyo.actions.events import OPTIONS, event, profile
+from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_PROPERTIES, OPTIONS, event, profile
 from target_klaviyo.delivery.action import Action
+from target_klaviyo.delivery.batches import encode_json, split_by_size
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.records import Context, Record, RejectedRecord
+from target_klaviyo.model.identifiers import require_valid_identifiers
+from target_klaviyo.model.records import PRODUCTS_LEFT_OUT, Context, Note, Record, RejectedRecord
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
 _METRICS = {"refunded": "refund_metric", "cancelled": "cancel_metric"}
 _SHARED = ("time", "value_currency", "backfill")
+# So many lines always fit into the order's event; more are measured, to leave room for what else the event holds.
+_FEW, _MAX_PRODUCTS_BYTES = 40, 4_000_000
 
 
 def resource(fields: Record, context: Context) -> dict[str, Any]:
@@ -35,11 +39,39 @@ def resource(fields: Record, context: Context) -> dict[str, Any]:
     return {"profile": profile(fields), "events": order_events}
 
 
+def _select_fields(
+    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
+) -> tuple[Record, Note | None]:
+    """All fields, and a note where the order's own event cannot hold all of its lines.
+
+    Raises:
+        RejectedRecord: an identifier is wrong.
+    """
+    selected, note = require_valid_identifiers(fields, faults, context)
+    products = selected.get("products")
+    if note is None and isinstance(products, list) and selected.get("status", "completed") == "completed":
+        kept = len(_products_that_fit(products))
+        if kept < len(products):
+            reason = f"the order's event lists {kept:,} of its {len(products):,} lines; each has an event of its own"
+            note = Note(PRODUCTS_LEFT_OUT, "/products", reason)
+    return selected, note
+
+
+def _products_that_fit(products: list[Any]) -> list[Any]:
+    """As many of an order's lines as its event can list."""
+    if len(products) <= _FEW:
+        return products
+    first: list[Any] = next(split_by_size(
+        products, lambda line: (1, len(encode_json(line)) + 1), max_count=MAX_ELEMENTS, max_bytes=_MAX_PRODUCTS_BYTES
+    ))  # fmt: skip
+    return first
+
+
 def order(fields: Record, context: Context) -> dict[str, Any]:
     """The event of the order as a whole."""
     properties = {**fields.get("properties", {}), "order_id": fields["order_id"]}
     if "products" in fields:
-        properties["products"] = fields["products"]
+        properties["products"] = _products_that_fit(fields["products"])
     return event({
         **_shared(fields),
         "metric": fields.get("metric") or context.options["metric"],
@@ -75,8 +107,10 @@ def change(fields: Record, context: Context, kind: str) -> dict[str, Any]:
 
 
 def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
-    """One event for each line of the order, with the order's properties and its own."""
-    order_properties = {**fields.get("properties", {}), "order_id": fields["order_id"]}
+    """One event for each line of the order, with its own properties and those of the order that there is room for."""
+    # The order's id comes first: a line may have room for a part of these only.
+    order_id = {"order_id": fields["order_id"]}
+    order_properties = order_id | fields.get("properties", {}) | order_id
     seen: Counter[str] = Counter()
     for line in fields.get("products", ()):
         key = _line_id(line)
@@ -86,9 +120,15 @@ def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
             **_shared(fields),
             "metric": context.options["product_metric"],
             "unique_id": f"{fields['order_id']}:{key}:{seen[key]}",
-            "properties": {**order_properties, **line},
+            "properties": _line_properties(order_properties, line),
             **({"value": value} if value is not None else {}),
         }, context)  # fmt: skip
+
+
+def _line_properties(order_properties: Record, line: Record) -> dict[str, Any]:
+    others = [name for name in order_properties if name not in line]
+    room = max(0, MAX_PROPERTIES - len(line))
+    return {**{name: order_properties[name] for name in others[:room]}, **line}
 
 
 def _shared(fields: Record) -> dict[str, Any]:
@@ -134,6 +174,7 @@ ORDER_COMPLETED = Action(
     operation=events.BULK,
     other_operations=events.CALLS,
     resource=resource,
+    select_fields=_select_fields,
     deliver=events.deliver,
     profile_of=events.profile_of,
     options=ORDER_OPTIONS,

@@ -7,7 +7,7 @@ second one would find those people gone.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from target_klaviyo.delivery.batches import (
     split_by_size,
     unit_size,
 )
-from target_klaviyo.delivery.requests import group_by_list, send_chunks, send_halving, single
+from target_klaviyo.delivery.requests import group_by_list, rejoin, send_chunks, send_halving, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
@@ -62,7 +62,7 @@ def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
             if is_historical:
                 attributes["historical_import"] = True
             pieces = {row: _split_unless_linked(session, row) for row in members}
-            yield from _rejoin(pieces, _subscribe_pieces(session, pieces, list_id, attributes))
+            yield from rejoin(pieces, _subscribe_pieces(session, pieces, list_id, attributes))
 
 
 def _subscribe_pieces(
@@ -99,10 +99,10 @@ def unsubscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
     for list_id, group in groups:
         pieces = {row: list(_split_by_identifier(row)) for row in group}
         everywhere = [piece for row in group if list_id is None or GLOBAL in row.batch_key for piece in pieces[row]]
-        yield from _rejoin(pieces, _unsubscribe_everywhere(session, everywhere, list_id))
+        yield from rejoin(pieces, _unsubscribe_everywhere(session, everywhere, list_id))
         if list_id is not None:
             from_list = [piece for row in group if GLOBAL not in row.batch_key for piece in pieces[row]]
-            yield from _rejoin(pieces, _unsubscribe_members(session, from_list, list_id))
+            yield from rejoin(pieces, _unsubscribe_members(session, from_list, list_id))
 
 
 def _split_by_identifier(row: Row) -> Iterator[Row]:
@@ -119,18 +119,6 @@ def _split_by_identifier(row: Row) -> Iterator[Row]:
         piece = {name: attributes[name], **shared, "subscriptions": subscriptions}
         payload = {**row.payload, "attributes": piece}
         yield replace(row, payload=payload, body=encode_json(payload))
-
-
-def _rejoin(pieces: Mapping[Row, Sequence[Row]], piece_outcomes: Iterable[UnitOutcome]) -> Iterator[UnitOutcome]:
-    """The outcomes of rows out of those of their pieces: the worst counts."""
-    row_of = {piece: row for row, of_row in pieces.items() for piece in of_row}
-    outcomes: dict[Row, list[Outcome]] = {}
-    for unit, outcome in piece_outcomes:
-        for piece in unit.rows:
-            row = row_of[piece]
-            outcomes.setdefault(row, []).append(outcome)
-            if len(outcomes[row]) == len(pieces[row]):
-                yield single(row), responses.worst_outcome(outcomes.pop(row))
 
 
 def _unsubscribe_everywhere(session: Session, pieces: Sequence[Row], list_id: str | None) -> Iterator[UnitOutcome]:

@@ -15,7 +15,7 @@ from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import encode_json, split_by_size
 from target_klaviyo.delivery.parallel import map_parallel
 from target_klaviyo.delivery.refusals import error_outcome, is_about_rows, refusal_outcome
-from target_klaviyo.delivery.requests import send_chunks, single
+from target_klaviyo.delivery.requests import rejoin, send_chunks, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
 from target_klaviyo.model.records import Call, Outcome, OutcomeKind, Record
@@ -52,13 +52,31 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
         for unit in part:
             yield unit, _accepted_outcome(reply, unit, is_single=is_single)
 
-    yield from send_chunks(
-        split_into_requests([single(row) for row in rows]),
+    pieces = {row: split_row(row) for row in rows}
+    sent = send_chunks(
+        split_into_requests([single(piece) for of_row in pieces.values() for piece in of_row]),
         send,
         outcomes_of,
         find_rejected=_find_rejected,
         send_singly=lambda part: _send_singly(session, part),
     )
+    yield from rejoin(pieces, sent)
+
+
+def split_row(row: Row, *, max_events: int | None = None, max_bytes: int | None = None) -> Sequence[Row]:
+    """The row, or several with a part of its events each, where one request would not hold them all."""
+    profile, events = row.payload["profile"], row.payload["events"]
+    count, size = _size(row.payload, row.body)
+    limits = operation(BULK)
+    max_events, max_bytes = max_events or limits.max_items or 1, max_bytes or limits.max_bytes or 5_000_000
+    if len(events) == 1 or (count <= max_events and size + _ENVELOPE <= max_bytes):
+        return [row]
+    room = max_bytes - len(encode_json(profile)) - 2 * _ENVELOPE
+    parts = split_by_size(
+        events, lambda event: (1, len(encode_json(event)) + _ENVELOPE), max_count=max_events, max_bytes=room
+    )
+    payloads = [{"profile": profile, "events": part} for part in parts]
+    return [replace(row, payload=payload, body=encode_json(payload)) for payload in payloads]
 
 
 def split_into_requests(
@@ -75,7 +93,13 @@ def split_into_requests(
 
 
 def _unit_size(unit: Unit) -> tuple[int, int]:
-    return len(unit.payload["events"]), len(unit.body) + _ENVELOPE
+    return _size(unit.payload, unit.body)
+
+
+def _size(payload: Record, body: bytes) -> tuple[int, int]:
+    """How many events an item has, and the bytes that it costs at most."""
+    count = len(payload["events"])
+    return count, len(body) + count * _ENVELOPE
 
 
 @dataclass(eq=False)

@@ -57,6 +57,7 @@ class Note:
 
 # The codes of notes.
 IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT = "identifier_left_out", "channel_left_out"
+PRODUCTS_LEFT_OUT = "products_left_out"
 
 
 class RejectedRecord(Exception):

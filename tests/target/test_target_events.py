@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -142,7 +143,7 @@ for _ in range(10):
     [
         ({"metric": "x" * (MAX_METRIC + 1)}, "characters"),
         ({"metric": "  "}, "characters"),
-        ({"properties": {f"p{n}": n for n in range(MAX_PROPERTIES)}}, "properties"),
+        ({"properties": {f"p{n}": n for n in range(MAX_PROPERTIES + 1)}}, "properties"),
         ({"note": "ü" * (MAX_STRING // 2 + 1)}, "bytes"),
         ({"items": [0] * (MAX_ELEMENTS + 1)}, "elements"),
         ({"nested": DEEP}, "levels"),
@@ -336,3 +337,15 @@ def test_one_id_in_two_metrics_is_two_events() -> None:
     outcome_of, asked = outcomes(lambda _: respond(202), [*placed, fulfilled])
     assert sent(asked[0]) == [("a@x.io", 0), ("a@x.io", 1)]
     assert {outcome.kind for outcome in outcome_of.values()} == {OutcomeKind.ACCEPTED}
+
+
+@given(st.lists(st.integers(0, 2500), min_size=1, max_size=40))
+def test_a_row_of_many_events_is_split_within_the_limits(sizes: list[int]) -> None:
+    """None is lost or moved, and no piece is over a limit unless one event is."""
+    (row,) = rows("a@x.io")
+    (event,) = row.payload["events"]
+    made = [{**event, "unique_id": str(n), "properties": {"x": "y" * size}} for n, size in enumerate(sizes)]
+    payload = {**row.payload, "events": made}
+    pieces = events.split_row(replace(row, payload=payload, body=encode_json(payload)), max_events=10, max_bytes=4000)
+    assert [event for piece in pieces for event in piece.payload["events"]] == made
+    assert all(len(piece.payload["events"]) <= 10 and len(piece.body) <= 4000 for piece in pieces)

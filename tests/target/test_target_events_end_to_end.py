@@ -104,3 +104,70 @@ def test_killed_and_run_again_each_event_is_there_once(account: RunningSandbox, 
     done = run_command(command, messages, folder=tmp_path)
     assert done.returncode == 0, done.stderr
     assert sorted(found["n"] for found in held(account)) == list(range(400))
+
+
+@pytest.mark.parametrize("count", [998, 999, 1000, 2500, 4000, 4001])
+def test_an_order_of_any_length_lands_whole(count: int, target: Command, account: RunningSandbox) -> None:
+    """Its lines go in as many requests as they need; it counts once, and a second run adds nothing."""
+    long = {"email": "ada@example.com", "order_id": "L", "items": [{"sku": f"S{n}", "price": 1} for n in range(count)]}
+    short = {"email": "ada@example.com", "order_id": "S", "items": [{"sku": "A", "price": 1}]}
+    schema = {"type": "SCHEMA", "stream": "orders", "schema": {"properties": {name: {} for name in long}}}
+    run = target([schema, *records("orders", [short, long, {**short, "order_id": "T"}]), STATE])
+    assert (run.code, run.rejected, run.states) == (0, [], [{"at": 1}]), run.stderr
+    skus = [properties["sku"] for properties in held(account) if "sku" in properties]
+    assert sorted(skus) == sorted(["A", "A", *(f"S{n}" for n in range(count))])
+    [products] = [found["products"] for found in held(account) if found.get("order_id") == "L" and "products" in found]
+    assert len(products) == min(count, 4000)
+    assert ("products_left_out" in run.stderr) == (count > 4000)
+    assert len([r for r in account.requests if r.operation == "bulk_create_events"]) <= count // 1000 + 3
+
+
+def test_an_order_of_large_lines_lands_whole(target: Command, account: RunningSandbox) -> None:
+    """What is too large for one request by its bytes is sent in several, too."""
+    items = [{"sku": f"S{n}", "text": "x" * 20_000} for n in range(200)]
+    order = {"email": "ada@example.com", "order_id": "L", "items": items, "note": "y" * 20_000}
+    schema = {"type": "SCHEMA", "stream": "orders", "schema": {"properties": {name: {} for name in order}}}
+    run = target([schema, *records("orders", [order]), STATE])
+    assert (run.code, run.rejected, run.states) == (0, [], [{"at": 1}]), run.stderr
+    assert sum("sku" in properties for properties in held(account)) == 200
+
+
+def test_a_bad_line_of_a_long_order_rejects_the_order_only(target: Command, account: RunningSandbox) -> None:
+    """One record has one outcome, whatever the number of its requests."""
+    items: list[dict[str, Any]] = [{"sku": f"S{n}", "price": 1} for n in range(2500)]
+    orders = [{"email": "ada@example.com", "order_id": "L", "value_currency": "nope", "items": items},
+              {"email": "ada@example.com", "order_id": "S", "value_currency": "EUR", "items": items[:1]}]  # fmt: skip
+    schema = {"type": "SCHEMA", "stream": "orders", "schema": {"properties": {name: {} for name in orders[0]}}}
+    run = target([schema, *records("orders", orders), STATE])
+    assert run.code == 0
+    assert [line["record"]["order_id"] for line in run.rejected] == ["L"]
+    assert {found["order_id"] for found in held(account)} == {"S"}
+
+
+@pytest.mark.parametrize("count", [399, 400])
+def test_an_event_may_have_as_many_properties_as_klaviyo_takes(
+    count: int, target: Command, account: RunningSandbox
+) -> None:
+    """Our own mark is left out where it has no room."""
+    record = {"email": "ada@example.com", "metric": "Waved", "properties": {f"p{n}": n for n in range(count)}}
+    schema = {"type": "SCHEMA", "stream": "events", "schema": {"properties": {name: {} for name in record}}}
+    run = target([schema, *records("events", [record, {**record, "properties": {**record["properties"], "q": 1,
+                                                                               "r": 1}}]), STATE])  # fmt: skip
+    assert [line["code"] for line in run.rejected] == ["limit"]
+    [properties] = held(account)
+    assert {name for name in properties if not name.startswith("$")} == {
+        *record["properties"],
+        *(["pushed_by"] if count == 399 else []),
+    }
+
+
+def test_the_orders_properties_do_not_keep_its_lines_out(target: Command, account: RunningSandbox) -> None:
+    """A line has its own, and as many of the order's as there is room for."""
+    order = {"email": "ada@example.com", "order_id": "L", "items": [{"sku": "A", **{f"q{n}": n for n in range(50)}}],
+             "properties": {f"p{n}": n for n in range(390)}}  # fmt: skip
+    schema = {"type": "SCHEMA", "stream": "orders", "schema": {"properties": {name: {} for name in order}}}
+    run = target([schema, *records("orders", [order]), STATE])
+    assert (run.code, run.rejected) == (0, [])
+    [line] = [found for found in held(account) if "sku" in found]
+    assert {"sku", "order_id", "q0", "q49", "p0"} <= line.keys()
+    assert len([name for name in line if not name.startswith("$")]) == 400
