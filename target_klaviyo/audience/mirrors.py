@@ -168,7 +168,7 @@ class Mirrors:
 
     def _remove(self, mirror: Mirror, ids: Collection[str]) -> int:
         """Remove people from the list; how many were."""
-        rows = {_removal(mirror.stream, profile_id): profile_id for profile_id in ids}
+        rows = {_removal(mirror, profile_id): profile_id for profile_id in ids}
         settled = list_members.change_members(self._session, list_members.REMOVE, mirror.list_id, rows)
         return sum(len(unit.rows) for unit, outcome in settled if outcome.kind is not OutcomeKind.REJECTED)
 
@@ -176,10 +176,10 @@ class Mirrors:
         return iter(self._mirrors.values())
 
 
-def _removal(stream: str, profile_id: str) -> Row:
+def _removal(mirror: Mirror, profile_id: str) -> Row:
     """A row that no record asked for: the removal of somebody who did not come."""
     payload = {"type": "profile", "id": profile_id}
-    return Row(SourceRecord(stream, {"id": profile_id}), payload, b"")
+    return Row(SourceRecord(mirror.stream, {"id": profile_id}), payload, b"", ListRef(id=mirror.list_id))
 
 
 def _size(record: Record, options: Options) -> int | None:

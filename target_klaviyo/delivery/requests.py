@@ -117,14 +117,15 @@ def _after_refusal(
     part: list[Unit], refused: Refused, find_rejected: FindRejected
 ) -> tuple[list[UnitOutcome], list[list[Unit]]]:
     """(units that are rejected for good, parts to send again)."""
-    # What a request can name and miss is the list; no row is to blame, and looking for one would not end.
-    if responses.is_about_list(refused) or refused.status == 404:
+    if responses.is_about_list(refused):
         return _with_outcome(part, refusal_outcome(refused)), []
     rejected = find_rejected(refused, part)
     if rejected and not isinstance(refused, TooLarge):
         rest = [unit for index, unit in enumerate(part) if index not in rejected]
         return [(part[index], outcome) for index, outcome in rejected.items()], [rest] if rest else []
-    if len(part) == 1:
+    # What a request that names a list can miss is the list; no row is to blame, and looking for one would not end.
+    is_list_missing = refused.status == 404 and part[0].rows[0].list is not None
+    if is_list_missing or len(part) == 1:
         return _with_outcome(part, refusal_outcome(refused)), []
     middle = len(part) // 2
     return [], [part[:middle], part[middle:]]

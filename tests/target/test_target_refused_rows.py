@@ -153,3 +153,21 @@ def test_rows_of_one_person_land_although_one_is_bad(target: Command, account: R
     assert (run.code, [line["record"] for line in run.rejected]) == (0, [rows[1]])
     [ada] = [row for row in account.store.profiles.rows.values() if row["email"] == ADA["email"]]
     assert (ada["first_name"], ada["last_name"]) == ("Ada", "Moss")
+
+
+@pytest.mark.parametrize("action", ["upsert_profile", "track_event", "suppress", "subscribe"])
+def test_a_404_about_somebody_rejects_nobody_else(action: str) -> None:
+    """A request that names no list can only miss a person: that one is looked for, and the others are done."""
+
+    def wire(request: Request) -> Response:
+        if request.method == "GET":
+            job = {"status": "complete", "total_count": 1, "failed_count": 0}
+            return respond(200, {"data": {"type": "job", "id": "J", "attributes": job}})
+        if "p7@" in json.dumps(body_of(request)):
+            return refused(404, None)
+        return respond(202, {"data": {"type": "job", "id": "J"}})
+
+    entry: dict[str, Any] = {"action": action}
+    rows = rows_of(entry, *({"email": f"p{n}@example.com", "metric": "Waved"} for n in range(30)))
+    found = outcomes_of(scripted_session(wire)[0], action, rows)
+    assert [index for index, outcome in enumerate(found) if outcome.kind == "rejected"] == [7]
