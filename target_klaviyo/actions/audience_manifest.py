@@ -8,10 +8,18 @@ from typing import Any
 from target_klaviyo.delivery.action import Action, Row, UnitOutcome
 from target_klaviyo.delivery.requests import single
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record
+from target_klaviyo.model.records import Context, Outcome, OutcomeKind, Record, RejectedRecord
+from target_klaviyo.model.texts import is_blank
 
 
 def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
+    """The list and its size.
+
+    Raises:
+        RejectedRecord: the list's name is blank.
+    """
+    if is_blank(fields["list"]):
+        raise RejectedRecord("no_list", "the record names no list", pointer="/list")
     return {"attributes": dict(fields)}
 
 

@@ -102,3 +102,26 @@ def test_a_key_that_may_make_no_list_is_no_fault_of_the_list() -> None:
     session, _ = scripted_session(Lists(refused(403, None), at="POST"))
     with pytest.raises(NotAllowed):
         session.lists.id_of(ListRef(name="No", create=True))
+
+
+@pytest.mark.parametrize("name", ["", " ", "\u00a0", "\u200b"])
+def test_a_size_of_no_list_is_rejected(name: str, target: Command) -> None:
+    """It says nothing of any audience, and what else says it is heard."""
+    schema = {"type": "SCHEMA", "stream": "audience_manifest", "schema": {"properties": {"list": {}, "count": {}}}}
+    sizes = [{"list": name, "count": 2}, {"list": "News", "count": 3}]
+    run = target([schema, *records("audience_manifest", sizes), STATE])
+    assert (run.code, [line["record"] for line in run.rejected], run.states) == (0, sizes[:1], [{"at": 1}])
+
+
+def test_lists_of_one_person_are_judged_apart(target: Command, account: RunningSandbox) -> None:
+    """Records of one person that name other lists, one that cannot be among them: the others are joined, in order."""
+    names = ["News", "x" * 20_000, "VIP", "\u200b", "News"]
+    rows = [{"email": "ada@example.com", "list_name": name} for name in names]
+    run = target(
+        [schema_with("email", "list_name"), *records("s", rows), STATE],
+        streams={"s": {"action": "list_members", "create_list": True}},
+    )
+    assert (run.code, run.states) == (0, [{"at": 1}])
+    assert [line["record"] for line in run.rejected] == [rows[3], rows[1]]
+    lists = {row["name"]: row["id"] for row in account.store.lists.rows.values()}
+    assert all(len(account.store.list_members[lists[name]].rows) == 1 for name in ("News", "VIP"))
