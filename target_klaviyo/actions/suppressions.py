@@ -12,8 +12,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.api.reply import Reply
 from target_klaviyo.delivery.action import Action, Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
-from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, count_in, polling_calls
-from target_klaviyo.delivery.refusals import JOB_CANCELLED
+from target_klaviyo.delivery.jobs import SUPPRESSIONS, UNSUPPRESSIONS, count_in, failure, polling_calls
 from target_klaviyo.delivery.requests import send_chunks, send_halving
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
@@ -70,9 +69,8 @@ def _job_outcome(session: Session, name: str, reply: Reply) -> Outcome:
     """What the job came to, for all of its people alike."""
     job_id = reply.resource["id"]
     job = session.job_pollers[_JOB_KINDS[name]].wait_for(job_id)
-    if job["status"] == "cancelled":
-        reason = f"Klaviyo cancelled the suppression job {job_id}; some of its people may have been done"
-        return Outcome(OutcomeKind.REJECTED, reply.status, JOB_CANCELLED, None, reason)
+    if (rejection := failure(_JOB_KINDS[name], job_id, job, reply.status)) is not None:
+        return rejection
     skipped = count_in(job, "skipped_count")
     if skipped:
         total = count_in(job, "total_count")

@@ -11,13 +11,17 @@ from typing import Any, TypeGuard
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument, Incomplete, NotFound
-from target_klaviyo.delivery.refusals import is_about_rows
-from target_klaviyo.model.records import Call
+from target_klaviyo.delivery.refusals import JOB_CANCELLED, JOB_NOT_FOUND, is_about_rows
+from target_klaviyo.model.records import Call, Outcome, OutcomeKind
 
 _FIRST_WAIT, _LONGEST_WAIT = 0.25, 15.0
 # There may be no more requests than jobs: with many in flight, one answer about all of them is shared this long.
 _FRESH_SECONDS = 0.5
-_ENDED = ("complete", "cancelled")
+_CANCELLED = "cancelled"
+_ENDED = ("complete", _CANCELLED)
+# So long Klaviyo may say that it knows no such job; then it is taken to have lost it, which is a status of ours.
+_MISSING_SECONDS = 300.0
+_NOT_FOUND = "not found"
 
 Job = Mapping[str, Any]
 
@@ -72,7 +76,7 @@ class JobPoller:
         self._page_read_at = float("-inf")
 
     def wait_for(self, job_id: str) -> Job:
-        """The job's attributes once it is complete or cancelled.
+        """The job's attributes once it is complete or cancelled, or Klaviyo has lost it.
 
         Raises:
             Incomplete: it did not end in time.
@@ -89,17 +93,20 @@ class JobPoller:
     def _poll_until_ended(self, job_id: str) -> Job:
         clock = self._client.clock
         deadline = clock.monotonic() + self._timeout
+        patience_until = clock.monotonic() + min(self._timeout, _MISSING_SECONDS)
         pause = _FIRST_WAIT
         if self._are_many:
             clock.sleep(pause)  # the job is too young for an answer that is worth a request
         while True:
             job = self._read(job_id)
-            if job is not None and job["status"] in _ENDED:
+            if job is None:
+                if clock.monotonic() + pause > patience_until:
+                    return {"status": _NOT_FOUND}
+            elif job["status"] in _ENDED:
                 return job
-            if clock.monotonic() + pause > deadline:
-                how = "still not to be found" if job is None else f"still {job['status']}"
+            elif clock.monotonic() + pause > deadline:
                 raise Incomplete(
-                    f"{self._kind.name} {job_id} is {how} after {self._timeout:g} s (job_timeout); "
+                    f"{self._kind.name} {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
                     "run again, which repeats nothing that was done"
                 )
             clock.sleep(pause)
@@ -143,6 +150,25 @@ class JobPoller:
 
 def _has_status(attributes: Any) -> TypeGuard[Job]:
     return isinstance(attributes, Mapping) and isinstance(attributes.get("status"), str)
+
+
+def failure(kind: JobKind, job_id: str, job: Job, status: int) -> Outcome | None:
+    """The rejection of all rows of a job that did not come to its end; None where it did.
+
+    Args:
+        kind: the job's kind.
+        job_id: its id.
+        job: what ``wait_for`` gave.
+        status: the HTTP status with which Klaviyo had taken it.
+    """
+    if job["status"] == _CANCELLED:
+        code, what = JOB_CANCELLED, "cancelled"
+    elif job["status"] == _NOT_FOUND:
+        code, what = JOB_NOT_FOUND, "took and does not know"
+    else:
+        return None
+    reason = f"Klaviyo {what} the {kind.name} {job_id}; some of its rows may have been taken"
+    return Outcome(OutcomeKind.REJECTED, status, code, None, reason)
 
 
 def count_in(job: Job, name: str) -> int | None:

@@ -10,8 +10,8 @@ from target_klaviyo.model.records import Outcome, OutcomeKind
 # Statuses that can be about a row; others, and answers that are not Klaviyo's, are about the request itself.
 _ABOUT_ROWS = (400, 404, 409, 422)
 _LIST = re.compile(r"/relationships/lists?(?:/|$)")
-# The code of rows whose job Klaviyo has cancelled.
-JOB_CANCELLED = "job_cancelled"
+# The codes of rows whose job Klaviyo has cancelled, or lost.
+JOB_CANCELLED, JOB_NOT_FOUND = "job_cancelled", "job_not_found"
 
 
 def is_about_rows(refused: Refused) -> bool:
@@ -31,8 +31,9 @@ def points_at_list(pointer: str | None) -> bool:
 
 def is_about_content(outcome: Outcome) -> bool:
     """Whether a unit was rejected for what it holds, and not for its list or the whole job."""
-    is_of_others = outcome.status == 404 or outcome.code == JOB_CANCELLED or points_at_list(outcome.pointer)
-    return outcome.kind is OutcomeKind.REJECTED and not is_of_others
+    is_jobs = outcome.code in (JOB_CANCELLED, JOB_NOT_FOUND)
+    is_lists = outcome.status == 404 or points_at_list(outcome.pointer)
+    return outcome.kind is OutcomeKind.REJECTED and not is_jobs and not is_lists
 
 
 def error_outcome(error: ApiError, status: int) -> Outcome:

@@ -14,8 +14,8 @@ from klaviyo_client.errors import NotFound, Refused
 from target_klaviyo.delivery import responses
 from target_klaviyo.delivery.action import Row, Unit, UnitOutcome
 from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size, unit_size
-from target_klaviyo.delivery.jobs import IMPORTS, Job, count_in, polling_calls
-from target_klaviyo.delivery.refusals import JOB_CANCELLED, is_about_rows, refusal_outcome
+from target_klaviyo.delivery.jobs import IMPORTS, Job, count_in, failure, polling_calls
+from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
 from target_klaviyo.delivery.requests import group_by_list, send_chunks, send_halving, single
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
@@ -153,10 +153,8 @@ def _job_outcomes(session: Session, units: Sequence[Unit], reply: Reply) -> Iter
     """Wait for the job and read what became of its rows."""
     job_id = reply.resource["id"]
     job = session.job_pollers[IMPORTS].wait_for(job_id)
-    if job["status"] == "cancelled":
-        reason = f"Klaviyo cancelled the import job {job_id}; some of its rows may have been taken"
-        for unit in units:
-            yield unit, Outcome(OutcomeKind.REJECTED, reply.status, JOB_CANCELLED, None, reason)
+    if (rejection := failure(IMPORTS, job_id, job, reply.status)) is not None:
+        yield from ((unit, rejection) for unit in units)
         return
     errors = _import_errors(session, job_id) if _may_have_errors(job) else []
     result = responses.job_outcomes(units, reply, count_in(job, "failed_count") or 0, errors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -241,12 +242,14 @@ def test_a_job_that_is_not_there_yet_is_waited_for(kind: str) -> None:
     assert ({outcome.kind for _, outcome in settled}, answers) == ({OutcomeKind.DELIVERED}, [])
 
 
-def test_a_job_that_is_never_there_fails_the_run() -> None:
-    """After job_timeout seconds, without a STATE: nobody knows what became of its rows."""
+@pytest.mark.parametrize("timeout", [60, 3600])
+def test_a_job_that_is_never_there_rejects_its_rows(timeout: float) -> None:
+    """After some minutes, or job_timeout: like a cancelled one's they can be sent again, and other jobs' go on."""
     jobs = Imports()
-    session, _ = scripted_session(lambda request: jobs(request) if request.method == "POST" else refused(404, None))
-    with pytest.raises(Incomplete, match=r"not to be found.*job_timeout"):
-        outcomes_of(session, people(30))
+    session, wire = scripted_session(lambda request: jobs(request) if request.method == "POST" else refused(404, None))
+    found = outcomes_of(replace(session, job_timeout=timeout), people(30))
+    assert {(outcome.kind, outcome.code) for outcome in found.values()} == {(OutcomeKind.REJECTED, "job_not_found")}
+    assert len(wire.asked) < 40
 
 
 def test_a_proxys_404_about_a_job_is_not_waited_for() -> None:
