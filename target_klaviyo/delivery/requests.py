@@ -86,7 +86,7 @@ def send_splitting(
             answer was lost. Without it the first are bisected, and the second end the run.
 
     Raises:
-        Refused: the refusal is not about the rows, or nothing is ever taken.
+        Refused: the refusal is not about the rows, or nothing is ever taken and no record's list can be why.
         Unavailable: Klaviyo cannot be reached.
     """
     result: SendResult[T] = SendResult()
@@ -98,8 +98,14 @@ def send_splitting(
             result.accepted.append((part, send(part)))
         except Refused as refused:
             refusals += 1
-            if not is_about_rows(refused) or (refusals >= MAX_VAIN_REFUSALS and not result.accepted):
+            if not is_about_rows(refused):
                 raise
+            if refusals >= MAX_VAIN_REFUSALS and not result.accepted:
+                if not _is_for_records_list(part):
+                    raise
+                unsent = [unit for others in (part, *reversed(waiting)) for unit in others]
+                result.outcomes += _with_outcome(unsent, refusal_outcome(refused))
+                break
             rejected, again = _after_refusal(part, refused, find_rejected)
             result.outcomes += rejected
             if send_singly is not None and not rejected and not isinstance(refused, TooLarge):
@@ -129,6 +135,12 @@ def _after_refusal(
         return _with_outcome(part, refusal_outcome(refused)), []
     middle = len(part) // 2
     return [], [part[:middle], part[middle:]]
+
+
+def _is_for_records_list(part: Sequence[Unit]) -> bool:
+    """Whether units go to a list that their records name: what is wrong may be that list's, and no other's."""
+    ref = part[0].rows[0].list
+    return ref is not None and not ref.configured
 
 
 def _with_outcome(units: Sequence[Unit], outcome: Outcome) -> list[UnitOutcome]:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from target_support import Command, outcomes_of, records, refused, respond, rows_of, scripted_session
 
-from klaviyo_client.errors import NotAllowed, SettingsError
+from klaviyo_client.errors import NotAllowed, Refused, SettingsError
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.model.records import ListRef
@@ -125,3 +125,27 @@ def test_lists_of_one_person_are_judged_apart(target: Command, account: RunningS
     assert [line["record"] for line in run.rejected] == [rows[3], rows[1]]
     lists = {row["name"]: row["id"] for row in account.store.lists.rows.values()}
     assert all(len(account.store.list_members[lists[name]].rows) == 1 for name in ("News", "VIP"))
+
+
+@pytest.mark.parametrize("action", ["list_members", "subscribe"])
+def test_a_list_that_takes_nobody_is_given_up(action: str) -> None:
+    """Refused again and again without a word of the list or a row: its records are rejected, another list's done."""
+    asked: list[str] = []
+
+    def wire(request: Request) -> Response:
+        if request.method == "GET" and "lists/" in request.url:
+            return respond(200, {"data": {"type": "list", "id": "x", "attributes": {"name": "x"}}})
+        if request.method == "GET":
+            job = {"status": "complete", "total_count": 1, "failed_count": 0}
+            return respond(200, {"data": {"type": "job", "id": "J", "attributes": job}})
+        asked.append(request.url)
+        return refused(400, None) if b"Closed" in (request.body or b"") else respond(202, {"data": {"id": "J"}})
+
+    session, _ = scripted_session(wire)
+    people = [{"email": f"p{n}@example.com", "list_id": "News" if n % 4 == 0 else "Closed"} for n in range(400)]
+    found = outcomes_of(session, action, rows_of({"action": action}, *people))
+    assert [outcome.kind == "rejected" for outcome in found] == [n % 4 != 0 for n in range(400)]
+    assert len(asked) < 60
+    with pytest.raises(Refused):
+        outcomes_of(session, action, rows_of({"action": action, "list": "Closed"},
+                                             *({"email": person["email"]} for person in people)))  # fmt: skip
