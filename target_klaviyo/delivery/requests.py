@@ -21,6 +21,8 @@ SendSingly = Callable[[Sequence[Unit]], list[UnitOutcome]]
 # Bisecting finds the good rows among bad ones. When so many requests were refused and none taken, there are none:
 # something else is wrong, and going on would cost two requests for every row.
 MAX_VAIN_REFUSALS = 50
+# Klaviyo may name the first bad row only. After so many requests for one row each, they are made smaller, too.
+MAX_NAMED_REFUSALS = 10
 
 
 @dataclass
@@ -101,22 +103,39 @@ def send_splitting(
             if not is_about_rows(refused):
                 raise
             if refusals >= MAX_VAIN_REFUSALS and not result.accepted:
-                if not _is_for_records_list(part):
-                    raise
-                unsent = [unit for others in (part, *reversed(waiting)) for unit in others]
-                result.outcomes += _with_outcome(unsent, refusal_outcome(refused))
+                result.outcomes += _give_up([part, *reversed(waiting)], refused)
                 break
-            rejected, again = _after_refusal(part, refused, find_rejected)
-            result.outcomes += rejected
-            if send_singly is not None and not rejected and not isinstance(refused, TooLarge):
-                result.outcomes += send_singly(part)
-            else:
-                waiting += reversed(again)
+            is_slow = refusals > MAX_NAMED_REFUSALS
+            result.outcomes += _settle(part, refused, find_rejected, send_singly, waiting, is_slow=is_slow)
         except Unavailable as error:
             if send_singly is None or not error.may_have_succeeded:
                 raise
             result.outcomes += send_singly(part)
     return result
+
+
+def _settle(
+    part: list[Unit],
+    refused: Refused,
+    find_rejected: FindRejected,
+    send_singly: SendSingly | None,
+    waiting: list[list[Unit]],
+    *,
+    is_slow: bool,
+) -> list[UnitOutcome]:
+    """The outcomes that a refusal leads to; what is to be sent again joins those that wait, of which the last is next.
+
+    ``is_slow``: refusals name so few units each that good ones must be looked for.
+    """
+    rejected, again = _after_refusal(part, refused, find_rejected)
+    if send_singly is not None and not isinstance(refused, TooLarge) and (is_slow or not rejected):
+        return rejected + send_singly([unit for rest in again for unit in rest] if rejected else part)
+    if is_slow and rejected:
+        # Behind all others, so that good units are come upon wherever they are.
+        waiting[:0] = reversed([half for rest in again for half in _halves(rest)])
+    else:
+        waiting += reversed(again)
+    return rejected
 
 
 def _after_refusal(
@@ -133,14 +152,24 @@ def _after_refusal(
     is_list_missing = refused.status == 404 and part[0].rows[0].list is not None
     if is_list_missing or len(part) == 1:
         return _with_outcome(part, refusal_outcome(refused)), []
+    return [], _halves(part)
+
+
+def _halves(part: list[Unit]) -> list[list[Unit]]:
     middle = len(part) // 2
-    return [], [part[:middle], part[middle:]]
+    return [half for half in (part[:middle], part[middle:]) if half]
 
 
-def _is_for_records_list(part: Sequence[Unit]) -> bool:
-    """Whether units go to a list that their records name: what is wrong may be that list's, and no other's."""
-    ref = part[0].rows[0].list
-    return ref is not None and not ref.configured
+def _give_up(parts: Sequence[Sequence[Unit]], refused: Refused) -> list[UnitOutcome]:
+    """The rejection of all of them, where what is wrong may be the list that their records name, and no other's.
+
+    Raises:
+        Refused: it may not.
+    """
+    ref = parts[0][0].rows[0].list
+    if ref is None or ref.configured:
+        raise refused
+    return [unit_outcome for part in parts for unit_outcome in _with_outcome(part, refusal_outcome(refused))]
 
 
 def _with_outcome(units: Sequence[Unit], outcome: Outcome) -> list[UnitOutcome]:

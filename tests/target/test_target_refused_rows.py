@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -171,3 +172,27 @@ def test_a_404_about_somebody_rejects_nobody_else(action: str) -> None:
     rows = rows_of(entry, *({"email": f"p{n}@example.com", "metric": "Waved"} for n in range(30)))
     found = outcomes_of(scripted_session(wire)[0], action, rows)
     assert [index for index, outcome in enumerate(found) if outcome.kind == "rejected"] == [7]
+
+
+@pytest.mark.parametrize("bad", [range(60), range(140, 200), range(0, 200, 3)], ids=["first", "last", "third"])
+@pytest.mark.parametrize("action", ["upsert_profile", "subscribe", "suppress", "track_event"])
+def test_bad_rows_that_are_named_one_at_a_time_end_no_run(action: str, bad: range) -> None:
+    """Where each refusal names the first bad row only, the good ones are found before patience is over."""
+    asked: list[str] = []
+
+    def wire(request: Request) -> Response:
+        if request.method == "GET":
+            job = {"status": "complete", "total_count": 1, "failed_count": 0}
+            return respond(200, {"data": {"type": "job", "id": "J", "attributes": job}})
+        asked.append(request.url)
+        emails = re.findall(r"p(\d+)@", (request.body or b"").decode())
+        index = next((index for index, number in enumerate(emails) if int(number) in bad), None)
+        if index is None:
+            return respond(202, {"data": {"type": "job", "id": "J"}})
+        is_event = action == "track_event"
+        return refused(400, f"/data/attributes/events-bulk-create/data/{index}" if is_event else f"{PROFILES}/{index}")
+
+    rows = rows_of({"action": action}, *({"email": f"p{n}@example.com", "metric": "Waved"} for n in range(200)))
+    found = outcomes_of(scripted_session(wire)[0], action, rows)
+    assert [outcome.kind == "rejected" for outcome in found] == [n in bad for n in range(200)]
+    assert len(asked) < 300
