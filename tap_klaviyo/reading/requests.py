@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,7 +15,7 @@ from klaviyo_client.api import filters, pages
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotFound
+from klaviyo_client.errors import BadRequest, NotFound
 from tap_klaviyo.model import Collection, Lookup, Slice
 from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
@@ -100,12 +101,22 @@ class PageRequests:
             return self.client.raw_page(
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
             )
-        except NotFound:
-            if read.slice.parent is None:
+        except (NotFound, BadRequest) as error:
+            if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
             self.incomplete.add(name)
             return EMPTY_PAGE
+
+
+def _is_about_id(error: BadRequest) -> bool:
+    """Whether Klaviyo says that there can be no such id, in place of answering that there is none."""
+    places = [entry.pointer or entry.parameter or "" for entry in error.errors]
+    return bool(places) and all(
+        place.rstrip("/").endswith("id")
+        or (place.rstrip("/") in ("", "/data") and re.search(r"\bid\b", entry.detail, re.IGNORECASE))
+        for place, entry in zip(places, error.errors, strict=True)
+    )
 
 
 def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:

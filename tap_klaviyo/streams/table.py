@@ -12,7 +12,7 @@ from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from klaviyo_client.errors import NotAllowed
+from klaviyo_client.errors import Refused, Unavailable
 from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows import schema_files
@@ -119,9 +119,10 @@ class TableStream(PrefixBookmarkStream):
                 for batch in batches:
                     yield batch
                     current.add(batch)
-        except NotAllowed as error:
-            self._tap.skip([table.name for table in tables], error)
+        except (Refused, Unavailable) as error:
+            self._tap.leave_out([table.name for table in tables], error)
             return
+        self._tap.failures.add_success()
         for table in tables:
             table.finish(collection)
 

@@ -129,6 +129,55 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
     assert ["far" in record.getMessage() for record in caplog.records] == [True]
 
 
+def refused(detail: str = "Invalid input.", **source: str) -> errors.BadRequest:
+    """A 400 to a look-up, with what Klaviyo says of it."""
+    entry = errors.ApiError("invalid", "Invalid input.", detail, **source)
+    return errors.BadRequest(f"get_event was refused: {detail}", status=400, operation="get_event", errors=(entry,))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused(pointer="/data/id"),
+        refused(pointer="/data/id/"),
+        refused(parameter="id"),
+        refused(parameter="event_id"),
+        refused("'far' is not a valid event ID.", pointer="/data/"),
+        refused("Invalid id: far"),
+    ],
+    ids=str,
+)
+def test_an_attributed_event_whose_id_is_refused_is_a_missing_look_up(
+    caplog: pytest.LogCaptureFixture, error: errors.BadRequest
+) -> None:
+    """A 400 that points at the id says that there is no such event; all other events go on."""
+
+    def answer(asked: Mapping[str, str]) -> Page:
+        if asked["id"] == "far":
+            raise error
+        return Page([event(asked["id"], **sent("G3"))])
+
+    pages = page_of(event("order", "far"), event("other", "near"))
+    client = Scripted({"get_events": lambda _: pages, "get_event": answer})
+    names = [
+        row["event_id"] for row in rows(account(client, "event_attribution_group_ids"), "event_attribution_group_ids")
+    ]
+    assert names == ["other"]
+    assert ["far" in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("error", [refused(parameter="include"), refused("Invalid filter"), refused(pointer="/data/")])
+def test_a_look_up_that_is_refused_for_another_reason_is_no_missing_one(error: errors.BadRequest) -> None:
+    """It would be lost behind the bookmark."""
+
+    def answer(_: Mapping[str, str]) -> Page:
+        raise error
+
+    client = Scripted({"get_events": lambda _: page_of(event("order", "far")), "get_event": answer})
+    with pytest.raises(errors.BadRequest):
+        rows(account(client, "events"), "events")
+
+
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """A history of any length fits into memory; the younger half at least is known, and the rest asked for again."""
     monkeypatch.setattr(lookups, "MEMORY", 4)

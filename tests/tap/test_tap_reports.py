@@ -225,6 +225,17 @@ def test_two_metrics_of_a_name_need_an_id(make_sandbox: Callable[..., RunningSan
     assert run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": ids[0]}]).code == 0
 
 
+def test_a_report_that_cannot_be_leaves_the_others_alone(account: RunningSandbox, tmp_path: Path) -> None:
+    """A metric that there is not is the setting of one report: the next one is read, and then the run ends with 2."""
+    made = run(
+        tmp_path, account, [{"report": "flow_series", "conversion_metric": "Placed Ordr"}, {"report": "segment_series"}]
+    )
+    assert made.code == 2
+    assert made.rows("segment_series")
+    assert len(made.said("ERROR")) == 1
+    assert "the account has no metric called Placed Ordr" in made.errors.splitlines()[-1]
+
+
 def test_a_missing_scope_leaves_out_its_report(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """The others are read, and the run is not green."""
     sandbox = make_sandbox(profiles=5, events=20, limits=False, scopes="accounts:read metrics:read segments:read")
