@@ -71,11 +71,20 @@ class _UndecodedDocument(msgspec.Struct):
     included: list[_Resource] | None = None
 
 
+class _UndecodedAttributes(msgspec.Struct):
+    attributes: dict[str, msgspec.Raw] = {}
+
+
+class _AttributesDocument(msgspec.Struct):
+    data: list[_UndecodedAttributes]
+
+
 # Nobody here uses the links of resources, a third of a page: members that no type above names are skipped, not decoded.
 _DOCUMENT = msgspec.json.Decoder(_Document)
 _OUTLINE = msgspec.json.Decoder(_Outline)
 _OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
 _UNDECODED = msgspec.json.Decoder(_UndecodedDocument)
+_ATTRIBUTES = msgspec.json.Decoder(_AttributesDocument)
 _RESOURCE = msgspec.json.Decoder(_Resource)
 
 
@@ -174,6 +183,21 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
             yield Page([_RESOURCE.decode(raw) for raw in document.data[start : start + size]], included)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("a resource cannot be read") from error
+
+
+def attribute_values(body: bytes, name: str) -> list[Any]:
+    """The values of one attribute of all resources of a document with a list of ``data``; None where one lacks it.
+
+    Raises:
+        ValueError: the body is no JSON.
+    """
+    try:
+        return [
+            decode_json(bytes(resource.attributes[name])) if name in resource.attributes else None
+            for resource in _ATTRIBUTES.decode(body).data
+        ]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [(resource.get("attributes") or {}).get(name) for resource in decode_json(body)["data"]]
 
 
 def _by_identity(included: Iterable[_Resource] | None) -> dict[tuple[str, str], Mapping[str, Any]]:

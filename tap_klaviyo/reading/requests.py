@@ -17,8 +17,9 @@ from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadRequest, NotFound
 from tap_klaviyo.model import Collection, Lookup, Slice
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
+from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
 from tap_klaviyo.rows.values import ConversionError, as_datetime
@@ -120,7 +121,14 @@ def _is_about_id(error: BadRequest) -> bool:
 
 
 def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:
-    return PageTimes(*(_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last))
+    if not page.first_and_last:
+        return PageTimes()
+    first, last = (_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last)
+    return PageTimes(first, last, partial(_every_time, bookmark, page))
+
+
+def _every_time(bookmark: str | None, page: RawPage) -> list[datetime | None]:
+    return [_bookmark_of({bookmark: value}, bookmark) for value in pages.attribute_values(page.body, str(bookmark))]
 
 
 def _bookmark_of(attributes: Any, bookmark: str | None) -> datetime | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -127,6 +128,47 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
     (row,) = rows(account(client, "events"), "events")
     assert (row["attribution_attributed_event_id"], row["attribution_send_ts"]) == ("far", None)
     assert ["far" in record.getMessage() for record in caplog.records] == [True]
+
+
+class OutOfOrder(KlaviyoClient):
+    """An account of 40 pages of events, in which two neighbours of each ten have changed places."""
+
+    SIZE = 50
+
+    def __init__(self) -> None:
+        super().__init__(api_key="pk_test")
+        times = [NOW - timedelta(days=90) + timedelta(minutes=at) for at in range(40 * self.SIZE)]
+        for at in range(9, len(times) - 1, 10):
+            times[at], times[at + 1] = times[at + 1], times[at]
+        self._events = [(time, f"E{at}") for at, time in enumerate(times)]
+        self.names = {name for _, name in self._events}
+
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
+        assert permit
+        first = 0
+        if link is not None:
+            query = json.loads(link.partition("#")[2])
+            first = query["first"]
+        low, high = (
+            re.search(rf"{side}\w*-?[a-z-]*\(datetime,([^)]+)", query.get("filter", "")) for side in ("gr", "le")
+        )
+        found = [
+            (time, name)
+            for time, name in self._events
+            if (low is None or time >= datetime.fromisoformat(low[1]))
+            and (high is None or time < datetime.fromisoformat(high[1]))
+        ]
+        data = [{**event(name), "attributes": {"datetime": time.isoformat()}} for time, name in found]
+        page, following = data[first : first + self.SIZE], first + self.SIZE
+        links = {"next": f"{self.api_url}/#{json.dumps({**query, 'first': following})}"} if data[following:] else {}
+        return parse_outline(json.dumps({"data": page, "links": links}).encode(), self.api_url)
+
+
+def test_pages_out_of_order_lose_no_row() -> None:
+    """Also where the order is broken between two pages; each row comes once."""
+    client = OutOfOrder()
+    names = [row["id"] for row in rows(account(client, "events", columns=("id", "event_datetime")), "events")]
+    assert sorted(names) == sorted(client.names)
 
 
 def refused(detail: str = "Invalid input.", **source: str) -> errors.BadRequest:
