@@ -122,8 +122,13 @@ def decompress(compressed: bytes) -> bytes:
     return body
 
 
-def parse_outline(body: bytes, api_url: str) -> RawPage:
+def parse_outline(body: bytes, api_url: str, url: str = "") -> RawPage:
     """A document with ``data`` as a page of which only the next link, the first and the last resource are decoded.
+
+    Args:
+        body: the document.
+        api_url: where the next page must be, too.
+        url: where the document was found, for a link that is relative to it.
 
     Raises:
         ValueError: the body is no such document, or broke off.
@@ -140,14 +145,14 @@ def parse_outline(body: bytes, api_url: str) -> RawPage:
     edges = (outline.data[0], outline.data[-1]) if outline.data else ()
     return RawPage(
         compressed=compress(body),
-        next=same_origin(link, api_url) if link else None,
+        next=same_origin(link, api_url, seen_from=url) if link else None,
         size=len(outline.data),
         first_and_last=tuple(decode_json(bytes(resource)) for resource in edges),
     )
 
 
-def decode_page(body: bytes, api_url: str) -> Page:
-    """A document with ``data`` as a page, decoded whole.
+def decode_page(body: bytes, api_url: str, url: str = "") -> Page:
+    """A document with ``data`` as a page, decoded whole; the arguments are those of ``parse_outline``.
 
     Raises:
         ValueError: the body is no such document.
@@ -160,7 +165,7 @@ def decode_page(body: bytes, api_url: str) -> Page:
     return Page(
         data=rows,
         included=_by_identity(document.get("included")),
-        next=same_origin(link, api_url) if link else None,
+        next=same_origin(link, api_url, seen_from=url) if link else None,
     )
 
 

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
+from klaviyo_client.api.links import FollowedLinks
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -98,6 +99,9 @@ class PageRequests:
     def _request(
         self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead
     ) -> RawPage:
+        if read.link is not None:
+            read.followed = read.followed or FollowedLinks(operation_id)
+            read.followed.add(read.link)
         try:
             return self.client.raw_page(
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit

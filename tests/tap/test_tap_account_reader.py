@@ -171,6 +171,25 @@ def test_pages_out_of_order_lose_no_row() -> None:
     assert sorted(names) == sorted(client.names)
 
 
+class Circle(KlaviyoClient):
+    """An account whose pages lead in a circle of three."""
+
+    calls = 0
+
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
+        self.calls += 1
+        document = {"data": [event("E")], "links": {"next": f"/api/events?page%5Bcursor%5D={self.calls % 3}"}}
+        return parse_outline(json.dumps(document).encode(), self.api_url)
+
+
+def test_pages_that_lead_in_a_circle_end_the_read_with_an_error() -> None:
+    """After one round: nobody waits for a night's run that never ends."""
+    client = Circle(api_key="pk_test")
+    with pytest.raises(errors.BadDocument, match="get_events: a page leads to itself"):
+        rows(account(client, "events", columns=("id", "event_datetime")), "events")
+    assert client.calls <= 5
+
+
 def refused(detail: str = "Invalid input.", **source: str) -> errors.BadRequest:
     """A 400 to a look-up, with what Klaviyo says of it."""
     entry = errors.ApiError("invalid", "Invalid input.", detail, **source)
