@@ -14,8 +14,8 @@ from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row
 from tap_klaviyo.reports.session import ReportRefused, ReportSession
-from tap_klaviyo.reports.windows import Window, WindowPlan, plan_windows, settled_day
-from tap_klaviyo.streams.base import PrefixBookmarkStream, parse_time
+from tap_klaviyo.reports.windows import Window, WindowPlan, last_finished_day, plan_windows, settled_day
+from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
 
 # Members of a bookmark besides the SDK's.
@@ -66,6 +66,12 @@ class ReportStream(PrefixBookmarkStream):
 
     def _plan(self, session: ReportSession) -> WindowPlan:
         state = self.get_context_state(None) if self.replication_method != REPLICATION_FULL_TABLE else {}
+        bookmark = self._bookmark_day(state, "replication_key_value")
+        last = last_finished_day(session.today, self.report.unit)
+        if bookmark is not None and bookmark > session.today:
+            # No finished day would move it until its time has come.
+            self.logger.warning(AHEAD, self.name, bookmark)
+            state["replication_key_value"] = last.isoformat()
         plan = plan_windows(
             self.report,
             today=session.today,

@@ -225,6 +225,20 @@ def test_two_metrics_of_a_name_need_an_id(make_sandbox: Callable[..., RunningSan
     assert run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": ids[0]}]).code == 0
 
 
+def test_a_bookmark_that_is_ahead_comes_back(account: RunningSandbox, tmp_path: Path) -> None:
+    """One warning; the days that are read again in every run are read, and the next run says nothing."""
+    bookmark = {"replication_key": "date", "replication_key_value": "2099-01-01", "settled": "2099-01-01"}
+    reports = [{"report": "segment_series", "reread_days": 3}]
+    first = run(tmp_path, account, reports, state={"bookmarks": {"segment_series": bookmark}})
+    assert first.code == 0, first.errors
+    (line,) = first.said("WARNING")
+    assert "the bookmark of segment_series 2099-01-01 is ahead of now" in line
+    assert first.rows("segment_series")
+    assert first.state["bookmarks"]["segment_series"]["replication_key_value"] == ago(1)
+    second = run(tmp_path, account, reports, state=first.state)
+    assert second.said("WARNING") == []
+
+
 def test_a_report_that_cannot_be_leaves_the_others_alone(account: RunningSandbox, tmp_path: Path) -> None:
     """A metric that there is not is the setting of one report: the next one is read, and then the run ends with 2."""
     made = run(
