@@ -11,6 +11,7 @@ import msgspec
 
 from klaviyo_client import errors
 from klaviyo_client.api import protocol
+from klaviyo_client.api.links import FollowedLinks, redirect_target
 from klaviyo_client.api.operations import Operation, has_shared_limit, operation, pinned_revision
 from klaviyo_client.api.pages import Page, RawPage, decode_page, parse_outline
 from klaviyo_client.api.reply import Reply, parse_reply
@@ -151,9 +152,10 @@ class KlaviyoClient:
         self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
     ) -> Iterator[Page]:
         """Every page of a collection, in order."""
-        page = self.page(name, path=path, query=query)
+        page, followed = self.page(name, path=path, query=query), FollowedLinks(name)
         yield page
         while page.next:
+            followed.add(page.next)
             page = self.next_page(name, page.next)
             yield page
 
@@ -223,10 +225,10 @@ class KlaviyoClient:
     def _link_call(self, op: Operation, link: str) -> _Call:
         return _Call(op, *protocol.split_link(link, self.api_url))
 
-    def _page(self, call: _Call, decode: Callable[[bytes, str], T], permit: Permit | None = None) -> T:
+    def _page(self, call: _Call, decode: Callable[[bytes, str, str], T], permit: Permit | None = None) -> T:
         def parse(response: Response) -> T:
             with _unreadable_as_bad_document(call.operation.id):
-                return decode(response.body, self.api_url)
+                return decode(response.body, self.api_url, call.url)
 
         return self._send(call, parse, permit, idempotent=True)
 
@@ -272,7 +274,7 @@ class KlaviyoClient:
         """The answer at the end of redirects; each of them is a request that counts."""
         op, url, query = call.operation, call.url, call.query
         headers = protocol.headers(self._revision, self.user_agent, with_body=call.body is not None)
-        for _ in range(_MAX_REQUESTS):
+        for _ in range(_MAX_REQUESTS if op.method == "GET" else 1):
             request = Request(op.method, url, headers, query, call.body, authorization)
             try:
                 response = self._sender.send(request, rate_limiter, permit)
@@ -284,10 +286,7 @@ class KlaviyoClient:
                 ) from error
             if response.status not in _REDIRECTS:
                 return response
-            url = protocol.same_origin(response.headers.get("location", ""), self.api_url, seen_from=url)
-            query = {}
-            if op.method != "GET":
-                break
+            url, query = redirect_target(op.id, response, self.api_url, url, query)
         raise errors.BadRequest(f"{op.id}: redirected, check api_url", status=response.status, operation=op.id)
 
 

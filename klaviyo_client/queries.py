@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from klaviyo_client.api import protocol
+from klaviyo_client.api.links import FollowedLinks
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
@@ -26,7 +27,7 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
     Raises:
         Refused, Unavailable, UntrustedOrigin: as for ``KlaviyoClient.call``.
         DailyLimitReached: no more may be sent in this day.
-        BadDocument: a page is no answer to a query, or leads to itself.
+        BadDocument: a page is no answer to a query, or leads to one that was read before.
         ValueError: the operation is no query.
     """
     declared = operation(name).query
@@ -34,6 +35,8 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
         raise ValueError(f"{name} is no query")
     query: dict[str, str] = {}
     requested = dict(attributes)
+    followed = FollowedLinks(name)
+    followed.add(repr((query, requested)))
     while True:
         body = {"data": {"type": declared.type, "attributes": requested}}
         document = client.call(name, query=query, body=body).document
@@ -45,12 +48,10 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
         link = protocol.next_link(document)
         if link is None:
             return
-        before = (query, requested)
         link_query = dict(parse_qsl(urlsplit(protocol.same_origin(link, client.api_url)).query))
         if declared.paged_in_body:
             cursor = link_query.get("page_cursor") or link_query.get("page[cursor]")
             requested = {**requested, "page_cursor": cursor}
         else:
             query = link_query
-        if (query, requested) == before:
-            raise BadDocument(f"{name}: a page leads to itself", operation=name)
+        followed.add(repr((query, requested)))

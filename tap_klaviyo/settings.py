@@ -122,8 +122,8 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Strict",
             "description": (
-                "Stop at the first scope that the key lacks, with exit code 2. Otherwise what needs it is left out, "
-                "the rest is read, and the run ends with exit code 1."
+                "Stop at the first scope that the key lacks, with exit code 2, and at the first table that cannot be "
+                "read. Otherwise it is left out, the rest is read, and the run ends with exit code 1."
             ),
         },
     },

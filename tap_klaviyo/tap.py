@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from types import FrameType
 from typing import Any, ClassVar
@@ -77,8 +78,9 @@ class TapKlaviyo(RunTap):
             )
             # What a schema cannot check is checked now, before anything is written for a target.
             settings.connect(self._config, self.name)
-            if start := self._config.get("start_date"):
-                parse_time("start_date", start)
+            start = self._config.get("start_date")
+            if start and parse_time("start_date", start) > datetime.now(UTC):
+                self.logger.warning("start_date %s is ahead of now: nothing older is read", start)
             self._parse_reports()
         return []
 

@@ -71,11 +71,20 @@ class _UndecodedDocument(msgspec.Struct):
     included: list[_Resource] | None = None
 
 
+class _UndecodedAttributes(msgspec.Struct):
+    attributes: dict[str, msgspec.Raw] = {}
+
+
+class _AttributesDocument(msgspec.Struct):
+    data: list[_UndecodedAttributes]
+
+
 # Nobody here uses the links of resources, a third of a page: members that no type above names are skipped, not decoded.
 _DOCUMENT = msgspec.json.Decoder(_Document)
 _OUTLINE = msgspec.json.Decoder(_Outline)
 _OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
 _UNDECODED = msgspec.json.Decoder(_UndecodedDocument)
+_ATTRIBUTES = msgspec.json.Decoder(_AttributesDocument)
 _RESOURCE = msgspec.json.Decoder(_Resource)
 
 
@@ -113,8 +122,13 @@ def decompress(compressed: bytes) -> bytes:
     return body
 
 
-def parse_outline(body: bytes, api_url: str) -> RawPage:
+def parse_outline(body: bytes, api_url: str, url: str = "") -> RawPage:
     """A document with ``data`` as a page of which only the next link, the first and the last resource are decoded.
+
+    Args:
+        body: the document.
+        api_url: where the next page must be, too.
+        url: where the document was found, for a link that is relative to it.
 
     Raises:
         ValueError: the body is no such document, or broke off.
@@ -131,14 +145,14 @@ def parse_outline(body: bytes, api_url: str) -> RawPage:
     edges = (outline.data[0], outline.data[-1]) if outline.data else ()
     return RawPage(
         compressed=compress(body),
-        next=same_origin(link, api_url) if link else None,
+        next=same_origin(link, api_url, seen_from=url) if link else None,
         size=len(outline.data),
         first_and_last=tuple(decode_json(bytes(resource)) for resource in edges),
     )
 
 
-def decode_page(body: bytes, api_url: str) -> Page:
-    """A document with ``data`` as a page, decoded whole.
+def decode_page(body: bytes, api_url: str, url: str = "") -> Page:
+    """A document with ``data`` as a page, decoded whole; the arguments are those of ``parse_outline``.
 
     Raises:
         ValueError: the body is no such document.
@@ -151,7 +165,7 @@ def decode_page(body: bytes, api_url: str) -> Page:
     return Page(
         data=rows,
         included=_by_identity(document.get("included")),
-        next=same_origin(link, api_url) if link else None,
+        next=same_origin(link, api_url, seen_from=url) if link else None,
     )
 
 
@@ -174,6 +188,21 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
             yield Page([_RESOURCE.decode(raw) for raw in document.data[start : start + size]], included)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("a resource cannot be read") from error
+
+
+def attribute_values(body: bytes, name: str) -> list[Any]:
+    """The values of one attribute of all resources of a document with a list of ``data``; None where one lacks it.
+
+    Raises:
+        ValueError: the body is no JSON.
+    """
+    try:
+        return [
+            decode_json(bytes(resource.attributes[name])) if name in resource.attributes else None
+            for resource in _ATTRIBUTES.decode(body).data
+        ]
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return [(resource.get("attributes") or {}).get(name) for resource in decode_json(body)["data"]]
 
 
 def _by_identity(included: Iterable[_Resource] | None) -> dict[tuple[str, str], Mapping[str, Any]]:

@@ -98,13 +98,13 @@ def origin(url: str) -> tuple[str, str, int]:
 
 
 def same_origin(url: str, api_url: str, *, seen_from: str = "") -> str:
-    """The URL, made absolute where it is seen from another, when it stays at ``api_url``'s origin.
+    """The URL, made absolute as it is seen from another (by default ``api_url``), when it stays at that one's origin.
 
     Raises:
         UntrustedOrigin: it leads elsewhere, and the key must not follow.
     """
     try:
-        url = urljoin(seen_from, url)
+        url = urljoin(seen_from or f"{api_url}/", url)
         there = origin(url)
     except ValueError:
         there = ("", "a broken address", 0)

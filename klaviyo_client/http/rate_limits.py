@@ -23,6 +23,8 @@ from klaviyo_client.http.windows import Window
 BURST_SECONDS = 1.0
 STEADY_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
+# Of so many requests or more, a part of one more or less matters little.
+_SMALL = 2
 
 
 class RateLimiter:
@@ -181,7 +183,7 @@ class RateLimiter:
         self._drop_invalid_reservations(now)
         moment = max(now, self._latest, *(cooldown.ends_at for cooldown in self._cooldowns(permit)))
         for window in self._windows:
-            moment = window.earliest(moment, self._allowed(window, permit, moment))
+            moment = window.earliest(moment, *self._allowed(window, permit, moment))
         for window in self._windows:
             window.moments.append(moment)
         self._latest = moment
@@ -202,7 +204,7 @@ class RateLimiter:
 
     @property
     def _daily_limit(self) -> int:
-        return 0 if self._day is None else max(1, int(self._day.limit * self._share))
+        return 0 if self._day is None else max(1, int(round(self._day.limit * self._share, 6)))
 
     def _count_for_day(self, permit: Permit, now: float) -> None:
         if self._day is None or permit.in_daily_count:
@@ -213,13 +215,19 @@ class RateLimiter:
         self._day.moments.append(now)
         permit.in_daily_count = True
 
-    def _allowed(self, window: Window, permit: Permit, moment: float) -> int:
-        """How many requests we may have in a window now."""
+    def _allowed(self, window: Window, permit: Permit, moment: float) -> tuple[int, float]:
+        """How many requests we may have now, and in how many seconds.
+
+        1.8 requests a minute are two in 67 seconds: rounded down, they would be half of what Klaviyo allows.
+        """
         cooldowns = self._cooldowns(permit)
-        limit = window.limit * self._share * min(cooldown.slowdown() for cooldown in cooldowns)
-        if window.seconds != BURST_SECONDS:
-            return max(1, int(limit))
-        return min(cooldown.burst_at(moment, limit) for cooldown in cooldowns)
+        slowdown = min(cooldown.slowdown() for cooldown in cooldowns)
+        share = round(window.limit * self._share, 6)
+        if window.seconds == BURST_SECONDS:
+            return min(cooldown.burst_at(moment, share * slowdown) for cooldown in cooldowns), window.seconds
+        if 1 < share < _SMALL and slowdown == 1:
+            return math.ceil(share), window.seconds * math.ceil(share) / share
+        return max(1, int(share * slowdown)), window.seconds
 
 
 class RateLimiters:

@@ -20,13 +20,20 @@ class Window:
     limit: int
     moments: deque[float] = field(default_factory=deque)
 
-    def earliest(self, moment: float, allowed: int) -> float:
-        """When one more request fits without more than ``allowed`` in the window, not before ``moment``."""
-        while self.moments and self.moments[0] <= moment - self.seconds:
+    def earliest(self, moment: float, allowed: int, seconds: float | None = None) -> float:
+        """When one more request fits without more than ``allowed`` in the window, not before ``moment``.
+
+        Args:
+            moment: by the clock.
+            allowed: how many requests.
+            seconds: how long the window is this time, where it is longer than usual.
+        """
+        seconds = seconds or self.seconds
+        while self.moments and self.moments[0] <= moment - seconds:
             self.moments.popleft()
         if len(self.moments) < allowed:
             return moment
-        return max(moment, self.moments[len(self.moments) - allowed] + self.seconds)
+        return max(moment, self.moments[len(self.moments) - allowed] + seconds)
 
     def forget(self, after: float) -> None:
         """Drop the moments that are later than one."""

@@ -12,7 +12,7 @@ from itertools import islice
 
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotAllowed, SettingsError
+from klaviyo_client.errors import KlaviyoError, NotAllowed, Refused, SettingsError, Unavailable
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
@@ -50,6 +50,7 @@ class AccountReader:
         processes: worker processes for a collection that one core cannot keep up with; 0 for none.
         sample_only: read only the first resource of each collection, to see whether it can be read.
         on_denied: called with columns that the key may not read; they are null then.
+        failed: operation -> the error by which it failed in this run; it is not called again for what needs it.
 
     Attributes:
         incomplete: the collections of which something was skipped.
@@ -67,6 +68,7 @@ class AccountReader:
     processes: int = 0
     sample_only: bool = False
     on_denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
+    failed: Mapping[str, KlaviyoError] = field(default_factory=dict)
     incomplete: set[str] = field(default_factory=set)
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
     _account_error: NotAllowed | None = None
@@ -133,6 +135,8 @@ class AccountReader:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
         if name not in self._resources:
             collection = self.collections[name]
+            if collection.operation in self.failed:
+                raise self.failed[collection.operation]
             with contextlib.closing(self._pages(collection, self._slices(collection))) as reader:
                 pages = (self.client.decode(collection.operation, page.page) for page in reader)
                 # The first filter sets may show nothing: a sample needs one resource to go on with.
@@ -180,8 +184,8 @@ class AccountReader:
         """Find out before anything is read whether there are such metrics: events are read last."""
         is_first, self._has_begun = not self._has_begun, True
         if is_first and self.event_metrics and self.selection.tables_of(self.collections[event_metrics.FILTERED]):
-            # If the key may not read metrics, that is reported when it is the turn of the events.
-            with contextlib.suppress(NotAllowed):
+            # If metrics cannot be read, that is reported when it is the turn of the events.
+            with contextlib.suppress(Refused, Unavailable):
                 self._metric_conditions  # noqa: B018 - kept for the events' turn
 
     @cached_property

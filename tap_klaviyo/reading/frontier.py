@@ -13,9 +13,11 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import sqrt
 
+from klaviyo_client.api.links import FollowedLinks
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import Slice, SlicePage
+from tap_klaviyo.reading.page_times import PageTimes
 
 SECOND = timedelta(seconds=1)
 # A slice is cut only when the rest has so many times the pages of a new slice: each cut may cost a half-empty page.
@@ -25,14 +27,6 @@ _MIN_GAIN = 1.3
 _MAX_RISE, _MAX_FALL = 4.0, 8.0
 # Slices of a gap that may be in flight before any of them has shown that its density still holds.
 _MIN_IN_FLIGHT = 4
-
-
-@dataclass(frozen=True)
-class PageTimes:
-    """The bookmarks of a page's first and last resource; None where there are none."""
-
-    first: datetime | None = None
-    last: datetime | None = None
 
 
 @dataclass(eq=False)
@@ -54,8 +48,11 @@ class SliceRead:
         is_requested: whether a request for its next page is in flight.
         ended: whether its last page has come, or the one after which it was cut.
         cut: where it was cut; what follows belongs to a gap.
+        latest: the bookmark of the last resource so far.
+        is_ordered: whether its pages came in order of time so far; one that did not is read to its end by its cursor.
         error: why it cannot be read.
         permit: what its next request is sent with.
+        followed: the links to its pages so far, for whoever requests them.
     """
 
     slice: Slice
@@ -72,8 +69,11 @@ class SliceRead:
     is_requested: bool = False
     ended: bool = False
     cut: datetime | None = None
+    latest: datetime | None = None
+    is_ordered: bool = True
     error: BaseException | None = None
     permit: Permit | None = None
+    followed: FollowedLinks | None = None
 
     @property
     def is_waiting(self) -> bool:
@@ -224,9 +224,11 @@ class Frontier:
         stop = read.slice.stop or self._end
         if times.first is None or times.last is None or stop is None:
             return
+        read.is_ordered = read.is_ordered and (read.latest is None or read.latest <= times.first <= times.last)
+        read.latest = times.last
         cut = times.last.replace(microsecond=0)
         began = max(times.first, read.slice.start or times.first).replace(microsecond=0)
-        if not began < cut < stop:
+        if not (read.is_ordered and began < cut < stop):
             return  # a dense second, or the last of the slice
         density = page.size / (times.last - times.first).total_seconds()
         if read.gap is not None:
@@ -235,6 +237,11 @@ class Frontier:
         read.pages_expected = max(1.0, density * (stop - cut).total_seconds() / max(1, self._page_size))
         if read.pages_expected < _MIN_GAIN * self.pages_per_slice:
             return
+        ordered_until = times.cut()
+        read.is_ordered = ordered_until is not None
+        if ordered_until is None or ordered_until <= began:
+            return
+        cut = ordered_until
         read.ended, read.cut, read.pages_expected = True, cut, 0.0
         index = self._reads.index(read)
         gap = SliceRead(replace(read.slice, start=cut, stop=stop, inner=True), is_gap=True, density=density)

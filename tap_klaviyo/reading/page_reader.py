@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import SlicePage
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.frontier import Frontier, SliceRead
+from tap_klaviyo.reading.page_times import PageTimes
 
 # Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
 MEMORY = 45_000_000

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,13 +12,15 @@ from functools import partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
+from klaviyo_client.api.links import FollowedLinks
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import NotFound
+from klaviyo_client.errors import BadRequest, NotFound
 from tap_klaviyo.model import Collection, Lookup, Slice
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
+from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
 from tap_klaviyo.rows.values import ConversionError, as_datetime
@@ -96,20 +99,40 @@ class PageRequests:
     def _request(
         self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead
     ) -> RawPage:
+        if read.link is not None:
+            read.followed = read.followed or FollowedLinks(operation_id)
+            read.followed.add(read.link)
         try:
             return self.client.raw_page(
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
             )
-        except NotFound:
-            if read.slice.parent is None:
+        except (NotFound, BadRequest) as error:
+            if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
             self.incomplete.add(name)
             return EMPTY_PAGE
 
 
+def _is_about_id(error: BadRequest) -> bool:
+    """Whether Klaviyo says that there can be no such id, in place of answering that there is none."""
+    places = [entry.pointer or entry.parameter or "" for entry in error.errors]
+    return bool(places) and all(
+        place.rstrip("/").endswith("id")
+        or (place.rstrip("/") in ("", "/data") and re.search(r"\bid\b", entry.detail, re.IGNORECASE))
+        for place, entry in zip(places, error.errors, strict=True)
+    )
+
+
 def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:
-    return PageTimes(*(_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last))
+    if not page.first_and_last:
+        return PageTimes()
+    first, last = (_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last)
+    return PageTimes(first, last, partial(_every_time, bookmark, page))
+
+
+def _every_time(bookmark: str | None, page: RawPage) -> list[datetime | None]:
+    return [_bookmark_of({bookmark: value}, bookmark) for value in pages.attribute_values(page.body, str(bookmark))]
 
 
 def _bookmark_of(attributes: Any, bookmark: str | None) -> datetime | None:

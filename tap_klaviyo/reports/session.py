@@ -21,6 +21,10 @@ from tap_klaviyo.reports.windows import Window
 _MAX_NAMES = 40
 
 
+class ReportRefused(SettingsError):
+    """The setting of one report cannot be used; those of others may be right."""
+
+
 @dataclass
 class ReportSession:
     """What all reports of a run share.
@@ -58,7 +62,7 @@ class ReportSession:
         """The id of a report's metric, None where it has none.
 
         Raises:
-            SettingsError: the account has no such metric, or several.
+            ReportRefused: the account has no such metric, or several.
         """
         if report.metric is None:
             return None
@@ -67,13 +71,13 @@ class ReportSession:
             return ids[0]
         word = "metric" if report.shape == "aggregates" else "conversion_metric"
         if ids:
-            raise SettingsError(
+            raise ReportRefused(
                 f"reports: {len(ids)} metrics are called {report.metric}; let {word} of {report.name} be one of "
                 f"their ids, {' or '.join(ids)}"
             )
         names = sorted({str(metric["attributes"]["name"]) for metric in self._metrics})
         more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-        raise SettingsError(
+        raise ReportRefused(
             f"reports: the account has no metric called {report.metric}, which {word} of {report.name} names; it has "
             f"{', '.join(names[:_MAX_NAMES])}{more}"
         )
@@ -87,7 +91,7 @@ class ReportSession:
         """Request a window; the rows of each page of the answer.
 
         Raises:
-            SettingsError: Klaviyo refuses the request.
+            ReportRefused: Klaviyo refuses the request.
             NotAllowed, DailyLimitReached, Unavailable: as for ``KlaviyoClient.call``.
         """
         metric_id = self.metric_id(report)
@@ -102,4 +106,4 @@ class ReportSession:
                 yield page
         except BadRequest as error:
             # The body holds nothing but what the settings say.
-            raise SettingsError(f"reports: Klaviyo refuses {report.name}: {error}") from error
+            raise ReportRefused(f"reports: Klaviyo refuses {report.name}: {error}") from error

@@ -107,7 +107,9 @@ class RowMaker:
         for lookup in self.lookups.values():
             if lookup.own_page_paths is not None:
                 lookups.add(lookup.name, lookup.extract(page))
-        resources, times = page.data[own.start : own.stop], times[own.start : own.stop]
+        resources: Sequence[Resource] = page.data
+        if len(own) < len(times):
+            resources, times = [page.data[place] for place in own], [times[place] for place in own]
         wanted, wanted_times = resources, times
         if self._exclude is not None:
             indexes = _indexes_without(resources, self._exclude, page)

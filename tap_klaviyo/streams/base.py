@@ -12,6 +12,12 @@ from singer_sdk.streams import Stream
 from klaviyo_client.errors import SettingsError
 from tap_klaviyo.streams.run import RunTap
 
+# Told of a stream, and of its bookmark.
+AHEAD = (
+    "the bookmark of %s %s is ahead of now: reading from lookback before now; what changed earlier and was not read "
+    "needs a run without this bookmark"
+)
+
 
 class PrefixBookmarkStream(Stream):
     """A stream whose bookmark moves only to where nothing before it is missing.

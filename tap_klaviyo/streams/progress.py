@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from klaviyo_client.errors import KlaviyoError, NotAllowed
+from klaviyo_client.errors import KlaviyoError
 from klaviyo_client.http.usage import Usage, UsageWindow
 from klaviyo_client.plugin.progress import ProgressDisplay, Status, terminal
 from tap_klaviyo.model import Slice
 from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.streams.failures import leaves_others
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -124,11 +125,11 @@ class Progress(ProgressDisplay):
         self._current = current
         try:
             yield current
-        except NotAllowed:
-            raise  # the run goes on
         except BaseException as error:
-            self._sum_up_collection()
-            self.close("failed" if isinstance(error, Exception) else "stopped")
+            # Where the run may go on, the tap decides.
+            if not leaves_others(error):
+                self._sum_up_collection()
+                self.close("failed" if isinstance(error, Exception) else "stopped")
             raise
         finally:
             self._sum_up_collection()

@@ -9,13 +9,13 @@ from typing import Any
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from klaviyo_client.errors import DailyLimitReached, NotAllowed, SettingsError
+from klaviyo_client.errors import DailyLimitReached, Refused, SettingsError, Unavailable
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row
-from tap_klaviyo.reports.session import ReportSession
-from tap_klaviyo.reports.windows import Window, WindowPlan, plan_windows, settled_day
-from tap_klaviyo.streams.base import PrefixBookmarkStream, parse_time
+from tap_klaviyo.reports.session import ReportRefused, ReportSession
+from tap_klaviyo.reports.windows import Window, WindowPlan, last_finished_day, plan_windows, settled_day
+from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
 
 # Members of a bookmark besides the SDK's.
@@ -46,8 +46,10 @@ class ReportStream(PrefixBookmarkStream):
                 for page in self._pages(session, windows):
                     current.rows[self.name] += len(page)
                     yield from page
-        except NotAllowed as error:
-            self._tap.skip([self.name], error)
+        except (Refused, Unavailable, ReportRefused) as error:
+            self._tap.leave_out([self.name], error)
+        else:
+            self._tap.failures.add_success()
 
     def _pages(self, session: ReportSession, windows: Iterable[Window]) -> Iterator[list[Row]]:
         for window in windows:
@@ -64,6 +66,12 @@ class ReportStream(PrefixBookmarkStream):
 
     def _plan(self, session: ReportSession) -> WindowPlan:
         state = self.get_context_state(None) if self.replication_method != REPLICATION_FULL_TABLE else {}
+        bookmark = self._bookmark_day(state, "replication_key_value")
+        last = last_finished_day(session.today, self.report.unit)
+        if bookmark is not None and bookmark > session.today:
+            # No finished day would move it until its time has come.
+            self.logger.warning(AHEAD, self.name, bookmark)
+            state["replication_key_value"] = last.isoformat()
         plan = plan_windows(
             self.report,
             today=session.today,

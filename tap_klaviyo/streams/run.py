@@ -15,16 +15,17 @@ from singer_sdk import Tap
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import Incomplete, NotAllowed, NotEnabled
+from klaviyo_client.errors import Incomplete, KlaviyoError, NotAllowed, NotEnabled
 from klaviyo_client.plugin import settings
 from tap_klaviyo.model import Collection, SelectedTable
 from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report
-from tap_klaviyo.reports.session import ReportSession
+from tap_klaviyo.reports.session import ReportRefused, ReportSession
 from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MAX_PROCESSES, REREAD, STATE_SECONDS
 from tap_klaviyo.streams.deletions import sends_activate_version
+from tap_klaviyo.streams.failures import Failures, leaves_others
 from tap_klaviyo.streams.progress import Progress
 from tap_klaviyo.streams.writer import AtomicWriter
 from tap_klaviyo.tables import COLLECTIONS
@@ -41,8 +42,7 @@ class RunTap(Tap):
 
     def __init__(self, **options: Any) -> None:
         """Begin a run; the options are the SDK's."""
-        self._skipped: tuple[str, ...] = ()
-        self._missing_scopes: set[str] = set()
+        self.failures = Failures()
         self._last_state = 0.0
         # Later runs have a greater one: milliseconds since 1970, as the SDK has it.
         self._version = time.time_ns() // 1_000_000
@@ -93,6 +93,7 @@ class RunTap(Tap):
             processes=self.config.get("processes", min(os.cpu_count() or 1, MAX_PROCESSES)),
             sample_only=self.is_test,
             on_denied=self.skip,
+            failed=self.failures.errors,
         )
 
     @cached_property
@@ -156,21 +157,46 @@ class RunTap(Tap):
             self.logger.warning("%s: skipped, %s", ", ".join(tables), error)
             self.progress.add_skipped(tables, error)
             return
-        if self.config.get("strict") or self.is_test:
+        if self._stops_at_failures:
             raise error
         self.logger.error("%s: skipped, %s", ", ".join(tables), error)
         self.progress.add_skipped(tables, error)
-        self._skipped += tuple(name for name in tables if name not in self._skipped)
         # What an include needs is not among the operation's own.
-        self._missing_scopes |= permissions.scopes_named_in(error) or set(operation(error.operation).scopes)
+        scopes = permissions.scopes_named_in(error) or operation(error.operation).scopes
+        self.failures.add_skipped(tables, scopes)
+
+    def leave_out(self, tables: Sequence[str], error: KlaviyoError) -> None:
+        """Leave out tables that cannot be read, go on with the others, and report them at the end.
+
+        Raises:
+            KlaviyoError: no other table would be read either, the user wants to stop here, or only tests the
+                connection.
+        """
+        if isinstance(error, NotAllowed):
+            self.skip(tables, error)
+            return
+        goes_on = leaves_others(error) or isinstance(error, ReportRefused)
+        if self._stops_at_failures or not goes_on or not self.failures.add_failed(tables, error):
+            self.progress.close("failed")
+            raise error
+        for table in tables:
+            self.logger.error("%s: failed, %s", table, error)
+        self.progress.add_skipped(tables, error)
+
+    @property
+    def _stops_at_failures(self) -> bool:
+        return bool(self.config.get("strict")) or self.is_test
 
     def finish(self) -> None:
         """Called when every stream is done.
 
         Raises:
             Incomplete: a table was left out; a green run must mean a whole one.
+            SettingsError: the setting of a report was refused.
         """
         self.progress.close()
-        if self._skipped:
-            tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._missing_scopes))
-            raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")
+        if self.failures.settings_error is not None:
+            raise self.failures.settings_error
+        message = self.failures.message()
+        if message is not None:
+            raise Incomplete(message)

@@ -12,13 +12,15 @@ from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
 from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
-from klaviyo_client.errors import NotAllowed
+from klaviyo_client.errors import Refused, Unavailable
 from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.reading.batches import Batch
+from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.streams.base import PrefixBookmarkStream, parse_time
+from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.tables import BY_DEFAULT
 
@@ -79,6 +81,20 @@ class TableStream(PrefixBookmarkStream):
             starts.append(reached - min(max(map(self._tap.lookback, self.collections)), longest))
         return max(starts, default=None)
 
+    def correct_bookmark(self) -> None:
+        """Take a bookmark that is ahead of now (of another clock, another tool) back to now, and say so.
+
+        Nothing is at or after it, and it would be moved by no row until its time has come.
+        """
+        state, now = self.get_context_state(None), self._tap.account.now
+        text = state.get("replication_key_value")
+        if not text or self.replication_method == REPLICATION_FULL_TABLE:
+            return
+        if parse_time(f"the bookmark of {self.name}", text) > now:
+            self.logger.warning(AHEAD, self.name, text)
+            state["replication_key_value"] = bookmark_text((now - SETTLE).replace(microsecond=0))
+            self.state_manager.is_flushed = False
+
     # Reading ----------------------------------------------------------------------------------------------------------
 
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's signature
@@ -110,6 +126,8 @@ class TableStream(PrefixBookmarkStream):
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
     ) -> Iterator[Batch]:
+        for table in tables:
+            table.correct_bookmark()
         starts = {table.name: table.start for table in tables}
         try:
             with (
@@ -119,9 +137,10 @@ class TableStream(PrefixBookmarkStream):
                 for batch in batches:
                     yield batch
                     current.add(batch)
-        except NotAllowed as error:
-            self._tap.skip([table.name for table in tables], error)
+        except (Refused, Unavailable) as error:
+            self._tap.leave_out([table.name for table in tables], error)
             return
+        self._tap.failures.add_success()
         for table in tables:
             table.finish(collection)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import math
 import sys
 import threading
 from collections.abc import Iterator
@@ -118,6 +119,37 @@ def test_a_share_leaves_room_for_others() -> None:
     assert most_in_a_window(sent, 60.0) == 50
 
     assert RateLimiter(1, 2, share=0.1, clock=time.clock).acquire() == 0
+
+
+@pytest.mark.parametrize(
+    ("burst", "steady", "share"),
+    [(1, 2, 0.9), (1, 2, 0.95), (1, 2, 0.6), (1, 3, 0.5), (4, 60, 0.9), (10, 100, 0.29), (2, 15, 1.0)],
+)
+def test_the_share_of_a_small_budget_is_not_rounded_down(burst: int, steady: int, share: float) -> None:
+    """1.8 requests a minute are two in a little more than a minute; no window ever holds more than Klaviyo allows."""
+    time = FakeTime()
+    limiter = RateLimiter(burst, steady, share=share, clock=time.clock)
+    # The last request is the first of the 21st window.
+    a_window = math.ceil(round(steady * share, 6))
+    sent = []
+    for _ in range(20 * a_window + 1):
+        limiter.acquire()
+        sent.append(time.now)
+    assert most_in_a_window(sent, 1.0) <= burst
+    assert most_in_a_window(sent, 60.0) <= steady
+    minutes = (sent[-1] - sent[0]) / 60
+    assert (len(sent) - 1) / minutes == pytest.approx(steady * share, rel=0.02)
+
+
+def test_a_small_budget_is_slowed_down_as_before() -> None:
+    """After a 429 that nobody foresaw, half of two is one a minute."""
+    time = FakeTime()
+    limiter = RateLimiter(1, 2, share=0.9, clock=time.clock)
+    permit = Permit()
+    limiter.start_request(permit)
+    limiter.back_off(permit, 1)
+    limiter.start_request(permit)
+    assert time.now >= 1000 + 59
 
 
 @pytest.fixture

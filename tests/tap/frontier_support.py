@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.model import Collection, SlicePage
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.frontier import Frontier, SliceRead
+from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.slices import SETTLE, conditions, plan_slices
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import bookmark_text
@@ -44,7 +45,8 @@ def answer(rows: Sequence[Key], following: str | None) -> Answer:
 
 def times_of(page: RawPage) -> PageTimes:
     assert isinstance(page, Answer)
-    return PageTimes(page.rows[0][0], page.rows[-1][0]) if page.rows else PageTimes()
+    moments = [time for time, _ in page.rows]
+    return PageTimes(moments[0], moments[-1], every=lambda: moments) if moments else PageTimes()
 
 
 @dataclass(frozen=True)
@@ -249,7 +251,7 @@ class SimulatedRead:
         assert isinstance(page, Answer)
         cut = None if slice_page.cut is None else bookmark_text(slice_page.cut)
         own = own_rows(slice_page.slice, [bookmark_text(time) for time, _ in page.rows], cut)
-        rows = page.rows[own.start : own.stop]
+        rows = tuple(page.rows[place] for place in own)
         self.handed_out.append((slice_page, rows))
         return rows
 

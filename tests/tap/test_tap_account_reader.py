@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -127,6 +128,115 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
     (row,) = rows(account(client, "events"), "events")
     assert (row["attribution_attributed_event_id"], row["attribution_send_ts"]) == ("far", None)
     assert ["far" in record.getMessage() for record in caplog.records] == [True]
+
+
+class OutOfOrder(KlaviyoClient):
+    """An account of 40 pages of events, in which two neighbours of each ten have changed places."""
+
+    SIZE = 50
+
+    def __init__(self) -> None:
+        super().__init__(api_key="pk_test")
+        times = [NOW - timedelta(days=90) + timedelta(minutes=at) for at in range(40 * self.SIZE)]
+        for at in range(9, len(times) - 1, 10):
+            times[at], times[at + 1] = times[at + 1], times[at]
+        self._events = [(time, f"E{at}") for at, time in enumerate(times)]
+        self.names = {name for _, name in self._events}
+
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
+        assert permit
+        first = 0
+        if link is not None:
+            query = json.loads(link.partition("#")[2])
+            first = query["first"]
+        low, high = (
+            re.search(rf"{side}\w*-?[a-z-]*\(datetime,([^)]+)", query.get("filter", "")) for side in ("gr", "le")
+        )
+        found = [
+            (time, name)
+            for time, name in self._events
+            if (low is None or time >= datetime.fromisoformat(low[1]))
+            and (high is None or time < datetime.fromisoformat(high[1]))
+        ]
+        data = [{**event(name), "attributes": {"datetime": time.isoformat()}} for time, name in found]
+        page, following = data[first : first + self.SIZE], first + self.SIZE
+        links = {"next": f"{self.api_url}/#{json.dumps({**query, 'first': following})}"} if data[following:] else {}
+        return parse_outline(json.dumps({"data": page, "links": links}).encode(), self.api_url)
+
+
+def test_pages_out_of_order_lose_no_row() -> None:
+    """Also where the order is broken between two pages; each row comes once."""
+    client = OutOfOrder()
+    names = [row["id"] for row in rows(account(client, "events", columns=("id", "event_datetime")), "events")]
+    assert sorted(names) == sorted(client.names)
+
+
+class Circle(KlaviyoClient):
+    """An account whose pages lead in a circle of three."""
+
+    calls = 0
+
+    def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
+        self.calls += 1
+        document = {"data": [event("E")], "links": {"next": f"/api/events?page%5Bcursor%5D={self.calls % 3}"}}
+        return parse_outline(json.dumps(document).encode(), self.api_url)
+
+
+def test_pages_that_lead_in_a_circle_end_the_read_with_an_error() -> None:
+    """After one round: nobody waits for a night's run that never ends."""
+    client = Circle(api_key="pk_test")
+    with pytest.raises(errors.BadDocument, match="get_events: a page leads to itself"):
+        rows(account(client, "events", columns=("id", "event_datetime")), "events")
+    assert client.calls <= 5
+
+
+def refused(detail: str = "Invalid input.", **source: str) -> errors.BadRequest:
+    """A 400 to a look-up, with what Klaviyo says of it."""
+    entry = errors.ApiError("invalid", "Invalid input.", detail, **source)
+    return errors.BadRequest(f"get_event was refused: {detail}", status=400, operation="get_event", errors=(entry,))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        refused(pointer="/data/id"),
+        refused(pointer="/data/id/"),
+        refused(parameter="id"),
+        refused(parameter="event_id"),
+        refused("'far' is not a valid event ID.", pointer="/data/"),
+        refused("Invalid id: far"),
+    ],
+    ids=str,
+)
+def test_an_attributed_event_whose_id_is_refused_is_a_missing_look_up(
+    caplog: pytest.LogCaptureFixture, error: errors.BadRequest
+) -> None:
+    """A 400 that points at the id says that there is no such event; all other events go on."""
+
+    def answer(asked: Mapping[str, str]) -> Page:
+        if asked["id"] == "far":
+            raise error
+        return Page([event(asked["id"], **sent("G3"))])
+
+    pages = page_of(event("order", "far"), event("other", "near"))
+    client = Scripted({"get_events": lambda _: pages, "get_event": answer})
+    names = [
+        row["event_id"] for row in rows(account(client, "event_attribution_group_ids"), "event_attribution_group_ids")
+    ]
+    assert names == ["other"]
+    assert ["far" in record.getMessage() for record in caplog.records] == [True]
+
+
+@pytest.mark.parametrize("error", [refused(parameter="include"), refused("Invalid filter"), refused(pointer="/data/")])
+def test_a_look_up_that_is_refused_for_another_reason_is_no_missing_one(error: errors.BadRequest) -> None:
+    """It would be lost behind the bookmark."""
+
+    def answer(_: Mapping[str, str]) -> Page:
+        raise error
+
+    client = Scripted({"get_events": lambda _: page_of(event("order", "far")), "get_event": answer})
+    with pytest.raises(errors.BadRequest):
+        rows(account(client, "events"), "events")
 
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from frontier_support import KINDS, SECOND, Server, SimulatedRead, account, answer
+from frontier_support import KINDS, SECOND, Answer, Server, SimulatedRead, account, answer
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_klaviyo.model import Slice
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.frontier import Frontier, SliceRead
+from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker
 from tap_klaviyo.rows.values import bookmark_text
 
@@ -124,6 +125,49 @@ def test_an_error_comes_after_the_good_pages_before_it(
     wanted = sorted((time, name) for name, time in server.rows.items() if start is None or time >= start)
     assert read.handed == wanted[: len(read.handed)]
     assert raised or read.handed == wanted
+
+
+class Unruly(Server):
+    """Breaks its own order: each row stands up to so many places too early or too late."""
+
+    def __init__(self, rows: Mapping[str, datetime], places: int, chance: random.Random, *, page_size: int) -> None:
+        super().__init__(KINDS["events"], rows, page_size=page_size, clock=NOON)
+        self._places = places
+        self._chance = chance
+        self._pages: dict[str, list[tuple[datetime, str]]] = {}
+
+    def get(self, filters: Sequence[str], link: str | None) -> Answer:
+        self.calls += 1
+        if link is None:
+            first, last = self._window(filters)
+            rows = list(enumerate(self._keys[first:last]))
+            rows.sort(key=lambda entry: entry[0] + self._chance.uniform(0, self._places))
+            left = [key for _, key in rows]
+        else:
+            left = self._pages[link]
+        page, left = left[: self.page_size], left[self.page_size :]
+        if not left:
+            return answer(page, None)
+        following = f"cursor {len(self._pages)}"
+        self._pages[following] = left
+        return answer(page, following)
+
+
+@pytest.mark.parametrize("places", [1, 2, 3])
+@given(
+    gaps=st.lists(st.integers(0, 5000), min_size=30, max_size=200),
+    size=st.integers(6, 20),
+    pages_per_slice=PAGES_PER_SLICE,
+    chance=CHANCE,
+)
+def test_pages_slightly_out_of_order_lose_no_row(
+    places: int, gaps: list[int], size: int, pages_per_slice: int | None, chance: random.Random
+) -> None:
+    """Within a page and from one to the next: where the order does not hold, a slice is read by its cursor."""
+    times = [NOON - DAY - SECOND * sum(gaps[:at]) for at in range(len(gaps))]
+    server = Unruly(account(times), places, chance, page_size=size)
+    read = SimulatedRead(server, NOON, chance, None, pages_per_slice).run()
+    assert {name for _, name in read.handed} == server.rows.keys()
 
 
 @given(times=TIMES, size=st.integers(1, 6), chance=CHANCE)

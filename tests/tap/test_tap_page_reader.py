@@ -15,8 +15,9 @@ from support.patience import PATIENCE, until
 
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.model import Slice, SlicePage
-from tap_klaviyo.reading.frontier import Frontier, PageTimes, SliceRead
+from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_reader import PAGES_PER_THREAD, PageReader
+from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.slices import conditions
 
 SLICES = [Slice({"id": str(number)}) for number in range(12)]

@@ -225,6 +225,31 @@ def test_two_metrics_of_a_name_need_an_id(make_sandbox: Callable[..., RunningSan
     assert run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": ids[0]}]).code == 0
 
 
+def test_a_bookmark_that_is_ahead_comes_back(account: RunningSandbox, tmp_path: Path) -> None:
+    """One warning; the days that are read again in every run are read, and the next run says nothing."""
+    bookmark = {"replication_key": "date", "replication_key_value": "2099-01-01", "settled": "2099-01-01"}
+    reports = [{"report": "segment_series", "reread_days": 3}]
+    first = run(tmp_path, account, reports, state={"bookmarks": {"segment_series": bookmark}})
+    assert first.code == 0, first.errors
+    (line,) = first.said("WARNING")
+    assert "the bookmark of segment_series 2099-01-01 is ahead of now" in line
+    assert first.rows("segment_series")
+    assert first.state["bookmarks"]["segment_series"]["replication_key_value"] == ago(1)
+    second = run(tmp_path, account, reports, state=first.state)
+    assert second.said("WARNING") == []
+
+
+def test_a_report_that_cannot_be_leaves_the_others_alone(account: RunningSandbox, tmp_path: Path) -> None:
+    """A metric that there is not is the setting of one report: the next one is read, and then the run ends with 2."""
+    made = run(
+        tmp_path, account, [{"report": "flow_series", "conversion_metric": "Placed Ordr"}, {"report": "segment_series"}]
+    )
+    assert made.code == 2
+    assert made.rows("segment_series")
+    assert len(made.said("ERROR")) == 1
+    assert "the account has no metric called Placed Ordr" in made.errors.splitlines()[-1]
+
+
 def test_a_missing_scope_leaves_out_its_report(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
     """The others are read, and the run is not green."""
     sandbox = make_sandbox(profiles=5, events=20, limits=False, scopes="accounts:read metrics:read segments:read")

@@ -1,0 +1,96 @@
+"""Where links and redirects lead: to each page once, with everything that was asked for."""
+
+from __future__ import annotations
+
+import json
+from itertools import islice
+
+import pytest
+from test_client_queries import AGGREGATE, REPORT, page_reply
+from test_client_retries import Reply, scripted
+
+from klaviyo_client import errors
+from klaviyo_client.queries import query_pages
+
+
+def linked(link: str | None, *names: str) -> Reply:
+    document = {"data": [{"type": "tag", "id": name} for name in names], "links": {"next": link}}
+    return Reply(body=json.dumps(document).encode())
+
+
+@pytest.mark.parametrize(
+    ("link", "path"),
+    [
+        ("/api/tags?page%5Bcursor%5D=b", "/api/tags?page%5Bcursor%5D=b"),
+        ("?page%5Bcursor%5D=b", "/api/tags?page%5Bcursor%5D=b"),
+        ("tags?page%5Bcursor%5D=b", "/api/tags?page%5Bcursor%5D=b"),
+        ("./tags?page[cursor]=b", "/api/tags?page%5Bcursor%5D=b"),
+    ],
+)
+def test_a_relative_next_link_is_followed(link: str, path: str) -> None:
+    """From the address of the page that it stands on; with an outline, too."""
+    with scripted(linked(link, "1"), linked(None, "2")) as (client, server, _):
+        assert [resource["id"] for page in client.pages("get_tags") for resource in page.data] == ["1", "2"]
+    assert [path for _, path, _ in server.seen] == ["/api/tags", path]
+    with scripted(linked(link, "1"), linked(None, "2")) as (client, server, _):
+        outline = client.raw_page("get_tags", path={}, query={"fields[tag]": "name"})
+        assert client.decode("get_tags", outline).data[0]["id"] == "1"
+        assert client.raw_page("get_tags", path={}, query={}, link=outline.next).next is None
+    assert server.seen[1][1] == path
+
+
+@pytest.mark.parametrize("link", ["//elsewhere.example/api/tags", "mailto:x", "http://["])
+def test_a_relative_link_leads_nowhere_else(link: str) -> None:
+    """The key goes to no other origin."""
+    with scripted(linked(link)) as (client, server, _), pytest.raises(errors.UntrustedOrigin):
+        list(client.pages("get_tags"))
+    assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_pages_that_lead_in_a_circle_are_an_error(length: int) -> None:
+    """However long it is: after the pages of one round, and not for ever."""
+    with scripted() as (client, server, _):
+        links = [f"{server.url}/api/tags?page%5Bcursor%5D={at % length}" for at in range(50)]
+        server.script = [linked(link, str(at)) for at, link in enumerate(links)]
+        with pytest.raises(errors.BadDocument, match="get_tags: a page leads to itself, or to one"):
+            list(islice(client.pages("get_tags"), 40))
+        assert len(server.seen) <= length + 2
+
+
+@pytest.mark.parametrize("name", [REPORT, AGGREGATE])
+def test_queries_that_lead_in_a_circle_are_an_error(name: str) -> None:
+    """Also where the circle has more than one page."""
+    with scripted() as (client, server, _):
+        links = [f"/api/x?page_cursor={at % 3}" for at in range(50)]
+        server.script = [page_reply([at], link) for at, link in enumerate(links)]
+        with pytest.raises(errors.BadDocument):
+            list(islice(query_pages(client, name, {"metric_id": "M"}), 40))
+        assert len(server.seen) <= 5
+
+
+QUERY = {"filter": 'greater-than(updated,"2026-01-01")', "page[size]": "10"}
+ENCODED = "filter=greater-than(updated%2C%222026-01-01%22)&page%5Bsize%5D=10"
+
+
+@pytest.mark.parametrize(
+    "location", ["/api/v2/lists", f"/api/v2/lists?{ENCODED}", f"/api/v2/lists?page[size]=10&{ENCODED}&more=1"]
+)
+def test_a_redirect_keeps_its_query(location: str) -> None:
+    """A filter that got lost would read everything, or the wrong rows, over several hops, too."""
+    hops = (Reply(302, headers={"location": location}), Reply(302, headers={"location": "/api/v3/lists"}), Reply())
+    with scripted(*hops) as (client, server, _):
+        client.page("get_lists", query=QUERY)
+    for _, path, _ in server.seen:
+        assert "greater-than" in path
+        assert "page%5Bsize%5D=10" in path
+    assert [path.partition("?")[0] for _, path, _ in server.seen] == ["/api/lists", "/api/v2/lists", "/api/v3/lists"]
+
+
+@pytest.mark.parametrize("query", ["page[size]=10", "filter=&page[size]=10", "page[size]=20&filter=x", "a=b"])
+def test_a_redirect_that_loses_its_query_is_an_error(query: str) -> None:
+    """Nothing is read by it."""
+    hops = (Reply(302, headers={"location": f"/api/v2/lists?{query}"}), Reply())
+    with scripted(*hops) as (client, server, _), pytest.raises(errors.BadRequest, match="query"):
+        client.page("get_lists", query=QUERY)
+    assert len(server.seen) == 1

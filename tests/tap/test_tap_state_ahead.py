@@ -1,0 +1,70 @@
+"""A STATE that is ahead of now, from another clock or another tool: nothing may be missed in silence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tap_support import config, discovered, run_tap, select
+
+from klaviyo_sandbox.server import RunningSandbox
+
+NAMES = ("profiles", "events", "event_group_ids")
+
+
+def ahead(**tables: str) -> dict[str, Any]:
+    """Bookmarks of so many tables, in a time to come."""
+    return {
+        "bookmarks": {
+            table: {"replication_key": column, "replication_key_value": "2099-01-01T00:00:00+00:00"}
+            for table, column in tables.items()
+        }
+    }
+
+
+AHEAD = ahead(profiles="updated", events="event_datetime", event_group_ids="event_datetime")
+
+
+@pytest.fixture
+def account(make_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    """Profiles and events of the past."""
+    return make_sandbox(profiles=20, events=60, limits=False)
+
+
+def test_a_bookmark_ahead_of_now_is_read_from_lookback_before_now(account: RunningSandbox, tmp_path: Path) -> None:
+    """One warning a table, the rows of the days that are read again, and a STATE of the past."""
+    lookback = {"events": 4000, "profiles": 4000}
+    catalog = select(discovered(), dict.fromkeys(NAMES))
+    run = run_tap(tmp_path, config(account, lookback=lookback), catalog=catalog, state=AHEAD)
+    assert run.code == 0, run.errors
+    assert (len(run.rows("profiles")), len(run.rows("events"))) == (20, 60)
+    warnings = run.said("WARNING")
+    assert [sum(f"the bookmark of {name} " in line for line in warnings) for name in NAMES] == [1, 1, 1]
+    assert all("2099-01-01" in line and "ahead of now" in line for line in warnings)
+    for name in NAMES:
+        reached = datetime.fromisoformat(run.state["bookmarks"][name]["replication_key_value"])
+        assert reached <= datetime.now(UTC)
+    again = run_tap(tmp_path, config(account, lookback=lookback), catalog=catalog, state=run.state)
+    assert again.code == 0
+    assert again.said("WARNING") == []
+
+
+def test_nothing_is_said_of_a_bookmark_of_the_last_seconds(account: RunningSandbox, tmp_path: Path) -> None:
+    """A target may have been written to a moment ago."""
+    moment = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    state = {"bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": moment}}}
+    run = run_tap(tmp_path, config(account), catalog=select(discovered(), {"profiles": None}), state=state)
+    assert run.code == 0
+    assert run.said("WARNING") == []
+
+
+def test_a_start_date_ahead_of_now_is_told(account: RunningSandbox, tmp_path: Path) -> None:
+    """It is what the user says, and hardly what they mean."""
+    catalog = select(discovered(), {"profiles": None, "metrics": None})
+    run = run_tap(tmp_path, config(account, start_date="2099-01-01"), catalog=catalog)
+    assert run.code == 0
+    (line,) = run.said("WARNING")
+    assert "start_date 2099-01-01 is ahead of now" in line
