@@ -151,9 +151,24 @@ def decode_json(body: bytes) -> Any:
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     except (msgspec.DecodeError, UnicodeDecodeError):
-        # Half of a surrogate pair and 1e400 are legal for most writers of JSON; a custom property may hold them.
-        value = json.loads(body.decode("utf-8", "replace"))
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+        # Half of a surrogate pair, NaN and 1e400 are legal for most writers of JSON; a custom property may hold them.
+        return _decode_leniently(body)
+
+
+def _decode_leniently(body: bytes) -> Any:
+    try:
+        value = json.loads(body.decode("utf-8", "replace"), parse_int=_integer)
+        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return json.loads(text, parse_int=_integer)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _integer(digits: str) -> int | float:
+    try:
+        return int(digits)
+    except ValueError:
+        return float(digits)  # infinity: Python refuses to read a whole number of 5,000 digits
 
 
 def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | None:

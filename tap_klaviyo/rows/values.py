@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 Convert = Callable[[Any], Any]
 
 
@@ -38,7 +40,13 @@ def passthrough_type(column: Mapping[str, Any]) -> type | None:
 def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        if isinstance(value, float):
+            raise ConversionError from error
+        # Null, as in an object's column: a destination that parses the text knows no NaN.
+        return msgspec.json.encode(value).decode()
 
 
 def as_number(value: Any) -> float:

@@ -27,8 +27,11 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
         (values.as_object, [({}, {}), ({"$a b": [1]}, {"$a b": [1]})], ("{}", [], 1, True, None)),
         (
             values.as_text,
-            [("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')],
-            (),
+            [
+                *(("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')),
+                *(([float("nan"), "ö"], '[null,"ö"]'), ({"a": float("inf")}, '{"a":null}')),
+            ],
+            (float("nan"), float("-inf")),
         ),
     ],
     ids=["number", "integer", "boolean", "object", "text"],
