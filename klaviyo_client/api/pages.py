@@ -18,7 +18,8 @@ from typing import Any, NotRequired, TypedDict
 import lz4.block
 import msgspec
 
-from klaviyo_client.api.protocol import decode_json, same_origin
+from klaviyo_client.api.json_text import decode_json
+from klaviyo_client.api.protocol import same_origin
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,9 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-import msgspec
-
 from klaviyo_client import errors
+from klaviyo_client.api.json_text import decode_json
 from klaviyo_client.api.operations import Operation
 
 MEDIA_TYPE = "application/vnd.api+json"
@@ -138,37 +136,6 @@ def path_of(operation: Operation, values: Mapping[str, str]) -> str:
 
 
 # Answers ------------------------------------------------------------------------------------------------------------
-
-
-def decode_json(body: bytes) -> Any:
-    """The body's JSON value.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # Half of a surrogate pair, NaN and 1e400 are legal for most writers of JSON; a custom property may hold them.
-        return _decode_leniently(body)
-
-
-def _decode_leniently(body: bytes) -> Any:
-    try:
-        value = json.loads(body.decode("utf-8", "replace"), parse_int=_integer)
-        text = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
-        return json.loads(text, parse_int=_integer)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-
-
-def _integer(digits: str) -> int | float:
-    try:
-        return int(digits)
-    except ValueError:
-        return float(digits)  # infinity: Python refuses to read a whole number of 5,000 digits
 
 
 def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | None:

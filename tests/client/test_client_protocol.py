@@ -9,6 +9,7 @@ import pytest
 
 from klaviyo_client import errors
 from klaviyo_client.api import filters, protocol
+from klaviyo_client.api.json_text import decode_json
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import decode_page, parse_outline
 
@@ -125,12 +126,12 @@ def test_pages_of_every_form_are_decoded() -> None:
 
 def test_json_that_others_write_is_decoded() -> None:
     """Half a surrogate pair and a number beyond a float's reach are somebody's custom properties."""
-    assert protocol.decode_json(b'{"a":"x\\ud83d"}') == {"a": "x?"}
-    assert protocol.decode_json(b"[1e400]") == [float("inf")]
+    assert decode_json(b'{"a":"x\\ud83d"}') == {"a": "x?"}
+    assert decode_json(b"[1e400]") == [float("inf")]
     with pytest.raises(ValueError, match="Expecting value"):
-        protocol.decode_json(b"<html>")
+        decode_json(b"<html>")
     with pytest.raises(ValueError, match="too deeply"):
-        protocol.decode_json(b"[" * 100_000)
+        decode_json(b"[" * 100_000)
 
 
 @pytest.mark.parametrize(
