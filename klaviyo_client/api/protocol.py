@@ -243,7 +243,11 @@ def response_error(
         return errors.DailyLimitReached.of(operation.id, wait)
     if status == 429:
         return errors.Throttled.of(operation.id, wait)
-    if status >= 500:
+    if status == 403 and not api_errors(body):
+        # No verdict on the key: Klaviyo says why.
+        message = f"{operation.id}: the way to Klaviyo is blocked: a proxy or firewall answered 403, not Klaviyo"
+        return errors.Blocked(message, operation=operation.id, retry_after=wait)
+    if status == 408 or status >= 500:
         message = f"{operation.id}: Klaviyo answered {status}"
         return errors.ServerFault(message, operation=operation.id, retry_after=wait)
     return refusal(status, body, operation, advice_on_401)
