@@ -12,6 +12,10 @@ import msgspec
 _HALF_PAIR = re.compile("[\ud800-\udfff]")
 # What Unicode has for characters that could not be read.
 LOST_TEXT = "\ufffd"
+# JSON has U+0000 in this form only; after an odd number of backslashes it is text about it.
+_ESCAPED_NULL = rb"\u0000"
+_NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
+_LOST_IN_UTF_8 = rb"\1" + LOST_TEXT.encode()
 
 
 def decode_json(body: bytes) -> Any:
@@ -50,6 +54,11 @@ def decode_json_marking_losses(body: bytes) -> tuple[Any, Any]:
         text = _dump(as_it_came)
         marked = _HALF_PAIR.sub(LOST_TEXT, text)
         return _load(marked), as_it_came if marked != text else None
+
+
+def without_null_characters(body: bytes) -> bytes:
+    """The JSON with U+FFFD in place of each U+0000 in its texts and names: no PostgreSQL takes that, in no type."""
+    return _NULL_CHARACTER.sub(_LOST_IN_UTF_8, body) if _ESCAPED_NULL in body else body
 
 
 def _load(text: str) -> Any:

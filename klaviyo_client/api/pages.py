@@ -6,7 +6,8 @@
   collections, events above all, in worker processes, and each decodes its pages this way.
 - ``decode_page``: the whole document at once. For everything else: small collections, look-ups, the target's reads.
 
-Each reads what ``decode_json`` reads, at whatever cost: a page with half a surrogate pair or a NaN in it is a page.
+Each reads what ``decode_json`` reads, at whatever cost: a page with half a surrogate pair or a NaN in it is a page. No
+``Page`` holds U+0000.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any, NotRequired, TypedDict
 import lz4.block
 import msgspec
 
-from klaviyo_client.api.json_text import decode_json
+from klaviyo_client.api.json_text import decode_json, without_null_characters
 from klaviyo_client.api.protocol import same_origin
 
 
@@ -150,7 +151,7 @@ def decode_page(body: bytes, api_url: str) -> Page:
         ValueError: the body is no such document.
         UntrustedOrigin: the next page would be elsewhere.
     """
-    document = _document(body)
+    document = _document(without_null_characters(body))
     return Page(
         data=_primary_resources(document),
         included=_by_identity(document.get("included")),
@@ -168,7 +169,7 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
         ValueError: the body is no such document.
     """
     try:
-        document = _UNDECODED.decode(body)
+        document = _UNDECODED.decode(without_null_characters(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("the document has no list of data") from error
     included = _by_identity(document.included)

@@ -11,7 +11,8 @@ from klaviyo_client import errors
 from klaviyo_client.api import filters, protocol
 from klaviyo_client.api.json_text import decode_json
 from klaviyo_client.api.operations import operation
-from klaviyo_client.api.pages import decode_page, parse_outline
+from klaviyo_client.api.pages import decode_in_chunks, decode_page, parse_outline
+from klaviyo_client.api.reply import parse_reply
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 
@@ -313,3 +314,28 @@ def test_the_outline_of_one_strange_resource_is_found() -> None:
     for body in (b"<html>", b"{}", b'{"errors":[NaN]}', b'{"data":[{"x":NaN}', b'{"x":NaN,"data":' + b"[" * 100_000):
         with pytest.raises(ValueError, match=r"no data|Expecting|too deeply"):
             parse_outline(body, "https://a.klaviyo.com")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (b"\\u0000", "\ufffd"),
+        (b"a\\u0000\\u0000b", "a\ufffd\ufffdb"),
+        (b"\\\\u0000", "\\u0000"),
+        (b"\\\\\\u0000", "\\\ufffd"),
+        (b"\\n\\u0000", "\n\ufffd"),
+        (b"\\u00000", "\ufffd0"),
+        (b"\\ud83d\\u0000", "?\ufffd"),
+        (b"u0000", "u0000"),
+    ],
+)
+def test_no_answer_holds_a_null_character(written: bytes, expected: str) -> None:
+    """PostgreSQL takes none, in texts and in names; text about it (two backslashes) stays, in every decoder."""
+    body = b'{"data":[{"type":"list","id":"1","attributes":{"n":"%s","m":{"%s":1}}}]}' % (written, written)
+    resources = [
+        decode_page(body, "https://a.klaviyo.com").data[0],
+        parse_reply("get_lists", 200, {}, body).document["data"][0],
+        *([] if "?" in expected else next(decode_in_chunks(body, 9)).data),
+    ]
+    for resource in resources:
+        assert resource["attributes"] == {"n": expected, "m": {expected: 1}}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -72,3 +72,31 @@ def test_half_a_surrogate_pair_and_nan_stop_nothing(read: Callable[..., Rows], p
     assert {row["event_properties"]["text"] for row in rows["events"]} == {"?"}
     assert all(row["properties"]["odd?"] is None for row in rows["profiles"])
     assert {row["properties"]["text"] for row in rows["profiles"]} == {"x?"}
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_no_row_holds_a_null_character(read: Callable[..., Rows], processes: int) -> None:
+    """PostgreSQL, the destination that is documented, takes it neither in a text nor in the name of a property."""
+    rows = read(
+        {
+            b'"properties":{': b'"properties":{"zero\\u0000":["\\u0000x"],',
+            b'"event_properties":{': b'"event_properties":{"zero\\u0000":"\\u0000","Subject":"a\\u0000b",',
+            b'"first_name":"': b'"first_name":"\\u0000',
+        },
+        processes=processes,
+    )
+    assert "\0" not in "".join(_texts(rows))
+    assert all(row["properties"]["zero\ufffd"] == ["\ufffdx"] for row in rows["profiles"])
+    assert all(row["event_properties"]["zero\ufffd"] == "\ufffd" for row in rows["events"])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text and name in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            yield from (name, *_texts(entry))
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
