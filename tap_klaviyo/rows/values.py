@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 
 Convert = Callable[[Any], Any]
+# What an integer column of a destination holds at most: 64 bits.
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 class ConversionError(ValueError):
@@ -28,9 +30,9 @@ def converter(column: Mapping[str, Any]) -> Convert:
 
 
 def passthrough_type(column: Mapping[str, Any]) -> type | None:
-    """The Python type whose values ``converter`` gives back unchanged, whatever they are; None where there is none.
+    """The Python type whose values ``converter`` gives back unchanged; None where there is none.
 
-    ``float`` is none: infinity is one.
+    Whatever they are, but for ``int``: only those of 64 bits. ``float`` is none: infinity is one.
     """
     types = column["type"] if isinstance(column["type"], list) else [column["type"]]
     kind = next(name for name in types if name != "null")
@@ -66,9 +68,10 @@ def as_number(value: Any) -> float:
 
 def as_integer(value: Any) -> int:
     number = as_number(value)
-    if number != int(number):
+    whole = int(number)
+    if number != whole or not MIN_INTEGER <= whole <= MAX_INTEGER:
         raise ConversionError
-    return int(number)
+    return whole
 
 
 def as_boolean(value: Any) -> bool:

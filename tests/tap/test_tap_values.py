@@ -18,7 +18,11 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
     ("convert", "fits", "unfit"),
     [
         (values.as_number, [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0)], NOTHING_FITS),
-        (values.as_integer, [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3)], (*NOTHING_FITS, 3.5, "3.5")),
+        (
+            values.as_integer,
+            [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3), (2**63 - 1, 2**63 - 1), (-(2**63), -(2**63))],
+            (*NOTHING_FITS, 3.5, "3.5", 2**63, -(2**63) - 1, 10**400, 1e19, "1e30", "9" * 30),
+        ),
         (
             values.as_boolean,
             [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False)],
