@@ -57,6 +57,8 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
         raise RejectedRecord("not_singer", "a STATE lacks its value")
     if message["type"] == "RECORD" and as_it_came is not None:
         message[AS_IT_CAME] = as_it_came["record"]
+    if message["type"] == "STATE" and as_it_came is not None:
+        message["value"] = as_it_came["value"]  # the tap's own affair, passed on unchanged
     return message
 
 

@@ -101,9 +101,7 @@ class Route:
             normalized, faults = normalize_identifiers(fields, self.region, identifiers or IDENTIFIERS)
             fields, note = self.action.select_fields(normalized, faults, context)
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
-        for name in fields:
-            if _is_identifying(name):
-                refuse_lost_text(name, fields[name])
+        _refuse_lost_identity(fields)
         return fields, note
 
     def _chain(self, source: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
@@ -122,6 +120,7 @@ class Route:
         options = {name: self.options[name] for name in action.options if name in self.options}
         context = replace(context, options={**default_options(action), **options})
         fields, note = action.select_fields(step.fields, {}, context)
+        _refuse_lost_identity(fields)  # of what was within a field, such as the event of a form
         return action, self._build_row(action, source, fields, context, note, next_step)
 
     @property
@@ -185,6 +184,17 @@ class Route:
         if self.list is None and needs_list:
             raise RejectedRecord("no_list", "the record has no list_id or list_name, and its stream has no option list")
         return self.list if "list" in action.options else None
+
+
+def _refuse_lost_identity(fields: Record) -> None:
+    """Refuse fields of which one that tells the person, event or list from others has lost text.
+
+    Raises:
+        RejectedRecord: naming it.
+    """
+    for name, value in fields.items():
+        if _is_identifying(name):
+            refuse_lost_text(name, value)
 
 
 @functools.lru_cache(maxsize=256)

@@ -59,6 +59,21 @@ def test_a_field_that_tells_one_from_others_is_never_changed(action: str, field:
     assert "a\ufffd" not in "".join(map(str, route.identifiers_in(broken).values()))
 
 
+def test_an_identifier_within_a_field_is_never_changed() -> None:
+    """The event of a form has its id among its own members."""
+    route = parse_routes({"s": {"action": "update_profile"}}, None)["s"]
+    record = {"email": "ada@example.com", "event": {"name": "Signed", "event_id": "a\ufffd"}}
+    with pytest.raises(RejectedRecord) as caught:
+        route.row(SourceRecord("s", record), record)
+    assert caught.value.code == "lost_text"
+
+
+def test_a_state_is_passed_on_as_it_came() -> None:
+    """It is the tap's own, whatever is in it."""
+    message = parse_message(b'{"type":"STATE","value":{"bookmarks":{"x\\ud83d":"\\ude00"}}}', ("STATE",))
+    assert message["value"] == {"bookmarks": {f"x{HALF}": OTHER_HALF}}
+
+
 def test_two_people_do_not_become_one(target: Command, account: RunningSandbox) -> None:
     """Records whose ids differ in half a pair are rejected as they came; others go, with U+FFFD in a name."""
     rows = [
@@ -67,13 +82,15 @@ def test_two_people_do_not_become_one(target: Command, account: RunningSandbox) 
         {"external_id": "id", "first_name": f"Eve{HALF}"},
     ]
     before = len(account.store.profiles.rows)
-    run = target(
-        [schema_of("profiles"), *records("profiles", rows)], streams={"profiles": {"action": "upsert_profile"}}
-    )
+    state = {"type": "STATE", "value": {"at": f"id{HALF}"}}
+    streams = {"profiles": {"action": "upsert_profile"}}
+    run = target([schema_of("profiles"), *records("profiles", rows), state], streams=streams, report_path="report.json")
     assert run.code == 0, run.stderr
     assert [line["record"] for line in run.rejected] == rows[:2]
     assert {line["code"] for line in run.rejected} == {"lost_text"}
     added = list(account.store.profiles.rows.values())[before:]
     assert [(row["external_id"], row["first_name"]) for row in added] == [("id", "Eve\ufffd")]
-    again = target(map(json.dumps, run.rejects), streams={"profiles": {"action": "upsert_profile"}})
+    assert run.states == [state["value"]]
+    assert "lost_text" in (run.folder / "report.json").read_text("utf-8")
+    again = target(map(json.dumps, run.rejects), streams=streams)
     assert [line["record"] for line in again.rejected] == rows[:2]
