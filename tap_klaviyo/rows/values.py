@@ -117,10 +117,14 @@ def bookmark_text(time: datetime) -> str:
 
 
 def md5_of(*parts: Any) -> str | None:
-    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None when a part is."""
+    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None where one has none."""
     if None in parts:
         return None
-    return hashlib.md5(":".join(map(as_text, parts)).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+    try:
+        text = ":".join(map(as_text, parts))
+    except ConversionError:
+        return None
+    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 _PASSTHROUGH: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
