@@ -9,7 +9,7 @@
     │   └── MissingScopes        the user: a check of the key's scopes has found that some of those needed are missing
     ├── Refused                  Klaviyo answered 4xx and will answer the same again
     │   ├── InvalidKey       401 the user: the private key is wrong or was revoked, or a fresh access token refused
-    │   ├── NotAllowed       403 the user: a scope is missing, or the account may not do this
+    │   ├── NotAllowed       403 in Klaviyo's words, the user: a scope is missing, or the account may not do this
     │   │   └── NotEnabled       nobody, unless it is needed: the account's plan does not have it
     │   ├── NotFound         404 the caller: the thing is gone
     │   ├── Conflict         409 the caller: another profile has this identifier
@@ -19,7 +19,8 @@
     ├── Unavailable              nobody: retried already, try again later
     │   ├── Throttled        429 certainly not done
     │   ├── DailyLimitReached    certainly not done: the limit of this day is used up, by us or, says a 429, by others
-    │   ├── ServerFault      5xx may have been done
+    │   ├── ServerFault      5xx, 408: may have been done
+    │   ├── Blocked          403 without Klaviyo's words: certainly not done, a proxy or firewall has answered
     │   ├── ConnectionFault      may have been done, see ``may_have_succeeded``
     │   ├── BadDocument          the answer is not what the specification promises
     │   └── SignInFault          certainly not done: there is no access token to sign it with
@@ -166,7 +167,13 @@ class DailyLimitReached(Unavailable):
 
 
 class ServerFault(Unavailable):
-    """500, 502, 503, 504, 524 and every other 5xx."""
+    """500, 502, 503, 504, 524 and every other 5xx, and 408: the request was not whole in time."""
+
+
+class Blocked(Unavailable):
+    """403 without Klaviyo's error document: what stands between has answered, with a challenge for a browser, say."""
+
+    may_have_succeeded = False
 
 
 class ConnectionFault(Unavailable):

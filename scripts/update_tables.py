@@ -38,6 +38,7 @@ INTRODUCTION = """\
 
 Every table is a stream of `tap-klaviyo`. Tables of one collection are read in one pass: selecting several of them costs
 what the dearest costs, and what no selected column needs is not requested. Timestamps are RFC 3339 in UTC.
+U+0000, which PostgreSQL takes in no text and no JSON, is U+FFFD, also in names of properties.
 
 **Bookmark**: the column that an incremental run goes on from; a table without one is read whole in every run. The
 collections {reread} are read whole, too, unless the setting

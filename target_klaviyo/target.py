@@ -35,12 +35,13 @@ from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake import permissions
 from target_klaviyo.intake.closing import Closing
 from target_klaviyo.intake.message_reader import MessageReader
+from target_klaviyo.intake.records import AS_IT_CAME
 from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.intake.run import RunTarget
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.model.identifiers import checked_region
-from target_klaviyo.model.records import Outcome, RejectedRecord, SourceRecord
+from target_klaviyo.model.records import Outcome, Record, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
@@ -164,13 +165,14 @@ class TargetKlaviyo(RunTarget):
             self._reject(SourceRecord(stream, record), rejection)
             return
         for stream_map in self.mapper.stream_maps[stream]:
-            self._add_record(SourceRecord(stream, record, version=message_dict.get("version")), stream_map)
+            source = SourceRecord(stream, message_dict.get(AS_IT_CAME, record), version=message_dict.get("version"))
+            self._add_record(source, record, stream_map)
         self.states.write_due()
         self.results.check_limit()
 
-    def _add_record(self, source: SourceRecord, stream_map: Any) -> None:
+    def _add_record(self, source: SourceRecord, source_record: Record, stream_map: Any) -> None:
         try:
-            record = stream_map.transform(dict(source.record))
+            record = stream_map.transform(dict(source_record))
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything

@@ -51,6 +51,7 @@ ONLY_IN = {
 # They take time, randomness and configuration as arguments, and do no input or output.
 PURE = {
     "klaviyo_client/api/filters.py",
+    "klaviyo_client/api/json_text.py",
     "klaviyo_client/api/metric_names.py",
     "klaviyo_client/api/pages.py",
     "klaviyo_client/api/protocol.py",

@@ -5,6 +5,9 @@
 - ``decode_in_chunks``: the resources, so many at a time. The tap's fast path: ``tap_klaviyo`` makes rows of large
   collections, events above all, in worker processes, and each decodes its pages this way.
 - ``decode_page``: the whole document at once. For everything else: small collections, look-ups, the target's reads.
+
+Each reads what ``decode_json`` reads, at whatever cost: a page with half a surrogate pair or a NaN in it is a page. No
+``Page`` holds U+0000.
 """
 
 from __future__ import annotations
@@ -16,7 +19,8 @@ from typing import Any, NotRequired, TypedDict
 import lz4.block
 import msgspec
 
-from klaviyo_client.api.protocol import decode_json, same_origin
+from klaviyo_client.api.json_text import decode_json, without_null_characters
+from klaviyo_client.api.protocol import same_origin
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,6 @@ class _Outline(msgspec.Struct):
     links: _Links | None = None
 
 
-class _OutlineOfOne(msgspec.Struct):
-    data: dict[str, msgspec.Raw] | None
-
-
 class _UndecodedDocument(msgspec.Struct):
     """A document whose primary resources are still JSON text."""
 
@@ -82,7 +82,6 @@ class _AttributesDocument(msgspec.Struct):
 # Nobody here uses the links of resources, a third of a page: members that no type above names are skipped, not decoded.
 _DOCUMENT = msgspec.json.Decoder(_Document)
 _OUTLINE = msgspec.json.Decoder(_Outline)
-_OUTLINE_OF_ONE = msgspec.json.Decoder(_OutlineOfOne)
 _UNDECODED = msgspec.json.Decoder(_UndecodedDocument)
 _ATTRIBUTES = msgspec.json.Decoder(_AttributesDocument)
 _RESOURCE = msgspec.json.Decoder(_Resource)
@@ -137,17 +136,25 @@ def parse_outline(body: bytes, api_url: str, url: str = "") -> RawPage:
     try:
         outline = _OUTLINE.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        try:
-            return RawPage(compress(body), None, int(_OUTLINE_OF_ONE.decode(body).data is not None))
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise ValueError("the document has no data") from error
-    link = (outline.links or {}).get("next")
+        return _slow_outline(body, api_url, url)
     edges = (outline.data[0], outline.data[-1]) if outline.data else ()
     return RawPage(
         compressed=compress(body),
-        next=same_origin(link, api_url, seen_from=url) if link else None,
+        next=_next_page({"links": outline.links}, api_url, url),
         size=len(outline.data),
         first_and_last=tuple(decode_json(bytes(resource)) for resource in edges),
+    )
+
+
+def _slow_outline(body: bytes, api_url: str, url: str) -> RawPage:
+    """The outline of a document of one resource, or of one that only the slow decoder reads (a NaN is in it, say)."""
+    document = _document(body)
+    rows = _primary_resources(document)
+    return RawPage(
+        compressed=compress(body),
+        next=_next_page(document, api_url, url),
+        size=len(rows),
+        first_and_last=(rows[0], rows[-1]) if rows else (),
     )
 
 
@@ -158,14 +165,11 @@ def decode_page(body: bytes, api_url: str, url: str = "") -> Page:
         ValueError: the body is no such document.
         UntrustedOrigin: the next page would be elsewhere.
     """
-    document = _document(body)
-    data = document["data"]
-    rows = data if isinstance(data, list) else [] if data is None else [data]
-    link = (document.get("links") or {}).get("next")
+    document = _document(without_null_characters(body))
     return Page(
-        data=rows,
+        data=_primary_resources(document),
         included=_by_identity(document.get("included")),
-        next=same_origin(link, api_url, seen_from=url) if link else None,
+        next=_next_page(document, api_url, url),
     )
 
 
@@ -179,7 +183,7 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
         ValueError: the body is no such document.
     """
     try:
-        document = _UNDECODED.decode(body)
+        document = _UNDECODED.decode(without_null_characters(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("the document has no list of data") from error
     included = _by_identity(document.included)
@@ -203,6 +207,16 @@ def attribute_values(body: bytes, name: str) -> list[Any]:
         ]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return [(resource.get("attributes") or {}).get(name) for resource in decode_json(body)["data"]]
+
+
+def _primary_resources(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    data = document["data"]
+    return data if isinstance(data, list) else [] if data is None else [data]
+
+
+def _next_page(document: Mapping[str, Any], api_url: str, url: str) -> str | None:
+    link = (document.get("links") or {}).get("next")
+    return same_origin(link, api_url, seen_from=url) if link else None
 
 
 def _by_identity(included: Iterable[_Resource] | None) -> dict[tuple[str, str], Mapping[str, Any]]:

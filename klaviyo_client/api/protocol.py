@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import json
 import math
 import re
 from collections.abc import Mapping
@@ -12,9 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import parse_qsl, quote, urljoin, urlsplit
 
-import msgspec
-
 from klaviyo_client import errors
+from klaviyo_client.api.json_text import decode_json
 from klaviyo_client.api.operations import Operation
 
 MEDIA_TYPE = "application/vnd.api+json"
@@ -140,22 +138,6 @@ def path_of(operation: Operation, values: Mapping[str, str]) -> str:
 # Answers ------------------------------------------------------------------------------------------------------------
 
 
-def decode_json(body: bytes) -> Any:
-    """The body's JSON value.
-
-    Raises:
-        ValueError: it is not JSON.
-    """
-    try:
-        return msgspec.json.decode(body)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
-    except (msgspec.DecodeError, UnicodeDecodeError):
-        # Half of a surrogate pair and 1e400 are legal for most writers of JSON; a custom property may hold them.
-        value = json.loads(body.decode("utf-8", "replace"))
-        return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
-
-
 def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | None:
     """Whole seconds that the server asks for, from 1 on; None when it says nothing we understand, or no time to wait.
 
@@ -266,7 +248,11 @@ def response_error(
         return errors.DailyLimitReached.of(operation.id, wait)
     if status == 429:
         return errors.Throttled.of(operation.id, wait)
-    if status >= 500:
+    if status == 403 and not api_errors(body):
+        # No verdict on the key: Klaviyo says why.
+        message = f"{operation.id}: the way to Klaviyo is blocked: a proxy or firewall answered 403, not Klaviyo"
+        return errors.Blocked(message, operation=operation.id, retry_after=wait)
+    if status == 408 or status >= 500:
         message = f"{operation.id}: Klaviyo answered {status}"
         return errors.ServerFault(message, operation=operation.id, retry_after=wait)
     return refusal(status, body, operation, advice_on_401)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from klaviyo_client.api import protocol
+from klaviyo_client.api.json_text import decode_json, without_null_characters
 from klaviyo_client.errors import BadDocument
 
 
@@ -46,6 +47,6 @@ def parse_reply(operation: str, status: int, headers: Mapping[str, str], body: b
     if not body.strip():
         return Reply(status, headers, None, operation)
     try:
-        return Reply(status, headers, protocol.decode_json(body), operation)
+        return Reply(status, headers, decode_json(without_null_characters(body)), operation)
     except ValueError as error:
         raise BadDocument(f"{operation}: the answer is not JSON", operation=operation) from error

@@ -26,6 +26,7 @@ from typing import Any
 from oauthlib.oauth2 import OAuth2Error, WebApplicationClient
 
 from klaviyo_client import errors
+from klaviyo_client.api.json_text import decode_json
 
 PATH = "/oauth/token"
 MEDIA_TYPE = "application/x-www-form-urlencoded"
@@ -104,9 +105,9 @@ def parse_token_response(status: int, body: bytes, retry_after: int | None = Non
     Raises:
         GrantRefused: the refresh token is accepted no more.
         SettingsError: the app's id or secret is wrong, or the address is.
-        SignInFault: the endpoint is busy or broken.
+        SignInFault: the endpoint is busy or broken, or a proxy has answered.
     """
-    if status == 429 or status >= 500:
+    if status in (408, 429) or status >= 500 or (status == 403 and not _is_json(body)):
         raise errors.SignInFault(f"{NAME}: Klaviyo answered {status}", operation=NAME, retry_after=retry_after)
     # The reasons are not chained: the library's text repeats what the server says, and that may be a token.
     try:
@@ -125,6 +126,14 @@ def parse_token_response(status: int, body: bytes, retry_after: int | None = Non
         min(document["expires_in"], _CENTURY) if "expires_in" in document else None,
         _scopes(document.get("scope")),
     )
+
+
+def _is_json(body: bytes) -> bool:
+    """Whether the endpoint has spoken; what a proxy or firewall answers in its place is no JSON."""
+    try:
+        return isinstance(decode_json(body), dict)
+    except ValueError:
+        return False
 
 
 def _scopes(value: Any) -> frozenset[str] | None:

@@ -1,15 +1,15 @@
 """Retries: which failed requests are sent again, how often, and after which wait. Only this module decides it.
 
-- 4xx but 429 (``Refused``): never, for Klaviyo would answer the same again. Only a 401 to an access token of an OAuth
-  app is sent again, once, with a fresh token: ``client.py`` does that.
+- 4xx (``Refused``) but 408, 429 and a 403 that is not Klaviyo's: never, for Klaviyo would answer the same again. Only a
+  401 to an access token of an OAuth app is sent again, once, with a fresh token: ``client.py`` does that.
 - 429 (``Throttled``), and no access token (``SignInFault``): always, for it was certainly not done. The rate limiter
   makes the next attempt wait (``cooldown.py``). A 429 does not count as one of the attempts.
 - 429 because of the day's limit (``DailyLimitReached``): never.
-- No connection (``ConnectionFault``): always, for nothing arrived.
-- 5xx (``ServerFault``), a connection that broke (``ConnectionFault``), an answer that cannot be read (``BadDocument``):
-  only where the call reads or is idempotent, for Klaviyo may have carried it out.
+- No connection (``ConnectionFault``), and a 403 of a proxy or firewall (``Blocked``): always, for nothing arrived.
+- 5xx and 408 (``ServerFault``), a connection that broke (``ConnectionFault``), an answer that cannot be read
+  (``BadDocument``): only where the call reads or is idempotent, for Klaviyo may have carried it out.
 
-The last two wait as long as ``Retry-After`` says, or else by ``RetryPolicy``, which also says when to stop. Which
+The last two kinds wait as long as ``Retry-After`` says, or else by ``RetryPolicy``, which also says when to stop. Which
 answer stands for which error, and what it says of the wait, is decided by ``response_error`` in ``api/protocol.py``.
 """
 

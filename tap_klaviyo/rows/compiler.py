@@ -13,7 +13,7 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.rows.paths import CONSTANT, Source, follower, sources
-from tap_klaviyo.rows.values import ConversionError, Convert, converter, passthrough_type
+from tap_klaviyo.rows.values import MAX_INTEGER, MIN_INTEGER, ConversionError, Convert, converter, passthrough_type
 
 RowFunction = Callable[[Mapping[str, Any], Page], dict[str, Any]]
 
@@ -111,13 +111,18 @@ class _Writer:
         if column.kind is None:
             self._line(convert, depth)
             return
-        self._line(f"if type({variable}) is {column.kind.__name__}: row[{column.name!r}] = {variable}", depth)
+        fits = f"type({variable}) is {column.kind.__name__}"
+        if column.kind is int:
+            fits += f" and {MIN_INTEGER} <= {variable} <= {MAX_INTEGER}"
+        self._line(f"if {fits}: row[{column.name!r}] = {variable}", depth)
         self._line(f"else: {convert}", depth)
 
     def _loop(self, single: Mapping[str, _Node], variable: str, depth: int) -> None:
+        columns = {token: child.columns[0] for token, child in single.items()}
         entries = {
-            token: (child.columns[0].kind, child.columns[0].name, child.columns[0].convert)
-            for token, child in single.items()
+            # An integer may be too large, which its type does not tell.
+            token: (None if column.kind is int else column.kind, column.name, column.convert)
+            for token, column in columns.items()
         }
         entry_of = self.add_constant(entries.get)
         for extra, text in (

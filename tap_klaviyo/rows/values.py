@@ -9,7 +9,11 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 Convert = Callable[[Any], Any]
+# What an integer column of a destination holds at most: 64 bits.
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 
 
 class ConversionError(ValueError):
@@ -26,9 +30,9 @@ def converter(column: Mapping[str, Any]) -> Convert:
 
 
 def passthrough_type(column: Mapping[str, Any]) -> type | None:
-    """The Python type whose values ``converter`` gives back unchanged, whatever they are; None where there is none.
+    """The Python type whose values ``converter`` gives back unchanged; None where there is none.
 
-    ``float`` is none: infinity is one.
+    Whatever they are, but for ``int``: only those of 64 bits. ``float`` is none: infinity is one.
     """
     types = column["type"] if isinstance(column["type"], list) else [column["type"]]
     kind = next(name for name in types if name != "null")
@@ -38,7 +42,13 @@ def passthrough_type(column: Mapping[str, Any]) -> type | None:
 def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        if isinstance(value, float):
+            raise ConversionError from error
+        # Null, as in an object's column: a destination that parses the text knows no NaN.
+        return msgspec.json.encode(value).decode()
 
 
 def as_number(value: Any) -> float:
@@ -58,9 +68,10 @@ def as_number(value: Any) -> float:
 
 def as_integer(value: Any) -> int:
     number = as_number(value)
-    if number != int(number):
+    whole = int(number)
+    if number != whole or not MIN_INTEGER <= whole <= MAX_INTEGER:
         raise ConversionError
-    return int(number)
+    return whole
 
 
 def as_boolean(value: Any) -> bool:
@@ -106,10 +117,14 @@ def bookmark_text(time: datetime) -> str:
 
 
 def md5_of(*parts: Any) -> str | None:
-    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None when a part is."""
+    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None where one has none."""
     if None in parts:
         return None
-    return hashlib.md5(":".join(map(as_text, parts)).encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+    try:
+        text = ":".join(map(as_text, parts))
+    except ConversionError:
+        return None
+    return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
 _PASSTHROUGH: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}

@@ -7,18 +7,19 @@ from typing import Any
 
 
 def distinct_texts(values: Any) -> list[Any]:
-    """The texts of a list, each once."""
-    return list(dict.fromkeys(value for value in values or () if isinstance(value, str)))
+    """The texts of a list, each once; none of what is no list, as a property that anybody may set can be."""
+    return list(dict.fromkeys(value for value in _as_list(values) if isinstance(value, str)))
 
 
 def with_positions(values: Iterable[Any] | None) -> list[dict[str, Any]]:
     """``{"position", "value"}`` for each value of a list, counted from 0."""
-    return [
-        {"position": position, "value": value}
-        for position, value in enumerate(values if isinstance(values, (list, tuple)) else ())
-    ]
+    return [{"position": position, "value": value} for position, value in enumerate(_as_list(values))]
 
 
 def strategy_of(method: str) -> Callable[[Any, Any], Any]:
     """A function that gives back a send strategy of this method, None for others: methods share names of members."""
     return lambda strategy, actual: strategy if actual == method else None
+
+
+def _as_list(values: Any) -> Iterable[Any]:
+    return values if isinstance(values, list | tuple) else ()

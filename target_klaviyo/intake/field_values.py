@@ -9,7 +9,8 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
-from klaviyo_client.api.protocol import decode_json
+from klaviyo_client.api.json_text import decode_json_marking_losses
+
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.model.records import RejectedRecord
 from target_klaviyo.model.texts import is_blank
@@ -103,7 +104,7 @@ def _parse_json_list(text: str) -> list[Any] | None:
     if not text.lstrip().startswith("["):
         return None
     try:
-        value = decode_json(text.encode("utf-8", "replace"))
+        value, _ = decode_json_marking_losses(text.encode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, list) else None

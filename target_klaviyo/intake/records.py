@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from jsonschema_rs import Draft202012Validator
 
-from klaviyo_client.api.protocol import decode_json
+from klaviyo_client.api.json_text import decode_json_marking_losses
 from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake import contracts
 from target_klaviyo.model.records import Record, RejectedRecord
@@ -26,19 +26,23 @@ _DATE_PARSERS: Mapping[str, Callable[[str], Any]] = {
 
 # The rejects file keeps lines that nobody can read in messages of this type; a replay skips them.
 UNREADABLE = "REJECTED"
+# The member of a RECORD of which text cannot be read that holds the record as it came, for the rejects file.
+AS_IT_CAME = "as_it_came"
 
 
 def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     """The Singer message of a line, of one of these types.
 
     Numbers with a point become floats, as in JSON: Klaviyo keeps no more, and the SDK writes a STATE with ``json``,
-    which knows no decimals.
+    which knows no decimals. ``LOST_TEXT`` stands for half a surrogate pair, and for a byte that is no UTF-8; the member
+    ``AS_IT_CAME`` then holds the record with them.
 
     Raises:
         RejectedRecord: it is none.
     """
+    body = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
     try:
-        message = decode_json(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
+        message, as_it_came = decode_json_marking_losses(body)
     except (ValueError, RecursionError) as error:
         raise RejectedRecord("not_json", "a line is not JSON") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -51,6 +55,10 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
         raise RejectedRecord("not_singer", "a RECORD lacks its stream or its record")
     if message["type"] == "STATE" and not isinstance(message.get("value"), dict):
         raise RejectedRecord("not_singer", "a STATE lacks its value")
+    if message["type"] == "RECORD" and as_it_came is not None:
+        message[AS_IT_CAME] = as_it_came["record"]
+    if message["type"] == "STATE" and as_it_came is not None:
+        message["value"] = as_it_came["value"]  # the tap's own affair, passed on unchanged
     return message
 
 

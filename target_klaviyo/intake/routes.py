@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
+
+from klaviyo_client.api.json_text import LOST_TEXT
 
 from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
@@ -15,7 +19,7 @@ from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
-from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number
+from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number, refuse_lost_text
 from target_klaviyo.model.records import (
     Context,
     ListRef,
@@ -30,6 +34,8 @@ from target_klaviyo.model.records import (
 from target_klaviyo.model.texts import is_blank
 from target_klaviyo.model.times import parse_time
 
+# Fields that tell one person, event, list or run from others.
+_IDENTIFYING = re.compile(r"(?:^|_)id$|^list|^metric$|^event$")
 _DELETED = "_sdc_deleted_at"
 # Databases such as Snowflake write the names of columns in capitals.
 _DELETED_IN_CAPITALS = _DELETED.upper()
@@ -97,6 +103,7 @@ class Route:
             normalized, faults = normalize_identifiers(fields, self.region, identifiers or IDENTIFIERS)
             fields, note = self.action.select_fields(normalized, faults, context)
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
+        _refuse_lost_identity(fields)
         return fields, note
 
     def _chain(self, source: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
@@ -115,6 +122,7 @@ class Route:
         options = {name: self.options[name] for name in action.options if name in self.options}
         context = replace(context, options={**default_options(action), **options})
         fields, note = action.select_fields(step.fields, {}, context)
+        _refuse_lost_identity(fields)  # of what was within a field, such as the event of a form
         return action, self._build_row(action, source, fields, context, note, next_step)
 
     @property
@@ -139,6 +147,8 @@ class Route:
         with contextlib.suppress(RejectedRecord, ValueError, RecursionError, OverflowError):
             fields = self.mapper.fields(self.action.normalize(record))
             identifiers = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
+            # Whose they are cannot be told when a part of them is lost.
+            identifiers = {name: text for name, text in identifiers.items() if LOST_TEXT not in text}
             with contextlib.suppress(RejectedRecord):
                 if "phone_number" in identifiers:
                     identifiers["phone_number"] = parse_phone_number(identifiers["phone_number"], self.region)
@@ -177,6 +187,22 @@ class Route:
         if self.list is None and needs_list:
             raise RejectedRecord("no_list", "the record has no list_id or list_name, and its stream has no option list")
         return self.list if "list" in action.options else None
+
+
+def _refuse_lost_identity(fields: Record) -> None:
+    """Refuse fields of which one that tells the person, event or list from others has lost text.
+
+    Raises:
+        RejectedRecord: naming it.
+    """
+    for name, value in fields.items():
+        if _is_identifying(name):
+            refuse_lost_text(name, value)
+
+
+@functools.lru_cache(maxsize=256)
+def _is_identifying(field: str) -> bool:
+    return _IDENTIFYING.search(field) is not None
 
 
 def default_options(action: Action) -> dict[str, Any]:

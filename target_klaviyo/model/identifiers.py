@@ -10,6 +10,7 @@ from typing import Any
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from klaviyo_client.api.json_text import LOST_TEXT
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.model.records import IDENTIFIER_LEFT_OUT, Context, Note, Record, RejectedRecord
 
@@ -141,6 +142,7 @@ _MAX_EXTERNAL_ID = 255
 def _parse_identifier(name: str, value: Any, region: str | None) -> str:
     if not isinstance(value, str):
         raise RejectedRecord("invalid_field", f"{name} must be a text", pointer=f"/{name}")
+    refuse_lost_text(name, value)
     if name == "email":
         return parse_email(value)
     if name == "phone_number":
@@ -150,6 +152,18 @@ def _parse_identifier(name: str, value: Any, region: str | None) -> str:
         reason = f"{name} must have {_MAX_EXTERNAL_ID} characters at most"
         raise RejectedRecord("invalid_field", reason, pointer=f"/{name}")
     return text
+
+
+def refuse_lost_text(name: str, value: Any) -> None:
+    """Refuse a field that tells one person, event or list from others where a part of its text is lost.
+
+    Raises:
+        RejectedRecord: it would be taken for that of another.
+    """
+    texts = value if isinstance(value, list) else [value]
+    if any(isinstance(text, str) and LOST_TEXT in text for text in texts):
+        reason = f"{name} holds half a surrogate pair, bytes that are no UTF-8, or U+FFFD, which stands for lost text"
+        raise RejectedRecord("lost_text", reason, pointer=f"/{name}")
 
 
 def _in_words(names: Collection[str]) -> str:

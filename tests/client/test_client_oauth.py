@@ -53,7 +53,9 @@ def test_a_token_is_read_with_what_the_answer_says(answer: dict[str, Any], token
         (400, b'{"error": "invalid_grant_type"}', errors.GrantRefused, "Authorise the app again"),
         (401, b'{"error": "invalid_client"}', errors.SettingsError, "does not accept client_id and client_secret"),
         (400, b'{"error": "unsupported_grant_type"}', errors.SettingsError, "HTTP 400, unsupported_grant_type"),
-        (403, b"<html>blocked</html>", errors.SettingsError, "HTTP 403"),
+        (403, b"<html>blocked</html>", errors.SignInFault, "403"),
+        (403, b'{"errors": [{"code": "permission_denied"}]}', errors.SettingsError, "HTTP 403"),
+        (408, b"", errors.SignInFault, "408"),
         (404, b'{"errors": [{"code": "not_found"}]}', errors.SettingsError, "HTTP 404"),
         (302, b"", errors.SettingsError, "HTTP 302"),
         (400, b"[]", errors.SettingsError, "HTTP 400"),
@@ -76,7 +78,7 @@ def test_whoever_must_act_is_told(status: int, body: bytes, kind: type[errors.Kl
     assert type(caught.value) is kind
     if isinstance(caught.value, errors.SignInFault):
         assert caught.value.may_have_succeeded is False
-        assert caught.value.retry_after == (7 if status in (429, 503) else None)
+        assert caught.value.retry_after == (7 if status in (403, 408, 429, 503) else None)
 
 
 VALUES = st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists)

@@ -16,7 +16,9 @@ from support.scripts import script
 
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import ApiError, MissingScopes, NotAllowed, NotEnabled, Refused
+from klaviyo_client.errors import ApiError, Blocked, MissingScopes, NotAllowed, NotEnabled, Refused
+from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_client.permissions import Requirement, ScopeProbe, check_requirements, log_permissions, probe_request
 
@@ -187,3 +189,24 @@ def test_no_write_can_be_done_with_an_empty_body(specification: dict[str, Any]) 
         assert openapi.resolve(openapi.body_schema(body), schemas)["required"], path
         held += 1
     assert held > 50
+
+
+def test_a_challenge_is_no_verdict_on_scopes() -> None:
+    """A proxy that answers 403 in Klaviyo's place ends the check; no scope is said to be missing."""
+
+    class Proxy:
+        asked = 0
+
+        def send(self, request: Request) -> Response:
+            Proxy.asked += 1
+            return Response(403, {}, b"<html>Just a moment...</html>")
+
+    client = KlaviyoClient(
+        api_key="pk_test",
+        clock=Clock(lambda: 0.0, lambda _: None),
+        retry_policy=RetryPolicy(attempts=2),
+        transport=Proxy(),
+    )
+    with pytest.raises(Blocked):
+        check_requirements(ScopeProbe(probe_request(client)), [Requirement("lists", ["get_lists"])])
+    assert Proxy.asked == 2

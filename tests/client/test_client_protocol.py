@@ -6,11 +6,13 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
+from klaviyo_client.api.json_text import decode_json
 
 from klaviyo_client import errors
 from klaviyo_client.api import filters, protocol
 from klaviyo_client.api.operations import operation
-from klaviyo_client.api.pages import decode_page
+from klaviyo_client.api.pages import decode_in_chunks, decode_page, parse_outline
+from klaviyo_client.api.reply import parse_reply
 
 NOW = datetime(2026, 10, 21, 7, 28, tzinfo=UTC)
 
@@ -130,12 +132,12 @@ def test_pages_of_every_form_are_decoded() -> None:
 
 def test_json_that_others_write_is_decoded() -> None:
     """Half a surrogate pair and a number beyond a float's reach are somebody's custom properties."""
-    assert protocol.decode_json(b'{"a":"x\\ud83d"}') == {"a": "x?"}
-    assert protocol.decode_json(b"[1e400]") == [float("inf")]
+    assert decode_json(b'{"a":"x\\ud83d"}') == {"a": "x?"}
+    assert decode_json(b"[1e400]") == [float("inf")]
     with pytest.raises(ValueError, match="Expecting value"):
-        protocol.decode_json(b"<html>")
+        decode_json(b"<html>")
     with pytest.raises(ValueError, match="too deeply"):
-        protocol.decode_json(b"[" * 100_000)
+        decode_json(b"[" * 100_000)
 
 
 @pytest.mark.parametrize(
@@ -275,3 +277,70 @@ def test_times_are_written_in_utc() -> None:
     """With microseconds only where there are some."""
     assert filters.utc_text(datetime(2026, 1, 1, tzinfo=UTC)) == "2026-01-01T00:00:00Z"
     assert filters.utc_text(datetime(2026, 1, 1, 0, 0, 0, 5, tzinfo=UTC)) == "2026-01-01T00:00:00.000005Z"
+
+
+STRANGE_TEXTS = (b'"x\\ud83d"', b'"\\ude00x"', b'"\xff"', b'"\xed\xa0\xbd"')
+STRANGE_NUMBERS = (b"NaN", b"-Infinity", b"1e400", b"1" * 5000)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        *(b'"x":%s' % value for value in (*STRANGE_TEXTS, *STRANGE_NUMBERS)),
+        *(b"%s:1" % name for name in STRANGE_TEXTS),
+    ],
+    ids=lambda member: repr(member[:12]),
+)
+@pytest.mark.parametrize(
+    "place",
+    [
+        b'{"data":[%s,{"type":"event","id":"2"}],',
+        b'{"data":[{"type":"event","id":"1"},%s],"included":[],',
+        b'{"data":[{"type":"event","id":"1"},{"type":"event","id":"2"}],"included":[%s],',
+        b'{"data":[{"type":"event","id":"1"},{"type":"event","id":"2"}],"meta":%s,',
+    ],
+    ids=["first", "last", "included", "meta"],
+)
+def test_a_page_with_json_that_others_write_has_its_outline(member: bytes, place: bytes) -> None:
+    """Wherever it stands, as a value or as a name: the next link, the size and the edges are found."""
+    body = place % (b'{"type":"event","id":"1","attributes":{"event_properties":{%s}}}' % member)
+    body += b'"links":{"next":"https://a.klaviyo.com/x"}}'
+    outline = parse_outline(body, "https://a.klaviyo.com")
+    page = decode_page(outline.body, "https://a.klaviyo.com")
+    assert outline.next == page.next == "https://a.klaviyo.com/x"
+    assert outline.size == len(page.data) == 2
+    assert [edge["id"] for edge in outline.first_and_last] == [page.data[0]["id"], page.data[1]["id"]]
+
+
+def test_the_outline_of_one_strange_resource_is_found() -> None:
+    """A details page is of one resource; what is no page at all stays none."""
+    outline = parse_outline(b'{"data":{"type":"event","id":"1","attributes":{"x":NaN}}}', "https://a.klaviyo.com")
+    assert (outline.size, outline.next) == (1, None)
+    for body in (b"<html>", b"{}", b'{"errors":[NaN]}', b'{"data":[{"x":NaN}', b'{"x":NaN,"data":' + b"[" * 100_000):
+        with pytest.raises(ValueError, match=r"no data|Expecting|too deeply"):
+            parse_outline(body, "https://a.klaviyo.com")
+
+
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        (b"\\u0000", "\ufffd"),
+        (b"a\\u0000\\u0000b", "a\ufffd\ufffdb"),
+        (b"\\\\u0000", "\\u0000"),
+        (b"\\\\\\u0000", "\\\ufffd"),
+        (b"\\n\\u0000", "\n\ufffd"),
+        (b"\\u00000", "\ufffd0"),
+        (b"\\ud83d\\u0000", "?\ufffd"),
+        (b"u0000", "u0000"),
+    ],
+)
+def test_no_answer_holds_a_null_character(written: bytes, expected: str) -> None:
+    """PostgreSQL takes none, in texts and in names; text about it (two backslashes) stays, in every decoder."""
+    body = b'{"data":[{"type":"list","id":"1","attributes":{"n":"%s","m":{"%s":1}}}]}' % (written, written)
+    resources = [
+        decode_page(body, "https://a.klaviyo.com").data[0],
+        parse_reply("get_lists", 200, {}, body).document["data"][0],
+        *([] if "?" in expected else next(decode_in_chunks(body, 9)).data),
+    ]
+    for resource in resources:
+        assert resource["attributes"] == {"n": expected, "m": {expected: 1}}

@@ -24,6 +24,8 @@ from klaviyo_client.http.retries import RetryPolicy
 
 RESET = 0
 EMPTY = b'{"data": []}'
+REFUSAL = b'{"errors":[{"id":"e","code":"c","title":"t","detail":"d"}]}'
+CHALLENGE = b"<!DOCTYPE html><html><title>Just a moment...</title></html>"
 
 
 @dataclass(frozen=True)
@@ -111,7 +113,7 @@ def scripted(*script: Reply, retry_policy: RetryPolicy | None = None) -> Iterato
         )
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 524, RESET])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 524, RESET])
 def test_a_read_is_tried_again(status: int) -> None:
     """What may pass by itself costs a wait and a second request, and no error."""
     with scripted(Reply(status), Reply()) as (client, server, waits):
@@ -123,9 +125,37 @@ def test_a_read_is_tried_again(status: int) -> None:
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 409, 410, 413, 415])
 def test_a_refusal_is_not_tried_again(status: int) -> None:
     """The same request would be refused again."""
-    with scripted(Reply(status)) as (client, server, _), pytest.raises(errors.Refused):
+    with scripted(Reply(status, REFUSAL)) as (client, server, _), pytest.raises(errors.Refused):
         client.page("get_lists")
     assert len(server.seen) == 1
+
+
+@pytest.mark.parametrize(
+    "body", [CHALLENGE, b"", b"[]", b"{}", b'{"message":"Forbidden"}', b'{"errors":[]}', b"Access denied \xff"]
+)
+def test_a_403_that_is_not_klaviyos_is_tried_again(body: bytes) -> None:
+    """It says nothing about the key; it did not reach Klaviyo, so that a write is sent again, too; and it may last."""
+    challenge = Reply(403, body, {"content-type": "text/html"})
+    with scripted(challenge, challenge, Reply()) as (client, server, waits):
+        assert client.page("get_lists").data == []
+        assert (len(server.seen), len(waits)) == (3, 2)
+    with scripted(challenge, Reply(201)) as (client, server, _):
+        client.call("create_list", body={})
+        assert len(server.seen) == 2
+    with scripted(challenge) as (client, server, _):
+        with pytest.raises(errors.Blocked, match="proxy or firewall") as caught:
+            client.page("get_lists")
+        assert len(server.seen) == 4
+        assert not caught.value.may_have_succeeded
+        assert "scope" not in str(caught.value)
+
+
+def test_a_challenge_that_names_its_time_is_waited_for() -> None:
+    """As with a 503."""
+    challenge = Reply(403, CHALLENGE, {"retry-after": "7"})
+    with scripted(challenge, Reply()) as (client, _, waits):
+        client.page("get_lists")
+    assert waits == [7]
 
 
 def test_attempts_are_bounded() -> None:
@@ -293,7 +323,7 @@ def test_a_429_stops_its_own_operation_only() -> None:
         assert waits == [7]
 
 
-@pytest.mark.parametrize("status", [500, 502, 503, 504, 524, RESET])
+@pytest.mark.parametrize("status", [408, 500, 502, 503, 504, 524, RESET])
 def test_a_write_that_may_be_done_is_not_sent_twice(status: int) -> None:
     """Unless doing it twice is the same as once."""
     body = {"data": {"type": "list", "attributes": {"name": "x"}}}

@@ -97,6 +97,26 @@ def test_unfit_values_are_counted() -> None:
     assert list(projected.warnings()) == [".n: 5 values did not fit the column's type and became null"]
 
 
+@pytest.mark.parametrize("others", [0, 20], ids=["few columns of an object", "many"])
+@pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400])
+def test_an_integer_beyond_64_bits_is_null_and_counted(value: int, others: int) -> None:
+    """No BIGINT holds it; at the bounds it is one, and a number column takes what JSON has."""
+    names = [f"whole{index}" for index in range(others + 1)]
+    columns = {name: {"type": ["integer", "null"], "x-klaviyo-path": f"/attributes/{name}"} for name in names}
+    columns["number"] = {"type": ["number", "null"], "x-klaviyo-path": "/attributes/number"}
+    projected = Projection(Table("t", COLLECTIONS["lists"], ()), {"properties": columns}, columns)
+
+    def row_of(attributes: dict[str, int]) -> dict[str, int | None]:
+        return projected.rows([{"id": "A", "attributes": attributes}], Page([]))[0]
+
+    fitting = {"whole0": 2**63 - 1, "number": value}
+    assert row_of(fitting) == {**dict.fromkeys(columns), **fitting}
+    assert row_of({"whole0": -(2**63)})["whole0"] == -(2**63)
+    assert not projected.conversion_errors
+    assert row_of({"whole0": value}) == dict.fromkeys(columns)
+    assert projected.conversion_errors == {"whole0": 1}
+
+
 def test_what_is_emitted_has_no_keys_of_ours() -> None:
     """Singer sees plain JSON Schema; the file keeps its paths."""
     text = json.dumps(projection.singer_schema(schema_files.load("profiles")))

@@ -139,6 +139,7 @@ def test_keys_are_made_as_a_warehouse_makes_them() -> None:
     assert md5_of("L", "P") == "6dff0563a9a8a12af3a8ee6685069389"
     assert md5_of("Klaviyo", "A", "L", "P") == "8ec5b16256f28f5582cd81c2d67a0ccb"
     assert md5_of("Klaviyo", None, "L", "P") is None
+    assert md5_of("Klaviyo", float("nan")) is None
     assert md5_of(7, [None]) == md5_of("7", "[null]")
 
 
@@ -147,7 +148,8 @@ def test_lists_are_numbered_or_made_distinct() -> None:
     assert with_positions(["a", "a"]) == [{"position": 0, "value": "a"}, {"position": 1, "value": "a"}]
     assert with_positions(None) == with_positions({}) == []
     assert distinct_texts(["b", 1, None, "a", "b"]) == ["b", "a"]
-    assert distinct_texts(None) == []
+    for anything in (None, 5, float("nan"), True, "G1", {"a": 1}):
+        assert distinct_texts(anything) == with_positions(anything) == []
 
 
 def test_send_strategies_are_told_apart_by_their_method() -> None:

@@ -18,7 +18,11 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
     ("convert", "fits", "unfit"),
     [
         (values.as_number, [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0)], NOTHING_FITS),
-        (values.as_integer, [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3)], (*NOTHING_FITS, 3.5, "3.5")),
+        (
+            values.as_integer,
+            [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3), (2**63 - 1, 2**63 - 1), (-(2**63), -(2**63))],
+            (*NOTHING_FITS, 3.5, "3.5", 2**63, -(2**63) - 1, 10**400, 1e19, "1e30", "9" * 30),
+        ),
         (
             values.as_boolean,
             [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False)],
@@ -27,8 +31,11 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
         (values.as_object, [({}, {}), ({"$a b": [1]}, {"$a b": [1]})], ("{}", [], 1, True, None)),
         (
             values.as_text,
-            [("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')],
-            (),
+            [
+                *(("", ""), ("5", "5"), (5, "5"), (True, "true"), ([1, "ö"], '[1,"ö"]'), ({"a": None}, '{"a":null}')),
+                *(([float("nan"), "ö"], '[null,"ö"]'), ({"a": float("inf")}, '{"a":null}')),
+            ],
+            (float("nan"), float("-inf")),
         ),
     ],
     ids=["number", "integer", "boolean", "object", "text"],

@@ -1,0 +1,102 @@
+"""Texts and numbers that JSON, or a destination, does not have, and that accounts hold nevertheless."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tap_support import config, discovered, select
+
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.http.transport import Request, RequestsTransport, Response
+from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo import tap
+
+Rows = dict[str, list[dict[str, Any]]]
+
+
+@pytest.fixture(scope="module")
+def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbox:
+    return make_shared_sandbox(profiles=40, events=60, limits=False)
+
+
+@pytest.fixture
+def read(
+    account: RunningSandbox, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> Callable[..., Rows]:
+    """Runs the tap on an account in whose answers parts of the JSON are others; gives rows by stream."""
+    monkeypatch.setattr(KlaviyoClient, "acquire", lambda *_: None)
+    send = RequestsTransport.send
+
+    def run(changes: dict[bytes, bytes], **settings: Any) -> Rows:
+        def send_changed(transport: RequestsTransport, request: Request) -> Response:
+            response = send(transport, request)
+            body = response.body
+            for old, new in changes.items():
+                body = body.replace(old, new)
+            return replace(response, body=body)
+
+        monkeypatch.setattr(RequestsTransport, "send", send_changed)
+        catalog = select(discovered(), dict.fromkeys(("profiles", "events", "lists", "metrics")))
+        made = tap.TapKlaviyo(config=config(account, **settings), catalog=catalog, parse_env_config=False)
+        made.sync_all()
+        rows: Rows = defaultdict(list)
+        for line in capfd.readouterr().out.splitlines():
+            message = json.loads(line, parse_constant=pytest.fail)
+            line.encode()
+            if message["type"] == "RECORD":
+                rows[message["stream"]].append(message["record"])
+        return rows
+
+    return run
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_half_a_surrogate_pair_and_nan_stop_nothing(read: Callable[..., Rows], processes: int) -> None:
+    """In names and values, in rows and in what is included: every row is there, with ? and null in those places."""
+    plain = read({}, processes=processes)
+    rows = read(
+        {
+            b'"properties":{': b'"properties":{"odd\\ud83d":NaN,"text":"x\\ude00",',
+            b'"event_properties":{': b'"event_properties":{"odd\\ud83d":-Infinity,"text":"\\ud83d",',
+            b'"type":"metric","id":': b'"meta":{"\\ud83d":NaN},"type":"metric","id":',
+        },
+        processes=processes,
+    )
+    assert {name: len(found) for name, found in rows.items()} == {name: len(found) for name, found in plain.items()}
+    assert all(row["event_properties"]["odd?"] is None for row in rows["events"])
+    assert {row["event_properties"]["text"] for row in rows["events"]} == {"?"}
+    assert all(row["properties"]["odd?"] is None for row in rows["profiles"])
+    assert {row["properties"]["text"] for row in rows["profiles"]} == {"x?"}
+
+
+@pytest.mark.parametrize("processes", [0, 2])
+def test_no_row_holds_a_null_character(read: Callable[..., Rows], processes: int) -> None:
+    """PostgreSQL, the destination that is documented, takes it neither in a text nor in the name of a property."""
+    rows = read(
+        {
+            b'"properties":{': b'"properties":{"zero\\u0000":["\\u0000x"],',
+            b'"event_properties":{': b'"event_properties":{"zero\\u0000":"\\u0000","Subject":"a\\u0000b",',
+            b'"first_name":"': b'"first_name":"\\u0000',
+        },
+        processes=processes,
+    )
+    assert "\0" not in "".join(_texts(rows))
+    assert all(row["properties"]["zero\ufffd"] == ["\ufffdx"] for row in rows["profiles"])
+    assert all(row["event_properties"]["zero\ufffd"] == "\ufffd" for row in rows["events"])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text and name in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for name, entry in value.items():
+            yield from (name, *_texts(entry))
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
