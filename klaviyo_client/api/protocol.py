@@ -69,14 +69,15 @@ def check_api_url(url: str) -> str:
         scheme = host = ""
     if scheme not in ("http", "https") or not host:
         raise errors.SettingsError("api_url must be an address such as https://a.klaviyo.com")
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise errors.SettingsError(
             f"api_url must begin with https:// (http is only for this machine): {host} would see the key"
         )
     return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
