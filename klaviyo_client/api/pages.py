@@ -27,11 +27,13 @@ class Page:
         data: the primary resources (a single resource comes as a list of one).
         included: related resources by (type, id).
         next: the absolute URL of the next page, or None.
+        without_id: how many resources were left out because nothing says which they are.
     """
 
     data: Sequence[Mapping[str, Any]]
     included: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     next: str | None = None
+    without_id: int = 0
 
 
 class _Linkage(TypedDict, total=False):
@@ -148,11 +150,7 @@ def decode_page(body: bytes, api_url: str) -> Page:
     data = document["data"]
     rows = data if isinstance(data, list) else [] if data is None else [data]
     link = (document.get("links") or {}).get("next")
-    return Page(
-        data=rows,
-        included=_by_identity(document.get("included")),
-        next=same_origin(link, api_url) if link else None,
-    )
+    return _page(rows, *_by_identity(document.get("included")), same_origin(link, api_url) if link else None)
 
 
 def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
@@ -168,16 +166,40 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
         document = _UNDECODED.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("the document has no list of data") from error
-    included = _by_identity(document.included)
+    included, without_id = _by_identity(document.included)
     for start in range(0, len(document.data), size):
         try:
-            yield Page([_RESOURCE.decode(raw) for raw in document.data[start : start + size]], included)
+            rows = [_RESOURCE.decode(raw) for raw in document.data[start : start + size]]
+            yield _page(rows, included, without_id if start == 0 else 0)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("a resource cannot be read") from error
 
 
-def _by_identity(included: Iterable[_Resource] | None) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(entry["type"], entry["id"]): entry for entry in included or ()}
+def _page(
+    rows: Sequence[Any],
+    included: Mapping[tuple[str, str], Mapping[str, Any]],
+    without_id: int,
+    next_link: str | None = None,
+) -> Page:
+    if all(map(_has_id, rows)):
+        return Page(rows, included, next_link, without_id)
+    identified = [row for row in rows if _has_id(row)]
+    return Page(identified, included, next_link, without_id + len(rows) - len(identified))
+
+
+def _has_id(resource: Any) -> bool:
+    return type(resource) is dict and bool(resource.get("id"))
+
+
+def _by_identity(included: Iterable[Any] | None) -> tuple[dict[tuple[str, str], Mapping[str, Any]], int]:
+    """(type, id) -> resource, and how many resources lack one of them."""
+    by_identity, without_id = {}, 0
+    for entry in included or ():
+        if _has_id(entry) and entry.get("type"):
+            by_identity[entry["type"], entry["id"]] = entry
+        else:
+            without_id += 1
+    return by_identity, without_id
 
 
 def _document(body: bytes) -> Mapping[str, Any]:

@@ -109,11 +109,11 @@ class PageRequests:
 
 
 def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:
-    return PageTimes(*(_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last))
+    return PageTimes(*(_bookmark_of(resource, bookmark) for resource in page.first_and_last))
 
 
-def _bookmark_of(attributes: Any, bookmark: str | None) -> datetime | None:
+def _bookmark_of(resource: Any, bookmark: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(as_datetime((attributes or {}).get(bookmark)))
+        return datetime.fromisoformat(as_datetime((resource.get("attributes") or {}).get(bookmark)))
     except (ConversionError, AttributeError):
         return None
