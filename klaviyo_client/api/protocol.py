@@ -171,14 +171,15 @@ def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | Non
         # Python refuses to read a number of 5,000 digits.
         seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in parts)
     else:
-        until = _http_date(text)
+        until = http_date(text)
         if until is None:
             return None
-        seconds = math.ceil((until - (_http_date(response_headers.get("date", "")) or now)).total_seconds())
+        seconds = math.ceil((until - (http_date(response_headers.get("date", "")) or now)).total_seconds())
     return min(seconds, _LONG) if seconds > 0 else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names; None when it names none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

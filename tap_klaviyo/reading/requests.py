@@ -66,9 +66,8 @@ class PageRequests:
             filtered = {**query, "filter": filters.all_of(terms)} if terms else query
             return self._request(collection.name, op.id, filtered, collection.parent, read)
 
-        frontier = Frontier(
-            slices, page_size=op.page_size or 0, end=self.now - SETTLE if ordered and not self.sample_only else None
-        )
+        can_cut = ordered and not self.sample_only
+        frontier = Frontier(slices, page_size=op.page_size or 0, end=self._settled if can_cut else None)
         return PageReader(
             frontier,
             fetch,
@@ -78,6 +77,9 @@ class PageRequests:
             rate=op.rates(query)[1] / 60,
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
+
+    def _settled(self) -> datetime:
+        return self.client.server_clock.earlier(self.now) - SETTLE
 
     def lookup_pages(self, lookup: Lookup, owners: Iterable[str]) -> Iterator[Page]:
         """The pages of a look-up for these owners."""
