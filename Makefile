@@ -38,8 +38,9 @@ bench: $(VENV)/installed-test
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/load.py $(BENCH_ARGS)
 
+# The comments say what needs what, from which scripts/locked.py takes the part of an extra.
 lock: $(VENV)/installed-release
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --no-header --no-annotate \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
 	  --no-emit-package singer-klaviyo --output-file requirements.lock pyproject.toml
 
 dist: $(VENV)/installed-test
@@ -61,8 +62,19 @@ $(BIN)/python:
 
 # One stamp per extra, so that the demo does not wait for what only the tests need.
 # LOCK= takes the newest versions that pyproject.toml allows.
-LOCK ?= --constraint requirements.lock
-$(VENV)/installed-%: pyproject.toml requirements.lock | $(BIN)/python
+LOCK ?= requirements.lock
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What is editable has no hash, and pip wants all or none: so the others come first, what builds the project among them.
+ifneq ($(LOCK),)
+$(VENV)/installed-%: pyproject.toml $(LOCK) scripts/locked.py | $(BIN)/python
 	@echo "Installing into $(VENV) (the first time takes a minute or two) ..."
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(LOCK) --editable '.[$*]'
+	@$(BIN)/python scripts/locked.py build $* > $(VENV)/locked-$*.txt
+	$(PIP) --require-hashes --requirement $(VENV)/locked-$*.txt
+	$(PIP) --no-deps --no-build-isolation --editable .
 	@touch $@
+else
+$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+	@echo "Installing into $(VENV) (the first time takes a minute or two) ..."
+	$(PIP) --editable '.[$*]'
+	@touch $@
+endif

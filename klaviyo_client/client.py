@@ -62,6 +62,7 @@ class KlaviyoClient:
 
     Attributes:
         credentials: what requests are signed with.
+        server_clock: Klaviyo's clock beside ours.
 
     Raises:
         SettingsError: one of these cannot be.
@@ -86,6 +87,7 @@ class KlaviyoClient:
             raise errors.SettingsError("request_timeout must be greater than 0 seconds")
         self._rate_limiters = RateLimiters(self.rate_limit_share, self.clock, self.retry_policy.max_wait)
         self._sender = Sender(self.transport or RequestsTransport(timeout=self.request_timeout))
+        self.server_clock = self._sender.server_clock
         self._revision = self.revision or pinned_revision()
         self.credentials = self._make_credentials()
 

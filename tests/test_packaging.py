@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import sys
 import tarfile
 import tomllib
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -102,15 +104,79 @@ def test_version_stands_in_one_place(built: Path) -> None:
     assert newest[1] == version
 
 
+def entries_of(text: str) -> list[tuple[Requirement, list[str]]]:
+    """What a file of requirements pins, each with its hashes."""
+    lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
+    entries = [entry.split(" --hash=") for entry in lines.replace(" \\\n    ", " ").splitlines()]
+    return [(Requirement(pin), [entry.strip() for entry in hashes]) for pin, *hashes in entries]
+
+
 def locked() -> dict[str, Version]:
     """What `requirements.lock` pins for this Python on this machine: name -> version."""
-    entries = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines()]
+    entries = [entry for entry, _ in entries_of((ROOT / "requirements.lock").read_text())]
     assert all(str(entry.specifier).startswith("==") for entry in entries)
     return {
         canonicalize_name(entry.name): Version(str(entry.specifier).removeprefix("=="))
         for entry in entries
         if entry.marker is None or entry.marker.evaluate()
     }
+
+
+def test_the_lock_says_what_each_file_is() -> None:
+    """A mirror that hands out something else under a name and version is found out: each pin has its hashes."""
+    entries = entries_of((ROOT / "requirements.lock").read_text())
+    assert len(entries) > 100
+    wrong = {
+        entry.name: hashes
+        for entry, hashes in entries
+        if not hashes or not all(re.fullmatch("sha256:[0-9a-f]{64}", each) for each in hashes)
+    }
+    assert wrong == {}
+
+
+EXTRAS = ("demo", "test", "lint", "release")
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_what_an_extra_installs_is_locked_whole(extra: str) -> None:
+    """pip refuses a file of hashes that lacks one package that another needs: none is missing, and none is too many."""
+    done = subprocess.run(
+        [sys.executable, "scripts/locked.py", "build", extra], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    entries = entries_of(done.stdout)
+    assert all(hashes for _, hashes in entries)
+    pinned = {canonicalize_name(entry.name) for entry, _ in entries if entry.marker is None or entry.marker.evaluate()}
+    asked = needed(f"singer-klaviyo[build,{extra}]")
+    assert asked - pinned == set()
+    assert pinned <= locked().keys()
+    if extra == "demo":
+        assert not pinned & {"schemathesis", "klaviyo-api", "ruff"}
+
+
+def needed(text: str) -> set[str]:
+    """All that a distribution that is installed here needs on this machine, by its metadata, other extras included."""
+    open_, seen = [Requirement(text)], set()
+    while open_:
+        wanted = open_.pop()
+        if str(wanted) in seen:
+            continue
+        seen.add(str(wanted))
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            for line in metadata.requires(wanted.name) or ():
+                entry = Requirement(line)
+                extras = wanted.extras or {""}
+                if entry.marker is None or any(entry.marker.evaluate({"extra": extra}) for extra in extras):
+                    entry.marker = None
+                    open_.append(entry)
+    return {canonicalize_name(Requirement(entry).name) for entry in seen} - {"singer-klaviyo"}
+
+
+def test_make_installs_by_the_hashes() -> None:
+    """What a clone installs is what the lock says, or nothing; and the project itself is built with what is locked."""
+    makefile = (ROOT / "Makefile").read_text()
+    assert "--require-hashes" in makefile
+    assert "--no-build-isolation" in makefile
+    assert "--generate-hashes" in makefile
 
 
 def test_the_lock_allows_what_the_project_asks_for() -> None:
@@ -124,8 +190,8 @@ def test_the_lock_allows_what_the_project_asks_for() -> None:
 
 
 def test_the_lock_names_no_place() -> None:
-    """Names and versions only: who installs says where from."""
-    assert not re.search(r"://|--|@", (ROOT / "requirements.lock").read_text())
+    """Names, versions and hashes only: who installs says where from."""
+    assert not re.search(r"://|--(?!hash=)|@", (ROOT / "requirements.lock").read_text())
 
 
 def test_both_plugins_run_from_the_wheel(installed: Path, tmp_path: Path) -> None:

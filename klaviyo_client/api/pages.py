@@ -31,11 +31,13 @@ class Page:
         data: the primary resources (a single resource comes as a list of one).
         included: related resources by (type, id).
         next: the absolute URL of the next page, or None.
+        without_id: how many resources were left out because nothing says which they are.
     """
 
     data: Sequence[Mapping[str, Any]]
     included: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     next: str | None = None
+    without_id: int = 0
 
 
 class _Linkage(TypedDict, total=False):
@@ -166,11 +168,8 @@ def decode_page(body: bytes, api_url: str, url: str = "") -> Page:
         UntrustedOrigin: the next page would be elsewhere.
     """
     document = _document(without_null_characters(body))
-    return Page(
-        data=_primary_resources(document),
-        included=_by_identity(document.get("included")),
-        next=_next_page(document, api_url, url),
-    )
+    rows, link = _primary_resources(document), _next_page(document, api_url, url)
+    return _page(rows, *_by_identity(document.get("included")), link)
 
 
 def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
@@ -186,10 +185,11 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
         document = _UNDECODED.decode(without_null_characters(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ValueError("the document has no list of data") from error
-    included = _by_identity(document.included)
+    included, without_id = _by_identity(document.included)
     for start in range(0, len(document.data), size):
         try:
-            yield Page([_RESOURCE.decode(raw) for raw in document.data[start : start + size]], included)
+            rows = [_RESOURCE.decode(raw) for raw in document.data[start : start + size]]
+            yield _page(rows, included, without_id if start == 0 else 0)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("a resource cannot be read") from error
 
@@ -206,7 +206,8 @@ def attribute_values(body: bytes, name: str) -> list[Any]:
             for resource in _ATTRIBUTES.decode(body).data
         ]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return [(resource.get("attributes") or {}).get(name) for resource in decode_json(body)["data"]]
+        resources = (resource if _has_id(resource) else {} for resource in decode_json(body)["data"])
+        return [(resource.get("attributes") or {}).get(name) for resource in resources]
 
 
 def _primary_resources(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
@@ -219,8 +220,31 @@ def _next_page(document: Mapping[str, Any], api_url: str, url: str) -> str | Non
     return same_origin(link, api_url, seen_from=url) if link else None
 
 
-def _by_identity(included: Iterable[_Resource] | None) -> dict[tuple[str, str], Mapping[str, Any]]:
-    return {(entry["type"], entry["id"]): entry for entry in included or ()}
+def _page(
+    rows: Sequence[Any],
+    included: Mapping[tuple[str, str], Mapping[str, Any]],
+    without_id: int,
+    next_link: str | None = None,
+) -> Page:
+    if all(map(_has_id, rows)):
+        return Page(rows, included, next_link, without_id)
+    identified = [row for row in rows if _has_id(row)]
+    return Page(identified, included, next_link, without_id + len(rows) - len(identified))
+
+
+def _has_id(resource: Any) -> bool:
+    return type(resource) is dict and bool(resource.get("id"))
+
+
+def _by_identity(included: Iterable[Any] | None) -> tuple[dict[tuple[str, str], Mapping[str, Any]], int]:
+    """(type, id) -> resource, and how many resources lack one of them."""
+    by_identity, without_id = {}, 0
+    for entry in included or ():
+        if _has_id(entry) and entry.get("type"):
+            by_identity[entry["type"], entry["id"]] = entry
+        else:
+            without_id += 1
+    return by_identity, without_id
 
 
 def _document(body: bytes) -> Mapping[str, Any]:

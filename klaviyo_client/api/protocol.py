@@ -67,14 +67,15 @@ def check_api_url(url: str) -> str:
         scheme = host = ""
     if scheme not in ("http", "https") or not host:
         raise errors.SettingsError("api_url must be an address such as https://a.klaviyo.com")
-    if scheme == "http" and not _is_loopback(host):
+    if scheme == "http" and not is_loopback(host):
         raise errors.SettingsError(
             f"api_url must begin with https:// (http is only for this machine): {host} would see the key"
         )
     return url.rstrip("/")
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -152,14 +153,15 @@ def retry_after(response_headers: Mapping[str, str], now: datetime) -> int | Non
         # Python refuses to read a number of 5,000 digits.
         seconds = max(_LONG if len(part.partition(".")[0]) > 9 else math.ceil(float(part)) for part in parts)
     else:
-        until = _http_date(text)
+        until = http_date(text)
         if until is None:
             return None
-        seconds = math.ceil((until - (_http_date(response_headers.get("date", "")) or now)).total_seconds())
+        seconds = math.ceil((until - (http_date(response_headers.get("date", "")) or now)).total_seconds())
     return min(seconds, _LONG) if seconds > 0 else None
 
 
-def _http_date(text: str) -> datetime | None:
+def http_date(text: str) -> datetime | None:
+    """The moment that a header names; None when it names none."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, IndexError, OverflowError):

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
 from requests.auth import AuthBase
-from urllib3.exceptions import HTTPError
+from urllib3 import ProxyManager
+from urllib3.exceptions import HTTPError, ReadTimeoutError
+
+from klaviyo_client.api.protocol import is_loopback
+from klaviyo_client.http.time_limit import PoolClasses, pool_classes
+
+# No page of Klaviyo's comes near: a thousand events have a few megabytes.
+MAX_BYTES = 256 << 20
+# As many times as long as a part of an answer may take, the whole of it may.
+_PARTS = 5
 
 
 @dataclass(frozen=True)
@@ -75,18 +86,60 @@ class _Session(requests.Session):
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the library's signature
         return None
 
+    # Its own exception for this machine is a list in the environment, which may lack it.
+    def merge_environment_settings(self, url: str | bytes | None, *settings: Any) -> Any:
+        merged = super().merge_environment_settings(url, *settings)
+        if is_loopback(urlsplit(str(url)).hostname or ""):
+            merged["proxies"] = {}
+        return merged
+
+
+class _Adapter(HTTPAdapter):
+    # `requests` makes the pools itself; what they are made of can be set only afterwards.
+    def __init__(self, pools: PoolClasses, *, pool_size: int) -> None:
+        super().__init__(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
+        self._pools = pools
+        self.poolmanager.pool_classes_by_scheme = pools
+
+    def proxy_manager_for(self, proxy: str, **settings: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, **settings)
+        # A SOCKS proxy has connections of its own, which only it can make.
+        if type(manager) is ProxyManager:
+            manager.pool_classes_by_scheme = self._pools
+        return manager
+
 
 class RequestsTransport:
-    """A transport of the library `requests`: one pool of connections for all threads."""
+    """A transport of the library `requests`: one pool of connections for all threads.
 
-    def __init__(self, *, timeout: float, pool_size: int = 256) -> None:
+    Args:
+        timeout: seconds to wait for a connection, and for each part of an answer. A whole answer has five times as
+            long: one byte now and then is no answer.
+        pool_size: how many connections are kept.
+        max_bytes: how large an answer may be, unpacked.
+        monotonic: what a whole answer's time is taken on. Time-outs of single parts are the operating system's, so
+            this is no clock that a caller's waits are taken on.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout: float,
+        pool_size: int = 256,
+        max_bytes: int = MAX_BYTES,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._timeout = timeout
+        self._answer_timeout = timeout * _PARTS
+        self._max_bytes = max_bytes
+        self._monotonic = monotonic
         self._session = _Session()
-        adapter = HTTPAdapter(pool_connections=1, pool_maxsize=pool_size, max_retries=0)
+        adapter = _Adapter(pool_classes(self._answer_timeout, monotonic), pool_size=pool_size)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
 
     def send(self, request: Request) -> Response:
+        began = self._monotonic()
         try:
             with self._session.request(
                 request.method,
@@ -99,22 +152,31 @@ class RequestsTransport:
                 allow_redirects=False,
                 stream=True,
             ) as answer:
-                # At once: `content` reads a page of two megabytes in two hundred pieces, and copies them.
-                body = answer.raw.read(decode_content=True)
+                # At once: `content` reads a page of two megabytes in two hundred pieces, and copies them. Unpacking
+                # stops at the size, too.
+                body = answer.raw.read(self._max_bytes + 1, decode_content=True)
         except requests.ConnectTimeout as error:
             raise TransportError(f"no connection within {self._timeout:g} s", may_have_succeeded=False) from error
-        except requests.Timeout as error:
-            raise TransportError(f"no answer within {self._timeout:g} s", may_have_succeeded=True) from error
+        except (requests.Timeout, ReadTimeoutError) as error:
+            raise TransportError(self._what_took_too_long(began), may_have_succeeded=True) from error
         except requests.ConnectionError as error:
             reason, may_have_succeeded = _reason(error)
             raise TransportError(reason, may_have_succeeded=may_have_succeeded) from error
         except (requests.RequestException, HTTPError) as error:
             raise TransportError(f"the answer broke off ({type(error).__name__})", may_have_succeeded=True) from error
+        if len(body) > self._max_bytes:
+            size = f"{self._max_bytes / (1 << 20):g} MB"
+            raise TransportError(f"the answer is larger than {size}", may_have_succeeded=True)
         return Response(
             status=answer.status_code,
             headers={name.lower(): value for name, value in answer.headers.items()},
             body=body,
         )
+
+    def _what_took_too_long(self, began: float) -> str:
+        if self._monotonic() - began >= self._answer_timeout:
+            return f"no whole answer within {self._answer_timeout:g} s"
+        return f"no answer within {self._timeout:g} s"
 
 
 def _reason(error: requests.ConnectionError) -> tuple[str, bool]:

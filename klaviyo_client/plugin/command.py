@@ -15,6 +15,7 @@ from pathlib import Path
 import click
 
 from klaviyo_client.errors import CapExceeded, InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
+from klaviyo_client.privacy.log_records import mask_log_records
 from klaviyo_client.privacy.redaction import mask
 
 FAILED = 1
@@ -24,27 +25,15 @@ CAPPED = 3
 logger = logging.getLogger("singer-klaviyo")
 
 
-class MaskingFilter(logging.Filter):
-    """Masks keys, e-mail addresses and phone numbers in whatever is logged, tracebacks included."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        record.msg, record.args = mask(record.getMessage()), None
-        if record.exc_info and not record.exc_text:
-            record.exc_text = mask(logging.Formatter().formatException(record.exc_info))
-        elif record.exc_text:
-            record.exc_text = mask(record.exc_text)
-        return True
-
-
 def run(command: Callable[[], click.Command]) -> int:
     """Run the command with this process's arguments; returns the exit code.
 
     Args:
-        command: makes the command. Making it sets up logging, and what is logged afterwards is masked.
+        command: makes the command. What is logged meanwhile and afterwards is masked.
     """
+    mask_log_records()
     try:
         group = command()
-        _mask_logs()
         return int(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
         return FAILED
@@ -77,12 +66,6 @@ def error_message(error: BaseException) -> str:
         place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         message = f"unexpected {type(error).__name__}{place} (set LOGLEVEL=DEBUG for the traceback)"
     return mask(" ".join(message.split()))
-
-
-def _mask_logs() -> None:
-    masking = MaskingFilter()
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(masking)
 
 
 def _log_failure(error: Exception, code: int) -> int:

@@ -77,7 +77,8 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
         "exclusiveMinimum": 0,
         "default": 60,
         "title": "Request time-out",
-        "description": "Seconds to wait for a connection and for each part of an answer.",
+        "description": "Seconds to wait for a connection and for each part of an answer. "
+        "A whole answer may take five times as long.",
     },
     "user_agent": {
         "type": "string",

@@ -19,11 +19,22 @@ _MIN_LENGTH = 8
 # addresses are percent-encoded, and a letter may take six characters.
 _PART = r"[^\s\"'<>(){}\[\],;:=&?]"
 _EMAIL = re.compile(rf"(?:{_PART}[^\s\"<>()\[\],;:]{{0,63}}@|{_PART}{{1,600}}%40){_PART}{{1,255}}", re.IGNORECASE)
-# Signed, separated, or a bare run as long as a subscriber number: a masked id in a log costs less than a phone.
+# What may stand between the groups of a number: spaces, hyphens and dashes of all kinds, brackets.
+_GAP = r"(?:[ \t\u00a0\u2007\u2009\u202f\u2010-\u2015/()-]|%20){1,3}"
+# Not within a word, an id, a decimal fraction or a time of day; after a percent-encoded quote, comma or the like.
+_START = r"(?:(?<![\w/%])(?<!\w-)(?<!\d[.,:])|(?<=%2[0-9A-F])|(?<=%[357][A-F]))"
+_END = r"(?![\w-]|[.,:]\d)"
+# A day, two years, or a path of numbers.
+_NO_DAY = r"(?!\(?(?:\d{4}[-/]\d\d?[-/]\d\d?|\d\d?[-/.]\d\d?[-/.]\d{4}|(?:19|20)\d\d[-\u2013/ ](?:19|20)\d\d)(?!\d))"
+# Signed; national, which begins with 0; separated; or a bare run as long as a subscriber number: a masked id in a log
+# costs less than a phone.
 _PHONE = re.compile(
-    r"(?:\+|%2B)\d[\d\s().-]{5,18}\d"
-    r"|(?<![\w.:-])\(?\d{3}\)?[ .-]\d{3}[ .-]\d{4}(?![\w-])"
-    r"|(?<![\w.:-])\d{10,15}(?![\w-])",
+    r"(?:\+|%2B)\d(?:[\d\s().\u00a0\u202f\u2010-\u2015/-]|%20){5,24}\d"
+    rf"|{_START}{_NO_DAY}\(?0\d(?:(?:{_GAP}|\.)?\d){{5,13}}{_END}"
+    rf"|{_START}{_NO_DAY}(?=(?:\D{{0,9}}\d){{8}})(?:\((?=\d))?\d{{1,5}}(?:{_GAP}\d{{2,5}}){{1,5}}{_END}"
+    rf"|{_START}\(?\d{{3}}\)?[ .-]\d{{3}}[ .-]\d{{4}}{_END}"
+    rf"|{_START}\d{{3}}-\d{{4}}{_END}"
+    rf"|{_START}\d{{10,15}}{_END}",
     re.IGNORECASE,
 )
 

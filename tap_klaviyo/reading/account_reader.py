@@ -39,7 +39,7 @@ class AccountReader:
 
     Args:
         client: the account.
-        now: when the run began.
+        now: when the run began, on our clock.
         selected: every table that is wanted.
         collections: every collection there is, by name.
         reread: names of the collections that are read whole although they have a bookmark.
@@ -114,7 +114,7 @@ class AccountReader:
             spec,
             row_maker,
             LookupCache(row_maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
-            BookmarkTracker(now=self.now, ordered=len(slices) == 1 and name not in self.reread),
+            BookmarkTracker(now=self._now, ordered=len(slices) == 1 and name not in self.reread),
             as_lines=as_lines,
             keep_resources=name in self.selection.collections_others_need,
             sample_only=self.sample_only,
@@ -130,6 +130,10 @@ class AccountReader:
             self.exclude.get(collection.name),
             {"id": self.integration} if self.integration else account,
         )
+
+    def _now(self) -> datetime:
+        """When the run began, by the earlier of our clock and Klaviyo's, which is not known before an answer."""
+        return self.client.server_clock.earlier(self.now)
 
     def resources(self, name: str) -> list[Resource]:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
@@ -152,7 +156,7 @@ class AccountReader:
         if collection.name in self.reread:
             return tables
         return [
-            replace(entry, since=None if start is None else bookmark_text(min(start, self.now - SETTLE) - TICK))
+            replace(entry, since=None if start is None else bookmark_text(min(start, self._now() - SETTLE) - TICK))
             for entry in tables
             for start in (starts.get(entry.table.name),)
         ]
@@ -161,7 +165,7 @@ class AccountReader:
         return plan_slices(
             collection,
             since=since,
-            now=self.now,
+            now=self._now(),
             parents=self.resources(collection.parent) if collection.parent else (),
             extra_conditions=self._extra_conditions(collection),
         )

@@ -8,7 +8,7 @@ days are read by many threads, and a dense second, which cannot be split, is rea
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import sqrt
@@ -92,18 +92,20 @@ class Frontier:
     Args:
         slices: the whole, in the order in which its pages are handed out.
         page_size: rows of a full page.
-        end: where the settled past ends, for slices that can be cut; None when they cannot.
+        end: gives where the settled past ends, for slices that can be cut; None when they cannot. Only asked when there
+            was an answer, which shows Klaviyo's clock.
 
     Attributes:
         pages_per_slice: how many pages a slice that is split off a gap should have; may be changed at any time.
     """
 
-    def __init__(self, slices: Iterable[Slice], *, page_size: int = 0, end: datetime | None = None) -> None:
+    def __init__(
+        self, slices: Iterable[Slice], *, page_size: int = 0, end: Callable[[], datetime] | None = None
+    ) -> None:
         self._slices: Iterator[Slice] = iter(slices)
         self._reads: list[SliceRead] = []
         self._page_size = page_size
-        # Slices begin and end with whole seconds, so that none is shorter than one.
-        self._end = None if end is None else end.replace(microsecond=0)
+        self._end = end
         self.pages_per_slice = 4
         self._append_slice()
 
@@ -221,7 +223,8 @@ class Frontier:
 
     def _cut_if_dense(self, read: SliceRead, page: RawPage, times: PageTimes) -> None:
         """End a slice with this page, and make the rest a gap, when the rest has many pages."""
-        stop = read.slice.stop or self._end
+        # Slices begin and end with whole seconds, so that none is shorter than one.
+        stop = read.slice.stop or (self._end and self._end().replace(microsecond=0))
         if times.first is None or times.last is None or stop is None:
             return
         read.is_ordered = read.is_ordered and (read.latest is None or read.latest <= times.first <= times.last)

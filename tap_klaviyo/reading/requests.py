@@ -69,9 +69,8 @@ class PageRequests:
             filtered = {**query, "filter": filters.all_of(terms)} if terms else query
             return self._request(collection.name, op.id, filtered, collection.parent, read)
 
-        frontier = Frontier(
-            slices, page_size=op.page_size or 0, end=self.now - SETTLE if ordered and not self.sample_only else None
-        )
+        can_cut = ordered and not self.sample_only
+        frontier = Frontier(slices, page_size=op.page_size or 0, end=self._settled if can_cut else None)
         return PageReader(
             frontier,
             fetch,
@@ -81,6 +80,9 @@ class PageRequests:
             rate=op.rates(query)[1] / 60,
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
+
+    def _settled(self) -> datetime:
+        return self.client.server_clock.earlier(self.now) - SETTLE
 
     def lookup_pages(self, lookup: Lookup, owners: Iterable[str]) -> Iterator[Page]:
         """The pages of a look-up for these owners."""
@@ -127,16 +129,19 @@ def _is_about_id(error: BadRequest) -> bool:
 def _page_times(bookmark: str | None, page: RawPage) -> PageTimes:
     if not page.first_and_last:
         return PageTimes()
-    first, last = (_bookmark_of(resource.get("attributes"), bookmark) for resource in page.first_and_last)
+    first, last = (_bookmark_of(resource, bookmark) for resource in page.first_and_last)
     return PageTimes(first, last, partial(_every_time, bookmark, page))
 
 
 def _every_time(bookmark: str | None, page: RawPage) -> list[datetime | None]:
-    return [_bookmark_of({bookmark: value}, bookmark) for value in pages.attribute_values(page.body, str(bookmark))]
+    return [
+        _bookmark_of({"attributes": {bookmark: value}}, bookmark)
+        for value in pages.attribute_values(page.body, str(bookmark))
+    ]
 
 
-def _bookmark_of(attributes: Any, bookmark: str | None) -> datetime | None:
+def _bookmark_of(resource: Any, bookmark: str | None) -> datetime | None:
     try:
-        return datetime.fromisoformat(as_datetime((attributes or {}).get(bookmark)))
+        return datetime.fromisoformat(as_datetime((resource.get("attributes") or {}).get(bookmark)))
     except (ConversionError, AttributeError):
         return None

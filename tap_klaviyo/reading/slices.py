@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -97,12 +97,13 @@ class BookmarkTracker:
     """How far a collection is read: the bookmark up to which nothing is missing.
 
     Args:
-        now: when the run began; no bookmark passes it.
+        now: gives when the run began; no bookmark passes it. What Klaviyo's clock showed then is known only once
+            there was an answer.
         ordered: whether pages come in bookmark order, so that a bookmark holds at each page's end.
     """
 
-    def __init__(self, *, now: datetime, ordered: bool) -> None:
-        self._latest = (now - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
+    def __init__(self, *, now: Callable[[], datetime], ordered: bool) -> None:
+        self._now = now
         self._ordered = ordered
         self._highest: str | None = None
 
@@ -120,4 +121,5 @@ class BookmarkTracker:
 
     def at_end(self) -> str | None:
         """The bookmark when every slice is read, None when no row came."""
-        return min(self._highest, self._latest) if self._highest is not None else None
+        latest = (self._now() - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
+        return min(self._highest, latest) if self._highest is not None else None

@@ -56,7 +56,8 @@ class ReportSession:
     @property
     def today(self) -> date:
         """The account's day that is not over yet."""
-        return self.now.astimezone(self.zone).date()
+        zone = self.zone  # may be the first request, whose answer shows Klaviyo's clock
+        return self.client.server_clock.earlier(self.now).astimezone(zone).date()
 
     def metric_id(self, report: Report) -> str | None:
         """The id of a report's metric, None where it has none.

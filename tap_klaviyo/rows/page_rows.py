@@ -16,8 +16,18 @@ from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 
-# Table -> how many values of each column could not be converted, how many rows had no key.
-RowProblems = Mapping[str, tuple[Mapping[str, int], int]]
+
+@dataclass(frozen=True)
+class RowProblems:
+    """What was met in pages.
+
+    Attributes:
+        tables: table -> how many values of each column could not be converted, how many rows had no key.
+        without_id: how many resources were left out because they have no id.
+    """
+
+    tables: Mapping[str, tuple[Mapping[str, int], int]]
+    without_id: int = 0
 
 
 @dataclass(frozen=True)
@@ -75,7 +85,9 @@ class RowMaker:
         exclude: PathEquals | None = None,
         integration: Resource | None = None,
     ) -> None:
+        self._collection = collection.name
         self._bookmark = collection.bookmark
+        self._without_id = 0
         self._context = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
         table_sources = (sources(entry.schema, entry.columns).values() for entry in tables)
         self._reads_extracted = any(
@@ -104,6 +116,7 @@ class RowMaker:
         """The part of a page that is the slice's own. Adds to the look-ups what the whole page has of them."""
         times = [self._time(resource) for resource in page.data]
         own = own_rows(part, times, cut)
+        self._without_id += page.without_id
         for lookup in self.lookups.values():
             if lookup.own_page_paths is not None:
                 lookups.add(lookup.name, lookup.extract(page))
@@ -135,16 +148,20 @@ class RowMaker:
                 problems[name] = dict(projection.conversion_errors), projection.rows_without_key
                 projection.conversion_errors.clear()
                 projection.rows_without_key = 0
-        return problems
+        without_id, self._without_id = self._without_id, 0
+        return RowProblems(problems, without_id)
 
     def add_problems(self, problems: RowProblems) -> None:
         """Count the problems that another maker of the same tables' rows met."""
-        for name, (conversion_errors, rows_without_key) in problems.items():
+        self._without_id += problems.without_id
+        for name, (conversion_errors, rows_without_key) in problems.tables.items():
             self.projections[name].conversion_errors.update(conversion_errors)
             self.projections[name].rows_without_key += rows_without_key
 
     def warnings(self) -> Iterator[str]:
         """Texts for the user about the problems that were counted, table by table."""
+        if self._without_id:
+            yield f"{self._collection}: {self._without_id} resources without an id were left out"
         for name, projection in self.projections.items():
             for line in projection.warnings():
                 yield f"{name}{line}"

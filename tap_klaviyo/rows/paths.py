@@ -139,8 +139,13 @@ def included_resources(resource: Resource, relationship: str, page: Page) -> Any
     member = relationships.get(relationship) if relationships else None
     linkage = member.get("data") if member else None
     if isinstance(linkage, dict):
-        return page.included.get((linkage["type"], linkage["id"]))
+        return page.included.get(_identity(linkage))
     if not isinstance(linkage, list):
         return None
-    others = (page.included.get((entry["type"], entry["id"])) for entry in linkage)
+    others = (page.included.get(_identity(entry)) for entry in linkage if isinstance(entry, dict))
     return [other for other in others if other is not None]
+
+
+def _identity(linkage: Mapping[str, Any]) -> tuple[Any, Any]:
+    # One that lacks a part finds nothing, as no page has such a resource.
+    return linkage.get("type"), linkage.get("id")

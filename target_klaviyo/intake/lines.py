@@ -53,10 +53,13 @@ def _blocks(source: Any) -> Iterator[Sequence[str | bytes]]:
 
 
 def _byte_blocks(buffer: Any) -> Iterator[Sequence[bytes]]:
-    rest = b""
+    # The blocks of a line that has not ended: put together once, or a long line would be copied with each of them.
+    begun: list[bytes] = []
     while block := buffer.read1(_BLOCK_BYTES):
-        *lines, rest = (rest + block).split(b"\n")
-        if lines:
-            yield lines
-    if rest:
-        yield [rest]
+        first, *others = block.split(b"\n")
+        begun.append(first)
+        if others:
+            yield [b"".join(begun), *others[:-1]]
+            begun = [others[-1]]
+    if last := b"".join(begun):
+        yield [last]

@@ -176,7 +176,7 @@ class SimulatedRead:
         (whole,) = plan_slices(self.server.kind.collection, since=self.since, now=self.now)
         self._servers = {str(at): server for at, server in enumerate((self.server, *self.others))}
         slices = [replace(whole, path={"id": name}) for name in self._servers]
-        self.frontier = Frontier(slices, page_size=self.server.page_size, end=self.now - SETTLE)
+        self.frontier = Frontier(slices, page_size=self.server.page_size, end=lambda: self.now - SETTLE)
         self._asked: list[tuple[SliceRead, Answer | Exception]] = []
         self.failures = self.most_asked = 0
 

@@ -195,7 +195,7 @@ def test_what_changes_while_it_is_read_is_not_lost(
     """Whether the run ends or is killed at any page: it has written a row as it is now, or the next run does."""
     server = Server(KINDS[kind], account(times), page_size=size, clock=now)
     read = SimulatedRead(server, now, chance, since, None, restless=0.3)
-    tracker = BookmarkTracker(now=now, ordered=True)
+    tracker = BookmarkTracker(now=lambda: now, ordered=True)
     bookmark = None
     for index, rows in enumerate(read.pages()):
         if index == stop:
@@ -227,7 +227,7 @@ def test_what_moves_out_of_a_slice_is_found_by_the_tail(kind: str) -> None:
 
 def test_a_density_must_show_itself_before_many_slices_rely_on_it() -> None:
     """Four slices of a gap at first, one more for each that was as full as it was thought to be."""
-    frontier = Frontier([Slice()], page_size=10, end=NOON)
+    frontier = Frontier([Slice()], page_size=10, end=lambda: NOON)
     first = frontier.take(math.inf)
     assert first
     began = NOON - DAY
@@ -245,7 +245,7 @@ def test_a_density_must_show_itself_before_many_slices_rely_on_it() -> None:
 @pytest.mark.parametrize(("seconds", "expected"), [(60, 240), (1, 60), (3600, 8 * 240)])
 def test_densities_are_believed_down_at_once_and_up_slowly(seconds: int, expected: int) -> None:
     """A denser slice makes the next one a quarter at least; a sparser one makes it up to eight times as wide."""
-    frontier = Frontier([Slice()], page_size=10, end=NOON)
+    frontier = Frontier([Slice()], page_size=10, end=lambda: NOON)
     first = frontier.take(math.inf)
     assert first
     began = NOON - DAY
@@ -265,7 +265,7 @@ def test_densities_are_believed_down_at_once_and_up_slowly(seconds: int, expecte
 
 def test_a_density_of_nearly_nothing_stays_within_the_calendar() -> None:
     """A slice of so many pages would end after the year 9999; then it is what is left."""
-    frontier = Frontier([Slice()], page_size=10, end=NOON)
+    frontier = Frontier([Slice()], page_size=10, end=lambda: NOON)
     first = frontier.take(math.inf)
     assert first
     began = NOON - 20_000 * DAY

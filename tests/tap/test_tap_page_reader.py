@@ -307,7 +307,7 @@ def test_what_to_request_is_chosen_when_the_permit_has_come() -> None:
     def times(page: RawPage) -> PageTimes:
         return PageTimes(NOON, NOON + timedelta(seconds=10)) if page.size else PageTimes()
 
-    frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=NOON + timedelta(days=1))
+    frontier = Frontier([Slice({"id": "a"}), Slice({"id": "b"})], page_size=10, end=lambda: NOON + timedelta(days=1))
     reader = PageReader(frontier, fetch, workers=2, acquire=acquire, times=times)
     list(reader)
     assert [part.path["id"] for part in requested[:2]] == ["a", "a"]

@@ -221,7 +221,7 @@ def read_again(name: str, since: datetime | None, rows: list[datetime]) -> set[i
 @given(rows=ROWS, size=st.integers(1, 5), stop=st.integers(0, 50))
 def test_a_kill_at_any_page_misses_no_row(name: str, rows: list[datetime], size: int, stop: int) -> None:
     """What was written before it and what the planned bound reads after it are all rows, for `>` and for `>=`."""
-    tracker = BookmarkTracker(now=NOW, ordered=True)
+    tracker = BookmarkTracker(now=lambda: NOW, ordered=True)
     state = None
     written: set[int] = set()
     for start in range(0, len(rows), size)[:stop]:
@@ -235,7 +235,7 @@ def test_a_kill_at_any_page_misses_no_row(name: str, rows: list[datetime], size:
 @given(rows=ROWS, late=ROWS)
 def test_what_is_still_being_written_down_is_read_by_the_next_run(rows: list[datetime], late: list[datetime]) -> None:
     """A whole run moves the bookmark to the settled past only, so rows of the last seconds may come late."""
-    tracker = BookmarkTracker(now=NOW, ordered=True)
+    tracker = BookmarkTracker(now=lambda: NOW, ordered=True)
     tracker.after_page(moment.isoformat() for moment in rows)
     end = tracker.at_end()
     assert end
@@ -247,7 +247,7 @@ def test_what_is_still_being_written_down_is_read_by_the_next_run(rows: list[dat
 @given(values=st.lists(SECONDS, min_size=2, max_size=30), size=st.integers(1, 4))
 def test_bookmarks_never_go_back(values: list[datetime], size: int) -> None:
     """In whatever order pages come, they only grow; once the order was broken, one holds only at the end."""
-    tracker = BookmarkTracker(now=NOW, ordered=True)
+    tracker = BookmarkTracker(now=lambda: NOW, ordered=True)
     bookmarks = []
     broken = False
     for start in range(0, len(values), size):
@@ -262,19 +262,19 @@ def test_bookmarks_never_go_back(values: list[datetime], size: int) -> None:
 
 def test_rows_of_the_future_move_no_bookmark_past_the_run() -> None:
     """Events may be dated ahead; they are emitted, and read again until their time has come."""
-    tracker = BookmarkTracker(now=NOW, ordered=True)
+    tracker = BookmarkTracker(now=lambda: NOW, ordered=True)
     assert tracker.after_page([(NOW + timedelta(days=30)).isoformat()]) == (NOW - SETTLE).isoformat()
 
 
 def test_without_rows_there_is_no_bookmark() -> None:
     """Nor after a row that has none."""
-    tracker = BookmarkTracker(now=NOW, ordered=True)
+    tracker = BookmarkTracker(now=lambda: NOW, ordered=True)
     assert tracker.after_page([None]) is None
     assert tracker.at_end() is None
 
 
 def test_a_read_of_several_slices_has_its_bookmark_at_the_end() -> None:
     """How far one slice was read says nothing of the next."""
-    tracker = BookmarkTracker(now=NOW, ordered=False)
+    tracker = BookmarkTracker(now=lambda: NOW, ordered=False)
     assert tracker.after_page([(NOW - timedelta(days=1)).isoformat()]) is None
     assert tracker.at_end() == (NOW - timedelta(days=1)).isoformat()

@@ -180,7 +180,7 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
     assert good_before(pages(), RuntimeError, "no more") == 2
 
-    broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"relationships":5}]}'), None, 1))
+    broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"id":"1","relationships":5}]}'), None, 1))
     assert good_before([page(0), broken, page(2)], WorkerDied, r"pages of events .*Error in \w+\.py:\d+") == 1
 
 
@@ -217,7 +217,7 @@ def test_problems_come_with_results() -> None:
     wrong["data"][0]["attributes"]["timestamp"] = "soon"
     first = SlicePage(Slice(), RawPage(compress(json.dumps(wrong).encode()), None, 3))
     results = list(WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter([first, page(1)])))
-    assert [result.problems for _, result in results] == [{"events": ({"timestamp": 1}, 0)}, {}]
+    assert [result.problems.tables for _, result in results] == [{"events": ({"timestamp": 1}, 0)}, {}]
 
 
 def test_with_and_without_processes_the_messages_are_the_same(

@@ -151,7 +151,14 @@ def indiscreet() -> Iterator[Callable[[str], str]]:
         server.server_close()
 
 
-def run(folder: Path, url: str, streams: Sequence[str], level: str = "DEBUG", **settings: Any) -> tuple[int, str]:
+def run(
+    folder: Path,
+    url: str,
+    streams: Sequence[str],
+    level: str = "DEBUG",
+    environment: Mapping[str, str] | None = None,
+    **settings: Any,
+) -> tuple[int, str]:
     """The exit code, and all that the target said."""
     entries = {name: STREAMS[name] for name in streams}
     config = {"api_key": KEY, "api_url": url, "streams": entries, "rejects_path": "rejects.jsonl", **settings}
@@ -165,7 +172,7 @@ def run(folder: Path, url: str, streams: Sequence[str], level: str = "DEBUG", **
         [*IMPATIENT, "--config", "config.json"],
         [*messages, {"type": "STATE", "value": {"at": 1}}],
         folder=folder,
-        environment={"LOGLEVEL": level, "TARGET_KLAVIYO_LOGLEVEL": level},
+        environment={"LOGLEVEL": level, "TARGET_KLAVIYO_LOGLEVEL": level, **(environment or {})},
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -191,6 +198,36 @@ def test_an_indiscreet_answer_reaches_no_log(indiscreet: Callable[[str], str], t
             assert_discreet(said)
     for path in tmp_path.glob("*/rejects.jsonl"):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+# The SDK's structured log on the root, and another one of a single logger, as an operator may configure them.
+LOG_CONFIG = """
+version: 1
+disable_existing_loggers: false
+formatters: {structured: {(): singer_sdk.logging.StructuredFormatter}}
+handlers:
+  all: {class: logging.StreamHandler, formatter: structured, stream: "ext://sys.stderr"}
+  wire: {class: logging.FileHandler, formatter: structured, filename: wire.log}
+root: {level: DEBUG, handlers: [all]}
+loggers:
+  singer-klaviyo: {level: DEBUG, handlers: [wire]}
+  klaviyo_client: {level: DEBUG, handlers: [wire]}
+  urllib3: {level: DEBUG, handlers: [wire]}
+"""
+
+
+@pytest.mark.parametrize("way", ["reset", "400"])
+def test_the_structured_log_holds_nobody(indiscreet: Callable[[str], str], tmp_path: Path, way: str) -> None:
+    """Neither the causes of an error nor a logger with a handler of its own say who; metrics keep their fields."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "logging.yml").write_text(LOG_CONFIG)
+    environment = {"SINGER_SDK_LOG_CONFIG": "logging.yml"}
+    _, said = run(tmp_path / "run", indiscreet(way), ["left", "upserted"], environment=environment)
+    wire = (tmp_path / "run" / "wire.log").read_text()
+    assert "urllib3" in wire
+    assert_discreet(said + wire)
+    if way == "reset":
+        assert '"cause"' in wire
 
 
 @pytest.mark.parametrize("level", ["DEBUG", "INFO"])
