@@ -139,6 +139,9 @@ class TargetKlaviyo(RunTarget):
         properties = schema.get("properties") if isinstance(schema, dict) else None
         if not isinstance(stream, str) or not isinstance(properties, dict):
             raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
+        if self._is_settings_test(stream):
+            self._check_permissions()
+            return
         self.results.remember_schema(message_dict)
         sinks_before = set(map(id, self._sinks_active.values()))
         try:
@@ -152,11 +155,17 @@ class TargetKlaviyo(RunTarget):
         if any(self._is_mirrored(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
             self.mirrors.streams.add(stream)
 
+    def _is_settings_test(self, stream: str) -> bool:
+        """Whether it is what Meltano sends to test the settings, and nothing that is meant for Klaviyo."""
+        return stream == permissions.TEST_STREAM and stream not in self.routes
+
     def _is_mirrored(self, alias: str) -> bool:
         return alias in self.routes and self.routes[alias].is_mirror
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
+        if self._is_settings_test(stream):
+            return
         self.results.records += 1
         if stream not in self.mapper.stream_maps:
             self.mirrors.add_unattributed(stream)
@@ -318,8 +327,10 @@ class TargetKlaviyo(RunTarget):
         if value:
             options = ctx.params["config"]
             target = cls(config=options.config, parse_env_config=options.parse_env, validate_config=True)
-            # Not the session's client: in a rehearsal that one would answer by itself.
-            permissions.check(
-                settings.connect(target.config, cls.name), target.routes, target.config.get("streams") or {}
-            )
+            target._check_permissions()
             ctx.exit()
+
+    def _check_permissions(self) -> None:
+        # Not the session's client: in a rehearsal that one would answer by itself.
+        client = settings.connect(self.config, self.name)
+        permissions.check(client, self.routes, self.config.get("streams") or {})
