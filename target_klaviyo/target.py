@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import click
 from singer_sdk.exceptions import MappingError
@@ -62,6 +62,8 @@ class TargetKlaviyo(RunTarget):
     package_name = "singer-klaviyo"
     default_sink_class = KlaviyoSink
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
+    # What the run of this process reads; None before there is one, and for --check and the like.
+    input: ClassVar[IO[str] | None] = None
     # The SDK hands signals to us before anything else is set up.
     _is_ready = False
 
@@ -301,6 +303,13 @@ class TargetKlaviyo(RunTarget):
         super().append_builtin_config(config_jsonschema)
         for name in ("add_record_metadata", "load_method"):
             config_jsonschema["properties"].pop(name, None)
+
+    @classmethod
+    def invoke(cls, **options: Any) -> None:
+        """Run the target, or print what ``--about`` prints; the options are the SDK's."""
+        if not options.get("about"):
+            cls.input = options.get("file_input") or sys.stdin
+        super().invoke(**options)
 
     @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
