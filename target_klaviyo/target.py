@@ -20,12 +20,11 @@ from types import FrameType
 from typing import IO, Any, ClassVar
 
 import click
-from singer_sdk.exceptions import MappingError
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
-from klaviyo_client.plugin import config_check, settings
+from klaviyo_client.plugin import config_check, settings, stream_maps
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.dispatch import Dispatcher
@@ -77,7 +76,7 @@ class TargetKlaviyo(RunTarget):
         self._reads_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(message_reader=reader, **options)
-        except (ValueError, MappingError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
@@ -134,6 +133,10 @@ class TargetKlaviyo(RunTarget):
         members_known = None if self._rehearsal is None else self._rehearsal.plan.exclude_members
         return Mirrors(self.session, datetime.now(UTC), members_known)
 
+    def setup_mapper(self) -> None:
+        with stream_maps.setting_errors("the settings cannot be used"):
+            super().setup_mapper()
+
     # Messages ---------------------------------------------------------------------------------------------------------
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -146,10 +149,8 @@ class TargetKlaviyo(RunTarget):
             return
         self.results.remember_schema(message_dict)
         sinks_before = set(map(id, self._sinks_active.values()))
-        try:
+        with stream_maps.setting_errors(f"the setting stream_maps does not fit the stream {stream}"):
             super()._process_schema_message(message_dict)
-        except MappingError as error:
-            raise SettingsError(f"the setting stream_maps does not fit the stream {stream}: {error}") from error
         if sinks_before and not sinks_before.issuperset(map(id, self._sinks_active.values())):
             # Another stream begins, or this one anew. What came before may be about the same people, and must not
             # arrive later.
@@ -186,7 +187,7 @@ class TargetKlaviyo(RunTarget):
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
             self.mirrors.add_unattributed(stream_map.stream_alias)
-            self._reject(source, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
+            self._reject(source, RejectedRecord("stream_map", stream_maps.describe_failure(error)))
             return
         if record is None:
             return

@@ -171,6 +171,8 @@ class RunTap(Tap):
             Incomplete: a table was left out; a green run must mean a whole one.
         """
         self.progress.close()
+        if not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning("nothing is selected, so nothing was read: select streams in the catalog")
         if self._skipped:
             tables, scopes = ", ".join(self._skipped), ", ".join(sorted(self._missing_scopes))
             raise Incomplete(f"incomplete: {tables} skipped, because the key lacks a scope; these are needed: {scopes}")

@@ -243,11 +243,11 @@ def test_a_start_date_at_the_calendars_beginning_is_everything_or_exit_2(
 def test_a_stream_map_that_fails_on_a_value_does_not_quote_it(
     make_sandbox: Callable[..., RunningSandbox], tmp_path: Path, column: str
 ) -> None:
-    """Python's own messages hold the value; what reaches stderr says the kind of error and the place."""
+    """Python's own messages hold the value; stderr names stream, property, expression and kind of error."""
     sandbox = make_sandbox(profiles=20, events=0, limits=False)
     settings = config(sandbox, stream_maps={"profiles": {"n": f"float({column} + 'x') if {column} else 0.0"}})
     run = run_tap(tmp_path, settings, catalog=select(discovered(), {"profiles": None}))
-    assert_fails(run, 1, r"unexpected ValueError in \w+\.py:\d+ ")
+    assert_fails(run, 1, rf"the stream map of profiles fails: n: float\({column} \+ 'x'\) if .* \(ValueError\)")
     assert "could not convert" not in run.errors
 
 
