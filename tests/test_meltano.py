@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -133,6 +134,18 @@ def test_the_reason_of_a_failure_is_an_error_to_meltano(demo: Any, meltano: Any)
     finally:
         meltano.environment.clear()
         meltano.environment.update(before)
+
+
+def test_meltano_can_test_the_settings_of_the_target(demo: Any, meltano: Any, account: RunningSandbox) -> None:
+    """`meltano config test target-klaviyo` takes no line of ours for a failure, and the account gets nothing."""
+    before = len(account.requests)
+    # Having said so, Meltano 4.4.1 wants to end the process that has ended, and fails over that, with any loader.
+    with contextlib.suppress(demo.Stopped):
+        meltano.run("config", "test", "target-klaviyo", log="tested.log")
+    assert "Test data was written" in (demo.WORK / "tested.log").read_text()
+    asked = list(account.requests)[before:]
+    assert asked
+    assert {entry.status for entry in asked if entry.method != "GET"} <= {400}
 
 
 @pytest.mark.exhaustive
