@@ -28,8 +28,9 @@ from tap_klaviyo.tables import BY_DEFAULT, STREAMS  # noqa: E402
 from target_klaviyo.settings import SETTINGS as TARGET  # noqa: E402
 
 PLUGINS = {
-    "tap-klaviyo": (TAP, "catalog, discover, state, about, stream-maps, schema-flattening"),
-    "target-klaviyo": (TARGET, "about, stream-maps, schema-flattening"),
+    # Without structured-logging Meltano shows every warning and error of a plugin as information.
+    "tap-klaviyo": (TAP, "catalog, discover, state, about, stream-maps, schema-flattening, structured-logging"),
+    "target-klaviyo": (TARGET, "about, stream-maps, schema-flattening, structured-logging"),
 }
 KINDS = {
     "string": "string",
@@ -141,9 +142,11 @@ def groups(schema: Mapping[str, Any]) -> Iterator[list[str]]:
 def project() -> str:
     """meltano.yml with the plugins' settings as they are now."""
     text = PROJECT.read_text("utf-8")
-    for name, (schema, _) in PLUGINS.items():
-        block = re.compile(rf"(    - name: {name}\n(?:      \S.*\n)*?      settings:\n)(?:        .*\n)*")
-        entries = "".join(lines(schema, "        "))
+    for name, (schema, capabilities) in PLUGINS.items():
+        block = re.compile(
+            rf"(    - name: {name}\n(?:      \S.*\n)*?)      capabilities: .*\n      settings:\n(?:        .*\n)*"
+        )
+        entries = f"      capabilities: [{capabilities}]\n      settings:\n{''.join(lines(schema, '        '))}"
         text, count = block.subn(lambda match, entries=entries: match[1] + entries, text)
         if count != 1:
             raise SystemExit(f"meltano.yml has no settings of {name}")

@@ -46,7 +46,7 @@ collections {reread} are read whole, too, unless the setting
 becomes of a row whose source is no longer in Klaviyo; `emit_activate_version_messages` lets a target take it out where
 [a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
 
-**What to read first.** Without a selection the tap reads the families from People to Events, 26 tables, for which the
+**What to read first.** Without a selection the tap reads the families from People to Events, 27 tables, for which the
 scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
 (marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and
 `member_lists`, which repeat `list_profiles` in the form of older tables. The other families are read when they are

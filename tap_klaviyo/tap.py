@@ -15,12 +15,12 @@ from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.exceptions import MappingError
 from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
+from singer_sdk.singerlib.catalog import Catalog
 from singer_sdk.tap_base import CliTestOptionValue
 
 from klaviyo_client.errors import SettingsError
-from klaviyo_client.plugin import config_check, settings
+from klaviyo_client.plugin import config_check, settings, stream_maps
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reports.declaration import Report, parse_reports
 from tap_klaviyo.rows import schema_files
@@ -57,7 +57,7 @@ class TapKlaviyo(RunTap):
         self._reads_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(**options)
-        except (ValueError, MappingError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise config_check.config_error(error) from error
 
     # Settings ---------------------------------------------------------------------------------------------------------
@@ -124,6 +124,19 @@ class TapKlaviyo(RunTap):
         )
         run_connection_test(tap)
         ctx.exit()
+
+    def setup_mapper(self) -> None:
+        """Make the stream maps of the selected streams. For the others the SDK has no columns."""
+        with stream_maps.setting_errors("the settings cannot be used"):
+            super(Tap, self).setup_mapper()
+            of_selected, self.mapper.stream_maps_dict = self.mapper.stream_maps_dict, {}
+            chosen, others = Catalog(), Catalog()
+            for entry in self.catalog.streams:
+                is_selected = entry.metadata.resolve_selection()[()]
+                (chosen if is_selected else others).add_stream(entry)
+            self.mapper.register_raw_streams_from_catalog(others)
+            self.mapper.stream_maps_dict = of_selected
+            self.mapper.register_raw_streams_from_catalog(chosen)
 
     # Streams ----------------------------------------------------------------------------------------------------------
 

@@ -17,15 +17,14 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 import click
-from singer_sdk.exceptions import MappingError
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
-from klaviyo_client.plugin import config_check, settings
+from klaviyo_client.plugin import config_check, settings, stream_maps
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.dispatch import Dispatcher
@@ -63,6 +62,8 @@ class TargetKlaviyo(RunTarget):
     package_name = "singer-klaviyo"
     default_sink_class = KlaviyoSink
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
+    # What the run of this process reads; None before there is one, and for --check and the like.
+    input: ClassVar[IO[str] | None] = None
     # The SDK hands signals to us before anything else is set up.
     _is_ready = False
 
@@ -76,7 +77,7 @@ class TargetKlaviyo(RunTarget):
         self._reads_environment = bool(options.get("parse_env_config"))
         try:
             super().__init__(message_reader=reader, **options)
-        except (ValueError, MappingError, RecursionError) as error:
+        except (ValueError, RecursionError) as error:
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
@@ -133,6 +134,10 @@ class TargetKlaviyo(RunTarget):
         members_known = None if self._rehearsal is None else self._rehearsal.plan.exclude_members
         return Mirrors(self.session, datetime.now(UTC), members_known)
 
+    def setup_mapper(self) -> None:
+        with stream_maps.setting_errors("the settings cannot be used"):
+            super().setup_mapper()
+
     # Messages ---------------------------------------------------------------------------------------------------------
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
@@ -140,12 +145,13 @@ class TargetKlaviyo(RunTarget):
         properties = schema.get("properties") if isinstance(schema, dict) else None
         if not isinstance(stream, str) or not isinstance(properties, dict):
             raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
+        if self._is_settings_test(stream):
+            self._check_permissions()
+            return
         self.results.remember_schema(message_dict)
         sinks_before = set(map(id, self._sinks_active.values()))
-        try:
+        with stream_maps.setting_errors(f"the setting stream_maps does not fit the stream {stream}"):
             super()._process_schema_message(message_dict)
-        except MappingError as error:
-            raise SettingsError(f"the setting stream_maps does not fit the stream {stream}: {error}") from error
         if sinks_before and not sinks_before.issuperset(map(id, self._sinks_active.values())):
             # Another stream begins, or this one anew. What came before may be about the same people, and must not
             # arrive later.
@@ -153,11 +159,17 @@ class TargetKlaviyo(RunTarget):
         if any(self._is_mirrored(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
             self.mirrors.streams.add(stream)
 
+    def _is_settings_test(self, stream: str) -> bool:
+        """Whether it is what Meltano sends to test the settings, and nothing that is meant for Klaviyo."""
+        return stream == permissions.TEST_STREAM and stream not in self.routes
+
     def _is_mirrored(self, alias: str) -> bool:
         return alias in self.routes and self.routes[alias].is_mirror
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
+        if self._is_settings_test(stream):
+            return
         self.results.records += 1
         if stream not in self.mapper.stream_maps:
             self.mirrors.add_unattributed(stream)
@@ -177,7 +189,7 @@ class TargetKlaviyo(RunTarget):
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
             self.mirrors.add_unattributed(stream_map.stream_alias)
-            self._reject(source, RejectedRecord("stream_map", f"a stream map failed ({type(error).__name__})"))
+            self._reject(source, RejectedRecord("stream_map", stream_maps.describe_failure(error)))
             return
         if record is None:
             return
@@ -296,6 +308,13 @@ class TargetKlaviyo(RunTarget):
             config_jsonschema["properties"].pop(name, None)
 
     @classmethod
+    def invoke(cls, **options: Any) -> None:
+        """Run the target, or print what ``--about`` prints; the options are the SDK's."""
+        if not options.get("about"):
+            cls.input = options.get("file_input") or sys.stdin
+        super().invoke(**options)
+
+    @classmethod
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         with config_check.config_errors():
             return super().cb_config(ctx, param, value)
@@ -320,8 +339,10 @@ class TargetKlaviyo(RunTarget):
         if value:
             options = ctx.params["config"]
             target = cls(config=options.config, parse_env_config=options.parse_env, validate_config=True)
-            # Not the session's client: in a rehearsal that one would answer by itself.
-            permissions.check(
-                settings.connect(target.config, cls.name), target.routes, target.config.get("streams") or {}
-            )
+            target._check_permissions()
             ctx.exit()
+
+    def _check_permissions(self) -> None:
+        # Not the session's client: in a rehearsal that one would answer by itself.
+        client = settings.connect(self.config, self.name)
+        permissions.check(client, self.routes, self.config.get("streams") or {})

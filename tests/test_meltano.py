@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -122,6 +123,31 @@ def test_a_rehearsal_that_is_misspelled_sends_nothing(demo: Any, meltano: Any, a
     assert len(account.requests) == before
 
 
+def test_the_reason_of_a_failure_is_an_error_to_meltano(demo: Any, meltano: Any) -> None:
+    """Whoever asks Meltano for warnings only sees it, because it comes with its level."""
+    changed = {"TARGET_KLAVIYO_MAX_REJECTS": "many", "MELTANO_CLI_LOG_LEVEL": "warning"}
+    before = dict(meltano.environment)
+    meltano.environment.update(changed)
+    try:
+        with pytest.raises(demo.Stopped, match="max_rejects"):
+            meltano.run("run", "tap-klaviyo", "target-klaviyo", log="quiet.log")
+    finally:
+        meltano.environment.clear()
+        meltano.environment.update(before)
+
+
+def test_meltano_can_test_the_settings_of_the_target(demo: Any, meltano: Any, account: RunningSandbox) -> None:
+    """`meltano config test target-klaviyo` takes no line of ours for a failure, and the account gets nothing."""
+    before = len(account.requests)
+    # Having said so, Meltano 4.4.1 wants to end the process that has ended, and fails over that, with any loader.
+    with contextlib.suppress(demo.Stopped):
+        meltano.run("config", "test", "target-klaviyo", log="tested.log")
+    assert "Test data was written" in (demo.WORK / "tested.log").read_text()
+    asked = list(account.requests)[before:]
+    assert asked
+    assert {entry.status for entry in asked if entry.method != "GET"} <= {400}
+
+
 @pytest.mark.exhaustive
 def test_postgres_loses_what_klaviyo_has_no_more(
     make_sandbox: Callable[..., RunningSandbox], with_loaders: Any, database: str
@@ -204,6 +230,7 @@ def test_definitions_for_the_hub_say_what_the_plugins_say() -> None:
             assert {entry["name"] for entry in found["settings"] if entry.get("sensitive")} == {
                 entry for entry, declared in SETTINGS[name]["properties"].items() if declared.get("secret")
             }
+            assert "structured-logging" in found["capabilities"]
             assert set(found["capabilities"]) <= set(about["capabilities"])
             assert (found["namespace"], found["executable"]) == (module, name)
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.streams import Stream
 
-from klaviyo_client.errors import SettingsError
+from klaviyo_client.errors import Incomplete, SettingsError
+from klaviyo_client.plugin import stream_maps
 from tap_klaviyo.streams.run import RunTap
 
 # Told of a stream, and of its bookmark.
@@ -38,6 +40,18 @@ class PrefixBookmarkStream(Stream):
 
     def get_replication_key_signpost(self, context: Context | None = None) -> Any:  # noqa: ARG002 - the SDK's signature
         return None
+
+    def _sync_records(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        # The SDK's errors, or Python's own, say neither the property nor the expression, and may quote a value.
+        try:
+            yield from super()._sync_records(context, write_messages=write_messages)
+        except Exception as error:
+            if not stream_maps.is_failure(error):
+                raise
+            kind = SettingsError if stream_maps.is_mistake(error) else Incomplete
+            raise kind(stream_maps.describe_failure(error)) from error
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **options: Any) -> None:
         # The SDK logs it for every error, and for every table that --test stops on purpose. An error is logged once,

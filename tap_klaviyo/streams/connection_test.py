@@ -20,7 +20,10 @@ def run_connection_test(tap: RunTap) -> None:
     _check_permissions(tap)
     tap.writer.is_muted = True
     tap.run_sync_dry_run(streams=[stream for stream in tap.streams.values() if stream.selected])
-    tap.logger.info("all that is selected can be read")
+    if any(stream.selected for stream in tap.streams.values()):
+        tap.logger.info("all that is selected can be read")
+    else:
+        tap.logger.warning("nothing is selected, so nothing was tested: select streams in the catalog")
 
 
 def _check_permissions(tap: RunTap) -> None:

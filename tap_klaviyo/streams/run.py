@@ -195,6 +195,8 @@ class RunTap(Tap):
             SettingsError: the setting of a report was refused.
         """
         self.progress.close()
+        if not any(stream.selected for stream in self.streams.values()):
+            self.logger.warning("nothing is selected, so nothing was read: select streams in the catalog")
         if self.failures.settings_error is not None:
             raise self.failures.settings_error
         message = self.failures.message()

@@ -34,6 +34,30 @@ def first_attribution(attributions: Any, legacy: Any) -> dict[str, Any] | None:
     return next(iter(all_attributions(attributions, legacy)), None)
 
 
+def attribution_rows(attributions: Any, legacy: Any, event_id: str) -> list[dict[str, Any]]:
+    """Every attribution of one event, with its own id and those of all that it names.
+
+    The old object has no id of its own, and there is one at most: the event's id stands for it.
+    """
+    rows = [
+        {
+            "id": resource["id"],
+            "attributed_event_id": _linked_id(resource, "attributed-event"),
+            "campaign": _linked_id(resource, "campaign"),
+            "campaign_message": _linked_id(resource, "campaign-message"),
+            "flow": _linked_id(resource, "flow"),
+            "flow_message": _linked_id(resource, "flow-message"),
+            "variation": _linked_id(resource, "flow-message-variation"),
+        }
+        for resource in attributions or ()
+    ]
+    if not rows and isinstance(legacy, dict):
+        # Its message is a flow's where it names a flow, and else the campaign.
+        named = _from_object(legacy)
+        rows = [{**named, "id": event_id, "flow_message" if named["flow"] else "campaign": named["message"]}]
+    return [{**row, "position": position} for position, row in enumerate(rows)]
+
+
 class MessageEvent(NamedTuple):
     """What an event about a message says of the message. Values are kept as they are: most are never read."""
 

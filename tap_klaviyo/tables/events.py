@@ -53,6 +53,14 @@ TABLES = (
         deletion_note=EVENT_DELETION_NOTE,
     ),
     Table(
+        "event_attributions",
+        EVENTS,
+        key=("event_id", "attribution_id"),
+        bookmark="event_datetime",
+        roots=(each("attribution", *_ATTRIBUTIONS, "/id", make=attribution.attribution_rows),),
+        deletion_note=f"{EVENT_DELETION_NOTE} An attribution that Klaviyo takes back stays.",
+    ),
+    Table(
         "event_attribution_group_ids",
         EVENTS,
         key=("event_id", "group_id"),

@@ -15,6 +15,9 @@ from target_klaviyo.model.records import Options
 
 logger = logging.getLogger("target-klaviyo")
 
+# `meltano config test` sends a record of this stream, which is not meant for anybody's account.
+TEST_STREAM = "meltano_test_stream"
+
 
 def of_actions() -> list[Requirement]:
     """The needs of every action; its parts are the options and fields that ask for more."""

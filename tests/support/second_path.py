@@ -26,6 +26,7 @@ KEYS = {
     "campaign_message_send_times": ("campaign_message_id", "position"),
     "campaign_tags": ("campaign_id", "tag_id"),
     "events": ("id",),
+    "event_attributions": ("event_id", "attribution_id"),
     "event_attribution_group_ids": ("event_id", "group_id"),
     "event_group_ids": ("event_id", "group_id"),
     "flows": ("flow_id",),
@@ -239,6 +240,15 @@ def _group_ids(account: Witness) -> list[Key]:
     ]
 
 
+def _attributions(account: Witness) -> list[Key]:
+    """Every attribution; an event of old that has none but says the like itself counts as one."""
+    keys: list[Key] = []
+    for event_id, event in account.events().items():
+        ids = [entry["id"] for entry in event["relationships"].get("attributions", {}).get("data") or ()]
+        keys += [(event_id, it) for it in ids or ([event_id] if properties(event).get("$attribution") else [])]
+    return keys
+
+
 def _attribution_group_ids(account: Witness) -> list[Key]:
     """The groups of the events that an event is owed to, and those that events of old say themselves."""
     keys: list[Key] = []
@@ -277,6 +287,7 @@ _TRUTHS: dict[str, Callable[[Witness], Iterable[Key]]] = {
     "campaign_message_send_times": _send_times,
     "campaign_tags": lambda account: account.tagged("campaigns"),
     "events": lambda account: _ids(account.events().values()),
+    "event_attributions": _attributions,
     "event_attribution_group_ids": _attribution_group_ids,
     "event_group_ids": _group_ids,
     "flows": lambda account: _ids(account.flows()),

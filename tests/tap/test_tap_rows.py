@@ -169,6 +169,19 @@ def test_attributions_of_events() -> None:
     assert shown("6") == (None,) * 6
 
 
+def test_every_attribution_of_an_event_is_a_row() -> None:
+    """Two of one event in their order, each with the ids that it names; an old object is one, under the event's id."""
+    names = ("event_id", "attribution_id", "position", "attributed_event_id", "campaign_id", "campaign_message_id")
+    nothing = (None, None, None)
+    assert columns("event_attributions", *names, "flow_id", "flow_message_id", "variation_id") == [
+        ("5aBcDeFgHiJ", "ATTR01", 0, "7aBcDeFgHiJ", STATIC, "01MESSAGE00000000000STATIC", *nothing),
+        ("9aBcDeFgHiJ", "ATTR02", 0, "8aBcDeFgHiJ", None, None, "FLOW01", "FMSG01", "FVAR01"),
+        ("AaBcDeFgHiJ", "ATTR03", 0, "7aBcDeFgHiJ", STATIC, "01MESSAGE00000000000STATIC", *nothing),
+        ("AaBcDeFgHiJ", "ATTR04", 1, "ZaBcDeFgHiJ", None, None, "FLOW02", "FMSG03", None),
+        ("BaBcDeFgHiJ", "BaBcDeFgHiJ", 0, "OldEventId1", None, None, "OLDFLO", "OLDMSG", "OLDVAR"),
+    ]
+
+
 def test_groups_of_events() -> None:
     """Each group once, in its place; of attributions, the groups of all attributed events."""
     assert columns("event_group_ids", "event_id", "group_id", "position") == [

@@ -4,6 +4,7 @@ with messages as (
         *,
         row_number() over (partition by campaign_data_id order by created_at, campaign_message_id) as place
     from {{ source('klaviyo_tap', 'campaign_messages') }}
+    where not coalesce({{ is_deleted(source('klaviyo_tap', 'campaign_messages')) }}, false)
 
 )
 
@@ -25,6 +26,6 @@ select
     messages.content_from_label as from_name,
     messages.template_data_id as email_template_id,
     campaign.{{ var('klaviyo_loaded_at') }} as _fivetran_synced,
-    cast(null as boolean) as _fivetran_deleted
+    {{ is_deleted(source('klaviyo_tap', 'campaigns'), 'campaign.') }} as _fivetran_deleted
 from {{ source('klaviyo_tap', 'campaigns') }} as campaign
 left join messages on messages.campaign_data_id = campaign.campaign_id and messages.place = 1

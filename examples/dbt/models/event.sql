@@ -46,5 +46,6 @@ select
         ) || '}}'
     end as property_attribution,
     {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
-    cast(null as boolean) as _fivetran_deleted
+    {{ is_deleted(source('klaviyo_tap', 'events')) }} as _fivetran_deleted
+    {{- pass_through('klaviyo__event_pass_through_columns', source('klaviyo_tap', 'events'), 'event_properties', 'property_') }}
 from touched

@@ -7,5 +7,5 @@ select
     created,
     updated,
     {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
-    cast(null as boolean) as _fivetran_deleted
+    {{ is_deleted(source('klaviyo_tap', 'flows')) }} as _fivetran_deleted
 from {{ source('klaviyo_tap', 'flows') }}

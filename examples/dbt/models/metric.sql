@@ -11,5 +11,5 @@ select
     created,
     updated,
     {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
-    cast(null as boolean) as _fivetran_deleted
+    {{ is_deleted(source('klaviyo_tap', 'metrics')) }} as _fivetran_deleted
 from {{ source('klaviyo_tap', 'metrics') }}

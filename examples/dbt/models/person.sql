@@ -19,5 +19,6 @@ select
     updated,
     last_event_date,
     {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
-    cast(null as boolean) as _fivetran_deleted
+    {{ is_deleted(source('klaviyo_tap', 'profiles')) }} as _fivetran_deleted
+    {{- pass_through('klaviyo__person_pass_through_columns', source('klaviyo_tap', 'profiles'), 'properties', 'custom_') }}
 from {{ source('klaviyo_tap', 'profiles') }}
