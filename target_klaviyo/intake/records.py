@@ -5,16 +5,17 @@ A line or record that is wrong raises ``RejectedRecord``: it is rejected alone, 
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any, NoReturn
 
 from jsonschema_rs import Draft202012Validator
 
 from klaviyo_client.api.protocol import decode_json
-from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake import contracts
+from target_klaviyo.intake.schema_dialects import translate
 from target_klaviyo.model.records import Record, RejectedRecord
 
 _DATE_PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -61,12 +62,14 @@ class StreamSchema:
     Attributes:
         date_formats: column -> format, for columns that must hold a date or time. ISO 8601 is enough: taps leave out
             the time zone that RFC 3339 demands.
+        warnings: what is to be said of the SCHEMA, once.
     """
 
     schema: Mapping[str, Any]
     validator: Draft202012Validator | None
     keys: tuple[str, ...]
     date_formats: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def check(self, record: Record) -> None:
         """Refuse a record that does not fit.
@@ -90,38 +93,49 @@ def parse_stream_schema(
 ) -> StreamSchema:
     """The schema of a SCHEMA message.
 
-    Without ``validate`` records are still checked for their keys and dates.
-
-    Raises:
-        Incomplete: the schema is no JSON Schema.
+    Without ``validate`` records are still checked for their keys and dates. What is no JSON Schema of today is
+    translated, or checked less; ``warnings`` says of which columns.
     """
-    validator: Draft202012Validator | None = None
-    try:
-        if validate:
-            validator = Draft202012Validator(dict(schema), validate_formats=False, retriever=_refuse_reference)
-    except ValueError as error:
-        raise Incomplete(
-            f"the tap's SCHEMA of the stream {stream} is not a JSON Schema; nothing can be read by it"
-        ) from error
     properties = schema.get("properties") or {}
     date_formats = {column: form for column, entry in properties.items() if (form := _date_format(entry)) is not None}
-    return StreamSchema(schema, validator, tuple(keys), date_formats)
+    parsed = StreamSchema(schema, None, tuple(keys), date_formats)
+    return _with_validator(stream, parsed) if validate else parsed
+
+
+def _with_validator(stream: str, parsed: StreamSchema) -> StreamSchema:
+    """The same, with a validator as far as the schema makes one."""
+    with contextlib.suppress(ValueError):
+        return replace(parsed, validator=_validator(parsed.schema))
+    unclear = f"the tap's SCHEMA of the stream {stream} is not JSON Schema 2020-12"
+    try:
+        translated, columns = translate(parsed.schema)
+        validator = _validator(translated)
+    except (ValueError, RecursionError):
+        return replace(parsed, warnings=(f"{unclear}, and its records are not checked against it",))
+    about = f": {', '.join(columns)}" if columns else ""
+    warning = f"{unclear}; what is older is translated, what is unknown is not checked{about}"
+    return replace(parsed, schema=translated, validator=validator, warnings=(warning,))
+
+
+def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator(dict(schema), validate_formats=False, retriever=_refuse_reference)
 
 
 def _date_format(entry: Any) -> str | None:
     """The date format of a column: its own, or, as the SDK reads it, that of one of its alternatives."""
     if not isinstance(entry, Mapping):
         return None
-    alternatives = [other for other in entry.get("anyOf", ()) if isinstance(other, Mapping)]
+    either = entry.get("anyOf")
+    alternatives = [other for other in either if isinstance(other, Mapping)] if isinstance(either, list) else []
     if any("string" in _types(other) and "format" not in other for other in alternatives):
         return None
     forms = [entry.get("format"), *(other.get("format") for other in alternatives)]
-    return next((form for form in forms if form in _DATE_PARSERS), None)
+    return next((form for form in forms if isinstance(form, str) and form in _DATE_PARSERS), None)
 
 
 def _types(entry: Mapping[str, Any]) -> Sequence[str]:
     kind = entry.get("type", ())
-    return (kind,) if isinstance(kind, str) else kind
+    return (kind,) if isinstance(kind, str) else kind if isinstance(kind, list) else ()
 
 
 def _check_date(column: str, form: str, value: str) -> None:

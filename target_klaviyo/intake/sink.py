@@ -53,7 +53,7 @@ class KlaviyoSink(Sink):
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
         self._self_copy_guard = self.route.self_copy_guard(stream_name)
-        for warning in check_columns(stream_name, self.route, columns):
+        for warning in (*self._stream_schema.warnings, *check_columns(stream_name, self.route, columns)):
             self.logger.warning(warning)
 
     def get_validator(self) -> None:
