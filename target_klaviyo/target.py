@@ -253,6 +253,7 @@ class TargetKlaviyo(RunTarget):
             self.results.check_limit(ended=True)
             self._finish_mirrors()
             self.states.finish()
+            self.results.check_delivered()
             self.results.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:

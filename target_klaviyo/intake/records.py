@@ -5,6 +5,7 @@ A line or record that is wrong raises ``RejectedRecord``: it is rejected alone, 
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -39,7 +40,7 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
         RejectedRecord: it is none.
     """
     try:
-        message = decode_json(line if isinstance(line, bytes) else line.encode("utf-8", "replace"))
+        message = decode_json(_without_mark(line))
     except (ValueError, RecursionError) as error:
         raise RejectedRecord("not_json", "a line is not JSON") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -53,6 +54,17 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     if message["type"] == "STATE" and not isinstance(message.get("value"), dict):
         raise RejectedRecord("not_singer", "a STATE lacks its value")
     return message
+
+
+def is_object(line: str | bytes) -> bool:
+    """Whether a line at least begins as the JSON of an object does, in UTF-8."""
+    text = _without_mark(line).lstrip()
+    return text.startswith(b"{") and b"\0" not in text
+
+
+def _without_mark(line: str | bytes) -> bytes:
+    """The bytes of a line without a byte order mark: files begin with one, also where they were put together."""
+    return (line if isinstance(line, bytes) else line.encode("utf-8", "replace")).removeprefix(codecs.BOM_UTF8)
 
 
 @dataclass(frozen=True)
