@@ -15,7 +15,7 @@ from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
-from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number
+from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number, parse_region
 from target_klaviyo.model.records import (
     Context,
     ListRef,
@@ -29,6 +29,8 @@ from target_klaviyo.model.records import (
 )
 from target_klaviyo.model.times import parse_time
 
+# The field and the column that say of which country a phone number is.
+_COUNTRY = "country_code"
 _DELETED = "_sdc_deleted_at"
 # Databases such as Snowflake write the names of columns in capitals.
 _DELETED_IN_CAPITALS = _DELETED.upper()
@@ -41,7 +43,7 @@ class Route:
     Attributes:
         options: the action's options, as the settings have them or by default.
         list: the list that the settings name, for records that name none.
-        region: ISO 3166 alpha-2 of phone numbers without a country code.
+        region: ISO 3166 alpha-2 of phone numbers without a country code, where the record names none.
         now: the time, in UTC.
         entry: what the settings say of the stream.
         is_by_name: whether the stream has its action by its name alone.
@@ -89,14 +91,25 @@ class Route:
 
     def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
         """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
-        fields: Record = self.mapper.fields(self.action.normalize(record))
+        mapped = self.mapper.fields(self.action.normalize(record))
+        country = mapped.pop(_COUNTRY, None)
+        fields: Record = mapped
         note: Note | None = None
         if self.action.is_about_people:
             identifiers = [name for name in IDENTIFIERS if name in self.contract.fields]
-            normalized, faults = normalize_identifiers(fields, self.region, identifiers or IDENTIFIERS)
+            region = self._region_of(record, country)
+            normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
             fields, note = self.action.select_fields(normalized, faults, context)
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         return fields, note
+
+    def _region_of(self, record: Record, mapped: Any) -> str | None:
+        """The region of a record's phone number without a country code: its own, or that of the settings."""
+        columns = (mapped, record.get(_COUNTRY), record.get(_COUNTRY.upper()))
+        try:
+            return next(filter(None, map(parse_region, columns)), self.region)
+        except ValueError:
+            return None  # in some country, of which nobody knows which: no other is taken for it
 
     def _chain(self, source: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
         """The first of these steps, with those that follow behind it."""
@@ -140,7 +153,8 @@ class Route:
             identifiers = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
             with contextlib.suppress(RejectedRecord):
                 if "phone_number" in identifiers:
-                    identifiers["phone_number"] = parse_phone_number(identifiers["phone_number"], self.region)
+                    region = self._region_of(record, fields.get(_COUNTRY))
+                    identifiers["phone_number"] = parse_phone_number(identifiers["phone_number"], region)
             return identifiers
         return {}
 
