@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import OPTIONS, resource
+from target_klaviyo.actions.person_fields import LOCATION_FIELDS, PROFILE_FIELDS, lift_person
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action
@@ -20,17 +21,13 @@ from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
 from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
 from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
 
-# `customer_properties` whose name is a field of the profile; all others become custom properties of it.
-_PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
-_LOCATION_FIELDS = (
-    *("address1", "address2", "city", "region", "zip", "country", "timezone", "latitude", "longitude", "ip"),
-)
 # Names of identifiers in `customer_properties` -> the column that holds them.
 _IDENTIFIER_COLUMNS = {
     **dict.fromkeys(("$email", "email"), "$email"),
     **dict.fromkeys(("$phone_number", "phone_number"), "$phone_number"),
     **dict.fromkeys(("$id", "id", "external_id"), "$id"),
     "$anonymous": "$anonymous",
+    "$exchange_id": "_kx",
 }
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
@@ -60,9 +57,9 @@ def normalize_track(record: Record) -> dict[str, Any]:
             field = name.removeprefix("$")
             if name in _IDENTIFIER_COLUMNS:
                 columns.setdefault(_IDENTIFIER_COLUMNS[name], value)
-            elif field in _PROFILE_FIELDS:
+            elif field in PROFILE_FIELDS:
                 columns.setdefault(f"profile_{field}", value)
-            elif field in _LOCATION_FIELDS:
+            elif field in LOCATION_FIELDS:
                 columns.setdefault(f"profile_location_{field}", value)
             elif not name.startswith("$"):
                 properties[name] = value
@@ -97,6 +94,7 @@ TRACK = Action(
     deliver=events.deliver,
     profile_of=events.profile_of,
     normalize=normalize_track,
+    arrange=lift_person,
     options={"backfill": OPTIONS["backfill"]},
 )
 

@@ -15,7 +15,13 @@ from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
-from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number, parse_region
+from target_klaviyo.model.identifiers import (
+    IDENTIFIERS,
+    VISITOR_IDENTIFIERS,
+    normalize_identifiers,
+    parse_phone_number,
+    parse_region,
+)
 from target_klaviyo.model.records import (
     Context,
     ListRef,
@@ -91,12 +97,12 @@ class Route:
 
     def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
         """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
-        mapped = self.mapper.fields(self.action.normalize(record))
+        mapped = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
         country = mapped.pop(_COUNTRY, None)
         fields: Record = mapped
         note: Note | None = None
         if self.action.is_about_people:
-            identifiers = [name for name in IDENTIFIERS if name in self.contract.fields]
+            identifiers = [name for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS) if name in self.contract.fields]
             region = self._region_of(record, country)
             normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
             fields, note = self.action.select_fields(normalized, faults, context)
@@ -149,7 +155,7 @@ class Route:
     def identifiers_in(self, record: Record) -> dict[str, Any]:
         """The identifiers of the person of a record that cannot be sent, as far as they can be read."""
         with contextlib.suppress(RejectedRecord, ValueError, RecursionError, OverflowError):
-            fields = self.mapper.fields(self.action.normalize(record))
+            fields = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
             identifiers = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
             with contextlib.suppress(RejectedRecord):
                 if "phone_number" in identifiers:

@@ -16,6 +16,9 @@ from target_klaviyo.model.records import IDENTIFIER_LEFT_OUT, Context, Note, Rec
 # The identifiers that are attributes of a profile, and with Klaviyo's id all; the strongest first.
 ATTRIBUTE_IDENTIFIERS = ("email", "phone_number", "external_id")
 IDENTIFIERS = ("id", *ATTRIBUTE_IDENTIFIERS)
+# Those of a visitor whom nobody may know yet: only events have them.
+VISITOR_IDENTIFIERS = ("anonymous_id", "_kx")
+_ALL = (*IDENTIFIERS, *VISITOR_IDENTIFIERS)
 # One identifier of a profile in a form that can be compared: its name, and its value.
 Identifier = tuple[str, str]
 
@@ -155,7 +158,7 @@ def normalize_identifiers(
     """
     normalized = dict(fields)
     faults: dict[str, RejectedRecord] = {}
-    for name in IDENTIFIERS:
+    for name in _ALL:
         value = normalized.pop(name, "")
         if value is None or (isinstance(value, str) and not value.strip()):
             continue
@@ -163,7 +166,7 @@ def normalize_identifiers(
             normalized[name] = _parse_identifier(name, value, region)
         except RejectedRecord as fault:
             faults[name] = fault
-    if not faults and not any(name in normalized for name in IDENTIFIERS):
+    if not faults and not any(name in normalized for name in _ALL):
         raise RejectedRecord("no_identifier", f"the record has no {_in_words(accepted)}")
     return normalized, faults
 
@@ -187,7 +190,7 @@ def _parse_identifier(name: str, value: Any, region: str | None) -> str:
 
 
 def _in_words(names: Collection[str]) -> str:
-    ordered = [name for name in (*ATTRIBUTE_IDENTIFIERS, "id") if name in names]
+    ordered = [name for name in (*ATTRIBUTE_IDENTIFIERS, *VISITOR_IDENTIFIERS, "id") if name in names]
     *most, last = ["(mapped) id" if name == "id" else name for name in ordered]
     return f"{', '.join(most)} or {last}" if most else last
 
@@ -224,7 +227,7 @@ def identifiers_of(resource: Record) -> dict[str, str]:
     """
     attributes = resource.get("attributes")
     source: Mapping[str, Any] = attributes if isinstance(attributes, _MAPPINGS) else resource
-    values = {name: resource.get("id") if name == "id" else source.get(name) for name in IDENTIFIERS}
+    values = {name: resource.get("id") if name == "id" else source.get(name) for name in _ALL}
     return {name: _comparable(name, str(value)) for name, value in values.items() if value}
 
 
