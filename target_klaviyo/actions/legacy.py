@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import OPTIONS, resource
-from target_klaviyo.actions.person_fields import LOCATION_FIELDS, PROFILE_FIELDS, lift_person
+from target_klaviyo.actions.person_fields import LOCATION_FIELDS, PROFILE_FIELDS, lift_from_properties, lift_person
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action
@@ -32,6 +32,9 @@ _IDENTIFIER_COLUMNS = {
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
 _BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
+
+# Objects whose members a form names one by one.
+_FORM_OBJECTS = {"extra", "properties"}
 
 _CREATE = {"create_list": LIST_OPTIONS["create_list"]}
 _CONSENT = {
@@ -102,6 +105,14 @@ TRACK = Action(
 # Identify -------------------------------------------------------------------------------------------------------------
 
 
+def normalize_identify(record: Record) -> Record:
+    """The record with a form's `extra[colour]` in the object `extra`; other names with brackets stay."""
+    held = {name: value for name, value in record.items() if name.partition("[")[0] in _FORM_OBJECTS}
+    if held.keys() <= _FORM_OBJECTS:
+        return record
+    return {**{name: value for name, value in record.items() if name not in held}, **normalize_form(held)}
+
+
 def identify(fields: Record, context: Context) -> Iterator[Step]:
     """The profile, its lists, and its consent where the option says so.
 
@@ -166,6 +177,8 @@ IDENTIFY = Action(
         Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
     ),
     steps=identify,
+    normalize=normalize_identify,
+    arrange=lift_from_properties,
     select_fields=_select_fields,
     options={**_CREATE, **_CONSENT},
 )

@@ -46,6 +46,26 @@ def lift_person(fields: dict[str, Any]) -> dict[str, Any]:
     return {**lifted, "profile": person} if person else lifted
 
 
+def lift_from_properties(fields: dict[str, Any]) -> dict[str, Any]:
+    """A profile's fields with those that stand among its ``properties``, as the old API allowed.
+
+    What the record says elsewhere goes before it, and a property of that name stays then.
+    """
+    held = fields.get("properties")
+    if not isinstance(held, Mapping):
+        return fields
+    lifted = {name: value for name, value in fields.items() if name not in ("properties", "location")}
+    location, properties = dict(fields.get("location") or {}), dict(held)
+    for name, value in held.items():
+        field = {"id": "external_id"}.get(name, name)
+        holder = location if field in LOCATION_FIELDS else lifted
+        if field in (*ATTRIBUTE_IDENTIFIERS, *PROFILE_FIELDS, *LOCATION_FIELDS) and is_blank(holder.get(field)):
+            holder[field] = _to_text(value) if field not in ("latitude", "longitude") else value
+            del properties[name]
+    parts = {"location": location, "properties": properties}
+    return {**lifted, **{name: part for name, part in parts.items() if part}}
+
+
 def is_blank(value: Any) -> bool:
     """Whether a value says nothing."""
     return value is None or (isinstance(value, str) and not value.strip())
