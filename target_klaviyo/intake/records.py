@@ -94,7 +94,7 @@ class StreamSchema:
                 raise RejectedRecord("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
         if self.validator is not None and not self.validator.is_valid(record):
             for error in self.validator.iter_errors(record):
-                raise contracts.to_rejection(error, self.schema, "invalid_record")
+                raise contracts.to_rejection(error, self.schema, record, "invalid_record")
         for column, form in self.date_formats.items():
             if isinstance(value := record.get(column), str):
                 _check_date(column, form, value)
