@@ -78,6 +78,7 @@ class TargetKlaviyo(RunTarget):
         except (ValueError, MappingError, RecursionError) as error:
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
+        self.warned = set()
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         self.is_rehearsal = is_rehearsal(self.config, os.environ)
         self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"])) if self.is_rehearsal else None
