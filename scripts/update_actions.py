@@ -34,9 +34,10 @@ INTRODUCTION = """\
 <!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/api/operations.json. -->
 
 An action is something that `target-klaviyo` does with a record. Some streams take an action by their name alone; for
-any other the setting `streams` names it, with its options. Two options are every action's: `mapping` says where a field
-comes from (field -> column, path into one, or `{"value": a constant}`), and `unknown_columns` whether columns that are
-no field become custom properties (`properties`, the default) or are left out (`drop`).
+any other the setting `streams` names it, with its options. Three options are every action's: `mapping` says where a
+field comes from (field -> column, path into one, or `{"value": a constant}`), `unknown_columns` whether columns that
+are no field become custom properties (`properties`, the default) or are left out (`drop`), and `default_region` of
+which country the stream's phone numbers are, in place of the setting of that name.
 
 **Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
 A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads

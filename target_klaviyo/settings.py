@@ -29,7 +29,10 @@ SETTINGS: dict[str, Any] = {
             "type": "string",
             "pattern": "^[A-Za-z]{2}$",
             "title": "Region of phone numbers",
-            "description": "Country (ISO 3166, two letters) of phone numbers that have no country code.",
+            "description": (
+                "Country (ISO 3166, two letters) of phone numbers that have no country code, where neither the record "
+                "(country_code) nor its stream (default_region) says it."
+            ),
         },
         "dry_run": {
             "type": "boolean",

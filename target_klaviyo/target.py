@@ -80,6 +80,7 @@ class TargetKlaviyo(RunTarget):
         except (ValueError, RecursionError) as error:
             raise config_check.config_error(error) from error
         self.max_parallelism = 1
+        self.warned = set()
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         self.is_rehearsal = is_rehearsal(self.config, os.environ)
         self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"])) if self.is_rehearsal else None
@@ -267,6 +268,7 @@ class TargetKlaviyo(RunTarget):
             self.results.check_limit(ended=True)
             self._finish_mirrors()
             self.states.finish()
+            self.results.check_delivered()
             self.results.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:

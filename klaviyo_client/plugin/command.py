@@ -1,6 +1,7 @@
 """Runs a plugin's command line. Every failure becomes one line that says what to do, without secrets.
 
-Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key must change, 3 a cap on removals stopped them.
+Exit codes: 0 done, 1 failed or incomplete, 2 a setting or the key (or what is piped in) must
+change, 3 a cap on removals stopped them.
 """
 
 from __future__ import annotations

@@ -7,11 +7,12 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from target_klaviyo.actions.person_fields import lift_person
 from target_klaviyo.actions.profiles import resource as profile_resource
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
-from target_klaviyo.model.identifiers import IDENTIFIERS
+from target_klaviyo.model.identifiers import IDENTIFIERS, VISITOR_IDENTIFIERS
 from target_klaviyo.model.records import Context, OutcomeKind, Record, RejectedRecord
 from target_klaviyo.model.times import to_event_time
 
@@ -23,7 +24,7 @@ SOURCE, SOURCE_VALUE = "pushed_by", "target-klaviyo"
 MAX_METRIC, MAX_PROPERTIES, MAX_STRING = 127, 400, 100_000
 MAX_ELEMENTS, MAX_DEPTH = 4_000, 10
 
-_IDENTIFIERS = (*IDENTIFIERS, "anonymous_id")
+_IDENTIFIERS = (*IDENTIFIERS, *VISITOR_IDENTIFIERS)
 _TAP_COLUMNS = frozenset(("metric_data_id", "profile_data_id", "event_properties"))
 # What Klaviyo itself records about its messages: sending it again would make people open mails twice.
 _KLAVIYO_METRIC = re.compile(
@@ -149,6 +150,7 @@ TRACK_EVENT = Action(
     resource=resource,
     deliver=events.deliver,
     profile_of=events.profile_of,
+    arrange=lift_person,
     options=OPTIONS,
     column_defaults=column_defaults,
     self_copy_guard=("events", "get_metric", "metric_data_id"),

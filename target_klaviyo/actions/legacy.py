@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import OPTIONS, resource
+from target_klaviyo.actions.person_fields import LOCATION_FIELDS, PROFILE_FIELDS, lift_from_properties, lift_person
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action
@@ -20,21 +21,20 @@ from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
 from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
 from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
 
-# `customer_properties` whose name is a field of the profile; all others become custom properties of it.
-_PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
-_LOCATION_FIELDS = (
-    *("address1", "address2", "city", "region", "zip", "country", "timezone", "latitude", "longitude", "ip"),
-)
 # Names of identifiers in `customer_properties` -> the column that holds them.
 _IDENTIFIER_COLUMNS = {
     **dict.fromkeys(("$email", "email"), "$email"),
     **dict.fromkeys(("$phone_number", "phone_number"), "$phone_number"),
     **dict.fromkeys(("$id", "id", "external_id"), "$id"),
     "$anonymous": "$anonymous",
+    "$exchange_id": "_kx",
 }
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
 _BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
+
+# Objects whose members a form names one by one.
+_FORM_OBJECTS = {"extra", "properties"}
 
 _CREATE = {"create_list": LIST_OPTIONS["create_list"]}
 _CONSENT = {
@@ -60,9 +60,9 @@ def normalize_track(record: Record) -> dict[str, Any]:
             field = name.removeprefix("$")
             if name in _IDENTIFIER_COLUMNS:
                 columns.setdefault(_IDENTIFIER_COLUMNS[name], value)
-            elif field in _PROFILE_FIELDS:
+            elif field in PROFILE_FIELDS:
                 columns.setdefault(f"profile_{field}", value)
-            elif field in _LOCATION_FIELDS:
+            elif field in LOCATION_FIELDS:
                 columns.setdefault(f"profile_location_{field}", value)
             elif not name.startswith("$"):
                 properties[name] = value
@@ -97,11 +97,20 @@ TRACK = Action(
     deliver=events.deliver,
     profile_of=events.profile_of,
     normalize=normalize_track,
+    arrange=lift_person,
     options={"backfill": OPTIONS["backfill"]},
 )
 
 
 # Identify -------------------------------------------------------------------------------------------------------------
+
+
+def normalize_identify(record: Record) -> Record:
+    """The record with a form's `extra[colour]` in the object `extra`; other names with brackets stay."""
+    held = {name: value for name, value in record.items() if name.partition("[")[0] in _FORM_OBJECTS}
+    if held.keys() <= _FORM_OBJECTS:
+        return record
+    return {**{name: value for name, value in record.items() if name not in held}, **normalize_form(held)}
 
 
 def identify(fields: Record, context: Context) -> Iterator[Step]:
@@ -168,6 +177,8 @@ IDENTIFY = Action(
         Call(SUBSCRIBE, "to subscribe", option="consent", values=("subscribe",)),
     ),
     steps=identify,
+    normalize=normalize_identify,
+    arrange=lift_from_properties,
     select_fields=_select_fields,
     options={**_CREATE, **_CONSENT},
 )

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import MAX_ELEMENTS, MAX_PROPERTIES, OPTIONS, event, profile
+from target_klaviyo.actions.person_fields import lift_person
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encode_json, split_by_size
 from target_klaviyo.endpoints import events
@@ -29,8 +30,12 @@ def resource(fields: Record, context: Context) -> dict[str, Any]:
     """{"profile": who ordered, "events": [the order, its lines]}.
 
     Raises:
-        RejectedRecord: Klaviyo would not take one of the events.
+        RejectedRecord: nothing tells the order from others, or Klaviyo would not take one of the events.
     """
+    if "order_id" not in fields and "unique_id" not in fields:
+        raise RejectedRecord(
+            "invalid_field", "the record lacks order_id, and has no unique_id in its place", pointer="/"
+        )
     kind = fields.get("status", "completed")
     if kind == "completed":
         order_events = [order(fields, context), *lines(fields, context)]
@@ -69,7 +74,7 @@ def _products_that_fit(products: list[Any]) -> list[Any]:
 
 def order(fields: Record, context: Context) -> dict[str, Any]:
     """The event of the order as a whole."""
-    properties = {**fields.get("properties", {}), "order_id": fields["order_id"]}
+    properties = _properties(fields)
     if "products" in fields:
         properties["products"] = _products_that_fit(fields["products"])
     return event({
@@ -83,11 +88,9 @@ def order(fields: Record, context: Context) -> dict[str, Any]:
 
 def change(fields: Record, context: Context, kind: str) -> dict[str, Any]:
     """The event of a refund or a cancellation: an order may have several, so each has an id of its own."""
-    properties = {
-        **fields.get("properties", {}),
-        "order_id": fields["order_id"],
-        "$original_order_identifier": fields["order_id"],
-    }
+    properties = _properties(fields)
+    if "order_id" in fields:
+        properties["$original_order_identifier"] = fields["order_id"]
     if "products" in fields:
         properties["products"] = fields["products"]
     change_id = fields.get("unique_id") or fields.get("change_id")
@@ -102,15 +105,16 @@ def change(fields: Record, context: Context, kind: str) -> dict[str, Any]:
             "no_unique_id", f"a {kind} order needs change_id, unique_id or time, to tell it from the next one"
         )
     if change_id:
-        event_fields["unique_id"] = f"{fields['order_id']}:{kind}:{change_id}"
+        order_id = [fields["order_id"]] if "order_id" in fields else []
+        event_fields["unique_id"] = ":".join([*order_id, kind, change_id])
     return event(event_fields, context)
 
 
 def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
     """One event for each line of the order, with its own properties and those of the order that there is room for."""
     # The order's id comes first: a line may have room for a part of these only.
-    order_id = {"order_id": fields["order_id"]}
-    order_properties = order_id | fields.get("properties", {}) | order_id
+    first = {name: fields[name] for name in ("order_id",) if name in fields}
+    order_properties, order_id = first | _properties(fields), fields.get("order_id") or fields["unique_id"]
     seen: Counter[str] = Counter()
     for line in fields.get("products", ()):
         key = _line_id(line)
@@ -119,7 +123,7 @@ def lines(fields: Record, context: Context) -> Iterator[dict[str, Any]]:
         yield event({
             **_shared(fields),
             "metric": context.options["product_metric"],
-            "unique_id": f"{fields['order_id']}:{key}:{seen[key]}",
+            "unique_id": f"{order_id}:{key}:{seen[key]}",
             "properties": _line_properties(order_properties, line),
             **({"value": value} if value is not None else {}),
         }, context)  # fmt: skip
@@ -129,6 +133,12 @@ def _line_properties(order_properties: Record, line: Record) -> dict[str, Any]:
     others = [name for name in order_properties if name not in line]
     room = max(0, MAX_PROPERTIES - len(line))
     return {**{name: order_properties[name] for name in others[:room]}, **line}
+
+
+def _properties(fields: Record) -> dict[str, Any]:
+    """The order's properties, and its id among them where it has one."""
+    order_id = {"order_id": fields["order_id"]} if "order_id" in fields else {}
+    return {**fields.get("properties", {}), **order_id}
 
 
 def _shared(fields: Record) -> dict[str, Any]:
@@ -177,5 +187,6 @@ ORDER_COMPLETED = Action(
     select_fields=_select_fields,
     deliver=events.deliver,
     profile_of=events.profile_of,
+    arrange=lift_person,
     options=ORDER_OPTIONS,
 )

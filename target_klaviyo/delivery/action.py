@@ -84,6 +84,7 @@ class Action:
         streams: incoming streams that take this action by their name alone.
         options: its own options in a ``streams`` entry: name -> JSON Schema, with description and default.
         normalize: a record -> the same with its columns under the names of the contract, for older shapes.
+        arrange: the fields as the mapping made them -> the same where the contract has them, for objects of others.
         check: gets the options; raises ValueError with what is wrong, beginning with the option's name.
         column_defaults: columns of a stream -> the entry's defaults: for streams that the tap writes.
         self_copy_guard: a stream of the tap, an operation that finds something by its id, and the column that holds
@@ -114,6 +115,7 @@ class Action:
     streams: tuple[str, ...] = ()
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     normalize: Callable[[Record], Record] = lambda record: record
+    arrange: Callable[[dict[str, Any]], dict[str, Any]] = lambda fields: fields
     check: Callable[[Options], None] | None = None
     column_defaults: Callable[[Collection[str]], Mapping[str, Any]] = lambda _columns: {}
     self_copy_guard: tuple[str, str, str] | None = None

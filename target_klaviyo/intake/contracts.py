@@ -36,7 +36,7 @@ class Contract:
         if self.validator.is_valid(fields):  # several times faster than looking for errors
             return
         for error in self.validator.iter_errors(fields):
-            raise to_rejection(error, self.schema, "invalid_field")
+            raise to_rejection(error, self.schema, fields, "invalid_field")
 
 
 @cache
@@ -52,9 +52,12 @@ def load(action: str) -> Contract:
     return Contract(schema, Draft202012Validator(schema))
 
 
-def to_rejection(error: ValidationError, schema: Mapping[str, Any], code: str) -> RejectedRecord:
-    """The rejection that a validation error means, without the value: the validator's own message quotes it."""
+def to_rejection(error: ValidationError, schema: Mapping[str, Any], value: Any, code: str) -> RejectedRecord:
+    """The rejection that a validation error of a value means, without it: the validator's own message quotes it."""
     path = [str(step) for step in error.instance_path]
+    if names := _forbidden_names(error, schema, value):
+        pointer = "/".join(step.replace("~", "~0").replace("/", "~1") for step in [*path, names[0]])
+        return RejectedRecord(code, f"{_field_name(path)} must not have {', '.join(names)}", pointer=f"/{pointer}")
     rule = error.schema_path[-1] if error.schema_path else "schema"
     expected: Any = schema
     for step in error.schema_path:
@@ -69,6 +72,21 @@ def to_rejection(error: ValidationError, schema: Mapping[str, Any], code: str) -
     return RejectedRecord(
         code, f"{_field_name(path)}: {rule} must be {json.dumps(expected)}", pointer="/" + "/".join(path)
     )
+
+
+def _forbidden_names(error: ValidationError, schema: Any, value: Any) -> list[str]:
+    """The members that an object has and its schema forbids, where that is the error."""
+    if unexpected := getattr(error.kind, "unexpected", None):
+        return [str(name) for name in unexpected]
+    if error.schema_path[-1:] != ["additionalProperties"]:
+        return []
+    # Of an object that may have no member at all the validator does not tell which it has.
+    for step in error.instance_path:
+        value = value[step]
+    for step in error.schema_path[:-1]:
+        schema = schema[step] if _has(schema, step) else {}
+    known = schema.get("properties", {}) if isinstance(schema, dict) else {}
+    return [str(name) for name in value if name not in known] if isinstance(value, Mapping) else []
 
 
 def _has(container: Any, step: str | int) -> bool:

@@ -11,12 +11,17 @@ from typing import IO, Any
 
 from singer_sdk.singerlib.encoding import GenericSingerReader, SingerMessageType
 
+from klaviyo_client.errors import SettingsError
 from target_klaviyo.delivery.graceful_stop import Stopped
 from target_klaviyo.intake.lines import read_lines
-from target_klaviyo.intake.records import parse_message
+from target_klaviyo.intake.records import is_object, parse_message
 from target_klaviyo.model.records import UNREADABLE, RejectedRecord
 
 logger = logging.getLogger("target-klaviyo")
+
+
+class NotSinger(SettingsError):
+    """The input is a file, or the output of a program, that has no Singer messages."""
 
 
 class MessageReader(GenericSingerReader[str]):
@@ -41,7 +46,13 @@ class MessageReader(GenericSingerReader[str]):
     def process_lines(
         self, file_input: IO[str] | None, callbacks: dict[str, Callable[[dict[str, Any]], None]]
     ) -> Counter[str]:
+        """Read all lines.
+
+        Raises:
+            NotSinger: the first line is no JSON at all; no later line would be.
+        """
         stats: Counter[str] = Counter()
+        is_first = True
         types = frozenset((*callbacks, UNREADABLE))
         with self.around():
             for line in read_lines(file_input or sys.stdin, self.idle):
@@ -49,9 +60,12 @@ class MessageReader(GenericSingerReader[str]):
                     raise Stopped
                 if not line.strip():
                     continue
+                was_first, is_first = is_first, False
                 try:
                     message = parse_message(line, types)
                 except RejectedRecord as rejection:
+                    if was_first and not is_object(line):
+                        raise _not_singer() from rejection
                     self.reject(line, rejection)
                     continue
                 stats[message["type"]] += 1
@@ -60,3 +74,10 @@ class MessageReader(GenericSingerReader[str]):
         if stats[UNREADABLE]:
             logger.warning("%d lines that an earlier run could not read were skipped", stats[UNREADABLE])
         return stats
+
+
+def _not_singer() -> NotSinger:
+    return NotSinger(
+        "the input is not Singer: its first line is not JSON. What comes in must be the messages of a Singer tap, each "
+        "a JSON object on a line of its own, in UTF-8; a CSV file needs a tap that reads it, such as tap-csv"
+    )

@@ -5,16 +5,18 @@ A line or record that is wrong raises ``RejectedRecord``: it is rejected alone, 
 
 from __future__ import annotations
 
+import codecs
+import contextlib
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, time
 from typing import Any, NoReturn
 
 from jsonschema_rs import Draft202012Validator
 
 from klaviyo_client.api.json_text import decode_json_marking_losses
-from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake import contracts
+from target_klaviyo.intake.schema_dialects import translate
 from target_klaviyo.model.records import Record, RejectedRecord
 
 _DATE_PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -40,9 +42,8 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     Raises:
         RejectedRecord: it is none.
     """
-    body = line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")
     try:
-        message, as_it_came = decode_json_marking_losses(body)
+        message, as_it_came = decode_json_marking_losses(_without_mark(line))
     except (ValueError, RecursionError) as error:
         raise RejectedRecord("not_json", "a line is not JSON") from error
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
@@ -62,6 +63,17 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     return message
 
 
+def is_object(line: str | bytes) -> bool:
+    """Whether a line at least begins as the JSON of an object does, in UTF-8."""
+    text = _without_mark(line).lstrip()
+    return text.startswith(b"{") and b"\0" not in text
+
+
+def _without_mark(line: str | bytes) -> bytes:
+    """The bytes of a line without a byte order mark: files begin with one, also where they were put together."""
+    return (line if isinstance(line, bytes) else line.encode("utf-8", "surrogatepass")).removeprefix(codecs.BOM_UTF8)
+
+
 @dataclass(frozen=True)
 class StreamSchema:
     """The SCHEMA of a stream, ready to check its records.
@@ -69,12 +81,14 @@ class StreamSchema:
     Attributes:
         date_formats: column -> format, for columns that must hold a date or time. ISO 8601 is enough: taps leave out
             the time zone that RFC 3339 demands.
+        warnings: what is to be said of the SCHEMA, once.
     """
 
     schema: Mapping[str, Any]
     validator: Draft202012Validator | None
     keys: tuple[str, ...]
     date_formats: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
     def check(self, record: Record) -> None:
         """Refuse a record that does not fit.
@@ -87,7 +101,7 @@ class StreamSchema:
                 raise RejectedRecord("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
         if self.validator is not None and not self.validator.is_valid(record):
             for error in self.validator.iter_errors(record):
-                raise contracts.to_rejection(error, self.schema, "invalid_record")
+                raise contracts.to_rejection(error, self.schema, record, "invalid_record")
         for column, form in self.date_formats.items():
             if isinstance(value := record.get(column), str):
                 _check_date(column, form, value)
@@ -98,38 +112,49 @@ def parse_stream_schema(
 ) -> StreamSchema:
     """The schema of a SCHEMA message.
 
-    Without ``validate`` records are still checked for their keys and dates.
-
-    Raises:
-        Incomplete: the schema is no JSON Schema.
+    Without ``validate`` records are still checked for their keys and dates. What is no JSON Schema of today is
+    translated, or checked less; ``warnings`` says of which columns.
     """
-    validator: Draft202012Validator | None = None
-    try:
-        if validate:
-            validator = Draft202012Validator(dict(schema), validate_formats=False, retriever=_refuse_reference)
-    except ValueError as error:
-        raise Incomplete(
-            f"the tap's SCHEMA of the stream {stream} is not a JSON Schema; nothing can be read by it"
-        ) from error
     properties = schema.get("properties") or {}
     date_formats = {column: form for column, entry in properties.items() if (form := _date_format(entry)) is not None}
-    return StreamSchema(schema, validator, tuple(keys), date_formats)
+    parsed = StreamSchema(schema, None, tuple(keys), date_formats)
+    return _with_validator(stream, parsed) if validate else parsed
+
+
+def _with_validator(stream: str, parsed: StreamSchema) -> StreamSchema:
+    """The same, with a validator as far as the schema makes one."""
+    with contextlib.suppress(ValueError):
+        return replace(parsed, validator=_validator(parsed.schema))
+    unclear = f"the tap's SCHEMA of the stream {stream} is not JSON Schema 2020-12"
+    try:
+        translated, columns = translate(parsed.schema)
+        validator = _validator(translated)
+    except (ValueError, RecursionError):
+        return replace(parsed, warnings=(f"{unclear}, and its records are not checked against it",))
+    about = f": {', '.join(columns)}" if columns else ""
+    warning = f"{unclear}; what is older is translated, what is unknown is not checked{about}"
+    return replace(parsed, schema=translated, validator=validator, warnings=(warning,))
+
+
+def _validator(schema: Mapping[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator(dict(schema), validate_formats=False, retriever=_refuse_reference)
 
 
 def _date_format(entry: Any) -> str | None:
     """The date format of a column: its own, or, as the SDK reads it, that of one of its alternatives."""
     if not isinstance(entry, Mapping):
         return None
-    alternatives = [other for other in entry.get("anyOf", ()) if isinstance(other, Mapping)]
+    either = entry.get("anyOf")
+    alternatives = [other for other in either if isinstance(other, Mapping)] if isinstance(either, list) else []
     if any("string" in _types(other) and "format" not in other for other in alternatives):
         return None
     forms = [entry.get("format"), *(other.get("format") for other in alternatives)]
-    return next((form for form in forms if form in _DATE_PARSERS), None)
+    return next((form for form in forms if isinstance(form, str) and form in _DATE_PARSERS), None)
 
 
 def _types(entry: Mapping[str, Any]) -> Sequence[str]:
     kind = entry.get("type", ())
-    return (kind,) if isinstance(kind, str) else kind
+    return (kind,) if isinstance(kind, str) else kind if isinstance(kind, list) else ()
 
 
 def _check_date(column: str, form: str, value: str) -> None:

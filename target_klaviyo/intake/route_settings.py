@@ -20,10 +20,11 @@ from target_klaviyo.intake.field_values import parse_list
 from target_klaviyo.intake.mapping import missing_columns
 from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.intake.routes import Route, default_options
+from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import ListRef, Options
 
 # Keys that every action's entry may have.
-_COMMON_KEYS = ("action", "mapping", "unknown_columns")
+_COMMON_KEYS = ("action", "mapping", "unknown_columns", "default_region")
 _UNKNOWN_COLUMNS = ("properties", "drop")
 
 
@@ -116,7 +117,16 @@ def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now:
             action.check(options)
     except ValueError as error:
         raise SettingsError(f"streams.{stream}.{error}") from error
+    region = _parse_region(stream, entry) or region
     return Route(action, contract, mapper, options, _parse_list_ref(options), region, now, entry)
+
+
+def _parse_region(stream: str, entry: Mapping[str, Any]) -> str | None:
+    text = entry.get("default_region")
+    try:
+        return checked_region(text if isinstance(text, str | None) else "?")
+    except SettingsError as error:
+        raise SettingsError(f"streams.{stream}.{error}") from error
 
 
 def _parse_option(stream: str, entry: Mapping[str, Any], action: Action, name: str) -> Any:

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_client.api.json_text import LOST_TEXT
-
 from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
@@ -19,7 +18,14 @@ from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
-from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number, refuse_lost_text
+from target_klaviyo.model.identifiers import (
+    IDENTIFIERS,
+    VISITOR_IDENTIFIERS,
+    normalize_identifiers,
+    parse_phone_number,
+    parse_region,
+    refuse_lost_text,
+)
 from target_klaviyo.model.records import (
     Context,
     ListRef,
@@ -36,6 +42,8 @@ from target_klaviyo.model.times import parse_time
 
 # Fields that tell one person, event, list or run from others.
 _IDENTIFYING = re.compile(r"(?:^|_)id$|^list|^metric$|^event$")
+# The field and the column that say of which country a phone number is.
+_COUNTRY = "country_code"
 _DELETED = "_sdc_deleted_at"
 # Databases such as Snowflake write the names of columns in capitals.
 _DELETED_IN_CAPITALS = _DELETED.upper()
@@ -48,7 +56,7 @@ class Route:
     Attributes:
         options: the action's options, as the settings have them or by default.
         list: the list that the settings name, for records that name none.
-        region: ISO 3166 alpha-2 of phone numbers without a country code.
+        region: ISO 3166 alpha-2 of phone numbers without a country code, where the record names none.
         now: the time, in UTC.
         entry: what the settings say of the stream.
         is_by_name: whether the stream has its action by its name alone.
@@ -96,15 +104,26 @@ class Route:
 
     def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
         """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
-        fields: Record = self.mapper.fields(self.action.normalize(record))
+        mapped = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
+        country = mapped.pop(_COUNTRY, None)
+        fields: Record = mapped
         note: Note | None = None
         if self.action.is_about_people:
-            identifiers = [name for name in IDENTIFIERS if name in self.contract.fields]
-            normalized, faults = normalize_identifiers(fields, self.region, identifiers or IDENTIFIERS)
+            identifiers = [name for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS) if name in self.contract.fields]
+            region = self._region_of(record, country)
+            normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
             fields, note = self.action.select_fields(normalized, faults, context)
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         _refuse_lost_identity(fields)
         return fields, note
+
+    def _region_of(self, record: Record, mapped: Any) -> str | None:
+        """The region of a record's phone number without a country code: its own, or that of the settings."""
+        columns = (mapped, record.get(_COUNTRY), record.get(_COUNTRY.upper()))
+        try:
+            return next(filter(None, map(parse_region, columns)), self.region)
+        except ValueError:
+            return None  # in some country, of which nobody knows which: no other is taken for it
 
     def _chain(self, source: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
         """The first of these steps, with those that follow behind it."""
@@ -145,13 +164,14 @@ class Route:
     def identifiers_in(self, record: Record) -> dict[str, Any]:
         """The identifiers of the person of a record that cannot be sent, as far as they can be read."""
         with contextlib.suppress(RejectedRecord, ValueError, RecursionError, OverflowError):
-            fields = self.mapper.fields(self.action.normalize(record))
+            fields = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
             identifiers = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
             # Whose they are cannot be told when a part of them is lost.
             identifiers = {name: text for name, text in identifiers.items() if LOST_TEXT not in text}
             with contextlib.suppress(RejectedRecord):
                 if "phone_number" in identifiers:
-                    identifiers["phone_number"] = parse_phone_number(identifiers["phone_number"], self.region)
+                    region = self._region_of(record, fields.get(_COUNTRY))
+                    identifiers["phone_number"] = parse_phone_number(identifiers["phone_number"], region)
             return identifiers
         return {}
 

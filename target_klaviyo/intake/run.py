@@ -26,6 +26,7 @@ class RunTarget(Target):
         results: what became of the records.
         ledger: which records have their outcome.
         states: writes STATE messages.
+        warned: what was said of the streams' SCHEMAs.
     """
 
     is_rehearsal: bool
@@ -34,6 +35,7 @@ class RunTarget(Target):
     results: RunResults
     ledger: Ledger
     states: StateWriter
+    warned: set[str]
 
     @property
     @abstractmethod

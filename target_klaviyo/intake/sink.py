@@ -11,6 +11,7 @@ from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
 from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.intake.column_checks import unidentified_stream, unreachable_paths
 from target_klaviyo.intake.records import parse_stream_schema
 from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
 from target_klaviyo.intake.run import RunTarget
@@ -41,7 +42,8 @@ class KlaviyoSink(Sink):
         super().__init__(target, stream_name, schema, key_properties)
         if stream_name not in target.routes:
             raise unknown_stream(stream_name)
-        columns = self.original_schema["properties"].keys()
+        properties = self.original_schema["properties"]
+        columns = properties.keys()
         self.route = with_column_defaults(stream_name, target.routes[stream_name], columns)
         self._dispatcher = target.dispatcher
         self._session = target.session
@@ -53,8 +55,15 @@ class KlaviyoSink(Sink):
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
         self._self_copy_guard = self.route.self_copy_guard(stream_name)
-        for warning in check_columns(stream_name, self.route, columns):
-            self.logger.warning(warning)
+        for warning in (
+            *self._stream_schema.warnings,
+            *check_columns(stream_name, self.route, columns),
+            *unreachable_paths(stream_name, self.route, properties),
+            *unidentified_stream(stream_name, self.route, properties),
+        ):
+            if warning not in target.warned:  # a changed SCHEMA makes a new sink
+                target.warned.add(warning)
+                self.logger.warning("%s", warning)
 
     def get_validator(self) -> None:
         """None: the SDK's validator logs the values of a record that fails. Ours is ``StreamSchema``."""

@@ -17,6 +17,9 @@ from target_klaviyo.model.records import IDENTIFIER_LEFT_OUT, Context, Note, Rec
 # The identifiers that are attributes of a profile, and with Klaviyo's id all; the strongest first.
 ATTRIBUTE_IDENTIFIERS = ("email", "phone_number", "external_id")
 IDENTIFIERS = ("id", *ATTRIBUTE_IDENTIFIERS)
+# Those of a visitor whom nobody may know yet: only events have them.
+VISITOR_IDENTIFIERS = ("anonymous_id", "_kx")
+_ALL = (*IDENTIFIERS, *VISITOR_IDENTIFIERS)
 # One identifier of a profile in a form that can be compared: its name, and its value.
 Identifier = tuple[str, str]
 
@@ -59,7 +62,7 @@ def parse_phone_number(text: str, region: str | None = None) -> str:
     ``region`` (ISO 3166 alpha-2) is for a number without a country code.
 
     Raises:
-        RejectedRecord: it is no phone number, or the country is missing.
+        RejectedRecord: it is no phone number, or a local one, or the country is missing.
     """
     text = text.strip()
     # Whether a number in E.164 form is a possible one depends on its country and its length alone.
@@ -69,13 +72,26 @@ def parse_phone_number(text: str, region: str | None = None) -> str:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
         no_country = error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE
-        advice = ": it has no country code, and default_region is not set" if no_country and not region else ""
-        reason = f"phone_number is not a phone number{advice}"
+        missing = ": it has no country code, and neither country_code nor default_region names a country"
+        reason = f"phone_number is not a phone number{missing if no_country and not region else ''}"
         raise RejectedRecord("invalid_phone", reason, pointer="/phone_number") from error
     # Possible, not valid: the tables of given-out numbers age, and Klaviyo points at what it refuses.
-    if number.extension or not phonenumbers.is_possible_number(number):
+    if number.extension or not _is_possible(number):
         raise RejectedRecord("invalid_phone", "phone_number is not a possible phone number", pointer="/phone_number")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def _is_possible(number: phonenumbers.PhoneNumber, *, is_whole: bool = True) -> bool:
+    """Whether a number can be dialled from everywhere. ``is_whole``: all its digits are known."""
+    if phonenumbers.is_possible_number_with_reason(number) != phonenumbers.ValidationResult.IS_POSSIBLE:
+        return False
+    if not number.italian_leading_zero:
+        return True
+    # A zero that is dialled before the number at home is no part of it. The library leaves it where the rest would be
+    # too short, which then is a number of a town without its area.
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    trunk_prefix = phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True)
+    return trunk_prefix != "0" or (is_whole and phonenumbers.is_valid_number(number))
 
 
 _E164 = re.compile(r"\+[1-9][0-9]{6,14}")
@@ -90,7 +106,7 @@ def _is_possible_e164(start: str, length: int) -> bool:
     except phonenumbers.NumberParseException:
         return False
     same = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) == sample
-    return same and bool(phonenumbers.is_possible_number(number))
+    return same and _is_possible(number, is_whole=False)
 
 
 def checked_region(text: str | None) -> str | None:
@@ -103,6 +119,27 @@ def checked_region(text: str | None) -> str | None:
     if region is not None and region not in phonenumbers.SUPPORTED_REGIONS:
         raise SettingsError("default_region must be a country's ISO 3166 code of two letters, such as US or DE")
     return region
+
+
+def parse_region(value: object) -> str | None:
+    """The ISO 3166 alpha-2 code of a country that a record names so, or by its calling code; None where it names none.
+
+    Raises:
+        ValueError: there is no such country.
+    """
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    text = str(value).strip().upper() if isinstance(value, str | int) else ""
+    region = _REGION_NAMES.get(text, text)
+    if re.fullmatch(r"\+?[0-9]{1,3}", text):
+        region = phonenumbers.region_code_for_country_code(int(text))
+    if region not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError("no country has this code")
+    return region
+
+
+# What is written for a code of ISO 3166 everywhere.
+_REGION_NAMES = {"UK": "GB"}
 
 
 def normalize_identifiers(
@@ -122,7 +159,7 @@ def normalize_identifiers(
     """
     normalized = dict(fields)
     faults: dict[str, RejectedRecord] = {}
-    for name in IDENTIFIERS:
+    for name in _ALL:
         value = normalized.pop(name, "")
         if value is None or (isinstance(value, str) and not value.strip()):
             continue
@@ -130,7 +167,7 @@ def normalize_identifiers(
             normalized[name] = _parse_identifier(name, value, region)
         except RejectedRecord as fault:
             faults[name] = fault
-    if not faults and not any(name in normalized for name in IDENTIFIERS):
+    if not faults and not any(name in normalized for name in _ALL):
         raise RejectedRecord("no_identifier", f"the record has no {_in_words(accepted)}")
     return normalized, faults
 
@@ -167,7 +204,7 @@ def refuse_lost_text(name: str, value: Any) -> None:
 
 
 def _in_words(names: Collection[str]) -> str:
-    ordered = [name for name in (*ATTRIBUTE_IDENTIFIERS, "id") if name in names]
+    ordered = [name for name in (*ATTRIBUTE_IDENTIFIERS, *VISITOR_IDENTIFIERS, "id") if name in names]
     *most, last = ["(mapped) id" if name == "id" else name for name in ordered]
     return f"{', '.join(most)} or {last}" if most else last
 
@@ -204,7 +241,7 @@ def identifiers_of(resource: Record) -> dict[str, str]:
     """
     attributes = resource.get("attributes")
     source: Mapping[str, Any] = attributes if isinstance(attributes, _MAPPINGS) else resource
-    values = {name: resource.get("id") if name == "id" else source.get(name) for name in IDENTIFIERS}
+    values = {name: resource.get("id") if name == "id" else source.get(name) for name in _ALL}
     return {name: _comparable(name, str(value)) for name, value in values.items() if value}
 
 

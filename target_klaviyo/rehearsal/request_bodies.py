@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS
+from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, VISITOR_IDENTIFIERS
 
 # From the strongest on.
-_IDENTIFIERS = (*ATTRIBUTE_IDENTIFIERS, "anonymous_id")
+_IDENTIFIERS = (*ATTRIBUTE_IDENTIFIERS, *VISITOR_IDENTIFIERS)
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,10 @@ class TooManyRejects(Incomplete):
     """More records were rejected than the settings allow."""
 
 
+class NothingDelivered(Incomplete):
+    """Of what came nothing was delivered, and something was rejected."""
+
+
 def parse_max_rejects(max_rejects: str | int | None, on_reject: str = "skip") -> Limit:
     """How many records may be rejected before the run fails: a count such as ``100``, or a percentage such as ``5%``.
 
@@ -142,6 +146,16 @@ class RunResults:
                 f"{self._rejected:,} of {self._total:,} records were rejected, more than on_reject and max_rejects "
                 f"allow; they are in {self._rejects.path}"
             )
+
+    def check_delivered(self) -> None:
+        """Fail when all that came of the run is rejected records: the cause is mostly one for all of them.
+
+        Raises:
+            NothingDelivered: it is.
+        """
+        counts = self._total_counts()
+        if self._rejected and not counts[OutcomeKind.DELIVERED] and not counts[OutcomeKind.ACCEPTED]:
+            raise NothingDelivered(f"nothing was delivered, {self._rejected:,} rejected: see {self._rejects.path}")
 
     def _write_report(self, end: RunEnd, not_sent: int, usage: Mapping[str, Usage]) -> str | None:
         """Write the run report where one is asked for; the result is why it cannot be written, None when it is."""

@@ -195,8 +195,8 @@ def test_a_value_that_no_encoder_takes_is_rejected_alone(
 def test_a_malformed_line_is_one_warning(target: Command, line: str) -> None:
     """The log has one line about it that says where it is; the SDK would have logged it whole."""
     run = target([line])
-    assert run.code == 0
-    [warning, total] = run.said("WARNING", "ERROR", "CRITICAL")
+    assert run.code == 1
+    [warning, total, _] = run.said("WARNING", "ERROR", "CRITICAL")
     assert "target-klaviyo-rejects.jsonl" in warning
     assert "0 delivered, 0 accepted, 1 rejected" in total
     assert_discreet(run)
@@ -205,8 +205,8 @@ def test_a_malformed_line_is_one_warning(target: Command, line: str) -> None:
 def test_a_record_without_identifier_is_one_warning(target: Command) -> None:
     """The warning says what a record needs."""
     run = target([schema_of("profiles"), *records("profiles", [{"first_name": "Lovelace"}] * 3)])
-    assert run.code == 0
-    [warning, _] = run.said("WARNING", "ERROR", "CRITICAL")
+    assert run.code == 1
+    [warning, *_] = run.said("WARNING", "ERROR", "CRITICAL")
     assert "no email, phone_number, external_id" in warning
     assert_discreet(run)
 

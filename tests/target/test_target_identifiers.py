@@ -52,6 +52,48 @@ def test_a_national_number_without_region_says_which_setting_is_missing() -> Non
         identifiers.parse_phone_number("415 555 0100")
 
 
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [
+        *[("701271", "IN"), ("555-0104", "US"), ("030 123456", "GB"), ("0301 234 56", "FR"), ("+44030123456", None)],
+        *[("+15550104", None), ("+44 (0)30 123456", None), ("555 0104", "CA")],
+    ],
+)
+def test_a_local_number_is_no_phone_number(text: str, region: str | None) -> None:
+    """Without its area it is dialled within a town only; with a country code before it, it is another's."""
+    with pytest.raises(RejectedRecord) as caught:
+        identifiers.parse_phone_number(text, region)
+    assert caught.value.code == "invalid_phone"
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "expected"),
+    [
+        *[("06 1234 5678", "IT", "+390612345678"), ("030 123456", "DE", "+4930123456")],
+        *[("01 23 45 67 89", "CI", None), ("8 800 555-35-35", "RU", "+78005553535")],
+    ],
+)
+def test_a_zero_that_belongs_to_a_number_stays(text: str, region: str, expected: str | None) -> None:
+    """Italy's numbers begin with one; elsewhere it is dialled before them."""
+    assert identifiers.parse_phone_number(text, region) == (expected or "+2250123456789")
+
+
+@pytest.mark.parametrize(
+    ("text", "region"),
+    [("de", "DE"), (" DE ", "DE"), ("UK", "GB"), ("49", "DE"), ("+1", "US"), (44, "GB"), ("", None), (None, None)],
+)
+def test_countries_are_codes_of_two_letters_or_calling_codes(text: object, region: str | None) -> None:
+    """As shops have them."""
+    assert identifiers.parse_region(text) == region
+
+
+@pytest.mark.parametrize("text", ["XX", "Germany", "999", "0", True, [], "D\u00c9"])
+def test_what_is_no_country_names_none(text: object) -> None:
+    """It is not taken for another."""
+    with pytest.raises(ValueError, match="country"):
+        identifiers.parse_region(text)
+
+
 def test_a_region_that_does_not_exist_is_a_wrong_setting() -> None:
     """Lower case is understood; another code is refused when the run starts."""
     assert identifiers.checked_region("us") == "US"
@@ -92,7 +134,17 @@ def test_remembered_forms_say_what_the_library_says(text: str) -> None:
     """Numbers in E.164 form are judged by country and length; asking the library for each gives the same."""
     try:
         number = phonenumbers.parse(text)
-        possible = phonenumbers.is_possible_number(number)
+        reason = phonenumbers.is_possible_number_with_reason(number)
+        has_trunk_zero = (
+            number.italian_leading_zero
+            and phonenumbers.ndd_prefix_for_region(
+                phonenumbers.region_code_for_country_code(number.country_code), strip_non_digits=True
+            )
+            == "0"
+        )
+        possible = reason == phonenumbers.ValidationResult.IS_POSSIBLE and (
+            not has_trunk_zero or phonenumbers.is_valid_number(number)
+        )
         expected = phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164) if possible else None
     except phonenumbers.NumberParseException:
         expected = None

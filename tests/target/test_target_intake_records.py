@@ -11,7 +11,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from klaviyo_client.errors import Incomplete
 from target_klaviyo.intake.records import parse_message, parse_stream_schema
 from target_klaviyo.model.records import RejectedRecord
 
@@ -66,11 +65,13 @@ def test_a_missing_key_and_a_wrong_type_name_the_column_only() -> None:
     assert caught.value.reason == 'n: type must be "integer"'
 
 
-@pytest.mark.parametrize("schema", [{"properties": {"a": {"type": "text"}}}, {"$ref": "http://127.0.0.1:9/schema"}])
-def test_a_schema_that_cannot_be_used_stops_the_run(schema: dict[str, Any]) -> None:
-    """Nothing can be judged by it, and what it names elsewhere is not fetched."""
-    with pytest.raises(Incomplete, match="SCHEMA of the stream s"):
-        parse_stream_schema("s", schema, [])
+def test_what_a_schema_names_elsewhere_is_not_fetched() -> None:
+    """It is left out, and said; the run goes on."""
+    schema = {"$ref": "http://127.0.0.1:9/schema", "properties": {"a": {"type": "integer"}}}
+    parsed = parse_stream_schema("s", schema, [])
+    assert "SCHEMA of the stream s" in parsed.warnings[0]
+    with pytest.raises(RejectedRecord, match="a: type"):
+        parsed.check({"a": "1"})
 
 
 # The same verdicts as jsonschema -------------------------------------------------------------------------------------
@@ -145,3 +146,41 @@ def test_date_verdicts_equal_those_of_jsonschema_with_a_checker(form: str, nulla
         assert not expected
     else:
         assert expected
+
+
+CLOSED = {"additionalProperties": False}
+
+
+@pytest.mark.parametrize(
+    ("schema", "record", "said"),
+    [
+        ({"properties": {"a": {}}, **CLOSED}, {"a": 1, "b": 2, "c": 3}, "the record must not have b, c"),
+        ({"properties": {}, **CLOSED}, {"b": 2}, "the record must not have b"),
+        (
+            {"properties": {"x": {"properties": {"a": {}}, **CLOSED}}},
+            {"x": {"a": 1, "b~/": 2}},
+            "x must not have b~/",
+        ),
+        ({"properties": {"x": CLOSED}}, {"x": {"b": "Lovelace"}}, "x must not have b"),
+        ({"properties": {"l": {"items": CLOSED}}}, {"l": [{}, {"b": 2}]}, "l.1 must not have b"),
+        ({"properties": {}, "unevaluatedProperties": False}, {"b": 2}, "the record must not have b"),
+        (
+            {"properties": {"a": {}}, **CLOSED},
+            {"additionalProperties/b": 1},
+            "the record must not have additionalProperties/b",
+        ),
+    ],
+)
+def test_what_must_not_be_there_is_named(schema: dict[str, Any], record: dict[str, Any], said: str) -> None:
+    """Its name, and not its value; the pointer leads to it."""
+    with pytest.raises(RejectedRecord) as caught:
+        parse_stream_schema("s", schema, []).check(record)
+    assert caught.value.reason == said
+    assert caught.value.pointer is not None
+    assert caught.value.pointer.endswith(("/b", "/b~0~1", "~1b"))
+
+
+def test_a_column_may_be_called_like_the_rule() -> None:
+    """One that may have no value is not taken for one that must not be there."""
+    with pytest.raises(RejectedRecord, match="additionalProperties"):
+        parse_stream_schema("s", {"properties": {"additionalProperties": False}}, []).check({"additionalProperties": 1})

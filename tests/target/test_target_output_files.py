@@ -62,7 +62,7 @@ def test_kills_and_resumes_lose_no_rejected_record(target: Command) -> None:
             begun = json.loads(process.stdout.readline())["at"]
             process.send_signal(signal.SIGKILL)
             process.communicate(timeout=PATIENCE)
-    assert target(bad(range(begun, 250))).code == 0
+    assert target(bad(range(begun, 250))).code == 1
     assert on_file(target.folder) == Counter({f"r{number}": 1 for number in range(250)})
 
 
@@ -84,7 +84,7 @@ def test_a_retry_of_all_files_at_once_reads_none_of_its_own(target: Command) -> 
     assert len(files) == 2
     before = [file.read_text() for file in files]
     run = target([line for text in before for line in text.splitlines()])
-    assert run.code == 0, run.stderr
+    assert run.code == 1, run.stderr
     assert [file.read_text() for file in files] == before
     assert set(on_file(target.folder).values()) == {2}
     assert "is another run's and stays" in run.stderr
@@ -137,7 +137,7 @@ def test_the_default_works_where_the_folder_cannot_be_written(target: Command, t
         environment={"XDG_STATE_HOME": "", "HOME": str(home)},
     )
     run = Run(completed.returncode, completed.stdout, completed.stderr, home / ".local" / "state" / "target-klaviyo")
-    assert run.code == 0, run.stderr
+    assert run.code == 1, run.stderr
     assert len(run.rejected) == 3
     assert f"rejects_path is in {run.folder}" in run.stderr
 

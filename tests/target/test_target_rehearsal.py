@@ -234,7 +234,7 @@ def test_a_rehearsal_leaves_the_last_real_runs_rejects_alone(target: Command) ->
     rejects = target.folder / "target-klaviyo-rejects.jsonl"
     rejects.write_text("kept\n")
     run = target([schema_of("profiles"), *records("profiles", BAD)], dry_run=True, plan_path="plans/today.json")
-    assert run.code == 0
+    assert run.code == 1
     assert rejects.read_text() == "kept\n"
     assert not rejects.with_name(rejects.name + ".1").exists()
     [line] = json.loads((target.folder / "plans" / "today.json").read_text())["rejected"]

@@ -124,3 +124,59 @@ def test_options_take_the_words_that_fields_take() -> None:
     for name, value in (("channels", "email,fax"), ("channels", ""), ("global_unless_member", "ja")):
         with pytest.raises(SettingsError, match=rf"streams\.s\.{name} must be"):
             parse_routes({"s": {"action": "unsubscribe", name: value}}, None)
+
+
+def phone_of(record: dict[str, Any], region: str | None = "US", **entry: Any) -> str:
+    """What becomes of a record's phone number."""
+    route = parse_routes({"s": {"action": "upsert_profile", **entry}}, region)["s"]
+    try:
+        return str(route.row(SourceRecord("s", record), record)[1].payload["attributes"]["phone_number"])
+    except RejectedRecord as rejection:
+        return rejection.code
+
+
+def test_the_country_of_a_number_comes_from_the_record_then_the_stream_then_the_setting() -> None:
+    """The nearest counts; a country that nobody knows is not taken for another, and blank is none."""
+    london, new_york = "020 7946 0958", "(212) 555-0104"
+    assert phone_of({"phone_number": new_york}) == "+12125550104"
+    assert phone_of({"phone_number": london}, default_region="gb") == "+442079460958"
+    assert phone_of({"phone_number": london, "country_code": "GB"}) == "+442079460958"
+    assert phone_of({"phone_number": london, "COUNTRY_CODE": 44}) == "+442079460958"
+    mapping = {"country_code": "shop.country"}
+    assert phone_of({"phone_number": london, "shop": {"country": "uk"}}, mapping=mapping) == "+442079460958"
+    assert phone_of({"phone_number": new_york, "country_code": "US"}, "GB", default_region="GB") == "+12125550104"
+    assert phone_of({"phone_number": new_york, "country_code": " "}) == "+12125550104"
+    assert phone_of({"phone_number": new_york, "country_code": None}, nulls="clear") == "+12125550104"
+    assert phone_of({"phone_number": new_york, "country_code": "XX"}) == "invalid_phone"
+    assert phone_of({"phone_number": "+442079460958", "country_code": "XX"}) == "+442079460958"
+
+
+def test_the_column_of_the_country_stays_a_custom_property() -> None:
+    """It was one before it was read; a mapped one is the mapping's, as ever."""
+    route = parse_routes({"s": {"action": "upsert_profile"}}, None)["s"]
+    record = {"phone_number": "020 7946 0958", "country_code": "GB"}
+    attributes = route.row(SourceRecord("s", record), record)[1].payload["attributes"]
+    assert attributes == {"phone_number": "+442079460958", "properties": {"country_code": "GB"}}
+
+
+@pytest.mark.parametrize("action", ["subscribe", "unsubscribe", "track_event", "list_members", "identify", "track"])
+def test_every_action_reads_it(action: str) -> None:
+    """Wherever a phone number goes."""
+    record = {
+        "phone_number": "020 7946 0958",
+        "email": "ada@example.com",
+        "land": "GB",
+        "metric": "Waved",
+        "list_id": "L",
+    }
+    channels = {"channels": ["sms"]} if "subscribe" in action else {}
+    entry = {"action": action, "mapping": {"country_code": "land"}, **channels}
+    route = parse_routes({"s": entry}, None)["s"]
+    assert b"+442079460958" in route.row(SourceRecord("s", record), record)[1].body
+
+
+@pytest.mark.parametrize("region", ["XX", 7, "Germany"])
+def test_a_streams_region_that_does_not_exist_is_a_wrong_setting(region: Any) -> None:
+    """The error names the stream."""
+    with pytest.raises(SettingsError, match=r"streams\.s\.default_region must be"):
+        parse_routes({"s": {"action": "upsert_profile", "default_region": region}}, None)

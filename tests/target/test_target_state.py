@@ -98,7 +98,7 @@ def test_a_rejected_record_is_on_disk_before_its_state(
         write(self, value)
 
     monkeypatch.setattr(Target, "_write_state_message", spy)
-    run([schema_of("profiles"), *records("profiles", [{"email": "bad"}]), state(1)], tmp_path)
+    run([schema_of("profiles"), *records("profiles", [person(0), {"email": "bad"}]), state(1)], tmp_path)
     assert seen == [2]
     assert states(capsys) == [1]
 

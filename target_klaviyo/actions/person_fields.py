@@ -1,0 +1,76 @@
+"""The person of a record: objects of other tools whose members are identifiers and fields of a profile. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, VISITOR_IDENTIFIERS
+
+PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
+LOCATION_FIELDS = (
+    *("address1", "address2", "city", "region", "zip", "country", "timezone", "latitude", "longitude", "ip"),
+)
+# What such an object may hold that is about who it is, and not about what is known of them.
+_IDENTIFYING = (*ATTRIBUTE_IDENTIFIERS, *VISITOR_IDENTIFIERS, "country_code")
+# Names of the old API, where they are not just a field's with a dollar sign.
+_OLD_NAMES = {"$id": "external_id", "$anonymous": "anonymous_id", "$exchange_id": "_kx"}
+
+
+def lift_person(fields: dict[str, Any]) -> dict[str, Any]:
+    """An event's fields with the identifiers that its ``profile`` holds, and the rest of that where it belongs.
+
+    Segment's specification has identifiers, fields and ``other_properties`` in one object; others put every trait
+    there. What the record says of the person outside the object goes before it.
+    """
+    held = fields.get("profile")
+    if not isinstance(held, Mapping):
+        return fields
+    lifted = {name: value for name, value in fields.items() if name != "profile"}
+    person: dict[str, Any] = {}
+    location, properties = dict(held.get("location") or {}), dict(held.get("properties") or {})
+    for name, value in held.items():
+        field = _OLD_NAMES.get(name, name.removeprefix("$"))
+        if field in _IDENTIFYING:
+            if is_blank(lifted.get(field)):
+                lifted[field] = _to_text(value)
+        elif field in PROFILE_FIELDS:
+            person[field] = held.get(field, value)
+        elif field in LOCATION_FIELDS:
+            location.setdefault(field, value)
+        elif name == "other_properties" and isinstance(value, Mapping):
+            properties = {**value, **properties}
+        elif name not in ("location", "properties"):
+            properties.setdefault(name, value)
+    person |= {name: held_in for name, held_in in (("location", location), ("properties", properties)) if held_in}
+    return {**lifted, "profile": person} if person else lifted
+
+
+def lift_from_properties(fields: dict[str, Any]) -> dict[str, Any]:
+    """A profile's fields with those that stand among its ``properties``, as the old API allowed.
+
+    What the record says elsewhere goes before it, and a property of that name stays then.
+    """
+    held = fields.get("properties")
+    if not isinstance(held, Mapping):
+        return fields
+    lifted = {name: value for name, value in fields.items() if name not in ("properties", "location")}
+    location, properties = dict(fields.get("location") or {}), dict(held)
+    for name, value in held.items():
+        field = {"id": "external_id"}.get(name, name)
+        holder = location if field in LOCATION_FIELDS else lifted
+        if field in (*ATTRIBUTE_IDENTIFIERS, *PROFILE_FIELDS, *LOCATION_FIELDS) and is_blank(holder.get(field)):
+            holder[field] = _to_text(value) if field not in ("latitude", "longitude") else value
+            del properties[name]
+    parts = {"location": location, "properties": properties}
+    return {**lifted, **{name: part for name, part in parts.items() if part}}
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value says nothing."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def _to_text(value: Any) -> Any:
+    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
+    return str(int(value)) if is_whole else value
