@@ -104,9 +104,11 @@ PURE = {
     "target_klaviyo/intake/records.py",
     "target_klaviyo/intake/route_settings.py",
     "target_klaviyo/intake/routes.py",
+    "target_klaviyo/actions/form_fields.py",
     "target_klaviyo/model/amounts.py",
     "target_klaviyo/model/identifiers.py",
     "target_klaviyo/model/records.py",
+    "target_klaviyo/model/texts.py",
     "target_klaviyo/model/times.py",
     "target_klaviyo/reporting/html.py",
 }

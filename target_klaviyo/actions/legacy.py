@@ -6,11 +6,11 @@ The names are those of Klaviyo's Track and Identify API, retired on 2024-06-30: 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import OPTIONS, resource
+from target_klaviyo.actions.form_fields import event_fields, normalize_form
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action
@@ -34,7 +34,6 @@ _IDENTIFIER_COLUMNS = {
 }
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
-_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
 
 _CREATE = {"create_list": LIST_OPTIONS["create_list"]}
 _CONSENT = {
@@ -176,21 +175,6 @@ IDENTIFY = Action(
 # klaviyoConnect -------------------------------------------------------------------------------------------------------
 
 
-def normalize_form(record: Record) -> dict[str, Any]:
-    """A form's fields (`event[name]`, `lists[]`, `extra[colour]`) as objects and lists."""
-    columns: dict[str, Any] = {}
-    for name, value in record.items():
-        match = _BRACKETS.fullmatch(name)
-        if not match:
-            columns[name] = value
-        elif match[2]:
-            column = columns.setdefault(match[1], {})
-            columns[match[1]] = {**(column if isinstance(column, Mapping) else {}), match[2]: value}
-        else:
-            columns[match[1]] = value
-    return columns
-
-
 def update_profile(fields: Record, context: Context) -> Iterator[Step]:  # noqa: ARG001 - every action's signature
     """The profile, its lists, and an event: what a form of klaviyoConnect sent at once.
 
@@ -201,20 +185,10 @@ def update_profile(fields: Record, context: Context) -> Iterator[Step]:  # noqa:
     yield from _profile_steps(fields, lists)
     if lists and fields.get("confirm_opt_in"):
         yield from _subscribe_steps(fields, lists, ["email"])
-    if "event" in fields:
-        yield Step("track_event", _event_fields(fields))
-
-
-def _event_fields(fields: Record) -> dict[str, Any]:
-    form_event = fields["event"]
-    if not isinstance(form_event.get("name"), str) or not form_event["name"].strip():
-        raise RejectedRecord("no_metric", "event has no name", pointer="/event/name")
-    names = {"name": "metric", "event_id": "unique_id", "value": "value", "value_currency": "value_currency"}
-    event_fields = {names[name]: value for name, value in form_event.items() if name in names}
-    extra = form_event.get("extra")
-    if isinstance(extra, Mapping):
-        event_fields["properties"] = dict(extra)
-    return {**{name: fields[name] for name in IDENTIFIERS if name in fields}, **event_fields}
+    event = event_fields(fields.get("event", {}))
+    if event is not None:
+        who = {name: fields[name] for name in IDENTIFIERS if name in fields}
+        yield Step("track_event", {**who, **event}, field="event")
 
 
 UPDATE_PROFILE = Action(

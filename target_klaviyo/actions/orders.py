@@ -14,6 +14,7 @@ from target_klaviyo.actions.events import OPTIONS, event, profile
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.endpoints import events
 from target_klaviyo.model.records import Context, Record, RejectedRecord
+from target_klaviyo.model.texts import parse_number
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
@@ -110,10 +111,9 @@ def _value(line: Mapping[str, Any]) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
+    if isinstance(value, str):
+        return parse_number(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _metric_option(text: str, default: str) -> dict[str, Any]:

@@ -14,12 +14,14 @@ from target_klaviyo.intake.field_values import (
     parse_boolean_field,
     parse_list,
     to_json,
+    to_number,
     to_text,
 )
 from target_klaviyo.model.records import Record, RejectedRecord
 
 # The field that holds custom properties.
 CUSTOM = "properties"
+_NUMBERS = {"number", "integer"}
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
 
@@ -69,6 +71,7 @@ class Mapper:
         keeps_nulls: whether a null is a value: that of a field which is to be cleared.
         types: field -> its JSON types.
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
+        text_lists: fields that are lists of texts.
     """
 
     mapped: Mapping[FieldPath, ValueSource]
@@ -78,6 +81,7 @@ class Mapper:
     keeps_nulls: bool
     types: Mapping[FieldPath, frozenset[str]]
     word_lists: frozenset[FieldPath] = frozenset()
+    text_lists: frozenset[FieldPath] = frozenset()
     _ways: dict[str, FieldPath | _Way] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
@@ -108,6 +112,17 @@ class Mapper:
             else:
                 fields.setdefault(way[0], {}).setdefault(way[1], value)
         return fields
+
+    def coerce(self, fields: Record) -> dict[str, Any]:
+        """Fields that another action made, in the types of the contract.
+
+        Raises:
+            RejectedRecord: a value has no JSON form, or none of its field's type.
+        """
+        coerced: dict[str, Any] = {}
+        for name, value in fields.items():
+            self._put(coerced, (name,), value)
+        return coerced
 
     def _way_of(self, column: str) -> FieldPath | _Way:
         """The field that a text in this column goes to, where that is all there is to it."""
@@ -180,8 +195,10 @@ class Mapper:
         if types == {"boolean"}:
             return parse_boolean_field(value, ".".join(path))
         if "array" in types:
-            return parse_list(value, are_words=path in self.word_lists)
-        return to_text(value) if types == {"string"} else value
+            return parse_list(value, are_words=path in self.word_lists, are_texts=path in self.text_lists)
+        if types == {"string"}:
+            return to_text(value)
+        return to_number(value) if types and types <= _NUMBERS else value
 
     def _is_ignored(self, column: str) -> bool:
         return self.ignored.match(column) is not None

@@ -51,6 +51,11 @@ def compile_mapper(
         keeps_nulls=keeps_nulls,
         types=types,
         word_lists=frozenset((name,) for name, entry in schema["properties"].items() if entry.get("x-words")),
+        text_lists=frozenset(
+            (name,)
+            for name, entry in schema["properties"].items()
+            if entry["type"] == "array" and entry["items"].get("type") == "string"
+        ),
     )
 
 

@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from klaviyo_client.plugin.booleans import parse_boolean
@@ -13,8 +14,10 @@ from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
+from target_klaviyo.intake import contracts
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
+from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.model.identifiers import IDENTIFIERS, normalize_identifiers, parse_phone_number
 from target_klaviyo.model.records import (
     Context,
@@ -113,8 +116,14 @@ class Route:
         action = ACTIONS[step.action]
         options = {name: self.options[name] for name in action.options if name in self.options}
         context = replace(context, options={**default_options(action), **options})
-        fields, note = action.select_fields(step.fields, {}, context)
-        return action, self._build_row(action, source, fields, context, note, next_step)
+        try:
+            fields, note = action.select_fields(_step_mapper(action.name).coerce(step.fields), {}, context)
+            contracts.load(action.name).check(fields)
+            return action, self._build_row(action, source, fields, context, note, next_step)
+        except RejectedRecord as rejection:
+            if step.field is None:
+                raise
+            raise rejection.below(step.field) from rejection
 
     @property
     def is_mirror(self) -> bool:
@@ -175,6 +184,11 @@ class Route:
         if self.list is None and needs_list:
             raise RejectedRecord("no_list", "the record has no list_id or list_name, and its stream has no option list")
         return self.list if "list" in action.options else None
+
+
+@cache
+def _step_mapper(action: str) -> Mapper:
+    return compile_mapper(contracts.load(action).schema, {}, keeps_unknown=False)
 
 
 def default_options(action: Action) -> dict[str, Any]:

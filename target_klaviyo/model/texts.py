@@ -1,0 +1,46 @@
+"""What texts stand for where a number or an object is meant: CSV files, forms and many taps have texts only. Pure."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from klaviyo_client.api.protocol import decode_json
+
+# As JSON writes numbers, and as people do: +3, .5, 5., 007. A comma says one thing here and another elsewhere.
+_NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]{1,4})?")
+# More digits than any number that Klaviyo keeps; what is longer is some other thing.
+_MAX_DIGITS = 400
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a value says nothing: null, or a text of nothing but space, which is the null of a CSV file."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def parse_number(text: str) -> int | float | None:
+    """The number that a text is, None where it is none.
+
+    >>> parse_number(" 12.50"), parse_number("1001"), parse_number("1,234")
+    (12.5, 1001, None)
+    """
+    text = text.strip()
+    match = _NUMBER.fullmatch(text) if len(text) <= _MAX_DIGITS else None
+    if match is None:
+        return None
+    if not any(match.groups()):
+        return int(text)
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def parse_json(text: str) -> Any:
+    """The JSON value of a text; None where it is not JSON.
+
+    Half a surrogate pair is no text that could be sent, and NaN no number.
+    """
+    try:
+        return decode_json(text.encode())
+    except (ValueError, RecursionError):
+        return None
