@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_json
+from target_klaviyo.model.texts import is_blank, parse_object
 
 _BRACKETS = re.compile(r"(\w+)((?:\[[^\[\]]+\])*)(\[\])?")
 _KEY = re.compile(r"\[([^\[\]]+)\]")
@@ -28,6 +28,9 @@ def normalize_form(record: Record) -> dict[str, Any]:
     """A form's fields (`event[name]`, `lists[]`, `extra[utm][source]`) as objects and lists.
 
     A field in brackets that fits into no object, because its name holds a plain value as well, stays as it is.
+
+    Raises:
+        RejectedRecord: the event is a text that is neither its name nor the JSON of an object.
     """
     columns: dict[str, Any] = {}
     bracketed: list[tuple[str, list[str], Any]] = []
@@ -37,10 +40,8 @@ def normalize_form(record: Record) -> dict[str, Any]:
             bracketed.append((name, [match[1], *_KEY.findall(match[2])], value))
         else:
             columns[name] = _copy(value)
-    if not isinstance(columns.get("event"), Mapping | str | None):
-        columns["event"] = str(columns["event"])
-    if isinstance(columns.get("event"), str):
-        columns["event"] = _parse_event(columns["event"])
+    if isinstance(columns.get("event"), str | int | float):
+        columns["event"] = _copy(_parse_event(columns["event"]))
     for name, path, value in bracketed:
         if not _put(columns, path, value):
             columns[name] = value
@@ -55,12 +56,14 @@ def _copy(value: Any) -> Any:
     return {name: _copy(entry) for name, entry in value.items()} if isinstance(value, Mapping) else value
 
 
-def _parse_event(text: str) -> Any:
-    """The event that a text means: its JSON, or its name."""
-    if is_blank(text):
-        return None
-    parsed = parse_json(text)
-    return parsed if isinstance(parsed, Mapping) else {"name": text}
+def _parse_event(value: str | float) -> Any:
+    """The event that a text or a number means: its JSON, or its name.
+
+    Raises:
+        RejectedRecord: it is the JSON of no object, or broken.
+    """
+    text = str(value).strip()
+    return parse_object(text, "event") if text in ("", "null") or text[0] in "{[" else {"name": value}
 
 
 def _put(columns: dict[str, Any], path: list[str], value: Any) -> bool:
@@ -83,7 +86,7 @@ def event_fields(form_event: Record) -> dict[str, Any] | None:
     """What a form says of its event, as fields of track_event; None where it says nothing.
 
     Raises:
-        RejectedRecord: the event has no name.
+        RejectedRecord: the event has no name, or properties that are none.
     """
     remaining = {name: value for name, value in form_event.items() if not is_blank(value)}
     if not remaining:
@@ -97,10 +100,5 @@ def event_fields(form_event: Record) -> dict[str, Any] | None:
         raise RejectedRecord("no_metric", "event has no name", pointer="/event/name")
     properties = {name: value for name, value in remaining.items() if name not in _EXTRA}
     for name in _EXTRA:
-        extra = remaining.get(name, {})
-        extra = parse_json(extra) if isinstance(extra, str) else extra
-        if not isinstance(extra, Mapping):
-            reason = f"event.{name} must be an object, or the JSON of one"
-            raise RejectedRecord("invalid_field", reason, pointer=f"/event/{name}")
-        properties = {**extra, **properties}
+        properties = {**(parse_object(remaining.get(name), f"event.{name}") or {}), **properties}
     return {**fields, "properties": properties} if properties else fields

@@ -19,6 +19,7 @@ from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
 from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
 from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
+from target_klaviyo.model.texts import parse_object
 
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
 _PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
@@ -50,10 +51,14 @@ _CONSENT = {
 
 
 def normalize_track(record: Record) -> dict[str, Any]:
-    """A Track call as columns of track_event: `customer_properties` are of the person."""
+    """A Track call as columns of track_event: `customer_properties` are of the person.
+
+    Raises:
+        RejectedRecord: they are no object.
+    """
     columns = {name: value for name, value in record.items() if name not in ("customer_properties", "token")}
-    customer_properties = record.get("customer_properties")
-    if isinstance(customer_properties, Mapping):
+    customer_properties = parse_object(record.get("customer_properties"), "customer_properties")
+    if customer_properties is not None:
         properties: dict[str, Any] = {}
         for name, value in customer_properties.items():
             field = name.removeprefix("$")

@@ -11,7 +11,7 @@ from typing import Any
 
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.model.records import RejectedRecord
-from target_klaviyo.model.texts import parse_json, parse_number
+from target_klaviyo.model.texts import is_blank, parse_json, parse_number
 
 FieldPath = tuple[str, ...]
 # What stands between the words of a list, as people write it.
@@ -85,28 +85,44 @@ def parse_list(value: Any, *, are_words: bool, are_texts: bool = True) -> Any:
     """The entries of a list, each once: CSV files, forms and old plugins write one text for all of them.
 
     A text is the JSON of a list, or words with commas between them, or, where entries are no words, one entry: the
-    name of a list may hold a comma. Where entries are texts, a number is the text of one. Blank entries are left out.
-    Whatever else is no list stays as it is.
+    name of a list may hold a comma. Where entries are texts, a number is the text of one; where they are objects, a
+    text is the JSON of one. Blank entries are left out. Whatever else is no list stays as it is.
     """
     if isinstance(value, str):
         parsed = _parse_json_list(value)
         parts = [part for part in _SEPARATORS.split(value) if part] if are_words else [value]
         value = parts if parsed is None else parsed
-    if are_texts and isinstance(value, int | float) and not isinstance(value, bool):
+    if not are_texts:
+        return _parse_objects(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
         value = [value]
     if not isinstance(value, list):
         return value
-    entries = [to_text(entry) for entry in value] if are_texts else value
+    entries = [to_text(entry) for entry in value]
     entries = [entry.strip() if isinstance(entry, str) else entry for entry in entries]
     if are_words:
         entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
-    # Two equal lines of an order are two. Forms send an empty field where nothing was chosen.
+    # Forms send an empty field where nothing was chosen.
     only_texts = all(isinstance(entry, str) for entry in entries)
     return list(dict.fromkeys(filter(None, entries))) if only_texts else entries
 
 
+def _parse_objects(value: Any) -> Any:
+    """The objects of a list, as many as there are: two equal lines of an order are two."""
+    if isinstance(value, Mapping):
+        value = [value] if value else []
+    return [_parse_entry(entry) for entry in value if not is_blank(entry)] if isinstance(value, list) else value
+
+
+def _parse_entry(entry: Any) -> Any:
+    parsed = parse_json(entry) if isinstance(entry, str) else None
+    return parsed if isinstance(parsed, Mapping) else entry
+
+
 def _parse_json_list(text: str) -> list[Any] | None:
     """The list that a text is the JSON of, None where it is not."""
+    if text.strip() == "null":
+        return []
     if not text.lstrip().startswith("["):
         return None
     value = parse_json(text)

@@ -18,6 +18,7 @@ from target_klaviyo.intake.field_values import (
     to_text,
 )
 from target_klaviyo.model.records import Record, RejectedRecord
+from target_klaviyo.model.texts import parse_object
 
 # The field that holds custom properties.
 CUSTOM = "properties"
@@ -137,14 +138,12 @@ class Mapper:
 
     def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
         path = self.by_name.get(column)
-        if value is None and not self.keeps_nulls:
-            return
-        if isinstance(value, Mapping) and path == (CUSTOM,):
-            for name, entry in value.items():
+        if path == (CUSTOM,):
+            for name, entry in (parse_object(value, column) or {}).items():
                 self._put_property(fields, name, entry)
-        elif path is not None and (isinstance(value, Mapping) or "object" not in self.types[path]):
+        elif path is not None:
             self._put(fields, path, value)
-        elif self.keeps_unknown and not (value is None and path is not None):
+        elif self.keeps_unknown:
             self._put(fields, (CUSTOM, column), value)
 
     def _put_property(self, fields: dict[str, Any], name: str, value: Any) -> None:
@@ -158,8 +157,8 @@ class Mapper:
         if value is None and not self.keeps_nulls:
             return
         types = self.types.get(path, frozenset())
-        if "object" in types and isinstance(value, Mapping):
-            for name, entry in value.items():
+        if "object" in types:
+            for name, entry in (parse_object(value, ".".join(path)) or {}).items():
                 if (*path, name) in self.types or path[0] != "location":
                     self._put(fields, (*path, name), entry)
             return

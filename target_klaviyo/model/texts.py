@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from typing import Any
 
-from klaviyo_client.api.protocol import decode_json
+import msgspec
+
+from target_klaviyo.model.records import RejectedRecord
 
 # As JSON writes numbers, and as people do: +3, .5, 5., 007. A comma says one thing here and another elsewhere.
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]{1,4})?")
@@ -38,9 +41,24 @@ def parse_number(text: str) -> int | float | None:
 def parse_json(text: str) -> Any:
     """The JSON value of a text; None where it is not JSON.
 
-    Half a surrogate pair is no text that could be sent, and NaN no number.
+    Half a surrogate pair is no text that could be sent, and 1e400 no number.
     """
     try:
-        return decode_json(text.encode())
+        return msgspec.json.decode(text.encode())
     except (ValueError, RecursionError):
         return None
+
+
+def parse_object(value: Any, field: str) -> Mapping[str, Any] | None:
+    """An object, or the one that a text is the JSON of; None where there is none, or an empty one.
+
+    Raises:
+        RejectedRecord: it is something else.
+    """
+    if is_blank(value) or (isinstance(value, str) and value.strip() == "null"):
+        return None
+    parsed = parse_json(value) if isinstance(value, str) else value
+    if isinstance(parsed, Mapping) or parsed == []:  # PHP writes an empty object as an empty list
+        return parsed or None
+    reason = f"{field} must be an object, or the JSON of one"
+    raise RejectedRecord("invalid_field", reason, pointer=f"/{field.replace('.', '/')}")
