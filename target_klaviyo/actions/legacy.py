@@ -19,7 +19,7 @@ from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
 from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
 from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
-from target_klaviyo.model.texts import parse_object
+from target_klaviyo.model.texts import is_blank, parse_object
 
 # `customer_properties` whose name is a field of the profile; all others become custom properties of it.
 _PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
@@ -63,16 +63,23 @@ def normalize_track(record: Record) -> dict[str, Any]:
         for name, value in customer_properties.items():
             field = name.removeprefix("$")
             if name in _IDENTIFIER_COLUMNS:
-                columns.setdefault(_IDENTIFIER_COLUMNS[name], value)
+                _fill(columns, _IDENTIFIER_COLUMNS[name], value)
             elif field in _PROFILE_FIELDS:
-                columns.setdefault(f"profile_{field}", value)
+                _fill(columns, f"profile_{field}", value)
             elif field in _LOCATION_FIELDS:
-                columns.setdefault(f"profile_location_{field}", value)
+                _fill(columns, f"profile_location_{field}", value)
             elif not name.startswith("$"):
                 properties[name] = value
         if properties:
-            columns["profile_properties"] = properties
+            given = parse_object(columns.get("profile_properties"), "profile_properties") or {}
+            columns["profile_properties"] = {**properties, **given}
     return columns
+
+
+def _fill(columns: dict[str, Any], name: str, value: Any) -> None:
+    """Set a column that says nothing."""
+    if is_blank(columns.get(name)):
+        columns[name] = value
 
 
 def track(fields: Record, context: Context) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from target_klaviyo.intake.field_values import (
     to_text,
 )
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import parse_object
+from target_klaviyo.model.texts import is_blank, parse_object
 
 # The field that holds custom properties.
 CUSTOM = "properties"
@@ -73,6 +73,7 @@ class Mapper:
         types: field -> its JSON types.
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
         text_lists: fields that are lists of texts.
+        with_blanks: fields where a blank is no null (``x-blank``).
     """
 
     mapped: Mapping[FieldPath, ValueSource]
@@ -83,6 +84,7 @@ class Mapper:
     types: Mapping[FieldPath, frozenset[str]]
     word_lists: frozenset[FieldPath] = frozenset()
     text_lists: frozenset[FieldPath] = frozenset()
+    with_blanks: frozenset[FieldPath] = frozenset()
     _ways: dict[str, FieldPath | _Way] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
@@ -107,8 +109,9 @@ class Mapper:
             if way is _SLOW or not (type(value) is str or (len(way) > 1 and is_finite_number(value))):
                 self._put_column(fields, column, value)
             elif len(way) == 1:
-                present = fields.get(way[0], "")
-                if type(present) is str and not present.strip():  # another column may name it, too
+                if way[0] in fields or not value or value.isspace():  # another column may name it, too
+                    self._put(fields, way, value)
+                else:
                     fields[way[0]] = value
             else:
                 fields.setdefault(way[0], {}).setdefault(way[1], value)
@@ -153,7 +156,9 @@ class Mapper:
             self._put(fields, legacy or (CUSTOM, name), value)
 
     def _put(self, fields: dict[str, Any], path: FieldPath, value: Any) -> None:
-        """Set a field unless it is set already: what is mapped goes first and stays."""
+        """Set a field unless it is set already: what is mapped goes first and stays. Blanks of fields are nulls."""
+        if path in self.types and path not in self.with_blanks and is_blank(value):
+            value = None
         if value is None and not self.keeps_nulls:
             return
         types = self.types.get(path, frozenset())
@@ -176,10 +181,10 @@ class Mapper:
         Raises:
             RejectedRecord: they disagree on consent.
         """
-        if path not in self.types:  # a custom property
-            return first
-        if first == [] or (isinstance(first, str) and not first.strip()):
+        if first == [] or (is_blank(first) and not is_blank(second)):
             return second
+        if path not in self.types or second is None:  # a custom property, or nothing
+            return first
         if (types == {"boolean"} or (path in self.word_lists and second)) and first != second:
             raise RejectedRecord(
                 "invalid_field", f"two columns disagree on {'.'.join(path)}", pointer="/" + "/".join(path)

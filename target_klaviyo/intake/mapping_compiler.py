@@ -1,14 +1,14 @@
 """The compiler of mappers: it makes one of a contract and the ``mapping`` option of a stream. Pure.
 
 The contract says what the fields are. Its ``x-`` keys say by which other column names a field is known (``x-names``),
-which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), and which columns
-are never sent (``x-ignored-columns``).
+which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), in which a blank is
+no null (``x-blank``), and which columns are never sent (``x-ignored-columns``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import translate
 from typing import Any
 
@@ -50,12 +50,9 @@ def compile_mapper(
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
         types=types,
-        word_lists=frozenset((name,) for name, entry in schema["properties"].items() if entry.get("x-words")),
-        text_lists=frozenset(
-            (name,)
-            for name, entry in schema["properties"].items()
-            if entry["type"] == "array" and entry["items"].get("type") == "string"
-        ),
+        word_lists=_fields_with(schema, lambda entry: entry.get("x-words", False)),
+        text_lists=_fields_with(schema, lambda entry: entry.get("items", {}).get("type") == "string"),
+        with_blanks=_fields_with(schema, lambda entry: entry.get("x-blank", False)),
     )
 
 
@@ -94,6 +91,10 @@ def _fields_by_column(schema: Schema) -> dict[str, FieldPath]:
 
     visit(schema["properties"], ())
     return fields
+
+
+def _fields_with(schema: Schema, wanted: Callable[[Schema], bool]) -> frozenset[FieldPath]:
+    return frozenset((name,) for name, entry in schema["properties"].items() if wanted(entry))
 
 
 def _parse_field(name: str, types: Mapping[FieldPath, frozenset[str]]) -> FieldPath:
