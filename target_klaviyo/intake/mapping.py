@@ -54,10 +54,12 @@ class _Way(Enum):
 
     IGNORED = "never sent, or read by the mapping"
     SLOW = "every value is looked at"
+    OBJECT = "an object of fields, which go behind those that have columns of their own"
 
 
 _IGNORED: Final = _Way.IGNORED
 _SLOW: Final = _Way.SLOW
+_OBJECT: Final = _Way.OBJECT
 
 
 @dataclass(frozen=True)
@@ -96,25 +98,23 @@ class Mapper:
         fields: dict[str, Any] = {}
         for path, source in self.mapped.items():
             self._put(fields, path, source.read(record))
-        ways = self._ways
+        objects: list[tuple[str, Any]] = []
         for column, value in record.items():
-            if column not in ways:
-                if len(ways) > _MAX_COLUMNS:
-                    ways.clear()
-                ways[column] = self._way_of(column)
-            way = ways[column]
-            if way is _IGNORED:
-                continue
+            way = self._ways.get(column) or self._remember_way(column)
             # Most values are texts or numbers and stay as they are: nothing has to be asked about them again.
-            if way is _SLOW or not (type(value) is str or (len(way) > 1 and is_finite_number(value))):
-                self._put_column(fields, column, value)
-            elif len(way) == 1:
-                if way[0] in fields or not value or value.isspace():  # another column may name it, too
+            if type(way) is tuple and (type(value) is str or (len(way) > 1 and is_finite_number(value))):
+                if len(way) > 1:
+                    fields.setdefault(way[0], {}).setdefault(way[1], value)
+                elif way[0] in fields or not value or value.isspace():  # another column may name it, too
                     self._put(fields, way, value)
                 else:
                     fields[way[0]] = value
-            else:
-                fields.setdefault(way[0], {}).setdefault(way[1], value)
+            elif way is _OBJECT:
+                objects.append((column, value))
+            elif way is not _IGNORED:
+                self._put_column(fields, column, value)
+        for column, value in objects:
+            self._put_column(fields, column, value)
         return fields
 
     def coerce(self, fields: Record) -> dict[str, Any]:
@@ -128,6 +128,11 @@ class Mapper:
             self._put(coerced, (name,), value)
         return coerced
 
+    def _remember_way(self, column: str) -> FieldPath | _Way:
+        if len(self._ways) > _MAX_COLUMNS:
+            self._ways.clear()
+        return self._ways.setdefault(column, self._way_of(column))
+
     def _way_of(self, column: str) -> FieldPath | _Way:
         """The field that a text in this column goes to, where that is all there is to it."""
         path = self.by_name.get(column)
@@ -137,6 +142,8 @@ class Mapper:
         if path is None:
             is_custom = self.keeps_unknown and CUSTOM not in {name for name, *_ in self.mapped}
             return (CUSTOM, column) if is_custom else _SLOW
+        if "object" in self.types[path]:
+            return _OBJECT
         return path if len(path) == 1 and self.types[path] == {"string"} else _SLOW
 
     def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
