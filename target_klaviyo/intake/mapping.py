@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from target_klaviyo.intake.field_values import (
     FieldPath,
@@ -25,6 +25,8 @@ CUSTOM = "properties"
 _NUMBERS = {"number", "integer"}
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
+# What stands between the words of a name.
+_SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 @dataclass(frozen=True)
@@ -49,6 +51,11 @@ class ValueSource:
         return value
 
 
+def fold_name(column: str) -> str:
+    """A column's name without what spellings differ in: `EMAIL`, `Email` and `E-Mail` are one. A `$` stays."""
+    return _SEPARATORS.sub("", column.casefold())
+
+
 class _Way(Enum):
     """What is done with a column, where its values are not simply put into one field."""
 
@@ -57,6 +64,14 @@ class _Way(Enum):
     OBJECT = "an object of fields, which go behind those that have columns of their own"
 
 
+@dataclass(frozen=True)
+class _Spelling:
+    """A column that is the name of a field in another spelling: it counts where nothing else has that field."""
+
+    path: FieldPath
+
+
+_ColumnWay: TypeAlias = FieldPath | _Way | _Spelling
 _IGNORED: Final = _Way.IGNORED
 _SLOW: Final = _Way.SLOW
 _OBJECT: Final = _Way.OBJECT
@@ -69,6 +84,7 @@ class Mapper:
     Attributes:
         mapped: field -> source, as the ``mapping`` option says.
         by_name: column -> field, for columns that carry a field's name.
+        by_spelling: the same, with names as ``fold_name`` has them.
         ignored: columns that are never sent.
         keeps_unknown: whether unknown columns become custom properties.
         keeps_nulls: whether a null is a value: that of a field which is to be cleared.
@@ -80,6 +96,7 @@ class Mapper:
 
     mapped: Mapping[FieldPath, ValueSource]
     by_name: Mapping[str, FieldPath]
+    by_spelling: Mapping[str, FieldPath]
     ignored: re.Pattern[str]
     keeps_unknown: bool
     keeps_nulls: bool
@@ -87,7 +104,7 @@ class Mapper:
     word_lists: frozenset[FieldPath] = frozenset()
     text_lists: frozenset[FieldPath] = frozenset()
     with_blanks: frozenset[FieldPath] = frozenset()
-    _ways: dict[str, FieldPath | _Way] = field(default_factory=dict, compare=False, repr=False)
+    _ways: dict[str, _ColumnWay] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
         """The record's fields, nested as in the contract. Nulls are left out, unless they are kept.
@@ -98,7 +115,7 @@ class Mapper:
         fields: dict[str, Any] = {}
         for path, source in self.mapped.items():
             self._put(fields, path, source.read(record))
-        objects: list[tuple[str, Any]] = []
+        behind: list[tuple[str, Any, _ColumnWay]] = []
         for column, value in record.items():
             way = self._ways.get(column) or self._remember_way(column)
             # Most values are texts or numbers and stay as they are: nothing has to be asked about them again.
@@ -109,12 +126,12 @@ class Mapper:
                     self._put(fields, way, value)
                 else:
                     fields[way[0]] = value
-            elif way is _OBJECT:
-                objects.append((column, value))
-            elif way is not _IGNORED:
+            elif way is _SLOW or type(way) is tuple:
                 self._put_column(fields, column, value)
-        for column, value in objects:
-            self._put_column(fields, column, value)
+            elif way is not _IGNORED:
+                behind.append((column, value, way))
+        if behind:
+            self._put_behind(fields, behind)
         return fields
 
     def coerce(self, fields: Record) -> dict[str, Any]:
@@ -128,33 +145,65 @@ class Mapper:
             self._put(coerced, (name,), value)
         return coerced
 
-    def _remember_way(self, column: str) -> FieldPath | _Way:
+    def field_of(self, column: str) -> FieldPath | None:
+        """The field whose name a column carries, in whatever spelling."""
+        return self.by_name.get(column) or self.by_spelling.get(fold_name(column))
+
+    def _remember_way(self, column: str) -> _ColumnWay:
         if len(self._ways) > _MAX_COLUMNS:
             self._ways.clear()
         return self._ways.setdefault(column, self._way_of(column))
 
-    def _way_of(self, column: str) -> FieldPath | _Way:
+    def _way_of(self, column: str) -> _ColumnWay:
         """The field that a text in this column goes to, where that is all there is to it."""
-        path = self.by_name.get(column)
+        path = self.field_of(column)
         sources = self.mapped.values()
-        if self._is_ignored(column) or path in self.mapped or any(column in (s.path, s.column) for s in sources):
+        if self._is_ignored(column) or any(column in (s.path, s.column) for s in sources):
             return _IGNORED
+        if path in self.mapped:
+            if column in self.by_name:
+                return _IGNORED
+            path = None
         if path is None:
             is_custom = self.keeps_unknown and CUSTOM not in {name for name, *_ in self.mapped}
             return (CUSTOM, column) if is_custom else _SLOW
+        if column not in self.by_name:
+            return _Spelling(path)
         if "object" in self.types[path]:
             return _OBJECT
         return path if len(path) == 1 and self.types[path] == {"string"} else _SLOW
 
     def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
         path = self.by_name.get(column)
+        if path is not None:
+            self._put_field(fields, path, value, column)
+        elif self.keeps_unknown:
+            self._put(fields, (CUSTOM, column), value)
+
+    def _put_behind(self, fields: dict[str, Any], behind: list[tuple[str, Any, _ColumnWay]]) -> None:
+        """Objects of fields, then other spellings: of what the columns before them have not said."""
+        for column, value, way in behind:
+            if way is _OBJECT:
+                self._put_column(fields, column, value)
+        spellings = [(column, value, way.path) for column, value, way in behind if isinstance(way, _Spelling)]
+        for column, value, path in sorted(spellings, key=lambda spelling: "object" in self.types[spelling[2]]):
+            self._put_spelling(fields, column, value, path)
+
+    def _put_spelling(self, fields: dict[str, Any], column: str, value: Any, path: FieldPath) -> None:
+        present: Any = fields
+        for step in path:
+            present = present.get(step) if isinstance(present, Mapping) else None
+        if is_blank(present) or present == [] or "object" in self.types[path]:
+            self._put_field(fields, path, value, column)
+        elif self.keeps_unknown and not is_blank(value):
+            self._put(fields, (CUSTOM, column), value)
+
+    def _put_field(self, fields: dict[str, Any], path: FieldPath, value: Any, column: str) -> None:
         if path == (CUSTOM,):
             for name, entry in (parse_object(value, column) or {}).items():
                 self._put_property(fields, name, entry)
-        elif path is not None:
+        else:
             self._put(fields, path, value)
-        elif self.keeps_unknown:
-            self._put(fields, (CUSTOM, column), value)
 
     def _put_property(self, fields: dict[str, Any], name: str, value: Any) -> None:
         # Legacy Identify calls put `$email` and its like among the custom properties.

@@ -13,7 +13,7 @@ from fnmatch import translate
 from typing import Any
 
 from target_klaviyo.intake.field_values import FieldPath
-from target_klaviyo.intake.mapping import Mapper, ValueSource
+from target_klaviyo.intake.mapping import Mapper, ValueSource, fold_name
 
 Schema = Mapping[str, Any]
 # Also as databases such as Snowflake write the names of columns.
@@ -41,11 +41,13 @@ def compile_mapper(
         ValueError: naming the entry of the mapping that cannot be.
     """
     types = _field_types(schema)
+    by_name = _fields_by_column(schema)
     patterns = map(translate, (*_SINGER_COLUMNS, *schema.get("x-ignored-columns", ())))
     exact = (rf"(?:{re.escape(name)})\Z" for name in ignored)
     return Mapper(
         mapped={_parse_field(name, types): _parse_source(name, entry) for name, entry in _flatten(mapping, types)},
-        by_name=_fields_by_column(schema),
+        by_name=by_name,
+        by_spelling={fold_name(name): by_name[name] for name in reversed(by_name)},  # the first name of a spelling
         ignored=re.compile("|".join((*patterns, *exact))),
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
