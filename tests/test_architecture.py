@@ -109,6 +109,7 @@ PURE = {
     "target_klaviyo/intake/route_settings.py",
     "target_klaviyo/intake/routes.py",
     "target_klaviyo/intake/schema_dialects.py",
+    "target_klaviyo/actions/form_fields.py",
     "target_klaviyo/model/amounts.py",
     "target_klaviyo/model/identifiers.py",
     "target_klaviyo/model/records.py",

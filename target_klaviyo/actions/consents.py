@@ -28,13 +28,6 @@ _KINDS = {
 }
 _SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
 
-# Fields that a record may have; blank, as in a CSV file, they are left out.
-_OPTIONAL_FIELDS = ("consented_at", "custom_source", "age_gated_date_of_birth")
-
-
-def _without_blanks(fields: Record) -> Record:
-    return {name: value for name, value in fields.items() if name not in _OPTIONAL_FIELDS or str(value).strip()}
-
 
 def _channels_option(names: Iterable[str], verb: str) -> dict[str, Any]:
     return {
@@ -56,7 +49,6 @@ def _select_fields(
     Raises:
         RejectedRecord: no channel is left.
     """
-    fields = _without_blanks(fields)
     channels: Sequence[str] = fields.get("channels", context.options["channels"])
     are_known = isinstance(channels, list) and all(isinstance(name, str) and name in _KINDS for name in channels)
     if not channels or not are_known:

@@ -6,11 +6,11 @@ The names are those of Klaviyo's Track and Identify API, retired on 2024-06-30: 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from target_klaviyo.actions.events import OPTIONS, resource
+from target_klaviyo.actions.form_fields import event_fields, normalize_form
 from target_klaviyo.actions.person_fields import LOCATION_FIELDS, PROFILE_FIELDS, lift_from_properties, lift_person
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
@@ -20,6 +20,7 @@ from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
 from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
 from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
+from target_klaviyo.model.texts import is_blank, parse_object
 
 # Names of identifiers in `customer_properties` -> the column that holds them.
 _IDENTIFIER_COLUMNS = {
@@ -31,7 +32,6 @@ _IDENTIFIER_COLUMNS = {
 }
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
-_BRACKETS = re.compile(r"(\w+)\[(\w*)\]")
 
 # Objects whose members a form names one by one.
 _FORM_OBJECTS = {"extra", "properties"}
@@ -51,24 +51,35 @@ _CONSENT = {
 
 
 def normalize_track(record: Record) -> dict[str, Any]:
-    """A Track call as columns of track_event: `customer_properties` are of the person."""
+    """A Track call as columns of track_event: `customer_properties` are of the person.
+
+    Raises:
+        RejectedRecord: they are no object.
+    """
     columns = {name: value for name, value in record.items() if name not in ("customer_properties", "token")}
-    customer_properties = record.get("customer_properties")
-    if isinstance(customer_properties, Mapping):
+    customer_properties = parse_object(record.get("customer_properties"), "customer_properties")
+    if customer_properties is not None:
         properties: dict[str, Any] = {}
         for name, value in customer_properties.items():
             field = name.removeprefix("$")
             if name in _IDENTIFIER_COLUMNS:
-                columns.setdefault(_IDENTIFIER_COLUMNS[name], value)
+                _fill(columns, _IDENTIFIER_COLUMNS[name], value)
             elif field in PROFILE_FIELDS:
-                columns.setdefault(f"profile_{field}", value)
+                _fill(columns, f"profile_{field}", value)
             elif field in LOCATION_FIELDS:
-                columns.setdefault(f"profile_location_{field}", value)
+                _fill(columns, f"profile_location_{field}", value)
             elif not name.startswith("$"):
                 properties[name] = value
         if properties:
-            columns["profile_properties"] = properties
+            given = parse_object(columns.get("profile_properties"), "profile_properties") or {}
+            columns["profile_properties"] = {**properties, **given}
     return columns
+
+
+def _fill(columns: dict[str, Any], name: str, value: Any) -> None:
+    """Set a column that says nothing."""
+    if is_blank(columns.get(name)):
+        columns[name] = value
 
 
 def track(fields: Record, context: Context) -> dict[str, Any]:
@@ -187,21 +198,6 @@ IDENTIFY = Action(
 # klaviyoConnect -------------------------------------------------------------------------------------------------------
 
 
-def normalize_form(record: Record) -> dict[str, Any]:
-    """A form's fields (`event[name]`, `lists[]`, `extra[colour]`) as objects and lists."""
-    columns: dict[str, Any] = {}
-    for name, value in record.items():
-        match = _BRACKETS.fullmatch(name)
-        if not match:
-            columns[name] = value
-        elif match[2]:
-            column = columns.setdefault(match[1], {})
-            columns[match[1]] = {**(column if isinstance(column, Mapping) else {}), match[2]: value}
-        else:
-            columns[match[1]] = value
-    return columns
-
-
 def update_profile(fields: Record, context: Context) -> Iterator[Step]:  # noqa: ARG001 - every action's signature
     """The profile, its lists, and an event: what a form of klaviyoConnect sent at once.
 
@@ -212,20 +208,10 @@ def update_profile(fields: Record, context: Context) -> Iterator[Step]:  # noqa:
     yield from _profile_steps(fields, lists)
     if lists and fields.get("confirm_opt_in"):
         yield from _subscribe_steps(fields, lists, ["email"])
-    if "event" in fields:
-        yield Step("track_event", _event_fields(fields))
-
-
-def _event_fields(fields: Record) -> dict[str, Any]:
-    form_event = fields["event"]
-    if not isinstance(form_event.get("name"), str) or not form_event["name"].strip():
-        raise RejectedRecord("no_metric", "event has no name", pointer="/event/name")
-    names = {"name": "metric", "event_id": "unique_id", "value": "value", "value_currency": "value_currency"}
-    event_fields = {names[name]: value for name, value in form_event.items() if name in names}
-    extra = form_event.get("extra")
-    if isinstance(extra, Mapping):
-        event_fields["properties"] = dict(extra)
-    return {**{name: fields[name] for name in IDENTIFIERS if name in fields}, **event_fields}
+    event = event_fields(fields.get("event", {}))
+    if event is not None:
+        who = {name: fields[name] for name in IDENTIFIERS if name in fields}
+        yield Step("track_event", {**who, **event}, field="event")
 
 
 UPDATE_PROFILE = Action(

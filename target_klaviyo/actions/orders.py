@@ -17,6 +17,7 @@ from target_klaviyo.delivery.batches import encode_json, split_by_size
 from target_klaviyo.endpoints import events
 from target_klaviyo.model.identifiers import require_valid_identifiers
 from target_klaviyo.model.records import PRODUCTS_LEFT_OUT, Context, Note, Record, RejectedRecord
+from target_klaviyo.model.texts import parse_number
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
@@ -160,10 +161,9 @@ def _value(line: Mapping[str, Any]) -> float | None:
 
 
 def _number(value: Any) -> float | None:
-    try:
-        return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
-        return None
+    if isinstance(value, str):
+        return parse_number(value)
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else None
 
 
 def _metric_option(text: str, default: str) -> dict[str, Any]:

@@ -10,10 +10,9 @@ from decimal import Decimal
 from typing import Any
 
 from klaviyo_client.api.json_text import decode_json_marking_losses
-
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.model.records import RejectedRecord
-from target_klaviyo.model.texts import is_blank
+from target_klaviyo.model.texts import is_blank, parse_json, parse_number
 
 FieldPath = tuple[str, ...]
 # What stands between the words of a list, as people write it.
@@ -62,6 +61,14 @@ def to_text(value: Any) -> Any:
     return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
+def to_number(value: Any) -> Any:
+    """A number where the field is one and the column is the text of one; what is none stays, and is refused."""
+    if not isinstance(value, str):
+        return value
+    number = parse_number(value)
+    return value if number is None else number
+
+
 def parse_boolean_field(value: Any, field: str) -> bool | None:
     """The value of a field that is yes or no; None where it says nothing.
 
@@ -75,22 +82,28 @@ def parse_boolean_field(value: Any, field: str) -> bool | None:
         raise RejectedRecord("invalid_field", f"{field} must be one of {BOOLEAN_WORDS}", pointer=pointer) from error
 
 
-def parse_list(value: Any, *, are_words: bool) -> Any:
+def parse_list(value: Any, *, are_words: bool, are_texts: bool = True) -> Any:
     """The entries of a list, each once: CSV files, forms and old plugins write one text for all of them.
 
     A text is the JSON of a list, or words with commas between them, or, where entries are no words, one entry: the
-    name of a list may hold a comma. Blank entries are left out. Whatever is no list and no text stays as it is.
+    name of a list may hold a comma. Where entries are texts, a number is the text of one; where they are objects, a
+    text is the JSON of one. Blank entries are left out. Whatever else is no list stays as it is.
     """
     if isinstance(value, str):
         parsed = _parse_json_list(value)
         parts = [part for part in _SEPARATORS.split(value) if part] if are_words else [value]
         value = parts if parsed is None else parsed
+    if not are_texts:
+        return _parse_objects(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = [value]
     if not isinstance(value, list):
         return value
-    entries = [_strip(entry) if isinstance(entry, str) else entry for entry in value]
+    entries = [to_text(entry) for entry in value]
+    entries = [_strip(entry) if isinstance(entry, str) else entry for entry in entries]
     if are_words:
         entries = [entry.casefold() if isinstance(entry, str) else entry for entry in entries]
-    # Two equal lines of an order are two. Forms send an empty field where nothing was chosen.
+    # Forms send an empty field where nothing was chosen.
     only_texts = all(isinstance(entry, str) for entry in entries)
     return list(dict.fromkeys(filter(None, entries))) if only_texts else entries
 
@@ -99,8 +112,22 @@ def _strip(text: str) -> str:
     return "" if is_blank(text) else text.strip()
 
 
+def _parse_objects(value: Any) -> Any:
+    """The objects of a list, as many as there are: two equal lines of an order are two."""
+    if isinstance(value, Mapping):
+        value = [value] if value else []
+    return [_parse_entry(entry) for entry in value if not is_blank(entry)] if isinstance(value, list) else value
+
+
+def _parse_entry(entry: Any) -> Any:
+    parsed = parse_json(entry) if isinstance(entry, str) else None
+    return parsed if isinstance(parsed, Mapping) else entry
+
+
 def _parse_json_list(text: str) -> list[Any] | None:
     """The list that a text is the JSON of, None where it is not."""
+    if text.strip() == "null":
+        return []
     if not text.lstrip().startswith("["):
         return None
     try:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from target_klaviyo.intake.field_values import (
     FieldPath,
@@ -14,14 +14,19 @@ from target_klaviyo.intake.field_values import (
     parse_boolean_field,
     parse_list,
     to_json,
+    to_number,
     to_text,
 )
 from target_klaviyo.model.records import Record, RejectedRecord
+from target_klaviyo.model.texts import is_blank, parse_object
 
 # The field that holds custom properties.
 CUSTOM = "properties"
+_NUMBERS = {"number", "integer"}
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
+# What stands between the words of a name.
+_SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 @dataclass(frozen=True)
@@ -46,15 +51,30 @@ class ValueSource:
         return value
 
 
+def fold_name(column: str) -> str:
+    """A column's name without what spellings differ in: `EMAIL`, `Email` and `E-Mail` are one. A `$` stays."""
+    return _SEPARATORS.sub("", column.casefold())
+
+
 class _Way(Enum):
     """What is done with a column, where its values are not simply put into one field."""
 
     IGNORED = "never sent, or read by the mapping"
     SLOW = "every value is looked at"
+    OBJECT = "an object of fields, which go behind those that have columns of their own"
 
 
+@dataclass(frozen=True)
+class _Spelling:
+    """A column that is the name of a field in another spelling: it counts where nothing else has that field."""
+
+    path: FieldPath
+
+
+_ColumnWay: TypeAlias = FieldPath | _Way | _Spelling
 _IGNORED: Final = _Way.IGNORED
 _SLOW: Final = _Way.SLOW
+_OBJECT: Final = _Way.OBJECT
 
 
 @dataclass(frozen=True)
@@ -64,21 +84,27 @@ class Mapper:
     Attributes:
         mapped: field -> source, as the ``mapping`` option says.
         by_name: column -> field, for columns that carry a field's name.
+        by_spelling: the same, with names as ``fold_name`` has them.
         ignored: columns that are never sent.
         keeps_unknown: whether unknown columns become custom properties.
         keeps_nulls: whether a null is a value: that of a field which is to be cleared.
         types: field -> its JSON types.
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
+        text_lists: fields that are lists of texts.
+        with_blanks: fields where a blank is no null (``x-blank``).
     """
 
     mapped: Mapping[FieldPath, ValueSource]
     by_name: Mapping[str, FieldPath]
+    by_spelling: Mapping[str, FieldPath]
     ignored: re.Pattern[str]
     keeps_unknown: bool
     keeps_nulls: bool
     types: Mapping[FieldPath, frozenset[str]]
     word_lists: frozenset[FieldPath] = frozenset()
-    _ways: dict[str, FieldPath | _Way] = field(default_factory=dict, compare=False, repr=False)
+    text_lists: frozenset[FieldPath] = frozenset()
+    with_blanks: frozenset[FieldPath] = frozenset()
+    _ways: dict[str, _ColumnWay] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
         """The record's fields, nested as in the contract. Nulls are left out, unless they are kept.
@@ -89,48 +115,95 @@ class Mapper:
         fields: dict[str, Any] = {}
         for path, source in self.mapped.items():
             self._put(fields, path, source.read(record))
-        ways = self._ways
+        behind: list[tuple[str, Any, _ColumnWay]] = []
         for column, value in record.items():
-            if column not in ways:
-                if len(ways) > _MAX_COLUMNS:
-                    ways.clear()
-                ways[column] = self._way_of(column)
-            way = ways[column]
-            if way is _IGNORED:
-                continue
+            way = self._ways.get(column) or self._remember_way(column)
             # Most values are texts or numbers and stay as they are: nothing has to be asked about them again.
-            if way is _SLOW or not (type(value) is str or (len(way) > 1 and is_finite_number(value))):
-                self._put_column(fields, column, value)
-            elif len(way) == 1:
-                present = fields.get(way[0], "")
-                if type(present) is str and not present.strip():  # another column may name it, too
+            if type(way) is tuple and (type(value) is str or (len(way) > 1 and is_finite_number(value))):
+                if len(way) > 1:
+                    fields.setdefault(way[0], {}).setdefault(way[1], value)
+                elif way[0] in fields or not value or value.isspace():  # another column may name it, too
+                    self._put(fields, way, value)
+                else:
                     fields[way[0]] = value
-            else:
-                fields.setdefault(way[0], {}).setdefault(way[1], value)
+            elif way is _SLOW or type(way) is tuple:
+                self._put_column(fields, column, value)
+            elif way is not _IGNORED:
+                behind.append((column, value, way))
+        if behind:
+            self._put_behind(fields, behind)
         return fields
 
-    def _way_of(self, column: str) -> FieldPath | _Way:
+    def coerce(self, fields: Record) -> dict[str, Any]:
+        """Fields that another action made, in the types of the contract.
+
+        Raises:
+            RejectedRecord: a value has no JSON form, or none of its field's type.
+        """
+        coerced: dict[str, Any] = {}
+        for name, value in fields.items():
+            self._put(coerced, (name,), value)
+        return coerced
+
+    def field_of(self, column: str) -> FieldPath | None:
+        """The field whose name a column carries, in whatever spelling."""
+        return self.by_name.get(column) or self.by_spelling.get(fold_name(column))
+
+    def _remember_way(self, column: str) -> _ColumnWay:
+        if len(self._ways) > _MAX_COLUMNS:
+            self._ways.clear()
+        return self._ways.setdefault(column, self._way_of(column))
+
+    def _way_of(self, column: str) -> _ColumnWay:
         """The field that a text in this column goes to, where that is all there is to it."""
-        path = self.by_name.get(column)
+        path = self.field_of(column)
         sources = self.mapped.values()
-        if self._is_ignored(column) or path in self.mapped or any(column in (s.path, s.column) for s in sources):
+        if self._is_ignored(column) or any(column in (s.path, s.column) for s in sources):
             return _IGNORED
+        if path in self.mapped:
+            if column in self.by_name:
+                return _IGNORED
+            path = None
         if path is None:
             is_custom = self.keeps_unknown and CUSTOM not in {name for name, *_ in self.mapped}
             return (CUSTOM, column) if is_custom else _SLOW
+        if column not in self.by_name:
+            return _Spelling(path)
+        if "object" in self.types[path]:
+            return _OBJECT
         return path if len(path) == 1 and self.types[path] == {"string"} else _SLOW
 
     def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
         path = self.by_name.get(column)
-        if value is None and not self.keeps_nulls:
-            return
-        if isinstance(value, Mapping) and path == (CUSTOM,):
-            for name, entry in value.items():
-                self._put_property(fields, name, entry)
-        elif path is not None and (isinstance(value, Mapping) or "object" not in self.types[path]):
-            self._put(fields, path, value)
-        elif self.keeps_unknown and not (value is None and path is not None):
+        if path is not None:
+            self._put_field(fields, path, value, column)
+        elif self.keeps_unknown:
             self._put(fields, (CUSTOM, column), value)
+
+    def _put_behind(self, fields: dict[str, Any], behind: list[tuple[str, Any, _ColumnWay]]) -> None:
+        """Objects of fields, then other spellings: of what the columns before them have not said."""
+        for column, value, way in behind:
+            if way is _OBJECT:
+                self._put_column(fields, column, value)
+        spellings = [(column, value, way.path) for column, value, way in behind if isinstance(way, _Spelling)]
+        for column, value, path in sorted(spellings, key=lambda spelling: "object" in self.types[spelling[2]]):
+            self._put_spelling(fields, column, value, path)
+
+    def _put_spelling(self, fields: dict[str, Any], column: str, value: Any, path: FieldPath) -> None:
+        present: Any = fields
+        for step in path:
+            present = present.get(step) if isinstance(present, Mapping) else None
+        if is_blank(present) or present == [] or "object" in self.types[path]:
+            self._put_field(fields, path, value, column)
+        elif self.keeps_unknown and not is_blank(value):
+            self._put(fields, (CUSTOM, column), value)
+
+    def _put_field(self, fields: dict[str, Any], path: FieldPath, value: Any, column: str) -> None:
+        if path == (CUSTOM,):
+            for name, entry in (parse_object(value, column) or {}).items():
+                self._put_property(fields, name, entry)
+        else:
+            self._put(fields, path, value)
 
     def _put_property(self, fields: dict[str, Any], name: str, value: Any) -> None:
         # Legacy Identify calls put `$email` and its like among the custom properties.
@@ -139,12 +212,14 @@ class Mapper:
             self._put(fields, legacy or (CUSTOM, name), value)
 
     def _put(self, fields: dict[str, Any], path: FieldPath, value: Any) -> None:
-        """Set a field unless it is set already: what is mapped goes first and stays."""
+        """Set a field unless it is set already: what is mapped goes first and stays. Blanks of fields are nulls."""
+        if path in self.types and path not in self.with_blanks and is_blank(value):
+            value = None
         if value is None and not self.keeps_nulls:
             return
         types = self.types.get(path, frozenset())
-        if "object" in types and isinstance(value, Mapping):
-            for name, entry in value.items():
+        if "object" in types:
+            for name, entry in (parse_object(value, ".".join(path)) or {}).items():
                 if (*path, name) in self.types or path[0] != "location":
                     self._put(fields, (*path, name), entry)
             return
@@ -162,10 +237,10 @@ class Mapper:
         Raises:
             RejectedRecord: they disagree on consent.
         """
-        if path not in self.types:  # a custom property
-            return first
-        if first == [] or (isinstance(first, str) and not first.strip()):
+        if first == [] or (is_blank(first) and not is_blank(second)):
             return second
+        if path not in self.types or second is None:  # a custom property, or nothing
+            return first
         if (types == {"boolean"} or (path in self.word_lists and second)) and first != second:
             raise RejectedRecord(
                 "invalid_field", f"two columns disagree on {'.'.join(path)}", pointer="/" + "/".join(path)
@@ -180,8 +255,10 @@ class Mapper:
         if types == {"boolean"}:
             return parse_boolean_field(value, ".".join(path))
         if "array" in types:
-            return parse_list(value, are_words=path in self.word_lists)
-        return to_text(value) if types == {"string"} else value
+            return parse_list(value, are_words=path in self.word_lists, are_texts=path in self.text_lists)
+        if types == {"string"}:
+            return to_text(value)
+        return to_number(value) if types and types <= _NUMBERS else value
 
     def _is_ignored(self, column: str) -> bool:
         return self.ignored.match(column) is not None

@@ -1,19 +1,19 @@
 """The compiler of mappers: it makes one of a contract and the ``mapping`` option of a stream. Pure.
 
 The contract says what the fields are. Its ``x-`` keys say by which other column names a field is known (``x-names``),
-which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), and which columns
-are never sent (``x-ignored-columns``).
+which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), in which a blank is
+no null (``x-blank``), and which columns are never sent (``x-ignored-columns``).
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from fnmatch import translate
 from typing import Any
 
 from target_klaviyo.intake.field_values import FieldPath
-from target_klaviyo.intake.mapping import Mapper, ValueSource
+from target_klaviyo.intake.mapping import Mapper, ValueSource, fold_name
 
 Schema = Mapping[str, Any]
 # Also as databases such as Snowflake write the names of columns.
@@ -41,16 +41,20 @@ def compile_mapper(
         ValueError: naming the entry of the mapping that cannot be.
     """
     types = _field_types(schema)
+    by_name = _fields_by_column(schema)
     patterns = map(translate, (*_SINGER_COLUMNS, *schema.get("x-ignored-columns", ())))
     exact = (rf"(?:{re.escape(name)})\Z" for name in ignored)
     return Mapper(
         mapped={_parse_field(name, types): _parse_source(name, entry) for name, entry in _flatten(mapping, types)},
-        by_name=_fields_by_column(schema),
+        by_name=by_name,
+        by_spelling={fold_name(name): by_name[name] for name in reversed(by_name)},  # the first name of a spelling
         ignored=re.compile("|".join((*patterns, *exact))),
         keeps_unknown=keeps_unknown,
         keeps_nulls=keeps_nulls,
         types=types,
-        word_lists=frozenset((name,) for name, entry in schema["properties"].items() if entry.get("x-words")),
+        word_lists=_fields_with(schema, lambda entry: entry.get("x-words", False)),
+        text_lists=_fields_with(schema, lambda entry: entry.get("items", {}).get("type") == "string"),
+        with_blanks=_fields_with(schema, lambda entry: entry.get("x-blank", False)),
     )
 
 
@@ -89,6 +93,10 @@ def _fields_by_column(schema: Schema) -> dict[str, FieldPath]:
 
     visit(schema["properties"], ())
     return fields
+
+
+def _fields_with(schema: Schema, wanted: Callable[[Schema], bool]) -> frozenset[FieldPath]:
+    return frozenset((name,) for name, entry in schema["properties"].items() if wanted(entry))
 
 
 def _parse_field(name: str, types: Mapping[FieldPath, frozenset[str]]) -> FieldPath:

@@ -61,7 +61,7 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
         SettingsError: no record of the stream can be sent.
     """
     known = set(columns)
-    fields = {path for name, path in route.mapper.by_name.items() if name in known} | set(route.mapper.mapped)
+    fields = {route.mapper.field_of(name) for name in known} | set(route.mapper.mapped)
     if route.action.needs_list and route.list is None and not fields & {("list_id",), ("list_name",)}:
         raise SettingsError(
             f"streams.{stream}.list is missing: name the list, or give the records a column list_id or list_name"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from klaviyo_client.api.json_text import LOST_TEXT
@@ -16,8 +17,10 @@ from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
+from target_klaviyo.intake import contracts
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
+from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.model.identifiers import (
     IDENTIFIERS,
     VISITOR_IDENTIFIERS,
@@ -140,9 +143,15 @@ class Route:
         action = ACTIONS[step.action]
         options = {name: self.options[name] for name in action.options if name in self.options}
         context = replace(context, options={**default_options(action), **options})
-        fields, note = action.select_fields(step.fields, {}, context)
-        _refuse_lost_identity(fields)  # of what was within a field, such as the event of a form
-        return action, self._build_row(action, source, fields, context, note, next_step)
+        try:
+            fields, note = action.select_fields(_step_mapper(action.name).coerce(step.fields), {}, context)
+            contracts.load(action.name).check(fields)
+            _refuse_lost_identity(fields)
+            return action, self._build_row(action, source, fields, context, note, next_step)
+        except RejectedRecord as rejection:
+            if step.field is None:
+                raise
+            raise rejection.below(step.field) from rejection
 
     @property
     def is_mirror(self) -> bool:
@@ -223,6 +232,11 @@ def _refuse_lost_identity(fields: Record) -> None:
 @functools.lru_cache(maxsize=256)
 def _is_identifying(field: str) -> bool:
     return _IDENTIFYING.search(field) is not None
+
+
+@cache
+def _step_mapper(action: str) -> Mapper:
+    return compile_mapper(contracts.load(action).schema, {}, keeps_unknown=False)
 
 
 def default_options(action: Action) -> dict[str, Any]:

@@ -82,6 +82,12 @@ class RejectedRecord(Exception):
         self.reason = reason
         self.pointer = pointer
 
+    def below(self, field: str) -> RejectedRecord:
+        """The same of what a field of the record holds."""
+        return RejectedRecord(
+            self.code, f"{field}: {self.reason}", pointer=f"/{field}{self.pointer or ''}", kind=self.kind
+        )
+
     @property
     def note(self) -> Note:
         """The note for a record that is sent although it has this fault."""
@@ -149,10 +155,16 @@ class Context:
 
 @dataclass(frozen=True)
 class Step:
-    """One of the things that are to be done with a record: an action's name, and the fields for it."""
+    """One of the things that are to be done with a record: an action's name, and the fields for it.
+
+    Attributes:
+        fields: they need not have the types of the action's contract, as those of a record need not.
+        field: the field of the record that holds them, for pointers to what is wrong.
+    """
 
     action: str
     fields: Record
+    field: str | None = None
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from klaviyo_client.api.json_text import decode_json
 
 from klaviyo_client import errors
 from klaviyo_client.api import filters, protocol
+from klaviyo_client.api.json_text import decode_json
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import decode_in_chunks, decode_page, parse_outline
 from klaviyo_client.api.reply import parse_reply
