@@ -68,7 +68,7 @@ def test_a_track_call_prefers_its_own_columns_to_those_of_the_customer() -> None
     }
 
 
-SPELLINGS = ("EMAIL", "Email", "E-Mail", "e-mail", "E Mail", "e_mail", "E.MAIL", "$EMAIL", "eMail", " email ")
+SPELLINGS = ("EMAIL", "Email", "E-Mail", "e-mail", "E Mail", "e_mail", "E.MAIL", "eMail", " email ")
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
@@ -76,6 +76,15 @@ SPELLINGS = ("EMAIL", "Email", "E-Mail", "e-mail", "E Mail", "e_mail", "E.MAIL",
 def test_an_address_is_found_by_other_spellings(action: str, spelling: str) -> None:
     """Snowflake has names of columns in capitals, and people write them as they like."""
     assert fields(action, {spelling: "ada@example.com"}) == ADA
+
+
+def test_klaviyos_old_name_of_an_address_is_found_in_capitals() -> None:
+    """By every action that knows the name `$email`."""
+    settings = {"delete_profile": {"allow_deletion": True}}
+    routes = parse_routes({name: {"action": name, **settings.get(name, {})} for name in ACTIONS}, None)
+    knowing = [route.mapper for route in routes.values() if "$email" in route.mapper.by_name]
+    assert knowing
+    assert all(mapper.fields({"$EMAIL": "ada@example.com"}) == ADA for mapper in knowing)
 
 
 @pytest.mark.parametrize(
