@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, VISITOR_IDENTIFIERS
+from target_klaviyo.model.texts import is_blank
 
 PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
 LOCATION_FIELDS = (
@@ -64,11 +65,6 @@ def lift_from_properties(fields: dict[str, Any]) -> dict[str, Any]:
             del properties[name]
     parts = {"location": location, "properties": properties}
     return {**lifted, **{name: part for name, part in parts.items() if part}}
-
-
-def is_blank(value: Any) -> bool:
-    """Whether a value says nothing."""
-    return value is None or (isinstance(value, str) and not value.strip())
 
 
 def _to_text(value: Any) -> Any:
