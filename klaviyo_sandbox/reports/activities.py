@@ -22,7 +22,7 @@ from klaviyo_sandbox.spec.times import format_datetime
 MAX_EVENTS = 500_000
 EMAIL, SMS, PUSH = "email", "sms", "push-notification"
 _CHANNELS = {"email": EMAIL, "sms": SMS, "push": PUSH}
-# Metric -> kind of activity, and channel.
+# Klaviyo's own metric -> kind of activity, and channel. Those of other integrations may have the same names.
 _MESSAGES = {
     "Received Email": ("delivered", EMAIL),
     "Opened Email": ("opens", EMAIL),
@@ -35,7 +35,12 @@ _MESSAGES = {
     "Clicked SMS": ("clicks", SMS),
     "Clicked Text Message": ("clicks", SMS),
     "Failed to deliver SMS": ("failed", SMS),
-    "Unsubscribed from SMS Marketing": ("unsubscribes", SMS),
+    "Failed to deliver Text Message": ("failed", SMS),
+    "Opened Text": ("opens", SMS),
+    **{
+        f"Unsubscribed from {name} Marketing": ("unsubscribes", SMS)
+        for name in ("SMS", "Text Message", "Text Messaging")
+    },
     "Opened Push": ("opens", PUSH),
 }
 # Metric -> kind of activity.
@@ -103,7 +108,7 @@ def message_activities(
 ) -> Iterator[Activity]:
     """Activities about messages of campaigns or flows (``source_kind``), conversions included."""
     for event in events:
-        kind_and_channel = _MESSAGES.get(_metric_name(store, event))
+        kind_and_channel = _message_activity(store, event)
         properties = event["event_properties"] or {}
         if kind_and_channel is not None:
             kind, channel = kind_and_channel
@@ -156,19 +161,30 @@ def _metric_name(store: Store, event: Row) -> str:
     return "" if metric is None else str(metric["name"])
 
 
+def _message_activity(store: Store, event: Row) -> tuple[str, str] | None:
+    """The kind of activity and the channel of an event about a message that Klaviyo sent."""
+    metric = store.metrics.get(event["metric_id"])
+    if metric is None or metric["integration"]["key"] != "klaviyo":
+        return None
+    return _MESSAGES.get(metric["name"])
+
+
 def _number(value: Any) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0
 
 
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value.strip() else None
+
+
 def _message_source(store: Store, properties: Mapping[str, Any], channel: str) -> ActivitySource | None:
     """The message that the properties of an event name."""
-    message_id = properties.get("$message")
-    if not isinstance(message_id, str):
+    message_id, flow_id = (_text(properties.get(name)) for name in ("$message", "$flow"))
+    if message_id is None:
         return None
     text_format = properties.get("Message Format") if channel == SMS else None
     groups = tuple(dict.fromkeys(properties.get("$group_ids") or ()))
-    flow_id = properties.get("$flow")
-    if isinstance(flow_id, str):
+    if flow_id is not None:
         return _flow_source(store, flow_id, message_id, properties.get("$variation"), channel, text_format, groups)
     # Events of a campaign's messages name the campaign as their message.
     return _campaign_source(store, message_id, channel, text_format, groups)
@@ -185,7 +201,7 @@ def _attributed_messages(store: Store, event: Row) -> list[ActivitySource]:
     sources: dict[tuple[str | None, ...], ActivitySource] = {}
     for row in store.attributions.get(event["id"], ()):
         message_event = store.events.get(row["attributed-event"][1])
-        kind_and_channel = None if message_event is None else _MESSAGES.get(_metric_name(store, message_event))
+        kind_and_channel = None if message_event is None else _message_activity(store, message_event)
         properties = (message_event or {}).get("event_properties") or {}
         source = _message_source(store, properties, kind_and_channel[1]) if kind_and_channel else None
         if source is not None:

@@ -52,13 +52,14 @@ def events(sandbox: RunningSandbox) -> list[Event]:
 
 def campaign_keys(event: Event) -> Iterator[Key]:
     """The campaign that an event is about, if it is about one."""
-    if "Campaign Name" in event.properties and "$flow" not in event.properties:
+    # A blank says that there is no flow, and no message.
+    if "Campaign Name" in event.properties and event.properties["$message"].strip():
         yield (event.properties["$message"],)
 
 
 def flow_keys(event: Event) -> Iterator[Key]:
     """The flow and the message that an event is about, if it is about one."""
-    if "$flow" in event.properties:
+    if event.properties.get("$flow", "").strip() and event.properties["$message"].strip():
         yield (event.properties["$flow"], event.properties["$message"])
 
 

@@ -121,13 +121,16 @@ def test_a_tag_that_moves_no_bookmark_is_read(make_sandbox: Callable[..., Runnin
 
 
 def test_a_preset_narrows_the_events(account: RunningSandbox, whole: tuple[Run, Counter[str]], tmp_path: Path) -> None:
-    """Engagement under old names and new, and a metric of the user's own; nothing else."""
-    catalog = select(discovered(), {"events": {"metric_name"}})
+    """Engagement under old names and new, and a metric of the user's own; nothing else, whatever others call theirs."""
+    catalog = select(discovered(), {"events": {"metric_name", "metric_data_id"}})
     run = run_tap(tmp_path, config(account, event_metrics=["engagement", "placed order"]), catalog=catalog)
     names = {row["metric_name"] for row in run.rows("events")}
     assert {"Received SMS", "Received Text Message", "Opened Email", "Placed Order"} <= names
     assert not {"Viewed Product", "Active on Site", "ping"} & names
-    expected = {row["id"] for row in whole[0].rows("events") if row["metric_name"] in names}
+    metrics = {row["metric_data_id"] for row in run.rows("events")}
+    integrations = {account.store.metrics.rows[metric]["integration"]["name"] for metric in metrics}
+    assert integrations == {"Klaviyo", "Shopify"}
+    expected = {row["id"] for row in whole[0].rows("events") if row["metric_data_id"] in metrics}
     assert {row["id"] for row in run.rows("events")} == expected
 
 

@@ -35,7 +35,10 @@ EXAMPLES: dict[str, dict[str, Any]] = {
 }
 DAY = timedelta(days=1)
 RECEIVED = ("Received Email", "Received SMS", "Received Text Message")
-OPENED, CLICKED = ("Opened Email", "Opened Push"), ("Clicked Email", "Clicked SMS", "Clicked Text Message")
+OPENED, CLICKED = (
+    ("Opened Email", "Opened Push", "Opened Text"),
+    ("Clicked Email", "Clicked SMS", "Clicked Text Message"),
+)
 # Statistic -> the metrics that are counted, and whether people are.
 COUNTED = {
     "delivered": (RECEIVED, False),

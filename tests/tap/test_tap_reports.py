@@ -29,7 +29,7 @@ from tap_support import Run, config, run_tap
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.reports.declaration import parse_reports
 
-OPENS = ("Opened Email", "Opened Push")
+OPENS = ("Opened Email", "Opened Push", "Opened Text")
 DAY = timedelta(days=1)
 
 

@@ -25,8 +25,9 @@ from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import attribution
-from klaviyo_sandbox.account.seeded.event_properties import EventContext, metric_kinds
+from klaviyo_sandbox.account.seeded.event_properties import EventContext
 from klaviyo_sandbox.account.seeded.mailings import Mailing, Mailings
+from klaviyo_sandbox.account.seeded.metric_kinds import metric_kinds
 from klaviyo_sandbox.spec.times import format_second
 
 # Names of the values; the touches are the ids of the events that an event is attributed to.
@@ -79,7 +80,7 @@ class ProceduralEvents:
         count: how many there are.
         start, hours: the account's time.
         profiles: whose events they are; at least one.
-        metric_ids: one for each of ``event_properties.metric_kinds()``.
+        metric_ids: one for each of ``metric_kinds()``.
         mailings: what was sent.
     """
 

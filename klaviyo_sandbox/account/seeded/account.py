@@ -14,7 +14,7 @@ from klaviyo_sandbox.account.seeded.campaigns import campaigns
 from klaviyo_sandbox.account.seeded.events import metrics
 from klaviyo_sandbox.account.seeded.flows import FlowReferences, flows
 from klaviyo_sandbox.account.seeded.groups import lists, segments
-from klaviyo_sandbox.account.seeded.mailings import Mailings, campaign_mailings, deleted_flow_mailings, flow_mailings
+from klaviyo_sandbox.account.seeded.mailings import Mailings, campaign_mailings, deleted_mailings, flow_mailings
 from klaviyo_sandbox.account.seeded.tags import Tagger, tag_groups, tags
 from klaviyo_sandbox.account.seeded.templates import templates
 from klaviyo_sandbox.account.seeded.times import END, START
@@ -66,7 +66,7 @@ def _fill_messaging(store: Store, rng_for: Callable[[str], random.Random]) -> Ma
         [
             *campaign_mailings(campaign_rows, store.campaign_messages.rows),
             *flow_mailings(store.flows.rows, generated.actions, store.flow_messages.rows),
-            *deleted_flow_mailings(rng_for("deleted flow"), START),
+            *deleted_mailings(rng_for("deleted mailings"), START),
         ]
     )
 

@@ -1,20 +1,15 @@
-"""Metrics, and the properties of their events: messages, consent, orders, visits, and odd ones of a shop."""
+"""Properties of events: messages, consent, orders, visits, and odd ones of a shop."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.mailings import EMAIL, PUSH, SMS, Mailing
+from klaviyo_sandbox.account.seeded.mailings import Mailing
 
 Properties = dict[str, Any]
-
-_KLAVIYO = ("Klaviyo", "Internal")
-_SHOP = ("Shopify", "eCommerce")
-_API = ("API", "API")
 
 _PRODUCTS = (("Mug", 14.5), ("Wool Scarf", 39.0), ("Notebook", 8.25), ("Crème Brûlée Set", 62.9), ("Lamp", 118.0))
 _CLIENTS = (
@@ -22,6 +17,9 @@ _CLIENTS = (
     ("Apple Mail", "iOS", "iOS", "Email Client"),
     ("Firefox", "Ubuntu", "Linux", "Browser"),
 )
+# What Klaviyo writes where there is no flow or no message: nothing at all, or a blank.
+_BLANKS = ("", " ")
+_NO_FLOW_SHARE, _NO_MESSAGE_SHARE = 0.06, 0.25
 
 
 @dataclass(frozen=True)
@@ -38,31 +36,6 @@ class EventContext:
         if self.sent is None:
             raise ValueError("this event is about no message")
         return self.sent
-
-
-@dataclass(frozen=True)
-class MetricKind:
-    """A metric: how often its events happen, and which properties they have.
-
-    Attributes:
-        weight: how many of its events there are, as a share of the sum of all weights.
-        channel: of the messages that the events are about; None when they are about none.
-        is_touch: may conversions be attributed to such an event?
-        is_conversion: may such an event be attributed to touches?
-    """
-
-    name: str
-    integration: tuple[str, str]
-    weight: int
-    properties: Callable[[EventContext], Properties | None]
-    channel: str | None = None
-    is_touch: bool = False
-    is_conversion: bool = False
-
-
-def metric_kinds() -> Sequence[MetricKind]:
-    """All metrics, always in the same order."""
-    return _METRIC_KINDS
 
 
 def _message(context: EventContext) -> Properties:
@@ -85,10 +58,19 @@ def _message(context: EventContext) -> Properties:
         properties["Message Name"] = mailing.name
     else:
         properties["Campaign Name"] = mailing.name
+        if context.rng.random() < _NO_FLOW_SHARE:
+            properties["$flow"] = context.rng.choice(_BLANKS)
     return properties
 
 
-def _email(context: EventContext) -> Properties:
+def _perhaps_of_no_message(context: EventContext, properties: Properties) -> Properties:
+    """The properties, for some with a blank where they name the message, as where somebody wrote to the shop."""
+    if context.rng.random() < _NO_MESSAGE_SHARE:
+        return {**properties, "$message": context.rng.choice(_BLANKS)}
+    return properties
+
+
+def email(context: EventContext) -> Properties:
     address = context.profile["email"] or "nobody@example.com"
     return {
         "Subject": context.mailing.subject,
@@ -99,10 +81,10 @@ def _email(context: EventContext) -> Properties:
     }
 
 
-def _opened_email(context: EventContext) -> Properties:
+def opened_email(context: EventContext) -> Properties:
     client, system, family, kind = context.rng.choice(_CLIENTS)
     return {
-        **_email(context),
+        **email(context),
         "Client Name": client,
         "Client Canonical": client.lower(),
         "Client OS": system,
@@ -112,11 +94,11 @@ def _opened_email(context: EventContext) -> Properties:
     }
 
 
-def _clicked_email(context: EventContext) -> Properties:
-    return {**_opened_email(context), "URL": f"https://www.example.com/?utm_id={context.mailing.message_id}"}
+def clicked_email(context: EventContext) -> Properties:
+    return {**opened_email(context), "URL": f"https://www.example.com/?utm_id={context.mailing.message_id}"}
 
 
-def _bounced_email(context: EventContext) -> Properties:
+def bounced_email(context: EventContext) -> Properties:
     kind = context.rng.choice(("Hard", "Soft"))
     delivery = {
         "action_id": context.rng.randrange(100),
@@ -127,22 +109,32 @@ def _bounced_email(context: EventContext) -> Properties:
         "reason": "550 5.1.1 No such user",
         "type": kind.lower(),
     }
-    return {**_email(context), "Bounce Type": kind, "$extra": {"$bounce_delivery_info": delivery}}
+    return {
+        **_perhaps_of_no_message(context, email(context)),
+        "Bounce Type": kind,
+        "$klaviyo_bounce_category": "Invalid Address" if kind == "Hard" else "Mailbox Full",
+        "$extra": {"$bounce_delivery_info": delivery},
+    }
 
 
-def _list_change(context: EventContext) -> Properties:
+def complaint(context: EventContext) -> Properties:
+    return _perhaps_of_no_message(context, email(context))
+
+
+def list_change(context: EventContext) -> Properties:
     return {
         "List": context.rng.choice(("Newsletter", "VIP Customers", "Café Regulars")),
         "$event_id": f"list:{context.timestamp}",
         "Method": context.rng.choice(("Form", "API", "Manual")),
+        "$extra": {"IP Address": f"192.0.2.{context.rng.randrange(1, 255)}", "customer_merge": "merged"},
     }
 
 
-def _unsubscribed(context: EventContext) -> Properties:
-    return {**_email(context), "Method": "Email link"}
+def unsubscribed(context: EventContext) -> Properties:
+    return {**_perhaps_of_no_message(context, email(context)), "Method": "Email link"}
 
 
-def _text_message(context: EventContext) -> Properties:
+def text_message(context: EventContext) -> Properties:
     return {
         "From Number": "+14155550199",
         "From Phone Region": "US",
@@ -150,12 +142,15 @@ def _text_message(context: EventContext) -> Properties:
         "To Phone Region": "US",
         "Message Body": "20% off today. Reply STOP to opt out 🎉",
         "Message Format": "SMS",
+        "Content Type": "text/plain",
         "Message Type": "Campaign" if context.mailing.flow_id is None else "Flow",
         "Segment Count": context.rng.randrange(1, 4),
         **_message(context),
         "$internal": {"send_timestamp": context.timestamp, "vendor": "example-sms"},
         "$extra": {
             "Message ID": f"SM{context.timestamp}",
+            "Message Body": "20% off today. Reply STOP to opt out 🎉",
+            "$metadata": {"recipient_variation_id": context.mailing.variation_id or context.mailing.message_id},
             "From City": "Boston",
             "From State": "MA",
             "From Country": "US",
@@ -163,14 +158,40 @@ def _text_message(context: EventContext) -> Properties:
     }
 
 
-def _failed_text_message(context: EventContext) -> Properties:
+def failed_text_message(context: EventContext) -> Properties:
     return {
-        **_text_message(context),
+        **text_message(context),
         "Failure Source": "carrier",
         "Failure Type": context.rng.choice(("Unreachable", "Blocked")),
         "Carrier Delivery Status": "undelivered",
         "Vendor Error Code": context.rng.choice(("30003", "30005")),
     }
+
+
+def text_reply(context: EventContext) -> Properties:
+    """What somebody wrote back."""
+    return {
+        "From Number": context.profile["phone_number"],
+        "From Phone Region": "US",
+        "To Number": "+14155550199",
+        "To Phone Region": "US",
+        "Message Body": context.rng.choice(("STOP", "START", "Größe M?")),
+        "Message Format": "SMS",
+    }
+
+
+def text_subscription(context: EventContext) -> Properties:
+    return {
+        "To Number": context.profile["phone_number"],
+        "To Phone Region": "US",
+        "Method": context.rng.choice(("Form", "Keyword")),
+    }
+
+
+def foreign_message(context: EventContext) -> Properties:
+    """Of a message that another service sent, with ids that are not Klaviyo's."""
+    number = context.rng.randrange(1000)
+    return {"Subject": f"Invoice {number}", "provider": "example-mail", "external_message_id": f"ext-{number}"}
 
 
 def _item(context: EventContext) -> Properties:
@@ -179,7 +200,7 @@ def _item(context: EventContext) -> Properties:
     return {"ProductID": str(number), "SKU": f"SKU-{number}", "ProductName": name, "ItemPrice": price}
 
 
-def _order(context: EventContext) -> Properties:
+def order(context: EventContext) -> Properties:
     items = [{**_item(context), "Quantity": context.rng.randrange(1, 4)} for _ in range(context.rng.randrange(1, 4))]
     return {
         "$event_id": f"order-{context.timestamp}-{context.rng.randrange(1000)}",
@@ -192,7 +213,7 @@ def _order(context: EventContext) -> Properties:
     }
 
 
-def _ordered_product(context: EventContext) -> Properties:
+def ordered_product(context: EventContext) -> Properties:
     item = _item(context)
     return {
         **item,
@@ -203,25 +224,25 @@ def _ordered_product(context: EventContext) -> Properties:
     }
 
 
-def _refund(context: EventContext) -> Properties:
-    return {**_order(context), "Reason": context.rng.choice(("Damaged", "Changed mind"))}
+def refund(context: EventContext) -> Properties:
+    return {**order(context), "Reason": context.rng.choice(("Damaged", "Changed mind"))}
 
 
-def _viewed_product(context: EventContext) -> Properties:
+def viewed_product(context: EventContext) -> Properties:
     item = _item(context)
     # Senders of events may write the same property as a text here and as a number there.
     item["ProductID"] = int(item["ProductID"])
     return {**item, "URL": "https://www.example.com/products/1", "Categories": ["Home", "Küche"]}
 
 
-def _active_on_site(context: EventContext) -> Properties | None:
+def active_on_site(context: EventContext) -> Properties | None:
     # In Klaviyo, an event may have no properties at all.
     if context.rng.random() < 0.1:
         return None
     return {"Browser": "Chrome", "OS": "Windows", "page": "https://www.example.com/", "$is_session_activity": True}
 
 
-def _quiz(context: EventContext) -> Properties:
+def quiz(context: EventContext) -> Properties:
     return {
         "answers": [
             {"q": "größe?", "a": ["M", {"alt": None}]},
@@ -234,36 +255,9 @@ def _quiz(context: EventContext) -> Properties:
     }
 
 
-def _no_properties(context: EventContext) -> Properties | None:
+def no_properties(context: EventContext) -> Properties | None:
     return None if context.rng.random() < 0.5 else {}
 
 
-def _opened_push(context: EventContext) -> Properties:
+def opened_push(context: EventContext) -> Properties:
     return {"Title": context.mailing.name, "Message Format": "Push", "OS": "iOS", **_message(context)}
-
-
-_METRIC_KINDS = (
-    MetricKind("Received Email", _KLAVIYO, 30, _email, EMAIL, is_touch=True),
-    MetricKind("Opened Email", _KLAVIYO, 16, _opened_email, EMAIL, is_touch=True),
-    MetricKind("Clicked Email", _KLAVIYO, 6, _clicked_email, EMAIL, is_touch=True),
-    MetricKind("Bounced Email", _KLAVIYO, 2, _bounced_email, EMAIL),
-    MetricKind("Marked Email as Spam", _KLAVIYO, 1, _email, EMAIL),
-    MetricKind("Unsubscribed from Email Marketing", _KLAVIYO, 1, _unsubscribed, EMAIL),
-    MetricKind("Subscribed to Email Marketing", _KLAVIYO, 3, _list_change),
-    MetricKind("Subscribed to List", _KLAVIYO, 3, _list_change),
-    MetricKind("Received Text Message", _KLAVIYO, 4, _text_message, SMS, is_touch=True),
-    MetricKind("Received SMS", _KLAVIYO, 2, _text_message, SMS, is_touch=True),
-    MetricKind("Clicked Text Message", _KLAVIYO, 1, _text_message, SMS, is_touch=True),
-    MetricKind("Unsubscribed from SMS Marketing", _KLAVIYO, 1, _text_message, SMS),
-    MetricKind("Failed to deliver SMS", _KLAVIYO, 1, _failed_text_message, SMS),
-    MetricKind("Placed Order", _SHOP, 8, _order, is_conversion=True),
-    MetricKind("Ordered Product", _SHOP, 8, _ordered_product, is_conversion=True),
-    MetricKind("Refunded Order", _SHOP, 1, _refund),
-    MetricKind("Checkout Started", _SHOP, 4, _order),
-    MetricKind("Viewed Product", _API, 8, _viewed_product),
-    MetricKind("Active on Site", _API, 8, _active_on_site),
-    MetricKind("Umfrage: Größe & Farbe?", _API, 1, _quiz),
-    MetricKind("ping", _API, 1, _no_properties),
-    MetricKind("Clicked SMS", _KLAVIYO, 1, _text_message, SMS, is_touch=True),
-    MetricKind("Opened Push", _KLAVIYO, 1, _opened_push, PUSH, is_touch=True),
-)

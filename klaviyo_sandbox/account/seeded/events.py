@@ -12,12 +12,15 @@ from typing import Any
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import Touch, attribute
-from klaviyo_sandbox.account.seeded.event_properties import EventContext, Properties, metric_kinds
+from klaviyo_sandbox.account.seeded.event_properties import EventContext, Properties
 from klaviyo_sandbox.account.seeded.mailings import Mailings
+from klaviyo_sandbox.account.seeded.metric_kinds import metric_kinds
 from klaviyo_sandbox.spec.times import format_datetime, format_second
 
 # Sends, opens and clicks come in bursts, so that some seconds hold several events.
 _SAME_SECOND = 0.08
+# With so many events for each metric, every metric has one.
+_EVENTS_PER_KIND = 5
 # The integration whose category Klaviyo shows as an object.
 _CATEGORY_IS_OBJECT = "API"
 
@@ -71,7 +74,7 @@ def events(
     conversions: list[dict[str, Any]] = []
     last_seen: dict[str, int] = {}
     timestamp = 0
-    for number in rng.choices(range(len(metric_kinds())), [kind.weight for kind in metric_kinds()], k=count):
+    for number in _draw_kinds(rng, count):
         kind = metric_kinds()[number]
         person = rng.randrange(len(profiles))
         # An event may repeat the second of the one before it, if its profile was there already.
@@ -88,6 +91,13 @@ def events(
             conversions.append(row)
     attributions = attribute(rng, conversions, touches)
     return GeneratedEvents(rows, attributions, {person: format_second(second) for person, second in last_seen.items()})
+
+
+def _draw_kinds(rng: random.Random, count: int) -> list[int]:
+    """Positions of ``count`` metrics: every metric once where there are many events, and those that happen often."""
+    indexes = range(len(metric_kinds()))
+    once = indexes if count >= _EVENTS_PER_KIND * len(indexes) else ()
+    return [*once, *rng.choices(indexes, [kind.weight for kind in metric_kinds()], k=count - len(once))]
 
 
 def _event(

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.rows import Row
 
 EMAIL, SMS, PUSH = CHANNELS = ("email", "sms", "push")
@@ -104,13 +104,17 @@ def flow_mailings(flows: Mapping[str, Row], actions: Iterable[Row], messages: Ma
                 )
 
 
-def deleted_flow_mailings(rng: random.Random, start: datetime) -> Iterator[Mailing]:
-    """The mailings of a flow that was deleted from the account."""
-    flow_id = short_id(rng)
-    for channel in CHANNELS:
-        message_id = short_id(rng)
-        name = f"Deleted {channel}"
-        yield Mailing(channel, int(start.timestamp()), name, name, message_id, None, flow_id, message_id, ())
+def deleted_mailings(rng: random.Random, start: datetime) -> Iterator[Mailing]:
+    """The mailings of two flows and of a campaign that were deleted from the account."""
+    sent = int(start.timestamp())
+    for name, channels in (("Deleted", CHANNELS), ("Old Win-back", (EMAIL, EMAIL, SMS))):
+        flow_id = short_id(rng)
+        for number, channel in enumerate(channels, 1):
+            message_id = short_id(rng)
+            subject = f"{name}: {number}. Brief"
+            yield Mailing(channel, sent, f"{name} {channel}", subject, message_id, None, flow_id, message_id, ())
+    campaign_id, message_id = (ulid(sent * 1000, rng) for _ in range(2))
+    yield Mailing(EMAIL, sent, "Deleted campaign", "Gone for good", message_id, campaign_id, None, None, None)
 
 
 def _epoch(text: str) -> int:
