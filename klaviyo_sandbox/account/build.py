@@ -8,13 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from klaviyo_sandbox.account.resources.families import fill_resources
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.account import fill_common, rng_factory
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.events import events
-from klaviyo_sandbox.account.seeded.profiles import profiles
+from klaviyo_sandbox.account.seeded.histories import Person, address, history_of, moment, with_history
+from klaviyo_sandbox.account.seeded.profiles import PHONES, phone_number, profiles
 from klaviyo_sandbox.account.seeded.times import END, START
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
+from klaviyo_sandbox.spec.times import format_datetime
 
 
 def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
@@ -30,8 +33,22 @@ def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], f
         store.attributions = generated.attributions
         last_seen = generated.last_seen
     rng, list_ids = rng_for("consents"), list(store.lists.rows)
-    for row in rows:
+    for number, row in enumerate(rows):
         row = with_consents(rng, row, list_ids, END)
-        store.put_profile({**row, "last_event_date": last_seen.get(row["id"])})
+        phone = phone_number(number) if number < PHONES else None
+        person = Person(row, row["email"] or address(number), phone, list_ids, END)
+        store.put_profile({**with_history(person, number), "last_event_date": last_seen.get(row["id"])})
+        _join_or_leave(store, row, number)
     fill_resources(store, rng_for, START, END)
     return store
+
+
+def _join_or_leave(store: Store, row: Row, number: int) -> None:
+    """Put the profile with this number on the first list, or take it off, where its history says so."""
+    history, members = history_of(number), next(iter(store.list_members.values()))
+    if history is None or history.is_member is None:
+        return
+    if not history.is_member:
+        members.drop(row["id"])
+    elif row["id"] not in members:
+        members.put({"id": row["id"], "joined_group_at": format_datetime(moment(row, 1, END))})

@@ -35,7 +35,7 @@ _MESSAGES = {
     "Clicked SMS": ("clicks", SMS),
     "Clicked Text Message": ("clicks", SMS),
     "Failed to deliver SMS": ("failed", SMS),
-    "Failed to deliver Text Message": ("failed", SMS),
+    "Failed to Deliver Text Message": ("failed", SMS),
     "Opened Text": ("opens", SMS),
     **{
         f"Unsubscribed from {name} Marketing": ("unsubscribes", SMS)

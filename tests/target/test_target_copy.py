@@ -21,7 +21,7 @@ STREAMS = ("profiles", "list_profiles", "events")
 CREATE = {"list_profiles": {"create_list": True}}
 IDENTIFIERS = ("email", "phone_number", "external_id")
 # Metrics that Klaviyo itself records in a seeded account begin with these.
-OWN = ("Received", "Opened", "Clicked", "Bounced", "Failed", "Subscribed", "Unsubscribed")
+OWN = ("Sent", "Received", "Opened", "Clicked", "Bounced", "Failed", "Subscribed", "Unsubscribed")
 
 
 def extract(

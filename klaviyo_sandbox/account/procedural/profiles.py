@@ -18,6 +18,7 @@ from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import SortKey
 from klaviyo_sandbox.account.seeded.consents import with_consents
+from klaviyo_sandbox.account.seeded.histories import Person, address, with_history
 from klaviyo_sandbox.account.seeded.profiles import profile
 from klaviyo_sandbox.spec.exchange import encode_json
 from klaviyo_sandbox.spec.times import format_datetime, format_second
@@ -143,8 +144,10 @@ def _draw_templates(rng: random.Random, end: datetime, list_ids: Sequence[str]) 
     # Drawn as if created in the last hour, so that the consents in it are later than any profile is created.
     created = end - timedelta(hours=1)
     created_text, templates = format_datetime(created), []
-    for _ in range(_TEMPLATES):
+    for template_number in range(_TEMPLATES):
         sample = with_consents(rng, profile(rng, _SAMPLE_NUMBER, created, end, [end]), list_ids, end)
+        person = Person(sample, sample["email"] or address(_SAMPLE_NUMBER), None, list_ids, end)
+        sample = with_history(person, template_number)
         row = _with_placeholder(sample, str(_SAMPLE_NUMBER), placeholder("number"))
         row = _with_placeholder(row, created_text, placeholder("created"))
         times = {"id": placeholder("id"), "updated": placeholder("updated"), "last_event_date": placeholder("updated")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,6 +13,7 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.attributions import Touch, attribute
 from klaviyo_sandbox.account.seeded.event_properties import EventContext, Properties
+from klaviyo_sandbox.account.seeded.histories import history_of, moment
 from klaviyo_sandbox.account.seeded.mailings import Mailings
 from klaviyo_sandbox.account.seeded.metric_kinds import metric_kinds
 from klaviyo_sandbox.spec.times import format_datetime, format_second
@@ -21,6 +22,8 @@ from klaviyo_sandbox.spec.times import format_datetime, format_second
 _SAME_SECOND = 0.08
 # With so many events for each metric, every metric has one.
 _EVENTS_PER_KIND = 5
+# What profiles' histories tell is at most one event in so many.
+_TOLD_SHARE = 4
 # The integration whose category Klaviyo shows as an object.
 _CATEGORY_IS_OBJECT = "API"
 
@@ -67,22 +70,17 @@ def events(
     end: datetime,
 ) -> GeneratedEvents:
     """``count`` events of the profiles, in no order."""
-    created = [int(datetime.fromisoformat(row["created"]).timestamp()) for row in profiles]
-    latest = int(end.timestamp())
     rows: list[Row] = []
     touches: dict[str, list[Touch]] = {}
     conversions: list[dict[str, Any]] = []
     last_seen: dict[str, int] = {}
-    timestamp = 0
-    for number in _draw_kinds(rng, count):
-        kind = metric_kinds()[number]
-        person = rng.randrange(len(profiles))
-        # An event may repeat the second of the one before it, if its profile was there already.
-        if not (rng.random() < _SAME_SECOND and timestamp >= created[person]):
-            timestamp = rng.randrange(created[person], latest)
+    for happening in _happenings(rng, count, profiles, end):
+        kind, profile, timestamp = metric_kinds()[happening.kind], profiles[happening.person], happening.timestamp
         sent = mailings.pick(rng, kind.channel, timestamp) if kind.channel else None
-        properties = kind.properties(EventContext(rng, profiles[person], timestamp, sent))
-        row = _event(rng, metrics[number]["id"], profiles[person]["id"], timestamp, properties)
+        properties = kind.properties(EventContext(rng, profile, timestamp, sent))
+        if happening.certain:
+            properties = {**(properties or {}), **happening.certain}
+        row = _event(rng, metrics[happening.kind]["id"], profile["id"], timestamp, properties)
         rows.append(row)
         last_seen[row["profile_id"]] = max(timestamp, last_seen.get(row["profile_id"], 0))
         if kind.is_touch and sent is not None:
@@ -91,6 +89,39 @@ def events(
             conversions.append(row)
     attributions = attribute(rng, conversions, touches)
     return GeneratedEvents(rows, attributions, {person: format_second(second) for person, second in last_seen.items()})
+
+
+@dataclass(frozen=True)
+class _Happening:
+    """What is to be an event: positions of its metric and its profile, its time, and properties that are certain."""
+
+    kind: int
+    person: int
+    timestamp: int
+    certain: Mapping[str, Any]
+
+
+def _happenings(rng: random.Random, count: int, profiles: Sequence[Row], end: datetime) -> Iterator[_Happening]:
+    """``count`` of them: of the profiles' histories, while they are few among them, and others that are drawn."""
+    told = list(_told(profiles, end))[: count // _TOLD_SHARE]
+    yield from told
+    created = [int(datetime.fromisoformat(row["created"]).timestamp()) for row in profiles]
+    latest, timestamp = int(end.timestamp()), 0
+    for kind in _draw_kinds(rng, count - len(told)):
+        person = rng.randrange(len(profiles))
+        # An event may repeat the second of the one before it, if its profile was there already.
+        if not (rng.random() < _SAME_SECOND and timestamp >= created[person]):
+            timestamp = rng.randrange(created[person], latest)
+        yield _Happening(kind, person, timestamp, {})
+
+
+def _told(profiles: Sequence[Row], end: datetime) -> Iterator[_Happening]:
+    """What the profiles' histories say has happened, of Klaviyo's own metrics."""
+    positions = {kind.name: position for position, kind in reversed(list(enumerate(metric_kinds())))}
+    for person, row in enumerate(profiles):
+        history = history_of(person)
+        for name, certain, quarters in history.events if history else ():
+            yield _Happening(positions[name], person, int(moment(row, quarters, end).timestamp()), certain)
 
 
 def _draw_kinds(rng: random.Random, count: int) -> list[int]:

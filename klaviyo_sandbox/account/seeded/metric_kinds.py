@@ -67,7 +67,7 @@ _METRIC_KINDS = (
     MetricKind("Opened Text", _KLAVIYO, 1, event_properties.text_message, SMS, is_touch=True),
     MetricKind("Sent SMS", _KLAVIYO, 1, event_properties.text_reply),
     MetricKind("Sent Text Message", _KLAVIYO, 1, event_properties.text_reply),
-    MetricKind("Failed to deliver Text Message", _KLAVIYO, 1, event_properties.failed_text_message, SMS),
+    MetricKind("Failed to Deliver Text Message", _KLAVIYO, 1, event_properties.failed_text_message, SMS),
     *(
         MetricKind(f"{change} {renamed}", _KLAVIYO, 1, properties, channel)
         for change, properties, channel in (

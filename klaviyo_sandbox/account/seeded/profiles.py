@@ -40,7 +40,8 @@ _AREAS = (
     *(301, 302, 303, 304, 305, 307, 308, 309, 310, 312, 313, 314, 315, 316, 317, 318, 319, 320, 321, 323, 325, 330),
     *(401, 402, 404, 405, 406, 407, 408, 409, 410, 412, 413, 414, 415, 417, 419, 423, 425, 432, 434, 435, 440, 443),
 )
-_PHONES = len(_AREAS) * 100
+# So many profiles can have a phone number of their own.
+PHONES = len(_AREAS) * 100
 
 
 def profiles(rng: random.Random, count: int, start: datetime, end: datetime) -> list[Row]:
@@ -64,7 +65,7 @@ def profile(rng: random.Random, number: int, created: datetime, end: datetime, i
     if rng.random() < 0.12 and import_time >= created:
         updated = import_time
     first, last = rng.choice(_FIRST), rng.choice(_LAST)
-    phone = phone_number(number) if number < _PHONES and rng.random() < 0.4 else None
+    phone = phone_number(number) if number < PHONES and rng.random() < 0.4 else None
     # Some have a phone number only.
     email = None if phone and rng.random() < 0.15 else f"person{number:06d}@{rng.choice(_DOMAINS)}"
     return {
