@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import references
@@ -68,18 +67,18 @@ def _webhooks(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
 
 
 def _tracking(account_id: str) -> Row:
-    dynamic: dict[str, Any] = {
-        "flow": {"type": "dynamic", "value": "flow_name"},
-        "campaign": {"type": "dynamic", "value": "campaign_name"},
-    }
+    names, ids = (
+        {kind: {"type": "dynamic", "value": f"{kind}_{what}"} for kind in ("flow", "campaign")}
+        for what in ("name", "id")
+    )
     fixed = {"type": "static", "value": "klaviyo"}
     return {
         "id": account_id,
         "auto_add_parameters": True,
         "utm_source": {"flow": fixed, "campaign": fixed},
-        "utm_medium": {"flow": {"type": "static", "value": "é-mail"}, "campaign": None},
-        "utm_campaign": dynamic,
-        "utm_id": {"flow": None, "campaign": {"type": "dynamic", "value": "campaign_id"}},
-        "utm_term": None,
+        "utm_medium": {"flow": {"type": "static", "value": "é-mail"}, "campaign": fixed},
+        "utm_campaign": names,
+        "utm_id": ids,
+        "utm_term": {"flow": {"type": "static", "value": "größe"}, "campaign": fixed},
         "custom_parameters": [{"name": "shop", "flow": {"type": "static", "value": "de"}, "campaign": None}],
     }

@@ -86,7 +86,7 @@ def _account(rng: random.Random) -> Row:
             "organization_name": "Sandbox Store",
             "street_address": {
                 "address1": "1 Example Street",
-                "address2": None,
+                "address2": "2. Etage",
                 "city": "Boston",
                 "region": "MA",
                 "country": "United States",

@@ -65,7 +65,7 @@ def _email(flow: FlowContext, number: int) -> Message:
         "from_label": "Sandbox Store",
         "reply_to_email": rng.choice((None, "replies@example.com")),
         "cc_email": rng.choice((None, None, "cc@example.org")),
-        "bcc_email": None,
+        "bcc_email": "archive@example.net" if number == 3 else None,
         "subject_line": f"{flow.name}: {number}. Brief an {{{{ first_name }}}}",
         "preview_text": rng.choice((None, "", "Schön, dass du da bist")),
         "template_id": rng.choice(flow.template_ids),
