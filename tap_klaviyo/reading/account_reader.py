@@ -177,11 +177,14 @@ class AccountReader:
 
     @cached_property
     def _metric_conditions(self) -> Sequence[tuple[str, ...]]:
-        ids, unknown = event_metrics.resolve(self.event_metrics, self.resources(event_metrics.COLLECTION))
+        metrics = self.resources(event_metrics.COLLECTION)
+        ids, unknown = event_metrics.resolve(self.event_metrics, metrics)
         if not ids:
             raise SettingsError(f"event_metrics: the account has no metric called {' or '.join(unknown)}")
         for entry in unknown:
             logger.warning("event_metrics: the account has no metric called %s", entry)
+        for preset, names in event_metrics.presets_without_metric(self.event_metrics, metrics).items():
+            logger.info("event_metrics: of %s, the account has no metric called %s", preset, " or ".join(names))
         return event_metrics.conditions(ids)
 
     def _check_metrics(self) -> None:

@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from klaviyo_client.api.metric_names import normalize_name
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
 from tap_klaviyo.rows.paths import included_resources
 from tap_klaviyo.tables.table_functions import distinct_texts
 
-# A metric's name tells the channel of its messages. Text messages were called SMS until 2026-07-01.
-_CHANNELS = {"email": "email", "sms": "sms", "text message": "sms", "push": "push", "whatsapp": "whatsapp"}
+# A metric's name tells the channel of its messages.
+_CHANNELS = ("email", "sms", "push", "whatsapp")
 
 
 def all_attributions(attributions: Any, legacy: Any) -> list[dict[str, Any]]:
@@ -141,5 +142,5 @@ def _send_ts(event: MessageEvent) -> int | None:
 
 
 def _channel(metric: Resource | None) -> str | None:
-    name = str(((metric or {}).get("attributes") or {}).get("name") or "").casefold()
-    return next((channel for word, channel in _CHANNELS.items() if word in name), None)
+    name = normalize_name(str(((metric or {}).get("attributes") or {}).get("name") or ""))
+    return next((channel for channel in _CHANNELS if channel in name), None)
