@@ -1,8 +1,9 @@
-"""Names of Klaviyo's metrics. Pure."""
+"""Names of metrics, and which metrics are Klaviyo's own. Pure."""
 
 from __future__ import annotations
 
 import re
+from typing import Any
 
 # Klaviyo renamed "SMS" on 2026-07-01: messages are "Text Message", and one kind of event "Text" alone; consents are
 # "Text Messaging".
@@ -20,3 +21,12 @@ def normalize_name(name: str) -> str:
     'unsubscribed from sms marketing'
     """
     return _TEXT_MESSAGES.sub("sms", " ".join(name.casefold().split()))
+
+
+def is_klaviyos(integration: Any) -> bool:
+    """Whether metrics with this integration are Klaviyo's own: those of another may have the same names.
+
+    A metric of which no integration is said is taken for Klaviyo's: others always come from one.
+    """
+    name = integration.get("name") if isinstance(integration, dict) else None
+    return not isinstance(name, str) or name.strip().casefold() == "klaviyo"

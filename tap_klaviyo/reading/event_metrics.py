@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from klaviyo_client.api import filters
-from klaviyo_client.api.metric_names import normalize_name
+from klaviyo_client.api.metric_names import is_klaviyos, normalize_name
 from tap_klaviyo.model import Resource
 from tap_klaviyo.rows.paths import Source
 
@@ -81,6 +81,4 @@ def _name(metric: Resource) -> str:
 
 
 def _is_klaviyos(metric: Resource) -> bool:
-    integration = (metric.get("attributes") or {}).get("integration")
-    name = integration.get("name") if isinstance(integration, dict) else None
-    return not isinstance(name, str) or name.casefold() == "klaviyo"
+    return is_klaviyos((metric.get("attributes") or {}).get("integration"))

@@ -75,7 +75,7 @@ TABLES = (
         "esp_metrics",
         METRICS,
         key=("id",),
-        roots=(Root("destination", ("/attributes/name", "/id"), lambda name, _: destination(name)),),
+        roots=(Root("destination", ("/attributes/name", "/attributes/integration"), destination),),
         deletion_note="A metric that Klaviyo no longer lists stays as it was last read.",
     ),
     Table(

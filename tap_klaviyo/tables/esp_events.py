@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from klaviyo_client.api.metric_names import normalize_name
+from klaviyo_client.api.metric_names import is_klaviyos, normalize_name
 from tap_klaviyo.model import Table, each
 from tap_klaviyo.tables.events import EVENT_DELETION_NOTE, EVENTS
 
 _OTHERS = "events"
-# As the V1 specification routes them, under Klaviyo's names since then; ``normalize_name`` knows both of SMS.
+_METRIC = ("included:metric#/attributes/name", "included:metric#/attributes/integration")
+# As the V1 specification routes them, under Klaviyo's names since then; ``normalize_name`` knows all of SMS.
 _ROUTES = {
     "sends": ("Received Email",),
     "bounces": ("Bounced Email",),
@@ -22,13 +23,15 @@ _ROUTES = {
 _DESTINATIONS = {normalize_name(name): table for table, names in _ROUTES.items() for name in names}
 
 
-def destination(metric: Any) -> str:
-    """The table, without ``esp_``, that has the events of a metric of this name."""
-    return _DESTINATIONS.get(normalize_name(metric), _OTHERS) if isinstance(metric, str) else _OTHERS
+def destination(name: Any, integration: Any = None) -> str:
+    """The table, without ``esp_``, that has the events of a metric of this name, which comes from this integration."""
+    if not isinstance(name, str) or not is_klaviyos(integration):
+        return _OTHERS
+    return _DESTINATIONS.get(normalize_name(name), _OTHERS)
 
 
-def _if_routed_to(table: str) -> Callable[[Any, Any], list[Any]]:
-    return lambda event, metric: [event] if destination(metric) == table else []
+def _if_routed_to(table: str) -> Callable[[Any, Any, Any], list[Any]]:
+    return lambda event, name, integration: [event] if destination(name, integration) == table else []
 
 
 TABLES = tuple(
@@ -38,7 +41,7 @@ TABLES = tuple(
         key=("id",),
         bookmark="event_at",
         # The id is never null, so the function is also called for an event without a metric.
-        roots=(each("event", "/id", "included:metric#/attributes/name", make=_if_routed_to(name)),),
+        roots=(each("event", "/id", *_METRIC, make=_if_routed_to(name)),),
         deletion_note=EVENT_DELETION_NOTE,
     )
     for name in (*_ROUTES, _OTHERS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.calls import Caller
 from support.demo import load
 from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
 
@@ -135,7 +137,7 @@ def test_only_what_columns_need_is_asked_for(
     query = next(entry.query for entry in entries if entry.path == "/api/events")
     assert query["include"] == "metric,profile"
     assert query["fields[event]"] == "datetime,event_properties"
-    assert (query["fields[metric]"], query["fields[profile]"]) == ("name", "email")
+    assert (query["fields[metric]"], query["fields[profile]"]) == ("integration,name", "email")
     (integration,) = {row["esp_integration_id"] for stream in run.streams for row in run.rows(stream)}
     assert integration == both[0].rows("stg_member_lists")[0]["_account_id"]
 
@@ -158,6 +160,33 @@ def test_a_key_without_the_accounts_scope_leaves_keys_null(
         assert {row["key"] for row in without.rows(stream)} == {None}
         assert [row["id"] for row in without.rows(stream)] == [row["id"] for row in told.rows(stream)] != []
         assert None not in {row["key"] for row in told.rows(stream)}
+
+
+def test_a_metric_of_another_integration_is_no_opening_or_unsubscribing(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Of two metrics of one name, Klaviyo's has its events in the table of that name, the other in ``esp_events``."""
+    sandbox = make_sandbox(profiles=5, events=200, limits=False)
+    posted = dict.fromkeys(("Unsubscribed", "Opened Email", "Clicked Text Message"), "posted")
+    with contextlib.closing(Caller(sandbox.url)) as caller:
+        for name in posted:
+            metric = {"type": "metric", "attributes": {"name": name, "service": "shopify"}}
+            profile = {"type": "profile", "attributes": {"email": "ada@example.com"}}
+            attributes = {"metric": {"data": metric}, "profile": {"data": profile}, "properties": {"from": "posted"}}
+            answer = caller.post("events", {"data": {"type": "event", "attributes": attributes}})
+            assert answer.status_code == 202
+    wanted = {"esp_metrics": None, "metrics": None, "events": {"id", "metric_name", "event_properties"}}
+    catalog = select(discovered(), {**wanted, **dict.fromkeys(EVENTS)})
+    run = run_tap(tmp_path, config(sandbox), catalog=catalog)
+    events = {row["id"]: row for row in run.rows("events")}
+    others = {id_ for id_, row in events.items() if "posted" in str(row["event_properties"])}
+    assert {events[id_]["metric_name"] for id_ in others} == set(posted)
+    assert others <= {row["id"] for row in run.rows("esp_events")}
+    assert sorted(row["id"] for stream in EVENTS for row in run.rows(stream)) == sorted(events)
+    integrations = {row["metric_id"]: row["integration_name"] for row in run.rows("metrics")}
+    destinations = {(row["name"], integrations[row["id"]]): row["destination"] for row in run.rows("esp_metrics")}
+    assert {destinations[name, "Shopify"] for name in posted} == {"events"}
+    assert (destinations["Opened Email", "Klaviyo"], destinations["Placed Order", "Shopify"]) == ("opens", "events")
 
 
 # As PostgreSQL has it -------------------------------------------------------------------------------------------------

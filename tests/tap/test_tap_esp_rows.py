@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_support import CONTEXT, columns, rows
 
+from tap_klaviyo.reading.event_metrics import resolve
 from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tables.esp import campaign_row, campaign_type, flow_message_row, name_value_pairs
 from tap_klaviyo.tables.esp_events import destination
@@ -189,6 +190,18 @@ def test_what_v1_does_not_name_is_an_event(metric: object, table: str) -> None:
     assert destination(metric) == table
 
 
+@pytest.mark.parametrize(
+    ("integration", "table"),
+    [({"name": "Klaviyo"}, "opens"), ({"name": " klaviyo"}, "opens"), (None, "opens"), ({}, "opens"),
+     ({"name": None}, "opens"), ({"name": "Shopify"}, "events"), ({"name": "API"}, "events")],
+)  # fmt: skip
+def test_only_klaviyos_own_metrics_are_routed_by_name(integration: object, table: str) -> None:
+    """One of which no integration is said is taken for Klaviyo's, as by the preset of ``event_metrics``."""
+    assert destination("Opened Email", integration) == table
+    metric = {"id": "M", "attributes": {"name": "Opened Email", "integration": integration}}
+    assert bool(resolve(["engagement"], [metric])[0]) is (table == "opens")
+
+
 @given(
     st.one_of(
         st.none(), st.integers(), st.text(), st.lists(st.none() | st.text()), st.dictionaries(st.text(), st.none())
@@ -196,7 +209,7 @@ def test_what_v1_does_not_name_is_an_event(metric: object, table: str) -> None:
 )
 def test_whatever_klaviyo_sends_makes_a_row(value: object) -> None:
     """Where a list, an object or a text is expected, anything may stand."""
-    assert destination(value) in EVENTS
+    assert destination(value, value) in EVENTS
     assert campaign_row(value, value, *[value] * 9)["id"] == value
     assert flow_message_row(*[value] * 9)["automation_id"] == value
     assert all(set(row) == {"name", "value"} for row in name_value_pairs(value))
