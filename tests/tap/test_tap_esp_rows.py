@@ -9,7 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_support import CONTEXT, columns, rows
 
+from klaviyo_client.api.pages import Page
 from tap_klaviyo.reading.event_metrics import resolve
+from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.paths import follow, sources
 from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tables.esp import campaign_row, campaign_type, flow_message_row, name_value_pairs
 from tap_klaviyo.tables.esp_events import destination
@@ -171,6 +174,20 @@ def test_an_event_names_campaign_automation_and_member() -> None:
     assert (bounce["campaign_key"], bounce["automation_key"]) == (md5("FMSG01"), md5("FLOW01"))
     names = ("campaign_key", "campaign_join_key", "member_key", "member_join_key", "automation_key", "email")
     assert {last[name] for name in names} == {None}
+
+
+@pytest.mark.parametrize("nothing", ["", "  ", None])
+def test_an_empty_message_or_flow_is_none(nothing: str | None) -> None:
+    """In every table of events each foreign key of it is null, and the key of the row is not."""
+    own = {"id": "E", "attributes": {"event_properties": {"$message": nothing, "$flow": nothing}}}
+    own["relationships"] = {"profile": {"data": {"type": "profile", "id": nothing}}}
+    for name in EVENTS:
+        schema = schema_files.load(f"esp_{name}")
+        hashed = [column for column in schema["properties"] if column.endswith("key") and column != "list_key"]
+        roots = {"own": own, "integration": {"id": "INT1"}}
+        found = {column: follow(source, roots, Page([own])) for column, source in sources(schema, hashed).items()}
+        assert found == {**dict.fromkeys(hashed), "key": key("E")}
+        assert len(hashed) == 7
 
 
 @pytest.mark.parametrize(
