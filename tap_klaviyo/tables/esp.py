@@ -6,6 +6,7 @@ bare ids, and so they match no key; the ``_join_key`` beside each does.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from tap_klaviyo.model import Root, Table, each
@@ -44,7 +45,25 @@ def name_value_pairs(properties: Any) -> list[dict[str, Any]]:
     )
 
 
+def consent_channels(consent: Any, *states: Any) -> list[str] | None:
+    """V1's list of channels that somebody consented to, each once and in small letters; None where there are none.
+
+    Args:
+        consent: the profile's property $consent: a list of channels, or a text of one or several.
+        states: what Klaviyo says of each channel of ``_CONSENT_STATES``; the subscribed come after those of $consent.
+    """
+    # A text may be the JSON of a list, or have commas.
+    words = re.findall(r"[^][\s,;|\"']+", consent) if isinstance(consent, str) else distinct_texts(consent)
+    subscribed = [channel for channel, state in zip(_CONSENT_STATES, states, strict=True) if state == "SUBSCRIBED"]
+    return list(dict.fromkeys(filter(None, (*(word.strip().lower() for word in words), *subscribed)))) or None
+
+
 _DELETION_NOTE = "What is deleted stays as it was last read."
+# Channel -> the path to the state of consent to marketing by it.
+_CONSENT_STATES = {
+    channel: f"/attributes/subscriptions/{channel}/marketing/consent"
+    for channel in ("email", "sms", "whatsapp", "mobile_push")
+}
 _CONTENT = "message#/attributes/definition/content"
 # Name of a value -> its path.
 _CAMPAIGN_PATHS = {
@@ -129,6 +148,7 @@ TABLES = (
         PROFILES,
         key=("id",),
         bookmark="profile_updated",
+        roots=(Root("consent", ("/attributes/properties/$consent", *_CONSENT_STATES.values()), consent_channels),),
         deletion_note="A deleted or merged profile stays as it was last read.",
     ),
     Table(

@@ -82,6 +82,25 @@ def test_join_keys_find_their_rows(both: tuple[Run, Counter[str]]) -> None:
                 assert len(wanted & known) > len(wanted) / 2 or not wanted
 
 
+def test_members_have_the_channels_of_their_consents(both: tuple[Run, Counter[str]]) -> None:
+    """As the profiles' own columns say of each channel, and some people have several."""
+    run, _ = both
+    columns = {
+        "email": "email_marketing_consent",
+        "sms": "sms_marketing_consent",
+        "whatsapp": "whatsapp_marketing_consent",
+        "mobile_push": "push_marketing_consent",
+    }
+    subscribed = {
+        row["profile_id"]: [channel for channel, column in columns.items() if row[column] == "SUBSCRIBED"]
+        for row in run.rows("profiles")
+        if "$consent" not in (row["properties"] or {})
+    }
+    found = {row["id"]: json.loads(row["consent"] or "[]") for row in run.rows("esp_members")}
+    assert {id_: found[id_] for id_ in subscribed} == subscribed
+    assert {len(channels) for channels in found.values()} >= {0, 1, 2}
+
+
 def test_the_rows_of_one_stream_come_from_two_collections(
     both: tuple[Run, Counter[str]], account: RunningSandbox, tmp_path: Path
 ) -> None:
