@@ -131,6 +131,13 @@ def md5_of(*parts: Any) -> str | None:
     return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
 
 
+def id_text(value: Any) -> str | None:
+    """An id as text, whether it is a text or a whole number; None for what is none, blank texts included."""
+    if isinstance(value, str):
+        return None if _says_nothing(value) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
 def _says_nothing(part: Any) -> bool:
     if not isinstance(part, str):
         return part is None or part == [] or part == {}

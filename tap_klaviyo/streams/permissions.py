@@ -28,6 +28,8 @@ def table_requirements(selection: Selection, collections: Collections) -> list[R
     optional: dict[str, dict[str, list[str]]] = {}
     for entry in selection.tables:
         name = entry.table.name
+        if entry.table.gap is not None:
+            continue
         needed = _operations(entry.table.collection, selection, collections)
         operations.setdefault(name, {}).update(dict.fromkeys(needed))
         by_column = optional.setdefault(name, {})

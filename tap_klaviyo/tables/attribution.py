@@ -132,11 +132,17 @@ def _linked_id(resource: Resource, name: str) -> str | None:
     return linkage.get("id") if isinstance(linkage, dict) else None
 
 
+def cohort_epoch(cohort: Any) -> int | None:
+    """The epoch part of a cohort ``<epoch>:<message id>``: when the message was sent."""
+    found = re.match(r"(\d{1,12}):", str(cohort or ""))
+    return int(found[1]) if found else None
+
+
 def _send_ts(event: MessageEvent) -> int | None:
-    """The epoch part of the cohort ``<epoch>:<message id>``, or the time in the event's internal properties."""
-    cohort = re.match(r"(\d{1,12}):", str(event.cohort or ""))
-    if cohort:
-        return int(cohort[1])
+    """When the message was sent: by its cohort, or by the time in the event's internal properties."""
+    epoch = cohort_epoch(event.cohort)
+    if epoch is not None:
+        return epoch
     send_timestamp = event.internal.get("send_timestamp") if isinstance(event.internal, dict) else None
     return send_timestamp if isinstance(send_timestamp, int) else None
 

@@ -59,6 +59,10 @@ def consent_channels(consent: Any, *states: Any) -> list[str] | None:
 
 
 _DELETION_NOTE = "What is deleted stays as it was last read."
+_CAMPAIGN_DELETION_NOTE = (
+    "What is deleted stays as it was last read. What was deleted before it was ever read has a row with what events "
+    "say of it, where events are read, too: name, subject and flow."
+)
 # Channel -> the path to the state of consent to marketing by it.
 _CONSENT_STATES = {
     channel: f"/attributes/subscriptions/{channel}/marketing/consent"
@@ -111,7 +115,7 @@ TABLES = (
                 campaign_row,
             ),
         ),
-        deletion_note=_DELETION_NOTE,
+        deletion_note=_CAMPAIGN_DELETION_NOTE,
     ),
     Table(
         "esp_campaigns",
@@ -119,7 +123,7 @@ TABLES = (
         key=("id",),
         bookmark="updated_at",
         roots=(ACTIONS, MESSAGES, Root("row", tuple(_FLOW_MESSAGE_PATHS.values()), flow_message_row)),
-        deletion_note=_DELETION_NOTE,
+        deletion_note=_CAMPAIGN_DELETION_NOTE,
     ),
     Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=FLOW_DELETION_NOTE),
     *(

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_client.api.metric_names import is_klaviyos, normalize_name
-from tap_klaviyo.model import Table, each
+from tap_klaviyo.model import Gap, Resource, Root, Table, each
+from tap_klaviyo.rows.values import bookmark_text, id_text
+from tap_klaviyo.tables.attribution import cohort_epoch
 from tap_klaviyo.tables.events import EVENT_DELETION_NOTE, EVENTS
 
 _OTHERS = "events"
@@ -34,6 +37,30 @@ def _if_routed_to(table: str) -> Callable[[Any, Any, Any], list[Any]]:
     return lambda event, name, integration: [event] if destination(name, integration) == table else []
 
 
+def event_message_row(message: Any, flow: Any, message_name: Any, campaign_name: Any, subject: Any) -> dict[str, Any]:
+    """What an event says of its message, in the names of ``esp.flow_message_row``."""
+    names = (name for name in (message_name, campaign_name) if id_text(name) is not None)
+    return {
+        "id": id_text(message),
+        "name": next(names, None),
+        "automation_id": flow,
+        "subject": None if subject == "" else subject,
+    }
+
+
+def message_sent(event: Resource) -> str | None:
+    """When the event's message was sent, by its cohort."""
+    properties = (event.get("attributes") or {}).get("event_properties")
+    epoch = cohort_epoch(properties.get(_COHORT)) if isinstance(properties, dict) else None
+    try:
+        return None if epoch is None else bookmark_text(datetime.fromtimestamp(epoch, UTC))
+    except (OverflowError, ValueError):
+        return None
+
+
+_PROPERTIES = "/attributes/event_properties"
+_COHORT = "$_cohort$message_send_cohort"
+
 TABLES = tuple(
     Table(
         f"esp_{name}",
@@ -45,4 +72,23 @@ TABLES = tuple(
         deletion_note=EVENT_DELETION_NOTE,
     )
     for name in (*_ROUTES, _OTHERS)
+)
+# Messages that Klaviyo deleted, with their flow or campaign: events are all that is left of them.
+GAP_TABLES = (
+    Table(
+        "esp_campaigns",
+        EVENTS,
+        key=("id",),
+        roots=(
+            Root(
+                "row",
+                tuple(
+                    f"{_PROPERTIES}/{name}"
+                    for name in ("$message", "$flow", "Message Name", "Campaign Name", "Subject")
+                ),
+                event_message_row,
+            ),
+        ),
+        gap=Gap(f"{_PROPERTIES}/$message", message_sent),
+    ),
 )
