@@ -83,6 +83,7 @@ class Lookup:
         query: the query of the call.
         own_page_paths: paths that ``extract`` needs of the collection's own pages, where these hold owners too: what
             was read need not be asked for again. None where they hold none.
+        optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Lookup:
     extract: Callable[[Page], Mapping[str, Any]]
     query: Mapping[str, str] = field(default_factory=dict)
     own_page_paths: tuple[str, ...] | None = None
+    optional: bool = False
 
 
 @dataclass(frozen=True)

@@ -149,13 +149,13 @@ class TapKlaviyo(RunTap):
     def streams(self) -> dict[str, Stream]:
         """Streams in the catalogue's order, not the alphabet's: parents are read before their children.
 
-        A stream whose gaps others fill goes before these: a gap is known when the stream's own rows are.
+        A selected stream whose gaps others fill goes before these: a gap is known when the stream's own rows are.
         """
         discovered = super().streams
         names = [stream.name for stream in (*self._table_streams, *self._report_streams)]
         for table in GAP_TABLES:
             filling = [stream.name for stream in self._table_streams if table.collection in stream.collections]
-            if filling and table.name in names:
+            if filling and table.name in discovered and discovered[table.name].selected:
                 names.remove(table.name)
                 names.insert(min(map(names.index, filling)), table.name)
         return {name: discovered[name] for name in names if name in discovered}

@@ -13,7 +13,7 @@ from tap_klaviyo.rows.gaps import GapFinder
 from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.paths import OWN, flatten_hashes, follower, parse_source, sources
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction
+from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction, required_roots
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 
@@ -104,7 +104,15 @@ class RowMaker:
             for entry in tables
             if entry.table.gap is not None
         }
-        self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
+        made = {
+            root.name
+            for entry in tables
+            for root in required_roots(entry.table, sources(entry.schema, entry.columns).values())
+            if isinstance(root, Lookup) and not root.optional
+        }
+        self.projections = {
+            entry.table.name: Projection(entry.table, entry.schema, entry.columns, made) for entry in tables
+        }
 
     @property
     def lookups(self) -> dict[str, Lookup]:

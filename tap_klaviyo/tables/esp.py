@@ -7,13 +7,14 @@ bare ids, and so they match no key; the ``_join_key`` beside each does.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import Any
 
 from tap_klaviyo.model import Root, Table, each
 from tap_klaviyo.tables.campaigns import AUDIENCE_DELETION_NOTE, CAMPAIGNS
 from tap_klaviyo.tables.esp_events import destination
 from tap_klaviyo.tables.events import METRICS
-from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES
+from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES, STAMP
 from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, SUBSCRIPTION
 from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSIONS
 from tap_klaviyo.tables.table_functions import distinct_texts
@@ -114,6 +115,7 @@ TABLES = (
                 ("/attributes/audiences/included", "/attributes/send_strategy/method", *_CAMPAIGN_PATHS.values()),
                 campaign_row,
             ),
+            Root("updated_at", ("row#/updated_at",)),
         ),
         deletion_note=_CAMPAIGN_DELETION_NOTE,
     ),
@@ -122,7 +124,15 @@ TABLES = (
         FLOWS,
         key=("id",),
         bookmark="updated_at",
-        roots=(ACTIONS, MESSAGES, Root("row", tuple(_FLOW_MESSAGE_PATHS.values()), flow_message_row)),
+        roots=(
+            ACTIONS,
+            MESSAGES,
+            Root("row", tuple(_FLOW_MESSAGE_PATHS.values()), flow_message_row),
+            replace(STAMP, optional=True),
+            Root(
+                "updated_at", ("stamp#/updated", "row#/updated_at"), lambda of_message, of_flow: of_message or of_flow
+            ),
+        ),
         deletion_note=_CAMPAIGN_DELETION_NOTE,
     ),
     Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=FLOW_DELETION_NOTE),

@@ -88,6 +88,7 @@ GAP_TABLES = (
                 ),
                 event_message_row,
             ),
+            Root("updated_at", ("row#/updated_at",)),
         ),
         gap=Gap(f"{_PROPERTIES}/$message", message_sent),
     ),

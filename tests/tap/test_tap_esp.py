@@ -82,6 +82,21 @@ def test_join_keys_find_their_rows(both: tuple[Run, Counter[str]]) -> None:
                 assert len(wanted & known) > len(wanted) / 2 or not wanted
 
 
+def test_a_flows_message_has_its_own_time_where_that_is_had(
+    both: tuple[Run, Counter[str]], account: RunningSandbox, tmp_path: Path
+) -> None:
+    """Its own, where another table asks for it anyway, and else the flow's; never is it asked for by this table."""
+    messages = {row["flow_action_message_id"]: row for row in both[0].rows("flow_action_messages")}
+    of_messages = {id_: row["updated"] for id_, row in messages.items()}
+    of_flows = {id_: row["flow_updated"] for id_, row in messages.items()}
+    assert of_messages != of_flows
+    for run, times in (
+        (both[0], of_messages),
+        (run_tap(tmp_path, config(account), catalog=select(discovered(), {"esp_campaigns": None})), of_flows),
+    ):
+        assert {row["id"]: row["updated_at"] for row in run.rows("esp_campaigns") if row["id"] in messages} == times
+
+
 def test_members_have_the_channels_of_their_consents(both: tuple[Run, Counter[str]]) -> None:
     """As the profiles' own columns say of each channel, and some people have several."""
     run, _ = both
