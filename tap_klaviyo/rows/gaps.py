@@ -49,7 +49,11 @@ class GapFinder:
         by_content: dict[str, Resource] = {}
         for resource, time in zip(resources, times, strict=True):
             roots = {OWN: resource}
-            row_id = id_text(self._id_of(roots, _NO_PAGE))
+            value = self._id_of(roots, _NO_PAGE)
+            # Of almost every event; what follows costs more.
+            if value is None or (isinstance(value, str) and value in self._known):
+                continue
+            row_id = id_text(value)
             if row_id is not None and row_id not in self._known and self._is_new(resource, time):
                 content = repr([value(roots, _NO_PAGE) for value in self._values_of])
                 by_content.pop(content, None)
