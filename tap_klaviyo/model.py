@@ -83,6 +83,7 @@ class Lookup:
         query: the query of the call.
         own_page_paths: paths that ``extract`` needs of the collection's own pages, where these hold owners too: what
             was read need not be asked for again. None where they hold none.
+        optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
     """
 
     name: str
@@ -93,6 +94,24 @@ class Lookup:
     extract: Callable[[Page], Mapping[str, Any]]
     query: Mapping[str, str] = field(default_factory=dict)
     own_page_paths: tuple[str, ...] | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How a table fills the gaps of others of its name: with rows of ids that none of these has in this run.
+
+    Its collection is never read for its own sake. What others had in an earlier run stays as it was, also when they
+    have it no more: a resource fills no gap where that run must have met what the row is about.
+
+    Attributes:
+        id_path: the path, in a resource, to the id that its row has.
+        began: a resource -> a time (RFC 3339 in UTC), beside its own, at which what the row is about was there already;
+            None when that is not said.
+    """
+
+    id_path: str
+    began: Callable[[Resource], str | None]
 
 
 @dataclass(frozen=True)
@@ -106,6 +125,7 @@ class Table:
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
         deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/tables.md``.
+        gap: for a table that only fills the gaps of the others of its name; None for all others.
     """
 
     name: str
@@ -114,6 +134,7 @@ class Table:
     bookmark: str | None = None
     roots: tuple[Root | Lookup, ...] = ()
     deletion_note: str = ""
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,11 @@ _MESSAGES = {
     "Unsubscribed from Email Marketing": ("unsubscribes", EMAIL),
     "Received SMS": ("delivered", SMS),
     "Received Text Message": ("delivered", SMS),
+    "Opened Text": ("opens", SMS),
     "Clicked SMS": ("clicks", SMS),
     "Clicked Text Message": ("clicks", SMS),
     "Failed to deliver SMS": ("failed", SMS),
     "Failed to Deliver Text Message": ("failed", SMS),
-    "Opened Text": ("opens", SMS),
     **{
         f"Unsubscribed from {name} Marketing": ("unsubscribes", SMS)
         for name in ("SMS", "Text Message", "Text Messaging")
