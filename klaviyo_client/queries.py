@@ -42,15 +42,19 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
         document = client.call(name, query=query, body=body).document
         try:
             answered = document["data"]["attributes"]
+            link = protocol.next_link(document)
+        except protocol.BadLink as error:
+            raise BadDocument(f"{name}: the answer cannot be followed: {error}", operation=name) from error
         except (TypeError, KeyError) as error:
             raise BadDocument(f"{name}: the answer is none to a query", operation=name) from error
         yield answered
-        link = protocol.next_link(document)
         if link is None:
             return
         link_query = dict(parse_qsl(urlsplit(protocol.same_origin(link, client.api_url)).query))
         if declared.paged_in_body:
             cursor = link_query.get("page_cursor") or link_query.get("page[cursor]")
+            if not cursor:
+                raise BadDocument(f"{name}: the link to the next page has no cursor", operation=name)
             requested = {**requested, "page_cursor": cursor}
         else:
             query = link_query

@@ -20,7 +20,7 @@ import lz4.block
 import msgspec
 
 from klaviyo_client.api.json_text import decode_json, without_null_characters
-from klaviyo_client.api.protocol import same_origin
+from klaviyo_client.api.protocol import next_link, same_origin
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class _Resource(TypedDict, total=False):
 
 
 class _Links(TypedDict, total=False):
-    next: str | None
+    next: Any
 
 
 class _Document(TypedDict):
@@ -216,7 +216,7 @@ def _primary_resources(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any
 
 
 def _next_page(document: Mapping[str, Any], api_url: str, url: str) -> str | None:
-    link = (document.get("links") or {}).get("next")
+    link = next_link(document)
     return same_origin(link, api_url, seen_from=url) if link else None
 
 
