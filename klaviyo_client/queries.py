@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from klaviyo_client.api import protocol
-from klaviyo_client.api.links import FollowedLinks
+from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
@@ -35,8 +35,8 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
         raise ValueError(f"{name} is no query")
     query: dict[str, str] = {}
     requested = dict(attributes)
-    followed = FollowedLinks(name)
-    followed.add(repr((query, requested)))
+    trail = PageTrail(name)
+    trail.add_link(repr((query, requested)))
     while True:
         body = {"data": {"type": declared.type, "attributes": requested}}
         document = client.call(name, query=query, body=body).document
@@ -58,4 +58,11 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
             requested = {**requested, "page_cursor": cursor}
         else:
             query = link_query
-        followed.add(repr((query, requested)))
+        trail.add_page(_content(answered))
+        trail.add_link(repr((query, requested)))
+
+
+def _content(answered: Any) -> str | None:
+    """What tells a page from others of its query; None where it has no rows."""
+    rows = (answered.get("results") or answered.get("data")) if isinstance(answered, dict) else answered
+    return repr(rows) if rows else None

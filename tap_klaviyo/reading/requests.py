@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
-from klaviyo_client.api.links import FollowedLinks
+from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -101,11 +101,11 @@ class PageRequests:
     def _request(
         self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead
     ) -> RawPage:
+        read.trail = read.trail or PageTrail(operation_id)
         if read.link is not None:
-            read.followed = read.followed or FollowedLinks(operation_id)
-            read.followed.add(read.link)
+            read.trail.add_link(read.link)
         try:
-            return self.client.raw_page(
+            page = self.client.raw_page(
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
             )
         except (NotFound, BadRequest) as error:
@@ -114,6 +114,8 @@ class PageRequests:
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
             self.incomplete.add(name)
             return EMPTY_PAGE
+        read.trail.add_page(page.content)
+        return page
 
 
 def _is_about_id(error: BadRequest) -> bool:

@@ -178,7 +178,10 @@ class Circle(KlaviyoClient):
 
     def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
         self.calls += 1
-        document = {"data": [event("E")], "links": {"next": f"/api/events?page%5Bcursor%5D={self.calls % 3}"}}
+        document = {
+            "data": [event(f"E{self.calls % 3}")],
+            "links": {"next": f"/api/events?page%5Bcursor%5D={self.calls % 3}"},
+        }
         return parse_outline(json.dumps(document).encode(), self.api_url)
 
 
