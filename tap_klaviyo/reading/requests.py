@@ -16,13 +16,13 @@ from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadRequest, NotFound
+from klaviyo_client.errors import BadRequest, NotFound, Refused
 from tap_klaviyo.model import Collection, Lookup, Slice
 from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
 from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.selection import Selection
-from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
+from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions, plan_slices
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
@@ -80,6 +80,18 @@ class PageRequests:
             rate=op.rates(query)[1] / 60,
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
+
+    def ask_clock(self, collection: Collection) -> None:
+        """Ask for one resource of a collection without parents, for an answer that shows Klaviyo's clock.
+
+        Raises:
+            Unavailable: there is no answer. A refusal is one, and comes again when the collection is read.
+        """
+        op = operation(collection.operation)
+        terms = plan_slices(collection, since=None, now=self.now)[0].conditions
+        query = {"filter": filters.all_of(terms)} if terms else {}
+        with contextlib.suppress(Refused):
+            self.client.page(op.id, query={**query, "page[size]": "1"} if op.page_size else query)
 
     def _settled(self) -> datetime:
         return self.client.server_clock.earlier(self.now) - SETTLE
