@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 from klaviyo_client.errors import CapExceeded, InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
-from klaviyo_client.privacy.log_records import mask_log_records
 from klaviyo_client.privacy.redaction import mask
+from klaviyo_client.privacy.uncaught import mask_process
 
 FAILED = 1
 CONFIG_ERROR = 2
@@ -30,9 +30,9 @@ def run(command: Callable[[], click.Command]) -> int:
     """Run the command with this process's arguments; returns the exit code.
 
     Args:
-        command: makes the command. What is logged meanwhile and afterwards is masked.
+        command: makes the command. What is logged or printed of errors meanwhile and afterwards is masked.
     """
-    mask_log_records()
+    mask_process()
     try:
         group = command()
         return int(group.main(standalone_mode=False) or 0)
@@ -53,6 +53,9 @@ def run(command: Callable[[], click.Command]) -> int:
         return FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log
         return _log_failure(error, FAILED)
+    finally:
+        # The SDK has put a hook of its own in place of ours.
+        mask_process()
 
 
 def error_message(error: BaseException) -> str:
