@@ -164,6 +164,10 @@ class AccountReader:
                 self._resources[name] = list(islice(resources, 1) if self.sample_only else resources)
         return self._resources[name]
 
+    def close(self) -> None:
+        """Request nothing more of what was to be read later."""
+        self._prefetcher.close()
+
     # What to request --------------------------------------------------------------------------------------------------
 
     def _tables(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[SelectedTable]:

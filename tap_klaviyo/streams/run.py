@@ -194,6 +194,7 @@ class RunTap(Tap):
             Incomplete: a table was left out; a green run must mean a whole one.
             SettingsError: the setting of a report was refused.
         """
+        self.account.close()
         self.progress.close()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning("nothing is selected, so nothing was read: select streams in the catalog")

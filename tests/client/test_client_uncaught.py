@@ -113,3 +113,14 @@ def test_a_worker_masks_what_it_prints() -> None:
     run = subprocess.run(worker, input=job, capture_output=True, check=False)
     assert b"ValueError" in run.stderr
     assert b"ada@" not in run.stderr
+
+
+@pytest.mark.parametrize(
+    "function", ["fail", "lambda: fail(SystemError())", "lambda: fail(ServerFault('x', operation='y'))"]
+)
+def test_the_last_line_is_the_reason(tmp_path: Path, function: str) -> None:
+    """What is to be ended before it is ended, also where the run fails."""
+    ending = "run(lambda: click.command()(function), before_the_end=lambda: print('closed', file=sys.stderr))"
+    first, *others = printed(tmp_path, f"function = {function}\nfunction.__name__ = 'main'\n{ending}").splitlines()
+    assert first == "closed"
+    assert len(others) == 1
