@@ -143,7 +143,7 @@ class RunTap(Tap):
     @cached_property
     def progress(self) -> Progress:
         """How far this run is; a test of the connection says nothing of it."""
-        return Progress(self.account.client.usage, self.account.now - SETTLE, quiet=self.is_test)
+        return Progress(self.account.client.usage, lambda: self.account.began() - SETTLE, quiet=self.is_test)
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables or columns out, go on with the others, and report them at the end.
@@ -194,6 +194,7 @@ class RunTap(Tap):
             Incomplete: a table was left out; a green run must mean a whole one.
             SettingsError: the setting of a report was refused.
         """
+        self.account.close()
         self.progress.close()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning("nothing is selected, so nothing was read: select streams in the catalog")

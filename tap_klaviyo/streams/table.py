@@ -71,27 +71,31 @@ class TableStream(PrefixBookmarkStream):
         """Where to start: some time before the bookmark, but not before the start date; None for everything."""
         if self.replication_method == REPLICATION_FULL_TABLE:
             return None
-        bookmark = self.get_context_state(None).get("replication_key_value")
+        reached = self.bookmark
         start_date = self.config.get("start_date")
         starts = [parse_time("start_date", start_date)] if start_date else []
-        if bookmark:
-            reached = parse_time(f"the bookmark of {self.name}", bookmark)
+        if reached is not None:
             # A lookback of centuries must not fall off the calendar.
             longest = max(reached - datetime(2, 1, 1, tzinfo=UTC), timedelta())
             starts.append(reached - min(max(map(self._tap.lookback, self.collections)), longest))
         return max(starts, default=None)
 
-    def correct_bookmark(self) -> None:
+    @property
+    def bookmark(self) -> datetime | None:
+        """How far earlier runs have read; None where that is not asked for, or nothing was read."""
+        text = self.get_context_state(None).get("replication_key_value")
+        if not text or self.replication_method == REPLICATION_FULL_TABLE:
+            return None
+        return parse_time(f"the bookmark of {self.name}", text)
+
+    def correct_bookmark(self, now: datetime) -> None:
         """Take a bookmark that is ahead of now (of another clock, another tool) back to now, and say so.
 
         Nothing is at or after it, and it would be moved by no row until its time has come.
         """
-        state, now = self.get_context_state(None), self._tap.account.now
-        text = state.get("replication_key_value")
-        if not text or self.replication_method == REPLICATION_FULL_TABLE:
-            return
-        if parse_time(f"the bookmark of {self.name}", text) > now:
-            self.logger.warning(AHEAD, self.name, text)
+        if self.bookmark is not None and self.bookmark > now:
+            state = self.get_context_state(None)
+            self.logger.warning(AHEAD, self.name, state["replication_key_value"])
             state["replication_key_value"] = bookmark_text((now - SETTLE).replace(microsecond=0))
             self.state_manager.is_flushed = False
 
@@ -126,13 +130,12 @@ class TableStream(PrefixBookmarkStream):
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
     ) -> Iterator[Batch]:
-        for table in tables:
-            table.correct_bookmark()
-        starts = {table.name: table.start for table in tables}
         try:
             with (
-                self._tap.progress.track(collection.name, starts) as current,
-                contextlib.closing(self._tap.account.read(collection, starts, as_lines=as_lines)) as batches,
+                self._tap.progress.track(collection.name, [table.name for table in tables]) as current,
+                contextlib.closing(
+                    self._tap.account.read(collection, self._starts(collection, tables), as_lines=as_lines)
+                ) as batches,
             ):
                 for batch in batches:
                     yield batch
@@ -143,6 +146,14 @@ class TableStream(PrefixBookmarkStream):
         self._tap.failures.add_success()
         for table in tables:
             table.finish(collection)
+
+    def _starts(self, collection: Collection, tables: Sequence[TableStream]) -> dict[str, datetime | None]:
+        """Where each of the tables starts, with bookmarks that are not ahead of now."""
+        reached = (moment for table in tables for moment in (table.bookmark, table.start))
+        now = self._tap.account.began_before(collection, reached)
+        for table in tables:
+            table.correct_bookmark(now)
+        return {table.name: table.start for table in tables}
 
     def finish(self, collection: Collection) -> None:
         """Called when a collection was read to its end. After the last, older rows go, unless something was skipped."""
