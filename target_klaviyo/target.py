@@ -171,7 +171,12 @@ class TargetKlaviyo(CommandTarget):
             self._reject(SourceRecord(stream, record), rejection)
             return
         for stream_map in self.mapper.stream_maps[stream]:
-            source = SourceRecord(stream, message_dict.get(AS_IT_CAME, record), version=message_dict.get("version"))
+            source = SourceRecord(
+                stream,
+                message_dict.get(AS_IT_CAME, record),
+                version=message_dict.get("version"),
+                has_lost_text=AS_IT_CAME in message_dict,
+            )
             self._add_record(source, record, stream_map)
         self.states.write_due()
         self.results.check_limit()

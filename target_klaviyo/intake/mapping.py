@@ -158,7 +158,7 @@ class Mapper:
         """The field that a text in this column goes to, where that is all there is to it."""
         path = self.field_of(column)
         sources = self.mapped.values()
-        if self._is_ignored(column) or any(column in (s.path, s.column) for s in sources):
+        if self.is_ignored(column) or any(column in (s.path, s.column) for s in sources):
             return _IGNORED
         if path in self.mapped:
             if column in self.by_name:
@@ -208,7 +208,7 @@ class Mapper:
     def _put_property(self, fields: dict[str, Any], name: str, value: Any) -> None:
         # Legacy Identify calls put `$email` and its like among the custom properties.
         legacy = self.by_name.get(name) if name.startswith("$") else None
-        if legacy not in self.mapped and not (name.startswith("$") and self._is_ignored(name)):
+        if legacy not in self.mapped and not (name.startswith("$") and self.is_ignored(name)):
             self._put(fields, legacy or (CUSTOM, name), value)
 
     def _put(self, fields: dict[str, Any], path: FieldPath, value: Any) -> None:
@@ -260,7 +260,8 @@ class Mapper:
             return to_text(value)
         return to_number(value) if types and types <= _NUMBERS else value
 
-    def _is_ignored(self, column: str) -> bool:
+    def is_ignored(self, column: str) -> bool:
+        """Whether a column is never sent."""
         return self.ignored.match(column) is not None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from klaviyo_client.api.json_text import LOST_TEXT
+from klaviyo_client.api.json_text import LOST_TEXT, has_lost_text
 from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
@@ -96,7 +97,8 @@ class Route:
                 "records that their source marks as deleted are left out",
                 kind=OutcomeKind.LEFT_OUT,
             )
-        context = Context(self.options, self.now(), is_deleted)
+        lost_text = self._lost_text(source.record) if source.has_lost_text else ""
+        context = Context(self.options, self.now(), is_deleted, lost_text)
         fields, note = self._fields(record, context)
         if self.action.steps is None:
             return self.action, self._build_row(self.action, source, fields, context, note)
@@ -104,6 +106,13 @@ class Route:
         if not steps:
             raise RejectedRecord("nothing_to_do", "the record says nothing that could be sent")
         return self._chain(source, steps, context)
+
+    def _lost_text(self, as_it_came: Record) -> str:
+        """The columns that hold text which cannot be sent, as JSON; without those that are never sent."""
+        columns = {name: value for name, value in as_it_came.items() if not self.mapper.is_ignored(name)}
+        return json.dumps(
+            {name: value for name, value in columns.items() if has_lost_text((name, value))}, sort_keys=True
+        )
 
     def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
         """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
