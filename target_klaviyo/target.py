@@ -35,6 +35,7 @@ from target_klaviyo.intake.message_reader import MessageReader
 from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
 from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.model.identifiers import checked_region
@@ -135,17 +136,18 @@ class TargetKlaviyo(CommandTarget):
     # Messages ---------------------------------------------------------------------------------------------------------
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        stream, schema = message_dict.get("stream"), message_dict.get("schema")
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        if not isinstance(stream, str) or not isinstance(properties, dict):
-            raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
+        stream = message_dict.get("stream")
+        if not isinstance(stream, str):
+            raise Incomplete("a SCHEMA of the tap names no stream; nothing that follows could be read by it")
         if self._is_settings_test(stream):
             self.check_permissions()
             return
-        self.results.remember_schema(message_dict)
+        message, warnings = complete_message(message_dict)
+        self.warn_once(warnings)
+        self.results.remember_schema(message)
         sinks_before = set(map(id, self._sinks_active.values()))
         with stream_maps.setting_errors(f"the setting stream_maps does not fit the stream {stream}"):
-            super()._process_schema_message(message_dict)
+            super()._process_schema_message(message)
         if sinks_before and not sinks_before.issuperset(map(id, self._sinks_active.values())):
             # Another stream begins, or this one anew. What came before may be about the same people, and must not
             # arrive later.
