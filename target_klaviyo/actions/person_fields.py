@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, VISITOR_IDENTIFIERS
-from target_klaviyo.model.texts import is_blank
+from target_klaviyo.model.texts import is_blank, to_text
 
 PROFILE_FIELDS = ("first_name", "last_name", "organization", "locale", "title", "image")
 LOCATION_FIELDS = (
@@ -34,7 +34,7 @@ def lift_person(fields: dict[str, Any]) -> dict[str, Any]:
         field = _OLD_NAMES.get(name, name.removeprefix("$"))
         if field in _IDENTIFYING:
             if is_blank(lifted.get(field)):
-                lifted[field] = _to_text(value)
+                lifted[field] = to_text(value)
         elif field in PROFILE_FIELDS:
             person[field] = held.get(field, value)
         elif field in LOCATION_FIELDS:
@@ -61,12 +61,7 @@ def lift_from_properties(fields: dict[str, Any]) -> dict[str, Any]:
         field = {"id": "external_id"}.get(name, name)
         holder = location if field in LOCATION_FIELDS else lifted
         if field in (*ATTRIBUTE_IDENTIFIERS, *PROFILE_FIELDS, *LOCATION_FIELDS) and is_blank(holder.get(field)):
-            holder[field] = _to_text(value) if field not in ("latitude", "longitude") else value
+            holder[field] = to_text(value) if field not in ("latitude", "longitude") else value
             del properties[name]
     parts = {"location": location, "properties": properties}
     return {**lifted, **{name: part for name, part in parts.items() if part}}
-
-
-def _to_text(value: Any) -> Any:
-    is_whole = isinstance(value, int | float) and not isinstance(value, bool) and value == int(value)
-    return str(int(value)) if is_whole else value

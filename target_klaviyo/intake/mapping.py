@@ -15,10 +15,9 @@ from target_klaviyo.intake.field_values import (
     parse_list,
     to_json,
     to_number,
-    to_text,
 )
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_object
+from target_klaviyo.model.texts import is_blank, parse_object, to_text
 
 # The field that holds custom properties.
 CUSTOM = "properties"

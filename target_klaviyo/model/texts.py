@@ -49,6 +49,17 @@ def parse_number(text: str) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
+def to_text(value: Any) -> Any:
+    """The text of a number where a text is meant: ids, phone numbers, postal codes. What is no number stays.
+
+    >>> to_text(7), to_text(7.0), to_text(12.5), to_text(True)
+    ('7', '7', '12.5', True)
+    """
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value) if math.isfinite(value) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def parse_json(text: str) -> Any:
     """The JSON value of a text; None where it is not JSON.
 
