@@ -112,6 +112,7 @@ PURE = {
     "target_klaviyo/actions/form_fields.py",
     "target_klaviyo/model/amounts.py",
     "target_klaviyo/model/identifiers.py",
+    "target_klaviyo/model/names.py",
     "target_klaviyo/model/records.py",
     "target_klaviyo/model/texts.py",
     "target_klaviyo/model/times.py",

@@ -144,7 +144,8 @@ def _sorted(value: Any) -> Any:
 
 def column_defaults(columns: Collection[str]) -> Mapping[str, Any]:
     """The options for a stream that the tap wrote: a copy of an account, which must not start flows."""
-    if not _TAP_COLUMNS.issubset(columns):
+    # A database such as Snowflake has them in capitals.
+    if not any(_TAP_COLUMNS.issubset(map(write, columns)) for write in (str, str.lower)):
         return {}
     return {"backfill": True, "klaviyo_metrics": "skip", "unknown_columns": "drop"}
 

@@ -16,6 +16,7 @@ from target_klaviyo.intake.field_values import (
     to_json,
     to_number,
 )
+from target_klaviyo.model.names import KnownNames, fold_name
 from target_klaviyo.model.records import Record, RejectedRecord
 from target_klaviyo.model.texts import is_blank, parse_object, to_text
 
@@ -24,8 +25,6 @@ CUSTOM = "properties"
 _NUMBERS = {"number", "integer"}
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
-# What stands between the words of a name.
-_SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 @dataclass(frozen=True)
@@ -48,11 +47,6 @@ class ValueSource:
         for step in self.path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
         return value
-
-
-def fold_name(column: str) -> str:
-    """A column's name without what spellings differ in: `EMAIL`, `Email` and `E-Mail` are one. A `$` stays."""
-    return _SEPARATORS.sub("", column.casefold())
 
 
 class _Way(Enum):
@@ -91,6 +85,8 @@ class Mapper:
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
         text_lists: fields that are lists of texts.
         with_blanks: fields where a blank is no null (``x-blank``).
+        members: field -> the names of what it is made of, for objects of fields.
+        legacy: names of fields among custom properties: those with a ``$``.
     """
 
     mapped: Mapping[FieldPath, ValueSource]
@@ -103,6 +99,8 @@ class Mapper:
     word_lists: frozenset[FieldPath] = frozenset()
     text_lists: frozenset[FieldPath] = frozenset()
     with_blanks: frozenset[FieldPath] = frozenset()
+    members: Mapping[FieldPath, KnownNames] = field(default_factory=dict)
+    legacy: KnownNames = field(default_factory=lambda: KnownNames(()))
     _ways: dict[str, _ColumnWay] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
@@ -199,7 +197,7 @@ class Mapper:
 
     def _put_field(self, fields: dict[str, Any], path: FieldPath, value: Any, column: str) -> None:
         if path == (CUSTOM,):
-            for name, entry in (parse_object(value, column) or {}).items():
+            for name, entry in self.legacy.rename(parse_object(value, column) or {}).items():
                 self._put_property(fields, name, entry)
         else:
             self._put(fields, path, value)
@@ -218,7 +216,10 @@ class Mapper:
             return
         types = self.types.get(path, frozenset())
         if "object" in types:
-            for name, entry in (parse_object(value, ".".join(path)) or {}).items():
+            members = parse_object(value, ".".join(path)) or {}
+            if path in self.members:
+                members = self.members[path].rename(members)
+            for name, entry in members.items():
                 if (*path, name) in self.types or path[0] != "location":
                     self._put(fields, (*path, name), entry)
             return

@@ -130,7 +130,7 @@ class KlaviyoSink(Sink):
         Raises:
             SettingsError: the account that is written has it.
         """
-        value = record.get(column)
+        value = record.get(column, record.get(column.upper()))
         if not isinstance(value, str) or not value.isalnum():
             return
         self._self_copy_guard = None
