@@ -106,6 +106,7 @@ PURE = {
     "target_klaviyo/intake/mapping.py",
     "target_klaviyo/intake/mapping_compiler.py",
     "target_klaviyo/intake/records.py",
+    "target_klaviyo/intake/regions.py",
     "target_klaviyo/intake/route_settings.py",
     "target_klaviyo/intake/routes.py",
     "target_klaviyo/intake/schema_dialects.py",
