@@ -18,7 +18,7 @@ from target_klaviyo.endpoints import events
 from target_klaviyo.model.identifiers import require_valid_identifiers
 from target_klaviyo.model.names import KnownNames
 from target_klaviyo.model.records import PRODUCTS_LEFT_OUT, Context, Note, Record, RejectedRecord
-from target_klaviyo.model.texts import parse_number
+from target_klaviyo.model.texts import parse_id, parse_number
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
@@ -151,7 +151,8 @@ def _shared(fields: Record) -> dict[str, Any]:
 
 def _line_id(line: Mapping[str, Any]) -> str:
     line = _LINE.rename(line)
-    return next((str(line[name]) for name in _LINE_IDS if line.get(name) not in (None, "")), "line")
+    ids = (parse_id(line.get(name)) for name in _LINE_IDS)
+    return next((str(found) for found in ids if found is not None), "line")
 
 
 def _value(line: Mapping[str, Any]) -> float | None:

@@ -18,7 +18,7 @@ from target_klaviyo.intake.field_values import (
 )
 from target_klaviyo.model.names import KnownNames, fold_name
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_object, to_text
+from target_klaviyo.model.texts import is_blank, parse_id, parse_object, to_text
 
 # The field that holds custom properties.
 CUSTOM = "properties"
@@ -85,6 +85,7 @@ class Mapper:
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
         text_lists: fields that are lists of texts.
         with_blanks: fields where a blank is no null (``x-blank``).
+        ids: fields that tell one person, event, order or list from others.
         members: field -> the names of what it is made of, for objects of fields.
         legacy: names of fields among custom properties: those with a ``$``.
     """
@@ -99,6 +100,7 @@ class Mapper:
     word_lists: frozenset[FieldPath] = frozenset()
     text_lists: frozenset[FieldPath] = frozenset()
     with_blanks: frozenset[FieldPath] = frozenset()
+    ids: frozenset[FieldPath] = frozenset()
     members: Mapping[FieldPath, KnownNames] = field(default_factory=dict)
     legacy: KnownNames = field(default_factory=lambda: KnownNames(()))
     _ways: dict[str, _ColumnWay] = field(default_factory=dict, compare=False, repr=False)
@@ -168,7 +170,8 @@ class Mapper:
             return _Spelling(path)
         if "object" in self.types[path]:
             return _OBJECT
-        return path if len(path) == 1 and self.types[path] == {"string"} else _SLOW
+        is_plain = len(path) == 1 and self.types[path] == {"string"} and path not in self.ids
+        return path if is_plain else _SLOW
 
     def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
         path = self.by_name.get(column)
@@ -245,9 +248,8 @@ class Mapper:
             raise RejectedRecord(
                 "invalid_field", f"two columns disagree on {'.'.join(path)}", pointer="/" + "/".join(path)
             )
-        are_lists = isinstance(first, list) and isinstance(second, list)
-        if are_lists and all(isinstance(entry, str) for entry in first + second):
-            return list(dict.fromkeys(first + second))
+        if path in self.text_lists and isinstance(first, list) and isinstance(second, list):
+            return [*first, *(entry for entry in second if entry not in first)]
         return first
 
     def _to_type(self, value: Any, path: FieldPath, types: frozenset[str]) -> Any:
@@ -255,10 +257,17 @@ class Mapper:
         if types == {"boolean"}:
             return parse_boolean_field(value, ".".join(path))
         if "array" in types:
-            return parse_list(value, are_words=path in self.word_lists, are_texts=path in self.text_lists)
+            entries = parse_list(value, are_words=path in self.word_lists, are_texts=path in self.text_lists)
+            if path in self.ids and isinstance(entries, list):
+                return [entry for entry in entries if parse_id(entry) is not None]
+            return entries
         if types == {"string"}:
-            return to_text(value)
+            return self._to_id(value, path) if path in self.ids else to_text(value)
         return to_number(value) if types and types <= _NUMBERS else value
+
+    def _to_id(self, value: Any, path: FieldPath) -> Any:
+        found = parse_id(value)
+        return "" if found is None and path in self.with_blanks else found
 
     def is_ignored(self, column: str) -> bool:
         """Whether a column is never sent."""

@@ -17,6 +17,8 @@ from target_klaviyo.intake.mapping import Mapper, ValueSource
 from target_klaviyo.model.names import KnownNames, fold_name
 
 Schema = Mapping[str, Any]
+# Names of fields that tell one person, event, order or list from others.
+_ID = re.compile(r"(?:^|_)id$|^_kx$|^list_name$|^lists$")
 _SINGER_COLUMNS = ("_sdc_*",)
 
 
@@ -57,6 +59,7 @@ def compile_mapper(
         word_lists=_fields_with(schema, lambda entry: entry.get("x-words", False)),
         text_lists=_fields_with(schema, lambda entry: entry.get("items", {}).get("type") == "string"),
         with_blanks=_fields_with(schema, lambda entry: entry.get("x-blank", False)),
+        ids=frozenset(path for path in types if len(path) == 1 and _ID.search(path[0])),
         legacy=KnownNames({name: ".".join(path) for name, path in by_name.items() if name.startswith("$")}),
         members={path: KnownNames(names) for path, names in _members(types).items()},
     )

@@ -13,7 +13,7 @@ from email_validator import EmailNotValidError, validate_email
 from klaviyo_client.api.json_text import LOST_TEXT
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.model.records import IDENTIFIER_LEFT_OUT, Context, Note, Record, RejectedRecord
-from target_klaviyo.model.texts import is_blank, to_text
+from target_klaviyo.model.texts import is_blank, parse_id, to_text
 
 # The identifiers that are attributes of a profile, and with Klaviyo's id all; the strongest first.
 ATTRIBUTE_IDENTIFIERS = ("email", "phone_number", "external_id")
@@ -170,8 +170,8 @@ def normalize_identifiers(
     normalized = dict(fields)
     faults: dict[str, RejectedRecord] = {}
     for name in _ALL:
-        value = normalized.pop(name, "")
-        if value is None or (isinstance(value, str) and not value.strip()):
+        value = parse_id(normalized.pop(name, None))
+        if value is None:
             continue
         try:
             normalized[name] = _parse_identifier(name, value, region)

@@ -16,6 +16,8 @@ from target_klaviyo.model.records import RejectedRecord
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]{1,4})?")
 # Space, and characters that nothing shows of: zero-width spaces, byte order marks, control characters.
 _INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
+# What a null becomes in a CSV file, a data frame, a spreadsheet, a form or a dump of a database.
+_NOTHING = frozenset(("null", "none", "nan", "n/a", "undefined", "\\n"))
 # More digits than any number that Klaviyo keeps; what is longer is some other thing.
 _MAX_DIGITS = 400
 
@@ -31,6 +33,19 @@ def is_blank(value: Any) -> bool:
     if not value.strip():
         return True
     return not value.isprintable() and all(unicodedata.category(character) in _INVISIBLE for character in value)
+
+
+def parse_id(value: Any) -> Any:
+    """An id without space around it; None where its text is a word for nothing. What is no text or number stays.
+
+    >>> parse_id(" a7 "), parse_id(7.0), parse_id("None")
+    ('a7', '7', None)
+    """
+    text = to_text(value)
+    if not isinstance(text, str):
+        return value
+    text = text.strip()
+    return None if is_blank(text) or text.casefold() in _NOTHING else text
 
 
 def parse_number(text: str) -> int | float | None:
