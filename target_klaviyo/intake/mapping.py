@@ -121,7 +121,9 @@ class Mapper:
             if type(way) is tuple and (type(value) is str or (len(way) > 1 and is_finite_number(value))):
                 if len(way) > 1:
                     fields.setdefault(way[0], {}).setdefault(way[1], value)
-                elif way[0] in fields or not value or value.isspace():  # another column may name it, too
+                elif (
+                    way[0] in fields or not value or value.isspace() or (way in self.ids and parse_id(value) != value)
+                ):  # another column may name it, too
                     self._put(fields, way, value)
                 else:
                     fields[way[0]] = value
@@ -170,8 +172,7 @@ class Mapper:
             return _Spelling(path)
         if "object" in self.types[path]:
             return _OBJECT
-        is_plain = len(path) == 1 and self.types[path] == {"string"} and path not in self.ids
-        return path if is_plain else _SLOW
+        return path if len(path) == 1 and self.types[path] == {"string"} else _SLOW
 
     def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
         path = self.by_name.get(column)

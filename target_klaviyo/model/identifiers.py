@@ -170,8 +170,8 @@ def normalize_identifiers(
     normalized = dict(fields)
     faults: dict[str, RejectedRecord] = {}
     for name in _ALL:
-        value = parse_id(normalized.pop(name, None))
-        if value is None:
+        value = normalized.pop(name, None)
+        if value is None or (value := parse_id(value)) is None:
             continue
         try:
             normalized[name] = _parse_identifier(name, value, region)

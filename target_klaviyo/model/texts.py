@@ -18,6 +18,7 @@ _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]{1,4}
 _INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
 # What a null becomes in a CSV file, a data frame, a spreadsheet, a form or a dump of a database.
 _NOTHING = frozenset(("null", "none", "nan", "n/a", "undefined", "\\n"))
+_LONGEST = max(map(len, _NOTHING))
 # More digits than any number that Klaviyo keeps; what is longer is some other thing.
 _MAX_DIGITS = 400
 
@@ -41,10 +42,12 @@ def parse_id(value: Any) -> Any:
     >>> parse_id(" a7 "), parse_id(7.0), parse_id("None")
     ('a7', '7', None)
     """
-    text = to_text(value)
+    text = value if isinstance(value, str) else to_text(value)
     if not isinstance(text, str):
         return value
     text = text.strip()
+    if len(text) > _LONGEST and text.isprintable():  # most are, and nothing else has to be asked of them
+        return text
     return None if is_blank(text) or text.casefold() in _NOTHING else text
 
 
