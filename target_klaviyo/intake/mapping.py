@@ -121,12 +121,10 @@ class Mapper:
             if type(way) is tuple and (type(value) is str or (len(way) > 1 and is_finite_number(value))):
                 if len(way) > 1:
                     fields.setdefault(way[0], {}).setdefault(way[1], value)
-                elif (
-                    way[0] in fields or not value or value.isspace() or (way in self.ids and parse_id(value) != value)
-                ):  # another column may name it, too
-                    self._put(fields, way, value)
-                else:
+                elif way[0] not in fields and value and not value.isspace() and not self._is_odd_id(way, value):
                     fields[way[0]] = value
+                else:  # another column may name it, too
+                    self._put(fields, way, value)
             elif way is _SLOW or type(way) is tuple:
                 self._put_column(fields, column, value)
             elif way is not _IGNORED:
@@ -265,6 +263,9 @@ class Mapper:
         if types == {"string"}:
             return self._to_id(value, path) if path in self.ids else to_text(value)
         return to_number(value) if types and types <= _NUMBERS else value
+
+    def _is_odd_id(self, path: FieldPath, text: str) -> bool:
+        return path in self.ids and parse_id(text) != text
 
     def _to_id(self, value: Any, path: FieldPath) -> Any:
         found = parse_id(value)
