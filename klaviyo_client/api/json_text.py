@@ -56,6 +56,11 @@ def decode_json_marking_losses(body: bytes) -> tuple[Any, Any]:
         return _load(marked), as_it_came if marked != text else None
 
 
+def has_lost_text(value: Any) -> bool:
+    """Whether a value of JSON, as ``decode_json_marking_losses`` has it as it came, holds text that cannot be read."""
+    return _HALF_PAIR.search(_dump(value)) is not None
+
+
 def without_null_characters(body: bytes) -> bytes:
     """The JSON with U+FFFD in place of each U+0000 in its texts and names: no PostgreSQL takes that, in no type."""
     # Every page comes here: one byte is found in no time, and the expression takes half the time of bytes' own search.
