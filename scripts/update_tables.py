@@ -29,6 +29,7 @@ from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.rows.paths import sources  # noqa: E402
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, requirements, roots_behind  # noqa: E402
+from tap_klaviyo.settings import REREAD  # noqa: E402
 from tap_klaviyo.tables import BY_DEFAULT, COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
@@ -41,15 +42,16 @@ what the dearest costs, and what no selected column needs is not requested. Time
 U+0000, which PostgreSQL takes in no text and no JSON, is U+FFFD, also in names of properties.
 
 **Bookmark**: the column that an incremental run goes on from; a table without one is read whole in every run. The
-collections {reread} are read whole, too, unless the setting
-`reread` says otherwise: a tag added, an action edited or a review published need not move the bookmark. **Gone**: what
-becomes of a row whose source is no longer in Klaviyo; `emit_activate_version_messages` lets a target take it out where
+collections {reread} are read whole, too, and so are
+the tables {reread_tables}, unless the setting `reread` says otherwise: a tag added, an
+action edited, a review published or a subscription ended need not move the bookmark. **Gone**: what becomes of a row
+whose source is no longer in Klaviyo; `emit_activate_version_messages` lets a target take it out where
 [a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
 
 **What to read first.** Without a selection the tap reads the families from People to Events, 27 tables, for which the
 scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
 (marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and
-`member_lists`, which repeat `list_profiles` in the form of older tables. The other families are read when they are
+`member_lists`, which hold `list_profiles` in the form of older tables. The other families are read when they are
 selected: most are a handful of calls, those of a call for each metric, job or profile are not.
 
 **Calls in a shop of middle size**: requests, and the minutes that Klaviyo's limit makes of them, for a whole read of
@@ -81,6 +83,17 @@ def rates(table: Table, schema: dict[str, Any]) -> tuple[int, int]:
     op = operation(table.collection.operation)
     needs = requirements(table, sources(schema, schema["properties"]).values())
     return op.rates(selection.query(op, table.collection.resource, needs, needs))
+
+
+def price(table: Table, schema: dict[str, Any]) -> str:
+    """What a table costs that is read whole in every run for its own sake, in words."""
+    op = operation(table.collection.operation)
+    rows = rates(table, schema)[1] * (op.page_size or 0)
+    calls = calls_for(table.collection, COLLECTIONS)
+    return (
+        f"unless `reread` says otherwise, by {calls:,} calls in the shop of middle size; Klaviyo gives "
+        f"{rows:,} rows a minute at the most"
+    )
 
 
 def cost_in_a_shop(tables: Sequence[Table], schema: dict[str, Any]) -> str:
@@ -135,6 +148,7 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
         yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
     yield f"- Bookmark: {f'`{table.bookmark}`' if table.bookmark else 'none, read whole'}\n"
+    yield from (f"- Whole in every run: {price(part, schema)}\n" for part in tables if part.reread)
     for part in tables:
         op = operation(part.collection.operation)
         burst, steady = rates(part, schema)
@@ -172,8 +186,10 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
 
 def page() -> str:
     reread = [f"`{name}`" for name, collection in COLLECTIONS.items() if collection.reread]
+    reread_tables = [f"`{name}`" for name in REREAD if name not in COLLECTIONS]
     introduction = INTRODUCTION.format(
         reread=", ".join(reread[:-1]) + " and " + reread[-1],
+        reread_tables=" and ".join(reread_tables),
         profiles=SIZES["profiles"],
         events=SIZES["events"],
         lists=SIZES["lists"],

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from klaviyo_client.plugin import settings
+from tap_klaviyo.model import Table
 from tap_klaviyo.reports.settings import SETTING as REPORTS
-from tap_klaviyo.tables import COLLECTIONS
+from tap_klaviyo.tables import COLLECTIONS, TABLES
 
-REREAD = [name for name, collection in COLLECTIONS.items() if collection.reread]
+_REREAD_TABLES = list(dict.fromkeys(table.name for table in TABLES if table.reread))
+REREAD = [*(name for name, collection in COLLECTIONS.items() if collection.reread), *_REREAD_TABLES]
 # Days, by collection: Klaviyo writes some events down days later.
 LOOKBACK = {"events": 7}
 # The largest limit, 3,500 requests a minute, at a second for each.
@@ -52,13 +55,13 @@ SETTINGS: dict[str, Any] = {
             "type": "array",
             "items": {
                 "type": "string",
-                "enum": [name for name, collection in COLLECTIONS.items() if collection.bookmark],
+                "enum": [*(name for name, collection in COLLECTIONS.items() if collection.bookmark), *_REREAD_TABLES],
             },
             "default": REREAD,
             "title": "Read again",
             "description": (
-                "Collections that are read whole in every run although they have a bookmark, because a tag added or an "
-                "action edited moves none."
+                "Collections, each with all of its tables, and tables that are read whole in every run although they "
+                "have a bookmark, because a tag added, an action edited or a subscription ended moves none."
             ),
         },
         "emit_activate_version_messages": {
@@ -129,3 +132,14 @@ SETTINGS: dict[str, Any] = {
     },
     "oneOf": settings.CREDENTIALS,
 }
+
+
+def is_read_whole(table: Table, reread: Container[str]) -> bool:
+    """Whether a table is read whole of its collection in every run.
+
+    Args:
+        table: what one collection gives to a stream.
+        reread: the setting.
+    """
+    collection = table.collection
+    return collection.bookmark is None or collection.name in reread or (table.reread and table.name in reread)

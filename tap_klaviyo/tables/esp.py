@@ -161,5 +161,6 @@ TABLES = (
         bookmark="subscribed",
         roots=(SUBSCRIPTION,),
         deletion_note=MEMBER_DELETION_NOTE,
+        reread=True,
     ),
 )

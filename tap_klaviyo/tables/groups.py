@@ -85,6 +85,7 @@ TABLES = (
         bookmark="subscribed_at",
         roots=(SUBSCRIPTION,),
         deletion_note=MEMBER_DELETION_NOTE,
+        reread=True,
     ),
     Table(
         "segments",

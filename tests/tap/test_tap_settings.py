@@ -33,7 +33,8 @@ def table(tap: TapKlaviyo, name: str) -> TableStream:
 
 
 def since(name: str, bookmark: datetime | None = REACHED, **settings: Any) -> datetime | None:
-    return table(made(bookmark, **settings), name).start
+    stream = table(made(bookmark, **settings), name)
+    return stream.start_in(stream.table.collection)
 
 
 def test_events_are_read_again_a_week_back() -> None:
