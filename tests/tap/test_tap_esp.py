@@ -225,10 +225,10 @@ SAME: dict[str, tuple[str, str]] = {
         "select list_id, member_id, md5(list_id || ':' || member_id), _account_id from stg_member_lists",
     ),
     "esp_member_lists": (
-        "id, member_id, key, member_list_join_key, member_join_key, subscribed, unsubscribed_at",
+        "id, member_id, key, member_list_join_key, member_join_key, subscribed_at, subscribed, unsubscribed_at",
         (
             f"select list_id, member_id, {KEY.format('list_id')}, {KEY.format('list_id')[:-1]} || ':' || member_id), "
-            f"{KEY.format('member_id')}, subscribed_at, unsubscribed_at from member_lists"
+            f"{KEY.format('member_id')}, subscribed_at, subscribed, unsubscribed_at from member_lists"
         ),
     ),
     **{

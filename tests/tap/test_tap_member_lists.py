@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support.calls import Caller
+from support.second_path import marketing, utc, witness
 from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -16,6 +17,7 @@ from tap_klaviyo.settings import REREAD
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 
 MakeSandbox = Callable[..., RunningSandbox]
+JOINED = "2025-06-01T00:00:00+00:00"
 TABLES_OF_MEMBERS = ("list_profiles", "stg_member_lists", "member_lists", "esp_member_lists")
 
 
@@ -58,7 +60,7 @@ def consent(word: str) -> dict[str, Any]:
 @pytest.fixture
 def club(make_sandbox: MakeSandbox) -> tuple[RunningSandbox, str]:
     """An account with a list that four people joined long ago, all but Cem with their consent, and the list's id."""
-    sandbox = make_sandbox(profiles=20, events=0, limits=False, job_seconds=0)
+    sandbox = make_sandbox(profiles=80, events=0, limits=False, job_seconds=0)
     list_id = min(sandbox.store.lists.rows)
     sandbox.store.lists.put({**sandbox.store.lists.rows[list_id], "opt_in_process": "single_opt_in"})
     caller = Caller(sandbox.url)
@@ -70,9 +72,7 @@ def club(make_sandbox: MakeSandbox) -> tuple[RunningSandbox, str]:
     joined = caller.post(f"lists/{list_id}/relationships/profiles", {"data": [{"type": "profile", "id": made}]})
     assert joined.status_code == 204
     for name in ("ann", "bob", "cem", "dot"):
-        sandbox.store.list_members[list_id].put(
-            {"id": person(sandbox, name), "joined_group_at": "2025-06-01T00:00:00+00:00"}
-        )
+        sandbox.store.list_members[list_id].put({"id": person(sandbox, name), "joined_group_at": JOINED})
     return sandbox, list_id
 
 
@@ -104,13 +104,54 @@ def test_what_consent_becomes_is_seen_by_the_next_run(club: tuple[RunningSandbox
         expected = held(whole, table)
         assert {key: after[key] for key in expected} == expected
         changed = {key for key, row in expected.items() if held(first, table)[key] != row}
-        assert changed == (
-            {(list_id, person(sandbox, name)) for name in ("ann",)} if table == "member_lists" else set()
-        )
+        assert changed == {(list_id, person(sandbox, name)) for name in ("ann", "cem", "dot")}
         # Bob is listed no more.
         assert after.keys() - expected.keys() == {(list_id, person(sandbox, "bob"))}
     for table in ("list_profiles", "stg_member_lists"):
         assert len(second.rows(table)) < len(whole.rows(table))
+
+
+def test_rows_say_what_a_subscription_is(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Ann's ended with consent and says when, Cem's began without joining anew, Dot's may not be used."""
+    sandbox, list_id = club
+    change_subscriptions(sandbox, list_id)
+    run = read(tmp_path, sandbox)
+    ann = sandbox.store.profiles.rows[person(sandbox, "ann")]["subscriptions"]["email"]["marketing"]
+    (ended,) = (entry["timestamp"] for entry in ann["suppression"])
+    for table in ("member_lists", "esp_member_lists"):
+        found = {
+            name: (row["subscribed"], row["unsubscribed_at"])
+            for name in ("ann", "cem", "dot")
+            for row in (held(run, table)[list_id, person(sandbox, name)],)
+        }
+        assert found == {"ann": (False, utc(ended)), "cem": (True, None), "dot": (False, None)}
+        assert {row["subscribed_at"] for row in run.rows(table)} >= {JOINED}
+
+
+def test_every_row_of_an_account_says_what_its_profile_does(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """By plain reads of each list: consent, permission, address and suppressions together make a subscription."""
+    sandbox, _ = club
+    run, account = read(tmp_path, sandbox), witness(sandbox)
+    expected: dict[tuple[str, str], tuple[bool, str | None]] = {}
+    for group in account.rows("lists"):
+        path = f"lists/{group['id']}/profiles"
+        for member in account.rows(path, additional_fields__profile="subscriptions"):
+            mail = marketing(member)
+            here = [it["timestamp"] for it in mail.get("list_suppressions") or () if it["list_id"] == group["id"]]
+            away = [it["timestamp"] for it in mail.get("suppression") or () if it["reason"] == "UNSUBSCRIBE"]
+            told = [mail["consent_timestamp"]] if mail.get("consent") == "UNSUBSCRIBED" else []
+            is_on = (
+                mail.get("consent") == "SUBSCRIBED"
+                and mail["can_receive_email_marketing"]
+                and bool(member["attributes"]["email"])
+                and not here
+            )
+            ends = [utc(end) for end in (*here, *away)] or [utc(end) for end in told]
+            expected[group["id"], member["id"]] = (is_on, None if is_on else max(filter(None, ends), default=None))
+    for table in ("member_lists", "esp_member_lists"):
+        rows = {key: (row["subscribed"], row["unsubscribed_at"]) for key, row in held(run, table).items()}
+        assert rows == expected
+    assert {is_on for is_on, _ in expected.values()} == {True, False}
 
 
 def test_a_kill_does_not_hide_what_consent_became(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
@@ -150,3 +191,15 @@ def test_a_table_is_named_like_no_other_collection() -> None:
     named = [name for name in REREAD if name not in COLLECTIONS]
     assert named == ["member_lists", "esp_member_lists"]
     assert len(set(REREAD)) == len(REREAD)
+
+
+def test_a_bookmark_of_the_column_that_was_renamed_goes_on(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """A STATE of when the V1 table had the time of joining in `subscribed` still says where to go on."""
+    sandbox, _ = club
+    old = {"replication_key": "subscribed", "replication_key_value": "2026-03-01T00:00:00+00:00"}
+    run = read(tmp_path, sandbox, {"bookmarks": {"esp_member_lists": old}}, reread=[])
+    joined = [row["subscribed_at"] for row in run.rows("esp_member_lists")]
+    assert 0 < len(joined) < len(run.rows("member_lists"))
+    assert min(joined) >= "2026-02-27"
+    entry = run.state["bookmarks"]["esp_member_lists"]
+    assert entry == {"replication_key": "subscribed_at", "replication_key_value": max(joined)}
