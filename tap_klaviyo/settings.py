@@ -95,8 +95,8 @@ SETTINGS: dict[str, Any] = {
             "minLength": 1,
             "title": "Integration of the V1 tables",
             "description": (
-                "What the tables named esp_ have in esp_integration_id and in their keys, such as the id that earlier "
-                "rows of the V1 tables have there. By default Klaviyo's id of the account."
+                "What the tables named esp_ have in esp_integration_id and in their keys, and member_lists in its key, "
+                "such as the id that earlier rows of the V1 tables have there. By default Klaviyo's id of the account."
             ),
         },
         "concurrency": {

@@ -47,7 +47,7 @@ def both(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> t
 def test_both_sets_cost_what_one_does(both: tuple[Run, Counter[str]], account: RunningSandbox, tmp_path: Path) -> None:
     """Not one request more than the V2 tables alone, which is what a run without a catalog reads."""
     before = len(account.requests)
-    alone = run_tap(tmp_path, config(account))
+    alone = run_tap(tmp_path, config(account, esp_integration_id=INTEGRATION))
     assert {stream for kind, stream in alone.kinds if kind == "SCHEMA"} == set(V2)
     assert asked(account, before) == both[1]
     for stream in V2:

@@ -151,6 +151,18 @@ def test_member_lists() -> None:
     assert staged[0] == ("ABC123", ADA, "2026-01-01T00:00:00+00:00", md5(f"ABC123:{ADA}"))
 
 
+def test_every_key_is_hashed_with_the_integration() -> None:
+    """None with the account's id, which is another one where the setting says so: keys of two tables would not meet."""
+    hashed = {
+        (name, column): parts
+        for name in STREAMS
+        for column, schema in schema_files.load(name)["properties"].items()
+        if (parts := schema.get("x-klaviyo-md5"))
+    }
+    assert ("member_lists", "key") in hashed
+    assert [place for place, parts in hashed.items() if any(str(part).startswith("account#") for part in parts)] == []
+
+
 def test_events_are_routed_by_their_metrics_names() -> None:
     """Old names and new; what has another name or none is among the others, and nothing is in two tables."""
     found = {name: [int(row["id"][-4:]) for row in rows(f"esp_{name}")] for name in EVENTS}

@@ -203,3 +203,24 @@ def test_a_bookmark_of_the_column_that_was_renamed_goes_on(club: tuple[RunningSa
     assert min(joined) >= "2026-02-27"
     entry = run.state["bookmarks"]["esp_member_lists"]
     assert entry == {"replication_key": "subscribed_at", "replication_key_value": max(joined)}
+
+
+def test_both_tables_call_a_membership_the_same(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """By the setting `esp_integration_id`, which makes the call for the account needless, or else by the account."""
+    sandbox, _ = club
+    for settings in ({"esp_integration_id": "4711"}, {}):
+        before = len(sandbox.requests)
+        run = run_tap(
+            tmp_path,
+            config(sandbox, **settings),
+            catalog=select(discovered(), {"member_lists": None, "esp_member_lists": None}),
+        )
+        assert run.code == 0, run.errors
+        keys = {(row["list_id"], row["member_id"]): row["key"] for row in run.rows("member_lists")}
+        partners = {
+            (row["list_id"], row["member_id"]): row["member_list_join_key"] for row in run.rows("esp_member_lists")
+        }
+        assert keys == partners
+        assert None not in keys.values()
+        asked = [entry.path for entry in list(sandbox.requests)[before:]]
+        assert asked.count("/api/accounts") == (not settings)

@@ -140,7 +140,7 @@ def test_memberships() -> None:
         ("ABC123", people[3], False, "2026-01-20T10:00:00+00:00"),
         ("ABC123", people[4], False, None),
     ]
-    assert rows("member_lists")[0]["key"] == "ea42ba22657750204675d9c9c263b0b4"
+    assert rows("member_lists")[0]["key"] == "333bf7be5f4752d0ef0c923bbcc2da9e"
     staged = rows("stg_member_lists")
     assert [row["member_id"] for row in staged] == people
     assert staged[0] == {
