@@ -12,8 +12,9 @@ from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 _REREAD_TABLES = list(dict.fromkeys(table.name for table in TABLES if table.reread))
 REREAD = [*(name for name, collection in COLLECTIONS.items() if collection.reread), *_REREAD_TABLES]
-# Days, by collection: Klaviyo writes some events down days later.
-LOOKBACK = {"events": 7}
+# Days, by collection: Klaviyo writes some events down days later, works segments out late, and lets a merged profile
+# keep the time at which the older one joined.
+LOOKBACK = {"events": 7, "list_profiles": 1, "segment_profiles": 1}
 # The largest limit, 3,500 requests a minute, at a second for each.
 CONCURRENCY = 64
 MAX_PROCESSES = 4
@@ -86,7 +87,8 @@ SETTINGS: dict[str, Any] = {
             "title": "Lookback",
             "description": (
                 "Days before its bookmark from which a collection is read again in every run, because Klaviyo writes "
-                "some of it down late. Never before start_date. By default 7 for events, and 0 for the others."
+                "some of it down late. Never before start_date. By default 7 for events, 1 for members of lists and "
+                "segments, and 0 for the others."
             ),
         },
         "reports": REPORTS,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,13 @@ def club(make_sandbox: MakeSandbox) -> tuple[RunningSandbox, str]:
     for name in ("ann", "bob", "cem", "dot"):
         sandbox.store.list_members[list_id].put({"id": person(sandbox, name), "joined_group_at": JOINED})
     return sandbox, list_id
+
+
+def stranger(sandbox: RunningSandbox, name: str) -> str:
+    """The id of a new profile, which is in no group."""
+    attributes = {"email": f"{name}@example.com"}
+    made = Caller(sandbox.url).post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
+    return str(made.json()["data"]["id"])
 
 
 def change_subscriptions(sandbox: RunningSandbox, list_id: str) -> None:
@@ -224,3 +232,25 @@ def test_both_tables_call_a_membership_the_same(club: tuple[RunningSandbox, str]
         assert None not in keys.values()
         asked = [entry.path for entry in list(sandbox.requests)[before:]]
         assert asked.count("/api/accounts") == (not settings)
+
+
+def test_a_membership_that_is_written_down_late_is_read(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Of a list and of a segment, with a time up to a day before what was read already; who joined earlier is not."""
+    sandbox, list_id = club
+    store, tables = sandbox.store, ("list_profiles", "stg_member_lists", "esp_stg_member_lists", "segment_profiles")
+    segment_id = min(store.segments.rows)
+    catalog = select(discovered(), dict.fromkeys(tables))
+    first = run_tap(tmp_path, config(sandbox), catalog=catalog)
+    late, early = stranger(sandbox, "late"), stranger(sandbox, "early")
+    for members, table in (
+        (store.list_members[list_id], "list_profiles"),
+        (store.segment_members[segment_id], tables[3]),
+    ):
+        reached = datetime.fromisoformat(first.state["bookmarks"][table]["replication_key_value"])
+        for profile, hours in ((late, 23), (early, 25)):
+            members.put({"id": profile, "joined_group_at": (reached - timedelta(hours=hours)).isoformat()})
+    second = run_tap(tmp_path, config(sandbox), catalog=catalog, state=first.state)
+    for table in tables:
+        column = "member_id" if "member" in table else "profile_id"
+        assert {late, early} & {row[column] for row in second.rows(table)} == {late}
+        assert second.state["bookmarks"][table] == first.state["bookmarks"][table]
