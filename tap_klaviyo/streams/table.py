@@ -20,6 +20,7 @@ from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.settings import is_read_whole
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.tables import BY_DEFAULT
@@ -47,7 +48,7 @@ class TableStream(PrefixBookmarkStream):
         self._has_written_schema = False
         self.rows_written = 0
         # Of the rows that are read now, when those of older ones are to go; the SDK puts it into every RECORD.
-        self._stream_version = tap.version_of(self.collections)
+        self._stream_version = tap.version_of(tables)
 
     # What it reads, and from where ------------------------------------------------------------------------------------
 
@@ -66,10 +67,10 @@ class TableStream(PrefixBookmarkStream):
         """Of the rows that are read now; None when none of an older one may go."""
         return self._stream_version
 
-    @property
-    def start(self) -> datetime | None:
-        """Where to start: some time before the bookmark, but not before the start date; None for everything."""
-        if self.replication_method == REPLICATION_FULL_TABLE:
+    def start_in(self, collection: Collection) -> datetime | None:
+        """Where to start in a collection: some time before the bookmark, not before the start date; None for all."""
+        table = next(entry for entry in self.tables if entry.collection == collection)
+        if self.replication_method == REPLICATION_FULL_TABLE or is_read_whole(table, self._tap.reread):
             return None
         reached = self.bookmark
         start_date = self.config.get("start_date")
@@ -149,11 +150,11 @@ class TableStream(PrefixBookmarkStream):
 
     def _starts(self, collection: Collection, tables: Sequence[TableStream]) -> dict[str, datetime | None]:
         """Where each of the tables starts, with bookmarks that are not ahead of now."""
-        reached = (moment for table in tables for moment in (table.bookmark, table.start))
+        reached = (moment for table in tables for moment in (table.bookmark, table.start_in(collection)))
         now = self._tap.account.began_before(collection, reached)
         for table in tables:
             table.correct_bookmark(now)
-        return {table.name: table.start for table in tables}
+        return {table.name: table.start_in(collection) for table in tables}
 
     def finish(self, collection: Collection) -> None:
         """Called when a collection was read to its end. After the last, older rows go, unless something was skipped."""
