@@ -112,7 +112,7 @@ def _plural(op: Operation) -> str:
 
 def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
     """Columns that cost calls of their own."""
-    lookups = [root for root in table.roots if isinstance(root, Lookup)]
+    lookups = [root for root in table.roots if isinstance(root, Lookup) and not root.optional]
     for lookup in lookups:
         columns = _columns_behind(table, schema, lookup.name)
         op = operation(lookup.operation)

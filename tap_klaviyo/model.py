@@ -83,6 +83,7 @@ class Lookup:
         query: the query of the call.
         own_page_paths: paths that ``extract`` needs of the collection's own pages, where these hold owners too: what
             was read need not be asked for again. None where they hold none.
+        optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
     """
 
     name: str
@@ -93,6 +94,24 @@ class Lookup:
     extract: Callable[[Page], Mapping[str, Any]]
     query: Mapping[str, str] = field(default_factory=dict)
     own_page_paths: tuple[str, ...] | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Gap:
+    """How a table fills the gaps of others of its name: with rows of ids that none of these has in this run.
+
+    Its collection is never read for its own sake. What others had in an earlier run stays as it was, also when they
+    have it no more: a resource fills no gap where that run must have met what the row is about.
+
+    Attributes:
+        id_path: the path, in a resource, to the id that its row has.
+        began: a resource -> a time (RFC 3339 in UTC), beside its own, at which what the row is about was there already;
+            None when that is not said.
+    """
+
+    id_path: str
+    began: Callable[[Resource], str | None]
 
 
 @dataclass(frozen=True)
@@ -109,6 +128,7 @@ class Table:
         reread: read whole in every run although the collection has a bookmark, unless the user says otherwise: what
             changes in its columns (a subscription ended) moves no bookmark. Other tables of the collection go on from
             theirs.
+        gap: for a table that only fills the gaps of the others of its name; None for all others.
     """
 
     name: str
@@ -118,6 +138,7 @@ class Table:
     roots: tuple[Root | Lookup, ...] = ()
     deletion_note: str = ""
     reread: bool = False
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ SETTINGS: dict[str, Any] = {
             "description": (
                 "The metrics whose events are read: names in any case, ids, or the preset engagement (messages "
                 "received, opened, clicked, bounced, marked as spam; subscriptions begun and ended). A name with SMS "
-                "stands for the one with Text Message, too. By default all."
+                "stands for those with Text Message and Text Messaging, too. By default all."
             ),
         },
         "exclude_pushed_events": {

@@ -32,7 +32,7 @@ from tap_klaviyo.streams.input_files import checked_file
 from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.streams.table import TableStream
-from tap_klaviyo.tables import STREAMS
+from tap_klaviyo.tables import GAP_TABLES, STREAMS
 
 
 class TapKlaviyo(RunTap):
@@ -148,18 +148,27 @@ class TapKlaviyo(RunTap):
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """Streams in the catalogue's order, not the alphabet's: parents are read before their children."""
+        """Streams in the catalogue's order, not the alphabet's: parents are read before their children.
+
+        A selected stream whose gaps others fill goes before these: a gap is known when the stream's own rows are.
+        """
         discovered = super().streams
         names = [stream.name for stream in (*self._table_streams, *self._report_streams)]
+        for table in GAP_TABLES:
+            filling = [stream.name for stream in self._table_streams if table.collection in stream.collections]
+            if filling and table.name in discovered and discovered[table.name].selected:
+                names.remove(table.name)
+                names.insert(min(map(names.index, filling)), table.name)
         return {name: discovered[name] for name in names if name in discovered}
 
     @property
     def selected_tables(self) -> list[SelectedTable]:
+        selected = [stream for stream in self._table_streams if stream.selected]
         return [
             SelectedTable(table, schema_files.load(stream.name), stream.columns, version=stream.version)
-            for stream in self._table_streams
-            if stream.selected
-            for table in stream.tables
+            for stream in selected
+            for table in (*stream.tables, *stream.gap_tables)
+            if table.gap is None or any(table.collection in other.collections for other in selected)
         ]
 
     @property

@@ -32,10 +32,13 @@ _MESSAGES = {
     "Unsubscribed from Email Marketing": ("unsubscribes", EMAIL),
     "Received SMS": ("delivered", SMS),
     "Received Text Message": ("delivered", SMS),
+    "Opened Text": ("opens", SMS),
     "Clicked SMS": ("clicks", SMS),
     "Clicked Text Message": ("clicks", SMS),
     "Failed to deliver SMS": ("failed", SMS),
+    "Failed to Deliver Text Message": ("failed", SMS),
     "Unsubscribed from SMS Marketing": ("unsubscribes", SMS),
+    "Unsubscribed from Text Messaging Marketing": ("unsubscribes", SMS),
     "Opened Push": ("opens", PUSH),
 }
 # Metric -> kind of activity.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
@@ -16,12 +16,14 @@ from klaviyo_client.errors import KlaviyoError, NotAllowed, Refused, SettingsErr
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
+from tap_klaviyo.reading.gaps import Gaps
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.page_reader import PageReader
 from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
+from tap_klaviyo.rows.page_rows import RowMaker
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.protocol import RowSpec
 
@@ -92,9 +94,10 @@ class AccountReader:
         is_whole = collection.name in self.reread or None in starts.values()
         since = None if is_whole else min(start for start in starts.values() if start)
         spec = self._row_spec(collection, starts)
+        ids = self._gaps.ids_to_keep(spec.tables) if since is None else {}
         slices = self._slices(collection, since)
-        batches = self._batch_maker(spec, slices, as_lines=as_lines)
-        has_workers = as_lines and self.processes > 0 and _is_fast(operation(collection.operation))
+        batches = self._batch_maker(spec, slices, ids, as_lines=as_lines)
+        has_workers = as_lines and not ids and self.processes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
             stopped = yield from batches.make_here(islice(pages, PAGES_BEFORE_WORKERS if has_workers else None))
             if stopped:
@@ -105,11 +108,14 @@ class AccountReader:
         # Only a whole read that came to its end knows every resource.
         if since is None:
             self._resources[collection.name] = batches.resources
+            self._gaps.keep_ids(collection, ids)
         self._prefetch(collection)
         for line in batches.row_maker.warnings():
             logger.warning("%s", line)
 
-    def _batch_maker(self, spec: RowSpec, slices: Sequence[Slice], *, as_lines: bool) -> BatchMaker:
+    def _batch_maker(
+        self, spec: RowSpec, slices: Sequence[Slice], ids: Mapping[str, set[str]], *, as_lines: bool
+    ) -> BatchMaker:
         name, row_maker = spec.collection.name, spec.row_maker()
         return BatchMaker(
             self.client,
@@ -120,17 +126,22 @@ class AccountReader:
             as_lines=as_lines,
             keep_resources=name in self.selection.collections_others_need,
             sample_only=self.sample_only,
+            ids=ids,
+            gaps={entry.table.name: self._gaps.rows(entry) for entry in spec.tables if entry.table.gap is not None},
         )
 
     def _row_spec(self, collection: Collection, starts: Mapping[str, datetime | None]) -> RowSpec:
         account = self._account(collection)
+        tables = self._tables(collection, starts)
+        known = {} if self.sample_only else self._gaps.known(tables)
         return RowSpec(
             collection,
-            self._tables(collection, starts),
+            [entry for entry in tables if entry.table.gap is None or entry.table.name in known],
             account,
             self.client.api_url,
             self.exclude.get(collection.name),
             {"id": self.integration} if self.integration else account,
+            known,
         )
 
     def began(self) -> datetime:
@@ -168,18 +179,40 @@ class AccountReader:
         """Request nothing more of what was to be read later."""
         self._prefetcher.close()
 
+    @cached_property
+    def _gaps(self) -> Gaps:
+        return Gaps(self.selected, self.incomplete, self._read_ids)
+
+    def _read_ids(self, entry: SelectedTable) -> Iterator[str]:
+        """The ids that the table's rows have, in a read of its own."""
+        collection, (key,) = entry.table.collection, entry.table.key
+        if collection.operation in self.failed:
+            raise self.failed[collection.operation]
+        row_maker = RowMaker(collection, [replace(entry, columns=entry.table.key, since=None)])
+        nothing = LookupCache({}, lambda _lookup, _owners: iter(()), lambda _lookup, _error: None)
+        with contextlib.closing(self._requests.pages(collection, self._slices(collection))) as reader:
+            for read in reader:
+                page = self.client.decode(collection.operation, read.page)
+                made = row_maker.make_rows(page, read.slice, None, nothing, self.now)
+                yield from (row[key] for row in made.rows[entry.table.name])
+
     # What to request --------------------------------------------------------------------------------------------------
 
     def _tables(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[SelectedTable]:
         """The collection's tables, each with its own start, unless the collection is read whole on purpose."""
-        tables = self.selection.tables_of(collection)
-        if collection.name in self.reread:
-            return tables
         return [
-            replace(entry, since=None if start is None else bookmark_text(min(start, self.began() - SETTLE) - TICK))
-            for entry in tables
-            for start in (starts.get(entry.table.name),)
+            replace(entry, since=self._since(entry, starts.get(entry.table.name)))
+            for entry in self.selection.tables_of(collection)
         ]
+
+    def _since(self, entry: SelectedTable, start: datetime | None) -> str | None:
+        if start is None:
+            return None
+        if entry.table.gap is not None:
+            return bookmark_text(start)
+        if entry.table.collection.name in self.reread:
+            return None
+        return bookmark_text(min(start, self.began() - SETTLE) - TICK)
 
     def _slices(self, collection: Collection, since: datetime | None = None) -> list[Slice]:
         # First, as an answer shows Klaviyo's clock.
@@ -196,11 +229,14 @@ class AccountReader:
 
     @cached_property
     def _metric_conditions(self) -> Sequence[tuple[str, ...]]:
-        ids, unknown = event_metrics.resolve(self.event_metrics, self.resources(event_metrics.COLLECTION))
+        metrics = self.resources(event_metrics.COLLECTION)
+        ids, unknown = event_metrics.resolve(self.event_metrics, metrics)
         if not ids:
             raise SettingsError(f"event_metrics: the account has no metric called {' or '.join(unknown)}")
         for entry in unknown:
             logger.warning("event_metrics: the account has no metric called %s", entry)
+        for preset, names in event_metrics.presets_without_metric(self.event_metrics, metrics).items():
+            logger.info("event_metrics: of %s, the account has no metric called %s", preset, " or ".join(names))
         return event_metrics.conditions(ids)
 
     def _check_metrics(self) -> None:

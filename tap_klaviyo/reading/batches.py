@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any
@@ -12,6 +12,7 @@ from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo.model import Resource, Slice, SlicePage
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.slices import BookmarkTracker
+from tap_klaviyo.rows.gaps import GapRows, rows_of
 from tap_klaviyo.rows.page_rows import PageRows, RowMaker
 from tap_klaviyo.rows.record_lines import Lines, lines_by_table
 from tap_klaviyo.rows.values import bookmark_text
@@ -50,6 +51,8 @@ class BatchMaker:
         bookmark: how far the collection is read.
         as_lines: whether rows are wanted as lines of RECORD messages.
         keep_resources: whether others need this collection's resources.
+        ids: table -> the values of its only key column so far, for tables of which they are to be kept.
+        gaps: the rows of tables that fill gaps, as far as they were written in this run.
         sample_only: stop after the first page that has a resource.
 
     Attributes:
@@ -64,6 +67,8 @@ class BatchMaker:
     as_lines: bool
     keep_resources: bool
     sample_only: bool
+    ids: Mapping[str, set[str]] = field(default_factory=dict)
+    gaps: Mapping[str, GapRows] = field(default_factory=dict)
     resources: list[Resource] = field(default_factory=list)
 
     def make_here(self, pages: Iterable[SlicePage]) -> Generator[Batch, None, bool]:
@@ -90,9 +95,22 @@ class BatchMaker:
             for page, result in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
                 self.row_maker.add_problems(result.problems)
                 bookmark = self.bookmark.after_page(result.times)
-                yield Batch(bookmark, lines=result.lines, ended=page.ended, slice=page.slice)
+                yield Batch(bookmark, lines=self._without_known(result.lines), ended=page.ended, slice=page.slice)
 
     def _make_rows(self, page: SlicePage) -> PageRows:
         cut = None if page.cut is None else bookmark_text(page.cut)
         decoded = self.client.decode(self.spec.collection.operation, page.page)
-        return self.row_maker.make_rows(decoded, page.slice, cut, self.lookups, datetime.now(UTC))
+        made = self.row_maker.make_rows(decoded, page.slice, cut, self.lookups, datetime.now(UTC))
+        for entry in self.spec.tables:
+            if entry.table.name in self.ids:
+                (key,) = entry.table.key
+                self.ids[entry.table.name].update(row[key] for row in made.rows[entry.table.name])
+        if not self.gaps:
+            return made
+        new = {name: gaps.take_new(made.rows[name]) for name, gaps in self.gaps.items()}
+        return replace(made, rows={**made.rows, **new})
+
+    def _without_known(self, lines: Mapping[str, Lines]) -> Mapping[str, Lines]:
+        """The lines, but for those that fill gaps that were filled before."""
+        new = {name: gaps.take_new(rows_of(lines[name])) for name, gaps in self.gaps.items() if name in lines}
+        return {**lines, **lines_by_table(new, datetime.now(UTC), self.row_maker.versions)}

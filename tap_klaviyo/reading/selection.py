@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klaviyo_client.api.operations import Operation, operation
-from tap_klaviyo.model import Collection, PathEquals, SelectedTable
+from tap_klaviyo.model import Collection, Lookup, PathEquals, SelectedTable
 from tap_klaviyo.reading import event_metrics
 from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, roots_behind
@@ -79,11 +79,15 @@ class Selection:
 
 
 def columns_reading(entry: SelectedTable, *roots: str) -> list[str]:
-    """The table's selected columns that are read from one of these roots, or from one made of it."""
+    """The table's selected columns that are read from one of these roots, or from one made of it.
+
+    Not from an optional look-up: they have another value without it.
+    """
+    optional = {root.name for root in entry.table.roots if isinstance(root, Lookup) and root.optional}
     return [
         column
         for column, source in sources(entry.schema, entry.columns).items()
-        if not roots_behind(entry.table, source).isdisjoint(roots)
+        if not roots_behind(entry.table, source).isdisjoint(set(roots) - optional)
     ]
 
 

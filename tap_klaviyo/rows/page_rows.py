@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
+from tap_klaviyo.rows.gaps import GapFinder
 from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.paths import OWN, flatten_hashes, follower, parse_source, sources
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction
+from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction, required_roots
 from tap_klaviyo.rows.slice_rows import own_rows
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 
@@ -71,6 +72,7 @@ class RowMaker:
         account: the account itself, for columns that read it.
         exclude: resources that no table gets; they still count among a page's times and resources.
         integration: what the V1 tables call the account, for columns that read it.
+        known: table that fills gaps -> the ids that need no row of it.
 
     Attributes:
         projections: the row functions of the tables, by name.
@@ -84,6 +86,7 @@ class RowMaker:
         account: Resource | None = None,
         exclude: PathEquals | None = None,
         integration: Resource | None = None,
+        known: Mapping[str, Container[str]] | None = None,
     ) -> None:
         self._collection = collection.name
         self._bookmark = collection.bookmark
@@ -96,7 +99,20 @@ class RowMaker:
         self._exclude = exclude
         self.versions = {entry.table.name: entry.version for entry in tables}
         self._since = {entry.table.name: entry.since for entry in tables}
-        self.projections = {entry.table.name: Projection(entry.table, entry.schema, entry.columns) for entry in tables}
+        self._gaps = {
+            entry.table.name: GapFinder(entry, (known or {}).get(entry.table.name, ()))
+            for entry in tables
+            if entry.table.gap is not None
+        }
+        made = {
+            root.name
+            for entry in tables
+            for root in required_roots(entry.table, sources(entry.schema, entry.columns).values())
+            if isinstance(root, Lookup) and not root.optional
+        }
+        self.projections = {
+            entry.table.name: Projection(entry.table, entry.schema, entry.columns, made) for entry in tables
+        }
 
     @property
     def lookups(self) -> dict[str, Lookup]:
@@ -135,6 +151,8 @@ class RowMaker:
     def resources_for(self, table: str, part: SlicePart) -> Sequence[Resource]:
         """The resources for one table: those at or after the table's own start. A sibling table may start earlier."""
         since = self._since[table]
+        if table in self._gaps:
+            return self._gaps[table].resources(part.wanted, part.wanted_times)
         if since is None:
             return part.wanted
         pairs = zip(part.wanted, part.wanted_times, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from operator import itemgetter
 from typing import Any
 
@@ -30,16 +30,28 @@ def singer_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
 class Projection:
     """The row function of one table, for the columns that are selected.
 
+    Args:
+        table: the table.
+        schema: its schema file.
+        columns: those that are selected.
+        made: the look-ups that other tables make, which the table may use, too.
+
     Attributes:
         conversion_errors: how many values of each column could not be converted to its type and became null.
         rows_without_key: how many rows were left out because a column of their key was null.
     """
 
-    def __init__(self, table: Table, schema: Mapping[str, Any], columns: Iterable[str]) -> None:
+    def __init__(
+        self, table: Table, schema: Mapping[str, Any], columns: Iterable[str], made: Container[str] = ()
+    ) -> None:
         columns = tuple(columns)
         self.conversion_errors: Counter[str] = Counter()
         self.rows_without_key = 0
-        roots = required_roots(table, sources(schema, columns).values())
+        roots = [
+            root
+            for root in required_roots(table, sources(schema, columns).values())
+            if not (isinstance(root, Lookup) and root.optional and root.name not in made)
+        ]
         first = next((index for index, root in enumerate(roots) if isinstance(root, Lookup)), len(roots))
         self._before_lookups, self._from_lookups = roots[:first], roots[first:]
         self._make_row = compile_rows(schema, columns, self.conversion_errors)

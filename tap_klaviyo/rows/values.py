@@ -117,14 +117,33 @@ def bookmark_text(time: datetime) -> str:
 
 
 def md5_of(*parts: Any) -> str | None:
-    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it; None where one has none."""
-    if None in parts:
+    """Lower-case hex MD5 of the parts' texts with colons between, as a warehouse makes it.
+
+    A part that is a number counts as the text that JSON has of it. None where a part says nothing: null, a text of
+    which nothing can be seen, an empty list or object. Nothing has no id, and the hash of it would join rows.
+    """
+    if any(_says_nothing(part) for part in parts):
         return None
     try:
         text = ":".join(map(as_text, parts))
     except ConversionError:
         return None
     return hashlib.md5(text.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
+
+
+def id_text(value: Any) -> str | None:
+    """An id as text, whether it is a text or a whole number; None for what is none, blank texts included."""
+    if isinstance(value, str):
+        return None if _says_nothing(value) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _says_nothing(part: Any) -> bool:
+    if not isinstance(part, str):
+        return part is None or part == [] or part == {}
+    if part.isprintable():
+        return not part.strip(" ")
+    return not any(character.isprintable() and not character.isspace() for character in part)
 
 
 _PASSTHROUGH: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}

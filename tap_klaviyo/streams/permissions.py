@@ -28,6 +28,8 @@ def table_requirements(selection: Selection, collections: Collections) -> list[R
     optional: dict[str, dict[str, list[str]]] = {}
     for entry in selection.tables:
         name = entry.table.name
+        if entry.table.gap is not None:
+            continue
         needed = _operations(entry.table.collection, selection, collections)
         operations.setdefault(name, {}).update(dict.fromkeys(needed))
         by_column = optional.setdefault(name, {})
@@ -57,7 +59,7 @@ def _operations(collection: Collection, selection: Selection, collections: Colle
 def _optional(entry: SelectedTable, selection: Selection, collections: Collections) -> Iterator[tuple[str, str]]:
     """(column, an operation that it needs beside those of its table)."""
     roots = required_roots(entry.table, sources(entry.schema, entry.columns).values())
-    for lookup in (root for root in roots if isinstance(root, Lookup)):
+    for lookup in (root for root in roots if isinstance(root, Lookup) and not root.optional):
         yield from ((column, lookup.operation) for column in columns_reading(entry, lookup.name))
     account = collections[ACCOUNT_COLLECTION].operation
     yield from ((column, account) for column in columns_reading(entry, *selection.account_roots))

@@ -88,7 +88,7 @@ class RunTap(Tap):
             reread=self.reread,
             event_metrics=self.config.get("event_metrics") or (),
             exclude={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
-            integration=self.config.get("esp_integration_id"),
+            integration=(self.config.get("esp_integration_id") or "").strip() or None,
             concurrency=self.config.get("concurrency", CONCURRENCY),
             processes=self.config.get("processes", min(os.cpu_count() or 1, MAX_PROCESSES)),
             sample_only=self.is_test,

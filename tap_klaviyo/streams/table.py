@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.settings import is_read_whole
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
-from tap_klaviyo.tables import BY_DEFAULT
+from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
 
 
 class TableStream(PrefixBookmarkStream):
@@ -40,12 +40,15 @@ class TableStream(PrefixBookmarkStream):
         self.tables = tables
         self.table = table = tables[0]
         self.collections = [entry.collection for entry in tables]
+        self.gap_tables = [entry for entry in GAP_TABLES if entry.name == table.name]
         self._finished: set[str] = set()
         self.selected_by_default = table.name in BY_DEFAULT
         super().__init__(tap, schema=singer_schema(schema_files.load(table.name)), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._has_written_schema = False
+        # Whether an earlier run read it; None until it is its turn.
+        self._had_bookmark: bool | None = None
         self.rows_written = 0
         # Of the rows that are read now, when those of older ones are to go; the SDK puts it into every RECORD.
         self._stream_version = tap.version_of(tables)
@@ -105,7 +108,7 @@ class TableStream(PrefixBookmarkStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's signature
         """The rows of this table, when it leads; those of its siblings are written on the way."""
         for collection, tables in self._collections_to_read():
-            siblings = tables[1:]
+            siblings = [*tables[1:], *filled_from(self._tap, collection)]
             for sibling in siblings:
                 sibling._write_schema_message()
             for batch in self._batches(collection, tables):
@@ -131,9 +134,10 @@ class TableStream(PrefixBookmarkStream):
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
     ) -> Iterator[Batch]:
+        names = [stream.name for stream in (*tables, *filled_from(self._tap, collection))]
         try:
             with (
-                self._tap.progress.track(collection.name, [table.name for table in tables]) as current,
+                self._tap.progress.track(collection.name, names) as current,
                 contextlib.closing(
                     self._tap.account.read(collection, self._starts(collection, tables), as_lines=as_lines)
                 ) as batches,
@@ -149,12 +153,27 @@ class TableStream(PrefixBookmarkStream):
             table.finish(collection)
 
     def _starts(self, collection: Collection, tables: Sequence[TableStream]) -> dict[str, datetime | None]:
-        """Where each of the tables starts, with bookmarks that are not ahead of now."""
+        """Where each of the tables starts, and which gaps it fills, with bookmarks that are not ahead of now."""
         reached = (moment for table in tables for moment in (table.bookmark, table.start_in(collection)))
         now = self._tap.account.began_before(collection, reached)
         for table in tables:
             table.correct_bookmark(now)
-        return {table.name: table.start_in(collection) for table in tables}
+            if table._had_bookmark is None:
+                table._had_bookmark = table.bookmark is not None
+        starts = {table.name: table.start_in(collection) for table in tables}
+        for stream in filled_from(self._tap, collection):
+            if (start := stream._gap_start(tables, starts)) is not None:
+                starts[stream.name] = start
+        return starts
+
+    def _gap_start(self, filling: Sequence[TableStream], starts: Mapping[str, datetime | None]) -> datetime | None:
+        """After which time streams may fill its gaps: what was there before, earlier runs met; None for everything."""
+        reached = [stream.bookmark for stream in filling if stream.bookmark is not None]
+        begun = [start for start in starts.values() if start is not None]
+        if not self._had_bookmark or not reached:
+            return None
+        # The read begins at the earliest start of all.
+        return max([*reached, *([min(begun)] if begun else [])])
 
     def finish(self, collection: Collection) -> None:
         """Called when a collection was read to its end. After the last, older rows go, unless something was skipped."""
@@ -209,10 +228,11 @@ class TableStream(PrefixBookmarkStream):
             # What a leader wrote for this stream.
             counter.increment(self.rows_written)
             for collection, tables in self._collections_to_read():
-                for sibling in tables[1:]:
+                written = [*tables, *filled_from(self._tap, collection)]
+                for sibling in written[1:]:
                     sibling._write_schema_message()
                 for batch in self._batches(collection, tables, as_lines=True):
-                    for table in tables:
+                    for table in written:
                         table._write_lines(batch.lines.get(table.name))
                     counter.increment(batch.lines[self.name].count if self.name in batch.lines else 0)
                     self._advance_bookmarks(collection, tables, batch)
@@ -224,7 +244,7 @@ class TableStream(PrefixBookmarkStream):
         is_plain = all(
             type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
             for collection in self.collections
-            for table in selected_of(self._tap, collection)
+            for table in (*selected_of(self._tap, collection), *filled_from(self._tap, collection))
             for stream_map in table.stream_maps
         )
         return is_plain and self.ABORT_AT_RECORD_COUNT is None
@@ -248,4 +268,15 @@ def selected_of(tap: RunTap, collection: Collection) -> list[TableStream]:
         stream
         for stream in tap.streams.values()
         if isinstance(stream, TableStream) and stream.selected and collection in stream.collections
+    ]
+
+
+def filled_from(tap: RunTap, collection: Collection) -> list[TableStream]:
+    """The selected streams whose gaps are filled from a collection, which other streams have rows of."""
+    return [
+        stream
+        for stream in tap.streams.values()
+        if isinstance(stream, TableStream)
+        and stream.selected
+        and any(table.collection == collection for table in stream.gap_tables)
     ]

@@ -48,4 +48,6 @@ STREAMS: dict[str, tuple[Table, ...]] = {
     name: tuple(table for table in TABLES if table.name == name)
     for name in dict.fromkeys(table.name for table in TABLES)
 }
+# Tables that only fill gaps of a stream's, from a collection that other streams have read.
+GAP_TABLES: tuple[Table, ...] = esp_events.GAP_TABLES
 COLLECTIONS: dict[str, Collection] = {table.collection.name: table.collection for table in TABLES}

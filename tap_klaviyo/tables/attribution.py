@@ -10,13 +10,14 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from klaviyo_client.api.metric_names import normalize_name
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
 from tap_klaviyo.rows.paths import included_resources
 from tap_klaviyo.tables.table_functions import distinct_texts
 
-# A metric's name tells the channel of its messages. Text messages were called SMS until 2026-07-01.
-_CHANNELS = {"email": "email", "sms": "sms", "text message": "sms", "push": "push", "whatsapp": "whatsapp"}
+# A metric's name tells the channel of its messages.
+_CHANNELS = ("email", "sms", "push", "whatsapp")
 
 
 def all_attributions(attributions: Any, legacy: Any) -> list[dict[str, Any]]:
@@ -131,15 +132,21 @@ def _linked_id(resource: Resource, name: str) -> str | None:
     return linkage.get("id") if isinstance(linkage, dict) else None
 
 
+def cohort_epoch(cohort: Any) -> int | None:
+    """The epoch part of a cohort ``<epoch>:<message id>``: when the message was sent."""
+    found = re.match(r"(\d{1,12}):", str(cohort or ""))
+    return int(found[1]) if found else None
+
+
 def _send_ts(event: MessageEvent) -> int | None:
-    """The epoch part of the cohort ``<epoch>:<message id>``, or the time in the event's internal properties."""
-    cohort = re.match(r"(\d{1,12}):", str(event.cohort or ""))
-    if cohort:
-        return int(cohort[1])
+    """When the message was sent: by its cohort, or by the time in the event's internal properties."""
+    epoch = cohort_epoch(event.cohort)
+    if epoch is not None:
+        return epoch
     send_timestamp = event.internal.get("send_timestamp") if isinstance(event.internal, dict) else None
     return send_timestamp if isinstance(send_timestamp, int) else None
 
 
 def _channel(metric: Resource | None) -> str | None:
-    name = str(((metric or {}).get("attributes") or {}).get("name") or "").casefold()
-    return next((channel for word, channel in _CHANNELS.items() if word in name), None)
+    name = normalize_name(str(((metric or {}).get("attributes") or {}).get("name") or ""))
+    return next((channel for channel in _CHANNELS if channel in name), None)

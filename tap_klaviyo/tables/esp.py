@@ -6,13 +6,15 @@ bare ids, and so they match no key; the ``_join_key`` beside each does.
 
 from __future__ import annotations
 
+import re
+from dataclasses import replace
 from typing import Any
 
 from tap_klaviyo.model import Root, Table, each
 from tap_klaviyo.tables.campaigns import AUDIENCE_DELETION_NOTE, CAMPAIGNS
 from tap_klaviyo.tables.esp_events import destination
 from tap_klaviyo.tables.events import METRICS
-from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES
+from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES, STAMP
 from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, SUBSCRIPTION
 from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSIONS
 from tap_klaviyo.tables.table_functions import distinct_texts
@@ -44,7 +46,29 @@ def name_value_pairs(properties: Any) -> list[dict[str, Any]]:
     )
 
 
+def consent_channels(consent: Any, *states: Any) -> list[str] | None:
+    """V1's list of channels that somebody consented to, each once and in small letters; None where there are none.
+
+    Args:
+        consent: the profile's property $consent: a list of channels, or a text of one or several.
+        states: what Klaviyo says of each channel of ``_CONSENT_STATES``; the subscribed come after those of $consent.
+    """
+    # A text may be the JSON of a list, or have commas.
+    words = re.findall(r"[^][\s,;|\"']+", consent) if isinstance(consent, str) else distinct_texts(consent)
+    subscribed = [channel for channel, state in zip(_CONSENT_STATES, states, strict=True) if state == "SUBSCRIBED"]
+    return list(dict.fromkeys(filter(None, (*(word.strip().lower() for word in words), *subscribed)))) or None
+
+
 _DELETION_NOTE = "What is deleted stays as it was last read."
+_CAMPAIGN_DELETION_NOTE = (
+    "What is deleted stays as it was last read. What was deleted before it was ever read has a row with what events "
+    "say of it, where events are read, too: name, subject and flow."
+)
+# Channel -> the path to the state of consent to marketing by it.
+_CONSENT_STATES = {
+    channel: f"/attributes/subscriptions/{channel}/marketing/consent"
+    for channel in ("email", "sms", "whatsapp", "mobile_push")
+}
 _CONTENT = "message#/attributes/definition/content"
 # Name of a value -> its path.
 _CAMPAIGN_PATHS = {
@@ -75,7 +99,7 @@ TABLES = (
         "esp_metrics",
         METRICS,
         key=("id",),
-        roots=(Root("destination", ("/attributes/name", "/id"), lambda name, _: destination(name)),),
+        roots=(Root("destination", ("/attributes/name", "/attributes/integration"), destination),),
         deletion_note="A metric that Klaviyo no longer lists stays as it was last read.",
     ),
     Table(
@@ -91,16 +115,25 @@ TABLES = (
                 ("/attributes/audiences/included", "/attributes/send_strategy/method", *_CAMPAIGN_PATHS.values()),
                 campaign_row,
             ),
+            Root("updated_at", ("row#/updated_at",)),
         ),
-        deletion_note=_DELETION_NOTE,
+        deletion_note=_CAMPAIGN_DELETION_NOTE,
     ),
     Table(
         "esp_campaigns",
         FLOWS,
         key=("id",),
         bookmark="updated_at",
-        roots=(ACTIONS, MESSAGES, Root("row", tuple(_FLOW_MESSAGE_PATHS.values()), flow_message_row)),
-        deletion_note=_DELETION_NOTE,
+        roots=(
+            ACTIONS,
+            MESSAGES,
+            Root("row", tuple(_FLOW_MESSAGE_PATHS.values()), flow_message_row),
+            replace(STAMP, optional=True),
+            Root(
+                "updated_at", ("stamp#/updated", "row#/updated_at"), lambda of_message, of_flow: of_message or of_flow
+            ),
+        ),
+        deletion_note=_CAMPAIGN_DELETION_NOTE,
     ),
     Table("esp_automations", FLOWS, key=("id",), bookmark="updated_at", deletion_note=FLOW_DELETION_NOTE),
     *(
@@ -129,6 +162,7 @@ TABLES = (
         PROFILES,
         key=("id",),
         bookmark="profile_updated",
+        roots=(Root("consent", ("/attributes/properties/$consent", *_CONSENT_STATES.values()), consent_channels),),
         deletion_note="A deleted or merged profile stays as it was last read.",
     ),
     Table(

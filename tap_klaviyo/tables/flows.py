@@ -57,6 +57,15 @@ def _message_stamps(page: Page) -> Mapping[str, Any]:
 
 ACTIONS = each("action", "included:flow-actions#")
 MESSAGES = each("message", "action#/attributes/definition", make=lambda definition: list(messages_in(definition)))
+STAMP = Lookup(
+    "stamp",
+    "get_flow_action_messages",
+    owner_kind="flow action",
+    owner_path="action#/id",
+    match_path="message#/id",
+    extract=_message_stamps,
+    query={"fields[flow-message]": "channel,created,updated"},
+)
 FLOW_DELETION_NOTE = "What is deleted stays as it was last read, so that old events still find it."
 
 TABLES = (
@@ -77,15 +86,7 @@ TABLES = (
         roots=(
             ACTIONS,
             MESSAGES,
-            Lookup(
-                "stamp",
-                "get_flow_action_messages",
-                owner_kind="flow action",
-                owner_path="action#/id",
-                match_path="message#/id",
-                extract=_message_stamps,
-                query={"fields[flow-message]": "channel,created,updated"},
-            ),
+            STAMP,
         ),
         deletion_note=FLOW_DELETION_NOTE,
     ),

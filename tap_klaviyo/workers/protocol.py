@@ -30,6 +30,7 @@ class RowSpec:
         api_url: where the pages come from.
         exclude: resources that no table gets.
         integration: what the V1 tables call the account, for columns that read it.
+        known: table that fills gaps -> the ids that need no row of it.
     """
 
     collection: Collection
@@ -38,16 +39,17 @@ class RowSpec:
     api_url: str
     exclude: PathEquals | None = None
     integration: Resource | None = None
+    known: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
     def row_maker(self) -> RowMaker:
         """A new maker of these rows."""
-        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration)
+        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration, self.known)
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""
         tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
         return PicklableRowSpec(
-            self.collection.name, tables, self.account, self.api_url, self.exclude, self.integration
+            self.collection.name, tables, self.account, self.api_url, self.exclude, self.integration, self.known
         )
 
 
@@ -61,6 +63,7 @@ class PicklableRowSpec:
     api_url: str
     exclude: PathEquals | None
     integration: Resource | None
+    known: Mapping[str, frozenset[str]]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
 from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.tables import COLLECTIONS, TABLES
+from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
 from tap_klaviyo.workers.protocol import (
     Failure,
     Job,
@@ -84,12 +84,12 @@ def run(source: IO[bytes], sink: IO[bytes], shared_lines: SharedLines | None) ->
 
 def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
     collection = COLLECTIONS[spec.collection]
-    by_name = {table.name: table for table in TABLES if table.collection == collection}
+    by_name = {table.name: table for table in (*TABLES, *GAP_TABLES) if table.collection == collection}
     tables = [
         SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
         for name, columns, since, version in spec.tables
     ]
-    return RowSpec(collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration)
+    return RowSpec(collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known)
 
 
 def _make_lines(

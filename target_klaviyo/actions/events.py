@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from klaviyo_client.api.json_text import LOST_TEXT
+from klaviyo_client.api.metric_names import normalize_name
 from target_klaviyo.actions.person_fields import lift_person
 from target_klaviyo.actions.profiles import resource as profile_resource
 from target_klaviyo.delivery.action import Action
@@ -27,13 +28,13 @@ MAX_ELEMENTS, MAX_DEPTH = 4_000, 10
 
 _IDENTIFIERS = (*IDENTIFIERS, *VISITOR_IDENTIFIERS)
 _TAP_COLUMNS = frozenset(("metric_data_id", "profile_data_id", "event_properties"))
-# What Klaviyo itself records about its messages: sending it again would make people open mails twice.
+# What Klaviyo itself records about its messages, by normalized names: sending it again would make people open mails
+# twice.
 _KLAVIYO_METRIC = re.compile(
     r"(received|opened|clicked|bounced|dropped|failed to deliver|marked|skipped|sent|replied to|consented to receive|"
-    r"unsubscribed|subscribed|updated)\b.*"
-    r"\b(email|emails|sms|text message|text messages|push|push notification|whatsapp|list|marketing|spam|preferences)\b"
-    r"|unsubscribed|merged profile",
-    re.IGNORECASE,
+    r"unsubscribed|subscribed|updated|relayed)\b.*"
+    r"\b(email|emails|sms|push|push notification|whatsapp|list|marketing|transactional|spam|preferences)\b"
+    r"|unsubscribed|merged profile"
 )
 
 OPTIONS: dict[str, dict[str, Any]] = {
@@ -69,7 +70,7 @@ def event(fields: Record, context: Context) -> dict[str, Any]:
         RejectedRecord: Klaviyo would not take it.
     """
     metric = str(fields["metric"]).strip()
-    if context.options.get("klaviyo_metrics") == "skip" and _KLAVIYO_METRIC.fullmatch(metric):
+    if context.options.get("klaviyo_metrics") == "skip" and _KLAVIYO_METRIC.fullmatch(normalize_name(metric)):
         raise RejectedRecord(
             "klaviyo_metric", "events of Klaviyo's own metrics are left out", kind=OutcomeKind.LEFT_OUT
         )

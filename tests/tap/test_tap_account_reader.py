@@ -392,7 +392,7 @@ def metrics(*names: str) -> Page:
 
 
 def test_only_events_of_the_wanted_metrics_are_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    """Their names are looked up first; one that is unknown is warned of, and none at all is an error."""
+    """Their names are looked up first; what is unknown is said, and none at all is an error."""
     filters = []
 
     def events(query: Mapping[str, str]) -> Page:
@@ -408,6 +408,15 @@ def test_only_events_of_the_wanted_metrics_are_asked_for(caplog: pytest.LogCaptu
     assert [record.getMessage() for record in caplog.records] == [
         "event_metrics: the account has no metric called closed"
     ]
+
+    caplog.clear()
+    caplog.set_level("INFO")
+    wanted = ["engagement", "Opened Email"]
+    engaged = Scripted({"get_metrics": lambda _: metrics("Opened Email", "Opened Text"), "get_events": events})
+    assert rows(account(engaged, "events", event_metrics=wanted), "events") == []
+    [line] = [record.getMessage() for record in caplog.records if "event_metrics" in record.getMessage()]
+    assert line.startswith("event_metrics: of engagement, the account has no metric called Received Email or ")
+    assert not {"Opened Email", "Opened SMS"} & set(line.split("called ")[1].split(" or "))
 
     with pytest.raises(errors.SettingsError, match="no metric called closed"):
         rows(account(client, "events", event_metrics=["closed"]), "events")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from support.calls import Caller
 from support.demo import load
 from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
 
@@ -80,6 +82,40 @@ def test_join_keys_find_their_rows(both: tuple[Run, Counter[str]]) -> None:
                 assert len(wanted & known) > len(wanted) / 2 or not wanted
 
 
+def test_a_flows_message_has_its_own_time_where_that_is_had(
+    both: tuple[Run, Counter[str]], account: RunningSandbox, tmp_path: Path
+) -> None:
+    """Its own, where another table asks for it anyway, and else the flow's; never is it asked for by this table."""
+    messages = {row["flow_action_message_id"]: row for row in both[0].rows("flow_action_messages")}
+    of_messages = {id_: row["updated"] for id_, row in messages.items()}
+    of_flows = {id_: row["flow_updated"] for id_, row in messages.items()}
+    assert of_messages != of_flows
+    for run, times in (
+        (both[0], of_messages),
+        (run_tap(tmp_path, config(account), catalog=select(discovered(), {"esp_campaigns": None})), of_flows),
+    ):
+        assert {row["id"]: row["updated_at"] for row in run.rows("esp_campaigns") if row["id"] in messages} == times
+
+
+def test_members_have_the_channels_of_their_consents(both: tuple[Run, Counter[str]]) -> None:
+    """As the profiles' own columns say of each channel, and some people have several."""
+    run, _ = both
+    columns = {
+        "email": "email_marketing_consent",
+        "sms": "sms_marketing_consent",
+        "whatsapp": "whatsapp_marketing_consent",
+        "mobile_push": "push_marketing_consent",
+    }
+    subscribed = {
+        row["profile_id"]: [channel for channel, column in columns.items() if row[column] == "SUBSCRIBED"]
+        for row in run.rows("profiles")
+        if "$consent" not in (row["properties"] or {})
+    }
+    found = {row["id"]: json.loads(row["consent"] or "[]") for row in run.rows("esp_members")}
+    assert {id_: found[id_] for id_ in subscribed} == subscribed
+    assert {len(channels) for channels in found.values()} >= {0, 1, 2}
+
+
 def test_the_rows_of_one_stream_come_from_two_collections(
     both: tuple[Run, Counter[str]], account: RunningSandbox, tmp_path: Path
 ) -> None:
@@ -95,7 +131,8 @@ def test_the_rows_of_one_stream_come_from_two_collections(
         ids = [row["id"] for row in run.rows(stream)]
         assert len(ids) == len(set(ids)) == sum(len(both[0].rows(part)) for part in parts)
         assert run.kinds["SCHEMA", stream] == 1
-        key = {row["id"]: row["key"] for row in both[0].rows(stream)}
+        # Together with events, there are messages that only these know of.
+        key = {row["id"]: row["key"] for row in both[0].rows(stream) if row["id"] in ids}
         assert {row["id"]: row["key"] for row in run.rows(stream)} == key
 
 
@@ -135,7 +172,7 @@ def test_only_what_columns_need_is_asked_for(
     query = next(entry.query for entry in entries if entry.path == "/api/events")
     assert query["include"] == "metric,profile"
     assert query["fields[event]"] == "datetime,event_properties"
-    assert (query["fields[metric]"], query["fields[profile]"]) == ("name", "email")
+    assert (query["fields[metric]"], query["fields[profile]"]) == ("integration,name", "email")
     (integration,) = {row["esp_integration_id"] for stream in run.streams for row in run.rows(stream)}
     assert integration == both[0].rows("stg_member_lists")[0]["_account_id"]
 
@@ -158,6 +195,33 @@ def test_a_key_without_the_accounts_scope_leaves_keys_null(
         assert {row["key"] for row in without.rows(stream)} == {None}
         assert [row["id"] for row in without.rows(stream)] == [row["id"] for row in told.rows(stream)] != []
         assert None not in {row["key"] for row in told.rows(stream)}
+
+
+def test_a_metric_of_another_integration_is_no_opening_or_unsubscribing(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Of two metrics of one name, Klaviyo's has its events in the table of that name, the other in ``esp_events``."""
+    sandbox = make_sandbox(profiles=5, events=200, limits=False)
+    posted = dict.fromkeys(("Unsubscribed", "Opened Email", "Clicked Text Message"), "posted")
+    with contextlib.closing(Caller(sandbox.url)) as caller:
+        for name in posted:
+            metric = {"type": "metric", "attributes": {"name": name, "service": "shopify"}}
+            profile = {"type": "profile", "attributes": {"email": "ada@example.com"}}
+            attributes = {"metric": {"data": metric}, "profile": {"data": profile}, "properties": {"from": "posted"}}
+            answer = caller.post("events", {"data": {"type": "event", "attributes": attributes}})
+            assert answer.status_code == 202
+    wanted = {"esp_metrics": None, "metrics": None, "events": {"id", "metric_name", "event_properties"}}
+    catalog = select(discovered(), {**wanted, **dict.fromkeys(EVENTS)})
+    run = run_tap(tmp_path, config(sandbox), catalog=catalog)
+    events = {row["id"]: row for row in run.rows("events")}
+    others = {id_ for id_, row in events.items() if "posted" in str(row["event_properties"])}
+    assert {events[id_]["metric_name"] for id_ in others} == set(posted)
+    assert others <= {row["id"] for row in run.rows("esp_events")}
+    assert sorted(row["id"] for stream in EVENTS for row in run.rows(stream)) == sorted(events)
+    integrations = {row["metric_id"]: row["integration_name"] for row in run.rows("metrics")}
+    destinations = {(row["name"], integrations[row["id"]]): row["destination"] for row in run.rows("esp_metrics")}
+    assert {destinations[name, "Shopify"] for name in posted} == {"events"}
+    assert (destinations["Opened Email", "Klaviyo"], destinations["Placed Order", "Shopify"]) == ("opens", "events")
 
 
 # As PostgreSQL has it -------------------------------------------------------------------------------------------------
@@ -187,7 +251,10 @@ SAME: dict[str, tuple[str, str]] = {
         (
             f"select campaign_id, {KEY.format('campaign_id')}, null, null from campaigns union all "
             f"select flow_action_message_id, {KEY.format('flow_action_message_id')}, md5(flow_id), "
-            f"{KEY.format('flow_id')} from flow_action_messages"
+            f"{KEY.format('flow_id')} from flow_action_messages union all "
+            f"select distinct message, {KEY.format('message')}, md5(flow), {KEY.format('flow')} from events "
+            "where message not in (select campaign_id from campaigns) "
+            "and message not in (select flow_action_message_id from flow_action_messages)"
         ),
     ),
     "esp_automations": ("id, key", f"select flow_id, {KEY.format('flow_id')} from flows"),

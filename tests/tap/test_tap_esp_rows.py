@@ -9,9 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from page_support import CONTEXT, columns, rows
 
+from klaviyo_client.api.pages import Page
+from tap_klaviyo.reading.event_metrics import resolve
 from tap_klaviyo.rows import schema_files
+from tap_klaviyo.rows.paths import follow, sources
 from tap_klaviyo.tables import STREAMS
-from tap_klaviyo.tables.esp import campaign_row, campaign_type, flow_message_row, name_value_pairs
+from tap_klaviyo.tables.esp import campaign_row, campaign_type, consent_channels, flow_message_row, name_value_pairs
 from tap_klaviyo.tables.esp_events import destination
 
 ADA, BOB, CYD = (f"01PROFILE{name:0>16}" for name in ("ADA", "BOB", "CYD"))
@@ -108,11 +111,38 @@ def test_members() -> None:
     """Address, source and consent; what V1 called the time of update is the time of extraction."""
     ada, bob, cyd, _ = rows("esp_members")
     assert (ada["id"], ada["source"], ada["address1"], ada["zip"]) == (ADA, "7", "1 Main St", "GU23")
-    assert (ada["consent"], ada["consent_timestamp"]) == ("SUBSCRIBED", "2025-01-02T03:04:05+00:00")
+    assert (ada["consent"], ada["consent_timestamp"]) == ('["email"]', "2025-01-02T03:04:05+00:00")
     assert (ada["latitude"], ada["longitude"], ada["predict_user_id"]) == (51.3, -0.45, None)
     assert (ada["updated_at"], ada["profile_updated"]) == (CONTEXT["extracted"], "2026-02-03T04:05:06.500000+00:00")
     assert (bob["email"], bob["consent"], bob["city"]) == (None, None, None)
-    assert cyd["consent_timestamp"] == "2025-05-01T10:00:00+00:00"
+    assert (cyd["consent"], cyd["consent_timestamp"]) == (None, "2025-05-01T10:00:00+00:00")
+
+
+YES, NO = "SUBSCRIBED", "UNSUBSCRIBED"
+
+
+@pytest.mark.parametrize(
+    ("consent", "states", "channels"),
+    [
+        (["email", "web"], (None, None, None, None), ["email", "web"]),
+        (["Email", " SMS ", "", "email"], (None, None, None, None), ["email", "sms"]),
+        ("email", (None, YES, None, None), ["email", "sms"]),
+        ("sms, email", (YES, YES, None, None), ["sms", "email"]),
+        ('["web","sms"]', (YES, NO, YES, YES), ["web", "sms", "email", "whatsapp", "mobile_push"]),
+        ("['email']", (None, None, None, None), ["email"]),
+        (None, (NO, YES, "NEVER_SUBSCRIBED", YES), ["sms", "mobile_push"]),
+        (["email"], (NO, None, None, None), ["email"]),
+        ([7, None, {}, ["sms"]], (None, None, None, None), None),
+        ({"email": True}, (NO, NO, NO, NO), None),
+        (" ", (None, None, None, None), None),
+        (None, (None, None, None, {}), None),
+    ],
+)
+def test_consent_is_v1s_list_of_channels(
+    consent: object, states: tuple[object, ...], channels: list[str] | None
+) -> None:
+    """Those of the property $consent first, however it was written, then those that Klaviyo has as subscribed."""
+    assert consent_channels(consent, *states) == channels
 
 
 def test_member_attributes() -> None:
@@ -189,6 +219,20 @@ def test_an_event_names_campaign_automation_and_member() -> None:
     assert {last[name] for name in names} == {None}
 
 
+@pytest.mark.parametrize("nothing", ["", "  ", None])
+def test_an_empty_message_or_flow_is_none(nothing: str | None) -> None:
+    """In every table of events each foreign key of it is null, and the key of the row is not."""
+    own = {"id": "E", "attributes": {"event_properties": {"$message": nothing, "$flow": nothing}}}
+    own["relationships"] = {"profile": {"data": {"type": "profile", "id": nothing}}}
+    for name in EVENTS:
+        schema = schema_files.load(f"esp_{name}")
+        hashed = [column for column in schema["properties"] if column.endswith("key") and column != "list_key"]
+        roots = {"own": own, "integration": {"id": "INT1"}}
+        found = {column: follow(source, roots, Page([own])) for column, source in sources(schema, hashed).items()}
+        assert found == {**dict.fromkeys(hashed), "key": key("E")}
+        assert len(hashed) == 7
+
+
 @pytest.mark.parametrize(
     ("metric", "table"),
     [
@@ -206,6 +250,18 @@ def test_what_v1_does_not_name_is_an_event(metric: object, table: str) -> None:
     assert destination(metric) == table
 
 
+@pytest.mark.parametrize(
+    ("integration", "table"),
+    [({"name": "Klaviyo"}, "opens"), ({"name": " klaviyo"}, "opens"), (None, "opens"), ({}, "opens"),
+     ({"name": None}, "opens"), ({"name": "Shopify"}, "events"), ({"name": "API"}, "events")],
+)  # fmt: skip
+def test_only_klaviyos_own_metrics_are_routed_by_name(integration: object, table: str) -> None:
+    """One of which no integration is said is taken for Klaviyo's, as by the preset of ``event_metrics``."""
+    assert destination("Opened Email", integration) == table
+    metric = {"id": "M", "attributes": {"name": "Opened Email", "integration": integration}}
+    assert bool(resolve(["engagement"], [metric])[0]) is (table == "opens")
+
+
 @given(
     st.one_of(
         st.none(), st.integers(), st.text(), st.lists(st.none() | st.text()), st.dictionaries(st.text(), st.none())
@@ -213,7 +269,8 @@ def test_what_v1_does_not_name_is_an_event(metric: object, table: str) -> None:
 )
 def test_whatever_klaviyo_sends_makes_a_row(value: object) -> None:
     """Where a list, an object or a text is expected, anything may stand."""
-    assert destination(value) in EVENTS
+    assert destination(value, value) in EVENTS
+    assert consent_channels(value, *[value] * 4) != []
     assert campaign_row(value, value, *[value] * 9)["id"] == value
     assert flow_message_row(*[value] * 9)["automation_id"] == value
     assert all(set(row) == {"name", "value"} for row in name_value_pairs(value))

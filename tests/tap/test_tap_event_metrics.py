@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tap_klaviyo.reading.event_metrics import MAX_IDS, PRESETS, conditions, resolve
+from klaviyo_client.api.metric_names import normalize_name
+from tap_klaviyo.reading.event_metrics import MAX_IDS, PRESETS, conditions, presets_without_metric, resolve
 
 
 def metric(name: str, integration: Any = "Klaviyo") -> dict[str, Any]:
@@ -55,6 +56,42 @@ def test_the_preset_takes_the_engagement_with_messages() -> None:
     ]
     assert resolve([" Engagement"], ACCOUNT) == (found, [])
     assert resolve(["engagement", "Placed Order"], ACCOUNT)[0] == [*found, "<Placed Order>"]
+
+
+@pytest.mark.parametrize(
+    ("names", "other"),
+    [
+        (("Unsubscribed from SMS Marketing", "Unsubscribed from Text Messaging Marketing",
+          "Unsubscribed from Text Message Marketing"), "Unsubscribed from Email Marketing"),
+        (("Subscribed to SMS Marketing", "subscribed to  TEXT messaging marketing"), "Subscribed to Text Marketing"),
+        (("Subscribed to SMS Transactional", "Subscribed to Text Messaging Transactional"), "Subscribed to SMS"),
+        (("Consented to Receive SMS", "Consented to receive text messages"), "Consented to Receive Email"),
+        (("Received SMS", "Received Text-Message", "Received\tText Message"), "Received Text Messenger"),
+        (("Opened SMS", "Opened Text", "Opened Text Message", "opened texts"), "Opened Text File"),
+    ],
+)  # fmt: skip
+def test_names_of_text_messages_are_equal(names: tuple[str, ...], other: str) -> None:
+    """Those that Klaviyo has called SMS, Text Message, Text Messaging and Text, in any spelling; no other name."""
+    assert len({normalize_name(name) for name in names}) == 1
+    assert normalize_name(other) != normalize_name(names[0])
+
+
+@pytest.mark.parametrize("words", ["SMS", "Text Message", "Text Messaging"])
+@pytest.mark.parametrize("of", ["Marketing", "Transactional"])
+def test_the_preset_has_consents_to_text_messages_under_each_name(words: str, of: str) -> None:
+    """Subscriptions begun and ended, whatever Klaviyo calls text messages in this account."""
+    account = [metric(f"Subscribed to {words} {of}"), metric(f"Unsubscribed from {words} {of}"), metric("Opened Text")]
+    assert resolve(["engagement"], account) == ([each["id"] for each in account], [])
+
+
+def test_names_of_a_preset_that_the_account_lacks_are_told() -> None:
+    """Another integration's metric of that name is none; nothing is told of entries that are no preset."""
+    lacking = presets_without_metric(["Engagement", "Nothing"], ACCOUNT)
+    assert list(lacking) == ["Engagement"]
+    assert set(lacking["Engagement"]) == set(PRESETS["engagement"]) - {
+        "Received Email", "Received SMS", "Failed to Deliver SMS", "Subscribed to Email Marketing"
+    }  # fmt: skip
+    assert not presets_without_metric(["engagement"], [metric(name) for name in PRESETS["engagement"]])
 
 
 def test_every_metric_of_the_specifications_list_is_in_the_preset() -> None:

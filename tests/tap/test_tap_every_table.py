@@ -131,6 +131,29 @@ def test_a_preset_narrows_the_events(account: RunningSandbox, whole: tuple[Run, 
     assert {row["id"] for row in run.rows("events")} == expected
 
 
+def test_the_preset_reads_text_messages_under_their_newest_names(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Events of a metric that was renamed are read, and what of the preset the account lacks is one line."""
+    sandbox = make_sandbox(profiles=5, events=100, limits=False)
+    store = sandbox.store
+    klaviyos = next(row for row in store.metrics.rows.values() if row["name"] == "Received Email")
+    event = next(iter(store.events.rows.values()))
+    names = ("Unsubscribed from Text Messaging Marketing", "Subscribed to Text Messaging Marketing", "Opened Text")
+    for number, name in enumerate(names):
+        store.metrics.put({**klaviyos, "id": f"NEW{number}", "name": name})
+        store.events.put({**event, "id": f"new{number}", "metric_id": f"NEW{number}"})
+    run = run_tap(
+        tmp_path,
+        config(sandbox, event_metrics=["engagement"]),
+        catalog=select(discovered(), {"events": {"metric_name"}}),
+    )
+    assert set(names) <= {row["metric_name"] for row in run.rows("events")}
+    [line] = [line for line in run.errors.splitlines() if "of engagement, the account has no metric called" in line]
+    assert "Subscribed to SMS Transactional" in line
+    assert "SMS Marketing" not in line
+
+
 def test_a_metric_that_nobody_knows_is_exit_2(account: RunningSandbox, tmp_path: Path) -> None:
     """Nothing would be read at all; the line names what was asked for."""
     run = run_tap(

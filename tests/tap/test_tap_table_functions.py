@@ -75,6 +75,9 @@ def test_an_attributed_event_knows_when_its_message_was_sent(properties: dict[st
         ("Clicked Email", "email"),
         ("Clicked SMS", "sms"),
         ("Received Text Message", "sms"),
+        ("Opened Text", "sms"),
+        ("Unsubscribed from Text Messaging Marketing", "sms"),
+        ("Sent text  messages", "sms"),
         ("Opened Push", "push"),
         ("Read WhatsApp", "whatsapp"),
         ("Clicked Thing", None),
@@ -213,6 +216,14 @@ def test_keys_are_made_as_a_warehouse_makes_them() -> None:
     assert md5_of("Klaviyo", None, "L", "P") is None
     assert md5_of("Klaviyo", float("nan")) is None
     assert md5_of(7, [None]) == md5_of("7", "[null]")
+    assert md5_of(0) == md5_of("0") is not None
+
+
+@pytest.mark.parametrize("nothing", [None, "", " ", "\t\n", "\xa0", "\u200b", "\ufeff ", "\x00", [], {}])
+def test_nothing_has_no_md5(nothing: object) -> None:
+    """As an id, or as a part of a key: all rows without an id would be joined."""
+    assert md5_of(nothing) is None
+    assert md5_of("Klaviyo", "A", nothing) is None
 
 
 def test_lists_are_numbered_or_made_distinct() -> None:

@@ -213,7 +213,9 @@ def test_the_taps_events_are_history() -> None:
 @pytest.mark.parametrize(
     ("metric", "left_out"),
     [("Opened Email", True), ("Received Text Message", True), ("Unsubscribed from List", True), ("Placed Order", False),
-     ("Opened a Door", False), ("Received Order", False)],
+     ("Opened Text", True), ("Relayed Text Message", True), ("Unsubscribed from Text Messaging Marketing", True),
+     ("SUBSCRIBED TO SMS TRANSACTIONAL", True), ("Subscribed to Text Messaging Transactional", True),
+     ("Opened a Door", False), ("Received Order", False), ("Opened Text File", False)],
 )  # fmt: skip
 def test_klaviyos_own_metrics_are_left_out_of_a_copy(metric: str, left_out: bool) -> None:
     """An open that is copied would be counted twice; what the shop's own systems recorded is copied."""
