@@ -11,7 +11,7 @@ import msgspec
 
 from klaviyo_client import errors
 from klaviyo_client.api import protocol
-from klaviyo_client.api.links import FollowedLinks, redirect_target
+from klaviyo_client.api.links import PageTrail, redirect_target
 from klaviyo_client.api.operations import Operation, has_shared_limit, operation, pinned_revision
 from klaviyo_client.api.pages import Page, RawPage, decode_page, parse_outline
 from klaviyo_client.api.reply import Reply, parse_reply
@@ -154,10 +154,11 @@ class KlaviyoClient:
         self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
     ) -> Iterator[Page]:
         """Every page of a collection, in order."""
-        page, followed = self.page(name, path=path, query=query), FollowedLinks(name)
+        page, trail = self.page(name, path=path, query=query), PageTrail(name)
         yield page
         while page.next:
-            followed.add(page.next)
+            trail.add_page(page.content)
+            trail.add_link(page.next)
             page = self.next_page(name, page.next)
             yield page
 
@@ -296,5 +297,7 @@ class KlaviyoClient:
 def _unreadable_as_bad_document(name: str) -> Iterator[None]:
     try:
         yield
+    except protocol.BadLink as error:
+        raise errors.BadDocument(f"{name}: the answer cannot be followed: {error}", operation=name) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise errors.BadDocument(f"{name}: the answer is no JSON:API document", operation=name) from error

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from klaviyo_client.api import protocol
-from klaviyo_client.api.links import FollowedLinks
+from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument
@@ -35,23 +35,34 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
         raise ValueError(f"{name} is no query")
     query: dict[str, str] = {}
     requested = dict(attributes)
-    followed = FollowedLinks(name)
-    followed.add(repr((query, requested)))
+    trail = PageTrail(name)
+    trail.add_link(repr((query, requested)))
     while True:
         body = {"data": {"type": declared.type, "attributes": requested}}
         document = client.call(name, query=query, body=body).document
         try:
             answered = document["data"]["attributes"]
+            link = protocol.next_link(document)
+        except protocol.BadLink as error:
+            raise BadDocument(f"{name}: the answer cannot be followed: {error}", operation=name) from error
         except (TypeError, KeyError) as error:
             raise BadDocument(f"{name}: the answer is none to a query", operation=name) from error
         yield answered
-        link = protocol.next_link(document)
         if link is None:
             return
         link_query = dict(parse_qsl(urlsplit(protocol.same_origin(link, client.api_url)).query))
         if declared.paged_in_body:
             cursor = link_query.get("page_cursor") or link_query.get("page[cursor]")
+            if not cursor:
+                raise BadDocument(f"{name}: the link to the next page has no cursor", operation=name)
             requested = {**requested, "page_cursor": cursor}
         else:
             query = link_query
-        followed.add(repr((query, requested)))
+        trail.add_page(_content(answered))
+        trail.add_link(repr((query, requested)))
+
+
+def _content(answered: Any) -> str | None:
+    """What tells a page from others of its query; None where it has no rows."""
+    rows = (answered.get("results") or answered.get("data")) if isinstance(answered, dict) else answered
+    return repr(rows) if rows else None

@@ -27,8 +27,9 @@ from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - t
 from tap_klaviyo.model import Collection, Lookup, Table  # noqa: E402
 from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
-from tap_klaviyo.rows.paths import sources  # noqa: E402
-from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, requirements, roots_behind  # noqa: E402
+from tap_klaviyo.rows.paths import INCLUDED, OWN, sources  # noqa: E402
+from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, roots_behind  # noqa: E402
+from tap_klaviyo.settings import REREAD, is_read_whole  # noqa: E402
 from tap_klaviyo.tables import BY_DEFAULT, COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
 INTRODUCTION = """\
@@ -41,15 +42,18 @@ what the dearest costs, and what no selected column needs is not requested. Time
 U+0000, which PostgreSQL takes in no text and no JSON, is U+FFFD, also in names of properties.
 
 **Bookmark**: the column that an incremental run goes on from; a table without one is read whole in every run. The
-collections {reread} are read whole, too, unless the setting
-`reread` says otherwise: a tag added, an action edited or a review published need not move the bookmark. **Gone**: what
-becomes of a row whose source is no longer in Klaviyo; `emit_activate_version_messages` lets a target take it out where
+collections {reread} are read whole, too, and so are
+the tables {reread_tables}, unless the setting `reread` says otherwise: a tag added, an
+action edited, a review published or a subscription ended need not move the bookmark. **As last read**: columns that
+stay as they were when the row came, whatever becomes of the person, list or metric that they speak of; join `profiles`,
+`lists` and `metrics` by their ids for what holds today. **Gone**: what becomes of a row whose source is no longer in
+Klaviyo; `emit_activate_version_messages` lets a target take it out where
 [a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
 
 **What to read first.** Without a selection the tap reads the families from People to Events, 27 tables, for which the
 scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
 (marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and
-`member_lists`, which repeat `list_profiles` in the form of older tables. The other families are read when they are
+`member_lists`, which hold `list_profiles` in the form of older tables. The other families are read when they are
 selected: most are a handful of calls, those of a call for each metric, job or profile are not.
 
 **Calls in a shop of middle size**: requests, and the minutes that Klaviyo's limit makes of them, for a whole read of
@@ -83,6 +87,17 @@ def rates(table: Table, schema: dict[str, Any]) -> tuple[int, int]:
     return op.rates(selection.query(op, table.collection.resource, needs, needs))
 
 
+def price(table: Table, schema: dict[str, Any]) -> str:
+    """What a table costs that is read whole in every run for its own sake, in words."""
+    op = operation(table.collection.operation)
+    rows = rates(table, schema)[1] * (op.page_size or 0)
+    calls = calls_for(table.collection, COLLECTIONS)
+    return (
+        f"unless `reread` says otherwise, by {calls:,} calls in the shop of middle size; Klaviyo gives "
+        f"{rows:,} rows a minute at the most"
+    )
+
+
 def cost_in_a_shop(tables: Sequence[Table], schema: dict[str, Any]) -> str:
     """Calls and minutes of a stream in the shop of ``sizes.py``, with all columns but those that are looked up."""
     costs = [(calls_for(table.collection, COLLECTIONS), rates(table, schema)[1]) for table in tables]
@@ -112,6 +127,18 @@ def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
             yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}" + _scopes(op, table.collection)
 
 
+def aging_columns(table: Table, schema: dict[str, Any]) -> Iterator[str]:
+    """Columns whose source may change without a move of the bookmark: of whatever the row names, or of a member."""
+    if table.bookmark is None or is_read_whole(table, REREAD):
+        return
+    is_of_members = table.collection.bookmark == "joined_group_at"
+    for name, source in sources(schema, schema["properties"]).items():
+        is_joining = source.tokens[1:] == ("joined_group_at",)
+        is_others = source.root in (INCLUDED, PARENT) or (is_of_members and source.root == OWN and not is_joining)
+        if is_others and source.tokens[:1] == ("attributes",):
+            yield name
+
+
 def _scopes(op: Operation, collection: Collection) -> str:
     more = sorted(set(op.scopes) - set(operation(collection.operation).scopes))
     return f", scope {' and '.join(f'`{scope}`' for scope in more)}" if more else ""
@@ -135,6 +162,7 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
         yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
     yield f"- Bookmark: {f'`{table.bookmark}`' if table.bookmark else 'none, read whole'}\n"
+    yield from (f"- Whole in every run: {price(part, schema)}\n" for part in tables if part.reread)
     for part in tables:
         op = operation(part.collection.operation)
         burst, steady = rates(part, schema)
@@ -142,6 +170,9 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
         yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
         yield f"- Calls: {calls(part)}\n"
     yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))
+    aging = dict.fromkeys(name for part in tables for name in aging_columns(part, schema))
+    if aging:
+        yield f"- As last read: {_names(list(aging))}; what changes there moves no bookmark\n"
     yield f"- Gone: {table.deletion_note}\n\n"
     yield "| Column | Type | What it is |\n|---|---|---|\n"
     for name, column in schema["properties"].items():
@@ -172,8 +203,10 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
 
 def page() -> str:
     reread = [f"`{name}`" for name, collection in COLLECTIONS.items() if collection.reread]
+    reread_tables = [f"`{name}`" for name in REREAD if name not in COLLECTIONS]
     introduction = INTRODUCTION.format(
         reread=", ".join(reread[:-1]) + " and " + reread[-1],
+        reread_tables=" and ".join(reread_tables),
         profiles=SIZES["profiles"],
         events=SIZES["events"],
         lists=SIZES["lists"],

@@ -6,6 +6,7 @@ import sys
 
 from klaviyo_client.plugin.command import run
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
+from tap_klaviyo.reading.page_reader import close_readers
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers.tuning import limit_arenas
 
@@ -13,7 +14,7 @@ from tap_klaviyo.workers.tuning import limit_arenas
 def main() -> None:
     tune_gc(PAGES)
     limit_arenas()
-    sys.exit(run(lambda: TapKlaviyo.cli))
+    sys.exit(run(lambda: TapKlaviyo.cli, before_the_end=close_readers))
 
 
 if __name__ == "__main__":

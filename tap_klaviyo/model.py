@@ -125,6 +125,9 @@ class Table:
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
         deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/tables.md``.
+        reread: read whole in every run although the collection has a bookmark, unless the user says otherwise: what
+            changes in its columns (a subscription ended) moves no bookmark. Other tables of the collection go on from
+            theirs.
         gap: for a table that only fills the gaps of the others of its name; None for all others.
     """
 
@@ -134,6 +137,7 @@ class Table:
     bookmark: str | None = None
     roots: tuple[Root | Lookup, ...] = ()
     deletion_note: str = ""
+    reread: bool = False
     gap: Gap | None = None
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import Any
 
 from klaviyo_client.plugin import settings
+from tap_klaviyo.model import Table
 from tap_klaviyo.reports.settings import SETTING as REPORTS
-from tap_klaviyo.tables import COLLECTIONS
+from tap_klaviyo.tables import COLLECTIONS, TABLES
 
-REREAD = [name for name, collection in COLLECTIONS.items() if collection.reread]
-# Days, by collection: Klaviyo writes some events down days later.
-LOOKBACK = {"events": 7}
+_REREAD_TABLES = list(dict.fromkeys(table.name for table in TABLES if table.reread))
+REREAD = [*(name for name, collection in COLLECTIONS.items() if collection.reread), *_REREAD_TABLES]
+# Days, by collection: Klaviyo writes some events down days later, works segments out late, and lets a merged profile
+# keep the time at which the older one joined.
+LOOKBACK = {"events": 7, "list_profiles": 1, "segment_profiles": 1}
 # The largest limit, 3,500 requests a minute, at a second for each.
 CONCURRENCY = 64
 MAX_PROCESSES = 4
@@ -52,13 +56,13 @@ SETTINGS: dict[str, Any] = {
             "type": "array",
             "items": {
                 "type": "string",
-                "enum": [name for name, collection in COLLECTIONS.items() if collection.bookmark],
+                "enum": [*(name for name, collection in COLLECTIONS.items() if collection.bookmark), *_REREAD_TABLES],
             },
             "default": REREAD,
             "title": "Read again",
             "description": (
-                "Collections that are read whole in every run although they have a bookmark, because a tag added or an "
-                "action edited moves none."
+                "Collections, each with all of its tables, and tables that are read whole in every run although they "
+                "have a bookmark, because a tag added, an action edited or a subscription ended moves none."
             ),
         },
         "emit_activate_version_messages": {
@@ -83,7 +87,8 @@ SETTINGS: dict[str, Any] = {
             "title": "Lookback",
             "description": (
                 "Days before its bookmark from which a collection is read again in every run, because Klaviyo writes "
-                "some of it down late. Never before start_date. By default 7 for events, and 0 for the others."
+                "some of it down late. Never before start_date. By default 7 for events, 1 for members of lists and "
+                "segments, and 0 for the others."
             ),
         },
         "reports": REPORTS,
@@ -92,8 +97,8 @@ SETTINGS: dict[str, Any] = {
             "minLength": 1,
             "title": "Integration of the V1 tables",
             "description": (
-                "What the tables named esp_ have in esp_integration_id and in their keys, such as the id that earlier "
-                "rows of the V1 tables have there. By default Klaviyo's id of the account."
+                "What the tables named esp_ have in esp_integration_id and in their keys, and member_lists in its key, "
+                "such as the id that earlier rows of the V1 tables have there. By default Klaviyo's id of the account."
             ),
         },
         "concurrency": {
@@ -129,3 +134,14 @@ SETTINGS: dict[str, Any] = {
     },
     "oneOf": settings.CREDENTIALS,
 }
+
+
+def is_read_whole(table: Table, reread: Container[str]) -> bool:
+    """Whether a table is read whole of its collection in every run.
+
+    Args:
+        table: what one collection gives to a stream.
+        reread: the setting.
+    """
+    collection = table.collection
+    return collection.bookmark is None or collection.name in reread or (table.reread and table.name in reread)

@@ -22,6 +22,7 @@ from singer_sdk.tap_base import CliTestOptionValue
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin import config_check, settings, stream_maps
 from tap_klaviyo.model import SelectedTable
+from tap_klaviyo.reading.page_reader import close_readers
 from tap_klaviyo.reports.declaration import Report, parse_reports
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.settings import SETTINGS
@@ -187,6 +188,7 @@ class TapKlaviyo(RunTap):
             return
         if self.writer.is_writing:
             sys.exit(128 + signum)
+        close_readers()
         # The SDK exits with 0, which an orchestrator takes for a whole run.
         try:
             super()._handle_termination(signum, frame)

@@ -17,26 +17,25 @@ from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
-from typing import IO, Any, ClassVar
-
-import click
+from typing import Any, ClassVar
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
-from klaviyo_client.plugin import config_check, settings, stream_maps
+from klaviyo_client.plugin import settings, stream_maps
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.dispatch import Dispatcher
 from target_klaviyo.delivery.graceful_stop import GracefulStop, StoppableTransport
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
-from target_klaviyo.intake import permissions
 from target_klaviyo.intake.closing import Closing
+from target_klaviyo.intake.command_target import CommandTarget
 from target_klaviyo.intake.message_reader import MessageReader
+from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
 from target_klaviyo.intake.route_settings import parse_routes
-from target_klaviyo.intake.run import RunTarget
+from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.model.identifiers import checked_region
@@ -55,15 +54,14 @@ from target_klaviyo.settings import SETTINGS
 STATE_SECONDS = 30.0
 
 
-class TargetKlaviyo(RunTarget):
+class TargetKlaviyo(CommandTarget):
     """Pushes records to Klaviyo: profiles, events, orders, lists, consent. One outcome for every record."""
 
     name = "target-klaviyo"
     package_name = "singer-klaviyo"
     default_sink_class = KlaviyoSink
+    own_settings = SETTINGS
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
-    # What the run of this process reads; None before there is one, and for --check and the like.
-    input: ClassVar[IO[str] | None] = None
     # The SDK hands signals to us before anything else is set up.
     _is_ready = False
 
@@ -74,11 +72,7 @@ class TargetKlaviyo(RunTarget):
             SettingsError: one is missing or wrong.
         """
         reader = MessageReader()
-        self._reads_environment = bool(options.get("parse_env_config"))
-        try:
-            super().__init__(message_reader=reader, **options)
-        except (ValueError, RecursionError) as error:
-            raise config_check.config_error(error) from error
+        super().__init__(message_reader=reader, **options)
         self.max_parallelism = 1
         self.warned = set()
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
@@ -142,17 +136,18 @@ class TargetKlaviyo(RunTarget):
     # Messages ---------------------------------------------------------------------------------------------------------
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
-        stream, schema = message_dict.get("stream"), message_dict.get("schema")
-        properties = schema.get("properties") if isinstance(schema, dict) else None
-        if not isinstance(stream, str) or not isinstance(properties, dict):
-            raise Incomplete(f"the tap's SCHEMA of the stream {stream} has no properties; nothing can be read by it")
+        stream = message_dict.get("stream")
+        if not isinstance(stream, str):
+            raise Incomplete("a SCHEMA of the tap names no stream; nothing that follows could be read by it")
         if self._is_settings_test(stream):
-            self._check_permissions()
+            self.check_permissions()
             return
-        self.results.remember_schema(message_dict)
+        message, warnings = complete_message(message_dict)
+        self.warn_once(warnings)
+        self.results.remember_schema(message)
         sinks_before = set(map(id, self._sinks_active.values()))
         with stream_maps.setting_errors(f"the setting stream_maps does not fit the stream {stream}"):
-            super()._process_schema_message(message_dict)
+            super()._process_schema_message(message)
         if sinks_before and not sinks_before.issuperset(map(id, self._sinks_active.values())):
             # Another stream begins, or this one anew. What came before may be about the same people, and must not
             # arrive later.
@@ -162,7 +157,7 @@ class TargetKlaviyo(RunTarget):
 
     def _is_settings_test(self, stream: str) -> bool:
         """Whether it is what Meltano sends to test the settings, and nothing that is meant for Klaviyo."""
-        return stream == permissions.TEST_STREAM and stream not in self.routes
+        return stream == TEST_STREAM and stream not in self.routes
 
     def _is_mirrored(self, alias: str) -> bool:
         return alias in self.routes and self.routes[alias].is_mirror
@@ -178,7 +173,12 @@ class TargetKlaviyo(RunTarget):
             self._reject(SourceRecord(stream, record), rejection)
             return
         for stream_map in self.mapper.stream_maps[stream]:
-            source = SourceRecord(stream, message_dict.get(AS_IT_CAME, record), version=message_dict.get("version"))
+            source = SourceRecord(
+                stream,
+                message_dict.get(AS_IT_CAME, record),
+                version=message_dict.get("version"),
+                has_lost_text=AS_IT_CAME in message_dict,
+            )
             self._add_record(source, record, stream_map)
         self.states.write_due()
         self.results.check_limit()
@@ -283,68 +283,3 @@ class TargetKlaviyo(RunTarget):
         if not self._is_ready:
             sys.exit(128 + signum)
         self._closing.handle_signal(signum)
-
-    # Settings and command line ----------------------------------------------------------------------------------------
-
-    def _validate_config(self, *, raise_errors: bool = True) -> list[str]:
-        # The SDK's own check quotes the values, and one of them is the key.
-        # Ours only: the schema of its own `stream_maps` is no JSON Schema, and the mapper checks those anyway.
-        defaults = {name: entry["default"] for name, entry in SETTINGS["properties"].items() if "default" in entry}
-        environment = (
-            config_check.boolean_variables(os.environ, self._env_var_prefix, SETTINGS)
-            if self._reads_environment
-            else {}
-        )
-        self._config = config_check.coerce_types(SETTINGS, {**defaults, **self._config, **environment})
-        if raise_errors:
-            config_check.check(
-                SETTINGS, self._config, self.name, config_check.known_names(SETTINGS, self.append_builtin_config)
-            )
-        return []
-
-    @classmethod
-    def append_builtin_config(cls, config_jsonschema: dict[str, Any]) -> None:
-        """The SDK's settings, without those that mean nothing to Klaviyo."""
-        super().append_builtin_config(config_jsonschema)
-        for name in ("add_record_metadata", "load_method"):
-            config_jsonschema["properties"].pop(name, None)
-
-    @classmethod
-    def invoke(cls, **options: Any) -> None:
-        """Run the target, or print what ``--about`` prints; the options are the SDK's."""
-        if not options.get("about"):
-            cls.input = options.get("file_input") or sys.stdin
-        super().invoke(**options)
-
-    @classmethod
-    def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
-        with config_check.config_errors():
-            return super().cb_config(ctx, param, value)
-
-    @classmethod
-    def get_singer_command(cls) -> click.Command:
-        """The SDK's command, with ``--check``."""
-        command = super().get_singer_command()
-        text = "Say which actions the key may use, and which scopes it lacks; nothing is written."
-        command.params.append(
-            click.Option(["--check"], is_flag=True, help=text, callback=cls.cb_check, expose_value=False)
-        )
-        return command
-
-    @classmethod
-    def cb_check(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: ARG003 - click's
-        """``--check``.
-
-        Raises:
-            MissingScopes: the key may not do what a stream of the settings needs.
-        """
-        if value:
-            options = ctx.params["config"]
-            target = cls(config=options.config, parse_env_config=options.parse_env, validate_config=True)
-            target._check_permissions()
-            ctx.exit()
-
-    def _check_permissions(self) -> None:
-        # Not the session's client: in a rehearsal that one would answer by itself.
-        client = settings.connect(self.config, self.name)
-        permissions.check(client, self.routes, self.config.get("streams") or {})

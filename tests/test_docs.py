@@ -45,6 +45,22 @@ def test_the_page_of_tables_is_made_of_the_schemas() -> None:
     assert {table.name for table in TABLES} == set(re.findall(r"`(\w+)`", listed))
 
 
+def test_the_page_of_tables_says_which_columns_grow_old() -> None:
+    """Those of the person in a membership, and of the person and the metric in an event; none where all is read."""
+    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
+    sections = {name: text for name, _, text in (part.partition("\n") for part in page.split("\n### ")[1:])}
+    aging = {
+        name: found[1].replace("`", "").split(", ")
+        for name, text in sections.items()
+        if (found := re.search("^- As last read: (.*);", text, re.MULTILINE))
+    }
+    assert aging["list_profiles"] == ["list_name", "email", "phone_number", "external_id"]
+    assert aging["segment_profiles"] == ["segment_name", "email", "phone_number", "external_id"]
+    assert aging["events"] == ["metric_name", "profile_email", "profile_phone_number", "profile_external_id"]
+    assert aging["esp_opens"] == ["email"]
+    assert not {"member_lists", "esp_member_lists", "stg_member_lists", "profiles", "lists"} & aging.keys()
+
+
 def test_every_table_is_of_one_family() -> None:
     """A module of tables that is in no family would not be read; the tables of one name are all of one family."""
     families = [family.tables for family in FAMILIES]

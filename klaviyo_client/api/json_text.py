@@ -13,7 +13,7 @@ _HALF_PAIR = re.compile("[\ud800-\udfff]")
 # What Unicode has for characters that could not be read.
 LOST_TEXT = "\ufffd"
 # JSON has U+0000 in this form only; after an odd number of backslashes it is text about it.
-_ESCAPED_NULL = rb"\u0000"
+_ESCAPED_NULL = re.compile(rb"\\u0000")
 _NULL_CHARACTER = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 _LOST_IN_UTF_8 = rb"\1" + LOST_TEXT.encode()
 
@@ -56,9 +56,17 @@ def decode_json_marking_losses(body: bytes) -> tuple[Any, Any]:
         return _load(marked), as_it_came if marked != text else None
 
 
+def has_lost_text(value: Any) -> bool:
+    """Whether a value of JSON, as ``decode_json_marking_losses`` has it as it came, holds text that cannot be read."""
+    return _HALF_PAIR.search(_dump(value)) is not None
+
+
 def without_null_characters(body: bytes) -> bytes:
     """The JSON with U+FFFD in place of each U+0000 in its texts and names: no PostgreSQL takes that, in no type."""
-    return _NULL_CHARACTER.sub(_LOST_IN_UTF_8, body) if _ESCAPED_NULL in body else body
+    # Every page comes here: one byte is found in no time, and the expression takes half the time of bytes' own search.
+    if b"\\" not in body or not _ESCAPED_NULL.search(body):
+        return body
+    return _NULL_CHARACTER.sub(_LOST_IN_UTF_8, body)
 
 
 def _load(text: str) -> Any:

@@ -1,16 +1,20 @@
-"""Links that are followed: each once, and with everything that was asked for. Pure."""
+"""Links that are followed: to an end, each once, and with everything that was asked for. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from typing import Protocol
 
 from klaviyo_client import errors
 from klaviyo_client.api.protocol import same_origin, split_link
 
+# Pages without an end: so many in a row that were read before (a cursor may stand still for a moment), or that hold
+# nothing (a filter may leave out a lot).
+MAX_REPEATED, MAX_EMPTY = 3, 1000
 
-class FollowedLinks:
-    """The links between the pages of one read that were followed so far; only their hashes are kept.
+
+class PageTrail:
+    """The pages of one read so far, and the links between them; only their hashes are kept.
 
     Args:
         operation: Klaviyo's operation id; errors name it.
@@ -18,21 +22,42 @@ class FollowedLinks:
 
     def __init__(self, operation: str) -> None:
         self._operation = operation
-        self._hashes: set[int] = set()
+        self._links: set[int] = set()
+        self._pages: set[int] = set()
+        # Since the latest page that was new.
+        self._repeated = self._empty = 0
 
-    def add(self, link: str) -> None:
+    def add_page(self, content: Hashable | None) -> None:
+        """Add a page that was read.
+
+        Args:
+            content: what tells it from others; None where it holds nothing that does.
+        """
+        if content is None:
+            self._empty += 1
+        elif hash(content) in self._pages:
+            self._repeated += 1
+        else:
+            self._pages.add(hash(content))
+            self._repeated = self._empty = 0
+
+    def add_link(self, link: str) -> None:
         """Add the link that is followed next.
 
         Raises:
-            BadDocument: it was followed before, so that the read would have no end.
+            BadDocument: the read would have no end: the link was followed before, or the latest pages were read before,
+                or held nothing.
         """
-        before = len(self._hashes)
-        self._hashes.add(hash(link))
-        if len(self._hashes) == before:
-            raise errors.BadDocument(
-                f"{self._operation}: a page leads to itself, or to one that was read before it",
-                operation=self._operation,
-            )
+        if hash(link) in self._links:
+            raise self._error("a page leads to itself, or to one that was read before it")
+        if self._repeated >= MAX_REPEATED:
+            raise self._error(f"the pages repeat: {self._repeated} were read before")
+        if self._empty >= MAX_EMPTY:
+            raise self._error(f"{self._empty} pages one after the other are empty")
+        self._links.add(hash(link))
+
+    def _error(self, reason: str) -> errors.BadDocument:
+        return errors.BadDocument(f"{self._operation}: {reason}", operation=self._operation)
 
 
 class Redirect(Protocol):

@@ -12,7 +12,7 @@ Each reads what ``decode_json`` reads, at whatever cost: a page with half a surr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NotRequired, TypedDict
 
@@ -20,7 +20,7 @@ import lz4.block
 import msgspec
 
 from klaviyo_client.api.json_text import decode_json, without_null_characters
-from klaviyo_client.api.protocol import same_origin
+from klaviyo_client.api.protocol import next_link, same_origin
 
 
 @dataclass(frozen=True)
@@ -39,6 +39,11 @@ class Page:
     next: str | None = None
     without_id: int = 0
 
+    @property
+    def content(self) -> Hashable | None:
+        """What tells the page from others of its read; None where it holds nothing that does."""
+        return _content((self.data[0], self.data[-1]), len(self.data)) if self.data else None
+
 
 class _Linkage(TypedDict, total=False):
     data: Any
@@ -52,7 +57,7 @@ class _Resource(TypedDict, total=False):
 
 
 class _Links(TypedDict, total=False):
-    next: str | None
+    next: Any
 
 
 class _Document(TypedDict):
@@ -104,6 +109,11 @@ class RawPage:
     next: str | None
     size: int
     first_and_last: tuple[Any, ...] = ()
+
+    @property
+    def content(self) -> Hashable | None:
+        """What tells the page from others of its read; None where it holds nothing that does."""
+        return _content(self.first_and_last, self.size)
 
     @property
     def body(self) -> bytes:
@@ -216,7 +226,7 @@ def _primary_resources(document: Mapping[str, Any]) -> Sequence[Mapping[str, Any
 
 
 def _next_page(document: Mapping[str, Any], api_url: str, url: str) -> str | None:
-    link = (document.get("links") or {}).get("next")
+    link = next_link(document)
     return same_origin(link, api_url, seen_from=url) if link else None
 
 
@@ -230,6 +240,11 @@ def _page(
         return Page(rows, included, next_link, without_id)
     identified = [row for row in rows if _has_id(row)]
     return Page(identified, included, next_link, without_id + len(rows) - len(identified))
+
+
+def _content(first_and_last: Iterable[Any], size: int) -> Hashable | None:
+    ids = tuple(str(resource["id"]) for resource in first_and_last if _has_id(resource))
+    return (ids, size) if ids else None
 
 
 def _has_id(resource: Any) -> bool:

@@ -183,11 +183,31 @@ def announced_limits(response_headers: Mapping[str, str]) -> tuple[int, int, int
     return windows["1"], windows["60"], windows.get("86400")
 
 
-def next_link(document: Any) -> str | None:
-    """The next page's address in an answer's links; None when this page is the last."""
-    links = document.get("links") if isinstance(document, dict) else None
-    link = links.get("next") if isinstance(links, dict) else None
-    return link if isinstance(link, str) and link else None
+class BadLink(ValueError):
+    """An answer has something in place of a link that leads nowhere."""
+
+
+def next_link(document: Mapping[str, Any]) -> str | None:
+    """The next page's address in an answer's links; None when this page is the last.
+
+    JSON:API has a link as an address, or as an object with one. An empty list is PHP's empty object, and a blank text
+    stands for no link.
+
+    Raises:
+        BadLink: it is something else: to end there would lose rows without a word.
+    """
+    links = document.get("links")
+    if links is None or links == []:
+        return None
+    if not isinstance(links, dict):
+        raise BadLink("its links is no object")
+    link = links.get("next")
+    if link is None or link == "":
+        return None
+    address = link.get("href") if isinstance(link, dict) else link
+    if not isinstance(address, str) or not address:
+        raise BadLink("its link to the next page is neither an address nor an object with one")
+    return address
 
 
 def api_errors(body: bytes) -> tuple[errors.ApiError, ...]:

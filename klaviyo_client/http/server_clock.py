@@ -22,9 +22,11 @@ class ServerClock:
 
     Attributes:
         skew: how much Klaviyo's clock is ahead of ours, by the latest answer; nothing as long as they agree.
+        is_known: whether an answer has shown it.
     """
 
     def __init__(self) -> None:
+        self.is_known = False
         self.skew = _NONE
         self._lock = threading.Lock()
         self._has_warned = False
@@ -40,7 +42,9 @@ class ServerClock:
             self.skew = date + _RESOLUTION - sent
         else:
             self.skew = _NONE
+            self.is_known = True
             return
+        self.is_known = True
         with self._lock:
             is_first, self._has_warned = not self._has_warned, True
         if is_first:

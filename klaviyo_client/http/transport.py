@@ -154,7 +154,7 @@ class RequestsTransport:
             ) as answer:
                 # At once: `content` reads a page of two megabytes in two hundred pieces, and copies them. Unpacking
                 # stops at the size, too.
-                body = answer.raw.read(self._max_bytes + 1, decode_content=True)
+                body = answer.raw.read(self._size_to_read(answer), decode_content=True)
         except requests.ConnectTimeout as error:
             raise TransportError(f"no connection within {self._timeout:g} s", may_have_succeeded=False) from error
         except (requests.Timeout, ReadTimeoutError) as error:
@@ -172,6 +172,11 @@ class RequestsTransport:
             headers={name.lower(): value for name, value in answer.headers.items()},
             body=body,
         )
+
+    def _size_to_read(self, answer: requests.Response) -> int:
+        # Of an answer that has just the size that was asked for, urllib3 makes no copy.
+        size = None if "content-encoding" in answer.headers else answer.raw.length_remaining
+        return min(size or self._max_bytes + 1, self._max_bytes + 1)
 
     def _what_took_too_long(self, began: float) -> str:
         if self._monotonic() - began >= self._answer_timeout:

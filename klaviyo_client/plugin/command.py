@@ -16,8 +16,8 @@ from pathlib import Path
 import click
 
 from klaviyo_client.errors import CapExceeded, InvalidKey, KlaviyoError, NotAllowed, RevisionRetired, SettingsError
-from klaviyo_client.privacy.log_records import mask_log_records
 from klaviyo_client.privacy.redaction import mask
+from klaviyo_client.privacy.uncaught import mask_process
 
 FAILED = 1
 CONFIG_ERROR = 2
@@ -26,33 +26,48 @@ CAPPED = 3
 logger = logging.getLogger("singer-klaviyo")
 
 
-def run(command: Callable[[], click.Command]) -> int:
+def _nothing() -> None:
+    pass
+
+
+def run(command: Callable[[], click.Command], before_the_end: Callable[[], None] = _nothing) -> int:
     """Run the command with this process's arguments; returns the exit code.
 
     Args:
-        command: makes the command. What is logged meanwhile and afterwards is masked.
+        command: makes the command. What is logged or printed of errors meanwhile and afterwards is masked.
+        before_the_end: called before the last line is logged, which says why a run failed: ends what would log more.
     """
-    mask_log_records()
+    mask_process()
+    try:
+        failure, code = _run(command)
+    finally:
+        # The SDK has put a hook of its own in place of ours.
+        mask_process()
+    before_the_end()
+    if failure is not None:
+        logger.debug("The traceback follows.", exc_info=failure)
+        logger.critical("%s", error_message(failure))
+    return code
+
+
+def _run(command: Callable[[], click.Command]) -> tuple[Exception | None, int]:
+    """(what ended the command and is to be told, the exit code)."""
     try:
         group = command()
-        return int(group.main(standalone_mode=False) or 0)
+        return None, int(group.main(standalone_mode=False) or 0)
     except click.exceptions.Abort:
-        return FAILED
-    except click.ClickException as error:
-        return _log_failure(error, CONFIG_ERROR)
-    except (SettingsError, InvalidKey, NotAllowed, RevisionRetired) as error:
-        return _log_failure(error, CONFIG_ERROR)
+        return None, FAILED
+    except (click.ClickException, SettingsError, InvalidKey, NotAllowed, RevisionRetired) as error:
+        return error, CONFIG_ERROR
     except CapExceeded as error:
-        return _log_failure(error, CAPPED)
-    except KlaviyoError as error:
-        return _log_failure(error, FAILED)
+        return error, CAPPED
     except BrokenPipeError:
         # The process that reads our output has ended, and says why itself. Without this, Python would log an error when
         # it flushes stdout at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        return None, FAILED
     except Exception as error:  # noqa: BLE001 - the last line of defence: no traceback may reach a user's log
-        return _log_failure(error, FAILED)
+        return error, FAILED
 
 
 def error_message(error: BaseException) -> str:
@@ -67,9 +82,3 @@ def error_message(error: BaseException) -> str:
         place = f" in {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
         message = f"unexpected {type(error).__name__}{place} (set LOGLEVEL=DEBUG for the traceback)"
     return mask(" ".join(message.split()))
-
-
-def _log_failure(error: Exception, code: int) -> int:
-    logger.debug("The traceback follows.", exc_info=error)
-    logger.critical("%s", error_message(error))
-    return code

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Container, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cached_property, partial
 from itertools import islice
 
@@ -33,6 +33,8 @@ logger = logging.getLogger("tap-klaviyo")
 # handful.
 PAGES_BEFORE_WORKERS = 20
 ROWS_PER_SECOND_OF_ONE_CORE = 20_000
+# A clock that is off by more takes Klaviyo's certificate for one of another time.
+_MAX_SKEW = timedelta(days=31)
 
 
 @dataclass
@@ -120,7 +122,7 @@ class AccountReader:
             spec,
             row_maker,
             LookupCache(row_maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
-            BookmarkTracker(now=self._now, ordered=len(slices) == 1 and name not in self.reread),
+            BookmarkTracker(now=self.began, ordered=len(slices) == 1 and name not in self.reread),
             as_lines=as_lines,
             keep_resources=name in self.selection.collections_others_need,
             sample_only=self.sample_only,
@@ -142,9 +144,23 @@ class AccountReader:
             known,
         )
 
-    def _now(self) -> datetime:
+    def began(self) -> datetime:
         """When the run began, by the earlier of our clock and Klaviyo's, which is not known before an answer."""
         return self.client.server_clock.earlier(self.now)
+
+    def began_before(self, collection: Collection, bookmarks: Iterable[datetime | None]) -> datetime:
+        """As ``began``; where a bookmark may be ahead of Klaviyo's clock, an answer is waited for that shows it.
+
+        Raises:
+            Refused, Unavailable: there is none, and none to what the collection is read by.
+        """
+        is_near = any(bookmark and bookmark > self.now - _MAX_SKEW for bookmark in bookmarks)
+        if is_near and not self.client.server_clock.is_known:
+            if collection.parent:
+                self.resources(collection.parent)
+            else:
+                self._requests.ask_clock(collection)
+        return self.began()
 
     def resources(self, name: str) -> list[Resource]:
         """Id and needed attributes of every resource of a collection, read at most once in a run."""
@@ -158,6 +174,10 @@ class AccountReader:
                 resources = (resource for page in pages for resource in page.data)
                 self._resources[name] = list(islice(resources, 1) if self.sample_only else resources)
         return self._resources[name]
+
+    def close(self) -> None:
+        """Request nothing more of what was to be read later."""
+        self._prefetcher.close()
 
     @cached_property
     def _gaps(self) -> Gaps:
@@ -192,15 +212,14 @@ class AccountReader:
             return bookmark_text(start)
         if entry.table.collection.name in self.reread:
             return None
-        return bookmark_text(min(start, self._now() - SETTLE) - TICK)
+        return bookmark_text(min(start, self.began() - SETTLE) - TICK)
 
     def _slices(self, collection: Collection, since: datetime | None = None) -> list[Slice]:
+        # First, as an answer shows Klaviyo's clock.
+        parents = self.resources(collection.parent) if collection.parent else ()
+        extra_conditions = self._extra_conditions(collection)
         return plan_slices(
-            collection,
-            since=since,
-            now=self._now(),
-            parents=self.resources(collection.parent) if collection.parent else (),
-            extra_conditions=self._extra_conditions(collection),
+            collection, since=since, now=self.began(), parents=parents, extra_conditions=extra_conditions
         )
 
     def _extra_conditions(self, collection: Collection) -> Sequence[tuple[str, ...]]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from math import sqrt
 
-from klaviyo_client.api.links import FollowedLinks
+from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import Slice, SlicePage
@@ -52,7 +52,7 @@ class SliceRead:
         is_ordered: whether its pages came in order of time so far; one that did not is read to its end by its cursor.
         error: why it cannot be read.
         permit: what its next request is sent with.
-        followed: the links to its pages so far, for whoever requests them.
+        trail: its pages so far and the links between them, for whoever requests them.
     """
 
     slice: Slice
@@ -73,7 +73,7 @@ class SliceRead:
     is_ordered: bool = True
     error: BaseException | None = None
     permit: Permit | None = None
-    followed: FollowedLinks | None = None
+    trail: PageTrail | None = None
 
     @property
     def is_waiting(self) -> bool:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
@@ -28,6 +30,27 @@ def no_limits() -> Permit | None:
 def no_times(page: RawPage) -> PageTimes:  # noqa: ARG001
     """No bookmarks: for pages that do not come in order of time."""
     return PageTimes()
+
+
+# The reader that a thread works for, and every reader that there is.
+_thread = threading.local()
+_readers: weakref.WeakSet[PageReader] = weakref.WeakSet()
+
+
+def close_readers() -> None:
+    """Close every reader of this process, which ends: what its threads would still say came after its last line."""
+    for reader in list(_readers):
+        reader.close()
+
+
+def _is_wanted(record: logging.LogRecord) -> bool:  # noqa: ARG001 - of any record of the thread
+    reader: PageReader | None = getattr(_thread, "reader", None)
+    return reader is None or not reader.is_closed
+
+
+# A thread has a request under way when its reader is closed, and may log for minutes that it is tried again.
+for _name in ("tap-klaviyo", "klaviyo_client"):
+    logging.getLogger(_name).addFilter(_is_wanted)
 
 
 class PageReader:
@@ -71,6 +94,7 @@ class PageReader:
         self._latency = 0.0
         self._max_ahead = PAGES_PER_THREAD * workers
         self._stopped = False
+        _readers.add(self)
         self._error: BaseException | None = None
         self._changed = threading.Condition()
         # One thread at a time waits for the rate limit and chooses what is most urgent then; the others queue for this.
@@ -95,8 +119,13 @@ class PageReader:
         with self._changed:
             self._start_thread()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing more of it is wanted."""
+        return self._stopped
+
     def close(self) -> None:
-        """Request nothing more."""
+        """Request nothing more, and log nothing more of what is under way."""
         with self._changed:
             self._stopped = True
             self._changed.notify_all()
@@ -131,6 +160,7 @@ class PageReader:
 
     def _run(self) -> None:
         """Request pages in a thread of its own, and keep whatever ends it."""
+        _thread.reader = self
         try:
             self._request_pages()
         except BaseException as error:  # noqa: BLE001 - as below; nobody must wait for a thread that is gone

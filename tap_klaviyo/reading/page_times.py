@@ -11,6 +11,11 @@ from itertools import pairwise
 _MARGIN, _MARGIN_PART = 3, 20
 
 
+def places_too_late(size: int) -> int:
+    """How many places too late a resource may stand where pages have this size."""
+    return _MARGIN + size // _MARGIN_PART
+
+
 @dataclass(frozen=True)
 class PageTimes:
     """The bookmarks of a page's first and last resource; None where there are none.
@@ -33,5 +38,5 @@ class PageTimes:
         known = [moment for moment in moments if moment is not None]
         if len(known) < len(moments) or any(later < earlier for earlier, later in pairwise(known)):
             return None
-        places = 0 if self.every is None else _MARGIN + len(known) // _MARGIN_PART
+        places = 0 if self.every is None else places_too_late(len(known))
         return known[max(0, len(known) - 1 - places)].replace(microsecond=0)

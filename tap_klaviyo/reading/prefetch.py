@@ -51,3 +51,8 @@ class Prefetcher:
         """The reader of a collection whose turn it is, None where none was started; none is from now on."""
         self._handled.add(collection.name)
         return self._readers.pop(collection.name, None)
+
+    def close(self) -> None:
+        """Request nothing more of what was not taken."""
+        while self._readers:
+            self._readers.popitem()[1].close()

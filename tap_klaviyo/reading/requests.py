@@ -12,17 +12,17 @@ from functools import partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
-from klaviyo_client.api.links import FollowedLinks
+from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadRequest, NotFound
+from klaviyo_client.errors import BadRequest, NotFound, Refused
 from tap_klaviyo.model import Collection, Lookup, Slice
 from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
 from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.selection import Selection
-from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions
+from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions, plan_slices
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
@@ -81,6 +81,18 @@ class PageRequests:
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
 
+    def ask_clock(self, collection: Collection) -> None:
+        """Ask for one resource of a collection without parents, for an answer that shows Klaviyo's clock.
+
+        Raises:
+            Unavailable: there is no answer. A refusal is one, and comes again when the collection is read.
+        """
+        op = operation(collection.operation)
+        terms = plan_slices(collection, since=None, now=self.now)[0].conditions
+        query = {"filter": filters.all_of(terms)} if terms else {}
+        with contextlib.suppress(Refused):
+            self.client.page(op.id, query={**query, "page[size]": "1"} if op.page_size else query)
+
     def _settled(self) -> datetime:
         return self.client.server_clock.earlier(self.now) - SETTLE
 
@@ -101,11 +113,11 @@ class PageRequests:
     def _request(
         self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead
     ) -> RawPage:
+        read.trail = read.trail or PageTrail(operation_id)
         if read.link is not None:
-            read.followed = read.followed or FollowedLinks(operation_id)
-            read.followed.add(read.link)
+            read.trail.add_link(read.link)
         try:
-            return self.client.raw_page(
+            page = self.client.raw_page(
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
             )
         except (NotFound, BadRequest) as error:
@@ -114,6 +126,8 @@ class PageRequests:
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
             self.incomplete.add(name)
             return EMPTY_PAGE
+        read.trail.add_page(page.content)
+        return page
 
 
 def _is_about_id(error: BadRequest) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from klaviyo_client.api import filters
 from klaviyo_client.api.operations import Operation
 from tap_klaviyo.model import Collection, Resource, Slice
+from tap_klaviyo.reading.page_times import places_too_late
 
 # Where only `>` exists, going back one tick makes it `>=`: rows of the bookmark's own second come again.
 TICK = timedelta(seconds=1)
@@ -106,20 +107,28 @@ class BookmarkTracker:
         self._now = now
         self._ordered = ordered
         self._highest: str | None = None
+        self._latest: list[str] = []
+        self._places = 0
 
     def after_page(self, values: Iterable[str | None]) -> str | None:
-        """The bookmark after a page with these values (RFC 3339, UTC), None when none holds there."""
-        for value in values:
-            if value is None:
-                continue
+        """The bookmark after a page with these values (RFC 3339, UTC), None when none holds there.
+
+        It stays some rows behind: the next page may begin with what stands a few places too late.
+        """
+        known = [value for value in values if value is not None]
+        for value in known:
             if self._highest is not None and value < self._highest:
                 # Klaviyo has been seen to break the order it was asked for; then a bookmark holds only at the end.
                 self._ordered = False
             else:
                 self._highest = value
-        return self.at_end() if self._ordered else None
+        self._places = max(self._places, places_too_late(len(known)))
+        self._latest = [*self._latest, *known][-self._places - 1 :]
+        return self._settled(self._latest[0]) if self._ordered and self._latest else None
 
     def at_end(self) -> str | None:
         """The bookmark when every slice is read, None when no row came."""
-        latest = (self._now() - SETTLE).astimezone(UTC).isoformat(timespec="seconds")
-        return min(self._highest, latest) if self._highest is not None else None
+        return None if self._highest is None else self._settled(self._highest)
+
+    def _settled(self, value: str) -> str:
+        return min(value, (self._now() - SETTLE).astimezone(UTC).isoformat(timespec="seconds"))

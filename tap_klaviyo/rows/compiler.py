@@ -36,8 +36,9 @@ class _Node:
     children: dict[str, _Node] = field(default_factory=dict)
 
     @property
-    def is_single_column(self) -> bool:
-        return len(self.columns) == 1 and not self.children
+    def fits_a_loop(self) -> bool:
+        """Whether it is one column, for which a value's type says enough: of an integer the size matters, too."""
+        return len(self.columns) == 1 and not self.children and self.columns[0].kind is not int
 
 
 def compile_rows(schema: Mapping[str, Any], columns: Iterable[str], conversion_errors: Counter[str]) -> RowFunction:
@@ -99,7 +100,7 @@ class _Writer:
         if not node.children:
             return
         self._line(f"if isinstance({variable}, dict):", depth + 1)
-        single = {token: child for token, child in node.children.items() if child.is_single_column}
+        single = {token: child for token, child in node.children.items() if child.fits_a_loop}
         if len(single) >= _MANY:
             self._loop(single, variable, depth + 2)
         for token, child in node.children.items():
@@ -119,11 +120,7 @@ class _Writer:
 
     def _loop(self, single: Mapping[str, _Node], variable: str, depth: int) -> None:
         columns = {token: child.columns[0] for token, child in single.items()}
-        entries = {
-            # An integer may be too large, which its type does not tell.
-            token: (None if column.kind is int else column.kind, column.name, column.convert)
-            for token, column in columns.items()
-        }
+        entries = {token: (column.kind, column.name, column.convert) for token, column in columns.items()}
         entry_of = self.add_constant(entries.get)
         for extra, text in (
             (0, f"for token, value in {variable}.items():"),

@@ -138,14 +138,13 @@ def included_resources(resource: Resource, relationship: str, page: Page) -> Any
     relationships = resource.get("relationships")
     member = relationships.get(relationship) if relationships else None
     linkage = member.get("data") if member else None
+    # A linkage that lacks a part of its identity finds nothing, as no page has such a resource.
     if isinstance(linkage, dict):
-        return page.included.get(_identity(linkage))
+        identity: tuple[Any, Any] = linkage.get("type"), linkage.get("id")
+        return page.included.get(identity)
     if not isinstance(linkage, list):
         return None
-    others = (page.included.get(_identity(entry)) for entry in linkage if isinstance(entry, dict))
-    return [other for other in others if other is not None]
-
-
-def _identity(linkage: Mapping[str, Any]) -> tuple[Any, Any]:
-    # One that lacks a part finds nothing, as no page has such a resource.
-    return linkage.get("type"), linkage.get("id")
+    identities: list[tuple[Any, Any]] = [
+        (entry.get("type"), entry.get("id")) for entry in linkage if isinstance(entry, dict)
+    ]
+    return [other for identity in identities if (other := page.included.get(identity)) is not None]

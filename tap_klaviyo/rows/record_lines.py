@@ -12,6 +12,15 @@ import msgspec
 _ENCODER = msgspec.json.Encoder()
 
 
+class _Record(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
+    """A message: a dictionary of the same members takes a tenth more time to be made and written."""
+
+    stream: str
+    record: Mapping[str, Any]
+    version: int | msgspec.UnsetType
+    time_extracted: datetime
+
+
 @dataclass(frozen=True)
 class Lines:
     """Whole lines of messages, and their number."""
@@ -31,10 +40,8 @@ def record_lines(
         extracted: when they were read, in UTC.
         version: the version of the table that they are of, if it has one.
     """
-    with_version = {} if version is None else {"version": version}
-    messages = [
-        {"type": "RECORD", "stream": stream, "record": row, **with_version, "time_extracted": extracted} for row in rows
-    ]
+    version_or_nothing = msgspec.UNSET if version is None else version
+    messages = [_Record(stream, row, version_or_nothing, extracted) for row in rows]
     return Lines(_ENCODER.encode_lines(messages), len(messages))
 
 

@@ -74,7 +74,7 @@ class Progress(ProgressDisplay):
 
     Args:
         usage: the requests that were sent so far, by operation.
-        until: where the time span that is read ends.
+        until: gives where the time span that is read ends.
         quiet: log nothing.
         clock: seconds.
 
@@ -87,7 +87,7 @@ class Progress(ProgressDisplay):
     def __init__(
         self,
         usage: Callable[[], Mapping[str, Usage]],
-        until: datetime,
+        until: Callable[[], datetime],
         *,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
@@ -145,7 +145,7 @@ class Progress(ProgressDisplay):
         seconds = now - before
         rate = (self._total_rows + rows - total) / seconds if seconds > 0 else 0.0
         busy = self._minute.busiest(now, usage)
-        fraction = current.fraction(self._until)
+        fraction = current.fraction(self._until())
         seconds_left = None
         if fraction is not None and fraction >= _MIN_FRACTION:
             seconds_left = (now - current.began) * (1 - fraction) / fraction

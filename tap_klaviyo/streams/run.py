@@ -17,7 +17,7 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, KlaviyoError, NotAllowed, NotEnabled
 from klaviyo_client.plugin import settings
-from tap_klaviyo.model import Collection, SelectedTable
+from tap_klaviyo.model import Collection, SelectedTable, Table
 from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
@@ -85,7 +85,7 @@ class RunTap(Tap):
             now=datetime.now(UTC),
             selected=self.selected_tables,
             collections=COLLECTIONS,
-            reread=self.config.get("reread", REREAD),
+            reread=self.reread,
             event_metrics=self.config.get("event_metrics") or (),
             exclude={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
             integration=(self.config.get("esp_integration_id") or "").strip() or None,
@@ -103,6 +103,12 @@ class RunTap(Tap):
         for report, calls in self.report_calls:
             session.client.add_past_requests(report.operation.id, call_log.ages([calls], session.now))
         return session
+
+    @property
+    def reread(self) -> Sequence[str]:
+        """The collections and tables that are read whole although they have a bookmark."""
+        names: Sequence[str] = self.config.get("reread", REREAD)
+        return names
 
     def lookback(self, collection: Collection) -> timedelta:
         """How far before its bookmark a collection is read again."""
@@ -123,13 +129,13 @@ class RunTap(Tap):
             raise TypeError("messages are written by another writer")
         return writer
 
-    def version_of(self, collections: Sequence[Collection]) -> int | None:
+    def version_of(self, tables: Sequence[Table]) -> int | None:
         """The version of a stream's rows in this run; None when no row of an older one may go.
 
         Args:
-            collections: those that the stream's rows come from.
+            tables: what each of its collections gives to the stream.
         """
-        return self._version if sends_activate_version(collections, self.config) else None
+        return self._version if sends_activate_version(tables, self.config) else None
 
     def is_time_for_state(self) -> bool:
         """Whether the last STATE is long enough ago for another one."""
@@ -143,7 +149,7 @@ class RunTap(Tap):
     @cached_property
     def progress(self) -> Progress:
         """How far this run is; a test of the connection says nothing of it."""
-        return Progress(self.account.client.usage, self.account.now - SETTLE, quiet=self.is_test)
+        return Progress(self.account.client.usage, lambda: self.account.began() - SETTLE, quiet=self.is_test)
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables or columns out, go on with the others, and report them at the end.
@@ -194,6 +200,7 @@ class RunTap(Tap):
             Incomplete: a table was left out; a green run must mean a whole one.
             SettingsError: the setting of a report was refused.
         """
+        self.account.close()
         self.progress.close()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning("nothing is selected, so nothing was read: select streams in the catalog")

@@ -20,6 +20,7 @@ from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.settings import is_read_whole
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
@@ -50,7 +51,7 @@ class TableStream(PrefixBookmarkStream):
         self._had_bookmark: bool | None = None
         self.rows_written = 0
         # Of the rows that are read now, when those of older ones are to go; the SDK puts it into every RECORD.
-        self._stream_version = tap.version_of(self.collections)
+        self._stream_version = tap.version_of(tables)
 
     # What it reads, and from where ------------------------------------------------------------------------------------
 
@@ -69,38 +70,36 @@ class TableStream(PrefixBookmarkStream):
         """Of the rows that are read now; None when none of an older one may go."""
         return self._stream_version
 
-    @property
-    def start(self) -> datetime | None:
-        """Where to start: some time before the bookmark, but not before the start date; None for everything."""
-        if self.replication_method == REPLICATION_FULL_TABLE:
+    def start_in(self, collection: Collection) -> datetime | None:
+        """Where to start in a collection: some time before the bookmark, not before the start date; None for all."""
+        table = next(entry for entry in self.tables if entry.collection == collection)
+        if self.replication_method == REPLICATION_FULL_TABLE or is_read_whole(table, self._tap.reread):
             return None
+        reached = self.bookmark
         start_date = self.config.get("start_date")
         starts = [parse_time("start_date", start_date)] if start_date else []
-        if (reached := self._bookmark) is not None:
+        if reached is not None:
             # A lookback of centuries must not fall off the calendar.
             longest = max(reached - datetime(2, 1, 1, tzinfo=UTC), timedelta())
             starts.append(reached - min(max(map(self._tap.lookback, self.collections)), longest))
         return max(starts, default=None)
 
     @property
-    def _bookmark(self) -> datetime | None:
-        """How far it was read; None where that is not known, or it is read whole on purpose."""
+    def bookmark(self) -> datetime | None:
+        """How far earlier runs have read; None where that is not asked for, or nothing was read."""
         text = self.get_context_state(None).get("replication_key_value")
         if not text or self.replication_method == REPLICATION_FULL_TABLE:
             return None
         return parse_time(f"the bookmark of {self.name}", text)
 
-    def correct_bookmark(self) -> None:
+    def correct_bookmark(self, now: datetime) -> None:
         """Take a bookmark that is ahead of now (of another clock, another tool) back to now, and say so.
 
         Nothing is at or after it, and it would be moved by no row until its time has come.
         """
-        state, now = self.get_context_state(None), self._tap.account.now
-        text = state.get("replication_key_value")
-        if not text or self.replication_method == REPLICATION_FULL_TABLE:
-            return
-        if parse_time(f"the bookmark of {self.name}", text) > now:
-            self.logger.warning(AHEAD, self.name, text)
+        if self.bookmark is not None and self.bookmark > now:
+            state = self.get_context_state(None)
+            self.logger.warning(AHEAD, self.name, state["replication_key_value"])
             state["replication_key_value"] = bookmark_text((now - SETTLE).replace(microsecond=0))
             self.state_manager.is_flushed = False
 
@@ -135,20 +134,13 @@ class TableStream(PrefixBookmarkStream):
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
     ) -> Iterator[Batch]:
-        for table in tables:
-            table.correct_bookmark()
-            if table._had_bookmark is None:
-                table._had_bookmark = table._bookmark is not None
-        starts: dict[str, datetime | None] = {table.name: table.start for table in tables}
-        filled = filled_from(self._tap, collection)
-        names = [*starts, *(stream.name for stream in filled)]
-        for stream in filled:
-            if (start := stream._gap_start(tables, starts)) is not None:
-                starts[stream.name] = start
+        names = [stream.name for stream in (*tables, *filled_from(self._tap, collection))]
         try:
             with (
                 self._tap.progress.track(collection.name, names) as current,
-                contextlib.closing(self._tap.account.read(collection, starts, as_lines=as_lines)) as batches,
+                contextlib.closing(
+                    self._tap.account.read(collection, self._starts(collection, tables), as_lines=as_lines)
+                ) as batches,
             ):
                 for batch in batches:
                     yield batch
@@ -160,9 +152,23 @@ class TableStream(PrefixBookmarkStream):
         for table in tables:
             table.finish(collection)
 
+    def _starts(self, collection: Collection, tables: Sequence[TableStream]) -> dict[str, datetime | None]:
+        """Where each of the tables starts, and which gaps it fills, with bookmarks that are not ahead of now."""
+        reached = (moment for table in tables for moment in (table.bookmark, table.start_in(collection)))
+        now = self._tap.account.began_before(collection, reached)
+        for table in tables:
+            table.correct_bookmark(now)
+            if table._had_bookmark is None:
+                table._had_bookmark = table.bookmark is not None
+        starts = {table.name: table.start_in(collection) for table in tables}
+        for stream in filled_from(self._tap, collection):
+            if (start := stream._gap_start(tables, starts)) is not None:
+                starts[stream.name] = start
+        return starts
+
     def _gap_start(self, filling: Sequence[TableStream], starts: Mapping[str, datetime | None]) -> datetime | None:
         """After which time streams may fill its gaps: what was there before, earlier runs met; None for everything."""
-        reached = [stream._bookmark for stream in filling if stream._bookmark is not None]
+        reached = [stream.bookmark for stream in filling if stream.bookmark is not None]
         begun = [start for start in starts.values() if start is not None]
         if not self._had_bookmark or not reached:
             return None

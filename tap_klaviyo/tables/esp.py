@@ -192,8 +192,9 @@ TABLES = (
         "esp_member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
-        bookmark="subscribed",
+        bookmark="subscribed_at",
         roots=(SUBSCRIPTION,),
         deletion_note=MEMBER_DELETION_NOTE,
+        reread=True,
     ),
 )

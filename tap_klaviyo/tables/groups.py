@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
 from typing import Any
 
 from tap_klaviyo.model import Collection, Root, Table, each
+from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 LISTS = Collection("lists", "get_lists", "list", bookmark="updated", reread=True)
 SEGMENTS = Collection("segments", "get_segments", "segment", bookmark="updated", reread=True)
@@ -22,32 +25,63 @@ MEMBER_DELETION_NOTE = (
 _TAG_DELETION_NOTE = "A tag taken off stays."
 
 
-def subscription(list_id: str | None, suppressions: Any, consent: Any) -> dict[str, Any]:
-    """Whether a member of a list is subscribed to it, and when that ended as far as Klaviyo says.
+def subscription(
+    list_id: str | None,
+    email: Any,
+    can_receive: Any,
+    consent: Any,
+    consent_timestamp: Any,
+    suppressions: Any,
+    list_suppressions: Any,
+) -> dict[str, Any]:
+    """Whether a member of a list is subscribed to it, and when that ended, as far as Klaviyo says.
 
     Args:
         list_id: the list's id.
-        suppressions: the profile's list suppressions.
-        consent: its ``subscriptions.email.marketing.consent``.
+        email: the profile's address.
+        can_receive: whether it may be sent e-mail.
+        consent: its consent to e-mail.
+        consent_timestamp: when that was recorded or updated.
+        suppressions: those of all lists.
+        list_suppressions: those of single lists.
     """
-    ends = [
-        entry.get("timestamp")
-        for entry in suppressions or ()
-        if isinstance(entry, dict) and entry.get("list_id") == list_id
-    ]
-    return {
-        "subscribed": not ends and consent != "UNSUBSCRIBED",
-        "unsubscribed_at": max((end for end in ends if isinstance(end, str)), default=None),
-    }
+    here = [entry for entry in _entries(list_suppressions) if entry.get("list_id") == list_id]
+    has_address = isinstance(email, str) and email.strip() != ""
+    if has_address and can_receive is True and consent == "SUBSCRIBED" and not here:
+        return {"subscribed": True, "unsubscribed_at": None}
+    everywhere = [entry for entry in _entries(suppressions) if entry.get("reason") == "UNSUBSCRIBE"]
+    ended = _latest(entry.get("timestamp") for entry in (*here, *everywhere))
+    if ended is None and consent == "UNSUBSCRIBED":
+        # When consent was recorded or updated, and it was last updated to this.
+        ended = _latest([consent_timestamp])
+    return {"subscribed": False, "unsubscribed_at": ended}
 
 
+def _entries(suppressions: Any) -> list[dict[str, Any]]:
+    return [entry for entry in suppressions if isinstance(entry, dict)] if isinstance(suppressions, list) else []
+
+
+def _latest(times: Iterable[Any]) -> str | None:
+    """The latest of these times in UTC, None when none of them is one."""
+    found = []
+    for time in times:
+        with contextlib.suppress(ConversionError):
+            found.append(as_datetime(time))
+    return max(found, default=None)
+
+
+_MARKETING = "/attributes/subscriptions/email/marketing"
 # For tables of the members of lists.
 SUBSCRIPTION = Root(
     "subscription",
     (
         "parent#/id",
-        "/attributes/subscriptions/email/marketing/list_suppressions",
-        "/attributes/subscriptions/email/marketing/consent",
+        "/attributes/email",
+        f"{_MARKETING}/can_receive_email_marketing",
+        f"{_MARKETING}/consent",
+        f"{_MARKETING}/consent_timestamp",
+        f"{_MARKETING}/suppression",
+        f"{_MARKETING}/list_suppressions",
     ),
     subscription,
 )
@@ -85,6 +119,7 @@ TABLES = (
         bookmark="subscribed_at",
         roots=(SUBSCRIPTION,),
         deletion_note=MEMBER_DELETION_NOTE,
+        reread=True,
     ),
     Table(
         "segments",

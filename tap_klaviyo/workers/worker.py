@@ -17,6 +17,7 @@ from typing import IO, Any
 
 from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
+from klaviyo_client.privacy.uncaught import mask_process
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
@@ -104,6 +105,7 @@ def _make_lines(
 
 
 if __name__ == "__main__":
+    mask_process()
     tune_gc(PAGES)
     # The pool decides when its workers end: a Ctrl-C is for the pool's process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)

@@ -7,6 +7,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from klaviyo_client.api.json_text import LOST_TEXT
 from klaviyo_client.api.metric_names import normalize_name
 from target_klaviyo.actions.person_fields import lift_person
 from target_klaviyo.actions.profiles import resource as profile_resource
@@ -79,7 +80,7 @@ def event(fields: Record, context: Context) -> dict[str, Any]:
     if "time" in fields:
         attributes["time"] = to_event_time(fields["time"], context.now)
     attributes |= {name: fields[name] for name in ("value", "value_currency") if name in fields}
-    attributes["unique_id"] = fields.get("unique_id") or derived_id(fields, attributes, properties)
+    attributes["unique_id"] = fields.get("unique_id") or derived_id(fields, attributes, properties, context.lost_text)
     if fields.get("backfill", context.options.get("backfill", False)):
         attributes["backfill"] = True
     # The mark is ours: where all of Klaviyo's room is taken, the event goes without it.
@@ -88,12 +89,19 @@ def event(fields: Record, context: Context) -> dict[str, Any]:
     return attributes
 
 
-def derived_id(fields: Record, attributes: Mapping[str, Any], properties: Mapping[str, Any]) -> str:
-    """The same text for the same event of the same person, whenever it is sent."""
+def derived_id(
+    fields: Record, attributes: Mapping[str, Any], properties: Mapping[str, Any], lost_text: str = ""
+) -> str:
+    """The same text for the same event of the same person, whenever it is sent.
+
+    ``lost_text``, of the whole record, tells two events from each other that differ in what cannot be sent.
+    """
     identifiers = [[name, str(fields[name]).lower()] for name in _IDENTIFIERS if name in fields]
     metric = attributes["metric"]["data"]["attributes"]["name"]
     others = [attributes.get(name) for name in ("time", "value", "value_currency")]
     content = encode_json({"": [identifiers, metric, *others, _sorted(properties)]})
+    if LOST_TEXT.encode() in content:
+        content += lost_text.encode()
     return hashlib.sha256(content).hexdigest()[:32]
 
 
@@ -137,7 +145,8 @@ def _sorted(value: Any) -> Any:
 
 def column_defaults(columns: Collection[str]) -> Mapping[str, Any]:
     """The options for a stream that the tap wrote: a copy of an account, which must not start flows."""
-    if not _TAP_COLUMNS.issubset(columns):
+    # A database such as Snowflake has them in capitals.
+    if not any(_TAP_COLUMNS.issubset(map(write, columns)) for write in (str, str.lower)):
         return {}
     return {"backfill": True, "klaviyo_metrics": "skip", "unknown_columns": "drop"}
 

@@ -19,6 +19,7 @@ from target_klaviyo.endpoints import events
 from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
 from target_klaviyo.model.identifiers import IDENTIFIERS, require_valid_identifiers
+from target_klaviyo.model.names import KnownNames
 from target_klaviyo.model.records import Call, Context, Note, Record, RejectedRecord, Step
 from target_klaviyo.model.texts import is_blank, parse_object
 
@@ -27,14 +28,29 @@ _IDENTIFIER_COLUMNS = {
     **dict.fromkeys(("$email", "email"), "$email"),
     **dict.fromkeys(("$phone_number", "phone_number"), "$phone_number"),
     **dict.fromkeys(("$id", "id", "external_id"), "$id"),
-    "$anonymous": "$anonymous",
-    "$exchange_id": "_kx",
+    **dict.fromkeys(("$anonymous", "anonymous_id"), "$anonymous"),
+    **dict.fromkeys(("$exchange_id", "_kx"), "_kx"),
 }
+# Names of fields there -> the column that holds them.
+_FIELD_COLUMNS = {
+    **{name: f"profile_{name}" for name in PROFILE_FIELDS},
+    **{name: f"profile_location_{name}" for name in LOCATION_FIELDS},
+}
+_CUSTOMER = KnownNames(
+    {**_IDENTIFIER_COLUMNS, **_FIELD_COLUMNS, **{f"${name}": to for name, to in _FIELD_COLUMNS.items()}}
+)
+# The columns that say the same, by other names.
+_COLUMNS = KnownNames({
+    **{name: column for name, column in _IDENTIFIER_COLUMNS.items() if name != "id"},
+    "profile_email": "$email", "profile_phone_number": "$phone_number", "profile_external_id": "$id",
+    **{column: column for column in _FIELD_COLUMNS.values()},
+})  # fmt: skip
+_OBJECTS = KnownNames(("customer_properties", "profile_properties"))
 # What `$consent` may name, and the channel that it means today; web, mobile and directmail mean none.
 _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "directmail": ()}
 
 # Objects whose members a form names one by one.
-_FORM_OBJECTS = {"extra", "properties"}
+_FORM_OBJECTS = KnownNames(("extra", "properties"))
 
 _CREATE = {"create_list": LIST_OPTIONS["create_list"]}
 _CONSENT = {
@@ -56,30 +72,21 @@ def normalize_track(record: Record) -> dict[str, Any]:
     Raises:
         RejectedRecord: they are no object.
     """
-    columns = {name: value for name, value in record.items() if name not in ("customer_properties", "token")}
-    customer_properties = parse_object(record.get("customer_properties"), "customer_properties")
-    if customer_properties is not None:
-        properties: dict[str, Any] = {}
-        for name, value in customer_properties.items():
-            field = name.removeprefix("$")
-            if name in _IDENTIFIER_COLUMNS:
-                _fill(columns, _IDENTIFIER_COLUMNS[name], value)
-            elif field in PROFILE_FIELDS:
-                _fill(columns, f"profile_{field}", value)
-            elif field in LOCATION_FIELDS:
-                _fill(columns, f"profile_location_{field}", value)
-            elif not name.startswith("$"):
-                properties[name] = value
-        if properties:
-            given = parse_object(columns.get("profile_properties"), "profile_properties") or {}
-            columns["profile_properties"] = {**properties, **given}
+    columns = dict(_OBJECTS.rename(record))
+    customer_properties = parse_object(columns.pop("customer_properties", None), "customer_properties")
+    if customer_properties is None:
+        return columns
+    said = {column for name, column in _COLUMNS.find_all(columns) if not is_blank(columns[name])}
+    customer = _CUSTOMER.rename(customer_properties)
+    for name, column in _CUSTOMER.find_all(customer):
+        if column not in said and not is_blank(customer[name]):
+            columns[column] = customer[name]
+            said.add(column)
+    properties = {name: value for name, value in customer.items() if _CUSTOMER.find(name) != name and name[:1] != "$"}
+    if properties:
+        given = parse_object(columns.get("profile_properties"), "profile_properties") or {}
+        columns["profile_properties"] = {**properties, **given}
     return columns
-
-
-def _fill(columns: dict[str, Any], name: str, value: Any) -> None:
-    """Set a column that says nothing."""
-    if is_blank(columns.get(name)):
-        columns[name] = value
 
 
 def track(fields: Record, context: Context) -> dict[str, Any]:
@@ -118,8 +125,8 @@ TRACK = Action(
 
 def normalize_identify(record: Record) -> Record:
     """The record with a form's `extra[colour]` in the object `extra`; other names with brackets stay."""
-    held = {name: value for name, value in record.items() if name.partition("[")[0] in _FORM_OBJECTS}
-    if held.keys() <= _FORM_OBJECTS:
+    held = {name: value for name, value in record.items() if _FORM_OBJECTS.find(name.partition("[")[0])}
+    if not any("[" in name for name in held):
         return record
     return {**{name: value for name, value in record.items() if name not in held}, **normalize_form(held)}
 

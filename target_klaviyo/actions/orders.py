@@ -16,11 +16,14 @@ from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encode_json, split_by_size
 from target_klaviyo.endpoints import events
 from target_klaviyo.model.identifiers import require_valid_identifiers
+from target_klaviyo.model.names import KnownNames
 from target_klaviyo.model.records import PRODUCTS_LEFT_OUT, Context, Note, Record, RejectedRecord
-from target_klaviyo.model.texts import parse_number
+from target_klaviyo.model.texts import parse_id, parse_number
 
 # What a line may be known by, the most telling first.
 _LINE_IDS = ("line_id", "line_item_id", "variant_id", "product_id", "sku", "id")
+# All that is read of a line; what is sent of it keeps its names.
+_LINE = KnownNames((*_LINE_IDS, "value", "price", "quantity"))
 _METRICS = {"refunded": "refund_metric", "cancelled": "cancel_metric"}
 _SHARED = ("time", "value_currency", "backfill")
 # So many lines always fit into the order's event; more are measured, to leave room for what else the event holds.
@@ -147,11 +150,14 @@ def _shared(fields: Record) -> dict[str, Any]:
 
 
 def _line_id(line: Mapping[str, Any]) -> str:
-    return next((str(line[name]) for name in _LINE_IDS if line.get(name) not in (None, "")), "line")
+    line = _LINE.rename(line)
+    ids = (parse_id(line.get(name)) for name in _LINE_IDS)
+    return next((str(found) for found in ids if found is not None), "line")
 
 
 def _value(line: Mapping[str, Any]) -> float | None:
     """What a line comes to: its own value, or price by quantity."""
+    line = _LINE.rename(line)
     numbers = {name: _number(line.get(name)) for name in ("value", "price", "quantity")}
     if numbers["value"] is not None:
         return numbers["value"]

@@ -9,13 +9,15 @@ from typing import Any
 
 from target_klaviyo.intake.routes import Route
 from target_klaviyo.model.identifiers import IDENTIFIERS, VISITOR_IDENTIFIERS
+from target_klaviyo.model.names import KnownNames
 from target_klaviyo.model.records import RejectedRecord
 
 Columns = Mapping[str, Any]
 
 _JSON_TYPES = frozenset(("string", "number", "integer", "boolean", "array", "null", "object"))
 # Columns that may hold identifiers inside, and the fields that do.
-_OBJECTS, _OBJECT_FIELDS = ("customer_properties", "properties", "extra", "profile"), ("profile", "properties")
+_OBJECTS = KnownNames(("customer_properties", "properties", "extra", "profile"))
+_OBJECT_FIELDS = ("profile", "properties")
 # Field -> what names of columns look like that are meant for it; the first that fits is offered.
 _GUESSES = {
     "email": re.compile("mail", re.IGNORECASE),
@@ -77,7 +79,7 @@ def _may_identify(route: Route, columns: Columns) -> bool:
     for path, source in mapped.items():
         if len(path) == 1 and path[0] in identifying and (source.path is None or source.column in columns):
             return True
-    if any(name.partition("[")[0] in _OBJECTS for name in columns):
+    if any(_OBJECTS.find(name.partition("[")[0]) for name in columns):
         return True
     record = dict.fromkeys(columns, "1")
     try:

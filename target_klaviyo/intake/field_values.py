@@ -12,7 +12,7 @@ from typing import Any
 from klaviyo_client.api.json_text import decode_json_marking_losses
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.model.records import RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_json, parse_number
+from target_klaviyo.model.texts import is_blank, parse_json, parse_number, to_text
 
 FieldPath = tuple[str, ...]
 # What stands between the words of a list, as people write it.
@@ -52,13 +52,6 @@ def is_finite_number(value: Any) -> bool:
     """Whether a value is a number, or a bool, that JSON holds as it is."""
     kind = type(value)
     return kind is int or kind is bool or (kind is float and math.isfinite(value))
-
-
-def to_text(value: Any) -> Any:
-    """Text where the field is text and the column is a number, as ids, phones and postal codes often are."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return value
-    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
 
 
 def to_number(value: Any) -> Any:

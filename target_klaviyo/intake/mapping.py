@@ -15,18 +15,16 @@ from target_klaviyo.intake.field_values import (
     parse_list,
     to_json,
     to_number,
-    to_text,
 )
+from target_klaviyo.model.names import KnownNames, fold_name
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_object
+from target_klaviyo.model.texts import is_blank, parse_id, parse_object, to_text
 
 # The field that holds custom properties.
 CUSTOM = "properties"
 _NUMBERS = {"number", "integer"}
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
-# What stands between the words of a name.
-_SEPARATORS = re.compile(r"[\s_.-]+")
 
 
 @dataclass(frozen=True)
@@ -49,11 +47,6 @@ class ValueSource:
         for step in self.path.split("."):
             value = value.get(step) if isinstance(value, Mapping) else None
         return value
-
-
-def fold_name(column: str) -> str:
-    """A column's name without what spellings differ in: `EMAIL`, `Email` and `E-Mail` are one. A `$` stays."""
-    return _SEPARATORS.sub("", column.casefold())
 
 
 class _Way(Enum):
@@ -92,6 +85,9 @@ class Mapper:
         word_lists: fields that are lists of words (``x-words``): in one text there may be several.
         text_lists: fields that are lists of texts.
         with_blanks: fields where a blank is no null (``x-blank``).
+        ids: fields that tell one person, event, order or list from others.
+        members: field -> the names of what it is made of, for objects of fields.
+        legacy: names of fields among custom properties: those with a ``$``.
     """
 
     mapped: Mapping[FieldPath, ValueSource]
@@ -104,6 +100,9 @@ class Mapper:
     word_lists: frozenset[FieldPath] = frozenset()
     text_lists: frozenset[FieldPath] = frozenset()
     with_blanks: frozenset[FieldPath] = frozenset()
+    ids: frozenset[FieldPath] = frozenset()
+    members: Mapping[FieldPath, KnownNames] = field(default_factory=dict)
+    legacy: KnownNames = field(default_factory=lambda: KnownNames(()))
     _ways: dict[str, _ColumnWay] = field(default_factory=dict, compare=False, repr=False)
 
     def fields(self, record: Record) -> dict[str, Any]:
@@ -122,10 +121,10 @@ class Mapper:
             if type(way) is tuple and (type(value) is str or (len(way) > 1 and is_finite_number(value))):
                 if len(way) > 1:
                     fields.setdefault(way[0], {}).setdefault(way[1], value)
-                elif way[0] in fields or not value or value.isspace():  # another column may name it, too
-                    self._put(fields, way, value)
-                else:
+                elif way[0] not in fields and value and not value.isspace() and not self._is_odd_id(way, value):
                     fields[way[0]] = value
+                else:  # another column may name it, too
+                    self._put(fields, way, value)
             elif way is _SLOW or type(way) is tuple:
                 self._put_column(fields, column, value)
             elif way is not _IGNORED:
@@ -158,7 +157,7 @@ class Mapper:
         """The field that a text in this column goes to, where that is all there is to it."""
         path = self.field_of(column)
         sources = self.mapped.values()
-        if self._is_ignored(column) or any(column in (s.path, s.column) for s in sources):
+        if self.is_ignored(column) or any(column in (s.path, s.column) for s in sources):
             return _IGNORED
         if path in self.mapped:
             if column in self.by_name:
@@ -200,7 +199,7 @@ class Mapper:
 
     def _put_field(self, fields: dict[str, Any], path: FieldPath, value: Any, column: str) -> None:
         if path == (CUSTOM,):
-            for name, entry in (parse_object(value, column) or {}).items():
+            for name, entry in self.legacy.rename(parse_object(value, column) or {}).items():
                 self._put_property(fields, name, entry)
         else:
             self._put(fields, path, value)
@@ -208,7 +207,7 @@ class Mapper:
     def _put_property(self, fields: dict[str, Any], name: str, value: Any) -> None:
         # Legacy Identify calls put `$email` and its like among the custom properties.
         legacy = self.by_name.get(name) if name.startswith("$") else None
-        if legacy not in self.mapped and not (name.startswith("$") and self._is_ignored(name)):
+        if legacy not in self.mapped and not (name.startswith("$") and self.is_ignored(name)):
             self._put(fields, legacy or (CUSTOM, name), value)
 
     def _put(self, fields: dict[str, Any], path: FieldPath, value: Any) -> None:
@@ -219,7 +218,10 @@ class Mapper:
             return
         types = self.types.get(path, frozenset())
         if "object" in types:
-            for name, entry in (parse_object(value, ".".join(path)) or {}).items():
+            members = parse_object(value, ".".join(path)) or {}
+            if path in self.members:
+                members = self.members[path].rename(members)
+            for name, entry in members.items():
                 if (*path, name) in self.types or path[0] != "location":
                     self._put(fields, (*path, name), entry)
             return
@@ -245,9 +247,8 @@ class Mapper:
             raise RejectedRecord(
                 "invalid_field", f"two columns disagree on {'.'.join(path)}", pointer="/" + "/".join(path)
             )
-        are_lists = isinstance(first, list) and isinstance(second, list)
-        if are_lists and all(isinstance(entry, str) for entry in first + second):
-            return list(dict.fromkeys(first + second))
+        if path in self.text_lists and isinstance(first, list) and isinstance(second, list):
+            return [*first, *(entry for entry in second if entry not in first)]
         return first
 
     def _to_type(self, value: Any, path: FieldPath, types: frozenset[str]) -> Any:
@@ -255,12 +256,23 @@ class Mapper:
         if types == {"boolean"}:
             return parse_boolean_field(value, ".".join(path))
         if "array" in types:
-            return parse_list(value, are_words=path in self.word_lists, are_texts=path in self.text_lists)
+            entries = parse_list(value, are_words=path in self.word_lists, are_texts=path in self.text_lists)
+            if path in self.ids and isinstance(entries, list):
+                return [entry for entry in entries if parse_id(entry) is not None]
+            return entries
         if types == {"string"}:
-            return to_text(value)
+            return self._to_id(value, path) if path in self.ids else to_text(value)
         return to_number(value) if types and types <= _NUMBERS else value
 
-    def _is_ignored(self, column: str) -> bool:
+    def _is_odd_id(self, path: FieldPath, text: str) -> bool:
+        return path in self.ids and parse_id(text) != text
+
+    def _to_id(self, value: Any, path: FieldPath) -> Any:
+        found = parse_id(value)
+        return "" if found is None and path in self.with_blanks else found
+
+    def is_ignored(self, column: str) -> bool:
+        """Whether a column is never sent."""
         return self.ignored.match(column) is not None
 
 

@@ -13,11 +13,13 @@ from fnmatch import translate
 from typing import Any
 
 from target_klaviyo.intake.field_values import FieldPath
-from target_klaviyo.intake.mapping import Mapper, ValueSource, fold_name
+from target_klaviyo.intake.mapping import Mapper, ValueSource
+from target_klaviyo.model.names import KnownNames, fold_name
 
 Schema = Mapping[str, Any]
-# Also as databases such as Snowflake write the names of columns.
-_SINGER_COLUMNS = ("_sdc_*", "_SDC_*")
+# Names of fields that tell one person, event, order or list from others.
+_ID = re.compile(r"(?:^|_)id$|^_kx$|^list_name$|^lists$")
+_SINGER_COLUMNS = ("_sdc_*",)
 
 
 def compile_mapper(
@@ -42,7 +44,9 @@ def compile_mapper(
     """
     types = _field_types(schema)
     by_name = _fields_by_column(schema)
-    patterns = map(translate, (*_SINGER_COLUMNS, *schema.get("x-ignored-columns", ())))
+    never_sent = (*_SINGER_COLUMNS, *schema.get("x-ignored-columns", ()))
+    # Also as databases such as Snowflake write the names of columns.
+    patterns = map(translate, (*never_sent, *map(str.upper, never_sent)))
     exact = (rf"(?:{re.escape(name)})\Z" for name in ignored)
     return Mapper(
         mapped={_parse_field(name, types): _parse_source(name, entry) for name, entry in _flatten(mapping, types)},
@@ -55,6 +59,9 @@ def compile_mapper(
         word_lists=_fields_with(schema, lambda entry: entry.get("x-words", False)),
         text_lists=_fields_with(schema, lambda entry: entry.get("items", {}).get("type") == "string"),
         with_blanks=_fields_with(schema, lambda entry: entry.get("x-blank", False)),
+        ids=frozenset(path for path in types if len(path) == 1 and _ID.search(path[0])),
+        legacy=KnownNames({name: ".".join(path) for name, path in by_name.items() if name.startswith("$")}),
+        members={path: KnownNames(names) for path, names in _members(types).items()},
     )
 
 
@@ -79,6 +86,14 @@ def _field_types(schema: Schema) -> dict[FieldPath, frozenset[str]]:
 
     visit(schema["properties"], ())
     return types
+
+
+def _members(types: Mapping[FieldPath, frozenset[str]]) -> dict[FieldPath, list[str]]:
+    members: dict[FieldPath, list[str]] = {}
+    for path in types:
+        if len(path) > 1:
+            members.setdefault(path[:-1], []).append(path[-1])
+    return members
 
 
 def _fields_by_column(schema: Schema) -> dict[str, FieldPath]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any
 
-from klaviyo_client.api.json_text import LOST_TEXT
+from klaviyo_client.api.json_text import LOST_TEXT, has_lost_text
 from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
@@ -21,12 +22,12 @@ from target_klaviyo.intake import contracts
 from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.mapping import Mapper
 from target_klaviyo.intake.mapping_compiler import compile_mapper
+from target_klaviyo.intake.regions import COUNTRY_CODE, region_of
 from target_klaviyo.model.identifiers import (
     IDENTIFIERS,
     VISITOR_IDENTIFIERS,
     normalize_identifiers,
     parse_phone_number,
-    parse_region,
     refuse_lost_text,
 )
 from target_klaviyo.model.records import (
@@ -45,8 +46,6 @@ from target_klaviyo.model.times import parse_time
 
 # Fields that tell one person, event, list or run from others.
 _IDENTIFYING = re.compile(r"(?:^|_)id$|^list|^metric$|^event$")
-# The field and the column that say of which country a phone number is.
-_COUNTRY = "country_code"
 _DELETED = "_sdc_deleted_at"
 # Databases such as Snowflake write the names of columns in capitals.
 _DELETED_IN_CAPITALS = _DELETED.upper()
@@ -96,7 +95,8 @@ class Route:
                 "records that their source marks as deleted are left out",
                 kind=OutcomeKind.LEFT_OUT,
             )
-        context = Context(self.options, self.now(), is_deleted)
+        lost_text = self._lost_text(source.record) if source.has_lost_text else ""
+        context = Context(self.options, self.now(), is_deleted, lost_text)
         fields, note = self._fields(record, context)
         if self.action.steps is None:
             return self.action, self._build_row(self.action, source, fields, context, note)
@@ -105,28 +105,35 @@ class Route:
             raise RejectedRecord("nothing_to_do", "the record says nothing that could be sent")
         return self._chain(source, steps, context)
 
+    def _lost_text(self, as_it_came: Record) -> str:
+        """The columns that hold text which cannot be sent, as JSON; without those that are never sent."""
+        columns = {name: value for name, value in as_it_came.items() if not self.mapper.is_ignored(name)}
+        return json.dumps(
+            {name: value for name, value in columns.items() if has_lost_text((name, value))}, sort_keys=True
+        )
+
     def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
         """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
         mapped = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
-        country = mapped.pop(_COUNTRY, None)
+        country = mapped.pop(COUNTRY_CODE, None)
         fields: Record = mapped
         note: Note | None = None
         if self.action.is_about_people:
             identifiers = [name for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS) if name in self.contract.fields]
-            region = self._region_of(record, country)
+            region = self._region_of(record, country, fields)
             normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
             fields, note = self.action.select_fields(normalized, faults, context)
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         _refuse_lost_identity(fields)
         return fields, note
 
-    def _region_of(self, record: Record, mapped: Any) -> str | None:
-        """The region of a record's phone number without a country code: its own, or that of the settings."""
-        columns = (mapped, record.get(_COUNTRY), record.get(_COUNTRY.upper()))
-        try:
-            return next(filter(None, map(parse_region, columns)), self.region)
-        except ValueError:
-            return None  # in some country, of which nobody knows which: no other is taken for it
+    def _region_of(self, record: Record, country: Any, fields: Record) -> str | None:
+        """The region of a record's phone number, where that has no country code."""
+        phone = fields.get("phone_number")
+        if not isinstance(phone, str) or phone.lstrip().startswith("+"):
+            return None
+        person = (fields.get("profile") or {}) if "profile" in self.contract.fields else fields
+        return region_of(record, country, person, self.region)
 
     def _chain(self, source: SourceRecord, steps: Sequence[Step], context: Context) -> tuple[Action, Row]:
         """The first of these steps, with those that follow behind it."""
@@ -179,7 +186,7 @@ class Route:
             identifiers = {name: text for name, text in identifiers.items() if LOST_TEXT not in text}
             with contextlib.suppress(RejectedRecord):
                 if "phone_number" in identifiers:
-                    region = self._region_of(record, fields.get(_COUNTRY))
+                    region = self._region_of(record, fields.get(COUNTRY_CODE), fields)
                     identifiers["phone_number"] = parse_phone_number(identifiers["phone_number"], region)
             return identifiers
         return {}

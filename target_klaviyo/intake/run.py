@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from singer_sdk import Target
 
@@ -36,6 +36,13 @@ class RunTarget(Target):
     ledger: Ledger
     states: StateWriter
     warned: set[str]
+
+    def warn_once(self, warnings: Iterable[str]) -> None:
+        """Log what is to be said of a stream, unless it was: a SCHEMA may come again."""
+        for warning in warnings:
+            if warning not in self.warned:
+                self.warned.add(warning)
+                self.logger.warning("%s", warning)
 
     @property
     @abstractmethod

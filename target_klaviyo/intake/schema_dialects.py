@@ -14,6 +14,8 @@ from typing import Any
 from jsonschema_rs import Draft202012Validator, ValidationError, meta
 
 Schema = dict[str, Any]
+# Marks the schema of a stream of which no column is known, also where stream maps have added some.
+UNKNOWN_COLUMNS = "x-unknown-columns"
 
 # Where a schema has others: one, a list of them, or some by a name.
 _ONE = (
@@ -24,6 +26,25 @@ _SEVERAL = ("allOf", "anyOf", "oneOf", "prefixItems", "items")
 _BY_NAME = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 # Names of documents: nothing is looked up by them.
 _ADDRESSES = ("$schema", "$id", "$anchor", "$dynamicAnchor", "$dynamicRef", "$vocabulary")
+
+
+def complete_message(message: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """(a SCHEMA message with a schema that has properties, and with keys that are among them; what is to be said).
+
+    Without properties nothing else of the schema is kept: it could only refuse records of which it says nothing.
+    """
+    about = f"the tap's SCHEMA of the stream {message['stream']}"
+    schema = message.get("schema")
+    if not isinstance(schema, Mapping) or not isinstance(schema.get("properties"), Mapping):
+        warning = f"{about} has no properties, and its records are not checked against it"
+        nothing = {"type": "object", "properties": {}, UNKNOWN_COLUMNS: True}
+        return {**message, "schema": nothing, "key_properties": []}, [warning]
+    given = message.get("key_properties") or []
+    entries = [given] if isinstance(given, str) else given if isinstance(given, list | tuple) else [None]
+    keys = [entry for entry in entries if isinstance(entry, str)]
+    warnings = [] if given in (keys, tuple(keys)) else [f"{about} has key_properties that are no list of names"]
+    columns = {**schema["properties"], **{key: {} for key in keys if key not in schema["properties"]}}
+    return {**message, "schema": {**schema, "properties": columns}, "key_properties": keys}, warnings
 
 
 def translate(schema: Mapping[str, Any]) -> tuple[Schema, list[str]]:

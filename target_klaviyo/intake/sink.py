@@ -15,6 +15,7 @@ from target_klaviyo.intake.column_checks import unidentified_stream, unreachable
 from target_klaviyo.intake.records import parse_stream_schema
 from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
 from target_klaviyo.intake.run import RunTarget
+from target_klaviyo.intake.schema_dialects import UNKNOWN_COLUMNS
 from target_klaviyo.model.records import OutcomeKind, Record, RejectedRecord, SourceRecord
 
 
@@ -55,15 +56,11 @@ class KlaviyoSink(Sink):
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
         self._self_copy_guard = self.route.self_copy_guard(stream_name)
-        for warning in (
-            *self._stream_schema.warnings,
-            *check_columns(stream_name, self.route, columns),
-            *unreachable_paths(stream_name, self.route, properties),
-            *unidentified_stream(stream_name, self.route, properties),
-        ):
-            if warning not in target.warned:  # a changed SCHEMA makes a new sink
-                target.warned.add(warning)
-                self.logger.warning("%s", warning)
+        target.warn_once(self._stream_schema.warnings)
+        if columns and UNKNOWN_COLUMNS not in self.original_schema:
+            target.warn_once(check_columns(stream_name, self.route, columns))
+            target.warn_once(unreachable_paths(stream_name, self.route, properties))
+            target.warn_once(unidentified_stream(stream_name, self.route, properties))
 
     def get_validator(self) -> None:
         """None: the SDK's validator logs the values of a record that fails. Ours is ``StreamSchema``."""
@@ -133,7 +130,7 @@ class KlaviyoSink(Sink):
         Raises:
             SettingsError: the account that is written has it.
         """
-        value = record.get(column)
+        value = record.get(column, record.get(column.upper()))
         if not isinstance(value, str) or not value.isalnum():
             return
         self._self_copy_guard = None

@@ -13,6 +13,7 @@ from email_validator import EmailNotValidError, validate_email
 from klaviyo_client.api.json_text import LOST_TEXT
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.model.records import IDENTIFIER_LEFT_OUT, Context, Note, Record, RejectedRecord
+from target_klaviyo.model.texts import is_blank, parse_id, to_text
 
 # The identifiers that are attributes of a profile, and with Klaviyo's id all; the strongest first.
 ATTRIBUTE_IDENTIFIERS = ("email", "phone_number", "external_id")
@@ -72,13 +73,22 @@ def parse_phone_number(text: str, region: str | None = None) -> str:
         number = phonenumbers.parse(text, region)
     except phonenumbers.NumberParseException as error:
         no_country = error.error_type == phonenumbers.NumberParseException.INVALID_COUNTRY_CODE
-        missing = ": it has no country code, and neither country_code nor default_region names a country"
-        reason = f"phone_number is not a phone number{missing if no_country and not region else ''}"
+        reason = f"phone_number is not a phone number{_MISSING_COUNTRY.get(region, '') if no_country else ''}"
         raise RejectedRecord("invalid_phone", reason, pointer="/phone_number") from error
     # Possible, not valid: the tables of given-out numbers age, and Klaviyo points at what it refuses.
     if number.extension or not _is_possible(number):
         raise RejectedRecord("invalid_phone", "phone_number is not a possible phone number", pointer="/phone_number")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+# A country is named that nobody knows: a region that no number is of.
+UNKNOWN_REGION = "ZZ"
+# Region -> what is missing where a number has no country code.
+_MISSING_COUNTRY = {
+    None: ": it has no country code, and neither country_code nor default_region names a country",
+    UNKNOWN_REGION: ": it has no country code, and country_code must be an ISO 3166 code of two letters, such as DE, "
+    "or a calling code",
+}
 
 
 def _is_possible(number: phonenumbers.PhoneNumber, *, is_whole: bool = True) -> bool:
@@ -127,9 +137,9 @@ def parse_region(value: object) -> str | None:
     Raises:
         ValueError: there is no such country.
     """
-    if value is None or (isinstance(value, str) and not value.strip()):
+    if is_blank(value):
         return None
-    text = str(value).strip().upper() if isinstance(value, str | int) else ""
+    text = str(to_text(value)).strip().upper()
     region = _REGION_NAMES.get(text, text)
     if re.fullmatch(r"\+?[0-9]{1,3}", text):
         region = phonenumbers.region_code_for_country_code(int(text))
@@ -160,8 +170,8 @@ def normalize_identifiers(
     normalized = dict(fields)
     faults: dict[str, RejectedRecord] = {}
     for name in _ALL:
-        value = normalized.pop(name, "")
-        if value is None or (isinstance(value, str) and not value.strip()):
+        value = normalized.pop(name, None)
+        if value is None or (value := parse_id(value)) is None:
             continue
         try:
             normalized[name] = _parse_identifier(name, value, region)

@@ -109,6 +109,7 @@ class SourceRecord:
         pending: how many of its steps have no outcome yet.
         outcome: the worst outcome of its steps so far.
         version: the version of its table, where the tap gives one.
+        has_lost_text: whether it holds text that cannot be sent as it came.
     """
 
     stream: str
@@ -117,6 +118,7 @@ class SourceRecord:
     pending: int = 1
     outcome: Outcome | None = None
     version: int | None = None
+    has_lost_text: bool = False
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,13 @@ class Context:
         options: its options, as the ``streams`` entry has them or by default.
         now: the time, in UTC.
         is_deleted: whether the record's source marks it as deleted.
+        lost_text: what of the record's text cannot be sent, in a form that tells it from others; mostly empty.
     """
 
     options: Options
     now: datetime
     is_deleted: bool = False
+    lost_text: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ from target_klaviyo.model.records import RejectedRecord
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(\.[0-9]*)?|(\.[0-9]+))([eE][+-]?[0-9]{1,4})?")
 # Space, and characters that nothing shows of: zero-width spaces, byte order marks, control characters.
 _INVISIBLE = ("Cc", "Cf", "Zl", "Zp", "Zs")
+# What a null becomes in a CSV file, a data frame, a spreadsheet, a form or a dump of a database.
+_NOTHING = frozenset(("null", "none", "nan", "n/a", "undefined", "\\n"))
+_LONGEST = max(map(len, _NOTHING))
 # More digits than any number that Klaviyo keeps; what is longer is some other thing.
 _MAX_DIGITS = 400
 
@@ -33,6 +36,21 @@ def is_blank(value: Any) -> bool:
     return not value.isprintable() and all(unicodedata.category(character) in _INVISIBLE for character in value)
 
 
+def parse_id(value: Any) -> Any:
+    """An id without space around it; None where its text is a word for nothing. What is no text or number stays.
+
+    >>> parse_id(" a7 "), parse_id(7.0), parse_id("None")
+    ('a7', '7', None)
+    """
+    text = value if isinstance(value, str) else to_text(value)
+    if not isinstance(text, str):
+        return value
+    text = text.strip()
+    if len(text) > _LONGEST and text.isprintable():  # most are, and nothing else has to be asked of them
+        return text
+    return None if is_blank(text) or text.casefold() in _NOTHING else text
+
+
 def parse_number(text: str) -> int | float | None:
     """The number that a text is, None where it is none.
 
@@ -47,6 +65,17 @@ def parse_number(text: str) -> int | float | None:
         return int(text)
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+def to_text(value: Any) -> Any:
+    """The text of a number where a text is meant: ids, phone numbers, postal codes. What is no number stays.
+
+    >>> to_text(7), to_text(7.0), to_text(12.5), to_text(True)
+    ('7', '7', '12.5', True)
+    """
+    if isinstance(value, float):
+        return str(int(value)) if value.is_integer() else str(value) if math.isfinite(value) else value
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def parse_json(text: str) -> Any:

@@ -10,10 +10,11 @@ from test_client_queries import AGGREGATE, REPORT, page_reply
 from test_client_retries import Reply, scripted
 
 from klaviyo_client import errors
+from klaviyo_client.api.pages import parse_outline
 from klaviyo_client.queries import query_pages
 
 
-def linked(link: str | None, *names: str) -> Reply:
+def linked(link: object, *names: str) -> Reply:
     document = {"data": [{"type": "tag", "id": name} for name in names], "links": {"next": link}}
     return Reply(body=json.dumps(document).encode())
 
@@ -37,6 +38,79 @@ def test_a_relative_next_link_is_followed(link: str, path: str) -> None:
         assert client.decode("get_tags", outline).data[0]["id"] == "1"
         assert client.raw_page("get_tags", path={}, query={}, link=outline.next).next is None
     assert server.seen[1][1] == path
+
+
+@pytest.mark.parametrize("more", [{}, {"meta": {"count": 2}, "rel": "next", "title": None}])
+@pytest.mark.parametrize("link", ["/api/tags?page%5Bcursor%5D=b", "?page%5Bcursor%5D=b"])
+def test_a_link_object_is_followed(link: str, more: dict[str, object]) -> None:
+    """JSON:API has links as texts and as objects; with an outline and in a query, too."""
+    with scripted(linked({"href": link, **more}, "1"), linked(None, "2")) as (client, server, _):
+        assert [resource["id"] for page in client.pages("get_tags") for resource in page.data] == ["1", "2"]
+        assert server.seen[1][1] == "/api/tags?page%5Bcursor%5D=b"
+        outline = parse_outline(linked({"href": link, **more}, "1").body, server.url, f"{server.url}/api/tags")
+        assert outline.next == f"{server.url}/api/tags?page%5Bcursor%5D=b"
+    with scripted(page_reply([1], {"href": "/api/x?page_cursor=b", **more}), page_reply([2])) as (client, server, _):
+        assert len(list(query_pages(client, REPORT, {"metric_id": "M"}))) == 2
+
+
+NO_LINKS = [
+    7,
+    0,
+    True,
+    False,
+    [],
+    ["/api/tags?page=2"],
+    {},
+    {"href": None},
+    {"href": 7},
+    {"href": ["/api/tags"]},
+    {"a": "b"},
+]
+
+
+@pytest.mark.parametrize("link", NO_LINKS, ids=json.dumps)
+def test_what_is_no_link_is_an_error_that_says_so(link: object) -> None:
+    """A table that ended there would look whole."""
+    message = "neither an address nor an object with one"
+    for read in (
+        lambda client: list(client.pages("get_tags")),
+        lambda client: client.raw_page("get_tags", path={}, query={}),
+    ):
+        with scripted(linked(link, "1")) as (client, _, _), pytest.raises(errors.BadDocument, match=message):
+            read(client)
+    for name in (REPORT, AGGREGATE):
+        with scripted(page_reply([1], link)) as (client, _, _), pytest.raises(errors.BadDocument, match=message):
+            list(query_pages(client, name, {"metric_id": "M"}))
+
+
+@pytest.mark.parametrize("links", ["/api/tags?page=2", 7, True, ["x"]], ids=json.dumps)
+def test_links_that_are_no_object_are_an_error(links: object) -> None:
+    """They may have said where the next page is."""
+    page = Reply(body=json.dumps({"data": [{"type": "tag", "id": "1"}], "links": links}).encode())
+    for read in (
+        lambda client: list(client.pages("get_tags")),
+        lambda client: client.raw_page("get_tags", path={}, query={}),
+    ):
+        with scripted(page) as (client, _, _), pytest.raises(errors.BadDocument, match="links is no object"):
+            read(client)
+
+
+@pytest.mark.parametrize("links", [None, {}, [], {"next": None}, {"self": {"href": "x"}}, {"next": ""}], ids=json.dumps)
+def test_a_page_without_a_link_is_the_last(links: object) -> None:
+    """Also as PHP writes an empty object, and where a blank stands for none."""
+    page = Reply(body=json.dumps({"data": [{"type": "tag", "id": "1"}], "links": links}).encode())
+    with scripted(page) as (client, server, _):
+        assert len(list(client.pages("get_tags"))) == 1
+        assert client.raw_page("get_tags", path={}, query={}).next is None
+        assert len(server.seen) == 2
+
+
+def test_a_link_without_a_cursor_ends_no_query() -> None:
+    """Where the cursor goes into the body, there is none to send; the first page would come again."""
+    with scripted(page_reply([1], "/api/metric-aggregates?a=b")) as (client, server, _):
+        with pytest.raises(errors.BadDocument, match="cursor"):
+            list(query_pages(client, AGGREGATE, {"metric_id": "M"}))
+        assert len(server.seen) == 1
 
 
 @pytest.mark.parametrize("link", ["//elsewhere.example/api/tags", "mailto:x", "http://["])

@@ -14,7 +14,7 @@ REPORT, AGGREGATE = "query_campaign_values", "query_metric_aggregates"
 ATTRIBUTES = {"statistics": ["opens"]}
 
 
-def page_reply(results: list[object], link: str | None = None) -> Reply:
+def page_reply(results: list[object], link: object = None) -> Reply:
     document = {"data": {"attributes": {"results": results}}, "links": {"self": "x", "next": link}}
     return Reply(body=json.dumps(document).encode())
 

@@ -111,6 +111,24 @@ def test_what_comes_without_an_end_is_bounded(server: Server) -> None:
         RequestsTransport(timeout=PATIENCE, max_bytes=MEGABYTE).send(get(url))
 
 
+@pytest.mark.parametrize("encoding", ["", "gzip"])
+def test_an_answer_that_says_its_size_is_bounded_and_whole(server: Server, encoding: str) -> None:
+    """One of the largest size arrives, one of a byte more does not, and one that breaks off is none."""
+    head, pack = (HEAD + b"Content-Encoding: gzip\r\n", gzip.compress) if encoding else (HEAD, bytes)
+    largest = b"x" * MEGABYTE
+    sent = [pack(largest), pack(largest + b"x"), pack(largest)[:-9], b""]
+    said = [len(sent[0]), len(sent[1]), len(sent[0]), len(sent[0])]
+    answers = iter([head + b"Content-Length: %d\r\n\r\n" % size + body for size, body in zip(said, sent, strict=True)])
+    url = server.start(lambda: [next(answers)])
+    transport = RequestsTransport(timeout=PATIENCE, max_bytes=MEGABYTE)
+    assert transport.send(get(url)).body == largest
+    with pytest.raises(TransportError, match="larger than"):
+        transport.send(get(url))
+    for _ in range(2):
+        with pytest.raises(TransportError, match="broke"):
+            transport.send(get(url))
+
+
 def test_a_large_page_arrives_whole(server: Server) -> None:
     """Tens of megabytes are a page, packed or not."""
     body = b'{"data": [], "meta": "%s"}' % (b"x" * (20 << 20))

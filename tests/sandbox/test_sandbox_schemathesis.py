@@ -29,7 +29,7 @@ def as_meant(node):
 
     By the letter of OpenAPI 3.0 what stands beside a ``$ref`` does not count, and an e-mail's definition, all of whose
     members are optional, is one of a text message as well, which ``oneOf`` forbids. An empty relationship to one is
-    null in the real API.
+    null in the real API, and some times of consent have a blank in place of their ``T``.
     """
     if isinstance(node, list):
         return [as_meant(item) for item in node]
@@ -40,6 +40,8 @@ def as_meant(node):
         return {"allOf": [{"$ref": node["$ref"]}], "nullable": node["nullable"]}
     if isinstance(node.get("properties"), dict) and node["properties"].keys() == {"type", "id"}:
         node["nullable"] = True
+    if isinstance(node.get("properties"), dict) and "consent_timestamp" in node["properties"]:
+        node["properties"]["consent_timestamp"].pop("format", None)
     return node
 
 

@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import json
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import urlsplit
@@ -22,8 +23,11 @@ def refusal(status: int, detail: str = "No.", **source: str) -> Answer:
 
 
 @contextlib.contextmanager
-def front_of(url: str, answer: Answerer) -> Iterator[str]:
-    """The address of a server that passes on what ``answer`` leaves to the sandbox at ``url``."""
+def front_of(url: str, answer: Answerer, *, behind: float = 0.0) -> Iterator[str]:
+    """The address of a server that passes on what ``answer`` leaves to the sandbox at ``url``.
+
+    Its clock is so many seconds behind ours.
+    """
     host = urlsplit(url).netloc
 
     class Handler(BaseHTTPRequestHandler):
@@ -48,6 +52,9 @@ def front_of(url: str, answer: Answerer) -> Iterator[str]:
             connection.close()
             kept = {name: value for name, value in reply.getheaders() if name.lower() == "content-type"}
             return reply.status, kept, body
+
+        def date_time_string(self, timestamp: float | None = None) -> str:
+            return super().date_time_string(timestamp or time.time() - behind)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library's signature
             pass

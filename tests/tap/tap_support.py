@@ -88,14 +88,18 @@ def run_tap_until(
     catalog: dict[str, Any],
     reached: Callable[[dict[str, Any]], bool],
     act: Callable[[warm.Popen], None],
+    state: dict[str, Any] | None = None,
 ) -> Run:
     """Run the tap, do something when a message is reached, and let it come to its end."""
-    for name, value in (("config", settings), ("catalog", catalog)):
+    for name, value in (("config", settings), ("catalog", catalog), ("state", state or {})):
         (folder / f"{name}.json").write_text(json.dumps(value))
     # Not a pipe: nobody would read it while stdout is read to its end.
     with (folder / "errors.log").open("w") as errors:
         process = warm.Popen(
-            [sys.executable, "-m", "tap_klaviyo", "--config", "config.json", "--catalog", "catalog.json"],
+            [
+                *(sys.executable, "-m", "tap_klaviyo", "--config", "config.json"),
+                *("--catalog", "catalog.json", "--state", "state.json"),
+            ],
             cwd=folder,
             stdout=warm.PIPE,
             stderr=errors,

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import Any
 
 import pytest
@@ -131,15 +132,24 @@ def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCapt
 
 
 class OutOfOrder(KlaviyoClient):
-    """An account of 40 pages of events, in which two neighbours of each ten have changed places."""
+    """An account of 40 pages of events, in which one of each ten comes a place too late.
+
+    Or six pages of the last hours, so few that they are read by their cursor; one row of each page but the last comes
+    so many places too late, as the first of the next.
+    """
 
     SIZE = 50
 
-    def __init__(self) -> None:
+    def __init__(self, late: int | None = None) -> None:
         super().__init__(api_key="pk_test")
-        times = [NOW - timedelta(days=90) + timedelta(minutes=at) for at in range(40 * self.SIZE)]
-        for at in range(9, len(times) - 1, 10):
-            times[at], times[at + 1] = times[at + 1], times[at]
+        pages, began = (40, NOW - timedelta(days=90)) if late is None else (6, NOW - timedelta(hours=6))
+        times = [began + timedelta(minutes=at) for at in range(pages * self.SIZE)]
+        if late is None:
+            for at in range(9, len(times) - 1, 10):
+                times[at], times[at + 1] = times[at + 1], times[at]
+        else:
+            for at in range(self.SIZE, len(times), self.SIZE):
+                times.insert(at, times.pop(at - late))
         self._events = [(time, f"E{at}") for at, time in enumerate(times)]
         self.names = {name for _, name in self._events}
 
@@ -171,6 +181,36 @@ def test_pages_out_of_order_lose_no_row() -> None:
     assert sorted(names) == sorted(client.names)
 
 
+def killed_and_resumed(client: OutOfOrder, after: int, lookback: timedelta) -> set[str]:
+    """What a target has of a run that is killed after so many pages, and of one that starts at its last bookmark."""
+    columns, names, bookmark = ("id", "event_datetime"), set(), None
+    run = account(client, "events", columns=columns, concurrency=1)
+    for batch in islice(run.read(BY_NAME["events"].collection, starts(run, "events")), after):
+        names |= {row["id"] for row in batch.rows.get("events", ())}
+        bookmark = batch.bookmark or bookmark
+    run = account(client, "events", columns=columns)
+    since = {} if bookmark is None else {"events": datetime.fromisoformat(bookmark) - lookback}
+    for batch in run.read(BY_NAME["events"].collection, starts(run, "events", **since)):
+        names |= {row["id"] for row in batch.rows.get("events", ())}
+    return names
+
+
+@pytest.mark.parametrize("late", [1, 2, 5])
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_a_kill_between_pages_out_of_order_loses_no_row(late: int, after: int) -> None:
+    """Without any lookback: a bookmark stays some rows behind, as a cut does."""
+    client = OutOfOrder(late)
+    assert killed_and_resumed(client, after, timedelta()) == client.names
+
+
+@pytest.mark.parametrize("after", [1, 2, 3, 5])
+def test_a_lookback_makes_up_for_more_disorder(after: int) -> None:
+    """What comes later than that a kill can lose, unless the lookback is as long as it is late."""
+    client = OutOfOrder(20)
+    assert client.names - killed_and_resumed(client, after, timedelta()) <= {f"E{at}" for at in range(50, 300, 50)}
+    assert killed_and_resumed(client, after, timedelta(minutes=20)) == client.names
+
+
 class Circle(KlaviyoClient):
     """An account whose pages lead in a circle of three."""
 
@@ -178,7 +218,10 @@ class Circle(KlaviyoClient):
 
     def raw_page(self, name: str, *, path: Any, query: Any, link: str | None = None, permit: Any = None) -> RawPage:
         self.calls += 1
-        document = {"data": [event("E")], "links": {"next": f"/api/events?page%5Bcursor%5D={self.calls % 3}"}}
+        document = {
+            "data": [event(f"E{self.calls % 3}")],
+            "links": {"next": f"/api/events?page%5Bcursor%5D={self.calls % 3}"},
+        }
         return parse_outline(json.dumps(document).encode(), self.api_url)
 
 
@@ -459,8 +502,9 @@ def test_a_read_starts_at_the_oldest_bookmark_and_each_table_at_its_own() -> Non
     batches = list(run.read(COLLECTIONS["events"], begin))
     assert filters == ["greater-or-equal(datetime,2026-02-01T00:00:00Z)"]
     assert {table: len(made) for table, made in batches[0].rows.items()} == {"events": 2, "event_group_ids": 1}
-    # The bookmark is the collection's: what the page held up to there is written to every table that wanted it.
-    assert [batch.bookmark for batch in batches] == [ahead.isoformat()] * 2
+    # The bookmark is the collection's: what the page held up to there is written to every table that wanted it. After a
+    # page it stays some rows behind.
+    assert [batch.bookmark for batch in batches] == [behind.isoformat(), ahead.isoformat()]
 
 
 def test_what_is_read_again_goes_to_every_table_whole() -> None:

@@ -12,13 +12,14 @@ from tap_support import Run, config, discovered, run_tap, run_tap_until, select
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.settings import REREAD
 from tap_klaviyo.streams.deletions import sends_activate_version
-from tap_klaviyo.tables import COLLECTIONS, STREAMS
+from tap_klaviyo.tables import STREAMS
 
 MakeSandbox = Callable[..., RunningSandbox]
 ON = {"emit_activate_version_messages": True}
 # Read whole in every run by default, and of no flow.
 WHOLE = {
     *("lists", "list_tags", "segments", "segment_tags", "tags", "metrics"),
+    "member_lists",
     *("campaigns", "campaign_audiences_included", "campaign_audiences_excluded", "campaign_messages"),
     *("campaign_message_send_times", "campaign_tags"),
 }
@@ -119,7 +120,7 @@ def test_not_when_the_key_may_not_read_it(make_sandbox: MakeSandbox, tmp_path: P
 
 def test_what_settings_leave_out_is_not_gone() -> None:
     """Events of other metrics, and those that the target pushed, stay where they were loaded."""
-    events = [COLLECTIONS["events"]]
+    events = STREAMS["events"]
     assert sends_activate_version(events, {**ON, "reread": ["events"]})
     assert not sends_activate_version(events, {**ON, "reread": ["events"], "event_metrics": ["Placed Order"]})
     assert not sends_activate_version(events, {**ON, "reread": ["events"], "exclude_pushed_events": True})
@@ -131,7 +132,7 @@ def test_no_table_of_flows_may_lose_rows() -> None:
     of_flows = {name for name, tables in STREAMS.items() if any(table.collection.name == "flows" for table in tables)}
     assert {"flows", "flow_actions", "flow_action_messages", "flow_tags", "esp_campaigns"} <= of_flows
     for name in of_flows:
-        assert not sends_activate_version([table.collection for table in STREAMS[name]], {**ON, "reread": REREAD})
+        assert not sends_activate_version(STREAMS[name], {**ON, "reread": REREAD})
 
 
 def test_no_table_of_bulk_jobs_may_lose_rows() -> None:
@@ -139,7 +140,7 @@ def test_no_table_of_bulk_jobs_may_lose_rows() -> None:
     of_jobs = {"catalog_jobs", "coupon_code_bulk_create_jobs", "profile_suppression_jobs", "profile_bulk_import_jobs"}
     of_jobs |= {f"profile_bulk_import_job_{part}" for part in ("errors", "lists", "profiles")}
     kept = {
-        name: not sends_activate_version([table.collection for table in STREAMS[name]], ON)
+        name: not sends_activate_version(STREAMS[name], ON)
         for name in (*of_jobs, "catalog_items", "catalog_variants", "catalog_item_categories", "coupon_codes")
     }
     assert {name for name, stays in kept.items() if stays} == of_jobs

@@ -50,7 +50,7 @@ def both(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> t
 def test_both_sets_cost_what_one_does(both: tuple[Run, Counter[str]], account: RunningSandbox, tmp_path: Path) -> None:
     """Not one request more than the V2 tables alone, which is what a run without a catalog reads."""
     before = len(account.requests)
-    alone = run_tap(tmp_path, config(account))
+    alone = run_tap(tmp_path, config(account, esp_integration_id=INTEGRATION))
     assert {stream for kind, stream in alone.kinds if kind == "SCHEMA"} == set(V2)
     assert asked(account, before) == both[1]
     for stream in V2:
@@ -302,10 +302,10 @@ SAME: dict[str, tuple[str, str]] = {
         "select list_id, member_id, md5(list_id || ':' || member_id), _account_id from stg_member_lists",
     ),
     "esp_member_lists": (
-        "id, member_id, key, member_list_join_key, member_join_key, subscribed, unsubscribed_at",
+        "id, member_id, key, member_list_join_key, member_join_key, subscribed_at, subscribed, unsubscribed_at",
         (
             f"select list_id, member_id, {KEY.format('list_id')}, {KEY.format('list_id')[:-1]} || ':' || member_id), "
-            f"{KEY.format('member_id')}, subscribed_at, unsubscribed_at from member_lists"
+            f"{KEY.format('member_id')}, subscribed_at, subscribed, unsubscribed_at from member_lists"
         ),
     ),
     **{

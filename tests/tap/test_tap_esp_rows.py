@@ -168,13 +168,29 @@ def test_member_exclusions() -> None:
 
 def test_member_lists() -> None:
     """When a subscription began and ended; the printed key is the list's, and another one tells members apart."""
-    wanted = ("id", "member_id", "member_list_join_key", "subscribed", "unsubscribed_at")
-    ada, eve, *_ = columns("esp_member_lists", *wanted)
-    assert ada == ("ABC123", ADA, key(f"ABC123:{ADA}"), "2026-01-01T00:00:00+00:00", None)
-    assert eve[3:] == ("2026-01-01T22:00:00+00:00", "2026-01-11T00:00:00+00:00")
+    wanted = ("id", "member_id", "member_list_join_key", "subscribed_at", "subscribed", "unsubscribed_at")
+    ada, eve, _, cyd, dee = columns("esp_member_lists", *wanted)
+    assert ada == ("ABC123", ADA, key(f"ABC123:{ADA}"), "2026-01-01T00:00:00+00:00", True, None)
+    assert eve[3:] == ("2026-01-01T22:00:00+00:00", False, "2026-01-11T00:00:00+00:00")
+    assert cyd[3:] == ("2026-01-04T00:00:00+00:00", False, "2026-01-20T10:00:00+00:00")
+    assert dee[3:] == ("2026-01-05T00:00:00+00:00", False, None)
+    kinds = [schema_files.load(table)["properties"]["subscribed"] for table in ("member_lists", "esp_member_lists")]
+    assert [kind["type"] for kind in kinds] == [["boolean", "null"]] * 2
     assert {row["key"] for row in rows("esp_member_lists")} == {key("ABC123")}
     staged = columns("esp_stg_member_lists", "list_id", "member_id", "created_at", "_sync_id")
     assert staged[0] == ("ABC123", ADA, "2026-01-01T00:00:00+00:00", md5(f"ABC123:{ADA}"))
+
+
+def test_every_key_is_hashed_with_the_integration() -> None:
+    """None with the account's id, which is another one where the setting says so: keys of two tables would not meet."""
+    hashed = {
+        (name, column): parts
+        for name in STREAMS
+        for column, schema in schema_files.load(name)["properties"].items()
+        if (parts := schema.get("x-klaviyo-md5"))
+    }
+    assert ("member_lists", "key") in hashed
+    assert [place for place, parts in hashed.items() if any(str(part).startswith("account#") for part in parts)] == []
 
 
 def test_events_are_routed_by_their_metrics_names() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +17,7 @@ from support.patience import PATIENCE, until
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.model import Slice, SlicePage
 from tap_klaviyo.reading.frontier import Frontier, SliceRead
-from tap_klaviyo.reading.page_reader import PAGES_PER_THREAD, PageReader
+from tap_klaviyo.reading.page_reader import PAGES_PER_THREAD, PageReader, close_readers
 from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.slices import conditions
 
@@ -361,3 +362,32 @@ def test_a_slow_reader_gets_everything(workers: int) -> None:
     main.start()
     main.join(PATIENCE)
     assert len(model.handed) == 6 * 60
+
+
+@pytest.mark.parametrize("close", [PageReader.close, lambda _: close_readers()], ids=["one", "all"])
+def test_a_thread_of_a_closed_reader_says_nothing_more(
+    close: Callable[[PageReader], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its answer, or its retry, would be told after the last line of the run; until then all is told."""
+    asked, ended, fetch = threading.Event(), threading.Event(), pages()
+
+    def log(text: str) -> None:
+        for name in ("klaviyo_client", "tap-klaviyo"):
+            logging.getLogger(name).warning(text)
+
+    def slow(read: SliceRead) -> RawPage:
+        log("in time")
+        asked.set()
+        assert ended.wait(PATIENCE)
+        log("late")
+        return fetch(read)
+
+    before = set(threading.enumerate())
+    reader = PageReader(Frontier(SLICES), slow, workers=1)
+    reader.start()
+    assert asked.wait(PATIENCE)
+    close(reader)
+    log("the last line")
+    ended.set()
+    until(lambda: set(threading.enumerate()) <= before)
+    assert caplog.messages == ["in time"] * 2 + ["the last line"] * 2

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Callable
+from datetime import UTC, datetime
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+from support.patience import PATIENCE, until
 from tap_support import config, discovered, run_tap, select
 
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox.server import RunningSandbox
-from tap_klaviyo.model import Collection
+from tap_klaviyo.model import Collection, SelectedTable
+from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.page_reader import PageReader
 from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
+from tap_klaviyo.rows import schema_files
 from tap_klaviyo.settings import REREAD
 from tap_klaviyo.tables import COLLECTIONS, STREAMS
 
@@ -87,10 +96,16 @@ class Opened:
 
     def __init__(self) -> None:
         self.started: list[str] = []
+        self.closed: list[str] = []
 
     def open(self, collection: Collection) -> PageReader:
         return cast(
-            "PageReader", SimpleNamespace(name=collection.name, start=lambda: self.started.append(collection.name))
+            "PageReader",
+            SimpleNamespace(
+                name=collection.name,
+                start=lambda: self.started.append(collection.name),
+                close=lambda: self.closed.append(collection.name),
+            ),
         )
 
 
@@ -107,3 +122,42 @@ def test_each_is_started_once_and_taken_once() -> None:
     assert reader.name == "tags"
     prefetcher.start([tags])
     assert (opened.started, prefetcher.take(tags)) == (["tags", "lists"], None)
+
+
+def test_what_was_never_taken_is_closed() -> None:
+    """A run may end before its turn: nothing more of it is asked for, or told."""
+    tags, lists = (STREAMS[name][0].collection for name in ("tags", "lists"))
+    opened = Opened()
+    prefetcher = Prefetcher(opened.open)
+    prefetcher.start([tags, lists])
+    prefetcher.take(tags)
+    prefetcher.close()
+    assert opened.closed == ["lists"]
+    prefetcher.close()
+    assert (opened.closed, prefetcher.take(lists)) == (["lists"], None)
+
+
+def test_a_run_closes_what_it_did_not_take(caplog: pytest.LogCaptureFixture) -> None:
+    """No thread says anything after that."""
+    asked, go_on, before = threading.Event(), threading.Event(), set(threading.enumerate())
+
+    class Slow:
+        """An account that answers of tags later."""
+
+        def send(self, request: Request) -> Response:
+            if request.url.endswith("/api/tags"):
+                asked.set()
+                assert go_on.wait(PATIENCE)
+                logging.getLogger("klaviyo_client").warning("late")
+            return Response(200, {}, b'{"data": []}')
+
+    tables = [entry for name in ("profiles", "tags") for entry in STREAMS[name]]
+    selected = [SelectedTable(table, schema_files.load(table.name), table.key) for table in tables]
+    client = KlaviyoClient(api_key="pk_test", transport=Slow())
+    run = AccountReader(client, datetime.now(UTC), selected, COLLECTIONS)
+    list(run.read(tables[0].collection, {"profiles": None}))
+    assert asked.wait(PATIENCE)
+    run.close()
+    go_on.set()
+    until(lambda: set(threading.enumerate()) <= before)
+    assert caplog.messages == []

@@ -47,7 +47,7 @@ class Read:
     def __init__(self) -> None:
         self.now = 100.0
         self.usage: dict[str, Usage] = {}
-        self.progress = Progress(lambda: dict(self.usage), MONDAY + 10 * DAY, clock=lambda: self.now)
+        self.progress = Progress(lambda: dict(self.usage), lambda: MONDAY + 10 * DAY, clock=lambda: self.now)
 
     def pass_time(self, seconds: float, **requests: int) -> None:
         self.now += seconds

@@ -131,16 +131,16 @@ def test_suppressions() -> None:
 
 
 def test_memberships() -> None:
-    """Suppressed on this list, on another, unsubscribed from all, or nothing known: only the first has an end."""
+    """Suppressed on this list, on another, unsubscribed from all, or nothing known: the first and the third end."""
     people = [f"01PROFILE0000000000000{name}" for name in ("ADA", "EVE", "FAY", "CYD", "DEE")]
     assert columns("member_lists", "list_id", "member_id", "subscribed", "unsubscribed_at") == [
         ("ABC123", people[0], True, None),
         ("ABC123", people[1], False, "2026-01-11T00:00:00+00:00"),
         ("ABC123", people[2], True, None),
-        ("ABC123", people[3], False, None),
-        ("ABC123", people[4], True, None),
+        ("ABC123", people[3], False, "2026-01-20T10:00:00+00:00"),
+        ("ABC123", people[4], False, None),
     ]
-    assert rows("member_lists")[0]["key"] == "ea42ba22657750204675d9c9c263b0b4"
+    assert rows("member_lists")[0]["key"] == "333bf7be5f4752d0ef0c923bbcc2da9e"
     staged = rows("stg_member_lists")
     assert [row["member_id"] for row in staged] == people
     assert staged[0] == {

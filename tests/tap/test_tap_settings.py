@@ -10,6 +10,7 @@ from tap_support import KEY
 
 from klaviyo_client.errors import SettingsError
 from tap_klaviyo.streams.table import TableStream
+from tap_klaviyo.tables import STREAMS
 from tap_klaviyo.tap import TapKlaviyo
 
 REACHED = datetime(2026, 5, 20, 12, tzinfo=UTC)
@@ -20,7 +21,7 @@ def made(bookmark: datetime | None = REACHED, **settings: Any) -> TapKlaviyo:
     """The tap with these settings, and every table at this bookmark."""
     state: dict[str, Any] = {"bookmarks": {}}
     if bookmark:
-        columns = {"events": "event_datetime", "event_group_ids": "event_datetime", "profiles": "updated"}
+        columns = {name: tables[0].bookmark for name, tables in STREAMS.items() if tables[0].bookmark}
         for name, column in columns.items():
             state["bookmarks"][name] = {"replication_key": column, "replication_key_value": bookmark.isoformat()}
     return TapKlaviyo(config={"api_key": KEY, **settings}, state=state, parse_env_config=False)
@@ -33,7 +34,8 @@ def table(tap: TapKlaviyo, name: str) -> TableStream:
 
 
 def since(name: str, bookmark: datetime | None = REACHED, **settings: Any) -> datetime | None:
-    return table(made(bookmark, **settings), name).start
+    stream = table(made(bookmark, **settings), name)
+    return stream.start_in(stream.table.collection)
 
 
 def test_events_are_read_again_a_week_back() -> None:
@@ -41,6 +43,18 @@ def test_events_are_read_again_a_week_back() -> None:
     assert since("events") == REACHED - 7 * DAY
     assert since("event_group_ids") == REACHED - 7 * DAY
     assert since("profiles") == REACHED
+
+
+def test_members_are_read_again_a_day_back() -> None:
+    """All tables of lists and segments: a segment is worked out late, and a merged profile keeps its older time."""
+    for name in ("list_profiles", "stg_member_lists", "esp_stg_member_lists", "segment_profiles"):
+        assert since(name) == REACHED - DAY
+        assert since(name, lookback={"events": 1}) == REACHED - DAY
+        assert since(name, lookback={"list_profiles": 0, "segment_profiles": 0}) == REACHED
+        assert since(name, start_date="2026-05-20T00:00:00Z") == datetime(2026, 5, 20, tzinfo=UTC)
+    for name in ("member_lists", "esp_member_lists"):
+        assert since(name) is None
+        assert since(name, reread=[]) == REACHED - DAY
 
 
 def test_the_lookback_is_each_collections_own() -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
+from support.front import Answer, front_of
 from tap_support import config, discovered, run_tap, select
 
 from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.tables import STREAMS
 
 NAMES = ("profiles", "events", "event_group_ids")
 
@@ -68,3 +72,33 @@ def test_a_start_date_ahead_of_now_is_told(account: RunningSandbox, tmp_path: Pa
     assert run.code == 0
     (line,) = run.said("WARNING")
     assert "start_date 2099-01-01 is ahead of now" in line
+
+
+@pytest.mark.parametrize("table", ["profiles", "events", "lists", "list_profiles", "campaigns"])
+def test_a_bookmark_between_two_clocks_is_ahead_of_now(account: RunningSandbox, tmp_path: Path, table: str) -> None:
+    """Also where it is the first thing that is read: now is the earlier of our clock and Klaviyo's."""
+    reached, ours = datetime.now(UTC) - timedelta(minutes=10), datetime.now(UTC)
+    column = STREAMS[table][0].bookmark
+    state = {"bookmarks": {table: {"replication_key": column, "replication_key_value": reached.isoformat()}}}
+    asked: list[str] = []
+
+    def answer(address: str) -> Answer | None:
+        asked.append(unquote(address))
+        return None
+
+    with front_of(account.url, answer, behind=3600) as url:
+        settings = {**config(account, lookback={STREAMS[table][0].collection.name: 4000}), "api_url": url}
+        run = run_tap(tmp_path, settings, catalog=select(discovered(), {table: None}), state=state)
+    assert run.code == 0, run.errors
+    assert any(f"the bookmark of {table} " in line and "ahead of now" in line for line in run.said("WARNING"))
+    limit = (ours - timedelta(minutes=59)).isoformat()
+    assert all(bound < limit for address in asked for bound in re.findall(r"\d{4}-\d\d-\d\dT[\d:]+", address))
+    assert run.state["bookmarks"][table]["replication_key_value"] <= limit
+
+
+def test_a_bookmark_of_last_year_costs_no_question(account: RunningSandbox, tmp_path: Path) -> None:
+    """No clock is off by so much, or no certificate would hold."""
+    state = {"bookmarks": {"profiles": {"replication_key": "updated", "replication_key_value": "2025-01-01T00:00:00Z"}}}
+    run = run_tap(tmp_path, config(account), catalog=select(discovered(), {"profiles": None}), state=state)
+    assert run.code == 0
+    assert len(account.requests) == 1

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import psycopg
 import pytest
 from tap_support import config, discovered, select
 
@@ -88,6 +89,32 @@ def test_no_row_holds_a_null_character(read: Callable[..., Rows], processes: int
     assert "\0" not in "".join(_texts(rows))
     assert all(row["properties"]["zero\ufffd"] == ["\ufffdx"] for row in rows["profiles"])
     assert all(row["event_properties"]["zero\ufffd"] == "\ufffd" for row in rows["events"])
+
+
+def test_postgresql_takes_every_row_of_an_account_with_null_characters(
+    read: Callable[..., Rows], make_database: Callable[[], str]
+) -> None:
+    """Names, texts and names of properties arrive as text and as jsonb; a row with U+0000 itself would not."""
+    rows = read(
+        {
+            b'"properties":{': b'"properties":{"zero\\u0000":["\\u0000x"],"about":"\\\\u0000",',
+            b'"event_properties":{': b'"event_properties":{"zero\\u0000":"\\u0000",',
+            b'"first_name":"': b'"first_name":"\\u0000',
+            b'"name":"': b'"name":"\\u0000',
+        }
+    )
+    sent = [("\n".join(_texts(row)), json.dumps(row)) for found in rows.values() for row in found]
+    insert = "insert into landed (said, record) values (%s, %s)"
+    with psycopg.connect(make_database()) as database:
+        database.execute("create table landed (place serial, said text, record jsonb)")
+        database.cursor().executemany(insert, sent)
+        landed = database.execute("select said, record from landed order by place").fetchall()
+        assert landed == [(text, json.loads(record)) for text, record in sent]
+        for refused in (("\0", "{}"), ("", '{"\\u0000": 1}')):
+            with pytest.raises(psycopg.DataError), database.transaction():
+                database.execute(insert, refused)
+    assert {name for name, found in rows.items() if "\ufffd" in "".join(_texts(found))} == set(rows)
+    assert all(row["properties"]["about"] == "\\u0000" for row in rows["profiles"])
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from klaviyo_client.api.pages import Page
-from tap_klaviyo.rows.values import md5_of
+from tap_klaviyo.rows.values import as_datetime, md5_of
 from tap_klaviyo.tables import attribution
 from tap_klaviyo.tables.flows import first_message, messages_in
 from tap_klaviyo.tables.groups import subscription
@@ -123,18 +125,88 @@ def test_messages_are_found_wherever_a_definition_holds_them(definition: Any, id
     assert (first_message(definition) or {}).get("id") == next(iter(ids), None)
 
 
-def test_a_member_is_subscribed_unless_klaviyo_says_otherwise() -> None:
-    """Suppressed on this list, or unsubscribed from everything; another list's suppressions are not its business."""
-    early, late = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00Z"
-    here = [
-        {"list_id": "L", "timestamp": early},
-        {"list_id": "L", "timestamp": late},
-        {"list_id": "X", "timestamp": "9"},
-    ]
-    assert subscription("L", here, "SUBSCRIBED") == {"subscribed": False, "unsubscribed_at": late}
-    assert subscription("Y", here, "SUBSCRIBED") == {"subscribed": True, "unsubscribed_at": None}
-    assert subscription("L", None, "NEVER_SUBSCRIBED")["subscribed"] is True
-    assert subscription("L", [], "UNSUBSCRIBED")["subscribed"] is False
+EARLY, LATE, RECORDED = "2026-01-01T00:00:00+00:00", "2026-02-01T00:00:00+00:00", "2026-03-01T00:00:00+00:00"
+SUBSCRIBED = {
+    "email": "a@example.com",
+    "can_receive": True,
+    "consent": "SUBSCRIBED",
+    "consent_timestamp": RECORDED,
+    "suppressions": [],
+    "list_suppressions": [],
+}
+
+
+def subscribed(**known: Any) -> tuple[Any, Any]:
+    """Whether a member of list L is subscribed, and until when it was, by what is known of a subscribed one."""
+    found = subscription("L", **{**SUBSCRIBED, **known})
+    return found["subscribed"], found["unsubscribed_at"]
+
+
+def suppressed(reason: str, at: Any, list_id: str | None = None) -> dict[str, Any]:
+    return {"reason": reason, "timestamp": at, **({"list_id": list_id} if list_id else {})}
+
+
+def test_a_member_is_subscribed_who_consented_and_may_get_it() -> None:
+    """Nobody else: not who never consented, has no address, bounced, is suppressed, or of whom nothing is known."""
+    assert subscribed() == (True, None)
+    for known in (
+        {"consent": "NEVER_SUBSCRIBED"},
+        {"consent": None},
+        {"can_receive": False},
+        {"can_receive": None},
+        {"email": None},
+        {"email": " "},
+        {"can_receive": False, "suppressions": [suppressed("HARD_BOUNCE", LATE), suppressed("USER_SUPPRESSED", LATE)]},
+        dict.fromkeys(SUBSCRIBED),
+    ):
+        assert subscribed(**known) == (False, None), known
+
+
+def test_a_subscription_ends_with_the_latest_unsubscription() -> None:
+    """From this list or from all, whatever the zone of its time; another list's is not its business."""
+    here = [suppressed("UNSUBSCRIBE", LATE, "L"), suppressed("USER_SUPPRESSED", EARLY, "L")]
+    elsewhere = [suppressed("UNSUBSCRIBE", RECORDED, "X")]
+    assert subscribed(list_suppressions=elsewhere) == (True, None)
+    assert subscribed(list_suppressions=[*here, *elsewhere]) == (False, LATE)
+    away = {"consent": "UNSUBSCRIBED", "can_receive": False}
+    globally = [suppressed("UNSUBSCRIBE", EARLY), suppressed("HARD_BOUNCE", RECORDED)]
+    assert subscribed(**away, suppressions=globally) == (False, EARLY)
+    assert subscribed(**away, suppressions=globally, list_suppressions=here) == (False, LATE)
+    zones = [suppressed("UNSUBSCRIBE", "2026-02-01T00:30:00+01:00"), suppressed("UNSUBSCRIBE", LATE)]
+    assert subscribed(**away, suppressions=zones) == (False, LATE)
+
+
+def test_consent_that_was_withdrawn_has_the_time_at_which_it_was_recorded() -> None:
+    """Where no suppression has a better one; a subscription that goes on has no end."""
+    away = {"consent": "UNSUBSCRIBED"}
+    assert subscribed(**away) == (False, RECORDED)
+    assert subscribed(**away, suppressions=[suppressed("HARD_BOUNCE", LATE)]) == (False, RECORDED)
+    assert subscribed(**away, suppressions=[suppressed("UNSUBSCRIBE", LATE)]) == (False, LATE)
+    assert subscribed(**away, consent_timestamp=None) == (False, None)
+    assert subscribed(**away, list_suppressions=[suppressed("UNSUBSCRIBE", None, "L")]) == (False, RECORDED)
+
+
+ANY_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text(max_size=4)
+    | st.sampled_from((EARLY, LATE, "UNSUBSCRIBE", "L")),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(("reason", "timestamp", "list_id")), inner, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+@given(st.fixed_dictionaries(dict.fromkeys(SUBSCRIBED, ANY_JSON)))
+def test_whatever_klaviyo_says_of_a_subscription_ends_no_run(known: dict[str, Any]) -> None:
+    """There is an answer, which never has an end and goes on, and whose end is a time."""
+    is_subscribed, end = subscribed(**known)
+    assert isinstance(is_subscribed, bool)
+    assert end in (None, EARLY, LATE) or (end is not None and not is_subscribed and as_datetime(end) == end)
+    assert not (is_subscribed and end)
 
 
 def test_keys_are_made_as_a_warehouse_makes_them() -> None:

@@ -331,12 +331,6 @@ def test_a_revision_that_klaviyo_retired_is_exit_2(target: Command) -> None:
     assert_fails(target(ONE, revision="2020-01-01"), 2, "revision")
 
 
-def test_an_unusable_schema_is_one_line_and_exit_1(target: Command) -> None:
-    """The tap is broken; nothing is guessed about its records."""
-    run = target([{"type": "SCHEMA", "stream": "profiles", "schema": {"type": "object"}}])
-    assert_fails(run, 1, "SCHEMA of the stream profiles has no properties")
-
-
 def test_batch_files_are_refused(target: Command) -> None:
     """They would be lost silently otherwise."""
     assert_fails(target([schema_of("profiles"), {"type": "BATCH", "stream": "profiles"}]), 2, "batch_config")

@@ -94,3 +94,57 @@ def test_two_people_do_not_become_one(target: Command, account: RunningSandbox) 
     assert "lost_text" in (run.folder / "report.json").read_text("utf-8")
     again = target(map(json.dumps, run.rejects), streams=streams)
     assert [line["record"] for line in again.rejected] == rows[:2]
+
+
+LOST_EVENTS = [
+    {"email": "ada@example.com", "metric": "Met", "time": "2026-03-01T00:00:00Z", "who": f"J{lost}", **more}
+    for lost in (HALF, OTHER_HALF, "\udcfc")
+    for more in ({}, {"properties": {"at": "us"}})
+]
+
+
+def test_two_events_do_not_become_one(target: Command, account: RunningSandbox) -> None:
+    """Events that differ in what was lost alone have ids of their own, and the same ids when they are sent again."""
+    lines = [schema_of("events"), *records("events", LOST_EVENTS[:2] + LOST_EVENTS[2:4])]
+    for _ in range(2):
+        run = target(lines, streams={"events": {"action": "track_event"}})
+        assert run.code == 0, run.stderr
+    pushed = [row for row in account.store.events.rows.values() if row["event_properties"].get("who") == "J\ufffd"]
+    assert len(pushed) == 4
+
+
+@pytest.mark.parametrize(
+    ("action", "event"),
+    [
+        ("track_event", lambda lost: {"metric": "Met", "properties": {"who": lost}}),
+        ("track_event", lambda lost: {"metric": "Met", "properties": json.dumps({"who": lost}, ensure_ascii=False)}),
+        ("track_event", lambda lost: {"metric": "Met", f"who{lost}": 1}),
+        ("track", lambda lost: {"event": "Met", "who": [lost]}),
+        ("update_profile", lambda lost: {"event[name]": "Met", "event[extra][who]": lost}),
+        (
+            "order_completed",
+            lambda lost: {"_": "refunded", "order_id": "1", "time": 1772323200, "products": [{"a": lost}]},
+        ),
+    ],
+)
+def test_an_id_that_is_derived_tells_what_was_lost(action: str, event: Any) -> None:
+    """Wherever in the event it stood; what is never sent changes nothing."""
+    options = {"mapping": {"status": "_"}} if action == "order_completed" else {}
+    route = parse_routes({"s": {"action": action, **options}}, None)["s"]
+
+    def unique_id(lost: str, **more: Any) -> str:
+        as_it_came = {"email": "ada@example.com", **event(lost), **more}
+        text = json.dumps({"type": "RECORD", "stream": "s", "record": as_it_came}, ensure_ascii=False)
+        message = parse_message(
+            text.encode("utf-8", "surrogatepass" if lost != "\udcfc" else "surrogateescape"), ("RECORD",)
+        )
+        came = message.get(AS_IT_CAME)
+        source = SourceRecord("s", came or message["record"], has_lost_text=came is not None)
+        _, row = route.row(source, message["record"])
+        while row.next_step is not None:
+            _, row = row.next_step
+        return str(row.payload["events"][0]["unique_id"])
+
+    ids = [unique_id(lost) for lost in ("", "x", HALF, "\udcfc", "\ufffd")]
+    assert len(set(ids)) == len(ids)
+    assert [unique_id(lost, _sdc_at=f"now{lost}") for lost in ("", "x", HALF, "\udcfc", "\ufffd")] == ids

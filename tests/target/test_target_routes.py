@@ -175,6 +175,61 @@ def test_every_action_reads_it(action: str) -> None:
     assert b"+442079460958" in route.row(SourceRecord("s", record), record)[1].body
 
 
+LOCAL, LONDON = "020 7946 0958", "+442079460958"
+
+
+@pytest.mark.parametrize(
+    ("action", "record"),
+    [
+        ("track", {"event": "Met", "customer_properties": {"$phone_number": LOCAL, "country_code": "GB"}}),
+        ("track", {"event": "Met", "customer_properties": {"$phone_number": LOCAL, "COUNTRY_CODE": 44}}),
+        ("track", {"event": "Met", "$phone_number": LOCAL, "customer_properties": {"$country": "GB"}}),
+        ("track", {"event": "Met", "PHONE_NUMBER": LOCAL, "CUSTOMER_PROPERTIES": '{"COUNTRY": "gb"}'}),
+        ("track_event", {"metric": "Met", "profile": {"phone_number": LOCAL, "country_code": "GB"}}),
+        ("track_event", {"metric": "Met", "profile": {"phone_number": LOCAL, "location": {"country": "GB"}}}),
+        ("track_event", {"metric": "Met", "phone_number": LOCAL, "profile": {"country": "uk"}}),
+        ("track_event", {"metric": "Met", "phone_number": LOCAL, "profile_location_country": "GB"}),
+        ("upsert_profile", {"phone_number": LOCAL, "location": {"country": "GB"}}),
+        ("upsert_profile", {"phone_number": LOCAL, "location_country": " gb "}),
+        ("upsert_profile", {"phone_number": LOCAL, "properties": {"country_code": "GB"}}),
+        ("upsert_profile", {"phone_number": LOCAL, "location": {"country": "US"}, "country_code": 44.0}),
+        ("upsert_profile", {"phone_number": LOCAL, "location": {"country": "US"}, "Country Code": "GB"}),
+        ("identify", {"phone_number": LOCAL, "country": "GB"}),
+        ("identify", {"$phone_number": LOCAL, "properties": {"country": "GB"}}),
+        ("update_profile", {"email": "ada@example.com", "phone_number": LOCAL, "country": "GB"}),
+        ("list_members", {"phone_number": LOCAL, "list_id": "L", "location_country": "GB"}),
+        ("order_completed", {"order_id": 1, "phone_number": LOCAL, "profile": {"country_code": "GB"}}),
+    ],
+)
+def test_the_country_of_a_number_may_stand_with_the_person(action: str, record: dict[str, Any]) -> None:
+    """In the object that is of the person, or as the country that they live in; before the setting."""
+    route = parse_routes({"s": {"action": action}}, "US")["s"]
+    payload = route.row(SourceRecord("s", record), record)[1].payload
+    assert (payload.get("profile") or payload)["attributes"]["phone_number"] == LONDON
+    assert route.identifiers_in(record)["phone_number"] == LONDON
+
+
+@pytest.mark.parametrize("country", ["Germany", "GBR", "", None, "XX", 7, "12"])
+def test_a_country_in_words_is_no_region(country: Any) -> None:
+    """Where somebody lives is written in many ways: what is no ISO 3166 code of two letters says nothing here."""
+    assert phone_of({"phone_number": "(212) 555-0104", "location_country": country}) == "+12125550104"
+
+
+@pytest.mark.parametrize("where", ["country_code", "properties", "mapping"])
+@pytest.mark.parametrize("country", ["GBR", "USA", "XX", "Germany", 999, 1.5, ["GB"], True])
+def test_a_country_code_of_another_kind_says_what_it_must_be(country: Any, where: str) -> None:
+    """A code of three letters, for one; no other country is taken in its place."""
+    record = {"phone_number": LOCAL, where: {"country_code": country} if where == "properties" else country}
+    entry = {"mapping": {"country_code": "mapping"}} if where == "mapping" else {}
+    route = parse_routes({"s": {"action": "upsert_profile", **entry}}, "US")["s"]
+    with pytest.raises(
+        RejectedRecord, match="country_code must be an ISO 3166 code of two letters, such as DE"
+    ) as caught:
+        route.row(SourceRecord("s", record), record)
+    assert caught.value.code == "invalid_phone"
+    assert phone_of({**record, "phone_number": LONDON}, **entry) == LONDON
+
+
 @pytest.mark.parametrize("region", ["XX", 7, "Germany"])
 def test_a_streams_region_that_does_not_exist_is_a_wrong_setting(region: Any) -> None:
     """The error names the stream."""

@@ -9,6 +9,7 @@ from target_support import Command, records
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.intake.records import parse_stream_schema
+from target_klaviyo.intake.schema_dialects import UNKNOWN_COLUMNS, complete_message
 from target_klaviyo.model.records import RejectedRecord
 
 NUMERIC = {
@@ -105,3 +106,79 @@ def test_a_numeric_column_of_an_old_tap_is_sent(target: Command, account: Runnin
     assert len(run.rejected) == 1
     [warning] = [line for line in run.said("WARNING") if "draft" in line or "JSON Schema" in line]
     assert warning.endswith(": " + ", ".join(odd))
+
+
+@pytest.mark.parametrize(
+    "schema", [{}, {"properties": None, "required": ["a"]}, {"properties": ["a"]}, True, None, "object", []]
+)
+@pytest.mark.parametrize("keys", [["id"], "id", None, 5])
+def test_a_schema_without_properties_has_no_columns_and_no_keys(schema: Any, keys: Any) -> None:
+    """Nothing else of it is left that could refuse a record."""
+    message = {"type": "SCHEMA", "stream": "s", "schema": schema, "key_properties": keys}
+    completed, [warning] = complete_message(message)
+    assert completed == {
+        **message,
+        "schema": {"type": "object", "properties": {}, UNKNOWN_COLUMNS: True},
+        "key_properties": [],
+    }
+    assert warning.startswith("the tap's SCHEMA of the stream s has no properties")
+    del message["schema"]
+    assert complete_message(message)[0]["schema"] == completed["schema"]
+
+
+@pytest.mark.parametrize(
+    ("keys", "names"),
+    [(["id"], ["id"]), (("a", "id"), ["a", "id"]), ("id", ["id"]), ([["id"], "a", None], ["a"]), (5, []), (None, [])],
+)
+def test_every_key_is_a_column(keys: Any, names: list[str]) -> None:
+    """What is no name is no key: the SDK's stream maps end the run for either."""
+    message = {
+        "type": "SCHEMA",
+        "stream": "s",
+        "schema": {"properties": {"a": {"type": "string"}}},
+        "key_properties": keys,
+    }
+    completed, warnings = complete_message(message)
+    assert completed["key_properties"] == names
+    assert completed["schema"] == {"properties": {"a": {"type": "string"}, **({"id": {}} if "id" in names else {})}}
+    assert bool(warnings) is (keys not in (["id"], ("a", "id"), None))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"stream_maps": {"s": {"first_name": "'Eve'"}}}, {"flattening_enabled": True, "flattening_max_depth": 2}],
+)
+@pytest.mark.parametrize("action", ["upsert_profile", "list_members"])
+def test_records_of_a_schema_without_properties_are_sent(
+    action: str, more: dict[str, Any], target: Command, account: RunningSandbox
+) -> None:
+    """They go by their own fields, and one warning names the stream."""
+    message = {"type": "SCHEMA", "stream": "s", "schema": {"type": "object"}, "key_properties": ["id"]}
+    rows = [{"email": "eve@example.com", "first_name": "Eve", "list_name": "Made"}, {"first_name": "Bob"}]
+    streams = {"s": {"action": action, "create_list": True, "mapping": {"last_name": "surname"}}}
+    run = target([message, message, *records("s", rows)], streams=streams, **more)
+    assert run.code == 0, run.stderr
+    assert [line["code"] for line in run.rejected] == ["no_identifier"]
+    assert [row["first_name"] for row in account.store.profiles.rows.values() if row["email"] == "eve@example.com"] == [
+        "Eve"
+    ]
+    [warning] = [line for line in run.said("WARNING") if "stream" in line or "column" in line]
+    assert "the tap's SCHEMA of the stream s has no properties" in warning
+
+
+def test_a_key_that_is_no_column_ends_nothing(target: Command) -> None:
+    """Not beside a stream map either, which the SDK refuses then."""
+    message = {"type": "SCHEMA", "stream": "s", "schema": {"properties": {"email": {}}}, "key_properties": ["id"]}
+    rows = [{"email": "eve@example.com", "id": 1}, {"email": "bob@example.com"}]
+    stream_maps = {"s": {"first_name": "'Eve'"}}
+    run = target([message, *records("s", rows)], streams={"s": {"action": "upsert_profile"}}, stream_maps=stream_maps)
+    assert run.code == 0, run.stderr
+    assert [line["code"] for line in run.rejected] == ["missing_key"]
+
+
+@pytest.mark.parametrize("stream", [{}, {"stream": None}, {"stream": 7}])
+def test_a_schema_of_no_stream_ends_the_run(stream: dict[str, Any], target: Command) -> None:
+    """The tap is broken; nothing is guessed about the records that follow."""
+    run = target([{"type": "SCHEMA", "schema": {"properties": {}}, **stream}])
+    assert run.code == 1
+    assert "a SCHEMA of the tap names no stream" in run.stderr

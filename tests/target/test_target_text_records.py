@@ -25,7 +25,9 @@ NUMBERS = st.one_of(
     st.integers(0, 99).map(lambda number: f" {number} "),
     st.sampled_from(BLANK),
 )
-IDS = st.one_of(st.integers(1, 10**12), st.integers(1, 10**12).map(str), st.sampled_from(["a-1", 7.0, *BLANK]))
+IDS = st.one_of(
+    st.integers(1, 10**12), st.integers(1, 10**12).map(str), st.sampled_from(["a-1", 7.0, "None", "N/A", *BLANK])
+)
 TEXTS = st.one_of(ANY_TEXT, st.integers(0, 99), st.sampled_from(BLANK))
 TIMES = st.sampled_from(["2026-01-01", "2026-01-01T10:00:00Z", 1_767_225_600, " 1767225600 ", *BLANK])
 OBJECTS = st.one_of(
@@ -90,12 +92,12 @@ ORDER = (
     PROPERTIES,
 )
 FORM_EVENT = group(
-    part("event[value]", NUMBERS, NO_NUMBERS),
-    part("event[timestamp]|event[time]", TIMES, NO_TIMES),
-    part("event[event_id]|event[unique_id]", IDS, NO_TEXTS),
-    part("event[extra]", OBJECTS, NO_OBJECTS),
+    part("event[value]|EVENT[VALUE]|event[VALUE]", NUMBERS, NO_NUMBERS),
+    part("event[timestamp]|event[time]|EVENT[TIME]", TIMES, NO_TIMES),
+    part("event[event_id]|event[unique_id]|EVENT[EVENT_ID]", IDS, NO_TEXTS),
+    part("event[extra]|EVENT[EXTRA]", OBJECTS, NO_OBJECTS),
     part("event[Foo]|event[utm][source]", TEXTS),
-    needed=part("event|event[name]", st.just("Waved")),
+    needed=part("event|event[name]|EVENT|EVENT[NAME]", st.just("Waved")),
 )
 LISTS = part("list|lists[]|$lists", st.sampled_from([*BLANK, [], "[]", [""]]))
 CHANNELS = part("channels|CHANNELS", st.sampled_from(["email", "EMAIL", '["email"]', *BLANK]), st.just("fax"))
@@ -107,7 +109,9 @@ CONTENTS: dict[str, Parts] = {
     "update_profile": group(*PERSON, part("extra|EXTRA", OBJECTS, NO_OBJECTS), LISTS, FORM_EVENT),
     "track_event": group(*EVENT, needed=part("metric|EVENT_NAME", st.sampled_from(["Waved", " Waved", 5]))),
     "track": group(
-        *EVENT, part("customer_properties", OBJECTS, NO_OBJECTS), needed=part("event|Metric", st.just("Waved"))
+        *EVENT,
+        part("customer_properties|CUSTOMER_PROPERTIES", OBJECTS, NO_OBJECTS),
+        needed=part("event|Metric", st.just("Waved")),
     ),
     "order_completed": group(*ORDER),
     "subscribe": group(CHANNELS, part("custom_source", TEXTS, NO_TEXTS), part("consented_at", st.sampled_from(BLANK))),

@@ -1,0 +1,256 @@
+"""Tables of members of lists over time: what becomes of a subscription is seen, though nobody joins."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.calls import Caller
+from support.second_path import marketing, utc, witness
+from tap_support import Run, config, discovered, run_tap, run_tap_until, select
+
+from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.settings import REREAD
+from tap_klaviyo.tables import COLLECTIONS, STREAMS
+
+MakeSandbox = Callable[..., RunningSandbox]
+JOINED = "2025-06-01T00:00:00+00:00"
+TABLES_OF_MEMBERS = ("list_profiles", "stg_member_lists", "member_lists", "esp_member_lists")
+
+
+def read(folder: Path, sandbox: RunningSandbox, state: dict[str, Any] | None = None, **settings: Any) -> Run:
+    """A run of the tables of members, which must end well."""
+    run = run_tap(
+        folder,
+        config(sandbox, **settings),
+        catalog=select(discovered(), dict.fromkeys(TABLES_OF_MEMBERS)),
+        state=state,
+    )
+    assert run.code == 0, run.errors
+    return run
+
+
+def held(run: Run, table: str, before: Run | None = None) -> dict[tuple[str, str], dict[str, Any]]:
+    """The table as an upsert leaves it after the runs, but for when rows were read."""
+    rows = [*(before.rows(table) if before else ()), *run.rows(table)]
+    by_key = {tuple(row[name] for name in STREAMS[table][0].key): row for row in rows}
+    return {key: {name: row[name] for name in row if name != "__synced_at"} for key, row in by_key.items()}
+
+
+def tell(caller: Caller, path: str, attributes: dict[str, Any], list_id: str | None = None) -> str:
+    """Post what is to be done with a profile of these attributes; the id of the job, where it is one."""
+    data: dict[str, Any] = {
+        "type": path.removesuffix("s"),
+        "attributes": {"profiles": {"data": [{"type": "profile", "attributes": attributes}]}},
+    }
+    if list_id is not None:
+        data["relationships"] = {"list": {"data": {"type": "list", "id": list_id}}}
+    answer = caller.post(path, {"data": data})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json()["data"]["id"]) if answer.content else ""
+
+
+def consent(word: str) -> dict[str, Any]:
+    return {"email": {"marketing": {"consent": word}}}
+
+
+@pytest.fixture
+def club(make_sandbox: MakeSandbox) -> tuple[RunningSandbox, str]:
+    """An account with a list that four people joined long ago, all but Cem with their consent, and the list's id."""
+    sandbox = make_sandbox(profiles=80, events=0, limits=False, job_seconds=0)
+    list_id = min(sandbox.store.lists.rows)
+    sandbox.store.lists.put({**sandbox.store.lists.rows[list_id], "opt_in_process": "single_opt_in"})
+    caller = Caller(sandbox.url)
+    for name in ("ann", "bob", "dot"):
+        attributes = {"email": f"{name}@example.com", "subscriptions": consent("SUBSCRIBED")}
+        tell(caller, "profile-subscription-bulk-create-jobs", attributes, list_id)
+    cem = {"data": {"type": "profile", "attributes": {"email": "cem@example.com"}}}
+    made = caller.post("profile-import", cem).json()["data"]["id"]
+    joined = caller.post(f"lists/{list_id}/relationships/profiles", {"data": [{"type": "profile", "id": made}]})
+    assert joined.status_code == 204
+    for name in ("ann", "bob", "cem", "dot"):
+        sandbox.store.list_members[list_id].put({"id": person(sandbox, name), "joined_group_at": JOINED})
+    return sandbox, list_id
+
+
+def stranger(sandbox: RunningSandbox, name: str) -> str:
+    """The id of a new profile, which is in no group."""
+    attributes = {"email": f"{name}@example.com"}
+    made = Caller(sandbox.url).post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
+    return str(made.json()["data"]["id"])
+
+
+def change_subscriptions(sandbox: RunningSandbox, list_id: str) -> None:
+    """Ann unsubscribes everywhere, Bob from the list, Cem gives consent, and Dot is suppressed."""
+    caller, away = Caller(sandbox.url), consent("UNSUBSCRIBED")
+    tell(caller, "profile-subscription-bulk-delete-jobs", {"email": "ann@example.com", "subscriptions": away})
+    tell(caller, "profile-subscription-bulk-delete-jobs", {"email": "bob@example.com", "subscriptions": away}, list_id)
+    given = {"email": "cem@example.com", "subscriptions": consent("SUBSCRIBED")}
+    tell(caller, "profile-subscription-bulk-create-jobs", given)
+    suppress = "profile-suppression-bulk-create-jobs"
+    job = tell(caller, suppress, {"email": "dot@example.com"})
+    assert caller.get(f"{suppress}/{job}").json()["data"]["attributes"]["status"] == "complete"
+
+
+def person(sandbox: RunningSandbox, name: str) -> str:
+    """The id of a person of the club."""
+    return next(key for key, row in sandbox.store.profiles.rows.items() if row["email"] == f"{name}@example.com")
+
+
+def test_what_consent_becomes_is_seen_by_the_next_run(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """The members of today are as a whole read has them; who only joined is read from the bookmark on."""
+    sandbox, list_id = club
+    first = read(tmp_path, sandbox)
+    change_subscriptions(sandbox, list_id)
+    second, whole = read(tmp_path, sandbox, first.state), read(tmp_path, sandbox)
+    for table in ("member_lists", "esp_member_lists"):
+        after = held(second, table, first)
+        expected = held(whole, table)
+        assert {key: after[key] for key in expected} == expected
+        changed = {key for key, row in expected.items() if held(first, table)[key] != row}
+        assert changed == {(list_id, person(sandbox, name)) for name in ("ann", "cem", "dot")}
+        # Bob is listed no more.
+        assert after.keys() - expected.keys() == {(list_id, person(sandbox, "bob"))}
+    for table in ("list_profiles", "stg_member_lists"):
+        assert len(second.rows(table)) < len(whole.rows(table))
+
+
+def test_rows_say_what_a_subscription_is(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Ann's ended with consent and says when, Cem's began without joining anew, Dot's may not be used."""
+    sandbox, list_id = club
+    change_subscriptions(sandbox, list_id)
+    run = read(tmp_path, sandbox)
+    ann = sandbox.store.profiles.rows[person(sandbox, "ann")]["subscriptions"]["email"]["marketing"]
+    (ended,) = (entry["timestamp"] for entry in ann["suppression"])
+    for table in ("member_lists", "esp_member_lists"):
+        found = {
+            name: (row["subscribed"], row["unsubscribed_at"])
+            for name in ("ann", "cem", "dot")
+            for row in (held(run, table)[list_id, person(sandbox, name)],)
+        }
+        assert found == {"ann": (False, utc(ended)), "cem": (True, None), "dot": (False, None)}
+        assert {row["subscribed_at"] for row in run.rows(table)} >= {JOINED}
+
+
+def test_every_row_of_an_account_says_what_its_profile_does(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """By plain reads of each list: consent, permission, address and suppressions together make a subscription."""
+    sandbox, _ = club
+    run, account = read(tmp_path, sandbox), witness(sandbox)
+    expected: dict[tuple[str, str], tuple[bool, str | None]] = {}
+    for group in account.rows("lists"):
+        path = f"lists/{group['id']}/profiles"
+        for member in account.rows(path, additional_fields__profile="subscriptions"):
+            mail = marketing(member)
+            here = [it["timestamp"] for it in mail.get("list_suppressions") or () if it["list_id"] == group["id"]]
+            away = [it["timestamp"] for it in mail.get("suppression") or () if it["reason"] == "UNSUBSCRIBE"]
+            told = [mail["consent_timestamp"]] if mail.get("consent") == "UNSUBSCRIBED" else []
+            is_on = (
+                mail.get("consent") == "SUBSCRIBED"
+                and mail["can_receive_email_marketing"]
+                and bool(member["attributes"]["email"])
+                and not here
+            )
+            ends = [utc(end) for end in (*here, *away)] or [utc(end) for end in told]
+            expected[group["id"], member["id"]] = (is_on, None if is_on else max(filter(None, ends), default=None))
+    for table in ("member_lists", "esp_member_lists"):
+        rows = {key: (row["subscribed"], row["unsubscribed_at"]) for key, row in held(run, table).items()}
+        assert rows == expected
+    assert {is_on for is_on, _ in expected.values()} == {True, False}
+
+
+def test_a_kill_does_not_hide_what_consent_became(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Whoever goes on from the STATE of a run that was stopped in the middle gets every member as it is today."""
+    sandbox, _ = club
+    first = read(tmp_path, sandbox)
+    change_subscriptions(sandbox, club[1])
+    stopped = run_tap_until(
+        tmp_path,
+        config(sandbox, concurrency=1),
+        select(discovered(), dict.fromkeys(TABLES_OF_MEMBERS)),
+        lambda message: (message["type"], message.get("stream")) == ("RECORD", "member_lists"),
+        lambda process: process.send_signal(signal.SIGTERM),
+        state=first.state,
+    )
+    assert stopped.code in (0, 128 + signal.SIGTERM)
+    again, whole = read(tmp_path, sandbox, stopped.state), read(tmp_path, sandbox)
+    for table in ("member_lists", "esp_member_lists"):
+        assert held(again, table) == held(whole, table)
+
+
+def test_who_wants_only_who_joined_says_so(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Without its name in `reread` a table goes on from its bookmark, which was kept meanwhile, or the start date."""
+    sandbox, _ = club
+    whole = read(tmp_path, sandbox, start_date="2026-01-01")
+    for table in ("member_lists", "esp_member_lists"):
+        assert len(whole.rows(table)) > len(whole.rows("list_profiles")) > 0
+    few = read(tmp_path, sandbox, whole.state, reread=["lists", "member_lists"])
+    assert len(few.rows("member_lists")) == len(whole.rows("member_lists"))
+    assert 0 < len(few.rows("esp_member_lists")) < len(whole.rows("member_lists"))
+    all_of_them = read(tmp_path, sandbox, whole.state, reread=["list_profiles"])
+    assert {len(all_of_them.rows(table)) for table in TABLES_OF_MEMBERS} == {len(whole.rows("member_lists"))}
+
+
+def test_a_table_is_named_like_no_other_collection() -> None:
+    """What `reread` names is one thing."""
+    named = [name for name in REREAD if name not in COLLECTIONS]
+    assert named == ["member_lists", "esp_member_lists"]
+    assert len(set(REREAD)) == len(REREAD)
+
+
+def test_a_bookmark_of_the_column_that_was_renamed_goes_on(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """A STATE of when the V1 table had the time of joining in `subscribed` still says where to go on."""
+    sandbox, _ = club
+    old = {"replication_key": "subscribed", "replication_key_value": "2026-03-01T00:00:00+00:00"}
+    run = read(tmp_path, sandbox, {"bookmarks": {"esp_member_lists": old}}, reread=[])
+    joined = [row["subscribed_at"] for row in run.rows("esp_member_lists")]
+    assert 0 < len(joined) < len(run.rows("member_lists"))
+    assert min(joined) >= "2026-02-27"
+    entry = run.state["bookmarks"]["esp_member_lists"]
+    assert entry == {"replication_key": "subscribed_at", "replication_key_value": max(joined)}
+
+
+def test_both_tables_call_a_membership_the_same(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """By the setting `esp_integration_id`, which makes the call for the account needless, or else by the account."""
+    sandbox, _ = club
+    for settings in ({"esp_integration_id": "4711"}, {}):
+        before = len(sandbox.requests)
+        run = run_tap(
+            tmp_path,
+            config(sandbox, **settings),
+            catalog=select(discovered(), {"member_lists": None, "esp_member_lists": None}),
+        )
+        assert run.code == 0, run.errors
+        keys = {(row["list_id"], row["member_id"]): row["key"] for row in run.rows("member_lists")}
+        partners = {
+            (row["list_id"], row["member_id"]): row["member_list_join_key"] for row in run.rows("esp_member_lists")
+        }
+        assert keys == partners
+        assert None not in keys.values()
+        asked = [entry.path for entry in list(sandbox.requests)[before:]]
+        assert asked.count("/api/accounts") == (not settings)
+
+
+def test_a_membership_that_is_written_down_late_is_read(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Of a list and of a segment, with a time up to a day before what was read already; who joined earlier is not."""
+    sandbox, list_id = club
+    store, tables = sandbox.store, ("list_profiles", "stg_member_lists", "esp_stg_member_lists", "segment_profiles")
+    segment_id = min(store.segments.rows)
+    catalog = select(discovered(), dict.fromkeys(tables))
+    first = run_tap(tmp_path, config(sandbox), catalog=catalog)
+    late, early = stranger(sandbox, "late"), stranger(sandbox, "early")
+    for members, table in (
+        (store.list_members[list_id], "list_profiles"),
+        (store.segment_members[segment_id], tables[3]),
+    ):
+        reached = datetime.fromisoformat(first.state["bookmarks"][table]["replication_key_value"])
+        for profile, hours in ((late, 23), (early, 25)):
+            members.put({"id": profile, "joined_group_at": (reached - timedelta(hours=hours)).isoformat()})
+    second = run_tap(tmp_path, config(sandbox), catalog=catalog, state=first.state)
+    for table in tables:
+        column = "member_id" if "member" in table else "profile_id"
+        assert {late, early} & {row[column] for row in second.rows(table)} == {late}
+        assert second.state["bookmarks"][table] == first.state["bookmarks"][table]
