@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tap_klaviyo.model import Collection, Table, each
+from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 PROFILES = Collection("profiles", "get_profiles", "profile", bookmark="updated")
 
 _MARKETING = "/attributes/subscriptions/email/marketing"
 SUPPRESSIONS = each("suppression", f"{_MARKETING}/suppression")
+
+
+def sort_by_time(suppressions: Any) -> list[Any]:
+    """Suppressions, the newest last, since the last row of a key stays; those without a time come first."""
+    return sorted(suppressions, key=_time_of) if isinstance(suppressions, list) else []
+
+
+def _time_of(suppression: Any) -> str:
+    try:
+        return as_datetime(suppression.get("timestamp"))
+    except (AttributeError, ConversionError):
+        return ""
+
 
 TABLES = (
     Table(
@@ -30,7 +46,7 @@ TABLES = (
         PROFILES,
         key=("profile_id", "list_id", "reason"),
         bookmark="profile_updated",
-        roots=(each("suppression", f"{_MARKETING}/list_suppressions"),),
+        roots=(each("suppression", f"{_MARKETING}/list_suppressions", make=sort_by_time),),
         deletion_note="A lifted suppression stays.",
     ),
 )
