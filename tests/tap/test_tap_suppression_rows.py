@@ -9,7 +9,7 @@ from klaviyo_client.api.pages import Page
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.tables import STREAMS
-from tap_klaviyo.tables.profiles import PROFILES
+from tap_klaviyo.tables.profiles import LIST_SUPPRESSED_PROFILES, PROFILES
 
 AT_FIVE = "2026-03-01T05:00:00+00:00"
 TIMES = (
@@ -22,11 +22,14 @@ TIMES = (
 )
 
 
+PARENT = {"parent": {"id": "L"}}
+
+
 def test_of_two_suppressions_of_one_list_the_newest_is_kept() -> None:
     """In whatever order, form and zone they come; one that has no time is older than those that have one."""
-    (of_profiles,) = (
+    of_profiles, of_lists = (
         Projection(table, schema_files.load(table.name), ("profile_id", "list_id", "reason", "timestamp"))
-        for collection in (PROFILES,)
+        for collection in (PROFILES, LIST_SUPPRESSED_PROFILES)
         for table in STREAMS["profile_email_list_suppressions"]
         if table.collection == collection
     )
@@ -36,6 +39,8 @@ def test_of_two_suppressions_of_one_list_the_newest_is_kept() -> None:
         page = Page([suppressed(*(TIMES[place] for place in order))])
         rows = {row["list_id"]: row["timestamp"] for row in of_profiles.rows(page.data, page)}
         assert rows == {"L": as_read[max(order)], "M": AT_FIVE}
+        (row,) = of_lists.rows(page.data, page, PARENT)
+        assert (row["list_id"], row["timestamp"]) == ("L", as_read[max(order)])
 
 
 def suppressed(*times: str | None) -> dict[str, Any]:
