@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tap_klaviyo.model import Table
@@ -10,7 +10,7 @@ from tap_klaviyo.settings import REREAD, is_read_whole
 from tap_klaviyo.tables.events import EVENTS
 
 
-def sends_activate_version(tables: Sequence[Table], config: Mapping[str, Any]) -> bool:
+def sends_activate_version(tables: Iterable[Table], config: Mapping[str, Any]) -> bool:
     """Whether the tap may send ACTIVATE_VERSION for a stream.
 
     It may when the setting is on, the stream is read whole in every run, and no other one refers to its deleted rows.
@@ -23,12 +23,11 @@ def sends_activate_version(tables: Sequence[Table], config: Mapping[str, Any]) -
         return False
     reread = config.get("reread", REREAD)
     leaves_out_events = bool(config.get("event_metrics") or config.get("exclude_pushed_events"))
-    names = {table.collection.name for table in tables}
     return all(
         is_read_whole(table, reread)
         and not table.collection.keep_deleted
         and not (leaves_out_events and table.collection.name == EVENTS.name)
         for table in tables
-        # Whatever a supplement adds, the one that it supplements shows too.
-        if table.collection.supplements not in names
+        # What supplements others is read whole where they are.
+        if table.collection.supplements is None
     )

@@ -74,7 +74,8 @@ class TableStream(PrefixBookmarkStream):
     def start_in(self, collection: Collection) -> datetime | None:
         """Where to start in a collection: some time before the bookmark, not before the start date; None for all."""
         table = next(entry for entry in self.tables if entry.collection == collection)
-        if self.replication_method == REPLICATION_FULL_TABLE or is_read_whole(table, self._tap.reread):
+        is_full = self.replication_method == REPLICATION_FULL_TABLE or self._stream_version is not None
+        if is_full or is_read_whole(table, self._tap.reread):
             return None
         reached = self.bookmark
         start_date = self.config.get("start_date")
@@ -131,9 +132,19 @@ class TableStream(PrefixBookmarkStream):
 
     @cached_property
     def collections_read(self) -> list[Collection]:
-        """The collections of which it has rows in this run. Asked for before any is read, since the start moves."""
+        """The collections of which it has rows in this run. Asked for before any is read, since the start moves.
+
+        What supplements a collection shows nothing more where that one is read whole. What supplements one of which
+        this stream has no rows may show less of a resource than the stream's others, which must come after it, whole.
+        """
+        main = {entry.name for entry in self.collections if entry.supplements is None}
         whole = {entry.name for entry in self.collections if self.start_in(entry) is None}
-        return [entry for entry in self.collections if entry.supplements not in whole]
+        return [
+            entry
+            for entry in self.collections
+            if entry.supplements is None
+            or (entry.supplements not in whole if entry.supplements in main else main <= whole)
+        ]
 
     def collections_before(self, collection: Collection) -> list[Collection]:
         """Those of these that it reads before this one."""

@@ -15,7 +15,7 @@ from tap_klaviyo.tables.campaigns import AUDIENCE_DELETION_NOTE, CAMPAIGNS
 from tap_klaviyo.tables.esp_events import destination
 from tap_klaviyo.tables.events import METRICS
 from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES, STAMP
-from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, SUBSCRIPTION
+from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, member_list_tables
 from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSED_PROFILES, SUPPRESSIONS
 from tap_klaviyo.tables.table_functions import distinct_texts
 
@@ -194,13 +194,5 @@ TABLES = (
         bookmark="created_at",
         deletion_note=MEMBER_DELETION_NOTE,
     ),
-    Table(
-        "esp_member_lists",
-        LIST_PROFILES,
-        key=("list_id", "member_id"),
-        bookmark="subscribed_at",
-        roots=(SUBSCRIPTION,),
-        deletion_note=MEMBER_DELETION_NOTE,
-        reread=True,
-    ),
+    *member_list_tables("esp_member_lists"),
 )

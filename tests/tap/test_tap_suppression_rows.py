@@ -49,3 +49,21 @@ def suppressed(*times: str | None) -> dict[str, Any]:
     other = {"list_id": "M", "reason": "UNSUBSCRIBE", "timestamp": TIMES[5]}
     marketing = {"list_suppressions": [entries[0], "nonsense", other, *entries[1:], None]}
     return {"id": "P", "attributes": {"subscriptions": {"email": {"marketing": marketing}}}}
+
+
+def test_who_left_a_list_has_a_row_of_what_its_suppressions_say() -> None:
+    """Whatever else stands among them; who is suppressed on other lists only has none."""
+    nothing: list[Any] = [None, "nonsense", {}, {"list_id": None, "timestamp": AT_FIVE}]
+    for name in ("member_lists", "esp_member_lists"):
+        table = next(entry for entry in STREAMS[name] if entry.collection == LIST_SUPPRESSED_PROFILES)
+        columns = ("list_id", "member_id", "subscribed_at", "subscribed", "unsubscribed_at")
+        projection = Projection(table, schema_files.load(name), columns)
+        for times, ended in (((None,), None), (("?", AT_FIVE, TIMES[4]), AT_FIVE), (("2026-03-01 04:30",), TIMES[4])):
+            resource = suppressed(*times)
+            resource["attributes"]["subscriptions"]["email"]["marketing"]["list_suppressions"] += nothing
+            (row,) = projection.rows([resource], Page([resource]), PARENT)
+            assert tuple(row.values()) == ("L", "P", None, False, ended)
+        for entries in (None, [], nothing, "L", [{"list_id": "M", "timestamp": AT_FIVE}]):
+            marketing = {"list_suppressions": entries}
+            resource = {"id": "P", "attributes": {"subscriptions": {"email": {"marketing": marketing}}}}
+            assert projection.rows([resource], Page([resource]), PARENT) == []
