@@ -153,6 +153,12 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     options.add_argument(
+        "--quiet-suppressions",
+        action="store_true",
+        help="let a profile keep its updated when e-mail to it is suppressed (by hand, by unsubscribing, by a bounce "
+        "or a complaint): Klaviyo says nowhere that it moves",
+    )
+    options.add_argument(
         "--job-end",
         choices=("complete", "cancelled", "never"),
         default="complete",
@@ -210,6 +216,7 @@ def _serve_forever(options: argparse.Namespace) -> None:
         faults=options.faults,
         repeats=options.repeats,
         pointers=options.pointers,
+        quiet_suppressions=options.quiet_suppressions,
         job_end=options.job_end,
         job_seconds=options.job_seconds,
     ) as sandbox:

@@ -72,6 +72,7 @@ def serve(
     job_end: str = "complete",
     repeats: str = "request",
     pointers: str = "all",
+    quiet_suppressions: bool = False,
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
@@ -99,6 +100,8 @@ def serve(
         repeats: whether a ``unique_id`` in a bulk request of events is a repetition, and fails it, when it is in the
             same "request" only, or anywhere in the account's "history".
         pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
+        quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed: by hand, by
+            unsubscribing, by a bounce or a complaint.
         faults: how often requests meet which fault, as ``faults.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
@@ -138,7 +141,7 @@ def serve(
             account_clock = Clock(clock, speed)
             store = _make_store(parameters, account_clock, database, previous)
             store.job_seconds, store.job_end = job_seconds, job_end
-            store.repeats, store.pointers = repeats, pointers
+            store.repeats, store.pointers, store.quiet_suppressions = repeats, pointers, quiet_suppressions
             quotas, tokens = Quotas(account_clock), Tokens(oauth, account_clock) if oauth else None
             access, initial_quotas = Access(key, granted, advanced_kdp), quotas if limits else None
             sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)

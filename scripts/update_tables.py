@@ -73,6 +73,8 @@ def calls(table: Table) -> str:
     """The requests that reading the table takes, in words."""
     collection, op = table.collection, operation(table.collection.operation)
     text = f"1 for {op.page_size} {_plural(op)}" if op.page_size else "1 for a page, of a size that Klaviyo chooses"
+    if collection.supplements:
+        text += " suppressed since the last run"
     if collection.parent:
         text += f", for each of the {collection.parent}"
     if len(collection.filter_sets) > 1:
@@ -100,7 +102,10 @@ def price(table: Table, schema: dict[str, Any]) -> str:
 
 def cost_in_a_shop(tables: Sequence[Table], schema: dict[str, Any]) -> str:
     """Calls and minutes of a stream in the shop of ``sizes.py``, with all columns but those that are looked up."""
-    costs = [(calls_for(table.collection, COLLECTIONS), rates(table, schema)[1]) for table in tables]
+    # A whole read has no need of what only supplements it.
+    names = {table.collection.name for table in tables}
+    whole = [table for table in tables if table.collection.supplements not in names]
+    costs = [(calls_for(table.collection, COLLECTIONS), rates(table, schema)[1]) for table in whole]
     minutes = max(count / a_minute for count, a_minute in costs)
     text = f"{sum(count for count, _ in costs):,}"
     return text if minutes < 1 else f"{text}, {minutes:,.0f} min"

@@ -21,13 +21,16 @@ class Collection:
             name.
         operation: Klaviyo's operation id; limits, filters and page size follow from it.
         resource: the JSON:API type of its rows.
-        bookmark: the field that it is filtered and sorted by, None when Klaviyo cannot filter it by time.
+        bookmark: the field that it is filtered and sorted by, None when Klaviyo cannot filter it by time. A dotted one
+            leads into a list of times, and gives its resources no order.
         parent: the collection whose ids its path takes, or else its filter, one slice each.
         parent_filter: the field of that filter, which must be one of a list; None where the path takes the ids.
         filter_sets: sets of filter field -> value; each is read in a pass of its own, and together they show all of it
             (each channel, say).
         reread: read whole in every run although it has a bookmark, unless the user says otherwise: it is small, and
             what changes in it (a tag added, an action edited) need not move the bookmark.
+        supplements: another collection, to whose tables it adds rows, because what it finds need not move that one's
+            bookmark. It is left out for tables of which that one is read whole, and what it cannot read is a warning.
         keep_deleted: rows that Klaviyo deleted must stay where they were loaded, because events refer to them or
             because Klaviyo forgets them by itself after some days.
     """
@@ -40,7 +43,13 @@ class Collection:
     parent_filter: str | None = None
     filter_sets: tuple[Mapping[str, str | bool], ...] = ({},)
     reread: bool = False
+    supplements: str | None = None
     keep_deleted: bool = False
+
+    @property
+    def has_order(self) -> bool:
+        """Whether each of its resources has one place in time."""
+        return self.bookmark is not None and "." not in self.bookmark
 
 
 @dataclass(frozen=True)

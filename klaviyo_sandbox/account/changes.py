@@ -42,3 +42,29 @@ def add_event(
     }
     store.put_event(row)
     return row
+
+
+def suppress_profile(store: Store, profile_id: str, reason: str, list_id: str | None = None) -> Row:
+    """Let e-mail to a profile be suppressed now, all of it or that of one list, beside what is suppressed already.
+
+    Args:
+        store: the account.
+        profile_id: the profile.
+        reason: as Klaviyo names it, such as HARD_BOUNCE or SPAM_COMPLAINT.
+        list_id: the list; None for all e-mail.
+    """
+    before = store.profiles.rows[profile_id]
+    subscriptions = before["subscriptions"]
+    marketing, entry = subscriptions["email"]["marketing"], {"reason": reason, "timestamp": store.now_text()}
+    if list_id is None:
+        changed = {"suppression": [*marketing["suppression"], entry], "can_receive_email_marketing": False}
+    else:
+        changed = {"list_suppressions": [*marketing["list_suppressions"], {"list_id": list_id, **entry}]}
+    email = {**subscriptions["email"], "marketing": {**marketing, **changed}}
+    row = {
+        **before,
+        "subscriptions": {**subscriptions, "email": email},
+        "updated": store.updated_by_suppression(before),
+    }
+    store.put_profile(row)
+    return row

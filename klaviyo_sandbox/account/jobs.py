@@ -105,7 +105,8 @@ def _run_import(store: Store, job: Row) -> Mapping[str, Any]:
 
 def _run_suppression(store: Store, job: Row) -> Mapping[str, Any]:
     """Change the profiles that the job makes a difference for; count the others, and unknown addresses, as skipped."""
-    change = consent.with_suppression if job["kind"] == SUPPRESS else consent.without_suppression
+    suppresses = job["kind"] == SUPPRESS
+    change = consent.with_suppression if suppresses else consent.without_suppression
     skipped = 0
     for name, value in job["whom"]:
         profile_id = value if name == "id" else store.find_profile_id(name, value)
@@ -114,7 +115,8 @@ def _run_suppression(store: Store, job: Row) -> Mapping[str, Any]:
         if row is None or subscriptions == row["subscriptions"]:
             skipped += 1
         else:
-            store.put_profile({**row, "subscriptions": subscriptions, "updated": store.now_text()})
+            updated = store.updated_by_suppression(row) if suppresses else store.now_text()
+            store.put_profile({**row, "subscriptions": subscriptions, "updated": updated})
     return {"skipped": skipped}
 
 

@@ -19,10 +19,14 @@ _MERGED_MEMBERS = ("location", "properties")
 
 @dataclass(frozen=True)
 class UpsertResult:
-    """The profile after an upsert, and whether the upsert created it."""
+    """The profile after an upsert, and before it; None when the upsert created it."""
 
     row: Row
-    created: bool
+    before: Row | None
+
+    @property
+    def created(self) -> bool:
+        return self.before is None
 
 
 def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> UpsertResult:
@@ -46,7 +50,7 @@ def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> U
             raise Refusal([duplicate_profile(str(store.find_profile_id("email", address)))])
     row["updated"] = store.now_text()
     store.put_profile(row)
-    return UpsertResult(row, created=existing is None)
+    return UpsertResult(row, existing)
 
 
 def without_conflicts(store: Store, profile: Mapping[str, Any]) -> dict[str, Any]:

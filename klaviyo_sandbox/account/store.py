@@ -50,6 +50,8 @@ class Store:
             "history".
         pointers: what a 400 says of the body of a write: "all" that is wrong, the "first" of it, or "none": that
             something is, and not where.
+        quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed; Klaviyo says
+            nowhere that it moves.
         report_rows: for tests only: how many groupings a page of a report holds.
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
@@ -77,6 +79,7 @@ class Store:
         self.job_end = "complete"
         self.repeats = "request"
         self.pointers = "all"
+        self.quiet_suppressions = False
         self.report_rows = 500
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0
@@ -115,6 +118,10 @@ class Store:
     def now_text(self) -> str:
         """Now, to the second, as rows hold times."""
         return format_datetime(self.now().replace(microsecond=0))
+
+    def updated_by_suppression(self, before: Row | None) -> str:
+        """The ``updated`` of a profile that is suppressed now, from its row before; None for a new profile."""
+        return self.now_text() if before is None or not self.quiet_suppressions else str(before["updated"])
 
     def put_profile(self, row: Row) -> None:
         """Add or replace a profile, and index it by its identifiers."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.account.changes import add_event
+from klaviyo_sandbox.account.changes import add_event, suppress_profile
 from klaviyo_sandbox.account.relations import find_row, table_of
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.http.access import parse_scopes
@@ -22,6 +22,7 @@ from klaviyo_sandbox.http.control_fields import (
     DELETABLE,
     EVENTS,
     SETTINGS,
+    SUPPRESSION,
     TOKENS,
     InvalidChange,
     NotThere,
@@ -102,6 +103,7 @@ class Control:
             "job_end": store.job_end,
             "repeats": store.repeats,
             "pointers": store.pointers,
+            "quiet_suppressions": store.quiet_suppressions,
             "speed": self._clock.speed,
         }
 
@@ -132,7 +134,7 @@ class Control:
         if "speed" in settings:
             self._clock.set_speed(settings["speed"])
         with store.lock:
-            for name in ("job_seconds", "job_end", "repeats", "pointers"):
+            for name in ("job_seconds", "job_end", "repeats", "pointers", "quiet_suppressions"):
                 setattr(store, name, settings.get(name, getattr(store, name)))
         return self.settings
 
@@ -193,6 +195,21 @@ class Control:
             if find_row(store, DELETABLE[kind], row_id) is None:
                 raise NotThere(f"there is no {DELETABLE[kind]} {row_id}")
             table_of(store, DELETABLE[kind]).drop(row_id)
+            store.save()
+
+    def suppress(self, profile_id: str, reason: str) -> None:
+        """Suppress e-mail to a profile, as a bounce or a complaint does.
+
+        Raises:
+            InvalidChange: there is no such reason.
+            NotThere: there is no such profile.
+        """
+        check_fields({"profile_id": profile_id, "reason": reason}, SUPPRESSION)
+        store = self._sandbox.store
+        with store.lock:
+            if profile_id not in store.profiles:
+                raise NotThere(f"there is no profile {profile_id}")
+            suppress_profile(store, profile_id, reason)
             store.save()
 
     def add_events(

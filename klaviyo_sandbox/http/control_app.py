@@ -5,6 +5,7 @@ PATCH  /sandbox/settings          {"faults": "429=0.1", "latency": 0.4, "limits"
 GET    /sandbox/clock             {"now": ...}
 POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
 POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
+POST   /sandbox/suppressions      {"profile_id": ..., "reason": "HARD_BOUNCE"}
 POST   /sandbox/reset             {}
 POST   /sandbox/tokens            {"end": "access"} or {"end": "all"}
 DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, templates
@@ -26,6 +27,7 @@ from klaviyo_sandbox.http.control_fields import (
     CLOCK,
     EVENTS,
     SETTINGS,
+    SUPPRESSION,
     TOKENS,
     InvalidChange,
     NotThere,
@@ -53,6 +55,7 @@ class ControlApp:
             "settings": {"GET": lambda _: JSONResponse(control.settings), "PATCH": self._change},
             "clock": {"GET": lambda _: self._show_clock(), "POST": self._advance},
             "events": {"POST": self._add_events},
+            "suppressions": {"POST": self._suppress},
             "tokens": {"POST": self._end_tokens},
             "reset": {"POST": self._reset},
         }
@@ -95,6 +98,13 @@ class ControlApp:
 
     def _add_events(self, fields: Mapping[str, Any]) -> Response:
         return JSONResponse({"ids": self._control.add_events(**check_fields(fields, EVENTS))}, 201)
+
+    def _suppress(self, fields: Mapping[str, Any]) -> Response:
+        missing = SUPPRESSION.keys() - check_fields(fields, SUPPRESSION).keys()
+        if missing:
+            raise InvalidChange(f"{min(missing)}: must be given")
+        self._control.suppress(**fields)
+        return Response(status_code=204)
 
     def _end_tokens(self, fields: Mapping[str, Any]) -> Response:
         self._control.end_tokens(**check_fields(fields, TOKENS))

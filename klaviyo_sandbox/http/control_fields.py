@@ -30,6 +30,7 @@ SETTINGS: Mapping[str, Any] = {
     "job_end": {"enum": list(JOB_ENDS)},
     "repeats": {"enum": list(REPEATS)},
     "pointers": {"enum": list(POINTERS)},
+    "quiet_suppressions": {"type": "boolean"},
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED},
 }
 CLOCK: Mapping[str, Any] = {
@@ -43,6 +44,10 @@ EVENTS: Mapping[str, Any] = {
     "profile_id": {"type": "string"},
     "metric_id": {"type": "string"},
     "properties": {"type": "object"},
+}
+SUPPRESSION: Mapping[str, Any] = {
+    "profile_id": {"type": "string"},
+    "reason": {"enum": ["HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "USER_SUPPRESSED"]},
 }
 TOKENS: Mapping[str, Any] = {"end": {"enum": ["access", "all"]}}
 

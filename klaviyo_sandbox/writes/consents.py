@@ -7,7 +7,7 @@ from typing import Any
 
 from klaviyo_sandbox.account import profiles
 from klaviyo_sandbox.account.consent import Consent, with_consent, with_list_suppression
-from klaviyo_sandbox.account.rows import ANONYMOUS, Row, pending_id
+from klaviyo_sandbox.account.rows import ANONYMOUS, pending_id
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
 from klaviyo_sandbox.spec.exchange import Answer, Request
@@ -48,9 +48,9 @@ def unsubscribe(store: Store, request: Request) -> Answer:
     rows, headers = _check_rows(store, request, historical=None)
     list_id = _list_id(store, request.body["data"])
     for resource in rows:
-        row, consents = _upsert(store, resource, requested_consents(resource))
+        result, consents = _upsert(store, resource, requested_consents(resource))
+        row, now = result.row, store.now_text()
         subscriptions = row["subscriptions"]
-        now = store.now_text()
         for consent in consents:
             if list_id and _is_email(consent) and row["id"] in store.list_members[list_id]:
                 store.list_members[list_id].drop(row["id"])
@@ -58,7 +58,9 @@ def unsubscribe(store: Store, request: Request) -> Answer:
             else:
                 withdrawal = Consent(consent.channel, consent.kind, given=False, consented_at=now, recorded_at=now)
                 subscriptions = with_consent(subscriptions, withdrawal)
-        store.put_profile({**row, "subscriptions": subscriptions})
+        is_suppression = all(map(_is_email, consents))
+        updated = store.updated_by_suppression(result.before) if is_suppression else now
+        store.put_profile({**row, "subscriptions": subscriptions, "updated": updated})
     return Answer(202, headers=headers)
 
 
@@ -138,14 +140,14 @@ def _keep_pending(store: Store, resource: Mapping[str, Any], list_id: str | None
 
 def _upsert(
     store: Store, resource: Mapping[str, Any], consents: Sequence[RequestedConsent]
-) -> tuple[Row, Sequence[RequestedConsent]]:
-    """Upsert the profile of a row. Returns it and the consents whose identifiers it got."""
+) -> tuple[profiles.UpsertResult, Sequence[RequestedConsent]]:
+    """Upsert the profile of a row. Returns what came of it, and the consents whose identifiers it got."""
     names = ("email", "phone_number", ANONYMOUS)
     attributes = {name: resource["attributes"].get(name) for name in names}
     profile = profiles.without_conflicts(store, {"id": resource.get("id"), "attributes": attributes})
     conflicting = attributes.keys() - profile["attributes"].keys()
-    row = profiles.upsert(store, profile, keep_on_null=True).row
-    return row, [consent for consent in consents if IDENTIFIER_OF_CHANNEL.get(consent.channel) not in conflicting]
+    result = profiles.upsert(store, profile, keep_on_null=True)
+    return result, [consent for consent in consents if IDENTIFIER_OF_CHANNEL.get(consent.channel) not in conflicting]
 
 
 def _give(
@@ -156,7 +158,8 @@ def _give(
     source: str | None,
 ) -> None:
     """Upsert the profile of a row, record its consents, and put it on the list when one is for marketing."""
-    row, consents = _upsert(store, resource, consents)
+    result, consents = _upsert(store, resource, consents)
+    row = result.row
     subscriptions = row["subscriptions"]
     for consent in consents:
         given = Consent(

@@ -85,8 +85,9 @@ class AccountReader:
 
         Args:
             collection: what to read.
-            starts: the bookmark that each of these tables starts at; None where it starts at the beginning. The read
-                starts at the oldest of them, and what is older than a table's own is left out of that table.
+            starts: the bookmark that each of its tables that are read now starts at; None where it starts at the
+                beginning. The read starts at the oldest of them, and what is older than a table's own is left out of
+                that table.
             as_lines: whether the rows are wanted as lines of RECORD messages.
         """
         self._check_metrics()
@@ -199,10 +200,11 @@ class AccountReader:
     # What to request --------------------------------------------------------------------------------------------------
 
     def _tables(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[SelectedTable]:
-        """The collection's tables, each with its own start, unless the collection is read whole on purpose."""
+        """The tables that are read, each with its own start, unless the collection is read whole on purpose."""
         return [
             replace(entry, since=self._since(entry, starts.get(entry.table.name)))
             for entry in self.selection.tables_of(collection)
+            if entry.table.name in starts or entry.table.gap is not None
         ]
 
     def _since(self, entry: SelectedTable, start: datetime | None) -> str | None:

@@ -59,7 +59,7 @@ class PageRequests:
         op = operation(collection.operation)
         query = self.selection.query(collection)
         ordered = collection.name not in self.reread and can_be_cut(collection, op)
-        if collection.bookmark in op.sort and collection.name not in self.reread:
+        if collection.has_order and collection.bookmark in op.sort and collection.name not in self.reread:
             query["sort"] = str(collection.bookmark)
         if self.sample_only and "page[size]" in query:
             query["page[size]"] = "1"

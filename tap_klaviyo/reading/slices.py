@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from klaviyo_client.api import filters
-from klaviyo_client.api.operations import Operation
+from klaviyo_client.api.operations import Operation, operation
 from tap_klaviyo.model import Collection, Resource, Slice
 from tap_klaviyo.reading.page_times import places_too_late
 
@@ -57,7 +57,11 @@ def plan_slices(
 def _parent_slice(collection: Collection, parent: Resource) -> Slice:
     if collection.parent_filter is None:
         return Slice({"id": parent["id"]}, parent=parent)
-    return Slice(conditions=(filters.condition("any", collection.parent_filter, [parent["id"]]),), parent=parent)
+    if "any" in operation(collection.operation).operators(collection.parent_filter):
+        condition = filters.condition("any", collection.parent_filter, [parent["id"]])
+    else:
+        condition = filters.condition("equals", collection.parent_filter, parent["id"])
+    return Slice(conditions=(condition,), parent=parent)
 
 
 def _set_conditions(filter_set: Mapping[str, str | bool]) -> tuple[str, ...]:
@@ -66,7 +70,7 @@ def _set_conditions(filter_set: Mapping[str, str | bool]) -> tuple[str, ...]:
 
 def can_be_cut(collection: Collection, operation: Operation) -> bool:
     """Whether Klaviyo gives any span of the collection's time alone, in the order of time."""
-    if collection.bookmark is None or collection.bookmark not in operation.sort:
+    if collection.bookmark is None or not collection.has_order or collection.bookmark not in operation.sort:
         return False
     operators = operation.operators(collection.bookmark)
     return bool(operators & _LOWER and operators & _UPPER)

@@ -89,7 +89,7 @@ class RowMaker:
         known: Mapping[str, Container[str]] | None = None,
     ) -> None:
         self._collection = collection.name
-        self._bookmark = collection.bookmark
+        self._bookmark = collection.bookmark if collection.has_order else None
         self._without_id = 0
         self._context = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
         table_sources = (sources(entry.schema, entry.columns).values() for entry in tables)

@@ -28,4 +28,6 @@ def sends_activate_version(tables: Iterable[Table], config: Mapping[str, Any]) -
         and not table.collection.keep_deleted
         and not (leaves_out_events and table.collection.name == EVENTS.name)
         for table in tables
+        # What supplements others is read whole where they are.
+        if table.collection.supplements is None
     )

@@ -50,7 +50,8 @@ def report_requirements(reports: Iterable[Report]) -> list[Requirement]:
 
 def _operations(collection: Collection, selection: Selection, collections: Collections) -> Iterator[str]:
     yield collection.operation
-    if collection.parent:
+    # What supplements others is left out where it cannot be read.
+    if collection.parent and not collection.supplements:
         yield collections[collection.parent].operation
     if collection.name == event_metrics.FILTERED and selection.by_metric:
         yield collections[event_metrics.COLLECTION].operation
@@ -68,7 +69,8 @@ def _optional(entry: SelectedTable, selection: Selection, collections: Collectio
 def queries(selection: Selection, collections: Collections, now: datetime) -> Queries:
     """The query of the first request that a read would send of each selected collection, by operation."""
     by_operation: dict[str, dict[str, str]] = {}
-    for collection in collections.values():
+    # Of those that share an operation, one that others only supplement is asked for.
+    for collection in sorted(collections.values(), key=lambda each: each.supplements is None):
         if not selection.tables_of(collection):
             continue
         first = plan_slices(collection, since=None, now=now, parents=({"id": UNUSED_ID},))[0]

@@ -15,7 +15,7 @@ from singer_sdk import Tap
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import Incomplete, KlaviyoError, NotAllowed, NotEnabled
+from klaviyo_client.errors import BadRequest, Incomplete, KlaviyoError, NotAllowed, NotEnabled
 from klaviyo_client.plugin import settings
 from tap_klaviyo.model import Collection, SelectedTable, Table
 from tap_klaviyo.reading.account_reader import AccountReader
@@ -170,6 +170,13 @@ class RunTap(Tap):
         # What an include needs is not among the operation's own.
         scopes = permissions.scopes_named_in(error) or operation(error.operation).scopes
         self.failures.add_skipped(tables, scopes)
+
+    def goes_on_without(self, collection: Collection, tables: Sequence[str], error: KlaviyoError) -> bool:
+        """Whether these tables are read without a collection that only supplements others; then it is one warning."""
+        goes_on = isinstance(error, (NotAllowed, BadRequest)) and not self._stops_at_failures
+        if goes_on:
+            self.logger.warning("%s: read without %s, %s", ", ".join(tables), collection.name, error)
+        return goes_on
 
     def leave_out(self, tables: Sequence[str], error: KlaviyoError) -> None:
         """Leave out tables that cannot be read, go on with the others, and report them at the end.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
@@ -29,8 +30,8 @@ from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
 class TableStream(PrefixBookmarkStream):
     """A table as a Singer stream, or several tables of the same name, each of another collection.
 
-    The first selected stream of a collection leads: it reads the collection, and also writes the rows of its siblings,
-    whose own turn is then empty.
+    One of the selected streams of a collection leads: it reads the collection, and also writes the rows of its
+    siblings, whose own turn is then empty.
     """
 
     # The projection has made every value what its column promises; checking again would double the cost of a row.
@@ -38,7 +39,7 @@ class TableStream(PrefixBookmarkStream):
 
     def __init__(self, tap: RunTap, tables: Sequence[Table]) -> None:
         self.tables = tables
-        self.table = table = tables[0]
+        self.table = table = next(entry for entry in tables if entry.collection.supplements is None)
         self.collections = [entry.collection for entry in tables]
         self.gap_tables = [entry for entry in GAP_TABLES if entry.name == table.name]
         self._finished: set[str] = set()
@@ -73,7 +74,8 @@ class TableStream(PrefixBookmarkStream):
     def start_in(self, collection: Collection) -> datetime | None:
         """Where to start in a collection: some time before the bookmark, not before the start date; None for all."""
         table = next(entry for entry in self.tables if entry.collection == collection)
-        if self.replication_method == REPLICATION_FULL_TABLE or is_read_whole(table, self._tap.reread):
+        is_full = self.replication_method == REPLICATION_FULL_TABLE or self._stream_version is not None
+        if is_full or is_read_whole(table, self._tap.reread):
             return None
         reached = self.bookmark
         start_date = self.config.get("start_date")
@@ -108,7 +110,7 @@ class TableStream(PrefixBookmarkStream):
     def get_records(self, context: Context | None) -> Iterable[Record]:  # noqa: ARG002 - the SDK's signature
         """The rows of this table, when it leads; those of its siblings are written on the way."""
         for collection, tables in self._collections_to_read():
-            siblings = [*tables[1:], *filled_from(self._tap, collection)]
+            siblings = [table for table in (*tables, *filled_from(self._tap, collection)) if table is not self]
             for sibling in siblings:
                 sibling._write_schema_message()
             for batch in self._batches(collection, tables):
@@ -124,12 +126,29 @@ class TableStream(PrefixBookmarkStream):
         """How many more rows may be written; None for any number."""
         return None if self.ABORT_AT_RECORD_COUNT is None else max(self.ABORT_AT_RECORD_COUNT - self.rows_written, 0)
 
-    def _collections_to_read(self) -> Iterator[tuple[Collection, list[TableStream]]]:
+    def _collections_to_read(self) -> list[tuple[Collection, list[TableStream]]]:
         """The collections that this stream leads, each with the streams that have rows of it."""
-        for collection in self.collections:
-            tables = selected_of(self._tap, collection)
-            if tables and tables[0] is self:
-                yield collection, tables
+        return reading_plan(self._tap).get(self.name, [])
+
+    @cached_property
+    def collections_read(self) -> list[Collection]:
+        """The collections of which it has rows in this run. Asked for before any is read, since the start moves.
+
+        What supplements a collection shows nothing more where that one is read whole. What supplements one of which
+        this stream has no rows may show less of a resource than the stream's others, which must come after it, whole.
+        """
+        main = {entry.name for entry in self.collections if entry.supplements is None}
+        whole = {entry.name for entry in self.collections if self.start_in(entry) is None}
+        return [
+            entry
+            for entry in self.collections
+            if entry.supplements is None
+            or (entry.supplements not in whole if entry.supplements in main else main <= whole)
+        ]
+
+    def collections_before(self, collection: Collection) -> list[Collection]:
+        """Those of these that it reads before this one."""
+        return self.collections_read[: self.collections_read.index(collection)]
 
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
@@ -146,8 +165,10 @@ class TableStream(PrefixBookmarkStream):
                     yield batch
                     current.add(batch)
         except (Refused, Unavailable) as error:
-            self._tap.leave_out([table.name for table in tables], error)
-            return
+            without = [table.name for table in tables]
+            if collection.supplements is None or not self._tap.goes_on_without(collection, without, error):
+                self._tap.leave_out(without, error)
+                return
         self._tap.failures.add_success()
         for table in tables:
             table.finish(collection)
@@ -178,7 +199,7 @@ class TableStream(PrefixBookmarkStream):
     def finish(self, collection: Collection) -> None:
         """Called when a collection was read to its end. After the last, older rows go, unless something was skipped."""
         self._finished.add(collection.name)
-        names = {entry.name for entry in self.collections}
+        names = {entry.name for entry in self.collections_read}
         if self._stream_version is not None and names <= self._finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 
@@ -200,7 +221,7 @@ class TableStream(PrefixBookmarkStream):
 
     def is_last(self, collection: Collection) -> bool:
         """Whether its other collections were read to their ends: then a bookmark holds for all of them."""
-        return {entry.name for entry in self.collections} <= self._finished | {collection.name}
+        return {entry.name for entry in self.collections_read} <= self._finished | {collection.name}
 
     def advance_bookmark(self, bookmark: str) -> bool:
         """Move the bookmark, never back; whether it moved."""
@@ -229,7 +250,7 @@ class TableStream(PrefixBookmarkStream):
             counter.increment(self.rows_written)
             for collection, tables in self._collections_to_read():
                 written = [*tables, *filled_from(self._tap, collection)]
-                for sibling in written[1:]:
+                for sibling in written:
                     sibling._write_schema_message()
                 for batch in self._batches(collection, tables, as_lines=True):
                     for table in written:
@@ -243,8 +264,8 @@ class TableStream(PrefixBookmarkStream):
         """Whether no stream map, flattening or limit of rows needs the SDK's work on each record."""
         is_plain = all(
             type(stream_map) is SameRecordTransform and not stream_map.flattening_enabled
-            for collection in self.collections
-            for table in (*selected_of(self._tap, collection), *filled_from(self._tap, collection))
+            for collection, tables in self._collections_to_read()
+            for table in (*tables, *filled_from(self._tap, collection))
             for stream_map in table.stream_maps
         )
         return is_plain and self.ABORT_AT_RECORD_COUNT is None
@@ -262,13 +283,28 @@ class TableStream(PrefixBookmarkStream):
             self._has_written_schema = True
 
 
-def selected_of(tap: RunTap, collection: Collection) -> list[TableStream]:
-    """The selected streams that have rows of a collection, the leader first."""
-    return [
-        stream
-        for stream in tap.streams.values()
-        if isinstance(stream, TableStream) and stream.selected and collection in stream.collections
-    ]
+def reading_plan(tap: RunTap) -> dict[str, list[tuple[Collection, list[TableStream]]]]:
+    """Stream -> the collections that it leads, in the order in which it reads them, each with the streams of its rows.
+
+    The first stream that has rows of a collection leads it, and those that stand before it among the collections of one
+    of its streams. So a stream's collections are read in its own order: of two rows of one key that of the later
+    collection comes last, and the bookmark, which holds for all of them, moves while the last one is read.
+    """
+    streams = [stream for stream in tap.streams.values() if isinstance(stream, TableStream) and stream.selected]
+    readers: dict[str, list[TableStream]] = {}
+    for stream in streams:
+        for collection in stream.collections_read:
+            readers.setdefault(collection.name, []).append(stream)
+    plan: dict[str, list[tuple[Collection, list[TableStream]]]] = {stream.name: [] for stream in streams}
+    planned: set[str] = set()
+    for leader in streams:
+        for collection in leader.collections_read:
+            before = (entry for stream in readers[collection.name] for entry in stream.collections_before(collection))
+            for entry in (*before, collection):
+                if entry.name not in planned:
+                    planned.add(entry.name)
+                    plan[leader.name].append((entry, readers[entry.name]))
+    return plan
 
 
 def filled_from(tap: RunTap, collection: Collection) -> list[TableStream]:

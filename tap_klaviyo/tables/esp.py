@@ -15,8 +15,8 @@ from tap_klaviyo.tables.campaigns import AUDIENCE_DELETION_NOTE, CAMPAIGNS
 from tap_klaviyo.tables.esp_events import destination
 from tap_klaviyo.tables.events import METRICS
 from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES, STAMP
-from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, SUBSCRIPTION
-from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSIONS
+from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, member_list_tables
+from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSED_PROFILES, SUPPRESSIONS
 from tap_klaviyo.tables.table_functions import distinct_texts
 
 
@@ -157,13 +157,16 @@ TABLES = (
         ),
         deletion_note=AUDIENCE_DELETION_NOTE,
     ),
-    Table(
-        "esp_members",
-        PROFILES,
-        key=("id",),
-        bookmark="profile_updated",
-        roots=(Root("consent", ("/attributes/properties/$consent", *_CONSENT_STATES.values()), consent_channels),),
-        deletion_note="A deleted or merged profile stays as it was last read.",
+    *(
+        Table(
+            "esp_members",
+            collection,
+            key=("id",),
+            bookmark="profile_updated",
+            roots=(Root("consent", ("/attributes/properties/$consent", *_CONSENT_STATES.values()), consent_channels),),
+            deletion_note="A deleted or merged profile stays as it was last read.",
+        )
+        for collection in (SUPPRESSED_PROFILES, PROFILES)
     ),
     Table(
         "esp_member_attributes",
@@ -173,13 +176,16 @@ TABLES = (
         roots=(each("attribute", "/attributes/properties", make=name_value_pairs),),
         deletion_note="A property that was taken off stays.",
     ),
-    Table(
-        "esp_member_exclusions",
-        PROFILES,
-        key=("member_id", "reason", "created_at"),
-        bookmark="profile_updated",
-        roots=(SUPPRESSIONS,),
-        deletion_note="A lifted suppression stays.",
+    *(
+        Table(
+            "esp_member_exclusions",
+            collection,
+            key=("member_id", "reason", "created_at"),
+            bookmark="profile_updated",
+            roots=(SUPPRESSIONS,),
+            deletion_note="A lifted suppression stays.",
+        )
+        for collection in (SUPPRESSED_PROFILES, PROFILES)
     ),
     Table(
         "esp_stg_member_lists",
@@ -188,13 +194,5 @@ TABLES = (
         bookmark="created_at",
         deletion_note=MEMBER_DELETION_NOTE,
     ),
-    Table(
-        "esp_member_lists",
-        LIST_PROFILES,
-        key=("list_id", "member_id"),
-        bookmark="subscribed_at",
-        roots=(SUBSCRIPTION,),
-        deletion_note=MEMBER_DELETION_NOTE,
-        reread=True,
-    ),
+    *member_list_tables("esp_member_lists"),
 )

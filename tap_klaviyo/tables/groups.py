@@ -8,6 +8,7 @@ from typing import Any
 
 from tap_klaviyo.model import Collection, Root, Table, each
 from tap_klaviyo.rows.values import ConversionError, as_datetime
+from tap_klaviyo.tables.profiles import LIST_SUPPRESSED_PROFILES, LIST_SUPPRESSIONS_OF_PARENT
 
 LISTS = Collection("lists", "get_lists", "list", bookmark="updated", reread=True)
 SEGMENTS = Collection("segments", "get_segments", "segment", bookmark="updated", reread=True)
@@ -21,6 +22,10 @@ SEGMENT_PROFILES = Collection(
 _TAGS = each("tag", "/relationships/tags/data")
 MEMBER_DELETION_NOTE = (
     "Who left stays as last read: Klaviyo lists only present members. A full refresh shows who is left."
+)
+_LEFT_NOTE = (
+    "Who unsubscribed from the list, or was suppressed on it, and left has a row with `unsubscribed_at` and no time of "
+    "joining, which stays in the table of who joined. "
 )
 _TAG_DELETION_NOTE = "A tag taken off stays."
 
@@ -86,6 +91,24 @@ SUBSCRIPTION = Root(
     subscription,
 )
 
+
+def member_list_tables(name: str) -> tuple[Table, Table]:
+    """A table of members of lists and their subscriptions: who left, as suppressions say, then who is there."""
+    left, there = (
+        Table(
+            name,
+            collection,
+            key=("list_id", "member_id"),
+            bookmark="subscribed_at",
+            roots=(*roots, SUBSCRIPTION),
+            deletion_note=_LEFT_NOTE + MEMBER_DELETION_NOTE,
+            reread=collection == LIST_PROFILES,
+        )
+        for collection, roots in ((LIST_SUPPRESSED_PROFILES, (LIST_SUPPRESSIONS_OF_PARENT,)), (LIST_PROFILES, ()))
+    )
+    return left, there
+
+
 TABLES = (
     Table(
         "lists", LISTS, key=("list_id",), bookmark="updated", deletion_note="A deleted list stays as it was last read."
@@ -112,15 +135,7 @@ TABLES = (
         bookmark="created_at",
         deletion_note=MEMBER_DELETION_NOTE,
     ),
-    Table(
-        "member_lists",
-        LIST_PROFILES,
-        key=("list_id", "member_id"),
-        bookmark="subscribed_at",
-        roots=(SUBSCRIPTION,),
-        deletion_note=MEMBER_DELETION_NOTE,
-        reread=True,
-    ),
+    *member_list_tables("member_lists"),
     Table(
         "segments",
         SEGMENTS,

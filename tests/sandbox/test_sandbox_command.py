@@ -109,10 +109,12 @@ def test_faults_are_asked_for_by_option():
 
 
 def test_how_jobs_end_and_what_is_a_repetition_are_options():
-    """`--job-end`, `--job-seconds` and `--repeats` reach the account."""
-    arguments = ["--job-end", "cancelled", "--job-seconds", "0", "--repeats", "history"]
+    """`--job-end`, `--job-seconds`, `--repeats` and `--quiet-suppressions` reach the account."""
+    arguments = ["--job-end", "cancelled", "--job-seconds", "0", "--repeats", "history", "--quiet-suppressions"]
     with start("--port", "0", *SMALL, *arguments) as process:
         caller = Caller(process.stdout.readline().split()[4])
+        settings = requests.get(f"{caller.url}/sandbox/settings", timeout=PATIENCE).json()
+        assert settings["quiet_suppressions"] is True
         rows = {"profiles": {"data": [{"type": "profile", "attributes": {"email": "a@example.com"}}]}}
         job = {"data": {"type": "profile-bulk-import-job", "attributes": rows}}
         job_id = caller.post("profile-bulk-import-jobs", job).json()["data"]["id"]

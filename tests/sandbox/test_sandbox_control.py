@@ -50,6 +50,7 @@ def test_settings_can_be_read_and_changed(running):
         "job_end": "complete",
         "repeats": "request",
         "pointers": "all",
+        "quiet_suppressions": False,
         "speed": 1.0,
     }
     changes = {"faults": "503=0.5,seed=3", "limits": False, "job_end": "never", "scopes": "lists:read"}
@@ -189,6 +190,9 @@ def test_events_of_anybody_are_drawn_from_the_seed():
         ("PATCH", "settings", {"job_end": "badly"}, "job_end"),
         ("PATCH", "settings", {"faults": "418=1", "latency": 2}, "unknown name '418'"),
         ("PATCH", "settings", {"scopes": "everything", "latency": 2}, "unknown scopes: everything"),
+        ("PATCH", "settings", {"quiet_suppressions": "yes"}, "quiet_suppressions"),
+        ("POST", "suppressions", {"reason": "HARD_BOUNCE"}, "profile_id: must be given"),
+        ("POST", "suppressions", {"profile_id": "X", "reason": "BORED"}, "reason"),
         ("POST", "clock", {}, "either seconds or time"),
         ("POST", "clock", {"seconds": -5}, "seconds"),
         ("POST", "clock", {"time": "soon"}, "time: must be a moment"),

@@ -70,6 +70,7 @@ def test_nothing_is_left_of_what_was_done(make_sandbox, reset):
         job_end="never",
         repeats="history",
         pointers="none",
+        quiet_suppressions=True,
         speed=10,
     )
 

@@ -45,6 +45,17 @@ def reasons(call, email):
     return [entry["reason"] for entry in marketing["suppression"]]
 
 
+def withdraw(call, address, list_id=None, **subscriptions):
+    digit = address[0]
+    attributes = {"email": address, "phone_number": f"+1202555010{digit}", "subscriptions": subscriptions}
+    data = {"type": "profile-subscription-bulk-delete-job", "attributes": {"profiles": {"data": []}}}
+    data["attributes"]["profiles"]["data"].append({"type": "profile", "attributes": attributes})
+    if list_id is not None:
+        data["relationships"] = {"list": {"data": {"type": "list", "id": list_id}}}
+    answer = call.post("profile-subscription-bulk-delete-jobs", {"data": data})
+    assert answer.status_code == 202, answer.text
+
+
 def test_people_are_suppressed_and_back(call, writing):
     """Who is unknown, or suppressed already, is skipped, which is all that the job tells."""
     make(call, "a", "b")
@@ -119,4 +130,68 @@ def test_jobs_are_listed_in_their_order(make_sandbox):
     }
     assert by_status == {"complete": ids[:1], "processing": sorted(ids[1:]), "queued": [], "cancelled": []}
     assert caller.get(UNSUPPRESS).json()["data"] == []
+    caller.close()
+
+
+OLD = "2026-01-01T00:00:00+00:00"
+MARKETING = "subscriptions.email.marketing"
+
+
+@pytest.mark.parametrize("quiet", [False, True])
+def test_suppressions_may_leave_the_time_of_the_last_change(make_sandbox, quiet):
+    """By hand, by unsubscribing, by a bounce: each moves `updated`, unless `quiet_suppressions` is on.
+
+    The time of the suppression finds the profile in any case, and a text message that is not wanted any more moves it.
+    """
+    sandbox = make_sandbox(profiles=6, events=0, limits=False, job_seconds=0)
+    caller, store, control = Caller(sandbox.url), sandbox.store, sandbox.control
+    control.change(quiet_suppressions=quiet)
+    ids, since = list(store.profiles.rows), store.now_text()
+    list_id = next(iter(store.lists.rows))
+    for number, row_id in enumerate(ids):
+        row = store.profiles.rows[row_id]
+        email = {"marketing": {**row["subscriptions"]["email"]["marketing"], "suppression": []}}
+        email["marketing"]["list_suppressions"] = []
+        named = {"email": f"{number}@example.com", "phone_number": f"+1202555010{number}", "updated": OLD}
+        store.put_profile({**row, **named, "subscriptions": {**row["subscriptions"], "email": email}})
+    store.add_to_list(list_id, ids[2])
+    finished(caller, SUPPRESS, ["0@example.com"])
+    withdraw(caller, "1@example.com", email={"marketing": {"consent": "UNSUBSCRIBED"}})
+    withdraw(caller, "2@example.com", list_id, email={"marketing": {"consent": "UNSUBSCRIBED"}})
+    control.suppress(ids[3], "SPAM_COMPLAINT")
+    control.suppress(ids[3], "HARD_BOUNCE")
+    withdraw(caller, "4@example.com", sms={"marketing": {"consent": "UNSUBSCRIBED"}})
+
+    moved = {ids.index(row["id"]) for row in caller.rows("profiles", filter=f"greater-than(updated,{OLD[:19]}Z)")}
+    assert moved == ({4} if quiet else {0, 1, 2, 3, 4})
+    found = caller.rows("profiles", filter=f"greater-or-equal({MARKETING}.suppression.timestamp,{since})")
+    assert {ids.index(row["id"]) for row in found} == {0, 1, 3}
+    terms = f"equals({MARKETING}.list_suppressions.list_id,'{list_id}')"
+    terms += f",greater-or-equal({MARKETING}.list_suppressions.timestamp,{since})"
+    assert [ids.index(row["id"]) for row in caller.rows("profiles", filter=terms)] == [2]
+    caller.close()
+
+
+def test_a_profile_is_found_by_any_of_its_suppressions_and_stands_where_its_latest_is(make_sandbox):
+    """Who has none is found by no time, and stands first; a time that is null finds nobody."""
+    sandbox = make_sandbox(profiles=4, events=0, limits=False)
+    caller, store = Caller(sandbox.url), sandbox.store
+    times = [["2026-02-01T00:00:00+00:00", "2026-05-01T00:00:00+00:00"], ["2026-03-01T00:00:00+00:00"], [], [None]]
+    ids = list(store.profiles.rows)
+    for row_id, of_one in zip(ids, times, strict=True):
+        row = store.profiles.rows[row_id]
+        entries = [{"reason": "HARD_BOUNCE", "timestamp": when} for when in of_one]
+        email = {"marketing": {**row["subscriptions"]["email"]["marketing"], "suppression": entries}}
+        store.put_profile({**row, "subscriptions": {**row["subscriptions"], "email": email}})
+
+    def found(condition):
+        field = f"{MARKETING}.suppression.timestamp"
+        rows = caller.rows("profiles", filter=condition.format(field), sort=field)
+        return [ids.index(row["id"]) for row in rows]
+
+    assert found("greater-than({},2026-04-01T00:00:00Z)") == [0]
+    assert found("less-than({},2026-02-15T00:00:00Z)") == [0]
+    assert found("greater-or-equal({},2026-01-01T00:00:00Z)") == [1, 0]
+    everybody = caller.rows("profiles", sort=f"{MARKETING}.suppression.timestamp")
+    assert [ids.index(row["id"]) for row in everybody][2:] == [1, 0]
     caller.close()

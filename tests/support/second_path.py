@@ -276,6 +276,12 @@ def _list_suppressions(account: Witness) -> list[Key]:
     ]
 
 
+def suppressed_on_lists(account: Witness) -> list[Key]:
+    """(list id, profile id) of list suppressions, but for those of lists that are gone."""
+    lists = {row["id"] for row in account.rows("lists")}
+    return [(key[1], key[0]) for key in _list_suppressions(account) if key[1] in lists]
+
+
 # Lets go of an account that is served no more; its port may be the next one's.
 _WITNESSES: WeakKeyDictionary[RunningSandbox, Witness] = WeakKeyDictionary()
 
@@ -297,7 +303,7 @@ _TRUTHS: dict[str, Callable[[Witness], Iterable[Key]]] = {
     "lists": lambda account: _ids(account.rows("lists")),
     "list_profiles": lambda account: account.members("lists"),
     "list_tags": lambda account: account.tagged("lists"),
-    "member_lists": lambda account: account.members("lists"),
+    "member_lists": lambda account: list(dict.fromkeys([*account.members("lists"), *suppressed_on_lists(account)])),
     "metrics": lambda account: _ids(account.rows("metrics")),
     "profiles": lambda account: _ids(account.profiles()),
     "profile_email_list_suppressions": _list_suppressions,

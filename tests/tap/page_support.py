@@ -28,10 +28,12 @@ def page(name: str) -> Page:
 
 
 def page_of(table: Table) -> Page:
-    """The page that the table is shown; the V1 tables of events have one with all their metrics."""
-    return page(
-        "esp_events" if table.collection.name == "events" and table.name not in BY_DEFAULT else table.collection.name
-    )
+    """The page that the table is shown; the V1 tables of events have one with all their metrics.
+
+    A collection that supplements another has that one's.
+    """
+    name = table.collection.supplements or table.collection.name
+    return page("esp_events" if name == "events" and table.name not in BY_DEFAULT else name)
 
 
 def lookup_values(table: Table) -> dict[str, dict[str, Any]]:

@@ -44,13 +44,16 @@ def test_values_agree_with_a_second_path(whole: tuple[Run, Counter[str]], accoun
 
 
 def test_one_pass_feeds_all_tables(whole: tuple[Run, Counter[str]]) -> None:
-    """26 tables and each page once; besides, a call for each campaign and for each action that sends something."""
+    """26 tables and each page once; besides, a call for each campaign and for each action that sends something.
+
+    And one for each list, by which those are found who left it.
+    """
     run, asked = whole
     senders = {row["flow_action_id"] for row in run.rows("flow_action_messages")}
     lists, segments = len(run.rows("lists")), len(run.rows("segments"))
     assert asked.pop("events/one", 0) <= 1  # a legacy attribution knows all by itself, others were read before
     assert asked == {
-        "profiles": 1,
+        "profiles": 1 + lists,
         "lists": 2,
         "segments": 2,
         "lists/profiles": lists,

@@ -41,6 +41,11 @@ def held(run: Run, table: str, before: Run | None = None) -> dict[tuple[str, str
     return {key: {name: row[name] for name in row if name != "__synced_at"} for key, row in by_key.items()}
 
 
+def present(run: Run, table: str) -> list[dict[str, Any]]:
+    """The rows of those who have not left."""
+    return [row for row in run.rows(table) if row.get("subscribed_at", True)]
+
+
 def tell(caller: Caller, path: str, attributes: dict[str, Any], list_id: str | None = None) -> str:
     """Post what is to be done with a profile of these attributes; the id of the job, where it is one."""
     data: dict[str, Any] = {
@@ -102,7 +107,7 @@ def person(sandbox: RunningSandbox, name: str) -> str:
 
 
 def test_what_consent_becomes_is_seen_by_the_next_run(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
-    """The members of today are as a whole read has them; who only joined is read from the bookmark on."""
+    """Members, and who left, are as a whole read has them; who only joined is read from the bookmark on."""
     sandbox, list_id = club
     first = read(tmp_path, sandbox)
     change_subscriptions(sandbox, list_id)
@@ -110,11 +115,9 @@ def test_what_consent_becomes_is_seen_by_the_next_run(club: tuple[RunningSandbox
     for table in ("member_lists", "esp_member_lists"):
         after = held(second, table, first)
         expected = held(whole, table)
-        assert {key: after[key] for key in expected} == expected
+        assert after == expected
         changed = {key for key, row in expected.items() if held(first, table)[key] != row}
-        assert changed == {(list_id, person(sandbox, name)) for name in ("ann", "cem", "dot")}
-        # Bob is listed no more.
-        assert after.keys() - expected.keys() == {(list_id, person(sandbox, "bob"))}
+        assert changed == {(list_id, person(sandbox, name)) for name in ("ann", "bob", "cem", "dot")}
     for table in ("list_profiles", "stg_member_lists"):
         assert len(second.rows(table)) < len(whole.rows(table))
 
@@ -156,6 +159,13 @@ def test_every_row_of_an_account_says_what_its_profile_does(club: tuple[RunningS
             )
             ends = [utc(end) for end in (*here, *away)] or [utc(end) for end in told]
             expected[group["id"], member["id"]] = (is_on, None if is_on else max(filter(None, ends), default=None))
+    lists = {group["id"] for group in account.rows("lists")}
+    for profile in account.profiles():
+        mail = marketing(profile)
+        for list_id in {it["list_id"] for it in mail.get("list_suppressions") or ()} & lists:
+            here = [it["timestamp"] for it in mail["list_suppressions"] if it["list_id"] == list_id]
+            away = [it["timestamp"] for it in mail.get("suppression") or () if it["reason"] == "UNSUBSCRIBE"]
+            expected.setdefault((list_id, profile["id"]), (False, max(filter(None, map(utc, (*here, *away))))))
     for table in ("member_lists", "esp_member_lists"):
         rows = {key: (row["subscribed"], row["unsubscribed_at"]) for key, row in held(run, table).items()}
         assert rows == expected
@@ -178,7 +188,8 @@ def test_a_kill_does_not_hide_what_consent_became(club: tuple[RunningSandbox, st
     assert stopped.code in (0, 128 + signal.SIGTERM)
     again, whole = read(tmp_path, sandbox, stopped.state), read(tmp_path, sandbox)
     for table in ("member_lists", "esp_member_lists"):
-        assert held(again, table) == held(whole, table)
+        # Who left came before, and comes again only with a new suppression.
+        assert {**held(stopped, table, first), **held(again, table)} == held(whole, table)
 
 
 def test_who_wants_only_who_joined_says_so(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
@@ -186,12 +197,12 @@ def test_who_wants_only_who_joined_says_so(club: tuple[RunningSandbox, str], tmp
     sandbox, _ = club
     whole = read(tmp_path, sandbox, start_date="2026-01-01")
     for table in ("member_lists", "esp_member_lists"):
-        assert len(whole.rows(table)) > len(whole.rows("list_profiles")) > 0
+        assert len(present(whole, table)) > len(whole.rows("list_profiles")) > 0
     few = read(tmp_path, sandbox, whole.state, reread=["lists", "member_lists"])
-    assert len(few.rows("member_lists")) == len(whole.rows("member_lists"))
-    assert 0 < len(few.rows("esp_member_lists")) < len(whole.rows("member_lists"))
+    assert len(present(few, "member_lists")) == len(present(whole, "member_lists"))
+    assert 0 < len(few.rows("esp_member_lists")) < len(present(whole, "member_lists"))
     all_of_them = read(tmp_path, sandbox, whole.state, reread=["list_profiles"])
-    assert {len(all_of_them.rows(table)) for table in TABLES_OF_MEMBERS} == {len(whole.rows("member_lists"))}
+    assert {len(present(all_of_them, table)) for table in TABLES_OF_MEMBERS} == {len(present(whole, "member_lists"))}
 
 
 def test_a_table_is_named_like_no_other_collection() -> None:
@@ -254,3 +265,84 @@ def test_a_membership_that_is_written_down_late_is_read(club: tuple[RunningSandb
         column = "member_id" if "member" in table else "profile_id"
         assert {late, early} & {row[column] for row in second.rows(table)} == {late}
         assert second.state["bookmarks"][table] == first.state["bookmarks"][table]
+
+
+def entry_of(list_id: str, at: str) -> dict[str, Any]:
+    return {"list_id": list_id, "reason": "USER_SUPPRESSED", "timestamp": at}
+
+
+def suppress(sandbox: RunningSandbox, profile_id: str, *entries: Any) -> None:
+    """Let these be all list suppressions of a profile, at whose time of change nothing moves."""
+    row = sandbox.store.profiles.rows[profile_id]
+    mail = {**row["subscriptions"]["email"]["marketing"], "list_suppressions": list(entries)}
+    sandbox.store.put_profile({**row, "subscriptions": {**row["subscriptions"], "email": {"marketing": mail}}})
+
+
+@pytest.mark.parametrize("incremental", [False, True])
+def test_who_left_has_a_row_that_says_when(
+    club: tuple[RunningSandbox, str], tmp_path: Path, *, incremental: bool
+) -> None:
+    """Of a suppression before the first run, or after it; who is there still has the time of joining, too.
+
+    A suppression of a list that is gone makes no row.
+    """
+    sandbox, list_id = club
+    store, at = sandbox.store, sandbox.store.now_text()
+    first = read(tmp_path, sandbox) if incremental else None
+    ids = {name: person(sandbox, name) for name in ("ann", "bob", "cem", "dot")}
+    others = [list_id_ for list_id_ in store.lists.rows if list_id_ != list_id]
+    suppress(sandbox, ids["ann"], entry_of(list_id, JOINED), entry_of(list_id, at))
+    suppress(sandbox, ids["bob"], entry_of(list_id, at), entry_of(others[0], at), entry_of("GONE00", at))
+    suppress(sandbox, ids["cem"], entry_of(list_id, at))
+    for name in ("ann", "bob"):
+        store.list_members[list_id].drop(ids[name])
+    run = read(tmp_path, sandbox, first.state if first else None)
+    for table in ("member_lists", "esp_member_lists"):
+        rows = held(run, table, first)
+        found = {
+            (name, key[0]): (row["subscribed_at"], row["subscribed"], row["unsubscribed_at"])
+            for name in ids
+            for key, row in rows.items()
+            if key[1] == ids[name]
+        }
+        assert found == {
+            ("ann", list_id): (None, False, utc(at)),
+            ("bob", list_id): (None, False, utc(at)),
+            ("bob", others[0]): (None, False, utc(at)),
+            ("cem", list_id): (JOINED, False, utc(at)),
+            ("dot", list_id): (JOINED, True, None),
+        }
+        assert all(row["list_id"] in store.lists.rows for row in run.rows(table))
+    for table in ("list_profiles", "stg_member_lists"):
+        assert (list_id, ids["dot"]) in held(run, table, first)
+        assert all(row.get("joined_group_at", row.get("created_at")) for row in run.rows(table))
+
+
+def test_who_left_is_kept_by_targets_that_delete(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """With ACTIVATE_VERSION they come in every run; without, only once."""
+    sandbox, list_id = club
+    bob = (list_id, person(sandbox, "bob"))
+    change_subscriptions(sandbox, list_id)
+    emit = {"emit_activate_version_messages": True}
+    first = read(tmp_path, sandbox, **emit)
+    again = read(tmp_path, sandbox, first.state, **emit)
+    later = read(tmp_path, sandbox, first.state)
+    for table in ("member_lists", "esp_member_lists"):
+        assert bob in held(first, table)
+        assert again.kinds["ACTIVATE_VERSION", table] == 1
+        assert held(again, table).keys() == held(first, table).keys()
+        assert later.kinds["ACTIVATE_VERSION", table] == 0
+
+
+def test_who_wants_only_who_joined_gets_no_row_that_lacks_the_time(
+    club: tuple[RunningSandbox, str], tmp_path: Path
+) -> None:
+    """No row of who is there would follow that of a suppression, and the time of joining would be lost."""
+    sandbox, list_id = club
+    whole = read(tmp_path, sandbox)
+    cem = person(sandbox, "cem")
+    suppress(sandbox, cem, entry_of(list_id, sandbox.store.now_text()))
+    few = read(tmp_path, sandbox, whole.state, reread=[])
+    for table in ("member_lists", "esp_member_lists"):
+        assert all(row["subscribed_at"] for row in few.rows(table))
+        assert held(few, table, whole)[list_id, cem]["subscribed_at"] == JOINED

@@ -73,7 +73,7 @@ def test_only_what_the_catalog_selects_is_judged(
     assert run.messages == []
     assert run.errors.rstrip().endswith("all that is selected can be read")
     read = [entry for entry in sandbox.requests if entry.status == 200]
-    assert {entry.operation for entry in read} == {"get_lists", "get_profiles_for_list"}
+    assert {entry.operation for entry in read} == {"get_lists", "get_profiles", "get_profiles_for_list"}
 
 
 def test_a_stream_of_two_collections_needs_both() -> None:
