@@ -56,7 +56,8 @@ def defined(run: Run) -> set[str]:
 
 
 def messages(run: Run) -> set[str]:
-    return {row["message"] for row in run.rows("events") if row["message"]}
+    """The messages that events name; a blank is none."""
+    return {row["message"] for row in run.rows("events") if (row["message"] or "").strip()}
 
 
 def delete_flow(account: RunningSandbox, flow_id: str) -> None:
