@@ -70,7 +70,7 @@ def delete_flow(account: RunningSandbox, flow_id: str) -> None:
 
 
 def test_every_message_of_events_is_a_campaign(account: RunningSandbox, tmp_path: Path) -> None:
-    """Those of a deleted flow have what events say: name, subject and flow; each has one row."""
+    """Those of a deleted flow or campaign have what events say: name, subject and flow; each has one row."""
     run = read(account, tmp_path)
     assert (run.code, run.said("WARNING")) == (0, [])
     rows, only_events = by_id(run), messages(run) - defined(run)
@@ -80,8 +80,9 @@ def test_every_message_of_events_is_a_campaign(account: RunningSandbox, tmp_path
     said = {row["message"]: row for row in run.rows("events")}
     for row_id in only_events:
         row, event = rows[row_id], said[row_id]
-        assert (row["name"], row["subject"]) == (event["message_name"], event["subject"])
-        assert row["automation_key"] == hashlib.md5(event["flow"].encode(), usedforsecurity=False).hexdigest()
+        assert (row["name"], row["subject"]) == (event["message_name"] or event["campaign_name"], event["subject"])
+        flow = event["flow"]
+        assert row["automation_key"] == (flow and hashlib.md5(flow.encode(), usedforsecurity=False).hexdigest())
         assert row["key"] == hashlib.md5(f"Klaviyo:4711:{row_id}".encode(), usedforsecurity=False).hexdigest()
         assert {row[name] for name in ("status", "created_at", "updated_at", "sent_at", "from_email")} == {None}
         assert (row["type"], row["esp_source"]) == ("Campaign", "Klaviyo")
