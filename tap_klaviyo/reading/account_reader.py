@@ -16,14 +16,13 @@ from klaviyo_client.errors import KlaviyoError, NotAllowed, Refused, SettingsErr
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
-from tap_klaviyo.reading.gaps import Gaps
+from tap_klaviyo.reading.gaps import Gaps, ids_in
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.page_reader import PageReader
 from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
-from tap_klaviyo.rows.page_rows import RowMaker
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.protocol import RowSpec
 
@@ -186,16 +185,11 @@ class AccountReader:
 
     def _read_ids(self, entry: SelectedTable) -> Iterator[str]:
         """The ids that the table's rows have, in a read of its own."""
-        collection, (key,) = entry.table.collection, entry.table.key
+        collection = entry.table.collection
         if collection.operation in self.failed:
             raise self.failed[collection.operation]
-        row_maker = RowMaker(collection, [replace(entry, columns=entry.table.key, since=None)])
-        nothing = LookupCache({}, lambda _lookup, _owners: iter(()), lambda _lookup, _error: None)
         with contextlib.closing(self._requests.pages(collection, self._slices(collection))) as reader:
-            for read in reader:
-                page = self.client.decode(collection.operation, read.page)
-                made = row_maker.make_rows(page, read.slice, None, nothing, self.now)
-                yield from (row[key] for row in made.rows[entry.table.name])
+            yield from ids_in(reader, entry, self.client)
 
     # What to request --------------------------------------------------------------------------------------------------
 

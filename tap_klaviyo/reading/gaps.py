@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 
+from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Refused, Unavailable
-from tap_klaviyo.model import Collection, SelectedTable
+from tap_klaviyo.model import Collection, SelectedTable, SlicePage
+from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.rows.gaps import GapRows
+from tap_klaviyo.rows.page_rows import RowMaker
 
 logger = logging.getLogger("tap-klaviyo")
 
@@ -64,3 +68,14 @@ class Gaps:
         if place not in self._ids:
             self._ids[place] = set(self.read_ids(entry))
         return self._ids[place]
+
+
+def ids_in(pages: Iterable[SlicePage], entry: SelectedTable, client: KlaviyoClient) -> Iterator[str]:
+    """The ids that the rows of a table have, of these pages of its collection."""
+    (key,) = entry.table.key
+    row_maker = RowMaker(entry.table.collection, [replace(entry, columns=entry.table.key, since=None)])
+    nothing = LookupCache({}, lambda _lookup, _owners: iter(()), lambda _lookup, _error: None)
+    for read in pages:
+        page = client.decode(entry.table.collection.operation, read.page)
+        made = row_maker.make_rows(page, read.slice, None, nothing, datetime.now(UTC))
+        yield from (row[key] for row in made.rows[entry.table.name])
