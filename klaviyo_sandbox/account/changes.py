@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import random
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id
-from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.relations import table_of
+from klaviyo_sandbox.account.rows import IDENTIFIERS, Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.times import format_datetime
+
+# Members that say when a row was last changed.
+_CHANGED = ("updated", "updated_at")
 
 
 def touch_profile(store: Store, profile_id: str, **attributes: Any) -> Row:
@@ -67,4 +71,40 @@ def suppress_profile(store: Store, profile_id: str, reason: str, list_id: str | 
         "updated": store.updated_by_suppression(before),
     }
     store.put_profile(row)
+    return row
+
+
+def merge_profiles(store: Store, source_id: str, destination_id: str) -> Row:
+    """Merge a profile into another one, as in Klaviyo's pages: the source is gone, all that it had is the other's.
+
+    Its events and its places in lists and segments, with their times, are the destination's; where both are members,
+    the destination's time stays, and where both have an attribute, so does the destination's.
+    """
+    source, destination = store.profiles.rows[source_id], store.profiles.rows[destination_id]
+    for members in (*store.list_members.values(), *store.segment_members.values()):
+        if source_id in members and destination_id not in members:
+            members.put({**members.rows[source_id], "id": destination_id})
+    for event in [row for row in store.events.rows.values() if row["profile_id"] == source_id]:
+        store.put_event({**event, "profile_id": destination_id})
+    store.drop_profile(source_id)
+    inherited = {name: destination.get(name) or source.get(name) for name in IDENTIFIERS}
+    return touch_profile(
+        store, destination_id, **inherited, properties={**source["properties"], **destination["properties"]}
+    )
+
+
+def edit(store: Store, kind: str, row_id: str, **attributes: Any) -> Row:
+    """Change a resource of any type now, as in Klaviyo's pages; that moves when it was last changed."""
+    table = table_of(store, kind)
+    row = table.rows[row_id]
+    row = {**row, **attributes, **{name: store.now_text() for name in _CHANGED if name in row}}
+    table.put(row)
+    return row
+
+
+def set_tags(store: Store, kind: str, row_id: str, tag_ids: Sequence[str]) -> Row:
+    """Let a campaign, flow, list or segment have these tags and no others; that moves no time of change."""
+    table = table_of(store, kind)
+    row = {**table.rows[row_id], "tag_ids": tuple(tag_ids)}
+    table.put(row)
     return row

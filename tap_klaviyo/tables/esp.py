@@ -15,7 +15,13 @@ from tap_klaviyo.tables.campaigns import AUDIENCE_DELETION_NOTE, CAMPAIGNS
 from tap_klaviyo.tables.esp_events import destination
 from tap_klaviyo.tables.events import METRICS
 from tap_klaviyo.tables.flows import ACTIONS, FLOW_DELETION_NOTE, FLOWS, MESSAGES, STAMP
-from tap_klaviyo.tables.groups import LIST_PROFILES, LISTS, MEMBER_DELETION_NOTE, SEGMENTS, member_list_tables
+from tap_klaviyo.tables.groups import (
+    JOINED_NOTE,
+    LIST_PROFILES,
+    LISTS,
+    SEGMENTS,
+    member_list_tables,
+)
 from tap_klaviyo.tables.profiles import PROFILES, SUPPRESSED_PROFILES, SUPPRESSIONS
 from tap_klaviyo.tables.table_functions import distinct_texts
 
@@ -192,7 +198,7 @@ TABLES = (
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        deletion_note=MEMBER_DELETION_NOTE,
+        deletion_note=JOINED_NOTE,
     ),
     *member_list_tables("esp_member_lists"),
 )

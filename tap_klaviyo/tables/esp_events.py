@@ -10,7 +10,7 @@ from klaviyo_client.api.metric_names import is_klaviyos, normalize_name
 from tap_klaviyo.model import Gap, Resource, Root, Table, each
 from tap_klaviyo.rows.values import bookmark_text, id_text
 from tap_klaviyo.tables.attribution import cohort_epoch
-from tap_klaviyo.tables.events import EVENT_DELETION_NOTE, EVENTS
+from tap_klaviyo.tables.events import EVENTS, PERSONS_EVENT_NOTE
 
 _OTHERS = "events"
 _METRIC = ("included:metric#/attributes/name", "included:metric#/attributes/integration")
@@ -69,7 +69,7 @@ TABLES = tuple(
         bookmark="event_at",
         # The id is never null, so the function is also called for an event without a metric.
         roots=(each("event", "/id", *_METRIC, make=_if_routed_to(name)),),
-        deletion_note=EVENT_DELETION_NOTE,
+        deletion_note=PERSONS_EVENT_NOTE,
     )
     for name in (*_ROUTES, _OTHERS)
 )

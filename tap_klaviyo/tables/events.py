@@ -24,6 +24,8 @@ _MESSAGE_EVENT = Lookup(
     own_page_paths=(_PROPERTIES, "included:metric#/attributes/name"),
 )
 EVENT_DELETION_NOTE = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
+# Of tables that name the profile.
+PERSONS_EVENT_NOTE = f"{EVENT_DELETION_NOTE} Those of a merged profile keep its id."
 
 TABLES = (
     Table(
@@ -42,7 +44,7 @@ TABLES = (
             _MESSAGE_EVENT,
             Root("origin", ("attribution#", "sent#"), attribution.message_origin),
         ),
-        deletion_note=EVENT_DELETION_NOTE,
+        deletion_note=PERSONS_EVENT_NOTE,
     ),
     Table(
         "event_group_ids",

@@ -27,6 +27,10 @@ _LEFT_NOTE = (
     "Who unsubscribed from the list, or was suppressed on it, and left has a row with `unsubscribed_at` and no time of "
     "joining, which stays in the table of who joined. "
 )
+# Of tables whose bookmark is when somebody became a member.
+JOINED_NOTE = (
+    f"{MEMBER_DELETION_NOTE} It also brings members by a merge of profiles whose time is older than what was read."
+)
 _TAG_DELETION_NOTE = "A tag taken off stays."
 
 
@@ -126,14 +130,14 @@ TABLES = (
         LIST_PROFILES,
         key=("list_id", "profile_id"),
         bookmark="joined_group_at",
-        deletion_note=MEMBER_DELETION_NOTE,
+        deletion_note=JOINED_NOTE,
     ),
     Table(
         "stg_member_lists",
         LIST_PROFILES,
         key=("list_id", "member_id"),
         bookmark="created_at",
-        deletion_note=MEMBER_DELETION_NOTE,
+        deletion_note=JOINED_NOTE,
     ),
     *member_list_tables("member_lists"),
     Table(
@@ -156,6 +160,6 @@ TABLES = (
         SEGMENT_PROFILES,
         key=("segment_id", "profile_id"),
         bookmark="joined_group_at",
-        deletion_note=MEMBER_DELETION_NOTE,
+        deletion_note=JOINED_NOTE,
     ),
 )
