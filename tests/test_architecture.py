@@ -95,6 +95,7 @@ PURE = {
     "tap_klaviyo/rows/slice_rows.py",
     "tap_klaviyo/rows/values.py",
     "tap_klaviyo/streams/permissions.py",
+    "tap_klaviyo/streams/reading_plan.py",
     "target_klaviyo/audience/completeness.py",
     "target_klaviyo/delivery/batches.py",
     "target_klaviyo/delivery/ledger.py",

@@ -23,6 +23,7 @@ from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.settings import is_read_whole
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
+from tap_klaviyo.streams.reading_plan import reading_plan
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
 
@@ -128,7 +129,10 @@ class TableStream(PrefixBookmarkStream):
 
     def _collections_to_read(self) -> list[tuple[Collection, list[TableStream]]]:
         """The collections that this stream leads, each with the streams that have rows of it."""
-        return reading_plan(self._tap).get(self.name, [])
+        selected = [stream for stream in self._tap.streams.values() if stream.selected]
+        streams = {stream.name: stream for stream in selected if isinstance(stream, TableStream)}
+        plan = reading_plan({name: stream.collections_read for name, stream in streams.items()})
+        return [(collection, [streams[name] for name in readers]) for collection, readers in plan.get(self.name, ())]
 
     @cached_property
     def collections_read(self) -> list[Collection]:
@@ -145,10 +149,6 @@ class TableStream(PrefixBookmarkStream):
             if entry.supplements is None
             or (entry.supplements not in whole if entry.supplements in main else main <= whole)
         ]
-
-    def collections_before(self, collection: Collection) -> list[Collection]:
-        """Those of these that it reads before this one."""
-        return self.collections_read[: self.collections_read.index(collection)]
 
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
@@ -281,30 +281,6 @@ class TableStream(PrefixBookmarkStream):
         if not self._has_written_schema:
             super()._write_schema_message()
             self._has_written_schema = True
-
-
-def reading_plan(tap: RunTap) -> dict[str, list[tuple[Collection, list[TableStream]]]]:
-    """Stream -> the collections that it leads, in the order in which it reads them, each with the streams of its rows.
-
-    The first stream that has rows of a collection leads it, and those that stand before it among the collections of one
-    of its streams. So a stream's collections are read in its own order: of two rows of one key that of the later
-    collection comes last, and the bookmark, which holds for all of them, moves while the last one is read.
-    """
-    streams = [stream for stream in tap.streams.values() if isinstance(stream, TableStream) and stream.selected]
-    readers: dict[str, list[TableStream]] = {}
-    for stream in streams:
-        for collection in stream.collections_read:
-            readers.setdefault(collection.name, []).append(stream)
-    plan: dict[str, list[tuple[Collection, list[TableStream]]]] = {stream.name: [] for stream in streams}
-    planned: set[str] = set()
-    for leader in streams:
-        for collection in leader.collections_read:
-            before = (entry for stream in readers[collection.name] for entry in stream.collections_before(collection))
-            for entry in (*before, collection):
-                if entry.name not in planned:
-                    planned.add(entry.name)
-                    plan[leader.name].append((entry, readers[entry.name]))
-    return plan
 
 
 def filled_from(tap: RunTap, collection: Collection) -> list[TableStream]:
