@@ -124,6 +124,57 @@ def test_attributions_are_absent_where_there_are_none(read):
     assert {"attributions" in row["relationships"] for row in rows} == {True, False}
 
 
+# Headers
+
+
+def identity(answer):
+    """The id of an answer, whose other identifying headers are as they must be."""
+    assert answer.headers["x-klaviyo-api-revision"] == REVISION
+    assert answer.headers["x-klaviyo-api-retirement-date"] == "2028-07-15"
+    return uuid.UUID(answer.headers["x-klaviyo-req-id"])
+
+
+def test_every_answer_names_itself_and_its_revision(limited):
+    """Whatever its status; no two have the same id."""
+    answers = [
+        *(ask(limited, path) for path in ("events", "events?sort=colour", "events/NOBODY", "nowhere", "lists/")),
+        ask(limited, "events", Authorization="Bearer x"),
+        *(ask(limited, "tags") for _ in range(4)),
+        requests.put(f"{limited.url}/api/events", timeout=PATIENCE),
+    ]
+    assert {200, 400, 401, 404, 405, 429} <= {answer.status_code for answer in answers}
+    assert len({identity(answer) for answer in answers}) == len(answers)
+
+
+def test_a_refusal_by_a_fault_names_itself_unless_it_is_a_proxys():
+    """A 429 and a 503 that come without a reason are Klaviyo's, too; a page of HTML is not."""
+    with serve(profiles=1, events=0, faults="429=0.5,503=0.5", limits=False) as sandbox:
+        answers = [ask(sandbox, "lists") for _ in range(20)]
+    kinds = {(answer.status_code, answer.headers["content-type"]) for answer in answers}
+    assert len(kinds) == 3
+    for answer in answers:
+        if answer.headers["content-type"] == "text/html":
+            assert "x-klaviyo-req-id" not in answer.headers
+        else:
+            identity(answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("PUT", "events", "GET, POST"),
+        ("POST", "metrics", "GET"),
+        ("DELETE", "profiles/X", "GET, PATCH"),
+        ("PATCH", "lists/X/relationships/profiles", "DELETE, GET, POST"),
+        ("GET", "event-bulk-create-jobs", "POST"),
+    ],
+)
+def test_a_405_names_the_methods_that_there_are(reading, method, path, allowed):
+    """In the header that HTTP has for it."""
+    answer = requests.request(method, f"{reading.url}/api/{path}", timeout=PATIENCE)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)
+
+
 # Limits
 
 
