@@ -25,6 +25,10 @@ _WITH_DATA_ALWAYS = frozenset(
         ("flow-message", "template"),
     }
 )
+# These collections say nothing of the pages beside them where there are none; all others say that they are null.
+_WITHOUT_NULL_LINKS = frozenset(
+    {"get_custom_metrics", "get_mapped_metrics", "get_properties_for_metric", "get_messages_for_campaign"}
+)
 # Characters that are not quoted in a path: those that Klaviyo leaves in ids of catalogs, and those of placeholders.
 _UNQUOTED = "/$:<>"
 # Type -> its name in paths, where that is not the type with an s.
@@ -86,7 +90,7 @@ class Documents:
         document: dict[str, Any] = {"data": None if row is None else self.primary_resource(kind, row)}
         if self.include and row is not None:
             document["included"] = self._included(kind, [row])
-        document["links"] = self.links(path)
+        document["links"] = {"self": self._url(path, self._query)}
         return document
 
     def many(
@@ -104,12 +108,14 @@ class Documents:
         document["links"] = self.links(path, before, after)
         return document
 
-    def links(self, path: str, before: str | None = None, after: str | None = None) -> dict[str, str]:
-        """The links of a page."""
-        links = {"self": self._url(path, self._query)}
+    def links(self, path: str, before: str | None = None, after: str | None = None) -> dict[str, str | None]:
+        """The links of a page of a collection."""
+        links: dict[str, str | None] = {"self": self._url(path, self._query)}
         for name, cursor in (("next", after), ("prev", before)):
             if cursor is not None:
                 links[name] = self._url(path, {**self._query, "page[cursor]": cursor})
+            elif self._operation.id not in _WITHOUT_NULL_LINKS:
+                links[name] = None
         return links
 
     @property
