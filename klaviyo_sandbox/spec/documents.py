@@ -15,14 +15,25 @@ FindRelated = Callable[[str, Mapping[str, Any], str], Sequence[Identity]]
 
 # Klaviyo leaves this relationship out when it was included and is empty.
 _OMITTED_WHEN_EMPTY = frozenset({"attributions"})
+# A resource of this type that is related to nothing has no relationships, and no links to any.
+_BARE_WHEN_UNRELATED = frozenset({"mapped-metric"})
 # These relationships have their data without being included; those of an attribution have it, too.
 _WITH_DATA_ALWAYS = frozenset(
     {
         ("campaign", "campaign-messages"),
         ("campaign-message", "campaign"),
+        ("coupon-code-bulk-create-job", "coupon-codes"),
+        ("event", "metric"),
+        ("event", "profile"),
         ("flow-action", "flow"),
         ("flow-message", "flow-action"),
         ("flow-message", "template"),
+        ("form", "form-versions"),
+        ("metric-property", "metric"),
+        ("profile-bulk-import-job", "lists"),
+        ("profile-suppression-bulk-create-job", "lists"),
+        ("profile-suppression-bulk-delete-job", "lists"),
+        ("tag", "tag-group"),
     }
 )
 # These collections say nothing of the pages beside them where there are none; all others say that they are null.
@@ -160,7 +171,7 @@ class Documents:
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
         url = f"{self._base}/api/{plural(kind)}/{quote(row['id'], safe=_UNQUOTED)}"
-        if shape.relations:
+        if shape.relations and not self._is_bare(kind, row, shape):
             resource["relationships"] = {
                 name: relationship
                 for name, relation in shape.relations.items()
@@ -169,6 +180,9 @@ class Documents:
         if shape.has_links:
             resource["links"] = {"self": f"{url}/"}
         return resource
+
+    def _is_bare(self, kind: str, row: Mapping[str, Any], shape: ResourceShape) -> bool:
+        return kind in _BARE_WHEN_UNRELATED and not any(self._related(kind, row, name) for name in shape.relations)
 
     def _attributes(self, kind: str, row: Mapping[str, Any], shape: ResourceShape) -> dict[str, Any]:
         # Computed once for a page: a page of events asks a thousand times.

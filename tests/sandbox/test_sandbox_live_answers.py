@@ -91,3 +91,65 @@ def test_other_reports_have_null_links(full):
         assert answer.status_code == 200, answer.text
         links = answer.json()["links"]
         assert (set(links), links["next"], links["prev"]) == ({"self", "next", "prev"}, None, None), kind
+
+
+# Relationships
+
+WITH_DATA = {
+    "get_events": ("metric", "profile"),
+    "get_event": ("metric", "profile"),
+    "get_tags": ("tag-group",),
+    "get_tag": ("tag-group",),
+    "get_tags_for_list": ("tag-group",),
+    "get_tags_for_tag_group": ("tag-group",),
+    "get_forms": ("form-versions",),
+    "get_properties_for_metric": ("metric",),
+    "get_bulk_create_coupon_code_jobs": ("coupon-codes",),
+    "get_bulk_create_coupon_codes_job": ("coupon-codes",),
+    "get_bulk_import_profiles_jobs": ("lists",),
+    "get_bulk_import_profiles_job": ("lists",),
+    "get_bulk_suppress_profiles_jobs": ("lists",),
+    "get_bulk_suppress_profiles_job": ("lists",),
+    "get_bulk_unsuppress_profiles_jobs": ("lists",),
+    "get_bulk_unsuppress_profiles_job": ("lists",),
+    "get_campaigns": ("campaign-messages",),
+    "get_actions_for_flow": ("flow",),
+}
+
+
+@pytest.mark.parametrize("operation", WITH_DATA)
+def test_some_relationships_name_resources_without_include(full, operation):
+    """Their type and id, beside the links; all others have links only."""
+    data = full.read(operation)["data"]
+    for row in data if isinstance(data, list) else [data]:
+        relationships = row["relationships"]
+        assert {name for name in relationships if "data" in relationships[name]} == set(WITH_DATA[operation])
+
+
+def test_what_relationships_name_without_include_is_what_they_name_with_it(full):
+    """Of an event the person and the metric, of a tag its group."""
+    for operation, names in (("get_events", "metric,profile"), ("get_tags", "tag-group")):
+        bare, included = (full.read(operation, **query)["data"] for query in ({}, {"include": names}))
+        assert [row["relationships"] for row in bare] == [row["relationships"] for row in included]
+    job = full.read("get_bulk_import_profiles_jobs")["data"][0]
+    assert job["relationships"]["lists"]["data"] == [{"type": "list", "id": next(iter(full.sandbox.store.lists.rows))}]
+
+
+def test_a_mapped_metric_that_is_mapped_to_nothing_has_no_relationships(full):
+    """Not even links, and also where they are asked for."""
+    for query in ({}, {"include": "metric,custom-metric"}):
+        rows = {row["id"]: row for row in full.read("get_mapped_metrics", **query)["data"]}
+        assert {name for name, row in rows.items() if "relationships" not in row} == {
+            "cancelled_sales",
+            "refunded_sales",
+        }
+
+
+def test_a_procedural_account_names_people_and_metrics_of_events_too(make_sandbox):
+    """Its pages are made in another way."""
+    caller = Caller(make_sandbox(profiles=300, events=600, procedural=True, limits=False).url)
+    for row in caller.get("events").json()["data"]:
+        for kind in ("metric", "profile"):
+            identity = row["relationships"][kind]["data"]
+            assert caller.get(f"{kind}s/{identity['id']}").json()["data"]["type"] == identity["type"] == kind
+    caller.close()
