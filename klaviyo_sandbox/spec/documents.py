@@ -200,8 +200,12 @@ class Documents:
         additional = f"additional-fields[{kind}]"
         requested = split_names(self._query.get(additional, ""))
         hidden = [name for name in self._operation.choices(additional) if name not in requested]
-        names = [name for name in shape.attributes if name not in hidden and (tree is None or name in tree)]
-        return [(name, tree[name] if tree else {}) for name in names]
+        names = [
+            name
+            for name in shape.attributes
+            if name not in hidden and (tree is None or name in tree or name in requested)
+        ]
+        return [(name, (tree or {}).get(name, {})) for name in names]
 
     def _relationship(
         self, kind: str, row: Mapping[str, Any], name: str, relation: RelationshipShape, url: str, included: bool
