@@ -153,3 +153,53 @@ def test_a_procedural_account_names_people_and_metrics_of_events_too(make_sandbo
             identity = row["relationships"][kind]["data"]
             assert caller.get(f"{kind}s/{identity['id']}").json()["data"]["type"] == identity["type"] == kind
     caller.close()
+
+
+# Profiles
+
+
+def test_a_fresh_profile_has_whole_subscriptions(call):
+    """Nobody asked for consent yet: objects that say so, where one would expect nothing."""
+    call.post("profiles", {"data": {"type": "profile", "attributes": {"email": "fresh@example.com"}}})
+    query = {"filter": 'equals(email,"fresh@example.com")', "additional_fields__profile": "subscriptions"}
+    ((row,),) = (call.rows("profiles", **query),)
+    subscriptions = row["attributes"]["subscriptions"]
+    times = dict.fromkeys(("consent_timestamp", "last_updated"))
+    by_api = {**times, "method": None, "method_detail": None}
+    tracking = {**times, "created_timestamp": None, "valid_until": None, "metadata": {}, "can_receive": False}
+    never = {"consent": "NEVER_SUBSCRIBED"}
+    lists = {"suppression": [], "list_suppressions": []}
+    rest = {"custom_method_detail": None, "double_optin": None, **lists}
+    assert subscriptions == {
+        "email": {
+            "marketing": {"can_receive_email_marketing": True, **never, **by_api, **rest},
+            "open_tracking": {**never, **tracking},
+            "click_tracking": {**never, **tracking},
+        },
+        "sms": {
+            "marketing": {"can_receive_sms_marketing": False, **never, **by_api},
+            "transactional": {"can_receive_sms_transactional": False, **never, **by_api},
+        },
+        "mobile_push": {"marketing": {"can_receive_push_marketing": False, **never, "consent_timestamp": None}},
+        "whatsapp": None,
+    }
+
+
+def test_what_is_predicted_of_a_fresh_profile_is_ten_nulls(call):
+    """An object of nothing, however the profile came to be."""
+    attributes = {"email": "fresh@example.com"}
+    call.post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
+    query = {"filter": 'equals(email,"fresh@example.com")', "additional_fields__profile": "predictive_analytics"}
+    ((row,),) = (call.rows("profiles", **query),)
+    assert list(row["attributes"]["predictive_analytics"].values()) == [None] * 10
+
+
+def test_every_profile_has_whole_objects(read):
+    """Those that were in the account from the beginning, too: none is null but the channel that no one is in."""
+    query = {"additional_fields__profile": "subscriptions,predictive_analytics"}
+    rows = [row["attributes"] for row in read.rows("profiles", page__size=100, **query)]
+    for row in rows:
+        email, sms, push = (row["subscriptions"][channel] for channel in ("email", "sms", "mobile_push"))
+        kinds = [*email.values(), *sms.values(), *push.values()]
+        assert (len(kinds), None in kinds, len(row["predictive_analytics"])) == (6, False, 10)
+    assert {all(value is None for value in row["predictive_analytics"].values()) for row in rows} == {True, False}

@@ -1,7 +1,7 @@
 """What was recorded of the real API and differs from its documents, or is easily forgotten: all of it is met here.
 
 One test for each detail. Members that the specification does not declare (`ignore_unsubscribes` of a campaign's
-options, `click_tracking` of a profile, `conversation` of a list's member) are not among them: the specification wins.
+options, `conversation` of a list's member) are not among them: the specification wins.
 """
 
 from __future__ import annotations

@@ -50,11 +50,24 @@ class LiveDifference:
 
 _NULL: Schema = {"type": "null"}
 _LINK: Schema = {"anyOf": [{"type": "string", "format": "uri"}, _NULL]}
+_MAYBE_TIME: Schema = {"anyOf": [{"type": "string", "format": "date-time"}, _NULL]}
+_TRACKING: Schema = {
+    "type": "object",
+    "properties": {
+        "consent": {"type": "string"},
+        "can_receive": {"type": "boolean"},
+        "metadata": {"type": ["object", "null"]},
+        **dict.fromkeys(("consent_timestamp", "last_updated", "created_timestamp", "valid_until"), _MAYBE_TIME),
+    },
+    "required": ["consent", "can_receive"],
+    "additionalProperties": False,
+}
 LIVE_DIFFERENCES = (
     LiveDifference("CollectionLinks", "next", _NULL, "recorded: the last page says null"),
     LiveDifference("CollectionLinks", "prev", _NULL, "recorded: the first page says null"),
     LiveDifference("ObjectLinks", "next", _LINK, "recorded, in answers of reports", "query_"),
     LiveDifference("ObjectLinks", "prev", _LINK, "recorded, in answers of reports", "query_"),
+    LiveDifference("EmailChannel", "click_tracking", _TRACKING, "recorded: beside open_tracking, and like it"),
 )
 
 
