@@ -111,7 +111,7 @@ def _run_suppression(store: Store, job: Row) -> Mapping[str, Any]:
     for name, value in job["whom"]:
         profile_id = value if name == "id" else store.find_profile_id(name, value)
         row = store.profiles.get(profile_id) if profile_id else None
-        subscriptions = change(row["subscriptions"], store.now_text()) if row else None
+        subscriptions = change(row["subscriptions"], store.moment_text()) if row else None
         if row is None or subscriptions == row["subscriptions"]:
             skipped += 1
         else:

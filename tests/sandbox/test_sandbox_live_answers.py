@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from support.calls import Caller
 from support.declared import READS, minimal_query
 from support.full_account import fill_account
 
+WHOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
+FINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00")
 WITHOUT_NULL_LINKS = (
     "get_custom_metrics",
     "get_mapped_metrics",
@@ -203,3 +208,70 @@ def test_every_profile_has_whole_objects(read):
         kinds = [*email.values(), *sms.values(), *push.values()]
         assert (len(kinds), None in kinds, len(row["predictive_analytics"])) == (6, False, 10)
     assert {all(value is None for value in row["predictive_analytics"].values()) for row in rows} == {True, False}
+
+
+# Times
+
+
+def test_answers_to_writes_of_profiles_have_microseconds(call):
+    """Created and updated; reads show the same times by the second."""
+    body = {"data": {"type": "profile", "attributes": {"email": "fine@example.com"}}}
+    made = call.post("profiles", body).json()["data"]
+    patched = call.send("PATCH", f"profiles/{made['id']}", {"data": {**body["data"], "id": made["id"]}}).json()["data"]
+    for answer in (made, call.post("profile-import", body).json()["data"], patched):
+        shown = call.get(f"profiles/{made['id']}").json()["data"]["attributes"]
+        for name in ("created", "updated"):
+            assert FINE.fullmatch(answer["attributes"][name])
+            assert WHOLE.fullmatch(shown[name])
+    assert made["attributes"]["created"][:19] == shown["created"][:19]
+
+
+def test_a_profile_that_was_there_keeps_its_time_in_an_answer(make_sandbox):
+    """What was created long ago was not created now, to the microsecond of the account's own clock."""
+    now = datetime(2026, 6, 2, 12, 0, 0, 250_000, tzinfo=UTC)
+    sandbox = make_sandbox(limits=False, clock=now.timestamp)
+    caller = Caller(sandbox.url)
+    row = next(iter(sandbox.store.profiles.rows.values()))
+    body = {"data": {"type": "profile", "id": row["id"], "attributes": {"first_name": "Ada"}}}
+    attributes = caller.send("PATCH", f"profiles/{row['id']}", body).json()["data"]["attributes"]
+    assert attributes["created"] == row["created"].replace("+", ".000000+")
+    assert attributes["updated"] == "2026-06-02T12:00:00.250000+00:00"
+    caller.close()
+
+
+def suppressions(caller, **query):
+    """The times of all suppressions of an account."""
+    rows = caller.rows("profiles", page__size=100, additional_fields__profile="subscriptions", **query)
+    marketing = [row["attributes"]["subscriptions"]["email"]["marketing"] for row in rows]
+    return [entry["timestamp"] for found in marketing for entry in (*found["suppression"], *found["list_suppressions"])]
+
+
+def test_times_of_suppressions_have_microseconds(read, call):
+    """Those from the beginning, and those that come from a job or an unsubscription; filters compare them as times."""
+    assert all(FINE.fullmatch(at) for at in suppressions(read))
+    person = {"type": "profile", "attributes": {"email": "off@example.com"}}
+    call.post("profiles", {"data": person})
+    kind = "profile-suppression-bulk-create-job"
+    call.post(f"{kind}s", {"data": {"type": kind, "attributes": {"profiles": {"data": [person]}}}})
+    kind = "profile-subscription-bulk-delete-job"
+    off = {"email": {"marketing": {"consent": "UNSUBSCRIBED"}}}
+    rows = [{"type": "profile", "attributes": {"email": "off@example.com", "subscriptions": off}}]
+    call.post(f"{kind}s", {"data": {"type": kind, "attributes": {"profiles": {"data": rows}}}})
+    times = suppressions(call, filter='equals(email,"off@example.com")')
+    assert (len(times), all(FINE.fullmatch(at) for at in times)) == (2, True)
+    path = "subscriptions.email.marketing.suppression.timestamp"
+    at = datetime.fromisoformat(times[0])
+    for microseconds, found in ((0, True), (1, False)):
+        bound = (at + timedelta(microseconds=microseconds)).isoformat()
+        text = f'equals(email,"off@example.com"),greater-or-equal({path},{bound.replace("+00:00", "Z")})'
+        assert (len(call.rows("profiles", filter=text)) == 1) is (found or max(times) != times[0])
+
+
+def test_times_of_some_resources_have_microseconds(full):
+    """Of mapped metrics and universal content."""
+    for operation, names in (
+        ("get_mapped_metrics", ["updated"]),
+        ("get_all_universal_content", ["created", "updated"]),
+    ):
+        for row in full.read(operation)["data"]:
+            assert all(FINE.fullmatch(row["attributes"][name]) for name in names), operation

@@ -12,7 +12,7 @@ from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.relations import references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import random_time
+from klaviyo_sandbox.account.seeded.times import random_time, with_microseconds
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -86,8 +86,8 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
                 "id": content_id,
                 "name": name,
                 "definition": definition,
-                "created": format_datetime(created),
-                "updated": format_datetime(random_time(rng, created, end)),
+                "created": format_datetime(with_microseconds(created)),
+                "updated": format_datetime(with_microseconds(random_time(rng, created, end))),
                 "screenshot_status": status,
                 "screenshot_url": "" if status == "never_generated" else f"https://images.example.com/{content_id}.png",
             }

@@ -11,6 +11,7 @@ from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.seeded.times import with_microseconds
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -112,7 +113,7 @@ def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], en
         mapped_metrics.append(
             {
                 "id": name,
-                "updated": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * 300))),
+                "updated": format_datetime(with_microseconds(end - timedelta(seconds=rng.randrange(1, 86_400 * 300)))),
                 "metric_id": rng.choice(metric_ids) if kind == "metric" else None,
                 "custom_metric_id": rng.choice(custom_ids) if kind == "custom" else None,
             }

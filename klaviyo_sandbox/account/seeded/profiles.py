@@ -10,7 +10,7 @@ from typing import Any
 from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.profiles import no_predictions, no_subscriptions
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import random_time
+from klaviyo_sandbox.account.seeded.times import random_time, with_microseconds
 from klaviyo_sandbox.spec.times import format_datetime
 
 _FIRST = (
@@ -162,10 +162,14 @@ def _email_marketing(rng: random.Random, consented: datetime, end: datetime) -> 
     if consent == "SUBSCRIBED" and rng.random() < 0.1:
         reasons[consent] = rng.choice(("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL"))
     reason = reasons.get(consent)
-    suppression = [{"reason": reason, "timestamp": format_datetime(random_time(rng, consented, end))}] if reason else []
+    suppression = (
+        [{"reason": reason, "timestamp": format_datetime(with_microseconds(random_time(rng, consented, end)))}]
+        if reason
+        else []
+    )
     list_suppressions = []
     if rng.random() < 0.08:
-        when = format_datetime(random_time(rng, consented, end))
+        when = format_datetime(with_microseconds(random_time(rng, consented, end)))
         list_suppressions = [{"list_id": rng.randrange(3), "reason": "UNSUBSCRIBE", "timestamp": when}]
     has_consent = consent != "NEVER_SUBSCRIBED"
     return {
