@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -89,7 +90,7 @@ def document(request: Request, attributes: Mapping[str, Any], next_first: int | 
         links |= {"next": None, "prev": None}
     if next_first is not None:
         links["next"] = f"{address}?{urlencode({**request.query, 'page_cursor': row_cursor(next_first)})}"
-    return {"data": {"type": kind, **more, "attributes": shown}, "links": links}
+    return {"data": {"type": kind, "id": str(uuid.uuid4()), **more, "attributes": shown}, "links": links}
 
 
 def _intervals(store: Store, frame: TimeFrame, interval: str | None) -> Intervals:

@@ -83,11 +83,16 @@ def test_properties_are_of_any_type(read):
             assert any(len(types - {type(None)}) > 1 for types in by_name.values())
 
 
-def test_the_category_of_an_integration_may_be_an_object(read):
-    """It is a text otherwise, and some metrics have no integration."""
-    integrations = [row["attributes"]["integration"] for row in read.rows("metrics")]
-    kinds = {type((found or {}).get("category")) for found in integrations}
-    assert {str, dict} <= kinds
+def test_the_category_of_an_integration_is_a_text(read, call):
+    """That of "API", too, also where an event brings the metric into being."""
+    metric = {"data": {"type": "metric", "attributes": {"name": "Watered a plant"}}}
+    profile = {"data": {"type": "profile", "attributes": {"email": "a@example.com"}}}
+    attributes = {"metric": metric, "profile": profile, "properties": {}}
+    assert call.post("events", {"data": {"type": "event", "attributes": attributes}}).status_code == 202
+    found = [row["attributes"] for row in (*read.rows("metrics"), *call.rows("metrics"))]
+    assert "API" in {row["integration"]["name"] for row in found}
+    assert "Watered a plant" in {row["name"] for row in found}
+    assert {type(row["integration"]["category"]) for row in found} == {str}
 
 
 def test_a_draft_has_no_send_times(read):

@@ -35,7 +35,7 @@ class LiveDifference:
 
     Attributes:
         schema: name of the schema that has the member.
-        member: its name.
+        member: its name, with those of the objects that it is in, from the outermost, and points between them.
         allowed: what it may be, too.
         evidence: where that was seen.
         operations: how the ids of the operations begin in which it was.
@@ -67,6 +67,13 @@ LIVE_DIFFERENCES = (
     LiveDifference("CollectionLinks", "prev", _NULL, "recorded: the first page says null"),
     LiveDifference("ObjectLinks", "next", _LINK, "recorded, in answers of reports", "query_"),
     LiveDifference("ObjectLinks", "prev", _LINK, "recorded, in answers of reports", "query_"),
+    *(
+        LiveDifference(f"Post{report}ResponseDTO", "data.id", {"type": "string", "format": "uuid"}, "recorded")
+        for report in (
+            *("CampaignValues", "FlowValues", "FlowSeries", "FormValues", "FormSeries", "SegmentValues"),
+            "SegmentSeries",
+        )
+    ),
     LiveDifference("EmailChannel", "click_tracking", _TRACKING, "recorded: beside open_tracking, and like it"),
 )
 
@@ -206,9 +213,12 @@ def _allow_live_differences(definitions: Mapping[str, Schema], operation: str) -
     """Allow an operation's answers what ``LIVE_DIFFERENCES`` names, in place."""
     for difference in LIVE_DIFFERENCES:
         if difference.schema in definitions and operation.startswith(difference.operations):
+            *outer, member = difference.member.split(".")
             properties = definitions[difference.schema]["properties"]
-            declared = [properties[difference.member]] if difference.member in properties else []
-            properties[difference.member] = {"anyOf": [*declared, difference.allowed]}
+            for name in outer:
+                properties = properties[name]["properties"]
+            declared = [properties[member]] if member in properties else []
+            properties[member] = {"anyOf": [*declared, difference.allowed]}
 
 
 def _make_attributes_optional(node: Any, definitions: Mapping[str, Schema]) -> None:

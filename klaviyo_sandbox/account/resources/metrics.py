@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -63,7 +64,7 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
 def _properties(rng: random.Random, metric_ids: list[str]) -> list[Row]:
     return [
         {
-            "id": short_id(rng),
+            "id": base64.urlsafe_b64encode(f"{metric_id}.{label}".encode()).decode(),
             "metric_id": metric_id,
             "label": label,
             "property": label,
@@ -85,7 +86,7 @@ def _custom_metrics(rng: random.Random, metric_ids: list[str], start: datetime, 
         ]
         custom_metrics.append(
             {
-                "id": short_id(rng),
+                "id": ulid(int(created.timestamp() * 1000), rng),
                 "name": name,
                 "created": format_datetime(created),
                 "updated": format_datetime(created + (end - created) * rng.random()),
