@@ -158,7 +158,7 @@ class Document:
             return None
         plain = self._with_definitions(self._to_json_schema(schema, closed=status < 400), closed=status < 400)
         if status < 400:
-            _allow_live_differences(plain["$defs"], operation)
+            allow_live_differences(plain["$defs"], operation)
         if sparse:
             _make_attributes_optional(plain, plain["$defs"])
         return Check(plain)
@@ -209,8 +209,8 @@ class Document:
         return merged
 
 
-def _allow_live_differences(definitions: Mapping[str, Schema], operation: str) -> None:
-    """Allow an operation's answers what ``LIVE_DIFFERENCES`` names, in place."""
+def allow_live_differences(definitions: Mapping[str, Schema], operation: str) -> None:
+    """Allow an operation's answers what ``LIVE_DIFFERENCES`` names, in place; "" is any operation."""
     for difference in LIVE_DIFFERENCES:
         if difference.schema in definitions and operation.startswith(difference.operations):
             *outer, member = difference.member.split(".")
