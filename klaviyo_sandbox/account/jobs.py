@@ -47,9 +47,11 @@ def accept_import(store: Store, resources: Sequence[Mapping[str, Any]], list_ids
 def accept_suppression(store: Store, kind: str, whom: Sequence[tuple[str, str]], group: Mapping[str, str]) -> Row:
     """Accept a job that suppresses or unsuppresses profiles, each named by ("id" or "email", value).
 
-    ``group`` is the "list_id" or "segment_id" that they come from, if any. Returns the row to show.
+    ``group`` is the "list_id" or "segment_id" that they come from, if any. Returns the row to show: as in live answers
+    it is being processed at once, and its profiles are not counted yet.
     """
-    return view(store, _accept(store, kind, len(whom), {"whom": tuple(whom), "skipped": 0, **group}))
+    accepted = _accept(store, kind, len(whom), {"whom": tuple(whom), "skipped": 0, **group})
+    return {**view(store, accepted), "status": "processing", "total_count": 0}
 
 
 def _accept(store: Store, kind: str, count: int, details: Mapping[str, Any]) -> Row:
@@ -111,7 +113,7 @@ def _run_suppression(store: Store, job: Row) -> Mapping[str, Any]:
     for name, value in job["whom"]:
         profile_id = value if name == "id" else store.find_profile_id(name, value)
         row = store.profiles.get(profile_id) if profile_id else None
-        subscriptions = change(row["subscriptions"], store.now_text()) if row else None
+        subscriptions = change(row["subscriptions"], store.moment_text()) if row else None
         if row is None or subscriptions == row["subscriptions"]:
             skipped += 1
         else:

@@ -15,6 +15,11 @@ from klaviyo_sandbox.spec.errors import Refusal, duplicate_profile, not_found
 
 # Attributes whose members are merged one by one; every other attribute is replaced.
 _MERGED_MEMBERS = ("location", "properties")
+_PREDICTIONS = (
+    *("historic_clv", "predicted_clv", "total_clv", "historic_number_of_orders", "predicted_number_of_orders"),
+    *("average_days_between_orders", "average_order_value", "churn_probability", "expected_date_of_next_order"),
+    "ranked_channel_affinity",
+)
 
 
 @dataclass(frozen=True)
@@ -98,24 +103,45 @@ def _new_row(store: Store) -> Row:
         "created": store.now_text(),
         "properties": {},
         "subscriptions": no_subscriptions(),
+        "predictive_analytics": no_predictions(),
     }
 
 
 def no_subscriptions() -> dict[str, Any]:
-    """The ``subscriptions`` of a profile that never gave or withdrew consent."""
-    marketing = {
+    """The ``subscriptions`` of a profile that never gave or withdrew consent: whole objects, as live Klaviyo shows."""
+    email = {
+        **_never("can_receive_email_marketing"),
+        # Who never subscribed may get e-mail, unlike text messages.
         "can_receive_email_marketing": True,
-        "consent": "NEVER_SUBSCRIBED",
-        "consent_timestamp": None,
-        "last_updated": None,
-        "method": None,
-        "method_detail": None,
         "custom_method_detail": None,
         "double_optin": None,
         "suppression": [],
         "list_suppressions": [],
     }
-    return {"email": {"marketing": marketing}, "sms": None, "mobile_push": None, "whatsapp": None}
+    push = {"can_receive_push_marketing": False, "consent": "NEVER_SUBSCRIBED", "consent_timestamp": None}
+    sms = {kind: _never(f"can_receive_sms_{kind}") for kind in ("marketing", "transactional")}
+    tracking = {f"{kind}_tracking": _never_tracked() for kind in ("open", "click")}
+    return {
+        "email": {"marketing": email, **tracking},
+        "sms": sms,
+        "mobile_push": {"marketing": push},
+        "whatsapp": None,
+    }
+
+
+def _never(flag: str) -> dict[str, Any]:
+    nulls = dict.fromkeys(("consent_timestamp", "last_updated", "method", "method_detail"))
+    return {flag: False, "consent": "NEVER_SUBSCRIBED", **nulls}
+
+
+def _never_tracked() -> dict[str, Any]:
+    times = dict.fromkeys(("consent_timestamp", "last_updated", "created_timestamp", "valid_until"))
+    return {"can_receive": False, "consent": "NEVER_SUBSCRIBED", **times, "metadata": {}}
+
+
+def no_predictions() -> dict[str, None]:
+    """The ``predictive_analytics`` of a profile of which nothing is predicted."""
+    return dict.fromkeys(_PREDICTIONS)
 
 
 def _merge_members(base: Row, attributes: Mapping[str, Any]) -> dict[str, Any]:

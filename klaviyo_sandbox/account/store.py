@@ -19,7 +19,7 @@ from klaviyo_sandbox.account.rows import (
 )
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.documents import Documents, Identity
-from klaviyo_sandbox.spec.times import format_datetime
+from klaviyo_sandbox.spec.times import format_datetime, format_microsecond
 
 # What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
 JOB_ENDS = ("complete", "cancelled", "never")
@@ -122,6 +122,10 @@ class Store:
     def updated_by_suppression(self, before: Row | None) -> str:
         """The ``updated`` of a profile that is suppressed now, from its row before; None for a new profile."""
         return self.now_text() if before is None or not self.quiet_suppressions else str(before["updated"])
+
+    def moment_text(self) -> str:
+        """Now, to the microsecond, as rows hold times of consent and suppression."""
+        return format_microsecond(self.now())
 
     def put_profile(self, row: Row) -> None:
         """Add or replace a profile, and index it by its identifiers."""

@@ -24,7 +24,7 @@ from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
 from klaviyo_sandbox.reads import collections
 from klaviyo_sandbox.spec import errors, facts
-from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json
+from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json, identifying_headers
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.writes import bodies
 
@@ -164,7 +164,8 @@ class Sandbox:
         self.record(
             LoggedRequest(web.method, oauth.PATH, {}, answer.status, fault, self._clock(), seconds, oauth.OPERATION_ID)
         )
-        return Response(encode_json(answer.document), answer.status, dict(answer.headers), "application/json")
+        headers = {**answer.headers, **identifying_headers()}
+        return Response(encode_json(answer.document), answer.status, headers, "application/json")
 
     def _seconds_since(self, start: float) -> float:
         """Seconds of the account, in which the latency is given, too."""
@@ -191,14 +192,14 @@ class Sandbox:
         Raises:
             Refusal: 405 for a path that takes only other methods, 404 for an unknown path.
         """
-        path_is_known = False
+        allowed: list[str] = []
         for operation in self._facts.operations.values():
             match = operation.pattern.fullmatch(path)
             if match and operation.method == method:
                 return operation, match.groupdict()
-            path_is_known = path_is_known or match is not None
-        if path_is_known:
-            raise errors.method_not_allowed(method)
+            allowed += [operation.method] if match else []
+        if allowed:
+            raise errors.method_not_allowed(method, allowed)
         raise errors.not_found(f"The path {path} could not be found.")
 
     def _spend_budget(self, operation: Operation, query: Mapping[str, str]) -> dict[str, str]:
@@ -255,6 +256,7 @@ def _parse_body(headers: Mapping[str, str], body: bytes) -> object:
 def _to_response(answer: Answer, budget_headers: Mapping[str, str]) -> Response:
     # A 429 says when to come back, and nothing else of the budget.
     headers = dict(answer.headers) if answer.status == 429 else {**budget_headers, **answer.headers}
+    headers |= identifying_headers()
     if answer.document is None:
         return Response(status_code=answer.status, headers=headers)
     content = answer.document if isinstance(answer.document, bytes) else encode_json(answer.document)

@@ -34,6 +34,7 @@ from klaviyo_sandbox.http.asgi import (
     send_response,
 )
 from klaviyo_sandbox.spec import errors
+from klaviyo_sandbox.spec.exchange import identifying_headers
 
 RecordUnserved = Callable[[str, str, Mapping[str, str], int, str, int | None], object]
 Sleep = Callable[[float], Awaitable[object]]
@@ -241,6 +242,8 @@ def _refusal(fault: Fault) -> WholeResponse:
     if fault.html and fault.kind != "429":
         media_type, body = b"text/html", _HTML
     headers = [(b"content-type", media_type), (b"content-length", str(len(body)).encode())]
+    if media_type != b"text/html":
+        headers += [(name.encode(), value.encode()) for name, value in identifying_headers().items()]
     if fault.retry_after is not None:
         headers.append((b"retry-after", str(fault.retry_after).encode()))
     return WholeResponse(refusal.status, headers, body)

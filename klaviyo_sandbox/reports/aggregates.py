@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -11,7 +10,6 @@ from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
-from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reports.activities import attributed_dimensions, events_between
@@ -71,8 +69,7 @@ def answer(store: Store, request: Request) -> Answer:
         "data": _sort(rows, attributes.get("by") or (), attributes.get("sort"))[first : first + size],
     }
     next_first = first + size if first + size < len(rows) else None
-    new_id = short_id(random.SystemRandom())
-    return Answer(200, document(request, content, next_first, id=new_id, links={"self": request.base}))
+    return Answer(200, document(request, content, next_first, links={"self": request.base}))
 
 
 def _add_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
@@ -35,6 +36,7 @@ from klaviyo_sandbox.spec.exchange import Answer, Request
 _INTERVALS = {"hourly": "hour", "daily": "day", "weekly": "week", "monthly": "month"}
 # What reports that have no group_by are grouped by.
 _SEGMENT = ("segment_id",)
+_WITHOUT_PAGES = ("form-", "segment-")
 
 # Values of the group_by -> index of the interval -> activities in it.
 Grouped = Mapping[tuple[str | None, ...], Mapping[int, list[Activity]]]
@@ -82,11 +84,13 @@ def document(request: Request, attributes: Mapping[str, Any], next_first: int | 
         attributes if fields is None else {name: attributes[name] for name in split_names(fields) if name in attributes}
     )
     address = f"{request.base}{request.path}"
-    links = {"self": address + (f"?{urlencode(request.query)}" if request.query else "")}
+    links: dict[str, str | None] = {"self": address + (f"?{urlencode(request.query)}" if request.query else "")}
+    if not kind.startswith(_WITHOUT_PAGES):
+        # Recorded answers have these, where the specification only declares the cursor.
+        links |= {"next": None, "prev": None}
     if next_first is not None:
-        # Recorded answers have it, where the specification only declares the cursor.
         links["next"] = f"{address}?{urlencode({**request.query, 'page_cursor': row_cursor(next_first)})}"
-    return {"data": {"type": kind, **more, "attributes": shown}, "links": links}
+    return {"data": {"type": kind, "id": str(uuid.uuid4()), **more, "attributes": shown}, "links": links}
 
 
 def _intervals(store: Store, frame: TimeFrame, interval: str | None) -> Intervals:

@@ -15,15 +15,30 @@ FindRelated = Callable[[str, Mapping[str, Any], str], Sequence[Identity]]
 
 # Klaviyo leaves this relationship out when it was included and is empty.
 _OMITTED_WHEN_EMPTY = frozenset({"attributions"})
+# A resource of this type that is related to nothing has no relationships, and no links to any.
+_BARE_WHEN_UNRELATED = frozenset({"mapped-metric"})
 # These relationships have their data without being included; those of an attribution have it, too.
 _WITH_DATA_ALWAYS = frozenset(
     {
         ("campaign", "campaign-messages"),
         ("campaign-message", "campaign"),
+        ("coupon-code-bulk-create-job", "coupon-codes"),
+        ("event", "metric"),
+        ("event", "profile"),
         ("flow-action", "flow"),
         ("flow-message", "flow-action"),
         ("flow-message", "template"),
+        ("form", "form-versions"),
+        ("metric-property", "metric"),
+        ("profile-bulk-import-job", "lists"),
+        ("profile-suppression-bulk-create-job", "lists"),
+        ("profile-suppression-bulk-delete-job", "lists"),
+        ("tag", "tag-group"),
     }
+)
+# These collections say nothing of the pages beside them where there are none; all others say that they are null.
+_WITHOUT_NULL_LINKS = frozenset(
+    {"get_custom_metrics", "get_mapped_metrics", "get_properties_for_metric", "get_messages_for_campaign"}
 )
 # Characters that are not quoted in a path: those that Klaviyo leaves in ids of catalogs, and those of placeholders.
 _UNQUOTED = "/$:<>"
@@ -86,7 +101,7 @@ class Documents:
         document: dict[str, Any] = {"data": None if row is None else self.primary_resource(kind, row)}
         if self.include and row is not None:
             document["included"] = self._included(kind, [row])
-        document["links"] = self.links(path)
+        document["links"] = {"self": self._url(path, self._query)}
         return document
 
     def many(
@@ -104,12 +119,14 @@ class Documents:
         document["links"] = self.links(path, before, after)
         return document
 
-    def links(self, path: str, before: str | None = None, after: str | None = None) -> dict[str, str]:
-        """The links of a page."""
-        links = {"self": self._url(path, self._query)}
+    def links(self, path: str, before: str | None = None, after: str | None = None) -> dict[str, str | None]:
+        """The links of a page of a collection."""
+        links: dict[str, str | None] = {"self": self._url(path, self._query)}
         for name, cursor in (("next", after), ("prev", before)):
             if cursor is not None:
                 links[name] = self._url(path, {**self._query, "page[cursor]": cursor})
+            elif self._operation.id not in _WITHOUT_NULL_LINKS:
+                links[name] = None
         return links
 
     @property
@@ -154,7 +171,7 @@ class Documents:
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
         url = f"{self._base}/api/{plural(kind)}/{quote(row['id'], safe=_UNQUOTED)}"
-        if shape.relations:
+        if shape.relations and not self._is_bare(kind, row, shape):
             resource["relationships"] = {
                 name: relationship
                 for name, relation in shape.relations.items()
@@ -163,6 +180,9 @@ class Documents:
         if shape.has_links:
             resource["links"] = {"self": f"{url}/"}
         return resource
+
+    def _is_bare(self, kind: str, row: Mapping[str, Any], shape: ResourceShape) -> bool:
+        return kind in _BARE_WHEN_UNRELATED and not any(self._related(kind, row, name) for name in shape.relations)
 
     def _attributes(self, kind: str, row: Mapping[str, Any], shape: ResourceShape) -> dict[str, Any]:
         # Computed once for a page: a page of events asks a thousand times.
@@ -180,8 +200,12 @@ class Documents:
         additional = f"additional-fields[{kind}]"
         requested = split_names(self._query.get(additional, ""))
         hidden = [name for name in self._operation.choices(additional) if name not in requested]
-        names = [name for name in shape.attributes if name not in hidden and (tree is None or name in tree)]
-        return [(name, tree[name] if tree else {}) for name in names]
+        names = [
+            name
+            for name in shape.attributes
+            if name not in hidden and (tree is None or name in tree or name in requested)
+        ]
+        return [(name, (tree or {}).get(name, {})) for name in names]
 
     def _relationship(
         self, kind: str, row: Mapping[str, Any], name: str, relation: RelationshipShape, url: str, included: bool

@@ -84,9 +84,11 @@ def not_enabled(feature: str) -> Refusal:
     return Refusal([Problem(403, "permission_denied", title, detail, {"pointer": "/data/"})])
 
 
-def method_not_allowed(method: str) -> Refusal:
+def method_not_allowed(method: str, allowed: Iterable[str]) -> Refusal:
+    """A 405, which names the methods that the path takes."""
     detail = f'Method "{method}" not allowed.'
-    return Refusal([Problem(405, "method_not_allowed", detail, detail, {"pointer": "/data/"})])
+    problem = Problem(405, "method_not_allowed", detail, detail, {"pointer": "/data/"})
+    return Refusal([problem], {"Allow": ", ".join(sorted(set(allowed)))})
 
 
 def duplicate_profile(other_id: str, pointer: str = "/data/attributes") -> Problem:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from klaviyo_sandbox.spec import facts
 from klaviyo_sandbox.spec.facts import Operation
 
 Params = Mapping[str, str]
+# A revision is stable for a year, and deprecated for another one.
+_REVISION_YEARS = 2
 
 
 @dataclass(frozen=True)
@@ -49,3 +53,14 @@ class Answer:
 def encode_json(value: Any) -> bytes:
     """JSON as the account sends it."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def identifying_headers() -> dict[str, str]:
+    """What Klaviyo writes on every answer, a refusal too: the revision that gave it, when that ends, and a new id."""
+    revision = facts.load().revision
+    year, rest = revision.split("-", 1)
+    return {
+        "x-klaviyo-api-revision": revision,
+        "x-klaviyo-api-retirement-date": f"{int(year) + _REVISION_YEARS}-{rest}",
+        "x-klaviyo-req-id": str(uuid.uuid4()),
+    }

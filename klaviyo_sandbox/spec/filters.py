@@ -12,16 +12,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.spec.errors import Refusal, invalid_parameter
+from klaviyo_sandbox.spec.errors import Refusal, invalid, invalid_parameter
 from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 
-# Klaviyo refuses windows that end closer to now than this, because rows may still arrive in them.
+# When a row was changed: Klaviyo takes a lower bound for a future one if it is closer to now than this.
 SETTLING = timedelta(seconds=5)
+_CHANGE_TIMES = ("updated", "updated_at")
+# Times that are to come by their nature: whoever asks what is due later means it.
+_PLANNED_TIMES = ("expires_at", "scheduled_at")
 
 _NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
 _BARE = re.compile(r"[^,()\[\]\"']+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _INTEGER = re.compile(r"-?\d{1,18}")
+_OFFSET_WITHOUT_COLON = re.compile(r"(?<=[+-]\d\d)(?=\d\d$)")
 
 _LOWER = ("greater-than", "greater-or-equal")
 _UPPER = ("less-than", "less-or-equal")
@@ -168,7 +172,8 @@ def parse(text: str, allowed: Mapping[str, Any], now: datetime) -> tuple[Clause,
 
     Raises:
         Refusal: 400 with ``source.parameter`` "filter" when the filter cannot be read, names a field, an operator, a
-            form or a value that is not allowed, ends less than ``SETTLING`` before now, or can hold no row.
+            form or a value that is not allowed, or can hold no row; with ``source.pointer``, the field, when a window
+            of time begins in the future.
     """
     try:
         clauses = tuple(_clause(*raw, allowed) for raw in _Parser(text).clauses())
@@ -235,7 +240,8 @@ def _integer(text: str) -> int:
 
 
 def _datetime(text: str) -> str:
-    return format_datetime(parse_datetime(text))
+    # Clients in production write +0000, too, which RFC 3339 does not have.
+    return format_datetime(parse_datetime(_OFFSET_WITHOUT_COLON.sub(":", text)))
 
 
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
@@ -252,15 +258,23 @@ def _without_fraction(value: Any) -> Any:
 
 
 def _check_window(clauses: Sequence[Clause], now: datetime) -> None:
-    limit: Any = format_datetime(now - SETTLING)
     # Bounds of sizes and ratings are no times.
     clauses = [clause for clause in clauses if not isinstance(clause.value, int)]
-    if any(isinstance(clause.value, float) for clause in clauses):
-        limit = (now - SETTLING).timestamp()
-    lower = [clause.value for clause in clauses if clause.operator in _LOWER]
-    upper = [clause.value for clause in clauses if clause.operator in _UPPER]
-    if upper and max(upper) > limit:
-        raise _invalid_filter("Datetime bounds must not end in the future or within the last 5 seconds.")
+    lower = [clause for clause in clauses if clause.operator in _LOWER]
+    if any(_begins_in_the_future(clause, now) for clause in lower):
+        # The words are Klaviyo's own, although it is the beginning that it refuses.
+        detail = "End date may not be in the future: YYYY-mm-ddTHH:MM:SS"
+        raise Refusal([invalid(detail, lower[0].field)])
+    earliest = [clause.value for clause in lower]
+    latest = [clause.value for clause in clauses if clause.operator in _UPPER]
     # As the message says, the lower bound is exclusive and the upper inclusive; fractions of a second do not count.
-    if lower and upper and _without_fraction(max(lower)) >= _without_fraction(min(upper)):
-        raise _invalid_filter(f"Datetime bounds ({max(lower)}, {min(upper)}] is empty or invalid.")
+    if earliest and latest and _without_fraction(max(earliest)) >= _without_fraction(min(latest)):
+        raise _invalid_filter(f"Datetime bounds ({max(earliest)}, {min(latest)}] is empty or invalid.")
+
+
+def _begins_in_the_future(clause: Clause, now: datetime) -> bool:
+    if clause.field in _PLANNED_TIMES:
+        return False
+    limit = now - SETTLING if clause.field in _CHANGE_TIMES else now
+    is_number = isinstance(clause.value, float)
+    return bool(clause.value > (limit.timestamp() if is_number else format_datetime(limit)))

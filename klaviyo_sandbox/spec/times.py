@@ -14,6 +14,11 @@ def format_datetime(when: datetime) -> str:
     return when.astimezone(UTC).isoformat()
 
 
+def format_microsecond(when: datetime) -> str:
+    """The same with a fraction of six digits, whatever it is: Klaviyo shows some times so, and some by the second."""
+    return when.astimezone(UTC).isoformat(timespec="microseconds")
+
+
 def format_second(second: int) -> str:
     """A whole second since 1970 in the same form, made quickly: a page of events needs a thousand of them."""
     minute, rest = divmod(second, 60)

@@ -49,7 +49,7 @@ def unsubscribe(store: Store, request: Request) -> Answer:
     list_id = _list_id(store, request.body["data"])
     for resource in rows:
         result, consents = _upsert(store, resource, requested_consents(resource))
-        row, now = result.row, store.now_text()
+        row, now = result.row, store.moment_text()
         subscriptions = row["subscriptions"]
         for consent in consents:
             if list_id and _is_email(consent) and row["id"] in store.list_members[list_id]:
@@ -59,7 +59,7 @@ def unsubscribe(store: Store, request: Request) -> Answer:
                 withdrawal = Consent(consent.channel, consent.kind, given=False, consented_at=now, recorded_at=now)
                 subscriptions = with_consent(subscriptions, withdrawal)
         is_suppression = all(map(_is_email, consents))
-        updated = store.updated_by_suppression(result.before) if is_suppression else now
+        updated = store.updated_by_suppression(result.before) if is_suppression else store.now_text()
         store.put_profile({**row, "subscriptions": subscriptions, "updated": updated})
     return Answer(202, headers=headers)
 
@@ -166,8 +166,8 @@ def _give(
             consent.channel,
             consent.kind,
             given=True,
-            consented_at=format_datetime(parse_datetime(consent.since)) if consent.since else store.now_text(),
-            recorded_at=store.now_text(),
+            consented_at=format_datetime(parse_datetime(consent.since)) if consent.since else store.moment_text(),
+            recorded_at=store.moment_text(),
             list_id=list_id,
             source=source,
             phone_number=row.get("phone_number"),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account import jobs, profiles
 from klaviyo_sandbox.account.identifiers import BAD_EMAIL, BAD_PHONE, is_email, is_phone, owners_of
+from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reads.collections import documents
 from klaviyo_sandbox.spec.errors import Problem, Refusal, duplicate_profile, invalid, not_found
 from klaviyo_sandbox.spec.exchange import Answer, Request
+from klaviyo_sandbox.spec.times import format_microsecond
 from klaviyo_sandbox.writes.bodies import check_rows, profile_problem, without_bad_phone
 
 _ROWS = "/data/attributes/profiles/data"
@@ -50,7 +53,15 @@ def _profile_answer(
     store: Store, request: Request, result: profiles.UpsertResult, status: int, headers: Mapping[str, str]
 ) -> Answer:
     path = f"/api/profiles/{result.row['id']}/"
-    return Answer(status, documents(store, request).one("profile", result.row, path), headers)
+    row = _with_microseconds(result.row, store.now())
+    return Answer(status, documents(store, request).one("profile", row, path), headers)
+
+
+def _with_microseconds(row: Row, now: datetime) -> Row:
+    """The profile as the answer to its write shows it: when it is read, Klaviyo shows the same times by the second."""
+    times = {name: datetime.fromisoformat(row[name]) for name in ("created", "updated")}
+    moments = {name: now if when == now.replace(microsecond=0) else when for name, when in times.items()}
+    return {**row, **{name: format_microsecond(when) for name, when in moments.items()}}
 
 
 def import_many(store: Store, request: Request) -> Answer:

@@ -126,7 +126,7 @@ def _includes(operation: Operation, selected: Iterable[Source]) -> list[Source]:
     for source in selected:
         if source.root == "included":
             included.append(source)
-        # A relationship carries its data only when it is included.
+        # Most relationships carry their data only when they are included.
         elif source.root == "own" and source.tokens[:1] == ("relationships",) and source.tokens[1] in operation.include:
             included.append(Source("included", source.tokens[1], ("id",)))
     return included

@@ -13,7 +13,7 @@ from tap_klaviyo.reading.page_times import places_too_late
 
 # Where only `>` exists, going back one tick makes it `>=`: rows of the bookmark's own second come again.
 TICK = timedelta(seconds=1)
-# Klaviyo answers 400 to a bound in its future, and is still writing down the last seconds.
+# Klaviyo answers 400 to a lower bound in its future or its last five seconds, and is still writing these down.
 SETTLE = timedelta(seconds=10)
 
 _LOWER = frozenset(("greater-or-equal", "greater-than"))

@@ -47,14 +47,36 @@ def test_sparse_fields_hold_for_included_resources_too(read):
     assert {tuple(row["attributes"]) for row in page["data"]} == {("datetime",)}
 
 
-def test_additional_fields_are_subject_to_sparse_fields(read):
-    """An additional field is only sent when the sparse fields, if there are any, name it as well."""
+def test_additional_fields_are_sent_beside_sparse_fields(read):
+    """Both sets come; a part that the sparse fields name stands for the whole."""
     query = {"additional_fields__profile": "subscriptions"}
-    without = read.get("profiles", **query, fields__profile="email").json()["data"][0]["attributes"]
+    beside = read.get("profiles", **query, fields__profile="email").json()["data"][0]["attributes"]
     named = read.get("profiles", **query, fields__profile="email,subscriptions.sms").json()["data"][0]["attributes"]
-    assert set(without) == {"email"}
-    assert set(named) == {"email", "subscriptions"}
+    assert set(beside) == set(named) == {"email", "subscriptions"}
+    assert set(beside["subscriptions"]) > {"email", "sms"}
     assert set(named["subscriptions"]) == {"sms"}
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "fields", "additional"),
+    [
+        ("profiles", "profile", "email,location.city", "subscriptions,predictive_analytics"),
+        ("profiles/{profile}", "profile", "created", "predictive_analytics"),
+        ("lists/{list}", "list", "name", "profile_count"),
+        ("segments/{segment}", "segment", "name", "profile_count"),
+        ("lists/{list}/profiles", "profile", "joined_group_at", "subscriptions"),
+        ("flows/{flow}", "flow", "name", "definition"),
+    ],
+)
+def test_fields_and_additional_fields_are_both_sent(read, reading, path, kind, fields, additional):
+    """Whatever the type, and nothing beside them."""
+    tables = {"profile": "profiles", "list": "lists", "segment": "segments", "flow": "flows"}
+    ids = {name: next(iter(getattr(reading.store, table).rows)) for name, table in tables.items()}
+    ids["list"] = max(reading.store.list_members, key=lambda name: len(reading.store.list_members[name]))
+    query = {f"fields__{kind}": fields, f"additional_fields__{kind}": additional}
+    data = read.get(path.format(**ids), **query).json()["data"]
+    expected = {name.partition(".")[0] for name in f"{fields},{additional}".split(",")}
+    assert set((data[0] if isinstance(data, list) else data)["attributes"]) == expected
 
 
 def test_includes_come_once_a_page(read, reading):

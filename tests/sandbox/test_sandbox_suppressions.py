@@ -68,6 +68,18 @@ def test_people_are_suppressed_and_back(call, writing):
     assert (reasons(call, "a@example.com"), reasons(call, "b@example.com")) == ([], ["USER_SUPPRESSED"])
 
 
+@pytest.mark.parametrize("path", [SUPPRESS, UNSUPPRESS])
+@pytest.mark.parametrize("job_end", ["complete", "cancelled", "never"])
+def test_what_is_accepted_is_processed_and_not_yet_counted(make_sandbox, path, job_end):
+    """The 202 says so whatever becomes of the job; a read of the job counts."""
+    caller = Caller(make_sandbox(limits=False, job_seconds=3600, job_end=job_end).url)
+    accepted = caller.post(path, job(path, ["a@example.com", "b@example.com"]))
+    assert accepted.status_code == 202
+    assert counts(accepted.json()["data"]) == ("processing", 0, 0, 0)
+    assert counts(caller.get(f"{path}/{accepted.json()['data']['id']}").json()["data"])[1:] == (2, 0, 0)
+    caller.close()
+
+
 def test_only_suppression_by_hand_is_taken_back(call, writing):
     """Who unsubscribed stays so."""
     store = writing.store

@@ -13,7 +13,9 @@ import pytest
 from support.front import Answer, front_of
 from tap_support import config, discovered, run_tap, select
 
+from klaviyo_client.api.operations import operation
 from klaviyo_sandbox.server import RunningSandbox
+from tap_klaviyo.model import Table
 from tap_klaviyo.tables import STREAMS
 
 NAMES = ("profiles", "events", "event_group_ids")
@@ -73,6 +75,52 @@ def test_a_start_date_ahead_of_now_is_told(account: RunningSandbox, tmp_path: Pa
     assert run.code == 0
     (line,) = run.said("WARNING")
     assert "start_date 2099-01-01 is ahead of now" in line
+
+
+def filtered_by_time() -> dict[str, Table]:
+    """The tables whose rows Klaviyo can be asked for from a time on, by name."""
+    tables = {name: tables[0] for name, tables in STREAMS.items() if tables[0].collection.bookmark}
+    return {
+        name: table
+        for name, table in tables.items()
+        if operation(table.collection.operation).operators(str(table.collection.bookmark))
+        & {"greater-than", "greater-or-equal"}
+    }
+
+
+@pytest.mark.parametrize("ahead_of_now", ["start_date", "a bookmark of tomorrow", "a bookmark of this moment"])
+def test_nothing_is_asked_for_that_begins_in_the_future(
+    account: RunningSandbox, tmp_path: Path, ahead_of_now: str
+) -> None:
+    """Klaviyo refuses it, and the last seconds of changes: every table that is filtered by time keeps behind now."""
+    tables = filtered_by_time()
+    assert {
+        "events",
+        "profiles",
+        "lists",
+        "segments",
+        "campaigns",
+        "flows",
+        "list_profiles",
+        "templates",
+    } <= tables.keys()
+    lookback = {table.collection.name: 0 for table in tables.values()}
+    settings, state = config(account, lookback=lookback, reread=[]), None
+    if ahead_of_now == "start_date":
+        settings["start_date"] = "2099-01-01"
+    else:
+        reached = datetime.now(UTC) + timedelta(days=ahead_of_now.endswith("tomorrow"))
+        state = {
+            "bookmarks": {
+                name: {"replication_key": table.bookmark, "replication_key_value": reached.isoformat()}
+                for name, table in tables.items()
+            }
+        }
+    run = run_tap(tmp_path, settings, catalog=select(discovered(), dict.fromkeys(tables)), state=state)
+    assert run.code == 0, run.errors
+    refused = [request for request in account.requests if request.status >= 400]
+    assert refused == []
+    assert any("greater-" in request.query.get("filter", "") for request in account.requests)
 
 
 @pytest.mark.parametrize("table", ["profiles", "events", "lists", "list_profiles", "campaigns"])

@@ -131,9 +131,10 @@ def _variant(rng: random.Random, item: Row, index: int) -> Row:
 
 def _description(rng: random.Random, name: str, *, is_bare: bool) -> dict[str, Any]:
     """The attributes of an item or a variant beside its name; all empty when it is bare."""
-    members = ("description", "price", "url", "image_full_url", "image_thumbnail_url", "custom_metadata")
     if is_bare:
-        return {**dict.fromkeys(members), "images": []}
+        # Klaviyo has an empty text for an image that is missing, and null for all else.
+        missing = {"image_full_url": "", "image_thumbnail_url": "", "images": []}
+        return {**dict.fromkeys(("description", "price", "url", "custom_metadata")), **missing}
     base_url = f"https://shop.example.com/{rng.randrange(10**6)}"
     return {
         "description": f"{name}: „sehr bequem“",

@@ -8,11 +8,10 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.relations import references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import random_time
+from klaviyo_sandbox.account.seeded.times import random_time, with_microseconds
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -80,14 +79,14 @@ def _universal(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
     for name, definition in definitions:
         created = random_time(rng, start, end)
         status = rng.choice(("completed", "stale", "never_generated"))
-        content_id = ulid(int(created.timestamp() * 1000), rng)
+        content_id = f"{rng.getrandbits(128):032x}"
         contents.append(
             {
                 "id": content_id,
                 "name": name,
                 "definition": definition,
-                "created": format_datetime(created),
-                "updated": format_datetime(random_time(rng, created, end)),
+                "created": format_datetime(with_microseconds(created)),
+                "updated": format_datetime(with_microseconds(random_time(rng, created, end))),
                 "screenshot_status": status,
                 "screenshot_url": "" if status == "never_generated" else f"https://images.example.com/{content_id}.png",
             }
@@ -120,7 +119,7 @@ def _feeds(rng: random.Random, start: datetime, end: datetime) -> list[Row]:
         created = random_time(rng, start, end)
         feeds.append(
             {
-                "id": short_id(rng),
+                "id": str(300_000 + number * 11),
                 "name": f"{rng.choice(('best_sellers', 'nouveautés', 'blog'))}_{number}",
                 "url": f"https://www.example.com/feeds/{number}.json",
                 "request_method": rng.choice(("get", "get", "post")),

@@ -44,7 +44,7 @@ RELATIONS: Mapping[tuple[str, str], Relation] = {
 }
 # (name, description, when to warn that codes run out, number of codes); the first has more than a page of codes.
 _COUPONS: tuple[tuple[str, str | None, dict[str, Any] | None, int], ...] = (
-    ("10OFF", "10% off for purchases over $50", {"low_balance_threshold": 500}, 130),
+    ("10OFF", "10% off for purchases over $50", {"low_balance_threshold": "500"}, 130),
     ("WELCOME_1", "Willkommen: 5 € für Neue", None, 6),
     ("SUMMER", None, {}, 1),
     ("NEVER_USED", "", None, 0),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import base64
 import random
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.ids import ulid
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.seeded.times import with_microseconds
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
@@ -62,7 +64,7 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
 def _properties(rng: random.Random, metric_ids: list[str]) -> list[Row]:
     return [
         {
-            "id": short_id(rng),
+            "id": base64.urlsafe_b64encode(f"{metric_id}.{label}".encode()).decode(),
             "metric_id": metric_id,
             "label": label,
             "property": label,
@@ -84,7 +86,7 @@ def _custom_metrics(rng: random.Random, metric_ids: list[str], start: datetime, 
         ]
         custom_metrics.append(
             {
-                "id": short_id(rng),
+                "id": ulid(int(created.timestamp() * 1000), rng),
                 "name": name,
                 "created": format_datetime(created),
                 "updated": format_datetime(created + (end - created) * rng.random()),
@@ -112,7 +114,7 @@ def _mapped(rng: random.Random, metric_ids: list[str], custom_ids: list[str], en
         mapped_metrics.append(
             {
                 "id": name,
-                "updated": format_datetime(end - timedelta(seconds=rng.randrange(86_400 * 300))),
+                "updated": format_datetime(with_microseconds(end - timedelta(seconds=rng.randrange(1, 86_400 * 300)))),
                 "metric_id": rng.choice(metric_ids) if kind == "metric" else None,
                 "custom_metric_id": rng.choice(custom_ids) if kind == "custom" else None,
             }

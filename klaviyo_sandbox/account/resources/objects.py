@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.account.ids import short_id
+from klaviyo_sandbox.account.ids import short_id, ulid
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -53,6 +53,8 @@ _PROPERTIES = (
     ("weight", "float"),
 )
 _LOG_DAYS = 14
+# (title of a data source, whether others see it)
+_SOURCES = (("Warehouse", False), ("Käufe ✨", True))
 
 
 def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime, end: datetime) -> Mapping[str, Table]:
@@ -71,7 +73,7 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
             _log(rng, type_id, row["id"] if index % 2 else None, end) for index, row in enumerate(type_records[:9])
         ]
     return {
-        SOURCE: Table(_source(rng, title, shared=index > 0) for index, title in enumerate(("Warehouse", "Käufe ✨"))),
+        SOURCE: Table(_source(rng, title, start, shared=is_shared) for title, is_shared in _SOURCES),
         TYPE: Table(types),
         SCHEMA: Table(schemas),
         RECORD: Table(records),
@@ -79,9 +81,9 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
     }
 
 
-def _source(rng: random.Random, title: str, *, shared: bool) -> Row:
+def _source(rng: random.Random, title: str, start: datetime, *, shared: bool) -> Row:
     return {
-        "id": short_id(rng),
+        "id": ulid(int(start.timestamp() * 1000), rng),
         "title": title,
         "description": f"Rows of {title}",
         "namespace": "custom-objects",

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import random_time
+from klaviyo_sandbox.account.seeded.times import random_time, with_microseconds
 from klaviyo_sandbox.spec.times import format_datetime
 
 _REASONS = ("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL")
@@ -22,15 +22,16 @@ def with_consents(rng: random.Random, row: Row, list_ids: Sequence[str], end: da
     marketing["list_suppressions"] = [
         {**entry, "list_id": list_ids[entry["list_id"]]} for entry in marketing["list_suppressions"]
     ]
-    when = format_datetime(random_time(rng, created, end))
+    moment = random_time(rng, created, end)
+    when, suppressed = format_datetime(moment), format_datetime(with_microseconds(moment))
     if row["email"] and rng.random() < 0.06:
         marketing["list_suppressions"] = [
-            {"list_id": list_id, "reason": reason, "timestamp": when}
+            {"list_id": list_id, "reason": reason, "timestamp": suppressed}
             for list_id, reason in zip(rng.sample(list_ids, 2), ("UNSUBSCRIBE", "SPAM_COMPLAINT"), strict=True)
         ]
     if marketing["suppression"] and rng.random() < 0.2:
         reason = rng.choice([reason for reason in _REASONS if reason != marketing["suppression"][0]["reason"]])
-        marketing["suppression"] = [*marketing["suppression"], {"reason": reason, "timestamp": when}]
+        marketing["suppression"] = [*marketing["suppression"], {"reason": reason, "timestamp": suppressed}]
     subscriptions["email"] = {**subscriptions["email"], "marketing": marketing}
     if rng.random() < 0.08:
         subscriptions["mobile_push"] = {"marketing": _push(rng, when)}

@@ -24,8 +24,6 @@ _SAME_SECOND = 0.08
 _EVENTS_PER_KIND = 5
 # What profiles' histories tell is at most one event in so many.
 _TOLD_SHARE = 4
-# The integration whose category Klaviyo shows as an object.
-_CATEGORY_IS_OBJECT = "API"
 
 
 @dataclass(frozen=True)
@@ -42,8 +40,7 @@ def metrics(rng: random.Random, start: datetime) -> list[Row]:
     integrations: dict[str, dict[str, Any]] = {}
     rows: list[Row] = []
     for kind in metric_kinds():
-        name, text = kind.integration
-        category = {"id": 1, "name": text} if name == _CATEGORY_IS_OBJECT else text
+        name, category = kind.integration
         integration = integrations.setdefault(
             name,
             {"object": "integration", "id": short_id(rng), "key": name.lower(), "name": name, "category": category},
@@ -132,7 +129,7 @@ def _draw_kinds(rng: random.Random, count: int) -> list[int]:
 
 
 def _event(
-    rng: random.Random, metric_id: str, profile_id: str, timestamp: int, properties: Properties | None
+    rng: random.Random, metric_id: str, profile_id: str, timestamp: int, properties: Properties
 ) -> dict[str, Any]:
     return {
         "id": short_id(rng, 11),

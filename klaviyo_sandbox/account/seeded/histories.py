@@ -13,6 +13,7 @@ from typing import Any
 
 from klaviyo_sandbox.account.profiles import no_subscriptions
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.seeded.times import with_microseconds
 from klaviyo_sandbox.spec.times import format_datetime
 
 _EVERY = 3
@@ -120,7 +121,8 @@ def _left_twice(person: Person) -> Row:
 
 
 def _unsubscribed(person: Person, quarters: int) -> dict[str, Any]:
-    return {"list_id": person.list_ids[0], "reason": "UNSUBSCRIBE", "timestamp": person.after(quarters)}
+    timestamp = format_datetime(with_microseconds(moment(person.row, quarters, person.end)))
+    return {"list_id": person.list_ids[0], "reason": "UNSUBSCRIBE", "timestamp": timestamp}
 
 
 def _by_kiosk(person: Person) -> Row:
@@ -131,8 +133,9 @@ def _by_kiosk(person: Person) -> Row:
 
 def _texts_only(person: Person) -> Row:
     """Never subscribed to e-mail, and subscribed to text messages."""
-    email = no_subscriptions()["email"]
-    subscriptions = {**person.row["subscriptions"], "email": email, "sms": {"marketing": _sms(person, "marketing", 2)}}
+    never = no_subscriptions()
+    sms = {**never["sms"], "marketing": _sms(person, "marketing", 2)}
+    subscriptions = {**person.row["subscriptions"], "email": never["email"], "sms": sms}
     return {**person.row, "email": person.email, "phone_number": person.phone_number, "subscriptions": subscriptions}
 
 

@@ -28,7 +28,7 @@ class MetricKind:
     name: str
     integration: tuple[str, str]
     weight: int
-    properties: Callable[[EventContext], Properties | None]
+    properties: Callable[[EventContext], Properties]
     channel: str | None = None
     is_touch: bool = False
     is_conversion: bool = False
@@ -60,7 +60,7 @@ _METRIC_KINDS = (
     MetricKind("Viewed Product", _API, 8, event_properties.viewed_product),
     MetricKind("Active on Site", _API, 8, event_properties.active_on_site),
     MetricKind("Umfrage: Größe & Farbe?", _API, 1, event_properties.quiz),
-    MetricKind("ping", _API, 1, event_properties.no_properties),
+    MetricKind("ping", _API, 1, event_properties.hardly_any_properties),
     MetricKind("Clicked SMS", _KLAVIYO, 1, event_properties.text_message, SMS, is_touch=True),
     MetricKind("Opened Push", _KLAVIYO, 1, event_properties.opened_push, PUSH, is_touch=True),
     # Klaviyo renamed SMS to text message and text messaging, and an account may hold metrics of all names.

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import ulid
-from klaviyo_sandbox.account.profiles import no_subscriptions
+from klaviyo_sandbox.account.profiles import no_predictions, no_subscriptions
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.times import random_time
+from klaviyo_sandbox.account.seeded.times import random_time, with_microseconds
 from klaviyo_sandbox.spec.times import format_datetime
 
 _FIRST = (
@@ -143,17 +143,15 @@ def _subscriptions(
             subscriptions["email"]["marketing"]["consent_timestamp"] = timestamp.replace("T", " ")
     if phone:
         agreed = rng.random() < 0.6
-        subscriptions["sms"] = {
-            "marketing": {
-                "can_receive_sms_marketing": agreed,
-                "consent": "SUBSCRIBED" if agreed else "NEVER_SUBSCRIBED",
-                "consent_timestamp": format_datetime(consented) if agreed else None,
-                "method": "SIGN_UP_FORM" if agreed else None,
-                "method_detail": "Footer form" if agreed else None,
-                "last_updated": format_datetime(consented) if agreed else None,
-            },
-            "transactional": None,
-        }
+        if agreed:
+            subscriptions["sms"]["marketing"].update(
+                can_receive_sms_marketing=True,
+                consent="SUBSCRIBED",
+                consent_timestamp=format_datetime(consented),
+                method="SIGN_UP_FORM",
+                method_detail="Footer form",
+                last_updated=format_datetime(consented),
+            )
     return subscriptions
 
 
@@ -164,10 +162,14 @@ def _email_marketing(rng: random.Random, consented: datetime, end: datetime) -> 
     if consent == "SUBSCRIBED" and rng.random() < 0.1:
         reasons[consent] = rng.choice(("HARD_BOUNCE", "SPAM_COMPLAINT", "USER_SUPPRESSED", "INVALID_EMAIL"))
     reason = reasons.get(consent)
-    suppression = [{"reason": reason, "timestamp": format_datetime(random_time(rng, consented, end))}] if reason else []
+    suppression = (
+        [{"reason": reason, "timestamp": format_datetime(with_microseconds(random_time(rng, consented, end)))}]
+        if reason
+        else []
+    )
     list_suppressions = []
     if rng.random() < 0.08:
-        when = format_datetime(random_time(rng, consented, end))
+        when = format_datetime(with_microseconds(random_time(rng, consented, end)))
         list_suppressions = [{"list_id": rng.randrange(3), "reason": "UNSUBSCRIBE", "timestamp": when}]
     has_consent = consent != "NEVER_SUBSCRIBED"
     return {
@@ -183,9 +185,9 @@ def _email_marketing(rng: random.Random, consented: datetime, end: datetime) -> 
     }
 
 
-def _predictions(rng: random.Random, end: datetime) -> dict[str, Any] | None:
+def _predictions(rng: random.Random, end: datetime) -> Mapping[str, Any]:
     if rng.random() < 0.3:
-        return None
+        return no_predictions()
     past, future, orders = round(rng.uniform(0, 900), 2), round(rng.uniform(0, 300), 2), rng.randrange(1, 12)
     return {
         "historic_clv": past,
