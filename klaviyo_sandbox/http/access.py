@@ -10,7 +10,8 @@ from klaviyo_sandbox.http.oauth import Tokens
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation
 
-_KEY = re.compile(r"Klaviyo-API-Key (pk_\S+)")
+_KEY = re.compile(r"Klaviyo-API-Key(?: (\S*))?")
+_PRIVATE = re.compile(r"pk_\S+")
 _BEARER = re.compile(r"Bearer (\S+)")
 _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
 _OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
@@ -48,8 +49,10 @@ def check_credentials(access: Access, tokens: Tokens | None, headers: Mapping[st
     if tokens is not None and (bearer := _BEARER.fullmatch(authorization)) and tokens.is_valid(bearer[1]):
         return
     key = _KEY.fullmatch(authorization)
-    if not key or access.key not in (None, key[1]):
+    if key is None:
         raise errors.unauthenticated("Incorrect authentication credentials.")
+    if not _PRIVATE.fullmatch(key[1] or "") or access.key not in (None, key[1]):
+        raise errors.wrong_key()
 
 
 def check_revision(headers: Mapping[str, str], current: str) -> None:

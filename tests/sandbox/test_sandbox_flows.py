@@ -225,8 +225,8 @@ def test_what_starts_a_flow_names_it(read, reading, kind):
     "path",
     [
         *("flows/NOPE", "flows/NOPE/tags", "flows/NOPE/relationships/tags", "flows/NOPE/flow-actions"),
-        *("flows/NOPE/relationships/flow-actions", "flow-actions/NOPE", "flow-actions/NOPE/flow-messages"),
-        *("flow-actions/NOPE/relationships/flow-messages", "flow-messages/NOPE", "flow-messages/NOPE/template"),
+        *("flows/NOPE/relationships/flow-actions", "flow-actions/1", "flow-actions/1/flow-messages"),
+        *("flow-actions/1/relationships/flow-messages", "flow-messages/NOPE", "flow-messages/NOPE/template"),
     ],
 )
 def test_an_unknown_flow_action_or_message_is_not_found(read, path):
