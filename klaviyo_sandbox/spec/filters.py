@@ -21,6 +21,7 @@ SETTLING = timedelta(seconds=5)
 _NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
 _BARE = re.compile(r"[^,()\[\]\"']+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_DIGITS = re.compile(r"[0-9]+")
 _INTEGER = re.compile(r"-?\d{1,18}")
 
 _LOWER = ("greater-than", "greater-or-equal")
@@ -188,7 +189,7 @@ def _clause(name: str, field: str, raw: Any, allowed: Mapping[str, Any]) -> Clau
         raise _invalid_filter(f"'{field}' is not a filterable field. Allowed fields: {', '.join(allowed) or 'none'}.")
     rule = allowed[field]
     form = "none" if raw is None else "list" if isinstance(raw, tuple) else "single"
-    if name not in rule["operators"].get(form, ()):
+    if name not in _operators(rule, form):
         operators = "; ".join(f"{', '.join(names)} ({kind})" for kind, names in rule["operators"].items())
         raise _invalid_filter(
             f"'{name}' with a {form} value is not allowed for '{field}'. Allowed operators: {operators}."
@@ -200,9 +201,18 @@ def _clause(name: str, field: str, raw: Any, allowed: Mapping[str, Any]) -> Clau
     return Clause(name, field, _convert(field, raw, rule["value"]))
 
 
+def _operators(rule: Mapping[str, Any], form: str) -> Sequence[str]:
+    """What the specification declares for a form of value; what equals a list equals one value, too, as live has it."""
+    declared = rule["operators"].get(form, ())
+    takes_one = form == "single" and "equals" in rule["operators"].get("list", ())
+    return (*declared, "equals") if takes_one else declared
+
+
 def _convert(field: str, raw: Quoted | Bare, rule: Mapping[str, Any]) -> Any:
     kind = rule.get("format", rule["type"])
-    if isinstance(raw, Quoted) != (kind == "string"):
+    # Live Klaviyo takes ids that are numbers without their quotes.
+    is_number = isinstance(raw, Bare) and _DIGITS.fullmatch(raw.text) is not None
+    if isinstance(raw, Quoted) != (kind == "string") and not (kind == "string" and is_number):
         word = "in quotes" if kind == "string" else "without quotes"
         raise _invalid_filter(f"The value for '{field}' is a {kind} and must be written {word}.")
     if raw.text not in rule.get("enum", [raw.text]):

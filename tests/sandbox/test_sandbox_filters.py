@@ -83,6 +83,51 @@ def test_a_rating_must_be_a_whole_number(value):
         parse(f"equals(rating,{value})", load().operations["get_reviews"].filters, NOW)
 
 
+def undeclared_equals():
+    """(operation, field) where the specification declares `equals` with a list only."""
+    for name, operation in load().operations.items():
+        for field, rule in operation.filters.items():
+            if "equals" in rule["operators"].get("list", ()) and "equals" not in rule["operators"].get("single", ()):
+                yield name, field
+
+
+def test_one_value_equals_wherever_a_list_does():
+    """Live Klaviyo takes a single value at 23 places where its specification declares `equals` with a list only."""
+    pairs = list(undeclared_equals())
+    assert len(pairs) == 23
+    assert {("get_profiles_for_list", "email"), ("get_coupon_codes", "coupon.id"), ("get_lists", "name")} < set(pairs)
+    for name, field in pairs:
+        allowed = load().operations[name].filters
+        assert parse(f'equals({field},"a")', allowed, NOW) == (Clause("equals", field, "a"),)
+        assert parse(f'equals({field},["a"])', allowed, NOW) == (Clause("equals", field, ("a",)),)
+
+
+def test_a_single_value_finds_what_a_list_of_it_finds(read, reading):
+    """By the address of a member, the coupon of a code, and the names of lists, segments and templates."""
+    list_id, members = max(reading.store.list_members.items(), key=lambda item: len(item[1]))
+    member = next(row for row in members.rows if reading.store.profiles.rows[row]["email"])
+    email = reading.store.profiles.rows[member]["email"]
+    assert ids(read, f"lists/{list_id}/profiles", f"equals(email,'{email}')") == {member}
+    for kind in ("list", "segment"):
+        row = next(iter((reading.store.lists if kind == "list" else reading.store.segments).rows.values()))
+        assert ids(read, f"{kind}s", f'equals(name,"{row["name"]}")') == {row["id"]}
+    codes = ids(read, "coupon-codes", 'equals(coupon.id,"10OFF")')
+    assert codes == ids(read, "coupon-codes", 'any(coupon.id,["10OFF"])') != set()
+
+
+@pytest.mark.parametrize("text", ["any(id,[1,2])", "any(id,[1, 2])", 'any(id,["1",2])'])
+def test_numbers_among_ids_need_no_quotes(text):
+    """An id of digits may stand in a list as a number, as production clients write it."""
+    assert parse(text, load().operations["get_flows"].filters, NOW) == (Clause("any", "id", ("1", "2")),)
+
+
+@pytest.mark.parametrize("text", ["any(id,[1,x])", "any(id,[1.5])", "any(id,[-1])", "any(name,[true])"])
+def test_what_is_neither_quoted_nor_a_number_is_no_text(text):
+    """Words, signs and fractions still have to be quoted."""
+    with pytest.raises(Refusal):
+        parse(text, load().operations["get_lists"].filters, NOW)
+
+
 def test_a_refusal_says_what_is_allowed():
     """The detail lists the operators that the field takes."""
     with pytest.raises(Refusal, match="greater-than, less-than"):
