@@ -5,6 +5,7 @@ Pure: text -> clauses, checked against what one operation allows.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -23,6 +24,10 @@ _BARE = re.compile(r"[^,()\[\]\"']+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
 _DIGITS = re.compile(r"[0-9]+")
 _INTEGER = re.compile(r"-?\d{1,18}")
+
+# As JSON has them, for many clients write texts as JSON; any other character stands for itself.
+_ESCAPE = re.compile(r"(?P<code_units>(?:\\u[0-9a-fA-F]{4})+)|\\.", re.DOTALL)
+_ESCAPED: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 _LOWER = ("greater-than", "greater-or-equal")
 _UPPER = ("less-than", "less-or-equal")
@@ -126,16 +131,12 @@ class _Parser:
         return Bare(self._match(_BARE).strip())
 
     def _quoted(self, quote: str) -> str:
-        text = ""
+        start = self.position
         while self.position < len(self.text):
             character = self.text[self.position]
-            self.position += 1
+            self.position += 2 if character == "\\" else 1
             if character == quote:
-                return text
-            if character == "\\" and self.position < len(self.text):
-                character = self.text[self.position]
-                self.position += 1
-            text += character
+                return _ESCAPE.sub(_unescape, self.text[start : self.position - 1])
         raise self._syntax_error()
 
     def _skip_space(self) -> None:
@@ -162,6 +163,12 @@ class _Parser:
 
     def _syntax_error(self) -> Refusal:
         return _invalid_filter(f"Invalid filter provided: it cannot be read at character {self.position + 1}.")
+
+
+def _unescape(match: re.Match[str]) -> str:
+    if match["code_units"]:
+        return str(json.loads(f'"{match[0]}"'))
+    return _ESCAPED.get(match[0][1], match[0][1])
 
 
 def parse(text: str, allowed: Mapping[str, Any], now: datetime) -> tuple[Clause, ...]:

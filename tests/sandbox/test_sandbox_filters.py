@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from support.calls import Caller, problem
 from support.declared import minimal_query
 
+from klaviyo_client.api import filters
 from klaviyo_sandbox.spec.errors import Refusal
 from klaviyo_sandbox.spec.facts import load
 from klaviyo_sandbox.spec.filters import Clause, parse
@@ -81,6 +83,40 @@ def test_a_rating_must_be_a_whole_number(value):
     """What is none is refused, also one of four hundred digits, which Python would not read."""
     with pytest.raises(Refusal):
         parse(f"equals(rating,{value})", load().operations["get_reviews"].filters, NOW)
+
+
+STRANGE_NAMES = (
+    *("two\nlines", "two\r\nlines", 'say "hi"', "back\\slash", "C:\\new\\table", "ends with \\", "it's", "tab\there"),
+    *("a],b)", '"', "\\n", "Größe ☃ 😀", " edges ", "nul\0"),
+)
+
+
+def quotings(text):
+    """A text as different clients quote it: JSON in ASCII or not, and only quotes and backslashes escaped."""
+    yield json.dumps(text)
+    yield json.dumps(text, ensure_ascii=False)
+    for quote in "\"'":
+        yield quote + text.replace("\\", "\\\\").replace(quote, f"\\{quote}") + quote
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_a_list_is_found_by_whatever_it_is_called(read, reading, name):
+    """Line breaks, quotes and backslashes, written as JSON has them or as they are."""
+    row = next(iter(reading.store.lists.rows.values()))
+    reading.store.lists.put({**row, "name": name})
+    for quoted in quotings(name):
+        for text in (f"any(name,[{quoted}])", f"equals(name,{quoted})"):
+            found = read.rows("lists", filter=text)
+            assert [(one["id"], one["attributes"]["name"]) for one in found] == [(row["id"], name)], text
+    reading.store.lists.put(row)
+
+
+@given(st.text())
+def test_every_text_comes_out_of_its_quotes(text):
+    """Also what our own client writes."""
+    allowed = load().operations["get_lists"].filters
+    for quoted in (*quotings(text), filters.literal(text)):
+        assert parse(f"any(name,[{quoted}])", allowed, NOW) == (Clause("any", "name", (text,)),)
 
 
 def undeclared_equals():
