@@ -189,7 +189,8 @@ class Sandbox:
         """The operation of a method and path, and the named parts of the path.
 
         Raises:
-            Refusal: 405 for a path that takes only other methods, 404 for an unknown path.
+            Refusal: 501 for an operation that is not served, 405 for a path that takes only other methods, 404 for an
+                unknown path.
         """
         path_is_known = False
         for operation in self._facts.operations.values():
@@ -197,6 +198,11 @@ class Sandbox:
             if match and operation.method == method:
                 return operation, match.groupdict()
             path_is_known = path_is_known or match is not None
+        for unserved in self._facts.unserved:
+            if unserved.pattern.fullmatch(path):
+                if unserved.method == method:
+                    raise errors.not_served(unserved.id)
+                path_is_known = True
         if path_is_known:
             raise errors.method_not_allowed(method)
         raise errors.not_found(f"The path {path} could not be found.")

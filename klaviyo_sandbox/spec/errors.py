@@ -129,6 +129,12 @@ def throttled(seconds: int) -> Refusal:
     return Refusal([problem], {"Retry-After": str(seconds)})
 
 
+def not_served(operation_id: str) -> Refusal:
+    """A 501 for what Klaviyo has and the sandbox has not: no answer of Klaviyo's may stand for it."""
+    detail = f"klaviyo-sandbox does not serve {operation_id}"
+    return Refusal([Problem(501, "not_implemented", "Not served by klaviyo-sandbox.", detail, {"pointer": "/data"})])
+
+
 def unavailable() -> Refusal:
     detail = "The service is temporarily unavailable."
     return Refusal([Problem(503, "service_unavailable", "Service unavailable.", detail, {"pointer": "/data"})])

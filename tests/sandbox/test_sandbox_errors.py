@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import json
+import lzma
+from pathlib import Path
+
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller, import_job, problem
 from support.patience import PATIENCE
+from support.scripts import script
 
 from klaviyo_sandbox.http.quotas import Budget
 from klaviyo_sandbox.spec import errors
+from klaviyo_sandbox.spec.facts import load
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 # Every recorded error has these.
@@ -103,3 +109,39 @@ def test_deleting_somebody_who_is_not_there_is_not_found(make_sandbox, who):
     profile |= {"id": who["id"]} if "id" in who else {}
     body = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": {"data": profile}}}}
     assert problem(Caller(make_sandbox().url).post("data-privacy-deletion-jobs", body))[:2] == (404, "not_found")
+
+
+def unserved():
+    """(operation, method, path) of what the vendor's document has and the sandbox does not serve."""
+    document = json.loads(lzma.decompress(script("openapi").kept_path().read_bytes()))
+    for path, method, operation in script("openapi").operations(document):
+        if operation["operationId"] not in load().operations:
+            yield operation["operationId"], method.upper(), path.replace("{", "").replace("}", "")
+
+
+def test_what_the_sandbox_does_not_serve_is_a_501(reading):
+    """It is Klaviyo's, so neither its 404 nor its 405 may speak of it: the answer says who does not serve what."""
+    caller = Caller(reading.url)
+    tried = list(unserved())
+    assert len(tried) > 100
+    assert ("create_template", "POST", "/api/templates") in tried
+    for operation, method, path in tried:
+        answer = caller.session.request(method, f"{reading.url}{path}", timeout=PATIENCE)
+        assert (answer.status_code, method) == (501, method), path
+        assert answer.json()["errors"][0]["detail"] == f"klaviyo-sandbox does not serve {operation}"
+
+
+def test_what_klaviyo_does_not_have_is_no_501(reading):
+    """A path of nobody is a 404, and a method that no operation of the path has a 405, also where none is served."""
+    caller = Caller(reading.url)
+    assert caller.get("template-renders").status_code == 404
+    for path in ("templates", "template-render", "client/events"):
+        base = reading.url if path.startswith("client") else f"{reading.url}/api"
+        assert caller.session.put(f"{base}/{path}", timeout=PATIENCE).status_code == 405
+
+
+def test_the_page_says_how_much_is_served():
+    """How many of how many operations, as the vendor's document counts them."""
+    page = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
+    served, missing = len(load().operations), len(list(unserved()))
+    assert f"{served} of {served + missing} operations" in page
