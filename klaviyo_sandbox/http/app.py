@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import parse_qsl
@@ -28,6 +29,7 @@ from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.writes import bodies
 
+_LOGGER = logging.getLogger("klaviyo_sandbox")
 MEDIA_TYPE = "application/vnd.api+json"
 _BODY_TYPES = (MEDIA_TYPE, "application/json")
 # Every method, so that a wrong one is answered by us and not by the framework.
@@ -61,6 +63,7 @@ class Sandbox:
         access, quotas, latency: as above; they may be changed while it serves.
         requests: the requests that were made, oldest first; the latest 100,000 are kept.
         request_count: how many were made in all.
+        other_revisions: revision -> requests that asked for it and were answered in the one that is spoken.
     """
 
     def __init__(
@@ -85,6 +88,7 @@ class Sandbox:
         self._facts = facts.load()
         self.requests: deque[LoggedRequest] = deque(maxlen=100_000)
         self.request_count = 0
+        self.other_revisions: Counter[str] = Counter()
         self.app = Starlette(
             routes=[
                 Route(oauth.PATH, self._answer_at_token_endpoint, methods=_METHODS),
@@ -92,6 +96,19 @@ class Sandbox:
             ],
             exception_handlers={500: _answer_server_error},
         )
+
+    @property
+    def revision(self) -> str:
+        """The one that is spoken."""
+        return self._facts.revision
+
+    def _count_revision(self, other: str | None) -> None:
+        """Count a request in another revision than is spoken, and warn of the first."""
+        if other is None:
+            return
+        if other not in self.other_revisions:
+            _LOGGER.warning("klaviyo-sandbox speaks %s: what asks for %s is answered in that", self.revision, other)
+        self.other_revisions[other] += 1
 
     def record(self, request: LoggedRequest) -> None:
         """Keep a request among the latest, and count it."""
@@ -127,7 +144,7 @@ class Sandbox:
             operation, params = self._find_operation(web.method, path)
             check_credentials(self.access, self.tokens, web.headers)
             budget_headers = self._spend_budget(operation, query)
-            check_revision(web.headers, self._facts.revision)
+            self._count_revision(check_revision(self.access, web.headers, self.revision))
             check_scopes(self.access, operation)
             base = f"{web.url.scheme}://{web.url.netloc}"
             request = Request(operation, base, path, params, query, body_bytes=len(body))

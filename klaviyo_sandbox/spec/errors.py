@@ -109,8 +109,8 @@ def duplicate_profile(other_id: str, pointer: str = "/data/attributes") -> Probl
     )
 
 
-def revision_retired(revision: str) -> Refusal:
-    detail = f"The revision {revision} is no longer available."
+def revision_retired(revision: str, current: str) -> Refusal:
+    detail = f"The revision {revision} is no longer available; klaviyo-sandbox speaks {current}."
     return Refusal([Problem(410, "gone", "Revision retired.", detail, {"parameter": "revision"})])
 
 

@@ -71,7 +71,7 @@ def test_a_revision_must_be_named_in_the_right_form(reading, revision):
 
 
 def test_a_retired_revision_falls_forward_unless_opted_out(reading):
-    """Klaviyo serves its current revision in place of an unknown one, and answers 410 to who opts out of that."""
+    """Klaviyo serves a newer revision in place of a retired one, and answers 410 to who opts out of that."""
     assert get(reading, revision="2023-09-15").status_code == 200
     refused = get(reading, revision="2023-09-15", **{"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"})
     assert refused.status_code == 410
