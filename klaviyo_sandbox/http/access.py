@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,6 +12,7 @@ from klaviyo_sandbox.http.oauth import Tokens
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation
 
+_LOGGER = logging.getLogger("klaviyo_sandbox")
 _KEY = re.compile(r"Klaviyo-API-Key(?: (\S*))?")
 _PRIVATE = re.compile(r"pk_\S+")
 _BEARER = re.compile(r"Bearer (\S+)")
@@ -88,6 +91,15 @@ def _is_retired(revision: str, current: str) -> bool:
     """Whether Klaviyo supports it no more when the current one is new: a revision lives for two years."""
     year, rest = int(current[:4]), current[4:10]
     return revision[:10] <= f"{year - 2}{rest}"
+
+
+def count_revision(requests: Counter[str], other: str | None, current: str) -> None:
+    """Count a request that asked for another revision than the current one, and warn in the log of the first."""
+    if other is None:
+        return
+    if other not in requests:
+        _LOGGER.warning("klaviyo-sandbox speaks %s: what asks for %s is answered in that", current, other)
+    requests[other] += 1
 
 
 def check_scopes(access: Access, operation: Operation) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -18,7 +17,7 @@ from starlette.routing import Route
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http import oauth, operations
-from klaviyo_sandbox.http.access import Access, check_credentials, check_revision, check_scopes
+from klaviyo_sandbox.http.access import Access, check_credentials, check_revision, check_scopes, count_revision
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.faults import SCOPE_KEY
 from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
@@ -29,7 +28,6 @@ from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json
 from klaviyo_sandbox.spec.facts import Operation
 from klaviyo_sandbox.writes import bodies
 
-_LOGGER = logging.getLogger("klaviyo_sandbox")
 MEDIA_TYPE = "application/vnd.api+json"
 _BODY_TYPES = (MEDIA_TYPE, "application/json")
 # Every method, so that a wrong one is answered by us and not by the framework.
@@ -102,14 +100,6 @@ class Sandbox:
         """The one that is spoken."""
         return self._facts.revision
 
-    def _count_revision(self, other: str | None) -> None:
-        """Count a request in another revision than is spoken, and warn of the first."""
-        if other is None:
-            return
-        if other not in self.other_revisions:
-            _LOGGER.warning("klaviyo-sandbox speaks %s: what asks for %s is answered in that", self.revision, other)
-        self.other_revisions[other] += 1
-
     def record(self, request: LoggedRequest) -> None:
         """Keep a request among the latest, and count it."""
         self.requests.append(request)
@@ -144,7 +134,7 @@ class Sandbox:
             operation, params = self._find_operation(web.method, path)
             check_credentials(self.access, self.tokens, web.headers)
             budget_headers = self._spend_budget(operation, query)
-            self._count_revision(check_revision(self.access, web.headers, self.revision))
+            count_revision(self.other_revisions, check_revision(self.access, web.headers, self.revision), self.revision)
             check_scopes(self.access, operation)
             base = f"{web.url.scheme}://{web.url.netloc}"
             request = Request(operation, base, path, params, query, body_bytes=len(body))
