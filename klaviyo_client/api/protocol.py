@@ -293,6 +293,8 @@ def refusal(status: int, body: bytes, operation: Operation, advice_on_401: str =
         advice = (
             f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
         )
+    elif status == 400 and any(entry.parameter == "revision" for entry in entries):
+        kind, advice = errors.RevisionRetired, "this revision is not served: set revision to one that is"
     message = f"{advice} ({details})" if advice else f"{operation.id} was refused: {details}"
     return kind(message, status=status, operation=operation.id, errors=entries)
 
