@@ -100,6 +100,13 @@ def parser() -> argparse.ArgumentParser:
         help="requests a second and a minute that may include or ask for additional fields, such as 10:150 "
         "(Klaviyo has such a limit and does not say which; default: none)",
     )
+    options.add_argument(
+        "--other-revisions",
+        choices=("warn", "refuse"),
+        default="warn",
+        help="whether a request in another revision than the sandbox speaks is answered, with a warning here and on "
+        "the page, or refused (default: %(default)s)",
+    )
     options.add_argument("--latency", type=_seconds, default=0.0, help="seconds to wait before each answer")
     options.add_argument(
         "--speed",
@@ -214,6 +221,7 @@ def _serve_forever(options: argparse.Namespace) -> None:
         include_limit=Budget(*options.include_limit) if options.include_limit else None,
         oauth=_oauth_app(options),
         faults=options.faults,
+        other_revisions=options.other_revisions,
         repeats=options.repeats,
         pointers=options.pointers,
         quiet_suppressions=options.quiet_suppressions,

@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParamete
 from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
 from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.browser.app import PageMiddleware
-from klaviyo_sandbox.http.access import Access, parse_scopes
+from klaviyo_sandbox.http.access import OTHER_REVISIONS, Access, parse_scopes
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control import Control, ServedAccount
@@ -54,6 +54,11 @@ class RunningSandbox:
     def requests(self) -> deque[LoggedRequest]:
         return self._sandbox.requests
 
+    @property
+    def other_revisions(self) -> Mapping[str, int]:
+        """Revision -> requests that asked for it and were answered in the one that the sandbox speaks."""
+        return self._sandbox.other_revisions
+
 
 @contextlib.contextmanager
 def serve(
@@ -73,6 +78,7 @@ def serve(
     repeats: str = "request",
     pointers: str = "all",
     quiet_suppressions: bool = False,
+    other_revisions: str = "warn",
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
@@ -102,6 +108,8 @@ def serve(
         pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed: by hand, by
             unsubscribing, by a bounce or a complaint.
+        other_revisions: whether a request in another revision than the sandbox speaks is answered, with a "warn"ing in
+            its log and on its page, or whether to "refuse" it.
         faults: how often requests meet which fault, as ``faults.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
@@ -124,6 +132,7 @@ def serve(
     _check_choice("job_end", job_end, JOB_ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
+    _check_choice("other_revisions", other_revisions, OTHER_REVISIONS)
     initial_faults = parse_faults(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     check_fields({"speed": speed}, SETTINGS)
@@ -143,7 +152,7 @@ def serve(
             store.job_seconds, store.job_end = job_seconds, job_end
             store.repeats, store.pointers, store.quiet_suppressions = repeats, pointers, quiet_suppressions
             quotas, tokens = Quotas(account_clock), Tokens(oauth, account_clock) if oauth else None
-            access, initial_quotas = Access(key, granted, advanced_kdp), quotas if limits else None
+            access, initial_quotas = Access(key, granted, advanced_kdp, other_revisions), quotas if limits else None
             sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)
             fault_middleware = FaultMiddleware(
                 sandbox.app, initial_faults, seed, _unserved_recorder(sandbox, account_clock), account_clock.sleep

@@ -9,7 +9,8 @@
   sorts, includes and sparse fields, the batch limits that only the description states, and of queries (what reads by
   POST) the attributes of the body with their values and the bounds that only their descriptions state.
 * ``klaviyo_sandbox/spec/facts.json``: for every operation named in ``klaviyo_sandbox/spec/served.txt`` its parameters
-  and the shapes of its bodies, without prose. The sandbox has its own file so that it stays an independent witness.
+  and the shapes of its bodies, without prose; of every other its method and path. The sandbox has its own file so that
+  it stays an independent witness.
 """
 
 from __future__ import annotations
@@ -38,13 +39,23 @@ def build(spec: dict[str, Any], served_names: list[str]) -> dict[Path, str]:
         SystemExit: an operation that the sandbox wants to serve is not in the document.
     """
     operations = {op["operationId"]: (path, method, op) for path, method, op in openapi.operations(spec)}
-    if missing := [name for name in served_names if name not in operations]:
-        raise SystemExit(f"not in the specification: {', '.join(missing)}")
+    if unknown := [name for name in served_names if name not in operations]:
+        raise SystemExit(f"not in the specification: {', '.join(unknown)}")
     revision = spec["info"]["version"]
     known = {name: client_facts(spec, *operations[name]) for name in sorted(operations)}
     served = {name: sandbox_facts(spec, *operations[name]) for name in sorted(served_names)}
     schemas = openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
-    facts = {"revision": revision, "operations": served, "schemas": dict(sorted(schemas.items()))}
+    missing = {
+        name: {"method": method.upper(), "path": path}
+        for name, (path, method, _) in sorted(operations.items())
+        if name not in served
+    }
+    facts = {
+        "revision": revision,
+        "operations": served,
+        "unserved": missing,
+        "schemas": dict(sorted(schemas.items())),
+    }
     return {OPERATIONS: one_line_each({"revision": revision, "operations": known}), FACTS: one_line_each(facts)}
 
 

@@ -26,7 +26,9 @@ PLACE = re.compile(r"(?<=facts\.json -->\n).*(?=<!-- end of operations -->)", re
 def operation_lines() -> Iterator[str]:
     """The list, line by line."""
     facts = load()
-    yield f"Revision {facts.revision}, {len(facts.operations)} operations.\n\n"
+    served, missing = len(facts.operations), len(facts.unserved)
+    others = f"Each of the other {missing} answers 501."
+    yield f"Revision {facts.revision}, {served} of {served + missing} operations. {others}\n\n"
     yield "| Operation | Request | A second, a minute | Scopes |\n|---|---|---|---|\n"
     for op in sorted(facts.operations.values(), key=lambda op: (op.path, op.method)):
         scopes = ", ".join(f"`{scope}`" for scope in op.scopes)

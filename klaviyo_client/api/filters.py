@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+
+_ENDS_OR_ESCAPES = re.compile(r'["\\]')
 
 
 def literal(value: str | float | bool | datetime | Iterable[str]) -> str:
@@ -17,9 +19,14 @@ def literal(value: str | float | bool | datetime | Iterable[str]) -> str:
         case int() | float():
             return repr(value)
         case str():
-            return json.dumps(value, ensure_ascii=False)
+            return _quoted(value)
         case _:
-            return "[" + ",".join(json.dumps(entry, ensure_ascii=False) for entry in value) + "]"
+            return "[" + ",".join(map(_quoted, value)) + "]"
+
+
+def _quoted(text: str) -> str:
+    """The text in quotes. Only what would end it, or escape that, is escaped: a line break stands for itself."""
+    return '"' + _ENDS_OR_ESCAPES.sub(r"\\\g<0>", text) + '"'
 
 
 def condition(operator: str, name: str, value: str | float | bool | datetime | Iterable[str]) -> str:

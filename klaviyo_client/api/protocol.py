@@ -274,7 +274,8 @@ def response_error(
         # No verdict on the key: Klaviyo says why.
         message = f"{operation.id}: the way to Klaviyo is blocked: a proxy or firewall answered 403, not Klaviyo"
         return errors.Blocked(message, operation=operation.id, retry_after=wait)
-    if status == 408 or status >= 500:
+    # A 501 that says what is not served is no fault that passes.
+    if (status == 408 or status >= 500) and not (status == 501 and api_errors(body)):
         message = f"{operation.id}: Klaviyo answered {status}"
         return errors.ServerFault(message, operation=operation.id, retry_after=wait)
     return refusal(status, body, operation, advice_on_401)
@@ -292,6 +293,8 @@ def refusal(status: int, body: bytes, operation: Operation, advice_on_401: str =
         advice = (
             f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
         )
+    elif status == 400 and any(entry.parameter == "revision" for entry in entries):
+        kind, advice = errors.RevisionRetired, "this revision is not served: set revision to one that is"
     message = f"{advice} ({details})" if advice else f"{operation.id} was refused: {details}"
     return kind(message, status=status, operation=operation.id, errors=entries)
 

@@ -1,7 +1,8 @@
 """Retries: which failed requests are sent again, how often, and after which wait. Only this module decides it.
 
-- 4xx (``Refused``) but 408, 429 and a 403 that is not Klaviyo's: never, for Klaviyo would answer the same again. Only a
-  401 to an access token of an OAuth app is sent again, once, with a fresh token: ``client.py`` does that.
+- 4xx (``Refused``) but 408, 429 and a 403 that is not Klaviyo's, and a 501 that says what is not served: never, for
+  Klaviyo would answer the same again. Only a 401 to an access token of an OAuth app is sent again, once, with a fresh
+  token: ``client.py`` does that.
 - 429 (``Throttled``), and no access token (``SignInFault``): always, for it was certainly not done. The rate limiter
   makes the next attempt wait (``cooldown.py``). A 429 does not count as one of the attempts.
 - 429 because of the day's limit (``DailyLimitReached``): never.

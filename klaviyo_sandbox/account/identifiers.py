@@ -6,13 +6,16 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import phonenumbers
+
 from klaviyo_sandbox.account.rows import ANONYMOUS, IDENTIFIERS, normalize_identifier
 from klaviyo_sandbox.account.store import Store
 
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(\.[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*@([A-Za-z0-9-]+\.)+[A-Za-z]{2,}"
 )
-_E164 = re.compile(r"\+[2-9]\d{6,14}|\+1[2-9]\d{2}[2-9]\d{6}")
+_E164 = re.compile(r"\+[2-9][0-9]{2,14}")
+_NORTH_AMERICAN = re.compile(r"\+1[2-9][0-9]{2}[2-9][0-9]{6}")
 
 BAD_EMAIL = "Invalid email address"
 BAD_PHONE = "Invalid phone number format (Example of a valid format: +12345678901)"
@@ -24,8 +27,24 @@ def is_email(text: str) -> bool:
 
 
 def is_phone(text: str) -> bool:
-    """Is it an E.164 number? Numbers of the North American plan are held to its ten digits."""
-    return _E164.fullmatch(text) is not None
+    """Is it an E.164 number that has a length of its country's numbering plan, as it is dialled from abroad?"""
+    if _NORTH_AMERICAN.fullmatch(text):
+        return True
+    return _E164.fullmatch(text) is not None and _is_possible(text)
+
+
+def _is_possible(text: str) -> bool:
+    try:
+        number = phonenumbers.parse(text)
+    except phonenumbers.NumberParseException:
+        return False
+    region = phonenumbers.region_code_for_country_code(number.country_code or 0)
+    # A zero that is dialled at home only, and that the library keeps where too few digits follow, does not count.
+    if phonenumbers.ndd_prefix_for_region(region, strip_non_digits=True) == "0" and not phonenumbers.is_valid_number(
+        number
+    ):
+        number.italian_leading_zero = False
+    return phonenumbers.is_possible_number_with_reason(number) == phonenumbers.ValidationResult.IS_POSSIBLE
 
 
 def has_identifier(profile: Mapping[str, Any]) -> bool:

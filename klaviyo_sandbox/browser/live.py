@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
@@ -90,3 +90,12 @@ def _status(request: LoggedRequest) -> Badge:
     if 200 <= request.status < 300 and not fault:
         return Badge(text, "good")
     return Badge(text, "busy" if request.status in (200, 429) else "bad")
+
+
+def other_revisions(spoken: str, requests: Mapping[str, int]) -> Sequence[Table]:
+    """A warning of clients that ask for other revisions than the one that is spoken; empty when there are none."""
+    if not requests:
+        return ()
+    note = f"This sandbox speaks {spoken}, and answered all of these in it."
+    rows = [(Badge(revision, "bad"), count) for revision, count in sorted(requests.items())]
+    return (Table("Asked for in another revision", ("Revision", "Requests"), rows, numeric=("Requests",), note=note),)

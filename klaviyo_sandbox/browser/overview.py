@@ -20,6 +20,7 @@ def overview(sandbox: Sandbox) -> View:
     with store.lock:
         account = next(iter(store.accounts.rows.values()))
         blocks: list[Block] = [
+            *live.other_revisions(sandbox.revision, sandbox.other_revisions),
             live.writes(sandbox.requests, _LATEST),
             tables.import_jobs(store, _LATEST, _link_to_all(_count_jobs(store), "jobs")),
             tables.profiles(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -10,9 +12,12 @@ from klaviyo_sandbox.http.oauth import Tokens
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.facts import Operation
 
-_KEY = re.compile(r"Klaviyo-API-Key (pk_\S+)")
+_LOGGER = logging.getLogger("klaviyo_sandbox")
+_KEY = re.compile(r"Klaviyo-API-Key(?: (\S*))?")
+_PRIVATE = re.compile(r"pk_\S+")
 _BEARER = re.compile(r"Bearer (\S+)")
 _REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
+OTHER_REVISIONS = ("warn", "refuse")
 _OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
 
 
@@ -24,11 +29,13 @@ class Access:
         key: None: any private key opens the account.
         scopes: None: every scope is granted.
         advanced_kdp: whether the account has Advanced KDP, without which there are no webhooks.
+        other_revisions: one of ``OTHER_REVISIONS``: whether other revisions than the current one are answered.
     """
 
     key: str | None = None
     scopes: frozenset[str] | None = None
     advanced_kdp: bool = True
+    other_revisions: str = "warn"
 
     @property
     def granted_scopes(self) -> frozenset[str]:
@@ -48,24 +55,51 @@ def check_credentials(access: Access, tokens: Tokens | None, headers: Mapping[st
     if tokens is not None and (bearer := _BEARER.fullmatch(authorization)) and tokens.is_valid(bearer[1]):
         return
     key = _KEY.fullmatch(authorization)
-    if not key or access.key not in (None, key[1]):
+    if key is None:
         raise errors.unauthenticated("Incorrect authentication credentials.")
+    if not _PRIVATE.fullmatch(key[1] or "") or access.key not in (None, key[1]):
+        raise errors.wrong_key()
 
 
-def check_revision(headers: Mapping[str, str], current: str) -> None:
-    """Refuse a request without a revision, or with another than the current one when it opts out of falling forward.
+def check_revision(access: Access, headers: Mapping[str, str], current: str) -> str | None:
+    """Refuse a request without a revision, or with another than the current one where that is not answered.
+
+    Returns:
+        The revision that was asked for, when it is another one and is answered in the current one all the same.
 
     Raises:
-        Refusal: 400 without a readable revision, 410 for a retired one.
+        Refusal: 400 without a readable revision, or where another one is refused; 410 for a retired one, when the
+            request opts out of falling forward.
     """
     revision = headers.get("revision")
     if revision is None:
         raise errors.invalid_parameter("A revision header is required, such as a date.", "revision")
     if not _REVISION.fullmatch(revision):
         raise errors.invalid_parameter(f"'{revision}' is not a revision: it must be YYYY-MM-DD.", "revision")
-    # Without the opt-out Klaviyo quietly serves its current revision instead.
-    if revision != current and headers.get(_OPT_OUT) == "1":
-        raise errors.revision_retired(revision)
+    if revision == current:
+        return None
+    if access.other_revisions == "refuse":
+        detail = f"klaviyo-sandbox speaks {current}, not {revision}."
+        raise errors.invalid_parameter(detail, "revision")
+    # Without the opt-out Klaviyo quietly serves a newer revision instead.
+    if headers.get(_OPT_OUT) == "1" and _is_retired(revision, current):
+        raise errors.revision_retired(revision, current)
+    return revision
+
+
+def _is_retired(revision: str, current: str) -> bool:
+    """Whether Klaviyo supports it no more when the current one is new: a revision lives for two years."""
+    year, rest = int(current[:4]), current[4:10]
+    return revision[:10] <= f"{year - 2}{rest}"
+
+
+def count_revision(requests: Counter[str], other: str | None, current: str) -> None:
+    """Count a request that asked for another revision than the current one, and warn in the log of the first."""
+    if other is None:
+        return
+    if other not in requests:
+        _LOGGER.warning("klaviyo-sandbox speaks %s: what asks for %s is answered in that", current, other)
+    requests[other] += 1
 
 
 def check_scopes(access: Access, operation: Operation) -> None:

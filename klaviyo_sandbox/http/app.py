@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from urllib.parse import parse_qsl
@@ -17,7 +17,7 @@ from starlette.routing import Route
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http import oauth, operations
-from klaviyo_sandbox.http.access import Access, check_credentials, check_revision, check_scopes
+from klaviyo_sandbox.http.access import Access, check_credentials, check_revision, check_scopes, count_revision
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.faults import SCOPE_KEY
 from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
@@ -61,6 +61,7 @@ class Sandbox:
         access, quotas, latency: as above; they may be changed while it serves.
         requests: the requests that were made, oldest first; the latest 100,000 are kept.
         request_count: how many were made in all.
+        other_revisions: revision -> requests that asked for it and were answered in the one that is spoken.
     """
 
     def __init__(
@@ -85,6 +86,7 @@ class Sandbox:
         self._facts = facts.load()
         self.requests: deque[LoggedRequest] = deque(maxlen=100_000)
         self.request_count = 0
+        self.other_revisions: Counter[str] = Counter()
         self.app = Starlette(
             routes=[
                 Route(oauth.PATH, self._answer_at_token_endpoint, methods=_METHODS),
@@ -92,6 +94,11 @@ class Sandbox:
             ],
             exception_handlers={500: _answer_server_error},
         )
+
+    @property
+    def revision(self) -> str:
+        """The one that is spoken."""
+        return self._facts.revision
 
     def record(self, request: LoggedRequest) -> None:
         """Keep a request among the latest, and count it."""
@@ -127,7 +134,7 @@ class Sandbox:
             operation, params = self._find_operation(web.method, path)
             check_credentials(self.access, self.tokens, web.headers)
             budget_headers = self._spend_budget(operation, query)
-            check_revision(web.headers, self._facts.revision)
+            count_revision(self.other_revisions, check_revision(self.access, web.headers, self.revision), self.revision)
             check_scopes(self.access, operation)
             base = f"{web.url.scheme}://{web.url.netloc}"
             request = Request(operation, base, path, params, query, body_bytes=len(body))
@@ -190,7 +197,8 @@ class Sandbox:
         """The operation of a method and path, and the named parts of the path.
 
         Raises:
-            Refusal: 405 for a path that takes only other methods, 404 for an unknown path.
+            Refusal: 501 for an operation that is not served, 405 for a path that takes only other methods, 404 for an
+                unknown path.
         """
         allowed: list[str] = []
         for operation in self._facts.operations.values():
@@ -198,6 +206,11 @@ class Sandbox:
             if match and operation.method == method:
                 return operation, match.groupdict()
             allowed += [operation.method] if match else []
+        for unserved in self._facts.unserved:
+            if unserved.pattern.fullmatch(path):
+                if unserved.method == method:
+                    raise errors.not_served(unserved.id)
+                allowed.append(unserved.method)
         if allowed:
             raise errors.method_not_allowed(method, allowed)
         raise errors.not_found(f"The path {path} could not be found.")

@@ -104,6 +104,7 @@ class Control:
             "repeats": store.repeats,
             "pointers": store.pointers,
             "quiet_suppressions": store.quiet_suppressions,
+            "other_revisions": self._sandbox.access.other_revisions,
             "speed": self._clock.speed,
         }
 
@@ -128,6 +129,8 @@ class Control:
             self.current.fault_middleware.change(faults)
         if "scopes" in settings:
             sandbox.access = replace(sandbox.access, scopes=scopes)
+        if "other_revisions" in settings:
+            sandbox.access = replace(sandbox.access, other_revisions=settings["other_revisions"])
         if "limits" in settings:
             sandbox.quotas = self.current.quotas if settings["limits"] else None
         sandbox.latency = settings.get("latency", sandbox.latency)

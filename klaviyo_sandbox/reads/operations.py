@@ -102,7 +102,7 @@ READS: Mapping[str, ReadOperation] = {
     "get_template_id_for_campaign_message": ReadOperation(
         "template", related_rows("campaign-message", "template"), to_one=True
     ),
-    "get_flows": ReadOperation("flow", all_rows("flow")),
+    "get_flows": ReadOperation("flow", all_rows("flow"), default_filters={"archived": False}),
     "get_flow": ReadOperation("flow", view=_flow_with_definition),
     "get_tags_for_flow": ReadOperation("tag", related_rows("flow", "tags")),
     "get_tag_ids_for_flow": ReadOperation("tag", related_rows("flow", "tags")),

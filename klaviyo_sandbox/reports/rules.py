@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -17,6 +18,8 @@ from klaviyo_sandbox.spec.filters import Clause, parse
 ATTRIBUTES = "/data/attributes"
 # "Max of 100 items per list filter."
 MAX_FILTER_VALUES = 100
+# Production clients filter by the first, and the specification names the second.
+_CHANNEL_ALIAS, _CHANNEL = "campaign_channel", "send_channel"
 
 
 def invalid_attribute(detail: str, attribute: str) -> Refusal:
@@ -78,7 +81,11 @@ def parse_filter(text: str | None, rules: Mapping[str, Any], now: datetime) -> S
     if text is None:
         return ()
     try:
-        clauses = parse(text, rules, now)
+        rules = {**rules, _CHANNEL_ALIAS: rules[_CHANNEL]} if _CHANNEL in rules else rules
+        clauses = [
+            replace(clause, field=_CHANNEL) if clause.field == _CHANNEL_ALIAS else clause
+            for clause in parse(text, rules, now)
+        ]
     except Refusal as refusal:
         raise invalid_attribute(refusal.problems[0].detail, "filter") from None
     fields = [clause.field for clause in clauses]

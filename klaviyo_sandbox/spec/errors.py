@@ -7,6 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+# Recorded errors of other statuses have neither ``links`` nor ``meta``.
+_WITH_LINKS = (400, 409, 429)
+_ABOUT_LIMITS = "https://developers.klaviyo.com/en/docs/rate_limits_and_error_handling"
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -18,18 +22,20 @@ class Problem:
     detail: str
     source: Mapping[str, str] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
+    links: Mapping[str, str] = field(default_factory=dict)
 
     def document(self) -> dict[str, Any]:
-        return {
+        document = {
             "id": str(uuid.uuid4()),
             "status": self.status,
             "code": self.code,
             "title": self.title,
             "detail": self.detail,
             "source": dict(self.source),
-            "links": {},
-            "meta": dict(self.meta),
         }
+        return (
+            {**document, "links": dict(self.links), "meta": dict(self.meta)} if self.status in _WITH_LINKS else document
+        )
 
 
 class Refusal(Exception):
@@ -71,6 +77,13 @@ def unauthenticated(detail: str) -> Refusal:
     return Refusal([Problem(401, "authentication_failed", title, detail, {"pointer": "/data/"})])
 
 
+def wrong_key() -> Refusal:
+    """The 401 for a private key that no account has, in the words that live Klaviyo was seen to use."""
+    title = "Authentication credentials were not provided."
+    problem = Problem(401, "not_authenticated", title, "Missing or invalid private key.", {"pointer": "/data/"})
+    return Refusal([problem], {"WWW-Authenticate": "Klaviyo-API-Key"})
+
+
 def forbidden(missing: Iterable[str]) -> Refusal:
     title = "You do not have permission to perform this action."
     detail = f"Your API key is missing required scopes for this request: {', '.join(missing)}"
@@ -98,8 +111,8 @@ def duplicate_profile(other_id: str, pointer: str = "/data/attributes") -> Probl
     )
 
 
-def revision_retired(revision: str) -> Refusal:
-    detail = f"The revision {revision} is no longer available."
+def revision_retired(revision: str, current: str) -> Refusal:
+    detail = f"The revision {revision} is no longer available; klaviyo-sandbox speaks {current}."
     return Refusal([Problem(410, "gone", "Revision retired.", detail, {"parameter": "revision"})])
 
 
@@ -112,8 +125,16 @@ def throttled(seconds: int) -> Refusal:
     """A 429; its only rate header is ``Retry-After``, in whole seconds."""
     plural = "" if seconds == 1 else "s"
     detail = f"Request was throttled. Expected available in {seconds} second{plural}."
-    problem = Problem(429, "throttled", "Request was throttled.", detail, {"pointer": "/data"})
+    problem = Problem(
+        429, "throttled", "Request was throttled.", detail, {"pointer": "/data"}, links={"type": _ABOUT_LIMITS}
+    )
     return Refusal([problem], {"Retry-After": str(seconds)})
+
+
+def not_served(operation_id: str) -> Refusal:
+    """A 501 for what Klaviyo has and the sandbox has not: no answer of Klaviyo's may stand for it."""
+    detail = f"klaviyo-sandbox does not serve {operation_id}"
+    return Refusal([Problem(501, "not_implemented", "Not served by klaviyo-sandbox.", detail, {"pointer": "/data"})])
 
 
 def unavailable() -> Refusal:

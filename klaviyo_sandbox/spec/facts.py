@@ -93,11 +93,21 @@ class Operation:
 
 
 @dataclass(frozen=True)
+class UnservedOperation:
+    """An operation that Klaviyo has and the sandbox has not."""
+
+    id: str
+    method: str
+    pattern: re.Pattern[str]
+
+
+@dataclass(frozen=True)
 class Facts:
     """The whole file: the current revision, the operations by id, and the named schemas of their bodies."""
 
     revision: str
     operations: Mapping[str, Operation]
+    unserved: tuple[UnservedOperation, ...]
     schemas: Mapping[str, Schema]
 
 
@@ -151,15 +161,18 @@ def _response_shapes(
     )
 
 
+def _pattern(path: str) -> re.Pattern[str]:
+    # A name such as {job_id} is a valid group name as it stands.
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path.rstrip("/")) + "/?")
+
+
 def _operation(name: str, raw: Mapping[str, Any], schemas: Mapping[str, Schema]) -> Operation:
     data, included = _response_shapes(raw, schemas)
-    # A name such as {job_id} is a valid group name as it stands.
-    pattern = re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", raw["path"].rstrip("/")) + "/?")
     return Operation(
         id=name,
         method=raw["method"],
         path=raw["path"],
-        pattern=pattern,
+        pattern=_pattern(raw["path"]),
         burst=raw["burst"],
         steady=raw["steady"],
         daily=raw.get("daily"),
@@ -185,5 +198,8 @@ def load(path: Path = FACTS) -> Facts:
     return Facts(
         revision=document["revision"],
         operations={name: _operation(name, raw, schemas) for name, raw in document["operations"].items()},
+        unserved=tuple(
+            UnservedOperation(name, raw["method"], _pattern(raw["path"])) for name, raw in document["unserved"].items()
+        ),
         schemas=schemas,
     )

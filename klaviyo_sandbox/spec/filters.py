@@ -5,6 +5,7 @@ Pure: text -> clauses, checked against what one operation allows.
 
 from __future__ import annotations
 
+import json
 import operator
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -24,8 +25,13 @@ _PLANNED_TIMES = ("expires_at", "scheduled_at")
 _NAME = re.compile(r"[A-Za-z_$][\w.$-]*")
 _BARE = re.compile(r"[^,()\[\]\"']+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
+_DIGITS = re.compile(r"[0-9]+")
 _INTEGER = re.compile(r"-?\d{1,18}")
 _OFFSET_WITHOUT_COLON = re.compile(r"(?<=[+-]\d\d)(?=\d\d$)")
+
+# As JSON has them, for many clients write texts as JSON; any other character stands for itself.
+_ESCAPE = re.compile(r"(?P<code_units>(?:\\u[0-9a-fA-F]{4})+)|\\.", re.DOTALL)
+_ESCAPED: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f"}
 
 _LOWER = ("greater-than", "greater-or-equal")
 _UPPER = ("less-than", "less-or-equal")
@@ -129,16 +135,12 @@ class _Parser:
         return Bare(self._match(_BARE).strip())
 
     def _quoted(self, quote: str) -> str:
-        text = ""
+        start = self.position
         while self.position < len(self.text):
             character = self.text[self.position]
-            self.position += 1
+            self.position += 2 if character == "\\" else 1
             if character == quote:
-                return text
-            if character == "\\" and self.position < len(self.text):
-                character = self.text[self.position]
-                self.position += 1
-            text += character
+                return _ESCAPE.sub(_unescape, self.text[start : self.position - 1])
         raise self._syntax_error()
 
     def _skip_space(self) -> None:
@@ -167,6 +169,12 @@ class _Parser:
         return _invalid_filter(f"Invalid filter provided: it cannot be read at character {self.position + 1}.")
 
 
+def _unescape(match: re.Match[str]) -> str:
+    if match["code_units"]:
+        return str(json.loads(f'"{match[0]}"'))
+    return _ESCAPED.get(match[0][1], match[0][1])
+
+
 def parse(text: str, allowed: Mapping[str, Any], now: datetime) -> tuple[Clause, ...]:
     """Read a filter and check it against the ``filters`` of an operation.
 
@@ -193,7 +201,7 @@ def _clause(name: str, field: str, raw: Any, allowed: Mapping[str, Any]) -> Clau
         raise _invalid_filter(f"'{field}' is not a filterable field. Allowed fields: {', '.join(allowed) or 'none'}.")
     rule = allowed[field]
     form = "none" if raw is None else "list" if isinstance(raw, tuple) else "single"
-    if name not in rule["operators"].get(form, ()):
+    if name not in _operators(rule, form):
         operators = "; ".join(f"{', '.join(names)} ({kind})" for kind, names in rule["operators"].items())
         raise _invalid_filter(
             f"'{name}' with a {form} value is not allowed for '{field}'. Allowed operators: {operators}."
@@ -205,9 +213,18 @@ def _clause(name: str, field: str, raw: Any, allowed: Mapping[str, Any]) -> Clau
     return Clause(name, field, _convert(field, raw, rule["value"]))
 
 
+def _operators(rule: Mapping[str, Any], form: str) -> Sequence[str]:
+    """What the specification declares for a form of value; what equals a list equals one value, too, as live has it."""
+    declared = rule["operators"].get(form, ())
+    takes_one = form == "single" and "equals" in rule["operators"].get("list", ())
+    return (*declared, "equals") if takes_one else declared
+
+
 def _convert(field: str, raw: Quoted | Bare, rule: Mapping[str, Any]) -> Any:
     kind = rule.get("format", rule["type"])
-    if isinstance(raw, Quoted) != (kind == "string"):
+    # Live Klaviyo takes ids that are numbers without their quotes.
+    is_number = isinstance(raw, Bare) and _DIGITS.fullmatch(raw.text) is not None
+    if isinstance(raw, Quoted) != (kind == "string") and not (kind == "string" and is_number):
         word = "in quotes" if kind == "string" else "without quotes"
         raise _invalid_filter(f"The value for '{field}' is a {kind} and must be written {word}.")
     if raw.text not in rule.get("enum", [raw.text]):

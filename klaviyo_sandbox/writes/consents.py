@@ -9,7 +9,7 @@ from klaviyo_sandbox.account import profiles
 from klaviyo_sandbox.account.consent import Consent, with_consent, with_list_suppression
 from klaviyo_sandbox.account.rows import ANONYMOUS, pending_id
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.spec.errors import Problem, Refusal, not_found
+from klaviyo_sandbox.spec.errors import Problem, Refusal, invalid
 from klaviyo_sandbox.spec.exchange import Answer, Request
 from klaviyo_sandbox.spec.times import format_datetime, parse_datetime
 from klaviyo_sandbox.writes.bodies import check_rows, without_bad_phone
@@ -81,7 +81,7 @@ def _list_id(store: Store, data: Mapping[str, Any]) -> str | None:
         return None
     list_id: str = reference["id"]
     if list_id not in store.lists:
-        raise not_found(f"List {list_id} does not exist.")
+        raise Refusal([invalid(f"List {list_id} does not exist.", "/data/relationships/list/data/id")])
     return list_id
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +17,8 @@ from target_klaviyo.model.records import Call, ListRef, RejectedRecord
 _ALL, _ONE, _CREATE = "get_lists", "get_list", "create_list"
 # Lists are asked for by an address, of which many servers take 8,000 bytes.
 _MAX_URL_BYTES = 6000
+# Nowhere is it written how Klaviyo's filters escape these: names that have them are looked for among all lists.
+_ESCAPED = re.compile(r"[\"\\\x00-\x1f\x7f]")
 CREATE_LIST = Call(_CREATE, "to make one", option="create_list")
 
 
@@ -83,7 +86,9 @@ class ListFinder:
         return list_ids[0] if list_ids else None
 
     def _ids_by_name(self, name: str) -> list[str]:
-        query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
+        query = {"fields[list]": "name"}
+        if not _ESCAPED.search(name):
+            query["filter"] = condition("any", "name", [name])
         return [
             entry["id"]
             for page in self._client.pages(_ALL, query=query)

@@ -45,6 +45,22 @@ def test_what_the_account_refuses_has_its_error(make_sandbox: Callable[..., Runn
         client(sandbox, api_key="pk_right", revision="2023-09-15").page("get_lists")
 
 
+def test_what_the_sandbox_does_not_serve_is_said_at_once(make_sandbox: Callable[..., RunningSandbox]) -> None:
+    """A 501 is an answer for good: it names the operation, and is asked for once."""
+    sandbox = make_sandbox(profiles=1, events=0)
+    with pytest.raises(errors.Refused, match="klaviyo-sandbox does not serve get_image_for_campaign_message"):
+        client(sandbox).call("get_image_for_campaign_message", path={"id": "X"})
+    assert [request.status for request in sandbox.requests] == [501]
+
+
+def test_a_refused_revision_is_the_settings_fault(make_sandbox: Callable[..., RunningSandbox]) -> None:
+    """A 400 about the header is no fault of what was asked: it says which revision is spoken, and ends the run."""
+    sandbox = make_sandbox(profiles=1, events=0, other_revisions="refuse")
+    with pytest.raises(errors.RevisionRetired, match=r"set revision .*speaks 2026-07-15") as refused:
+        client(sandbox, revision="2026-10-15").page("get_lists")
+    assert "no longer" not in str(refused.value)
+
+
 class Together:
     """A clock of some threads and their account: time passes when all of them sleep, until the first must wake.
 

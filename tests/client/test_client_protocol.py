@@ -31,6 +31,7 @@ def test_filters_quote_what_must_be_quoted() -> None:
     berlin = timezone(timedelta(hours=2))
     assert filters.condition("equals", "email", 'a"b\\c@example.com') == r'equals(email,"a\"b\\c@example.com")'
     assert filters.condition("any", "id", ["a", "b"]) == 'any(id,["a","b"])'
+    assert filters.condition("any", "name", ["two\nlines", "\\n"]) == 'any(name,["two\nlines","\\\\n"])'
     assert filters.condition("equals", "archived", value=True) == "equals(archived,true)"
     assert filters.condition("greater-than", "timestamp", 5) == "greater-than(timestamp,5)"
     moment = datetime(2026, 1, 2, 3, tzinfo=berlin)

@@ -78,8 +78,12 @@ def test_it_reads_campaigns_page_by_page(readers):
 def test_it_reads_flows_page_by_page(readers):
     """Flows come with their actions, and the messages of an action by its id."""
     api, sandbox = readers
-    read = list(pages(api.Flows.get_flows, include=["flow-actions", "tags"], page_size=5))
-    assert [row["id"] for page in read for row in page["data"]] == sorted(sandbox.store.flows.rows)
+    query = {"include": ["flow-actions", "tags"], "page_size": 5}
+    read = list(pages(api.Flows.get_flows, **query))
+    unarchived = sorted(row["id"] for row in sandbox.store.flows.rows.values() if not row["archived"])
+    assert [row["id"] for page in read for row in page["data"]] == unarchived
+    read += pages(api.Flows.get_flows, filter="equals(archived,true)", **query)
+    assert {row["id"] for page in read for row in page["data"]} == sandbox.store.flows.rows.keys()
     included = {entry["id"] for page in read for entry in page["included"]}
     assert sandbox.store.flow_actions.rows.keys() <= included
     action = next(row for row in sandbox.store.flow_actions.rows.values() if row["message_ids"])

@@ -63,6 +63,7 @@ def test_a_port_that_is_taken_is_one_line():
         ["--repeats", "always"],
         ["--job-end", "failed"],
         ["--pointers", "some"],
+        ["--other-revisions", "ignore"],
         ["--job-seconds", "-1"],
     ],
 )

@@ -273,10 +273,10 @@ def test_a_bad_phone_number_is_dropped_beside_an_address(request, subscriptions_
     assert subscriptions["sms"]["marketing"]["consent"] == "NEVER_SUBSCRIBED"
 
 
-def test_an_unknown_list_is_not_found(give, withdraw):
-    """The whole request is a 404 that names the list."""
+def test_an_unknown_list_is_bad_input(give, withdraw):
+    """The whole request is a 400 that points at the list."""
     for answer in (give(EMAIL, list_id="NOPE00"), withdraw(EMAIL, list_id="NOPE00")):
-        assert problem(answer)[:2] == (404, "not_found")
+        assert problem(answer) == (400, "invalid", {"pointer": "/data/relationships/list/data/id"})
         assert "NOPE00" in answer.json()["errors"][0]["detail"]
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from support.calls import Caller, problem
 from support.declared import minimal_query
 
+from klaviyo_client.api import filters
 from klaviyo_sandbox.spec.errors import Refusal
 from klaviyo_sandbox.spec.facts import load
 from klaviyo_sandbox.spec.filters import Clause, parse
@@ -80,6 +82,85 @@ def test_a_rating_must_be_a_whole_number(value):
     """What is none is refused, also one of four hundred digits, which Python would not read."""
     with pytest.raises(Refusal):
         parse(f"equals(rating,{value})", load().operations["get_reviews"].filters, NOW)
+
+
+STRANGE_NAMES = (
+    *("two\nlines", "two\r\nlines", 'say "hi"', "back\\slash", "C:\\new\\table", "ends with \\", "it's", "tab\there"),
+    *("a],b)", '"', "\\n", "Größe ☃ 😀", " edges ", "nul\0"),
+)
+
+
+def quotings(text):
+    """A text as different clients quote it: JSON in ASCII or not, and only quotes and backslashes escaped."""
+    yield json.dumps(text)
+    yield json.dumps(text, ensure_ascii=False)
+    for quote in "\"'":
+        yield quote + text.replace("\\", "\\\\").replace(quote, f"\\{quote}") + quote
+
+
+@pytest.mark.parametrize("name", STRANGE_NAMES)
+def test_a_list_is_found_by_whatever_it_is_called(read, reading, name):
+    """Line breaks, quotes and backslashes, written as JSON has them or as they are."""
+    row = next(iter(reading.store.lists.rows.values()))
+    reading.store.lists.put({**row, "name": name})
+    for quoted in quotings(name):
+        for text in (f"any(name,[{quoted}])", f"equals(name,{quoted})"):
+            found = read.rows("lists", filter=text)
+            assert [(one["id"], one["attributes"]["name"]) for one in found] == [(row["id"], name)], text
+    reading.store.lists.put(row)
+
+
+@given(st.text())
+def test_every_text_comes_out_of_its_quotes(text):
+    """Also what our own client writes."""
+    allowed = load().operations["get_lists"].filters
+    for quoted in (*quotings(text), filters.literal(text)):
+        assert parse(f"any(name,[{quoted}])", allowed, NOW) == (Clause("any", "name", (text,)),)
+
+
+def undeclared_equals():
+    """(operation, field) where the specification declares `equals` with a list only."""
+    for name, operation in load().operations.items():
+        for field, rule in operation.filters.items():
+            if "equals" in rule["operators"].get("list", ()) and "equals" not in rule["operators"].get("single", ()):
+                yield name, field
+
+
+def test_one_value_equals_wherever_a_list_does():
+    """Live Klaviyo takes a single value at 23 places where its specification declares `equals` with a list only."""
+    pairs = list(undeclared_equals())
+    assert len(pairs) == 23
+    assert {("get_profiles_for_list", "email"), ("get_coupon_codes", "coupon.id"), ("get_lists", "name")} < set(pairs)
+    for name, field in pairs:
+        allowed = load().operations[name].filters
+        assert parse(f'equals({field},"a")', allowed, NOW) == (Clause("equals", field, "a"),)
+        assert parse(f'equals({field},["a"])', allowed, NOW) == (Clause("equals", field, ("a",)),)
+
+
+def test_a_single_value_finds_what_a_list_of_it_finds(read, reading):
+    """By the address of a member, the coupon of a code, and the names of lists, segments and templates."""
+    list_id, members = max(reading.store.list_members.items(), key=lambda item: len(item[1]))
+    member = next(row for row in members.rows if reading.store.profiles.rows[row]["email"])
+    email = reading.store.profiles.rows[member]["email"]
+    assert ids(read, f"lists/{list_id}/profiles", f"equals(email,'{email}')") == {member}
+    for kind in ("list", "segment"):
+        row = next(iter((reading.store.lists if kind == "list" else reading.store.segments).rows.values()))
+        assert ids(read, f"{kind}s", f'equals(name,"{row["name"]}")') == {row["id"]}
+    codes = ids(read, "coupon-codes", 'equals(coupon.id,"10OFF")')
+    assert codes == ids(read, "coupon-codes", 'any(coupon.id,["10OFF"])') != set()
+
+
+@pytest.mark.parametrize("text", ["any(id,[1,2])", "any(id,[1, 2])", 'any(id,["1",2])'])
+def test_numbers_among_ids_need_no_quotes(text):
+    """An id of digits may stand in a list as a number, as production clients write it."""
+    assert parse(text, load().operations["get_flows"].filters, NOW) == (Clause("any", "id", ("1", "2")),)
+
+
+@pytest.mark.parametrize("text", ["any(id,[1,x])", "any(id,[1.5])", "any(id,[-1])", "any(name,[true])"])
+def test_what_is_neither_quoted_nor_a_number_is_no_text(text):
+    """Words, signs and fractions still have to be quoted."""
+    with pytest.raises(Refusal):
+        parse(text, load().operations["get_lists"].filters, NOW)
 
 
 def test_a_refusal_says_what_is_allowed():

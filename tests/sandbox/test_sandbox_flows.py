@@ -15,9 +15,12 @@ def quoted(values):
 
 
 def test_flows_come_archived_or_not(read, reading):
-    """Without a condition on it both come, with one the archived or the others."""
+    """The archived come only where they are asked for, whatever else is."""
     rows = reading.store.flows.rows.values()
-    assert ids(read.rows("flows", page__size=5)) == ids(rows)
+    assert ids(read.rows("flows", page__size=5)) == ids(row for row in rows if not row["archived"])
+    old = "starts-with(name,'Old')"
+    assert read.rows("flows", filter=old) == []
+    assert len(read.rows("flows", filter=f"{old},equals(archived,true)")) == 2
     for flag in (True, False):
         expected = {row["id"] for row in rows if row["archived"] is flag}
         assert expected
@@ -25,8 +28,8 @@ def test_flows_come_archived_or_not(read, reading):
 
 
 def test_flows_are_filtered_by_what_they_are(read, reading):
-    """Each filter finds what a plain comparison of the account finds."""
-    rows = list(reading.store.flows.rows.values())
+    """Each filter finds what a plain comparison of those that are not archived finds."""
+    rows = [row for row in reading.store.flows.rows.values() if not row["archived"]]
     middle = sorted(row["updated"] for row in rows)[6]
     for text, expected in (
         *(
@@ -39,7 +42,7 @@ def test_flows_are_filtered_by_what_they_are(read, reading):
         ),
         (f"any(id,[{quoted(row['id'] for row in rows[:2])}])", rows[:2]),
         ("contains(name,'elcome')", [row for row in rows if "elcome" in row["name"]]),
-        ("starts-with(name,'Old')", [row for row in rows if row["name"].startswith("Old")]),
+        ("starts-with(name,'We')", [row for row in rows if row["name"].startswith("We")]),
         ("ends-with(name,'Welcome')", [row for row in rows if row["name"].endswith("Welcome")]),
         (f"equals(updated,{middle})", [row for row in rows if row["updated"] == middle]),
         (f"greater-or-equal(updated,{middle})", [row for row in rows if row["updated"] >= middle]),
@@ -60,9 +63,11 @@ def test_what_flows_cannot_be_filtered_by(read, text):
 
 def test_included_actions_know_their_flow(read, reading):
     """Actions that are included with flows carry their definition whole, and the id of their flow unasked."""
-    page = read.get("flows", include="flow-actions,tags").json()
-    actions = {entry["id"]: entry for entry in page["included"] if entry["type"] == "flow-action"}
-    for row in page["data"]:
+    query = {"include": "flow-actions,tags"}
+    pages = [read.get("flows", filter=f"equals(archived,{flag})", **query).json() for flag in ("true", "false")]
+    included = [entry for page in pages for entry in page["included"]]
+    actions = {entry["id"]: entry for entry in included if entry["type"] == "flow-action"}
+    for row in (row for page in pages for row in page["data"]):
         named = [identity["id"] for identity in row["relationships"]["flow-actions"]["data"]]
         assert 3 <= len(named) <= 8
         for action_id in named:
@@ -225,8 +230,8 @@ def test_what_starts_a_flow_names_it(read, reading, kind):
     "path",
     [
         *("flows/NOPE", "flows/NOPE/tags", "flows/NOPE/relationships/tags", "flows/NOPE/flow-actions"),
-        *("flows/NOPE/relationships/flow-actions", "flow-actions/NOPE", "flow-actions/NOPE/flow-messages"),
-        *("flow-actions/NOPE/relationships/flow-messages", "flow-messages/NOPE", "flow-messages/NOPE/template"),
+        *("flows/NOPE/relationships/flow-actions", "flow-actions/1", "flow-actions/1/flow-messages"),
+        *("flow-actions/1/relationships/flow-messages", "flow-messages/NOPE", "flow-messages/NOPE/template"),
     ],
 )
 def test_an_unknown_flow_action_or_message_is_not_found(read, path):

@@ -124,12 +124,12 @@ def test_events_look_like_seeded_ones(account, call):
 
 
 def test_one_event_is_found_by_its_id(call):
-    """``get_event`` gives the same event as the page it is on, and 404 for an id that no event has."""
+    """``get_event`` gives the same event as the page it is on, 404 for an id of none, 400 for what is no id."""
     row = call.get("events", sort="datetime", page__size=1, **ALL).json()["data"][0]
     found = call.get(f"events/{row['id']}", **ALL).json()["data"]
     assert found["attributes"] == row["attributes"]
-    for wrong in ("00000000000", "x", "ÄÖÜ", row["id"][:-1] + "é"):
-        assert call.get(f"events/{wrong}").status_code == 404
+    for wrong, status in (("00000000000", 404), ("x", 400), ("ÄÖÜ", 400), (row["id"][:-1] + "é", 400)):
+        assert call.get(f"events/{wrong}").status_code == status
 
 
 def test_events_of_some_metrics_are_found_and_other_searches_refused(account, call):

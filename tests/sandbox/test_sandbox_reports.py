@@ -156,6 +156,8 @@ def test_groupings_and_filters_narrow_what_is_counted(account):
     plain = results(account, "campaign-values", timeframe=frame, group_by=[*by, "send_channel"])["results"]
     email = results(account, "campaign-values", timeframe=frame, filter='equals(send_channel,"email")')["results"]
     assert [row for row in plain if row["groupings"]["send_channel"] == "email"] == email
+    for text in ("equals(campaign_channel,'email')", 'contains-any(campaign_channel,["email"])'):
+        assert results(account, "campaign-values", timeframe=frame, filter=text)["results"] == email
     assert {row["groupings"]["send_channel"] for row in plain} > {"email"}
 
     tagged = results(account, "campaign-values", timeframe=frame, group_by=[*by, "tag_name"])["results"]
@@ -308,6 +310,8 @@ def long(days):
         ("flow-series", {"interval": "yearly"}, "interval"),
         ("campaign-values", {"filter": 'equals(subject,"x")'}, "filter"),
         ("campaign-values", {"filter": 'equals(send_channel,"fax")'}, "filter"),
+        ("campaign-values", {"filter": 'equals(campaign_channel,"fax")'}, "filter"),
+        ("flow-values", {"filter": 'equals(campaign_channel,"email"),equals(send_channel,"email")'}, "filter"),
         ("campaign-values", {"filter": 'and(equals(campaign_id,"a"),equals(campaign_id,"b"))'}, "filter"),
         ("campaign-values", {"filter": f"contains-any(campaign_id,{['x'] * 101})".replace("'", '"')}, "filter"),
     ],

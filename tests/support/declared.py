@@ -77,8 +77,8 @@ def forbidden_queries(operation: str) -> Iterator[tuple[Query, str]]:
 def allowed_filters(operation: str) -> Iterator[str]:
     """Each declared operator of each field with a plausible value, or with each that the specification lists."""
     for field, rule in OPERATIONS[operation]["filters"].items():
-        for form, operators in rule["operators"].items():
-            for operator in operators:
+        for form in ("none", "single", "list"):
+            for operator in dict.fromkeys((*rule["operators"].get(form, ()), *also_taken(rule, form))):
                 for value in _filter_values(rule):
                     yield _with_required_filter(operation, field, _clause(operator, field, form, value))
 
@@ -89,7 +89,7 @@ def forbidden_filters(operation: str) -> Iterator[str]:
     for field, rule in filters.items():
         value = next(iter(_filter_values(rule)))
         for form, operator in sorted(_all_operator_forms()):
-            if operator not in rule["operators"].get(form, ()):
+            if operator not in (*rule["operators"].get(form, ()), *also_taken(rule, form)):
                 yield _with_required_filter(operation, field, _clause(operator, field, form, value))
         for form, (operator, *_) in rule["operators"].items():
             if form != "none":
@@ -102,6 +102,11 @@ def forbidden_filters(operation: str) -> Iterator[str]:
                 operation, field, _clause(operator, field, form, next(iter(_filter_values(rule))))
             )
     yield from (UNDECLARED, "", "equals()", f'equals({UNDECLARED},"one")')
+
+
+def also_taken(rule: Mapping[str, Any], form: str) -> tuple[str, ...]:
+    """Operators that live Klaviyo takes and the specification does not declare: what equals a list equals one."""
+    return ("equals",) if form == "single" and "equals" in rule["operators"].get("list", ()) else ()
 
 
 def _parameters(operation: str) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -196,3 +196,14 @@ def test_bad_rows_that_are_named_one_at_a_time_end_no_run(action: str, bad: rang
     found = outcomes_of(scripted_session(wire)[0], action, rows)
     assert [outcome.kind == "rejected" for outcome in found] == [n in bad for n in range(200)]
     assert len(asked) < 300
+
+
+def test_a_refused_revision_rejects_nobody(target: Command, account: RunningSandbox) -> None:
+    """It is the settings' fault: the run ends with exit code 2 after one refusal, and no record is on file."""
+    account.control.change(other_revisions="refuse")
+    rows = [{"email": f"p{index}@example.com"} for index in range(30)]
+    schema = {"type": "SCHEMA", "stream": "s", "schema": {"properties": {"email": {}}}}
+    run = target([schema, *records("s", rows)], streams={"s": {"action": "upsert_profile"}}, revision="2026-10-15")
+    assert (run.code, run.rejected) == (2, []), run.stderr
+    assert "speaks 2026-07-15" in run.stderr
+    assert [request.status for request in account.requests if request.method == "POST"] == [400]

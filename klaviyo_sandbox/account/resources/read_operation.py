@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,10 +11,19 @@ from klaviyo_sandbox.account.relations import find_row, related_identities, tabl
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.spec.errors import Refusal, not_found
+from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
 from klaviyo_sandbox.spec.exchange import Params
 
 FindRows = Callable[[Store, Params], Table]
+
+# Types that answer 400 for an id that none of them can have, in place of a 404.
+_ID_FORMS: Mapping[str, re.Pattern[str]] = {
+    "event": re.compile("[0-9A-Za-z]{11}"),
+    "flow-action": re.compile("[0-9]{1,18}"),
+    "mapped-metric": re.compile(
+        "added_to_cart|cancelled_sales|ordered_product|refunded_sales|revenue|started_checkout|viewed_product"
+    ),
+}
 
 
 def _unchanged(_: Store, row: Row) -> Row:
@@ -50,7 +60,10 @@ class ReadOperation:
 
 
 def unknown_resource(kind: str, row_id: str) -> Refusal:
-    """The 404 for an id that the account does not have."""
+    """The 404 for an id that the account does not have, or a 400 for what is no id of the type."""
+    form = _ID_FORMS.get(kind)
+    if form is not None and not form.fullmatch(row_id):
+        return Refusal([invalid(f"'{row_id}' is not a valid id.", "/data/id")])
     return not_found(f"A {kind.replace('-', ' ').capitalize()} with id {row_id} does not exist.")
 
 
