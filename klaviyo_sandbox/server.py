@@ -19,7 +19,8 @@ from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control import Control, ServedAccount
 from klaviyo_sandbox.http.control_app import ControlApp
 from klaviyo_sandbox.http.control_fields import SETTINGS, check_fields
-from klaviyo_sandbox.http.faults import FaultMiddleware, RecordUnserved, parse_faults
+from klaviyo_sandbox.http.fault_settings import parse_faults
+from klaviyo_sandbox.http.faults import FaultMiddleware, RecordUnserved
 from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
@@ -102,7 +103,7 @@ def serve(
         pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed: by hand, by
             unsubscribing, by a bounce or a complaint.
-        faults: how often requests meet which fault, as ``faults.parse_faults`` reads it; none by default.
+        faults: how often requests meet which fault, as ``fault_settings.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
         procedural: work rows out when they are asked for instead of making them first: an account of any size, and
@@ -142,11 +143,14 @@ def serve(
             store = _make_store(parameters, account_clock, database, previous)
             store.job_seconds, store.job_end = job_seconds, job_end
             store.repeats, store.pointers, store.quiet_suppressions = repeats, pointers, quiet_suppressions
-            quotas, tokens = Quotas(account_clock), Tokens(oauth, account_clock) if oauth else None
+            quotas = Quotas(account_clock, seed, initial_faults.other_app)
+            tokens = Tokens(oauth, account_clock) if oauth else None
             access, initial_quotas = Access(key, granted, advanced_kdp), quotas if limits else None
             sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)
+            sandbox.faults = initial_faults.text
+            record = _unserved_recorder(sandbox, account_clock)
             fault_middleware = FaultMiddleware(
-                sandbox.app, initial_faults, seed, _unserved_recorder(sandbox, account_clock), account_clock.sleep
+                sandbox.app, initial_faults, seed, record, account_clock, sandbox.operation_id
             )
             return ServedAccount(sandbox, fault_middleware, account_clock, quotas, seed)
 

@@ -28,7 +28,8 @@ from klaviyo_sandbox.http.control_fields import (
     NotThere,
     check_fields,
 )
-from klaviyo_sandbox.http.faults import FaultMiddleware, parse_faults
+from klaviyo_sandbox.http.fault_settings import parse_faults
+from klaviyo_sandbox.http.faults import FaultMiddleware
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.writes.event_rules import time_error
 
@@ -126,6 +127,8 @@ class Control:
             raise InvalidChange(str(error)) from error
         if faults is not None:
             self.current.fault_middleware.change(faults)
+            self.current.quotas.other_app = faults.other_app
+            sandbox.faults = faults.text
         if "scopes" in settings:
             sandbox.access = replace(sandbox.access, scopes=scopes)
         if "limits" in settings:
