@@ -28,7 +28,7 @@ faults (--faults), by the part of all requests that meets one, from 0 to 1:
   stall        the answer comes stall_seconds=10 late
   truncate     the answer breaks off
   challenge    a firewall's 403, in HTML, for a browser to solve
-  expired      400 to the cursor of a further page, from then on
+  expired      400 to the cursor of a further page, until the page before it is read again
   disorder     a row of a page stands a few places too late, perhaps on the next page
   repeat       the link to the next page leads to the page itself
   trickle      the answer comes in twenty pieces, over trickle_seconds=10

@@ -76,7 +76,8 @@ class FaultMiddleware:
         self._record = record
         self._clock = clock or Clock(time.time)
         self._find_operation = find_operation
-        # These two outlive a change of faults: rows would be lost, and an expired cursor would be good again.
+        # These two outlive a change of faults: rows would be lost, and an expired cursor would be good again. It is
+        # when a page is asked for anew that leads to it.
         self._late_rows = LateRows()
         self._expired: set[Place] = set()
         self._answer_with: Mapping[str, Callable[[WholeRequest, Fault], Awaitable[None]]] = {
@@ -103,7 +104,7 @@ class FaultMiddleware:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or not."""
         fault = self._choose(scope) if scope["type"] == "http" else None
-        if fault is None and not self._has_late_rows(scope):
+        if fault is None and not self._must_see_page(scope):
             await self._app(scope, receive, send)
             return
         # A request is read to its end first: the connection must stay usable, and its client may go meanwhile.
@@ -129,8 +130,9 @@ class FaultMiddleware:
         can_meet = fault is None or fault.kind not in _OF_PAGES or (method == "GET" and fault.kind != "expired")
         return fault if can_meet else None
 
-    def _has_late_rows(self, scope: Message) -> bool:
-        return scope["type"] == "http" and scope["method"] == "GET" and _place(scope) in self._late_rows
+    def _must_see_page(self, scope: Message) -> bool:
+        is_read = scope["type"] == "http" and scope["method"] == "GET"
+        return is_read and bool(self._expired or _place(scope) in self._late_rows)
 
     async def _refuse(self, request: WholeRequest, fault: Fault) -> None:
         """Send something in place of the account's answer."""
@@ -196,17 +198,21 @@ class FaultMiddleware:
     async def _serve(self, request: WholeRequest, fault: Fault | None = None) -> WholeResponse:
         """The account's answer, with rows that come late, spoiled by a fault of its page if there is one."""
         response = await get_response(self._app, request)
-        place = _place(request.scope)
-        has_late_rows = request.scope["method"] == "GET" and place in self._late_rows
-        document = parse_collection(response.body) if response.status == 200 and (fault or has_late_rows) else None
+        must_see = fault is not None or self._must_see_page(request.scope)
+        document = parse_collection(response.body) if must_see and response.status == 200 else None
         if document is None:
             return response
-        if fault is not None and fault.kind == "disorder":
-            self._late_rows.take(document, fault.fraction)
-        if fault is not None and fault.kind == "repeat":
+        if (following := (document.get("links") or {}).get("next")) is not None:
+            self._expired.discard(place_of(following))
+        place, kind = _place(request.scope), fault.kind if fault else ""
+        if kind == "disorder":
+            self._late_rows.take(document, fault.fraction if fault else 0.0)
+        elif kind == "repeat":
             lead_back(document, _address(request.scope))
-        if has_late_rows:
+        if place in self._late_rows:
             self._late_rows.insert(document, place)
+        elif not kind:
+            return response
         return fault_answers.with_body(response, encode_json(document))
 
 
