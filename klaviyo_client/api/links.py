@@ -11,6 +11,8 @@ from klaviyo_client.api.protocol import same_origin, split_link
 # Pages without an end: so many in a row that were read before (a cursor may stand still for a moment, or lead to its
 # own page), or that hold nothing (a filter may leave out a lot).
 MAX_REPEATED, MAX_EMPTY = 3, 1000
+# A cursor that expires more often does so before its pages can be read.
+MAX_RESTARTS = 3
 
 
 class PageTrail:
@@ -65,6 +67,13 @@ class PageTrail:
 
     def _error(self, reason: str) -> errors.BadDocument:
         return errors.BadDocument(f"{self._operation}: {reason}", operation=self._operation)
+
+
+def is_about_cursor(error: errors.Refused) -> bool:
+    """Whether Klaviyo says that the cursor it gave leads nowhere, or no more: a first page has another."""
+    return isinstance(error, errors.BadRequest) and any(
+        "cursor" in f"{entry.detail} {entry.parameter or ''}".lower() for entry in error.errors
+    )
 
 
 class Redirect(Protocol):

@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
-from klaviyo_client.api.links import PageTrail
+from klaviyo_client.api.links import MAX_RESTARTS, PageTrail, is_about_cursor
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -27,8 +27,6 @@ from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 logger = logging.getLogger("tap-klaviyo")
 
-# A cursor that expires again and again does so before the slice can be read.
-MAX_RESTARTS = 3
 EMPTY_PAGE = RawPage(pages.compress(b'{"data":[]}'), None, 0)
 
 
@@ -123,7 +121,7 @@ class PageRequests:
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
             )
         except (NotFound, BadRequest) as error:
-            if read.link is not None and read.restarts < MAX_RESTARTS and _is_about_cursor(error):
+            if read.link is not None and read.restarts < MAX_RESTARTS and is_about_cursor(error):
                 logger.warning("%s: a cursor has expired, its pages are read again from the first one", name)
                 read.link, read.trail, read.restarts = None, None, read.restarts + 1
                 return self._request(name, operation_id, query, parent, read)
@@ -143,13 +141,6 @@ def _is_about_id(error: BadRequest) -> bool:
         place.rstrip("/").endswith("id")
         or (place.rstrip("/") in ("", "/data") and re.search(r"\bid\b", entry.detail, re.IGNORECASE))
         for place, entry in zip(places, error.errors, strict=True)
-    )
-
-
-def _is_about_cursor(error: Refused) -> bool:
-    """Whether Klaviyo says that it does not know, or no more, the cursor that it gave us."""
-    return isinstance(error, BadRequest) and any(
-        "cursor" in f"{entry.detail} {entry.parameter or ''}".lower() for entry in error.errors
     )
 
 

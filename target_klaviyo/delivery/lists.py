@@ -84,12 +84,14 @@ class ListFinder:
 
     def _ids_by_name(self, name: str) -> list[str]:
         query = {"filter": condition("any", "name", [name]), "fields[list]": "name"}
-        return [
-            entry["id"]
+        # A page may come twice.
+        list_ids = {
+            entry["id"]: None
             for page in self._client.pages(_ALL, query=query)
             for entry in page.data
             if (entry.get("attributes") or {}).get("name") == name
-        ]
+        }
+        return list(list_ids)
 
     def _exists(self, list_id: str) -> bool:
         if not list_id.isalnum():
