@@ -105,6 +105,13 @@ def parser() -> argparse.ArgumentParser:
         help="make rows when they are asked for: an account of any size, at once (default: above 100000 rows)",
     )
     options.add_argument(
+        "--odd-values",
+        action="store_true",
+        default=None,
+        help="let some rows hold what programs have trouble with: halves of surrogate pairs, U+0000, NaN, numbers "
+        "beyond 64 bits",
+    )
+    options.add_argument(
         "--data", type=Path, metavar="DIR", help="keep what is written in this directory (default: keep nothing)"
     )
     options.add_argument("--key", help="the one private key that opens the account (default: any that begins with pk_)")
@@ -172,6 +179,13 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     options.add_argument(
+        "--append",
+        choices=("set", "list"),
+        default="set",
+        help="whether a value that is appended to a property which has it is there once, as in a set, or twice: nobody "
+        "knows which Klaviyo does (default: %(default)s)",
+    )
+    options.add_argument(
         "--quiet-suppressions",
         action="store_true",
         help="let a profile keep its updated when e-mail to it is suppressed (by hand, by unsubscribing, by a bounce "
@@ -193,7 +207,7 @@ def _set_account_defaults(options: argparse.Namespace) -> None:
     from klaviyo_sandbox.account.persistence import read_parameters
 
     saved = read_parameters(options.data) if options.data is not None else None
-    defaults = {"seed": 1, "profiles": 2000, "events": 20_000} if saved is None else asdict(saved)
+    defaults = {"seed": 1, "profiles": 2000, "events": 20_000, "odd_values": False} if saved is None else asdict(saved)
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -229,12 +243,14 @@ def _serve_forever(options: argparse.Namespace) -> None:
         latency=options.latency,
         speed=options.speed,
         procedural=options.procedural,
+        odd_values=options.odd_values,
         data=options.data,
         include_limit=Budget(*options.include_limit) if options.include_limit else None,
         oauth=_oauth_app(options),
         faults=options.faults,
         repeats=options.repeats,
         pointers=options.pointers,
+        append=options.append,
         quiet_suppressions=options.quiet_suppressions,
         job_end=options.job_end,
         job_seconds=options.job_seconds,

@@ -104,6 +104,7 @@ class Control:
             "job_end": store.job_end,
             "repeats": store.repeats,
             "pointers": store.pointers,
+            "append": store.append,
             "quiet_suppressions": store.quiet_suppressions,
             "speed": self._clock.speed,
         }
@@ -137,7 +138,7 @@ class Control:
         if "speed" in settings:
             self._clock.set_speed(settings["speed"])
         with store.lock:
-            for name in ("job_seconds", "job_end", "repeats", "pointers", "quiet_suppressions"):
+            for name in ("job_seconds", "job_end", "repeats", "pointers", "append", "quiet_suppressions"):
                 setattr(store, name, settings.get(name, getattr(store, name)))
         return self.settings
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,11 +12,12 @@ import pytest
 from support.second_path import KEYS
 from tap_support import Run, config, discovered, run_tap, select
 
+from klaviyo_sandbox.account.odd_values import COUNT
 from klaviyo_sandbox.http import faults
 from klaviyo_sandbox.http.asgi import Message
 from klaviyo_sandbox.http.fault_settings import Fault
 from klaviyo_sandbox.http.faults import FaultMiddleware
-from klaviyo_sandbox.server import RunningSandbox
+from klaviyo_sandbox.server import RunningSandbox, serve
 
 TABLES = ("profiles", "events", "lists", "list_profiles", "metrics")
 # How fast waits are over, in the tap and in the account.
@@ -165,3 +167,25 @@ def test_an_answer_larger_than_any_page_is_refused(make_sandbox: Make, tmp_path:
     assert "the answer is larger than 256 MB" in run.errors
     sandbox.control.change(faults="")
     assert len(run_tap(tmp_path, small, catalog=catalog, speed=SPEED).rows("profiles")) == 60
+
+
+def test_an_account_with_odd_values_is_read_whole(tmp_path: Path) -> None:
+    """Halves of surrogate pairs, U+0000, NaN, numbers beyond 64 bits: every row comes, and is text that JSON has."""
+    rows: dict[str, set[tuple[Any, ...]]] = {}
+    # Without the judge of answers: such an answer is none that the specification knows.
+    with serve(profiles=60, events=300, limits=False, odd_values=True) as sandbox:
+        run = run_tap(tmp_path, config(sandbox), catalog=select(discovered(), dict.fromkeys(TABLES)))
+        held(run, rows)
+        assert run.code == 0, run.errors
+        assert rows == of_account(sandbox)
+    assert run.said("WARNING", "ERROR", "CRITICAL") == []
+    text = json.dumps(run.messages, allow_nan=False, ensure_ascii=False)
+    text.encode()
+    assert "\\u0000" not in text
+    for table, column in (("profiles", "properties"), ("events", "event_properties")):
+        odd = [row[column] for row in run.rows(table) if "half a pair" in (row[column] or {})]
+        assert len(odd) == COUNT
+        assert {properties["half a pair"] for properties in odd} == {"cut ?"}
+        assert {properties["null character"] for properties in odd} == {"a\ufffdb"}
+        assert {properties["no number"] for properties in odd} == {None}
+        assert {properties["beyond 64 bits"] for properties in odd} == {2**64 + 1}

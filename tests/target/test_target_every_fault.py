@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from target_support import KEY, SPEED, Command, records
 
-from klaviyo_sandbox import RunningSandbox
+from klaviyo_sandbox import RunningSandbox, serve
 from klaviyo_sandbox.http import faults
 from klaviyo_sandbox.http.asgi import Message
 from klaviyo_sandbox.http.fault_settings import Fault
@@ -154,3 +154,40 @@ def test_a_mirror_knows_every_member(
     members = [sandbox.store.profiles.rows[who] for who in sandbox.store.list_members[row["id"]].rows]
     assert {member["email"] for member in members} == set(wanted)
     assert len(met) == 1
+
+
+def test_an_account_with_odd_values_takes_everything(tmp_path: Path) -> None:
+    """Names and properties that nobody can write down are in nobody's way."""
+    account = {"profiles": 20, "events": 20, "limits": False, "job_seconds": 0.05, "speed": SPEED}
+    # Without the judge of answers: such an answer is none that the specification knows.
+    with serve(**account, odd_values=True) as sandbox:
+        run = Command(tmp_path, {"api_key": KEY, "api_url": sandbox.url})(lines(), streams=STREAMS)
+        assert run.code == 0, run.stderr
+        everybody = {f"p{at}@example.com" for at in range(COUNT)}
+        assert arrived(sandbox) == (everybody, Counter(dict.fromkeys(everybody, 1)), everybody)
+
+
+@pytest.mark.parametrize("reaches_account", [True, False])
+def test_an_append_is_not_repeated_where_it_may_have_been_done(
+    make_sandbox: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reaches_account: bool
+) -> None:
+    """In an account where twice is twice: the run ends and says so, and nothing was appended a second time."""
+
+    def choose(_: FaultMiddleware, scope: Message) -> Fault | None:
+        is_first = not sandbox.requests
+        return Fault("503", reaches_account=reaches_account) if is_first and scope["method"] == "POST" else None
+
+    sandbox = make_sandbox(profiles=0, events=0, limits=False, job_seconds=0.05, speed=SPEED, append="list")
+    monkeypatch.setattr(FaultMiddleware, "_choose", choose)
+    rows = [{"email": f"p{at}@example.com", "append": {"sizes": at}} for at in range(5)]
+    schema = {"type": "SCHEMA", "stream": "people", "key_properties": [],
+              "schema": {"properties": {"email": {"type": "string"}, "append": {"type": "object"}}}}  # fmt: skip
+    streams = {"people": {"action": "upsert_profile", "mapping": {"email": "email", "append": "append"}}}
+    run = Command(tmp_path, {"api_key": KEY, "api_url": sandbox.url})(
+        [schema, *records("people", rows), STATE], streams=streams
+    )
+    assert run.code == 1, run.stderr
+    assert run.states == []
+    assert "Klaviyo answered 503" in run.stderr
+    sizes = [row["properties"]["sizes"] for row in sandbox.store.profiles.rows.values()]
+    assert sizes == ([[0]] if reaches_account else [])
