@@ -11,7 +11,7 @@ import msgspec
 
 from klaviyo_client import errors
 from klaviyo_client.api import protocol
-from klaviyo_client.api.links import PageTrail, redirect_target
+from klaviyo_client.api.links import MAX_RESTARTS, PageTrail, is_about_cursor, redirect_target
 from klaviyo_client.api.operations import Operation, has_shared_limit, operation, pinned_revision
 from klaviyo_client.api.pages import Page, RawPage, decode_page, parse_outline
 from klaviyo_client.api.reply import Reply, parse_reply
@@ -153,13 +153,18 @@ class KlaviyoClient:
     def pages(
         self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None
     ) -> Iterator[Page]:
-        """Every page of a collection, in order."""
-        page, trail = self.page(name, path=path, query=query), PageTrail(name)
+        """Every page of a collection, in order; all of them again when a cursor has expired."""
+        page, trail, restarts = self.page(name, path=path, query=query), PageTrail(name), 0
         yield page
         while page.next:
             trail.add_page(page.content)
             trail.add_link(page.next)
-            page = self.next_page(name, page.next)
+            try:
+                page = self.next_page(name, page.next)
+            except errors.BadRequest as error:
+                if restarts == MAX_RESTARTS or not is_about_cursor(error):
+                    raise
+                page, trail, restarts = self.page(name, path=path, query=query), PageTrail(name), restarts + 1
             yield page
 
     def raw_page(

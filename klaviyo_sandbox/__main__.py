@@ -14,12 +14,31 @@ from types import FrameType
 
 from klaviyo_sandbox.http.oauth import OAuthApp
 
-_AT_SCALE = """\
+_NOTES = """\
 at scale:
   klaviyo-sandbox --profiles 1_000_000 --events 100_000_000
     starts in about a second: every row follows from its number and the seed. Two years of events with days and
     nights, quiet weeks, and seconds that hundreds of them share; lists and segments to match; the rest of the account
     is the small seeded one. What is written lies over it. It cannot be searched by what takes a look at every row.
+
+faults (--faults), by the part of all requests that meets one, from 0 to 1:
+  429          too many requests; with storm=SECONDS every request is turned away for so long
+  503          from the account, or from a proxy in HTML
+  reset        the connection breaks without an answer
+  stall        the answer comes stall_seconds=10 late
+  truncate     the answer breaks off
+  challenge    a firewall's 403, in HTML, for a browser to solve
+  expired      400 to the cursor of a further page, until the page before it is read again
+  disorder     a row of a page stands a few places too late, perhaps on the next page
+  repeat       the link to the next page leads to the page itself
+  trickle      the answer comes in twenty pieces, over trickle_seconds=10
+  huge         the answer is huge_megabytes=64 larger
+and in whatever they ask for:
+  refuse=get_lists+get_tags:403
+               these operations refuse every request, with 500 or the status named
+  other_app=0.5
+               another app spends this part of every rate limit
+  seed=1       draws others
 
 to go on later:
   klaviyo-sandbox --data DIR
@@ -72,7 +91,7 @@ def parser() -> argparse.ArgumentParser:
     options = argparse.ArgumentParser(
         prog="klaviyo-sandbox",
         description=__doc__,
-        epilog=_AT_SCALE,
+        epilog=_NOTES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
@@ -84,6 +103,13 @@ def parser() -> argparse.ArgumentParser:
         "--procedural",
         action=argparse.BooleanOptionalAction,
         help="make rows when they are asked for: an account of any size, at once (default: above 100000 rows)",
+    )
+    options.add_argument(
+        "--odd-values",
+        action="store_true",
+        default=None,
+        help="let some rows hold what programs have trouble with: halves of surrogate pairs, U+0000, NaN, numbers "
+        "beyond 64 bits",
     )
     options.add_argument(
         "--data", type=Path, metavar="DIR", help="keep what is written in this directory (default: keep nothing)"
@@ -119,8 +145,8 @@ def parser() -> argparse.ArgumentParser:
         "--faults",
         default="",
         metavar="RATES",
-        help='how often requests meet a fault, such as "429=0.02,storm=5,503=0.01,reset=0.005,truncate=0.001,'
-        'stall=0.001,stall_seconds=10,seed=1" (default: never)',
+        help='what goes wrong, and how often, such as "429=0.02,storm=5,503=0.01,reset=0.005,challenge=0.001,'
+        'other_app=0.3,seed=1"; see below (default: nothing)',
     )
     _add_oauth_options(options)
     _add_write_options(options)
@@ -160,6 +186,13 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
         "(default: %(default)s)",
     )
     options.add_argument(
+        "--append",
+        choices=("set", "list"),
+        default="set",
+        help="whether a value that is appended to a property which has it is there once, as in a set, or twice: nobody "
+        "knows which Klaviyo does (default: %(default)s)",
+    )
+    options.add_argument(
         "--quiet-suppressions",
         action="store_true",
         help="let a profile keep its updated when e-mail to it is suppressed (by hand, by unsubscribing, by a bounce "
@@ -181,7 +214,7 @@ def _set_account_defaults(options: argparse.Namespace) -> None:
     from klaviyo_sandbox.account.persistence import read_parameters
 
     saved = read_parameters(options.data) if options.data is not None else None
-    defaults = {"seed": 1, "profiles": 2000, "events": 20_000} if saved is None else asdict(saved)
+    defaults = {"seed": 1, "profiles": 2000, "events": 20_000, "odd_values": False} if saved is None else asdict(saved)
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -217,6 +250,7 @@ def _serve_forever(options: argparse.Namespace) -> None:
         latency=options.latency,
         speed=options.speed,
         procedural=options.procedural,
+        odd_values=options.odd_values,
         data=options.data,
         include_limit=Budget(*options.include_limit) if options.include_limit else None,
         oauth=_oauth_app(options),
@@ -224,6 +258,7 @@ def _serve_forever(options: argparse.Namespace) -> None:
         other_revisions=options.other_revisions,
         repeats=options.repeats,
         pointers=options.pointers,
+        append=options.append,
         quiet_suppressions=options.quiet_suppressions,
         job_end=options.job_end,
         job_seconds=options.job_seconds,

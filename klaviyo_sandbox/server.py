@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from klaviyo_sandbox.account.build_cache import build_cached
+from klaviyo_sandbox.account.odd_values import add_odd_values
 from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
 from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
-from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.account.store import APPENDS, JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.browser.app import PageMiddleware
 from klaviyo_sandbox.http.access import OTHER_REVISIONS, Access, parse_scopes
 from klaviyo_sandbox.http.app import Sandbox
@@ -19,7 +20,8 @@ from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control import Control, ServedAccount
 from klaviyo_sandbox.http.control_app import ControlApp
 from klaviyo_sandbox.http.control_fields import SETTINGS, check_fields
-from klaviyo_sandbox.http.faults import FaultMiddleware, RecordUnserved, parse_faults
+from klaviyo_sandbox.http.fault_settings import parse_faults
+from klaviyo_sandbox.http.faults import FaultMiddleware, RecordUnserved
 from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
@@ -77,12 +79,14 @@ def serve(
     job_end: str = "complete",
     repeats: str = "request",
     pointers: str = "all",
+    append: str = "set",
     quiet_suppressions: bool = False,
     other_revisions: str = "warn",
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
     procedural: bool | None = None,
+    odd_values: bool = False,
     include_limit: Budget | None = None,
     data: Path | None = None,
     oauth: OAuthApp | None = None,
@@ -106,16 +110,20 @@ def serve(
         repeats: whether a ``unique_id`` in a bulk request of events is a repetition, and fails it, when it is in the
             same "request" only, or anywhere in the account's "history".
         pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
+        append: whether a property that a profile's ``patch_properties`` appends to is a "set", in which nothing is
+            twice, or a "list": nobody knows which Klaviyo's is.
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed: by hand, by
             unsubscribing, by a bounce or a complaint.
         other_revisions: whether a request in another revision than the sandbox speaks is answered, with a "warn"ing in
             its log and on its page, or whether to "refuse" it.
-        faults: how often requests meet which fault, as ``faults.parse_faults`` reads it; none by default.
+        faults: how often requests meet which fault, as ``fault_settings.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
         procedural: work rows out when they are asked for instead of making them first: an account of any size, and
             another one than the seed gives otherwise. None: when there are more than
             ``MAX_SEEDED_ROWS`` rows.
+        odd_values: let some rows hold what JSON, a database or a program has trouble with: halves of surrogate pairs,
+            U+0000, NaN, numbers beyond 64 bits.
         include_limit: a budget that requests with ``include`` or ``additional-fields`` share beside their own; no
             header tells of it.
         data: directory that keeps what is written to the account, and gives it back to the next one that is served
@@ -133,13 +141,18 @@ def serve(
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
     _check_choice("other_revisions", other_revisions, OTHER_REVISIONS)
+    _check_choice("append", append, APPENDS)
     initial_faults = parse_faults(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     check_fields({"speed": speed}, SETTINGS)
     listener = open_listener(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as resources:
         parameters = AccountParameters(
-            seed, profiles, events, profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
+            seed,
+            profiles,
+            events,
+            profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural,
+            odd_values,
         )
         # Before the account is made, for that may take long.
         database = (
@@ -150,12 +163,16 @@ def serve(
             account_clock = Clock(clock, speed)
             store = _make_store(parameters, account_clock, database, previous)
             store.job_seconds, store.job_end = job_seconds, job_end
-            store.repeats, store.pointers, store.quiet_suppressions = repeats, pointers, quiet_suppressions
-            quotas, tokens = Quotas(account_clock), Tokens(oauth, account_clock) if oauth else None
+            store.repeats, store.pointers, store.append = repeats, pointers, append
+            store.quiet_suppressions = quiet_suppressions
+            quotas = Quotas(account_clock, seed, initial_faults.other_app)
+            tokens = Tokens(oauth, account_clock) if oauth else None
             access, initial_quotas = Access(key, granted, advanced_kdp, other_revisions), quotas if limits else None
             sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)
+            sandbox.faults = initial_faults.text
+            record = _unserved_recorder(sandbox, account_clock)
             fault_middleware = FaultMiddleware(
-                sandbox.app, initial_faults, seed, _unserved_recorder(sandbox, account_clock), account_clock.sleep
+                sandbox.app, initial_faults, seed, record, account_clock, sandbox.operation_id
             )
             return ServedAccount(sandbox, fault_middleware, account_clock, quotas, seed)
 
@@ -172,6 +189,8 @@ def _make_store(
     """The account, with the writes that its database kept; a reset, which has a previous account, clears these."""
     build = build_procedural if parameters.procedural else build_cached
     store = build(parameters.seed, parameters.profiles, parameters.events, clock)
+    if parameters.odd_values:
+        add_odd_values(store)
     if database is None:
         return store
     if previous is None:

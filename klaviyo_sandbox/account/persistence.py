@@ -47,10 +47,12 @@ class AccountParameters:
     profiles: int
     events: int
     procedural: bool
+    odd_values: bool = False
 
     def __str__(self) -> str:
         kind = "procedural" if self.procedural else "seeded"
-        return f"a {kind} account of seed {self.seed} with {self.profiles} profiles and {self.events} events"
+        odd = ", and odd values" if self.odd_values else ""
+        return f"a {kind} account of seed {self.seed} with {self.profiles} profiles and {self.events} events{odd}"
 
 
 def read_parameters(directory: Path) -> AccountParameters | None:

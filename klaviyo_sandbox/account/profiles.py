@@ -49,7 +49,8 @@ def upsert(store: Store, profile: Mapping[str, Any], *, keep_on_null: bool) -> U
         attributes["email"] = attributes["email"].lower()
     existing = _find_existing(store, profile.get("id"), attributes)
     base = existing or _new_row(store)
-    row = _apply_patch({**base, **_merge_members(base, attributes)}, profile.get("meta") or {})
+    changed, meta = {**base, **_merge_members(base, attributes)}, profile.get("meta") or {}
+    row = _apply_patch(changed, meta, twice=store.append == "list")
     for address in row["other_emails"]:
         if store.find_profile_id("email", address) not in (None, row["id"]):
             raise Refusal([duplicate_profile(str(store.find_profile_id("email", address)))])
@@ -154,12 +155,13 @@ def _merge_members(base: Row, attributes: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-def _apply_patch(row: dict[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+def _apply_patch(row: dict[str, Any], meta: Mapping[str, Any], *, twice: bool) -> dict[str, Any]:
+    """The row, changed as ``meta`` says; with ``twice`` what is appended again is there once more."""
     patch = meta.get("patch_properties") or {}
     properties = dict(row.get("properties") or {})
     for name, value in (patch.get("append") or {}).items():
         items = _as_list(properties.get(name))
-        properties[name] = items + [item for item in _as_list(value) if item not in items]
+        properties[name] = items + [item for item in _as_list(value) if twice or item not in items]
     for name, value in (patch.get("unappend") or {}).items():
         if name in properties:
             removed = _as_list(value)

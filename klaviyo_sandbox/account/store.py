@@ -21,10 +21,11 @@ from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.documents import Documents, Identity
 from klaviyo_sandbox.spec.times import format_datetime, format_microsecond
 
-# What ``Store.job_end``, ``Store.repeats`` and ``Store.pointers`` may be; the first is the default.
+# What ``Store.job_end``, ``Store.repeats``, ``Store.pointers`` and ``Store.append`` may be; the first is the default.
 JOB_ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
+APPENDS = ("set", "list")
 
 
 class PageRenderer(Protocol):
@@ -50,6 +51,8 @@ class Store:
             "history".
         pointers: what a 400 says of the body of a write: "all" that is wrong, the "first" of it, or "none": that
             something is, and not where.
+        append: what a property becomes that something is appended to: a "set", in which a value that is there already
+            is not there twice, or a "list".
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed; Klaviyo says
             nowhere that it moves.
         report_rows: for tests only: how many groupings a page of a report holds.
@@ -79,6 +82,7 @@ class Store:
         self.job_end = "complete"
         self.repeats = "request"
         self.pointers = "all"
+        self.append = "set"
         self.quiet_suppressions = False
         self.report_rows = 500
         self.default_opt_in = "single_opt_in"

@@ -59,6 +59,7 @@ class Sandbox:
 
     Attributes:
         access, quotas, latency: as above; they may be changed while it serves.
+        faults: what requests can meet before they come here, as text.
         requests: the requests that were made, oldest first; the latest 100,000 are kept.
         request_count: how many were made in all.
         other_revisions: revision -> requests that asked for it and were answered in the one that is spoken.
@@ -80,6 +81,7 @@ class Sandbox:
         self.quotas = quotas
         self._clock = clock
         self.latency = latency
+        self.faults = ""
         self._observer = observer
         self._include_limit = include_limit
         self.tokens = tokens

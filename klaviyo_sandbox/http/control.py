@@ -28,7 +28,8 @@ from klaviyo_sandbox.http.control_fields import (
     NotThere,
     check_fields,
 )
-from klaviyo_sandbox.http.faults import FaultMiddleware, parse_faults
+from klaviyo_sandbox.http.fault_settings import parse_faults
+from klaviyo_sandbox.http.faults import FaultMiddleware
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.writes.event_rules import time_error
 
@@ -103,6 +104,7 @@ class Control:
             "job_end": store.job_end,
             "repeats": store.repeats,
             "pointers": store.pointers,
+            "append": store.append,
             "quiet_suppressions": store.quiet_suppressions,
             "other_revisions": self._sandbox.access.other_revisions,
             "speed": self._clock.speed,
@@ -127,6 +129,8 @@ class Control:
             raise InvalidChange(str(error)) from error
         if faults is not None:
             self.current.fault_middleware.change(faults)
+            self.current.quotas.other_app = faults.other_app
+            sandbox.faults = faults.text
         if "scopes" in settings:
             sandbox.access = replace(sandbox.access, scopes=scopes)
         if "other_revisions" in settings:
@@ -137,7 +141,7 @@ class Control:
         if "speed" in settings:
             self._clock.set_speed(settings["speed"])
         with store.lock:
-            for name in ("job_seconds", "job_end", "repeats", "pointers", "quiet_suppressions"):
+            for name in ("job_seconds", "job_end", "repeats", "pointers", "append", "quiet_suppressions"):
                 setattr(store, name, settings.get(name, getattr(store, name)))
         return self.settings
 

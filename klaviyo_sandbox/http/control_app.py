@@ -149,4 +149,5 @@ def _is_same_origin(origin: str, host: str | None) -> bool:
 
 
 def _error(status: int, reason: str) -> Response:
-    return JSONResponse({"error": reason}, status)
+    # It may repeat half of a surrogate pair.
+    return JSONResponse({"error": reason.encode("utf-8", "replace").decode()}, status)

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS
+from klaviyo_sandbox.account.store import APPENDS, JOB_ENDS, POINTERS, REPEATS
 from klaviyo_sandbox.http.access import OTHER_REVISIONS
 from klaviyo_sandbox.http.clock import MAX_SPEED, MIN_SPEED
 
@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "job_end": {"enum": list(JOB_ENDS)},
     "repeats": {"enum": list(REPEATS)},
     "pointers": {"enum": list(POINTERS)},
+    "append": {"enum": list(APPENDS)},
     "quiet_suppressions": {"type": "boolean"},
     "other_revisions": {"enum": list(OTHER_REVISIONS)},
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED},
@@ -69,7 +70,11 @@ def check_fields(fields: Mapping[str, Any], schemas: Mapping[str, Any]) -> Mappi
         InvalidChange: it names the field and the values that it takes.
     """
     schema = {"type": "object", "properties": schemas, "additionalProperties": False}
-    for error in Draft202012Validator(schema).iter_errors(fields):
+    try:
+        found = list(Draft202012Validator(schema).iter_errors(fields))
+    except UnicodeEncodeError as unwritable:
+        raise InvalidChange(f"half of a surrogate pair names nothing (known: {', '.join(schemas)})") from unwritable
+    for error in found:
         path = ".".join(map(str, error.instance_path))
         known = "" if path else f" (known: {', '.join(schemas)})"
         raise InvalidChange(f"{path + ': ' if path else ''}{error.message}{known}")

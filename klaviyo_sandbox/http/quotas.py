@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import threading
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
@@ -56,10 +57,22 @@ def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budg
 
 
 class Quotas:
-    """Counts requests per key and refuses those beyond a budget, which are not counted. Thread-safe."""
+    """Counts requests per key and refuses those beyond a budget, which are not counted. Thread-safe.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    Args:
+        clock: the account's.
+        seed: of what another app spends.
+        other_app: as the attribute.
+
+    Attributes:
+        other_app: the part of every budget that another app of the account spends, from 0 to less than 1: so much of
+            each window on average, all of it at the window's beginning.
+    """
+
+    def __init__(self, clock: Callable[[], float], seed: int = 0, other_app: float = 0.0) -> None:
         self._clock = clock
+        self._seed = seed
+        self.other_app = other_app
         self._lock = threading.Lock()
         # (key, seconds of the window) -> (number of the window, requests in it)
         self._spent: dict[tuple[Hashable, int], tuple[int, int]] = {}
@@ -75,30 +88,47 @@ class Quotas:
             self._budgets[key] = budget
             self._budgets.update(shared)
             used = [
-                (name, limit, seconds, self._used(name, seconds, now))
+                (name, limit, seconds, self._used(name, limit, seconds, now))
                 for name, bounds in ((key, budget), *shared)
                 for limit, seconds in bounds.windows()
             ]
             waits = [_until_next(now, seconds) for _, limit, seconds, count in used if count >= limit]
             if waits:
                 return SpendResult(max(1, math.ceil(max(waits))), 0, 0)
-            for name, _, seconds, count in used:
-                self._spent[name, seconds] = (_window(now, seconds), count + 1)
+            for name, _, seconds, _ in used:
+                self._spent[name, seconds] = (_window(now, seconds), self._own(name, seconds, now) + 1)
         return SpendResult(0, budget.burst - used[0][3] - 1, int(_until_next(now, SECOND)))
 
     def usage(self) -> list[tuple[Hashable, Budget, int, int]]:
         """(key, budget, requests, requests) of every budget that a request was ever taken from, in that order.
 
-        The first number counts the latest second in which a request was let through, the second the present minute.
+        The first number counts the latest second in which a request was let through, the second the present minute,
+        in which another app may have taken some, too.
         """
         now = self._clock()
         with self._lock:
             return [
-                (key, budget, self._spent.get((key, SECOND), (0, 0))[1], self._used(key, MINUTE, now))
+                (
+                    key,
+                    budget,
+                    self._spent.get((key, SECOND), (0, 0))[1],
+                    self._used(key, budget.steady, MINUTE, now),
+                )
                 for key, budget in self._budgets.items()
             ]
 
-    def _used(self, key: Hashable, seconds: int, now: float) -> int:
+    def _used(self, key: Hashable, limit: int, seconds: int, now: float) -> int:
+        """How much of the present window is taken, by whom ever."""
+        return min(limit, self._own(key, seconds, now) + self._others(key, limit, seconds, now))
+
+    def _others(self, key: Hashable, limit: int, seconds: int, now: float) -> int:
+        """How much of the present window another app has taken."""
+        if not self.other_app:
+            return 0
+        rng = random.Random(f"{self._seed} other app {key} {_window(now, seconds)} {seconds}")
+        return int(limit * self.other_app + rng.random())
+
+    def _own(self, key: Hashable, seconds: int, now: float) -> int:
         window, count = self._spent.get((key, seconds), (-1, 0))
         return count if window == _window(now, seconds) else 0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from klaviyo_sandbox.account.rows import Row, SortKey
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.spec.errors import invalid_parameter
+from klaviyo_sandbox.spec.errors import Refusal, invalid_parameter
 from klaviyo_sandbox.spec.filters import Clause
 
 # Greater than any id, for "after every row with this value".
@@ -61,8 +61,13 @@ def parse_cursor(text: str) -> Cursor:
     except (binascii.Error, ValueError, TypeError, RecursionError):
         direction = None
     if direction not in ("next", "prev") or not (isinstance(value, str) and isinstance(row_id, str)):
-        raise invalid_parameter("Invalid cursor provided.", "page_cursor")
+        raise bad_cursor()
     return Cursor(direction, (value, row_id))
+
+
+def bad_cursor() -> Refusal:
+    """The 400 to a cursor that leads nowhere, or no more."""
+    return invalid_parameter("Invalid cursor provided.", "page_cursor")
 
 
 def find_page(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -38,8 +39,7 @@ def find_violations(
             yield pointer, "The value has none of the allowed forms."
         return
     kind = schema.get("type", "object")
-    # bool is an int to Python, not to JSON.
-    if not isinstance(value, _TYPES[kind]) or (isinstance(value, bool) and kind != "boolean"):
+    if not _has_type(value, kind):
         yield pointer, f"Expected a value of type {kind}."
     elif "enum" in schema and value not in schema["enum"]:
         yield pointer, f"{value!r} is not one of {', '.join(map(str, schema['enum']))}."
@@ -48,6 +48,12 @@ def find_violations(
     elif isinstance(value, list):
         for position, item in enumerate(value):
             yield from find_violations(schema.get("items", {}), item, schemas, f"{pointer}/{position}")
+
+
+def _has_type(value: Any, kind: str) -> bool:
+    # bool is an int to Python, not to JSON; NaN is in no range.
+    is_odd = (isinstance(value, bool) and kind != "boolean") or (isinstance(value, float) and not math.isfinite(value))
+    return isinstance(value, _TYPES[kind]) and not is_odd
 
 
 def _object_violations(

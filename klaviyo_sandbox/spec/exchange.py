@@ -51,8 +51,11 @@ class Answer:
 
 
 def encode_json(value: Any) -> bytes:
-    """JSON as the account sends it."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    """JSON as the account sends it; half of a surrogate pair, which no UTF-8 has, stands as an escape."""
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def identifying_headers() -> dict[str, str]:

@@ -66,7 +66,7 @@ def time_error(when: datetime, now: datetime) -> str | None:
 
 def _value_error(value: Any, depth: int) -> str | None:
     if isinstance(value, str):
-        too_long = len(value.encode()) > MAX_STRING_BYTES
+        too_long = len(value.encode("utf-8", "surrogatepass")) > MAX_STRING_BYTES
         return f"A string must not be larger than {MAX_STRING_BYTES} bytes." if too_long else None
     if not isinstance(value, (dict, list)):
         return None

@@ -107,7 +107,7 @@ class AccountReader:
         yield Batch(batches.bookmark.at_end(), ended=True)
         # Only a whole read that came to its end knows every resource.
         if since is None:
-            self._resources[collection.name] = batches.resources
+            self._resources[collection.name] = _once_each(batches.resources)
             self._gaps.keep_ids(collection, ids)
         self._prefetch(collection)
         for line in batches.row_maker.warnings():
@@ -172,7 +172,7 @@ class AccountReader:
                 pages = (self.client.decode(collection.operation, page.page) for page in reader)
                 # The first filter sets may show nothing: a sample needs one resource to go on with.
                 resources = (resource for page in pages for resource in page.data)
-                self._resources[name] = list(islice(resources, 1) if self.sample_only else resources)
+                self._resources[name] = _once_each(islice(resources, 1) if self.sample_only else resources)
         return self._resources[name]
 
     def close(self) -> None:
@@ -301,6 +301,11 @@ class AccountReader:
 
     def _lookup_denied(self, collection: Collection, lookup: Lookup, error: NotAllowed) -> None:
         self.on_denied(self.selection.columns_that_read(collection, lookup.name), error)
+
+
+def _once_each(resources: Iterable[Resource]) -> list[Resource]:
+    """The resources by id, each as it came last: a page that was read twice would double what is read of them."""
+    return list({resource["id"]: resource for resource in resources}.values())
 
 
 def _is_fast(op: Operation) -> bool:

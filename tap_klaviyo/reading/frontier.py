@@ -53,6 +53,7 @@ class SliceRead:
         error: why it cannot be read.
         permit: what its next request is sent with.
         trail: its pages so far and the links between them, for whoever requests them.
+        restarts: how often it was begun again, because a cursor had expired.
     """
 
     slice: Slice
@@ -74,6 +75,7 @@ class SliceRead:
     error: BaseException | None = None
     permit: Permit | None = None
     trail: PageTrail | None = None
+    restarts: int = 0
 
     @property
     def is_waiting(self) -> bool:

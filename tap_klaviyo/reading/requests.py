@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
-from klaviyo_client.api.links import PageTrail
+from klaviyo_client.api.links import MAX_RESTARTS, PageTrail, is_about_cursor
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page, RawPage
 from klaviyo_client.client import KlaviyoClient
@@ -121,6 +121,10 @@ class PageRequests:
                 operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
             )
         except (NotFound, BadRequest) as error:
+            if read.link is not None and read.restarts < MAX_RESTARTS and is_about_cursor(error):
+                logger.warning("%s: a cursor has expired, its pages are read again from the first one", name)
+                read.link, read.trail, read.restarts = None, None, read.restarts + 1
+                return self._request(name, operation_id, query, parent, read)
             if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])

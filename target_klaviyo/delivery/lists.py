@@ -89,12 +89,14 @@ class ListFinder:
         query = {"fields[list]": "name"}
         if not _ESCAPED.search(name):
             query["filter"] = condition("any", "name", [name])
-        return [
-            entry["id"]
+        # A page may come twice.
+        list_ids = {
+            entry["id"]: None
             for page in self._client.pages(_ALL, query=query)
             for entry in page.data
             if (entry.get("attributes") or {}).get("name") == name
-        ]
+        }
+        return list(list_ids)
 
     def _exists(self, list_id: str) -> bool:
         if not list_id.isalnum():

@@ -182,11 +182,13 @@ def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
     """The attributes of a job's import errors; none where Klaviyo finds no such job."""
     query = {"page[size]": str(operation(_ERRORS).page_size)}
     try:
-        return [
-            attributes if isinstance(attributes := entry.get("attributes"), Mapping) else {}
+        # A page may come twice.
+        entries = {
+            entry["id"]: attributes if isinstance(attributes := entry.get("attributes"), Mapping) else {}
             for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query)
             for entry in page.data
-        ]
+        }
+        return list(entries.values())
     except NotFound as refused:
         if not is_about_rows(refused):
             raise

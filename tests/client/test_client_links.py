@@ -168,3 +168,23 @@ def test_a_redirect_that_loses_its_query_is_an_error(query: str) -> None:
     with scripted(*hops) as (client, server, _), pytest.raises(errors.BadRequest, match="query"):
         client.page("get_lists", query=QUERY)
     assert len(server.seen) == 1
+
+
+def expired() -> Reply:
+    detail = {"code": "invalid", "detail": "Invalid cursor provided.", "source": {"parameter": "page_cursor"}}
+    return Reply(400, body=json.dumps({"errors": [detail]}).encode())
+
+
+def test_an_expired_cursor_begins_again() -> None:
+    """From the first page, three times; another 400, and a fourth one, is an error."""
+    more = [linked(f"/api/tags?page%5Bcursor%5D={at}", "A") for at in range(5)]
+    with scripted(more[0], expired(), more[1], linked(None, "B")) as (client, _, _):
+        assert [resource["id"] for page in client.pages("get_tags") for resource in page.data] == ["A", "A", "B"]
+    with scripted(*[reply for link in more for reply in (link, expired())]) as (client, server, _):
+        with pytest.raises(errors.BadRequest, match="Invalid cursor"):
+            list(client.pages("get_tags"))
+        assert len(server.seen) == 8
+    with scripted(more[0], Reply(400, body=b'{"errors": [{"detail": "Invalid."}]}')) as (client, server, _):
+        with pytest.raises(errors.BadRequest, match=r"Invalid\."):
+            list(client.pages("get_tags"))
+        assert len(server.seen) == 2

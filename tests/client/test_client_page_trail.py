@@ -79,6 +79,27 @@ def test_a_page_that_comes_again_is_none(pages: list[str]) -> None:
         assert set(read(client)) == set("".join(pages))
 
 
+@pytest.mark.parametrize("times", [1, 2, 3, 20])
+def test_a_page_that_leads_to_itself_is_asked_for_again(times: int) -> None:
+    """Up to three times; then it is an error, after the good pages before it."""
+    pages = [("ab", 0), *[("cd", 0)] * times, ("cd", 1), ("ef", None)]
+    replies = [
+        {
+            "data": [{"type": "tag", "id": name} for name in names],
+            "links": {"next": link and f"/api/tags?page%5Bcursor%5D={link}"},
+        }
+        for names, link in [(names, None if at is None else f"c{at}") for names, at in pages]
+    ]
+    with scripted(*[Reply(body=json.dumps(reply).encode()) for reply in replies]) as (client, server, _):
+        if times <= 2:
+            assert set(read(client)) == set("abcdef")
+            assert len(server.seen) == times + 3
+        else:
+            with pytest.raises(errors.BadDocument, match="the pages repeat: 3 were read before"):
+                read(client)
+            assert len(server.seen) == 5
+
+
 @pytest.mark.parametrize("empty", [1, 5, 400])
 def test_empty_pages_go_on(empty: int) -> None:
     """A filter may leave a page without rows, and the next ones."""

@@ -17,7 +17,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.http.control_fields import InvalidChange, NotThere
-from klaviyo_sandbox.http.faults import FaultChooser
+from klaviyo_sandbox.http.fault_settings import FaultChooser
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 
@@ -50,6 +50,7 @@ def test_settings_can_be_read_and_changed(running):
         "job_end": "complete",
         "repeats": "request",
         "pointers": "all",
+        "append": "set",
         "quiet_suppressions": False,
         "other_revisions": "warn",
         "speed": 1.0,
@@ -224,12 +225,38 @@ def test_there_is_nothing_else(running):
     assert call_control(running, "DELETE", "profiles/X").json() == {
         "error": "only campaigns, flows, lists, segments, tags, templates can be deleted"
     }
-    strange = (b'{"latency": NaN}', b'{"seconds": 1e999}', b'{"\\ud800": 1}', b'{"profile_id": "\\ud800"}')
-    for body in (b"", b"[]", b"{", b"[" * 100_000, json.dumps({"faults": "x" * 2_000_000}).encode(), *strange):
+    for body in (b"", b"[]", b"{", b"[" * 100_000, json.dumps({"faults": "x" * 2_000_000}).encode()):
         answer = requests.patch(
             f"{running.url}/sandbox/settings", body, headers={"content-type": "application/json"}, timeout=PATIENCE
         )
         assert (answer.status_code, answer.json()) == (400, {"error": "the body must be a JSON object"})
+
+
+def test_odd_values_are_no_settings(running):
+    """NaN and the like are in no range, and half of a surrogate pair names nothing; properties of events may be odd."""
+    before = running.control.settings
+
+    def send(method, path, body):
+        headers = {"content-type": "application/json"}
+        return requests.request(method, f"{running.url}/sandbox/{path}", data=body, headers=headers, timeout=PATIENCE)
+
+    for body in (b'{"latency": NaN}', b'{"latency": 1e999}', b'{"\\ud800": 1}', b'{"faults": "\\ud800"}'):
+        answer = send("PATCH", "settings", body)
+        assert answer.status_code == 400, body
+        assert answer.json()["error"]
+    for status, body in (
+        (400, b'{"seconds": NaN}'),
+        (404, b'{"seconds": 0, "profile_id": "\\ud800"}'),
+        (400, b'{"seconds": 0, "time": "\\ud800"}'),
+        (400, b'{"seconds": 0, "count": 1e400}'),
+        (400, b'{"seconds": 0, "count": %d}' % 10**400),
+    ):
+        assert send("POST", "events", body).status_code == status, body
+    assert running.control.settings == before
+    made = send("POST", "events", b'{"seconds": 0, "properties": {"\\ud800": NaN, "n": %d}}' % 2**70)
+    [event_id] = made.json()["ids"]
+    properties = running.store.events.rows[event_id]["event_properties"]
+    assert (list(properties), properties["n"]) == (["\ud800", "n"], 2**70)
 
 
 def test_a_whole_number_may_be_written_as_a_float(running):
@@ -280,7 +307,7 @@ def test_no_page_of_another_origin_changes_an_account(running):
 def test_control_is_no_request_to_klaviyo(monkeypatch):
     """It meets no fault, waits for nothing and is not recorded; a stalled client does not hold it up."""
     begun, choose = threading.Event(), FaultChooser.choose
-    monkeypatch.setattr(FaultChooser, "choose", lambda chooser: begun.set() or choose(chooser))
+    monkeypatch.setattr(FaultChooser, "choose", lambda chooser, now: begun.set() or choose(chooser, now))
     # Who waited for the stall or the latency would wait in vain.
     with serve(profiles=3, events=0, faults="stall=1,stall_seconds=36000", latency=36000) as sandbox:
         host, port = sandbox.url.removeprefix("http://").split(":")

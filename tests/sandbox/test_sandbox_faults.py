@@ -15,7 +15,8 @@ from support.calls import KEY, REVISION, Caller
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.http.faults import SCOPE_KEY, FaultChooser, FaultMiddleware, Faults, parse_faults
+from klaviyo_sandbox.http.fault_settings import KINDS, FaultChooser, Faults, parse_faults
+from klaviyo_sandbox.http.faults import SCOPE_KEY, FaultMiddleware
 
 PROFILE = {"data": {"type": "profile", "attributes": {"email": "new.person@example.com"}}}
 
@@ -53,14 +54,27 @@ def test_a_429_says_when_to_come_back(start_with_faults):
     assert answer.json()["errors"][0]["code"] == "throttled"
 
 
-def test_a_storm_turns_several_requests_away(start_with_faults):
-    """`storm=4` makes runs of at least four 429s, with calm between them."""
-    _, caller = start_with_faults("429=0.05,storm=4,seed=3")
-    statuses = "".join("x" if outcome(caller, "metrics") == 429 else "." for _ in range(150))
-    runs = [len(run) for run in statuses.strip("x").split(".") if run]
-    assert runs
-    assert min(runs) >= 4
-    assert statuses.count(".") > 50
+def test_a_storm_lasts_seconds(start_with_faults):
+    """Whoever goes on asking gets through it no sooner; whoever waits as long as the 429 says is through."""
+    standing = [1_000_000.0]
+    sandbox, caller = start_with_faults("429=0.2,storm=5,seed=3", clock=lambda: standing[0])
+    while outcome(caller, "metrics") != 429:
+        pass
+    assert [outcome(caller, path) for path in ("metrics", "lists", "profiles") * 20] == [429] * 60
+    standing[0] += 1.5
+    assert caller.get("metrics").headers["Retry-After"] == "4"
+    sandbox.control.change(faults=sandbox.control.settings["faults"].replace("0.2", "0.0"))
+    assert outcome(caller, "metrics") == 200
+
+
+def test_a_storm_is_over_when_it_said_so():
+    """To the fraction of a second, and after it the next request is drawn for as any other."""
+    chooser = FaultChooser(parse_faults("429=0.5,storm=2.5,seed=2"), 1)
+    now = 0.0
+    while chooser.choose(now) is None:
+        now += 10
+    assert [chooser.choose(now + after).retry_after for after in (0, 0.5, 1.6, 2.49)] == [3, 2, 1, 1]
+    assert {chooser.choose(now + after) is None for after in range(3, 300, 3)} == {True, False}
 
 
 def test_a_503_comes_from_the_account_or_from_a_proxy(start_with_faults):
@@ -161,15 +175,15 @@ def test_a_write_may_be_done_although_its_answer_is_lost(start_with_faults, kind
 
 def test_the_same_seed_gives_the_same_faults():
     """Order, kinds and details: of the account's seed, or of one that the text gives."""
-    faults = parse_faults("429=0.1,storm=2,503=0.1,reset=0.1,stall=0.1,truncate=0.1")
+    faults = parse_faults(",".join(f"{kind}=0.05" for kind in KINDS))
 
     def choose_faults(seed, config=faults):
         chooser = FaultChooser(config, seed)
-        return [chooser.choose() for _ in range(300)]
+        return [chooser.choose(0.0) for _ in range(300)]
 
     assert choose_faults(1) == choose_faults(1)
     assert choose_faults(1) != choose_faults(2)
-    assert {fault.kind for fault in choose_faults(1) if fault} == {"429", "503", "reset", "stall", "truncate"}
+    assert {fault.kind for fault in choose_faults(1) if fault} == set(KINDS)
     own = Faults(faults.rates, seed=5)
     assert choose_faults(1, own) == choose_faults(2, own)
 
@@ -206,9 +220,18 @@ def test_a_faulty_answer_is_no_exchange():
         ("truncate=nan", "truncate must be a number from 0 to 1"),
         ("429=0.6,503=0.6", "the rates add up to more than 1"),
         ("429=0.1,429=0.2", "429 is given twice"),
-        ("418=0.1", "unknown name '418' (known: 429, 503, reset, stall, truncate, storm, stall_seconds, seed)"),
-        ("429=0.1,storm=0", "storm must be a whole number from 1 on, not '0'"),
-        ("429=0.1,storm=1.5", "storm must be a whole number"),
+        (
+            "418=0.1",
+            f"unknown name '418' (known: {', '.join(KINDS)}, storm, stall_seconds, trickle_seconds, huge_megabytes, ",
+        ),
+        ("429=0.1,storm=-1", "storm must be a number from 0 on, not '-1'"),
+        ("429=0.1,storm=nan", "storm must be a number from 0 on, not 'nan'"),
+        ("other_app=1", "other_app must be a number from 0 to less than 1, not '1'"),
+        ("huge=1,huge_megabytes=5000", "huge_megabytes must be a number from 0 to less than 4096, not '5000'"),
+        ("429=1,seed=1.5", "seed must be a whole number from 0 on, not '1.5'"),
+        ("refuse=get_lists:200", "refuse names operations as get_lists or get_lists:503 does, not 'get_lists:200'"),
+        ("refuse=get_lists:429", "refuse names operations as get_lists or get_lists:503 does"),
+        ("refuse=get_tables", "refuse names 'get_tables', and no such operation is served"),
         ("stall=0.1,stall_seconds=inf", "stall_seconds must be a number from 0 on, not 'inf'"),
     ],
 )
@@ -224,3 +247,4 @@ def test_no_text_is_no_fault():
     """And spaces do not matter."""
     assert parse_faults("") == Faults()
     assert parse_faults(" 429 = 0.5 , storm=2") == Faults({"429": 0.5}, storm=2)
+    assert parse_faults("refuse= get_lists + get_tags:403") == Faults(refuse={"get_lists": 500, "get_tags": 403})

@@ -25,7 +25,10 @@ from klaviyo_sandbox.account.store import Store
 
 # Few columns: what is lost is rows.
 WANTED: dict[str, set[str] | None] = {"profiles": {"email"}, "events": {"subject"}, "list_profiles": {"email"}}
-FAULTS = "429=0.02,storm=3,503=0.03,reset=0.03,truncate=0.03,stall=0.02,stall_seconds=0.15"
+FAULTS = (
+    "429=0.02,storm=0.02,503=0.03,reset=0.03,truncate=0.03,stall=0.02,stall_seconds=0.15,challenge=0.02,disorder=0.1,"
+    "trickle=0.01,trickle_seconds=0.1"
+)
 # How late an event may come and still be read: as far as the tap looks back, or while its second settles.
 LATE = timedelta(days=6)
 MOST_KILLS = 5
