@@ -11,7 +11,8 @@ from pathlib import Path
 from klaviyo_sandbox.account.build_cache import build_cached
 from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
 from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
-from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.account.seeded.attributions import WINDOWS, parse_windows
+from klaviyo_sandbox.account.store import CONVERSIONS, JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.browser.app import PageMiddleware
 from klaviyo_sandbox.http.access import Access, parse_scopes
 from klaviyo_sandbox.http.app import Sandbox
@@ -73,6 +74,8 @@ def serve(
     repeats: str = "request",
     pointers: str = "all",
     quiet_suppressions: bool = False,
+    attribution: str = WINDOWS,
+    conversions: str = "first",
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
@@ -102,6 +105,10 @@ def serve(
         pointers: whether a 400 to a write names "all" that is wrong with its body, the "first" of it, or "none".
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed: by hand, by
             unsubscribing, by a bounce or a complaint.
+        attribution: the days after a message in which what somebody does is attributed to it, by channel, as
+            ``attributions.parse_windows`` reads them.
+        conversions: whether a report counts a conversion for the "first" message that it is attributed to only, or
+            for "each" of them.
         faults: how often requests meet which fault, as ``faults.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
@@ -119,19 +126,21 @@ def serve(
     Raises:
         DataRefused: ``data`` holds another account or something else, or is in use.
         PortTaken: the port cannot be listened on.
-        ValueError: a scope is unknown, ``faults`` cannot be read, or another argument is none of its values.
+        ValueError: a scope is unknown, ``faults`` or ``attribution`` cannot be read, or another argument is none of
+            its values.
     """
     _check_choice("job_end", job_end, JOB_ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
+    _check_choice("conversions", conversions, CONVERSIONS)
+    parse_windows(attribution)
     initial_faults = parse_faults(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     check_fields({"speed": speed}, SETTINGS)
     listener = open_listener(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as resources:
-        parameters = AccountParameters(
-            seed, profiles, events, profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
-        )
+        is_procedural = profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
+        parameters = AccountParameters(seed, profiles, events, is_procedural, attribution)
         # Before the account is made, for that may take long.
         database = (
             None if data is None else resources.enter_context(contextlib.closing(AccountDatabase(data, parameters)))
@@ -142,6 +151,7 @@ def serve(
             store = _make_store(parameters, account_clock, database, previous)
             store.job_seconds, store.job_end = job_seconds, job_end
             store.repeats, store.pointers, store.quiet_suppressions = repeats, pointers, quiet_suppressions
+            store.repeats, store.pointers, store.conversions = repeats, pointers, conversions
             quotas, tokens = Quotas(account_clock), Tokens(oauth, account_clock) if oauth else None
             access, initial_quotas = Access(key, granted, advanced_kdp), quotas if limits else None
             sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)
@@ -162,7 +172,7 @@ def _make_store(
 ) -> Store:
     """The account, with the writes that its database kept; a reset, which has a previous account, clears these."""
     build = build_procedural if parameters.procedural else build_cached
-    store = build(parameters.seed, parameters.profiles, parameters.events, clock)
+    store = build(parameters.seed, parameters.profiles, parameters.events, clock, parameters.attribution)
     if database is None:
         return store
     if previous is None:

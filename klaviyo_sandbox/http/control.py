@@ -104,6 +104,7 @@ class Control:
             "repeats": store.repeats,
             "pointers": store.pointers,
             "quiet_suppressions": store.quiet_suppressions,
+            "conversions": store.conversions,
             "speed": self._clock.speed,
         }
 
@@ -134,7 +135,7 @@ class Control:
         if "speed" in settings:
             self._clock.set_speed(settings["speed"])
         with store.lock:
-            for name in ("job_seconds", "job_end", "repeats", "pointers", "quiet_suppressions"):
+            for name in ("job_seconds", "job_end", "repeats", "pointers", "conversions", "quiet_suppressions"):
                 setattr(store, name, settings.get(name, getattr(store, name)))
         return self.settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from klaviyo_sandbox.account.store import JOB_ENDS, POINTERS, REPEATS
+from klaviyo_sandbox.account.store import CONVERSIONS, JOB_ENDS, POINTERS, REPEATS
 from klaviyo_sandbox.http.clock import MAX_SPEED, MIN_SPEED
 
 # Path -> JSON:API type of what can be deleted; profiles are deleted through the API.
@@ -31,6 +31,7 @@ SETTINGS: Mapping[str, Any] = {
     "repeats": {"enum": list(REPEATS)},
     "pointers": {"enum": list(POINTERS)},
     "quiet_suppressions": {"type": "boolean"},
+    "conversions": {"enum": list(CONVERSIONS)},
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED},
 }
 CLOCK: Mapping[str, Any] = {
