@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.calls import Caller
+from support.environments import RegistryOutOfReach
 from support.official import EDITIONS, RESHAPED, official_client
 from support.official_elsewhere import SdkElsewhere
 
@@ -73,6 +74,9 @@ def official(request) -> Iterator[Official]:
     if request.param == "installed":
         yield Official(_installed_client, RESHAPED)
         return
-    sdk = SdkElsewhere(request.param)
+    try:
+        sdk = SdkElsewhere(request.param)
+    except RegistryOutOfReach:
+        pytest.skip(f"no package registry answers, and {request.param} is not here yet")
     yield Official(lambda sandbox: nullcontext(sdk.client(sandbox)), EDITIONS[request.param])
     sdk.close()

@@ -25,6 +25,9 @@ class SdkElsewhere:
 
     Args:
         requirement: the edition, such as "klaviyo-api==24.0.0".
+
+    Raises:
+        RegistryOutOfReach: it was never installed, and there is no network.
     """
 
     def __init__(self, requirement: str) -> None:
