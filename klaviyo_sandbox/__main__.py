@@ -79,6 +79,13 @@ def _seconds(text: str) -> float:
     return number
 
 
+def _windows(text: str) -> str:
+    from klaviyo_sandbox.account.seeded.attributions import parse_windows
+
+    parse_windows(text)
+    return text
+
+
 def _speed(text: str) -> float:
     number = float(text)
     if not 0 < number < float("inf"):
@@ -110,6 +117,13 @@ def parser() -> argparse.ArgumentParser:
         default=None,
         help="let some rows hold what programs have trouble with: halves of surrogate pairs, U+0000, NaN, numbers "
         "beyond 64 bits",
+    )
+    options.add_argument(
+        "--attribution",
+        type=_windows,
+        metavar="DAYS",
+        help="days after a message in which what somebody does is attributed to it; 0 attributes nothing "
+        "(default: email=5,sms=1,sms_received=0.5,push=1)",
     )
     options.add_argument(
         "--data", type=Path, metavar="DIR", help="keep what is written in this directory (default: keep nothing)"
@@ -199,6 +213,13 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
         "or a complaint): Klaviyo says nowhere that it moves",
     )
     options.add_argument(
+        "--conversions",
+        choices=("first", "each"),
+        default="first",
+        help="whether a report counts a conversion for the first message that it is attributed to, or for each "
+        "(default: %(default)s)",
+    )
+    options.add_argument(
         "--job-end",
         choices=("complete", "cancelled", "never"),
         default="complete",
@@ -212,9 +233,11 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
 def _set_account_defaults(options: argparse.Namespace) -> None:
     """Set the options of the account that were left out, from its data directory when that holds an account."""
     from klaviyo_sandbox.account.persistence import read_parameters
+    from klaviyo_sandbox.account.seeded.attributions import WINDOWS
 
     saved = read_parameters(options.data) if options.data is not None else None
-    defaults = {"seed": 1, "profiles": 2000, "events": 20_000, "odd_values": False} if saved is None else asdict(saved)
+    fresh = {"seed": 1, "profiles": 2000, "events": 20_000, "attribution": WINDOWS, "odd_values": False}
+    defaults = fresh if saved is None else asdict(saved)
     for name, value in defaults.items():
         if getattr(options, name) is None:
             setattr(options, name, value)
@@ -260,6 +283,8 @@ def _serve_forever(options: argparse.Namespace) -> None:
         pointers=options.pointers,
         append=options.append,
         quiet_suppressions=options.quiet_suppressions,
+        attribution=options.attribution,
+        conversions=options.conversions,
         job_end=options.job_end,
         job_seconds=options.job_seconds,
     ) as sandbox:

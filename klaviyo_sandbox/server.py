@@ -12,7 +12,8 @@ from klaviyo_sandbox.account.build_cache import build_cached
 from klaviyo_sandbox.account.odd_values import add_odd_values
 from klaviyo_sandbox.account.persistence import AccountDatabase, AccountParameters
 from klaviyo_sandbox.account.procedural.account import MAX_SEEDED_ROWS, build_procedural
-from klaviyo_sandbox.account.store import APPENDS, JOB_ENDS, POINTERS, REPEATS, Store
+from klaviyo_sandbox.account.seeded.attributions import WINDOWS, parse_windows
+from klaviyo_sandbox.account.store import APPENDS, CONVERSIONS, JOB_ENDS, POINTERS, REPEATS, Store
 from klaviyo_sandbox.browser.app import PageMiddleware
 from klaviyo_sandbox.http.access import OTHER_REVISIONS, Access, parse_scopes
 from klaviyo_sandbox.http.app import Sandbox
@@ -82,6 +83,8 @@ def serve(
     append: str = "set",
     quiet_suppressions: bool = False,
     other_revisions: str = "warn",
+    attribution: str = WINDOWS,
+    conversions: str = "first",
     faults: str = "",
     clock: Callable[[], float] = time.time,
     observer: Callable[[Exchange], object] | None = None,
@@ -116,6 +119,10 @@ def serve(
             unsubscribing, by a bounce or a complaint.
         other_revisions: whether a request in another revision than the sandbox speaks is answered, with a "warn"ing in
             its log and on its page, or whether to "refuse" it.
+        attribution: the days after a message in which what somebody does is attributed to it, by channel, as
+            ``attributions.parse_windows`` reads them.
+        conversions: whether a report counts a conversion for the "first" message that it is attributed to only, or
+            for "each" of them.
         faults: how often requests meet which fault, as ``fault_settings.parse_faults`` reads it; none by default.
         clock: seconds since 1970; moves budgets, jobs and the time of what is written.
         observer: called with every finished exchange, in the serving thread; not with those that meet a fault.
@@ -135,25 +142,23 @@ def serve(
     Raises:
         DataRefused: ``data`` holds another account or something else, or is in use.
         PortTaken: the port cannot be listened on.
-        ValueError: a scope is unknown, ``faults`` cannot be read, or another argument is none of its values.
+        ValueError: a scope is unknown, ``faults`` or ``attribution`` cannot be read, or another argument is none of
+            its values.
     """
     _check_choice("job_end", job_end, JOB_ENDS)
     _check_choice("repeats", repeats, REPEATS)
     _check_choice("pointers", pointers, POINTERS)
     _check_choice("other_revisions", other_revisions, OTHER_REVISIONS)
     _check_choice("append", append, APPENDS)
+    _check_choice("conversions", conversions, CONVERSIONS)
+    parse_windows(attribution)
     initial_faults = parse_faults(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
     check_fields({"speed": speed}, SETTINGS)
     listener = open_listener(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as resources:
-        parameters = AccountParameters(
-            seed,
-            profiles,
-            events,
-            profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural,
-            odd_values,
-        )
+        is_procedural = profiles + events > MAX_SEEDED_ROWS if procedural is None else procedural
+        parameters = AccountParameters(seed, profiles, events, is_procedural, attribution, odd_values)
         # Before the account is made, for that may take long.
         database = (
             None if data is None else resources.enter_context(contextlib.closing(AccountDatabase(data, parameters)))
@@ -164,6 +169,7 @@ def serve(
             store = _make_store(parameters, account_clock, database, previous)
             store.job_seconds, store.job_end = job_seconds, job_end
             store.repeats, store.pointers, store.append = repeats, pointers, append
+            store.conversions = conversions
             store.quiet_suppressions = quiet_suppressions
             quotas = Quotas(account_clock, seed, initial_faults.other_app)
             tokens = Tokens(oauth, account_clock) if oauth else None
@@ -188,7 +194,7 @@ def _make_store(
 ) -> Store:
     """The account, with the writes that its database kept; a reset, which has a previous account, clears these."""
     build = build_procedural if parameters.procedural else build_cached
-    store = build(parameters.seed, parameters.profiles, parameters.events, clock)
+    store = build(parameters.seed, parameters.profiles, parameters.events, clock, parameters.attribution)
     if parameters.odd_values:
         add_odd_values(store)
     if database is None:

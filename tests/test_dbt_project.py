@@ -233,10 +233,11 @@ def test_the_account_has_what_the_contract_is_about(account: RunningSandbox) -> 
 
 
 @pytest.mark.exhaustive
-def test_deleted_flows_are_a_warning(warehouse: Warehouse) -> None:
-    """Events of a flow that is gone do not fail the build, and are told."""
-    assert "WARN=1 ERROR=0" in warehouse.built.log
+def test_deleted_flows_and_campaigns_are_warnings(warehouse: Warehouse) -> None:
+    """Events of a flow or a campaign that is gone do not fail the build, and are told."""
+    assert "WARN=2 ERROR=0" in warehouse.built.log
     assert "relationships_event_flow_id" in warehouse.built.log
+    assert "relationships_event_campaign_id" in warehouse.built.log
 
 
 @pytest.mark.exhaustive

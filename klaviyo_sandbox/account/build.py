@@ -10,6 +10,7 @@ from collections.abc import Callable
 from klaviyo_sandbox.account.resources.families import fill_resources
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.account import fill_common, rng_factory
+from klaviyo_sandbox.account.seeded.attributions import WINDOWS, parse_windows
 from klaviyo_sandbox.account.seeded.consents import with_consents
 from klaviyo_sandbox.account.seeded.events import events
 from klaviyo_sandbox.account.seeded.histories import Person, address, history_of, moment, with_history
@@ -20,15 +21,21 @@ from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
 
-def build(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
-    """Make the account that belongs to a seed. Without profiles it has no events."""
+def build(
+    seed: int, profile_count: int, event_count: int, clock: Callable[[], float], attribution: str = WINDOWS
+) -> Store:
+    """Make the account that belongs to a seed. Without profiles it has no events.
+
+    ``attribution`` says how long what happens is attributed to messages, as ``attributions.parse_windows`` reads it.
+    """
     store, rng_for = Store(clock), rng_factory(seed)
     rows = profiles(rng_for("profiles"), profile_count, START, END)
     mailings = fill_common(store, rng_for, rows)
     last_seen: dict[str, str] = {}
     if rows:
         metric_rows = list(store.metrics.rows.values())
-        generated = events(rng_for("events"), event_count, rows, metric_rows, mailings, END)
+        windows = parse_windows(attribution)
+        generated = events(rng_for, event_count, rows, metric_rows, mailings, END, windows)
         store.events = Table(generated.rows)
         store.attributions = generated.attributions
         last_seen = generated.last_seen

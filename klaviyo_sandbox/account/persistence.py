@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from klaviyo_sandbox.account.seeded.attributions import WINDOWS
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.exchange import encode_json
@@ -41,18 +42,22 @@ class DataRefused(Exception):
 
 @dataclass(frozen=True)
 class AccountParameters:
-    """The parameters that an account was made with."""
+    """The parameters that an account was made with; ``attribution`` as ``attributions.parse_windows`` reads it."""
 
     seed: int
     profiles: int
     events: int
     procedural: bool
+    # Databases from before it could be set do not hold it.
+    attribution: str = WINDOWS
     odd_values: bool = False
 
     def __str__(self) -> str:
         kind = "procedural" if self.procedural else "seeded"
         odd = ", and odd values" if self.odd_values else ""
-        return f"a {kind} account of seed {self.seed} with {self.profiles} profiles and {self.events} events{odd}"
+        attribution = "" if self.attribution == WINDOWS else f" that are attributed by {self.attribution}"
+        rows = f"{self.profiles} profiles and {self.events} events{attribution}{odd}"
+        return f"a {kind} account of seed {self.seed} with {rows}"
 
 
 def read_parameters(directory: Path) -> AccountParameters | None:

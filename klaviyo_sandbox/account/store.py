@@ -21,11 +21,12 @@ from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.documents import Documents, Identity
 from klaviyo_sandbox.spec.times import format_datetime, format_microsecond
 
-# What ``Store.job_end``, ``Store.repeats``, ``Store.pointers`` and ``Store.append`` may be; the first is the default.
+# What ``Store.job_end``, ``repeats``, ``pointers``, ``append`` and ``conversions`` may be; the first is the default.
 JOB_ENDS = ("complete", "cancelled", "never")
 REPEATS = ("request", "history")
 POINTERS = ("all", "first", "none")
 APPENDS = ("set", "list")
+CONVERSIONS = ("first", "each")
 
 
 class PageRenderer(Protocol):
@@ -55,6 +56,8 @@ class Store:
             is not there twice, or a "list".
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed; Klaviyo says
             nowhere that it moves.
+        conversions: for which of the messages that an event is attributed to a report counts a conversion: the "first",
+            or "each".
         report_rows: for tests only: how many groupings a page of a report holds.
         default_opt_in: for tests only: the opt-in process of new lists, and of consent that comes without a list.
         age_gate: for tests only: the age from which people may consent to text messages; 0 asks nobody for it.
@@ -84,6 +87,7 @@ class Store:
         self.pointers = "all"
         self.append = "set"
         self.quiet_suppressions = False
+        self.conversions = "first"
         self.report_rows = 500
         self.default_opt_in = "single_opt_in"
         self.age_gate = 0

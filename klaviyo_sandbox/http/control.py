@@ -107,6 +107,7 @@ class Control:
             "append": store.append,
             "quiet_suppressions": store.quiet_suppressions,
             "other_revisions": self._sandbox.access.other_revisions,
+            "conversions": store.conversions,
             "speed": self._clock.speed,
         }
 
@@ -141,7 +142,8 @@ class Control:
         if "speed" in settings:
             self._clock.set_speed(settings["speed"])
         with store.lock:
-            for name in ("job_seconds", "job_end", "repeats", "pointers", "append", "quiet_suppressions"):
+            choices = ("repeats", "pointers", "append", "conversions", "quiet_suppressions")
+            for name in ("job_seconds", "job_end", *choices):
                 setattr(store, name, settings.get(name, getattr(store, name)))
         return self.settings
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from jsonschema_rs import Draft202012Validator
 
-from klaviyo_sandbox.account.store import APPENDS, JOB_ENDS, POINTERS, REPEATS
+from klaviyo_sandbox.account.store import APPENDS, CONVERSIONS, JOB_ENDS, POINTERS, REPEATS
 from klaviyo_sandbox.http.access import OTHER_REVISIONS
 from klaviyo_sandbox.http.clock import MAX_SPEED, MIN_SPEED
 
@@ -34,6 +34,7 @@ SETTINGS: Mapping[str, Any] = {
     "append": {"enum": list(APPENDS)},
     "quiet_suppressions": {"type": "boolean"},
     "other_revisions": {"enum": list(OTHER_REVISIONS)},
+    "conversions": {"enum": list(CONVERSIONS)},
     "speed": {"type": "number", "minimum": MIN_SPEED, "maximum": MAX_SPEED},
 }
 CLOCK: Mapping[str, Any] = {

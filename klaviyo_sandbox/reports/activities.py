@@ -1,8 +1,8 @@
 """Activities that reports count, made of events: the kind, the profile, the value, and the message or form.
 
 Klaviyo does not document which metrics count as what, or how a rate is made of two numbers. Here a received message is
-delivered; recipients are the delivered messages and those that bounced or failed; and a conversion counts for each
-message that it is attributed to, once, on its own day.
+delivered; recipients are the delivered messages and those that bounced or failed; and a conversion counts on its own
+day, for the first message that it is attributed to, or for each, as ``Store.conversions`` says.
 """
 
 from __future__ import annotations
@@ -116,7 +116,8 @@ def message_activities(
             if source is not None and source.kind == source_kind:
                 yield _activity(event, kind, source, segments=_number(properties.get("Segment Count")))
         if event["metric_id"] == conversion_metric_id:
-            for source in _attributed_messages(store, event):
+            sources = _attributed_messages(store, event)
+            for source in sources[:1] if store.conversions == "first" else sources:
                 if source.kind == source_kind:
                     yield _activity(event, "conversions", source, value=_number(properties.get("$value")))
 
@@ -182,12 +183,13 @@ def _message_source(store: Store, properties: Mapping[str, Any], channel: str) -
     message_id, flow_id = (_text(properties.get(name)) for name in ("$message", "$flow"))
     if message_id is None:
         return None
+    variation_id = _text(properties.get("$variation"))
     text_format = properties.get("Message Format") if channel == SMS else None
     groups = tuple(dict.fromkeys(properties.get("$group_ids") or ()))
     if flow_id is not None:
-        return _flow_source(store, flow_id, message_id, properties.get("$variation"), channel, text_format, groups)
+        return _flow_source(store, flow_id, message_id, variation_id, channel, text_format, groups)
     # Events of a campaign's messages name the campaign as their message.
-    return _campaign_source(store, message_id, channel, text_format, groups)
+    return _campaign_source(store, message_id, variation_id, channel, text_format, groups)
 
 
 def _attributed_messages(store: Store, event: Row) -> list[ActivitySource]:
@@ -214,19 +216,26 @@ def _attributed_messages(store: Store, event: Row) -> list[ActivitySource]:
 
 
 def _campaign_source(
-    store: Store, campaign_id: str, channel: str, text_format: str | None, groups: tuple[str, ...]
+    store: Store,
+    campaign_id: str,
+    variation_id: str | None,
+    channel: str,
+    text_format: str | None,
+    groups: tuple[str, ...],
 ) -> ActivitySource:
-    # Events name the campaign; of several messages, nobody can tell which one it was.
     campaign = store.campaigns.get(campaign_id)
-    message_id = campaign["message_ids"][0] if campaign and campaign["message_ids"] else campaign_id
+    message_ids = campaign["message_ids"] if campaign else ()
+    # Of a test, which message it was is told by the variation.
+    message = store.campaign_messages.get(variation_id) if variation_id and variation_id in message_ids else None
+    message_id = message["id"] if message else next(iter(message_ids), campaign_id)
     attributes = {
         "campaign_id": campaign_id,
         "campaign_message_id": message_id,
         "campaign_message_name": campaign["name"] if campaign else None,
         "send_channel": channel,
         "text_message_format": text_format,
-        "variation": None,
-        "variation_name": None,
+        "variation": variation_id,
+        "variation_name": message["definition"].get("label") if message else None,
     }
     return ActivitySource("campaign", attributes, groups)
 
@@ -235,13 +244,12 @@ def _flow_source(
     store: Store,
     flow_id: str,
     message_id: str,
-    variation: Any,
+    variation_id: str | None,
     channel: str,
     text_format: str | None,
     groups: tuple[str, ...],
 ) -> ActivitySource:
     flow, message = store.flows.get(flow_id), store.flow_messages.get(message_id)
-    variation_id = variation if isinstance(variation, str) else None
     variation_message = store.flow_messages.get(variation_id) if variation_id else None
     attributes = {
         "flow_id": flow_id,

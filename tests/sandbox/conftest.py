@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
 
 import pytest
 from support.calls import Caller
+from support.environments import RegistryOutOfReach
+from support.official import EDITIONS, RESHAPED, official_client
+from support.official_elsewhere import SdkElsewhere
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -36,3 +41,42 @@ def call(writing) -> Iterator[Caller]:
     caller = Caller(writing.url)
     yield caller
     caller.close()
+
+
+class Official:
+    """An edition of the vendor's SDK.
+
+    Attributes:
+        client: makes of an account what calls it with the SDK, until the block ends.
+        reshaped: the operations whose answers do not fit the SDK's objects.
+    """
+
+    def __init__(
+        self, client: Callable[[RunningSandbox], AbstractContextManager[Any]], reshaped: frozenset[str]
+    ) -> None:
+        self.client = client
+        self.reshaped = reshaped
+
+
+@contextmanager
+def _installed_client(sandbox: RunningSandbox) -> Iterator[Any]:
+    api, manager = official_client(sandbox)
+    yield api
+    manager.clear()
+
+
+@pytest.fixture(
+    scope="session",
+    params=["installed", *(pytest.param(edition, marks=pytest.mark.exhaustive) for edition in EDITIONS)],
+)
+def official(request) -> Iterator[Official]:
+    """The SDK that the tests have installed, and every edition in an environment of its own."""
+    if request.param == "installed":
+        yield Official(_installed_client, RESHAPED)
+        return
+    try:
+        sdk = SdkElsewhere(request.param)
+    except RegistryOutOfReach:
+        pytest.skip(f"no package registry answers, and {request.param} is not here yet")
+    yield Official(lambda sandbox: nullcontext(sdk.client(sandbox)), EDITIONS[request.param])
+    sdk.close()

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from support.official import AS_IT_COMES, official_client, pages, to_dict, wait_for_job
+from support.official import AS_IT_COMES, pages, to_dict, wait_for_job
 
 
 @pytest.fixture(scope="module")
-def readers(make_shared_sandbox):
+def readers(make_shared_sandbox, official):
     sandbox = make_shared_sandbox(profiles=130, events=400, limits=False)
-    api, manager = official_client(sandbox)
-    yield api, sandbox
-    manager.clear()
+    with official.client(sandbox) as api:
+        yield api, sandbox
 
 
 @pytest.fixture
-def writers(make_sandbox):
+def writers(make_sandbox, official):
     sandbox = make_sandbox(limits=False, job_seconds=0.1)
-    api, manager = official_client(sandbox)
-    yield api, sandbox
-    manager.clear()
+    with official.client(sandbox) as api:
+        yield api, sandbox
 
 
 def test_it_reads_profiles_page_by_page(readers):

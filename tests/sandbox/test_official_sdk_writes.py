@@ -5,17 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 import pytest
-from support.official import official_client, to_dict, wait_for_job
+from support.official import to_dict, wait_for_job
 
 WHO = {"email": "sdk@example.com"}
 
 
 @pytest.fixture
-def api(make_sandbox):
+def api(make_sandbox, official):
     """The SDK, pointed at a small account."""
-    api, manager = official_client(make_sandbox(limits=False, job_seconds=0.1))
-    yield api
-    manager.clear()
+    with official.client(make_sandbox(limits=False, job_seconds=0.1)) as api:
+        yield api
 
 
 def profile(attributes=WHO, **more):

@@ -64,6 +64,8 @@ def test_a_port_that_is_taken_is_one_line():
         ["--job-end", "failed"],
         ["--pointers", "some"],
         ["--other-revisions", "ignore"],
+        ["--attribution", "email"],
+        ["--conversions", "all"],
         ["--job-seconds", "-1"],
     ],
 )
@@ -107,6 +109,20 @@ def test_faults_are_asked_for_by_option():
     refused = run(*SMALL, "--port", "0", "--faults", "503=2")
     assert refused.returncode == 2
     assert refused.stderr == "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2'\n"
+
+
+def test_how_long_and_how_often_is_attributed_are_options():
+    """`--attribution` and `--conversions` reach the account."""
+    arguments = ["--attribution", "email=0,sms=0,sms_received=0,push=0", "--conversions", "each"]
+    with start("--port", "0", "--profiles", "60", "--events", "400", *arguments) as process:
+        caller = Caller(process.stdout.readline().split()[4])
+        rows = caller.rows("events", include="attributions", page__size=1000)
+        assert not any("attributions" in row["relationships"] for row in rows)
+        settings = requests.get(f"{caller.url}/sandbox/settings", timeout=PATIENCE).json()
+        assert settings["conversions"] == "each"
+        caller.close()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=PATIENCE)
 
 
 def test_how_jobs_end_and_what_is_a_repetition_are_options():

@@ -53,6 +53,7 @@ def test_settings_can_be_read_and_changed(running):
         "append": "set",
         "quiet_suppressions": False,
         "other_revisions": "warn",
+        "conversions": "first",
         "speed": 1.0,
     }
     changes = {"faults": "503=0.5,seed=3", "limits": False, "job_end": "never", "scopes": "lists:read"}

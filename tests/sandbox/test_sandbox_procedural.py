@@ -89,7 +89,7 @@ def test_a_printed_page_is_what_the_ordinary_way_gives(account, call, monkeypatc
     monkeypatch.setattr(account.store, "page_renderer", None)
     built = call.get("events", **asked)
     assert printed.status_code == 200
-    assert json.dumps(built.json(), ensure_ascii=False, separators=(",", ":")) == printed.text
+    assert json.dumps(built.json(), ensure_ascii=False, separators=(",", ":")).encode() == printed.content
 
 
 def test_printed_profiles_are_what_the_ordinary_way_gives(account, call, monkeypatch):

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
-import urllib3
 from klaviyo_api import KlaviyoAPI
 from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
 
 from klaviyo_sandbox import RunningSandbox
 from support.calls import KEY, cursor_of
+from support.official_program import client
 from support.patience import until
 
 # Group of the SDK -> the operations in it that the sandbox serves.
@@ -99,30 +99,33 @@ _GROUPS = {
 }
 # Operation -> the group of the SDK that has it.
 CALLS: Mapping[str, str] = {name: group for group, names in _GROUPS.items() for name in names.split()}
-# From 2026-10-15 on, which the SDK's objects are made for, campaigns and their messages have another shape.
+# From 2026-10-15 on, for which SDK 25 makes its objects, campaigns and their messages have another shape.
 AS_IT_COMES = {USE_DICTIONARY_FOR_RESPONSE_DATA: True}
 RESHAPED = frozenset({"get_campaigns", "get_campaign", "get_messages_for_campaign", "get_campaign_message"})
+# Edition of the SDK -> the operations whose answers do not fit its objects; it then gives them as they come.
+EDITIONS: Mapping[str, frozenset[str]] = {"klaviyo-api==24.0.0": frozenset(), "klaviyo-api==25.0.0": RESHAPED}
 
 
 def official_client(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
     """The SDK without the retries that it hides below its own, and its pool of connections, which the caller clears."""
-    api = KlaviyoAPI(KEY, max_delay=1, max_retries=1, test_host=sandbox.url)
-    manager = api.api_client.rest_client.pool_manager
-    manager.connection_pool_kw["retries"] = urllib3.Retry(0, respect_retry_after_header=False, raise_on_status=False)
-    return api, manager
+    api = client(sandbox.url, KEY)
+    return api, api.api_client.rest_client.pool_manager
 
 
-def call(api: KlaviyoAPI, operation: str, *arguments: Any, **query: Any) -> dict[str, Any]:
+def call(
+    api: Any, operation: str, *arguments: Any, as_it_comes: Collection[str] = RESHAPED, **query: Any
+) -> dict[str, Any]:
     """The answer to an operation, by its name.
 
     Args:
+        as_it_comes: the operations of which the SDK is to make no objects.
         arguments: the id in its path and its body, where it has them.
         query: its parameters, as the SDK calls them.
 
     Raises:
         KeyError: no group of the SDK is known to have the operation.
     """
-    options = {"options": AS_IT_COMES} if operation in RESHAPED else {}
+    options = {"options": AS_IT_COMES} if operation in as_it_comes else {}
     return to_dict(getattr(getattr(api, CALLS[operation]), operation)(*arguments, **query, **options))
 
 

@@ -19,12 +19,13 @@ Key = tuple[str, ...]
 
 @dataclass(frozen=True)
 class Event:
-    """One event, as the API gives it."""
+    """One event, as the API gives it, and the message of its campaign that it is about, if it is about one."""
 
     metric: str
     profile_id: str
     when: datetime
     properties: Mapping[str, Any]
+    campaign_message_id: str | None
 
     @property
     def day(self) -> date:
@@ -36,25 +37,30 @@ def events(sandbox: RunningSandbox) -> list[Event]:
     """Every event of the account."""
     caller = Caller(sandbox.url)
     try:
+        only = {row["id"]: row["message_ids"][0] for row in sandbox.store.campaigns.rows.values()}
         names = {row["id"]: row["attributes"]["name"] for row in caller.rows("metrics")}
         return [
             Event(
                 names[row["relationships"]["metric"]["data"]["id"]],
                 row["relationships"]["profile"]["data"]["id"],
                 datetime.fromisoformat(row["attributes"]["datetime"]),
-                row["attributes"]["event_properties"] or {},
+                properties,
+                # Of several messages, the variation tells; a campaign that was deleted stands for its message.
+                properties.get("$variation") or only.get(message, message),
             )
             for row in caller.rows("events", include="metric,profile", page__size=1000)
+            for properties in [row["attributes"]["event_properties"] or {}]
+            for message in [properties.get("$message")]
         ]
     finally:
         caller.close()
 
 
 def campaign_keys(event: Event) -> Iterator[Key]:
-    """The campaign that an event is about, if it is about one."""
+    """The campaign and the message that an event is about, if it is about one."""
     # A blank says that there is no flow, and no message.
     if "Campaign Name" in event.properties and event.properties["$message"].strip():
-        yield (event.properties["$message"],)
+        yield (event.properties["$message"], str(event.campaign_message_id))
 
 
 def flow_keys(event: Event) -> Iterator[Key]:

@@ -60,7 +60,7 @@ KEYS: dict[str, Callable[[Event], Iterator[tuple[str, ...]]]] = {
     "metric_aggregates": lambda event: iter([(event.properties["$value_currency"],)]),
 }
 COLUMNS = {
-    "campaign_values": ("campaign_id",),
+    "campaign_values": ("campaign_id", "campaign_message_id"),
     "flow_values": ("flow_id", "flow_message_id"),
     "flow_series": ("flow_id", "flow_message_id"),
     "form_values": ("form_id",),

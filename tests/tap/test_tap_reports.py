@@ -86,7 +86,7 @@ def test_values_are_read_day_by_day(account: RunningSandbox, tmp_path: Path) -> 
     within = [event for event in events(account) if event.day >= today() - 90 * DAY]
     often, people = count(within, OPENS, campaign_keys, lambda day: day.isoformat())
     for name, expected in (("opens", often), ("opens_unique", people)):
-        found = columns(made, "campaign_values", "campaign_id", "timeframe_start", name)
+        found = columns(made, "campaign_values", "campaign_id", "campaign_message_id", "timeframe_start", name)
         assert found == {(*key, day): number for (key, day), number in expected.items()}
     assert often
     assert all(row["timeframe_start"] == row["timeframe_end"] for row in made.rows("campaign_values"))

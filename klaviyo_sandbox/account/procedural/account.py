@@ -18,6 +18,7 @@ from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualT
 from klaviyo_sandbox.account.resources.families import fill_resources
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.account import fill_common, rng_factory
+from klaviyo_sandbox.account.seeded.attributions import WINDOWS, parse_windows
 from klaviyo_sandbox.account.seeded.times import END, START
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -31,8 +32,13 @@ _JOIN_LAG = 60
 MAX_SEEDED_ROWS = 100_000
 
 
-def build_procedural(seed: int, profile_count: int, event_count: int, clock: Callable[[], float]) -> Store:
-    """Make the account that belongs to a seed. Without profiles it has no events."""
+def build_procedural(
+    seed: int, profile_count: int, event_count: int, clock: Callable[[], float], attribution: str = WINDOWS
+) -> Store:
+    """Make the account that belongs to a seed. Without profiles it has no events.
+
+    ``attribution`` says how long what happens is attributed to messages, as ``attributions.parse_windows`` reads it.
+    """
     store, rng_for = Store(clock), rng_factory(seed)
     mailings = fill_common(store, rng_for, ())
     profiles = ProceduralProfiles(rng_for("procedural profiles"), profile_count, START, END, list(store.lists.rows))
@@ -42,7 +48,14 @@ def build_procedural(seed: int, profile_count: int, event_count: int, clock: Cal
     if profile_count:
         start, hours = int(START.timestamp()), int((END - START).total_seconds()) // 3600
         events = ProceduralEvents(
-            f"{seed} procedural events", event_count, start, hours, profiles, list(store.metrics.rows), mailings
+            f"{seed} procedural events",
+            event_count,
+            start,
+            hours,
+            profiles,
+            list(store.metrics.rows),
+            mailings,
+            parse_windows(attribution),
         )
         store.events, store.attributions = events.table(), events.attributions()
     fill_resources(store, rng_for, START, END)

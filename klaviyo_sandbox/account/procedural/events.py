@@ -24,7 +24,7 @@ from klaviyo_sandbox.account.procedural.row_templates import (
 from klaviyo_sandbox.account.procedural.timelines import Timeline
 from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import Row
-from klaviyo_sandbox.account.seeded.attributions import attribution
+from klaviyo_sandbox.account.seeded.attributions import MOST, attribution
 from klaviyo_sandbox.account.seeded.event_properties import EventContext
 from klaviyo_sandbox.account.seeded.mailings import Mailing, Mailings
 from klaviyo_sandbox.account.seeded.metric_kinds import metric_kinds
@@ -43,19 +43,22 @@ _MONTH = 30 * 86_400
 _CACHED = 192
 _SEND_LAG = 900
 _SECOND = re.compile(r"(?<!\d)\d{10}(?!\d)")
-_ATTRIBUTION_WINDOW = 5 * 86_400
-_ATTRIBUTED = 0.6
 # A random UUID (version 4).
 _UUID = b"xxxxxxxx-xxxx-4xxx-axxx-xxxxxxxxxxxx"
 
 
 class EventTemplate(RowTemplate):
-    """An event with placeholders; whether its events are touches or conversions."""
+    """An event with placeholders.
 
-    def __init__(self, row: Row, mailing: Mailing | None, *, is_touch: bool, is_conversion: bool) -> None:
+    Attributes:
+        window: for how many seconds conversions are attributed to such an event; 0: they never are.
+        is_conversion: may such an event be attributed?
+    """
+
+    def __init__(self, row: Row, mailing: Mailing | None, window: float, *, is_conversion: bool) -> None:
         super().__init__(row, VALUE_NAMES)
         self.mailing = mailing
-        self.is_touch = is_touch and mailing is not None
+        self.window = window
         self.is_conversion = is_conversion
 
 
@@ -82,6 +85,7 @@ class ProceduralEvents:
         profiles: whose events they are; at least one.
         metric_ids: one for each of ``metric_kinds()``.
         mailings: what was sent.
+        windows: those in which conversions are attributed to what the same person did shortly before.
     """
 
     def __init__(
@@ -93,6 +97,7 @@ class ProceduralEvents:
         profiles: ProceduralProfiles,
         metric_ids: Sequence[str],
         mailings: Mailings,
+        windows: Mapping[str, float],
     ) -> None:
         self._seed = seed
         self._count = count
@@ -102,6 +107,7 @@ class ProceduralEvents:
         self._profiles = profiles
         self._metric_ids = metric_ids
         self._mailings = mailings
+        self._windows = windows
         self._chunk: Callable[[int], Sequence[EventRow]] = functools.lru_cache(maxsize=_CACHED)(self._draw_chunk)
         self._people_of: Callable[[int], Sequence[TemplateRow]] = functools.lru_cache(maxsize=_CACHED)(
             self._draw_people
@@ -150,7 +156,7 @@ class ProceduralEvents:
         ids = [self.id(number) for number in range(first, first + size)]
         touches = {
             position: [(ids[touch], _mailing(templates[touch])) for touch in touch_positions]
-            for position, touch_positions in _find_touches(rng, templates, people, seconds).items()
+            for position, touch_positions in _find_touches(templates, people, seconds).items()
         }
         times = {second: _time_values(second) for second in dict.fromkeys(seconds)}
         rows = []
@@ -191,7 +197,8 @@ class ProceduralEvents:
             "uuid": placeholder("uuid"),
             "event_properties": kind.properties(EventContext(rng, profile, SECOND_PLACEHOLDER, mailing)),
         }
-        return EventTemplate(row, mailing, is_touch=kind.is_touch, is_conversion=kind.is_conversion)
+        window = 0.0 if kind.touch is None else self._windows[kind.touch]
+        return EventTemplate(row, mailing, window, is_conversion=kind.is_conversion)
 
 
 class _Attributions(Mapping[str, tuple[Row, ...]]):
@@ -220,21 +227,22 @@ def _mailing(template: EventTemplate) -> Mailing:
 
 
 def _find_touches(
-    rng: random.Random, templates: Sequence[EventTemplate], people: Sequence[TemplateRow], seconds: Sequence[int]
+    templates: Sequence[EventTemplate], people: Sequence[TemplateRow], seconds: Sequence[int]
 ) -> dict[int, list[int]]:
-    """Position of a conversion -> positions of its touches, the latest first, at most two of them."""
+    """Position of a conversion -> positions of its touches, the latest first, as many as an event can have."""
     earlier_touches: dict[bytes, list[int]] = {}
     touches: dict[int, list[int]] = {}
     for position, template in enumerate(templates):
         person = people[position].row_values[0]
-        if template.is_touch:
+        if template.window:
             earlier_touches.setdefault(person, []).append(position)
-        elif template.is_conversion and person in earlier_touches and rng.random() < _ATTRIBUTED:
-            count = 2 if position % 3 == 0 else 1
-            latest = earlier_touches[person][-count:]
-            recent = [touch for touch in latest if 0 < seconds[position] - seconds[touch] <= _ATTRIBUTION_WINDOW]
+        elif template.is_conversion and person in earlier_touches:
+            second = seconds[position]
+            recent = [
+                touch for touch in earlier_touches[person] if 0 < second - seconds[touch] <= templates[touch].window
+            ]
             if recent:
-                touches[position] = recent[::-1]
+                touches[position] = recent[-MOST:][::-1]
     return touches
 
 

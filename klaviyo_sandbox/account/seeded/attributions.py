@@ -1,9 +1,12 @@
-"""Attributions of conversions to touches: messages that the same person received, opened or clicked before."""
+"""Attributions of conversions to touches: messages that the same person opened or clicked before, or texts received.
+
+Whatever happens within a touch's window is attributed to it, as Klaviyo documents it.
+"""
 
 from __future__ import annotations
 
 import bisect
-import random
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,43 +14,80 @@ from typing import Any
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.mailings import Mailing
 
-_ATTRIBUTED = 0.6
+# Days in which a conversion is attributed: after an e-mail was opened or clicked, a text message was opened or
+# clicked, or came, or a push message was opened. Klaviyo attributes nothing to an e-mail that only came.
+WINDOWS = "email=5,sms=1,sms_received=0.5,push=1"
+_DAY = 86_400
+# Klaviyo's API can name several touches, the latest first, and does not say when it does.
+MOST = 2
 # Of the conversions that follow a message, one in so many, the oldest, has the form from before 2024-02-15.
 _LEGACY_SHARE = 25
 
 
 @dataclass(frozen=True)
 class Touch:
-    """An event that conversions may be attributed to, its time (epoch seconds), and the mailing that it is about."""
+    """An event that conversions may be attributed to.
+
+    Attributes:
+        timestamp: when it was, in epoch seconds.
+        window: the name of the window in which it counts.
+        mailing: what it is about.
+    """
 
     timestamp: int
     event: Row
+    window: str
     mailing: Mailing
 
 
+def parse_windows(text: str) -> Mapping[str, float]:
+    """Name of a window -> how many seconds it is open; 0 attributes nothing.
+
+    Args:
+        text: days by name, such as ``WINDOWS``; names that are left out have the days that they have there.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
+    entries = [entry.partition("=") for entry in (*WINDOWS.split(","), *text.split(",")) if entry.strip()]
+    try:
+        windows = {name.strip(): float(days) * _DAY for name, _, days in entries}
+    except ValueError:
+        windows = {}
+    if len(windows) != WINDOWS.count("=") or not all(0 <= seconds < math.inf for seconds in windows.values()):
+        raise ValueError(f"attribution must be days by name, such as '{WINDOWS}', not '{text}'")
+    return windows
+
+
 def attribute(
-    rng: random.Random, conversions: Sequence[dict[str, Any]], touches: Mapping[str, list[Touch]]
+    conversions: Sequence[dict[str, Any]], touches: Mapping[str, list[Touch]], windows: Mapping[str, float]
 ) -> dict[str, tuple[Row, ...]]:
     """Event id -> attributions. The oldest conversions get ``$attribution`` among their properties instead."""
     for profile_touches in touches.values():
         profile_touches.sort(key=lambda touch: touch.timestamp)
     attributable = []
     for event in sorted(conversions, key=lambda event: (event["timestamp"], event["id"])):
-        profile_touches = touches.get(event["profile_id"], [])
-        count = bisect.bisect_left(profile_touches, event["timestamp"], key=lambda touch: touch.timestamp)
-        if count:
-            attributable.append((event, profile_touches[:count][-2:]))
+        counting = _counting(touches.get(event["profile_id"], []), event["timestamp"], windows)
+        if counting:
+            attributable.append((event, counting[-MOST:]))
     legacy_count = min(len(attributable), max(2, len(attributable) // _LEGACY_SHARE))
     for event, latest in attributable[:legacy_count]:
         event["event_properties"]["$attribution"] = _legacy_attribution(latest[-1])
     attributions: dict[str, tuple[Row, ...]] = {}
-    for number, (event, latest) in enumerate(attributable[legacy_count:]):
-        if rng.random() < _ATTRIBUTED:
-            attributed = latest if number % 3 == 0 else latest[-1:]
-            attributions[event["id"]] = tuple(
-                attribution(event["id"], touch.event["id"], touch.mailing) for touch in reversed(attributed)
-            )
+    for event, latest in attributable[legacy_count:]:
+        attributions[event["id"]] = tuple(
+            attribution(event["id"], touch.event["id"], touch.mailing) for touch in reversed(latest)
+        )
     return attributions
+
+
+def _counting(touches: Sequence[Touch], timestamp: int, windows: Mapping[str, float]) -> Sequence[Touch]:
+    """Those of a person's touches, in the order of their time, whose window is open at ``timestamp``."""
+    first, last = (
+        bisect.bisect_left(touches, when, key=lambda touch: touch.timestamp)
+        for when in (timestamp - max(windows.values()), timestamp)
+    )
+    return [touch for touch in touches[first:last] if timestamp - touch.timestamp <= windows[touch.window]]
 
 
 def attribution(event_id: str, touch_id: str, mailing: Mailing) -> Row:

@@ -53,13 +53,14 @@ def _message(context: EventContext) -> Properties:
         properties["$group_ids"] = list(mailing.group_ids)
     if mailing.flow_id is not None:
         properties["$flow"] = mailing.flow_id
-        properties["$variation"] = mailing.variation_id
-        properties["$_cohort$variation_send_cohort"] = f"{sent}:{mailing.variation_id}"
         properties["Message Name"] = mailing.name
     else:
         properties["Campaign Name"] = mailing.name
         if context.rng.random() < _NO_FLOW_SHARE:
             properties["$flow"] = context.rng.choice(_BLANKS)
+    if mailing.variation_id is not None:
+        properties["$variation"] = mailing.variation_id
+        properties["$_cohort$variation_send_cohort"] = f"{sent}:{mailing.variation_id}"
     return properties
 
 

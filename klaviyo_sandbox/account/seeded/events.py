@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import random
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,6 +25,10 @@ _SAME_SECOND = 0.08
 _EVENTS_PER_KIND = 5
 # What profiles' histories tell is at most one event in so many.
 _TOLD_SHARE = 4
+# The share of the conversions that come soon after a touch, and how soon: half of them within so many seconds.
+_FOLLOWING, _HALF_FOLLOW = 0.5, 30_000
+# Of these, one in so many comes after two touches, which were at most so many seconds apart.
+_AFTER_TWO, _CLOSE = 4, 172_800
 
 
 @dataclass(frozen=True)
@@ -59,19 +64,20 @@ def metrics(rng: random.Random, start: datetime) -> list[Row]:
 
 
 def events(
-    rng: random.Random,
+    rng_for: Callable[[str], random.Random],
     count: int,
     profiles: Sequence[Row],
     metrics: Sequence[Row],
     mailings: Mailings,
     end: datetime,
+    windows: Mapping[str, float],
 ) -> GeneratedEvents:
-    """``count`` events of the profiles, in no order."""
-    rows: list[Row] = []
+    """``count`` events of the profiles, in no order; ``windows`` are those in which conversions are attributed."""
+    rng, rows = rng_for("events"), list[Row]()
     touches: dict[str, list[Touch]] = {}
     conversions: list[dict[str, Any]] = []
     last_seen: dict[str, int] = {}
-    for happening in _happenings(rng, count, profiles, end):
+    for happening in _follow_touches(rng_for("conversions"), _happenings(rng, count, profiles, end), end):
         kind, profile, timestamp = metric_kinds()[happening.kind], profiles[happening.person], happening.timestamp
         sent = mailings.pick(rng, kind.channel, timestamp) if kind.channel else None
         properties = kind.properties(EventContext(rng, profile, timestamp, sent))
@@ -80,11 +86,11 @@ def events(
         row = _event(rng, metrics[happening.kind]["id"], profile["id"], timestamp, properties)
         rows.append(row)
         last_seen[row["profile_id"]] = max(timestamp, last_seen.get(row["profile_id"], 0))
-        if kind.is_touch and sent is not None:
-            touches.setdefault(row["profile_id"], []).append(Touch(timestamp, row, sent))
+        if kind.touch is not None and sent is not None:
+            touches.setdefault(row["profile_id"], []).append(Touch(timestamp, row, kind.touch, sent))
         elif kind.is_conversion:
             conversions.append(row)
-    attributions = attribute(rng, conversions, touches)
+    attributions = attribute(conversions, touches, windows)
     return GeneratedEvents(rows, attributions, {person: format_second(second) for person, second in last_seen.items()})
 
 
@@ -110,6 +116,27 @@ def _happenings(rng: random.Random, count: int, profiles: Sequence[Row], end: da
         if not (rng.random() < _SAME_SECOND and timestamp >= created[person]):
             timestamp = rng.randrange(created[person], latest)
         yield _Happening(kind, person, timestamp, {})
+
+
+def _follow_touches(rng: random.Random, happenings: Iterable[_Happening], end: datetime) -> Iterator[_Happening]:
+    """The happenings; some conversions among them are moved to somebody who opened, clicked or got a message before."""
+    touches: dict[int, list[int]] = {}
+    single: list[tuple[int, int]] = []
+    double: list[tuple[int, int]] = []
+    for happening in happenings:
+        kind, person, timestamp = metric_kinds()[happening.kind], happening.person, happening.timestamp
+        if kind.touch is not None:
+            others = touches.setdefault(person, [])
+            single.append((person, timestamp))
+            double += [(person, max(timestamp, other)) for other in others if abs(timestamp - other) <= _CLOSE]
+            others.append(timestamp)
+        elif kind.is_conversion and single and rng.random() < _FOLLOWING:
+            person, touched = rng.choice(double if double and rng.randrange(_AFTER_TWO) == 0 else single)
+            timestamp = touched + 1 + int(rng.expovariate(math.log(2) / _HALF_FOLLOW))
+            if timestamp < int(end.timestamp()):
+                yield replace(happening, person=person, timestamp=timestamp)
+                continue
+        yield happening
 
 
 def _told(profiles: Sequence[Row], end: datetime) -> Iterator[_Happening]:

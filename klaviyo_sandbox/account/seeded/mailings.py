@@ -24,7 +24,8 @@ class Mailing:
     Attributes:
         name: of the campaign, or of the flow's message.
         message_id: of the campaign message or flow message.
-        campaign_id: None for flows; ``flow_id`` and ``variation_id`` are None for campaigns.
+        campaign_id: None for flows; ``flow_id`` is None for campaigns.
+        variation_id: of the campaign's or flow's message that was sent; None for a campaign that tests nothing.
         group_ids: the lists and segments that it went to; None where events do not name them.
     """
 
@@ -76,7 +77,7 @@ def campaign_mailings(campaigns: Iterable[Row], messages: Mapping[str, Row]) -> 
                 message_id,
                 row["id"],
                 None,
-                None,
+                message_id if len(row["message_ids"]) > 1 else None,
                 event_group_ids,
             )
 

@@ -21,7 +21,7 @@ class MetricKind:
     Attributes:
         weight: how many of its events there are, as a share of the sum of all weights.
         channel: of the messages that the events are about; None when they are about none.
-        is_touch: may conversions be attributed to such an event?
+        touch: the name of the window in which conversions are attributed to such an event; None: they never are.
         is_conversion: may such an event be attributed to touches?
     """
 
@@ -30,7 +30,7 @@ class MetricKind:
     weight: int
     properties: Callable[[EventContext], Properties]
     channel: str | None = None
-    is_touch: bool = False
+    touch: str | None = None
     is_conversion: bool = False
 
 
@@ -40,17 +40,17 @@ def metric_kinds() -> Sequence[MetricKind]:
 
 
 _METRIC_KINDS = (
-    MetricKind("Received Email", _KLAVIYO, 30, event_properties.email, EMAIL, is_touch=True),
-    MetricKind("Opened Email", _KLAVIYO, 16, event_properties.opened_email, EMAIL, is_touch=True),
-    MetricKind("Clicked Email", _KLAVIYO, 6, event_properties.clicked_email, EMAIL, is_touch=True),
+    MetricKind("Received Email", _KLAVIYO, 30, event_properties.email, EMAIL),
+    MetricKind("Opened Email", _KLAVIYO, 16, event_properties.opened_email, EMAIL, touch="email"),
+    MetricKind("Clicked Email", _KLAVIYO, 6, event_properties.clicked_email, EMAIL, touch="email"),
     MetricKind("Bounced Email", _KLAVIYO, 2, event_properties.bounced_email, EMAIL),
     MetricKind("Marked Email as Spam", _KLAVIYO, 1, event_properties.complaint, EMAIL),
     MetricKind("Unsubscribed from Email Marketing", _KLAVIYO, 1, event_properties.unsubscribed, EMAIL),
     MetricKind("Subscribed to Email Marketing", _KLAVIYO, 3, event_properties.list_change),
     MetricKind("Subscribed to List", _KLAVIYO, 3, event_properties.list_change),
-    MetricKind("Received Text Message", _KLAVIYO, 4, event_properties.text_message, SMS, is_touch=True),
-    MetricKind("Received SMS", _KLAVIYO, 2, event_properties.text_message, SMS, is_touch=True),
-    MetricKind("Clicked Text Message", _KLAVIYO, 1, event_properties.text_message, SMS, is_touch=True),
+    MetricKind("Received Text Message", _KLAVIYO, 4, event_properties.text_message, SMS, touch="sms_received"),
+    MetricKind("Received SMS", _KLAVIYO, 2, event_properties.text_message, SMS, touch="sms_received"),
+    MetricKind("Clicked Text Message", _KLAVIYO, 1, event_properties.text_message, SMS, touch="sms"),
     MetricKind("Unsubscribed from SMS Marketing", _KLAVIYO, 1, event_properties.text_message, SMS),
     MetricKind("Failed to deliver SMS", _KLAVIYO, 1, event_properties.failed_text_message, SMS),
     MetricKind("Placed Order", _SHOP, 8, event_properties.order, is_conversion=True),
@@ -61,10 +61,10 @@ _METRIC_KINDS = (
     MetricKind("Active on Site", _API, 8, event_properties.active_on_site),
     MetricKind("Umfrage: Größe & Farbe?", _API, 1, event_properties.quiz),
     MetricKind("ping", _API, 1, event_properties.hardly_any_properties),
-    MetricKind("Clicked SMS", _KLAVIYO, 1, event_properties.text_message, SMS, is_touch=True),
-    MetricKind("Opened Push", _KLAVIYO, 1, event_properties.opened_push, PUSH, is_touch=True),
+    MetricKind("Clicked SMS", _KLAVIYO, 1, event_properties.text_message, SMS, touch="sms"),
+    MetricKind("Opened Push", _KLAVIYO, 1, event_properties.opened_push, PUSH, touch="push"),
     # Klaviyo renamed SMS to text message and text messaging, and an account may hold metrics of all names.
-    MetricKind("Opened Text", _KLAVIYO, 1, event_properties.text_message, SMS, is_touch=True),
+    MetricKind("Opened Text", _KLAVIYO, 1, event_properties.text_message, SMS, touch="sms"),
     MetricKind("Sent SMS", _KLAVIYO, 1, event_properties.text_reply),
     MetricKind("Sent Text Message", _KLAVIYO, 1, event_properties.text_reply),
     MetricKind("Failed to Deliver Text Message", _KLAVIYO, 1, event_properties.failed_text_message, SMS),
