@@ -10,7 +10,7 @@ import base64
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import parse_qs
 
 from klaviyo_sandbox.spec.exchange import Answer
@@ -71,7 +71,7 @@ class Tokens:
     def answer(self, method: str, headers: Mapping[str, str], body: bytes, scopes: Iterable[str]) -> Answer:
         """The endpoint's answer to a request. ``scopes`` are those of the access token."""
         if method != "POST":
-            return _error(405, "invalid_request", "Only POST.")
+            return replace(_error(405, "invalid_request", "Only POST."), headers={"Allow": "POST"})
         if not self._is_client(headers.get("authorization", "")):
             return _error(401, "invalid_client", "Unknown client, or a wrong secret.")
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()

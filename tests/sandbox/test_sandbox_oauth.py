@@ -68,7 +68,8 @@ def test_who_does_not_belong_gets_no_token(installed, options, status, error):
 def test_other_ways_of_asking_are_refused(installed):
     """The endpoint takes a form by POST, and a header that is no Base64 is no client."""
     url, auth = f"{installed.url}/oauth/token", (APP.client_id, APP.client_secret)
-    assert requests.get(url, auth=auth, timeout=PATIENCE).status_code == 405
+    answer = requests.get(url, auth=auth, timeout=PATIENCE)
+    assert (answer.status_code, answer.headers.get("allow")) == (405, "POST")
     form = {"grant_type": "refresh_token", "refresh_token": APP.refresh_token}
     assert requests.post(url, json=form, auth=auth, timeout=PATIENCE).json()["error"] == "unsupported_grant_type"
     assert requests.post(url, data=form, headers={"Authorization": "Basic ü"}, timeout=PATIENCE).status_code == 401

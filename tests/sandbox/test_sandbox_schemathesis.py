@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 from support.calls import KEY, REVISION
-from support.conformance import allow_live_differences
 from support.declared import OPERATIONS, allowed_filters
 from support.full_account import fill_account
+from support.live_differences import allow_live_differences
 from support.scripts import script
 from support.walks import of_each_kind
 
