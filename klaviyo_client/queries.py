@@ -7,14 +7,14 @@ from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from klaviyo_client.api import protocol
-from klaviyo_client.api.links import PageTrail
+from klaviyo_client.api.links import MAX_RESTARTS, PageTrail, is_about_cursor
 from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
-from klaviyo_client.errors import BadDocument
+from klaviyo_client.errors import BadDocument, BadRequest
 
 
 def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """Send a query, page by page; gives the attributes of each page's ``data``.
+    """Send a query, page by page; gives the attributes of each page's ``data``, again when a cursor has expired.
 
     By the specification the cursor of the next page is in the query or in the body, and answers have no link to it;
     recorded answers have ``links.next``.
@@ -35,11 +35,19 @@ def query_pages(client: KlaviyoClient, name: str, attributes: Mapping[str, Any])
         raise ValueError(f"{name} is no query")
     query: dict[str, str] = {}
     requested = dict(attributes)
-    trail = PageTrail(name)
+    trail, restarts = PageTrail(name), 0
     trail.add_link(repr((query, requested)))
     while True:
         body = {"data": {"type": declared.type, "attributes": requested}}
-        document = client.call(name, query=query, body=body).document
+        try:
+            document = client.call(name, query=query, body=body).document
+        except BadRequest as error:
+            is_first = not query and requested == dict(attributes)
+            if is_first or restarts == MAX_RESTARTS or not is_about_cursor(error):
+                raise
+            query, requested = {}, dict(attributes)
+            trail, restarts = PageTrail(name), restarts + 1
+            continue
         try:
             answered = document["data"]["attributes"]
             link = protocol.next_link(document)

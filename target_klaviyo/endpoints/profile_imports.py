@@ -182,13 +182,15 @@ def _import_errors(session: Session, job_id: str) -> list[Mapping[str, Any]]:
     """The attributes of a job's import errors; none where Klaviyo finds no such job."""
     query = {"page[size]": str(operation(_ERRORS).page_size)}
     try:
-        # A page may come twice.
-        entries = {
-            entry["id"]: attributes if isinstance(attributes := entry.get("attributes"), Mapping) else {}
-            for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query)
-            for entry in page.data
-        }
-        return list(entries.values())
+        # A page may come twice, and its errors would stand for failures that Klaviyo says nothing of.
+        pages: dict[str, Sequence[Mapping[str, Any]]] = {}
+        for page in session.client.pages(_ERRORS, path={"id": job_id}, query=query):
+            pages[repr(page.data)] = page.data
+        return [
+            attributes if isinstance(attributes := entry.get("attributes"), Mapping) else {}
+            for data in pages.values()
+            for entry in data
+        ]
     except NotFound as refused:
         if not is_about_rows(refused):
             raise

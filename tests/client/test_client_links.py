@@ -175,6 +175,19 @@ def expired() -> Reply:
     return Reply(400, body=json.dumps({"errors": [detail]}).encode())
 
 
+@pytest.mark.parametrize("name", [REPORT, AGGREGATE])
+def test_an_expired_cursor_of_a_query_begins_again(name: str) -> None:
+    """As that of a collection; a 400 to the first page is one."""
+    more = page_reply([1], "/api/x?page_cursor=a")
+    with scripted(more, expired(), more, page_reply([2])) as (client, server, _):
+        found = [row for page in query_pages(client, name, {"metric_id": "M"}) for row in page["results"]]
+        assert found == [1, 1, 2]
+        assert len(server.seen) == 4
+    with scripted(expired()) as (client, server, _), pytest.raises(errors.BadRequest, match="Invalid cursor"):
+        list(query_pages(client, name, {"metric_id": "M"}))
+    assert len(server.seen) == 1
+
+
 def test_an_expired_cursor_begins_again() -> None:
     """From the first page, three times; another 400, and a fourth one, is an error."""
     more = [linked(f"/api/tags?page%5Bcursor%5D={at}", "A") for at in range(5)]

@@ -196,6 +196,26 @@ def test_import_errors_are_read_to_the_last_page() -> None:
     assert outcomes["p0@example.com"].code == "conflict"
 
 
+def test_a_page_of_errors_that_comes_twice_hides_no_failure() -> None:
+    """Counted twice, its errors would stand for those that Klaviyo does not name: nobody else is delivered for sure."""
+    jobs, repeated = Imports(failed_count=130), [True]
+    jobs.failing = [error_about(f"p{i}@example.com") for i in range(110)]
+
+    def answer(request: Request) -> Response:
+        response = jobs(request)
+        if request.url.endswith("/import-errors") and "page[cursor]" not in request.query and repeated:
+            repeated.clear()
+            document = json.loads(response.body)
+            document["links"]["next"] = f"{request.url}?page[size]=100"
+            return respond(200, document)
+        return response
+
+    outcomes = outcomes_of(scripted_session(answer)[0], people(200))
+    assert rejected(outcomes) == {f"p{i}@example.com" for i in range(110)}
+    assert {outcomes[f"p{i}@example.com"].kind for i in range(110, 200)} == {OutcomeKind.ACCEPTED}
+    assert "20 rows" in (outcomes["p150@example.com"].reason or "")
+
+
 def test_an_import_error_without_payload_is_told_by_its_pointer() -> None:
     """Where the row is not repeated, its position says which it was."""
     jobs = Imports()
