@@ -159,6 +159,34 @@ def test_time_that_is_scaled_is_the_account_s(make_sandbox: Make, speed: float) 
     caller.close()
 
 
+def test_a_pause_is_judged_by_what_arrives_in_it() -> None:
+    """Another operation, a 429 that names no time, and a pause that begins when the last is over are others."""
+
+    def breaches(*exchanges: tuple[float, str, int, int | None], in_flight: int = 1) -> list[float]:
+        """When the breaches were, where each of these is when, for what, and answered how and with which pause."""
+        judge = Judge(in_flight=in_flight)
+        for moment, operation, status, pause in exchanges:
+            one = request(operation)
+            judge.arrive(one, moment)
+            judge.complete(one, moment)
+            judge.answer(one, status, pause, moment)
+            judge.finish(one)
+        return [breach.at for breach in judge.breaches()]
+
+    refused = (10.0, "get_lists", 429, 5)
+    assert breaches(refused, (15.0, "get_lists", 200, None)) == []
+    assert breaches(refused, (11.0, "get_flows", 200, None)) == []
+    early = [(11.0, "get_lists", 200, None), (12.0, "get_lists", 200, None)]
+    assert breaches(refused, *early, in_flight=3) == []
+    assert breaches(refused, *early, in_flight=2) == [12.0]
+    longer = [(12.0, "get_lists", 429, 5), (16.0, "get_lists", 429, 5), (18.0, "get_lists", 200, None)]
+    assert breaches(refused, *longer, in_flight=2) == [16.0, 18.0]
+    nameless = [(15.0, "get_lists", 429, None), (15.1, "get_lists", 429, 1), (16.2, "get_lists", 200, None)]
+    assert breaches(refused, *nameless) == []
+    again = [(16.0, "get_lists", 429, 5), (17.0, "get_lists", 200, None), (18.0, "get_lists", 200, None)]
+    assert breaches(refused, (11.0, "get_lists", 200, None), *again, in_flight=2) == [18.0]
+
+
 # More than the budget -------------------------------------------------------------------------------------------------
 
 
@@ -434,7 +462,7 @@ def test_kinds_can_be_allowed(make_sandbox: Make) -> None:
         pass
 
 
-def request() -> JudgedRequest:
+def request(operation: str = "get_lists") -> JudgedRequest:
     """One of always the same client, for the same."""
     who = ("pk", "somebody")
-    return JudgedRequest(who, "GET", "/api/lists", "", "here", has_key=True, connection=None, operation="get_lists")
+    return JudgedRequest(who, "GET", "/api/lists", "", "here", has_key=True, connection=None, operation=operation)
