@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import contextlib
 import weakref
+from collections import Counter
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, TypeVar
 
@@ -38,7 +39,7 @@ class _Watch:
     def __init__(self) -> None:
         # Those of the present test must not be gone before it is over; the others end with their accounts.
         self._new: list[Judge] = []
-        self._before: weakref.WeakKeyDictionary[Judge, int] = weakref.WeakKeyDictionary()
+        self._before: weakref.WeakKeyDictionary[Judge, tuple[Counter[str], list[Breach]]] = weakref.WeakKeyDictionary()
 
     def add(self, judge: Judge) -> None:
         self._new.append(judge)
@@ -46,13 +47,21 @@ class _Watch:
     def begin(self) -> None:
         """What has happened so far is no matter of the test that begins."""
         for judge in (*self._before, *self._new):
-            self._before[judge] = len(judge.breaches())
+            self._before[judge] = judge.counts, judge.breaches()
         self._new.clear()
 
-    def breaches(self) -> list[Breach]:
-        """Those of the present test."""
-        judges = dict.fromkeys([*self._before, *self._new])
-        return [breach for judge in judges for breach in judge.breaches()[self._before.get(judge, 0) :]]
+    def results(self) -> tuple[Counter[str], list[Breach]]:
+        """How many breaches of each kind the present test has made, and those of them that were kept."""
+        counts: Counter[str] = Counter()
+        breaches: list[Breach] = []
+        for judge in dict.fromkeys([*self._before, *self._new]):
+            counts_before, breaches_before = self._before.get(judge, (Counter(), []))
+            # Not by their number: what is found of a client may be excused afterwards.
+            seen = set(map(id, breaches_before))
+            new = [breach for breach in judge.breaches() if id(breach) not in seen]
+            counts += (judge.counts - counts_before) | Counter(breach.kind for breach in new)
+            breaches += new
+        return counts, breaches
 
 
 _WATCH = pytest.StashKey[_Watch]()
@@ -88,10 +97,12 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, T, T]:
     allowed: set[str] = set()
     for mark in item.iter_markers("klaviyo_breaches"):
         allowed.update(_kinds_of(mark))
-    breaches = [breach for breach in item.config.stash[_WATCH].breaches() if breach.kind not in allowed]
-    if breaches:
-        lines = [f"{len(breaches)} breaches of manners:", *map(str, breaches[:_SHOWN])]
-        pytest.fail("\n".join(lines + ["..."] * (len(breaches) > _SHOWN)), pytrace=False)
+    counts, breaches = item.config.stash[_WATCH].results()
+    count = sum(counts[kind] for kind in counts.keys() - allowed)
+    if count:
+        lines = [str(breach) for breach in breaches if breach.kind not in allowed][:_SHOWN]
+        more = ["..."] if count > len(lines) else []
+        pytest.fail("\n".join([f"{count} breaches of manners:", *lines, *more]), pytrace=False)
     return result
 
 

@@ -2,11 +2,13 @@
 
 No verdict depends on how fast a machine is. Of a request nobody can see when it set out; but those that were on their
 way when a 429 was sent are at most as many as the client has others under way at once. How many that can be is given,
-or else the most connections that the client was seen to have open at once; what comes beyond has set out later.
+or else the most connections that the client was seen to have open at once; what comes beyond has set out later. A
+client that turns out to have more than was seen so far is excused afterwards.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
@@ -107,12 +109,12 @@ class _Pause:
     Attributes:
         end: when it is over.
         until: the same, by a clock that runs a little faster.
-        excused: requests that came in it and were on their way when it began.
+        requests: how many came in it.
     """
 
     end: float = float("-inf")
     until: float = float("-inf")
-    excused: int = 0
+    requests: int = 0
 
 
 @dataclass
@@ -137,6 +139,8 @@ class _Client:
     writes: dict[tuple[str, str, bytes], JudgedRequest] = field(default_factory=dict)
     latest: JudgedRequest | None = None
     repeats: int = 0
+    # What is found of it, by kind and by how many requests under way would excuse it.
+    found: Counter[tuple[str, float]] = field(default_factory=Counter)
 
     def add_connection(self, connection: Connection | None) -> None:
         if connection is not None and connection not in self.connections:
@@ -151,9 +155,6 @@ class Judge:
         in_flight: how many requests a client may have under way at once; None: as many as it has had connections.
         max_repeats: how many requests may only repeat the one before.
         allowed: kinds of breaches that are not listed.
-
-    Attributes:
-        counts: kind -> how many.
     """
 
     def __init__(
@@ -163,8 +164,17 @@ class Judge:
         self._max_repeats = max_repeats
         self._allowed = frozenset(allowed)
         self._clients: dict[tuple[str, str], _Client] = {}
-        self._breaches: list[Breach] = []
-        self.counts: Counter[str] = Counter()
+        self._kept: list[tuple[Breach, _Client, float]] = []
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Kind -> how many breaches there were."""
+        counts: Counter[str] = Counter()
+        for client in list(self._clients.values()):
+            under_way = self._under_way(client)
+            for (kind, excused_by), count in list(client.found.items()):
+                counts[kind] += count if under_way < excused_by else 0
+        return +counts
 
     @property
     def count(self) -> int:
@@ -173,7 +183,7 @@ class Judge:
 
     def breaches(self) -> list[Breach]:
         """The breaches, oldest first; the first 1,000."""
-        return self._breaches.copy()
+        return [breach for breach, client, excused_by in self._kept.copy() if self._under_way(client) < excused_by]
 
     def arrive(self, request: JudgedRequest, now: float) -> None:
         """A request has arrived, perhaps without its body. ``now`` is the account's time."""
@@ -197,7 +207,7 @@ class Judge:
         if status == 429 and retry_after is not None and operation is not None:
             pause = client.pauses.setdefault(operation, _Pause())
             if now >= pause.until:
-                pause.excused = 0
+                pause.requests = 0
             pause.end = max(pause.end, now + retry_after)
             pause.until = max(pause.until, now + retry_after * (1 - _DRIFT) - _STEP)
         elif request.budget is not None:
@@ -223,18 +233,17 @@ class Judge:
             return
         client.host = client.host or request.host
         if request.host != client.host:
-            self._add(OTHER_ORIGIN, f"a key of {client.host} was sent to {request.host}", request, now)
+            self._add(client, OTHER_ORIGIN, f"a key of {client.host} was sent to {request.host}", request, now)
 
     def _check_pause(self, client: _Client, request: JudgedRequest, now: float) -> bool:
         """Whether the request comes in a pause."""
         pause = client.pauses.get(request.operation or "")
         if pause is None or now >= pause.until:
             return False
-        if pause.excused < self._under_way(client) - 1:
-            pause.excused += 1
-        else:
-            reason = f"{pause.until - now:.3g} s before the Retry-After of the last 429 was over"
-            self._add(EARLY, reason, request, now)
+        pause.requests += 1
+        reason = f"{pause.until - now:.3g} s before the Retry-After of the last 429 was over"
+        # One of those that may be under way was refused, the others may come.
+        self._add(client, EARLY, reason, request, now, excused_by=pause.requests + 1)
         return True
 
     def _check_budget(self, client: _Client, request: JudgedRequest, now: float) -> None:
@@ -249,9 +258,10 @@ class Judge:
                 # What comes after a pause that ended in this window has set out in it, too.
                 window = client.windows[name, seconds] = _Window(number, int(pause.end // seconds) != number)
             window.count += 1
-            if window.count > limit + (self._under_way(client) if window.has_late_ones else 0):
+            if window.count > limit:
                 reason = f"number {window.count} in {seconds} s that allow {limit}, after a 429"
-                self._add(OVER_BUDGET, reason, request, now)
+                excused_by = window.count - limit if window.has_late_ones else math.inf
+                self._add(client, OVER_BUDGET, reason, request, now, excused_by=excused_by)
                 return
 
     def _check_write(self, client: _Client, request: JudgedRequest, now: float) -> None:
@@ -263,7 +273,7 @@ class Judge:
         was_lost = before.is_answered or (before.connection is not None and before.connection.is_closing())
         if was_lost and doubles_when_repeated(before.operation, request.body):
             said = f"{before.status} was answered" if before.is_answered else "the answer was lost"
-            self._add(REPEATED_WRITE, f"{said}, and it may have been done", request, now)
+            self._add(client, REPEATED_WRITE, f"{said}, and it may have been done", request, now)
 
     def _check_repeats(self, client: _Client, request: JudgedRequest, now: float) -> None:
         before, client.latest = client.latest, request
@@ -273,19 +283,31 @@ class Judge:
             return
         client.repeats += 1
         if client.repeats > self._max_repeats:
-            self._add(REPETITION, f"number {client.repeats} that only repeats the one before", request, now)
+            reason = f"number {client.repeats} that only repeats the one before"
+            self._add(client, REPETITION, reason, request, now)
 
     def _under_way(self, client: _Client) -> int:
         """How many requests the client may have under way at once."""
         return client.most_connections if self._in_flight is None else self._in_flight
 
-    def _add(self, kind: str, reason: str, request: JudgedRequest, now: float) -> None:
-        if kind in self._allowed:
+    def _add(
+        self,
+        client: _Client,
+        kind: str,
+        reason: str,
+        request: JudgedRequest,
+        now: float,
+        excused_by: float = math.inf,
+    ) -> None:
+        """List a breach, unless it is none where the client may have ``excused_by`` requests under way."""
+        if kind in self._allowed or self._under_way(client) >= excused_by:
             return
-        self.counts[kind] += 1
-        if len(self._breaches) < _KEPT:
+        # More than ever are under way need not be told apart.
+        client.found[kind, excused_by if excused_by < _KEPT else math.inf] += 1
+        if len(self._kept) < _KEPT:
             name = request.client[1]
-            self._breaches.append(Breach(kind, reason, request.operation, request.method, request.path, now, name))
+            breach = Breach(kind, reason, request.operation, request.method, request.path, now, name)
+            self._kept.append((breach, client, excused_by))
 
 
 def _content(request: JudgedRequest) -> tuple[str, str, bytes]:

@@ -96,6 +96,22 @@ def test_requests_that_were_on_their_way_are_no_breach(standing: RunningSandbox)
         caller.close()
 
 
+def test_who_turns_out_to_have_more_connections_is_excused_afterwards(standing: RunningSandbox) -> None:
+    """The first requests of many threads may all come on the connection that is free again."""
+    callers = [Caller(standing.url) for _ in range(3)]
+    for _ in range(4):
+        callers[0].get("accounts")
+    assert kinds(standing) == ["early", "early"]
+    for caller in callers[1:]:
+        caller.get("lists")
+    assert kinds(standing) == []
+    assert standing.control.current.sandbox.judge.count == 0
+    callers[0].get("accounts")
+    assert kinds(standing) == ["early"]
+    for caller in callers:
+        caller.close()
+
+
 def test_threads_that_begin_at_once_and_are_refused_are_no_breach(standing: RunningSandbox) -> None:
     """The first one's 429 reaches nobody who has asked already."""
     barrier = threading.Barrier(8)
