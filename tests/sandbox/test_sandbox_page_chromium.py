@@ -133,7 +133,8 @@ def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
     chromium.wait_for(f"{REQUESTS}.length === 3")
     assert chromium.ask(REQUESTS) == ["GET /lists", "GET /metrics", "GET /lists"]
     assert chromium.ask(USED) == {"get_lists": 2, "get_metrics": 1}
-    assert chromium.ask("document.querySelectorAll('.empty:not([hidden])').length") == 0
+    empty = "[...document.querySelectorAll('.empty:not([hidden])')].map((one) => one.textContent)"
+    assert chromium.ask(empty) == ["Every client was well-behaved."]
     chromium.ask("document.getElementById('live-pause').click()")
     caller.get("lists")
     # Longer than from one look to the next.
