@@ -60,7 +60,7 @@ class JudgeMiddleware:
             method,
             path,
             query,
-            headers.get(b"host", ""),
+            headers.get(b"host", "").lower(),
             bool(credential),
             # The server's own object; another server has none.
             getattr(getattr(send, "__self__", None), "transport", None),
