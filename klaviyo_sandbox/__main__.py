@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import os
 import signal
 import sys
 import threading
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from klaviyo_sandbox.http.oauth import OAuthApp
+from klaviyo_sandbox.manners.judge import MAX_REPEATS, Judge
 
 _NOTES = """\
 at scale:
@@ -226,6 +228,13 @@ def _add_write_options(options: argparse.ArgumentParser) -> None:
         help="how import and suppression jobs end; never leaves them queued (default: %(default)s)",
     )
     options.add_argument(
+        "--max-repeats",
+        type=_count,
+        default=MAX_REPEATS,
+        help="after how many requests that only repeat the one before a further one is listed as a breach of manners "
+        "(default: %(default)s)",
+    )
+    options.add_argument(
         "--job-seconds", type=_seconds, default=0.2, help="how long such a job takes (default: %(default)s)"
     )
 
@@ -287,6 +296,7 @@ def _serve_forever(options: argparse.Namespace) -> None:
         conversions=options.conversions,
         job_end=options.job_end,
         job_seconds=options.job_seconds,
+        max_repeats=options.max_repeats,
     ) as sandbox:
         # The account stays until the end: looking it over for garbage makes pages several times slower.
         gc.freeze()
@@ -296,7 +306,21 @@ def _serve_forever(options: argparse.Namespace) -> None:
             f"Klaviyo sandbox ready at {sandbox.url} ({options.profiles} profiles, {options.events} events)",
             flush=True,
         )
-        threading.Event().wait()
+        try:
+            threading.Event().wait()
+        finally:
+            _print_breaches(sandbox.control.current.sandbox.judge)
+
+
+def _print_breaches(judge: Judge) -> None:
+    """Say how many breaches of manners there were, and of which kinds."""
+    kinds = ", ".join(f"{count:,} {kind.replace('_', ' ')}" for kind, count in judge.counts.most_common())
+    text = f"{judge.count:,} breaches of manners: {kinds}" if kinds else "no breaches of manners"
+    try:
+        print(f"Klaviyo sandbox ended: {text}", flush=True)
+    except OSError:
+        # Whoever read the address has gone. Nothing must be left to write at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

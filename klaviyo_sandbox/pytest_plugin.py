@@ -7,24 +7,116 @@
         ...  # requests to klaviyo.url; klaviyo.store is the live account
 
 The marks take the arguments of ``klaviyo_sandbox.serve``.
+
+A test fails when what it tests has had bad manners (``klaviyo.control.breaches()``), at any account that is served in
+its process, unless it says so:
+
+    @pytest.mark.klaviyo_breaches("early", reason="it shows what impatience leads to")
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from typing import Any
+import weakref
+from collections import Counter
+from collections.abc import Callable, Generator, Iterator
+from typing import Any, TypeVar
 
 import pytest
 
-from klaviyo_sandbox.server import RunningSandbox, serve
+from klaviyo_sandbox.manners.judge import KINDS, Breach, Judge
+from klaviyo_sandbox.server import RunningSandbox, judge_listeners, serve
 
 MakeKlaviyo = Callable[..., RunningSandbox]
+T = TypeVar("T")
+# A failure lists so many breaches; more show nothing new.
+_SHOWN = 10
+
+
+class _Watch:
+    """The judges of all accounts of this process, and how many breaches each had found before the present test."""
+
+    def __init__(self) -> None:
+        # Those of the present test must not be gone before it is over; the others end with their accounts.
+        self._new: list[Judge] = []
+        self._before: weakref.WeakKeyDictionary[Judge, tuple[Counter[str], list[Breach]]] = weakref.WeakKeyDictionary()
+
+    def add(self, judge: Judge) -> None:
+        self._new.append(judge)
+
+    def begin(self) -> None:
+        """What has happened so far is no matter of the test that begins."""
+        for judge in (*self._before, *self._new):
+            self._before[judge] = judge.counts, judge.breaches()
+        self._new.clear()
+
+    def results(self) -> tuple[Counter[str], list[Breach]]:
+        """How many breaches of each kind the present test has made, and those of them that were kept."""
+        counts: Counter[str] = Counter()
+        breaches: list[Breach] = []
+        for judge in dict.fromkeys([*self._before, *self._new]):
+            counts_before, breaches_before = self._before.get(judge, (Counter(), []))
+            # Not by their number: what is found of a client may be excused afterwards.
+            seen = set(map(id, breaches_before))
+            new = [breach for breach in judge.breaches() if id(breach) not in seen]
+            counts += (judge.counts - counts_before) | Counter(breach.kind for breach in new)
+            breaches += new
+        return counts, breaches
+
+
+_WATCH = pytest.StashKey[_Watch]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the marker ``klaviyo``."""
+    """Register the markers, and hear of every account from now on."""
     config.addinivalue_line("markers", "klaviyo(**options): what klaviyo_sandbox.serve makes the account of")
+    config.addinivalue_line(
+        "markers", "klaviyo_breaches(*kinds, reason): the breaches of manners that the test makes; all without kinds"
+    )
+    config.stash[_WATCH] = _Watch()
+    judge_listeners.append(config.stash[_WATCH].add)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Hear of no more accounts."""
+    if _WATCH in config.stash:
+        judge_listeners.remove(config.stash[_WATCH].add)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, T, T]:
+    """Fixtures that are made for a test count as the test."""
+    item.config.stash[_WATCH].begin()
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, T, T]:
+    """Fail a test that passes and has made a breach which no mark of it allows."""
+    result = yield
+    allowed: set[str] = set()
+    for mark in item.iter_markers("klaviyo_breaches"):
+        allowed.update(_kinds_of(mark))
+    counts, breaches = item.config.stash[_WATCH].results()
+    count = sum(counts[kind] for kind in counts.keys() - allowed)
+    if count:
+        lines = [str(breach) for breach in breaches if breach.kind not in allowed][:_SHOWN]
+        more = ["..."] if count > len(lines) else []
+        pytest.fail("\n".join([f"{count} breaches of manners:", *lines, *more]), pytrace=False)
+    return result
+
+
+def _kinds_of(mark: pytest.Mark) -> tuple[str, ...]:
+    """The kinds that a mark allows.
+
+    Raises:
+        UsageError: there is no such kind, or it has no reason.
+    """
+    if unknown := set(mark.args) - set(KINDS):
+        raise pytest.UsageError(f"klaviyo_breaches: no such kind: {sorted(unknown)} (known: {', '.join(KINDS)})")
+    if not mark.kwargs.get("reason"):
+        raise pytest.UsageError("klaviyo_breaches: a reason must be given")
+    return mark.args or KINDS
 
 
 @pytest.fixture

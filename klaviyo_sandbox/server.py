@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from klaviyo_sandbox.account.build_cache import build_cached
@@ -27,8 +27,12 @@ from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
 from klaviyo_sandbox.http.web_server import PortTaken, open_listener, run_in_thread
+from klaviyo_sandbox.manners.judge import KINDS, MAX_REPEATS, Judge
 
-__all__ = ["PortTaken", "RunningSandbox", "serve"]
+__all__ = ["PortTaken", "RunningSandbox", "judge_listeners", "serve"]
+
+# Called with the judge of each account that is made in this process: a plugin of tests asks them all.
+judge_listeners: list[Callable[[Judge], object]] = []
 
 
 class RunningSandbox:
@@ -94,6 +98,9 @@ def serve(
     data: Path | None = None,
     oauth: OAuthApp | None = None,
     speed: float = 1.0,
+    in_flight: int | None = None,
+    max_repeats: int = MAX_REPEATS,
+    allowed_breaches: Collection[str] = (),
 ) -> Iterator[RunningSandbox]:
     """Serve a seeded account until the block ends.
 
@@ -138,6 +145,10 @@ def serve(
         oauth: an app that may sign in at ``/oauth/token``, beside the keys; its tokens have the scopes above.
         speed: how many seconds pass for the account in one of ``clock``'s: all of the above are the account's
             seconds, so at 100 a minute's limit is full again after 0.6 s, and a latency of 1.0 takes 0.01 s.
+        in_flight: how many requests a client may have under way at once, all others being early that come in the pause
+            after a 429; None: as many as it was seen to have connections at once.
+        max_repeats: after how many requests that only repeat the one before a further one is a breach of manners.
+        allowed_breaches: kinds of breaches (of ``manners.judge.KINDS``) that are not listed.
 
     Raises:
         DataRefused: ``data`` holds another account or something else, or is in use.
@@ -154,6 +165,8 @@ def serve(
     parse_windows(attribution)
     initial_faults = parse_faults(faults)
     granted = None if scopes is None else parse_scopes(scopes if isinstance(scopes, str) else " ".join(scopes))
+    for kind in allowed_breaches:
+        _check_choice("allowed_breaches", kind, KINDS)
     check_fields({"speed": speed}, SETTINGS)
     listener = open_listener(host, port)
     with contextlib.closing(listener), contextlib.ExitStack() as resources:
@@ -174,7 +187,12 @@ def serve(
             quotas = Quotas(account_clock, seed, initial_faults.other_app)
             tokens = Tokens(oauth, account_clock) if oauth else None
             access, initial_quotas = Access(key, granted, advanced_kdp, other_revisions), quotas if limits else None
-            sandbox = Sandbox(store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens)
+            judge = Judge(in_flight=in_flight, max_repeats=max_repeats, allowed=allowed_breaches)
+            for listen in judge_listeners:
+                listen(judge)
+            sandbox = Sandbox(
+                store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens, judge
+            )
             sandbox.faults = initial_faults.text
             record = _unserved_recorder(sandbox, account_clock)
             fault_middleware = FaultMiddleware(

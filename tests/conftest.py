@@ -21,6 +21,7 @@ from support.scripts import script
 
 from klaviyo_sandbox import RunningSandbox, serve
 
+pytest_plugins = ["klaviyo_sandbox.pytest_plugin"]
 openapi = script("openapi")
 RECORDER = pytest.StashKey[Recorder]()
 DESELECTED = pytest.StashKey[dict[str, int]]()

@@ -32,7 +32,7 @@ FLOORS = {
         *("target", "__main__"),
     ),
     "klaviyo_sandbox": (
-        *("spec", "account", "reads", "reports", "writes", "http", "browser", "server"),
+        *("spec", "account", "reads", "reports", "writes", "manners", "http", "browser", "server"),
         "pytest_plugin __main__",
     ),
 }
@@ -66,6 +66,8 @@ PURE = {
     "klaviyo_sandbox/browser/html.py",
     "klaviyo_sandbox/browser/live.py",
     "klaviyo_sandbox/browser/model.py",
+    "klaviyo_sandbox/manners/judge.py",
+    "klaviyo_sandbox/manners/writes.py",
     "klaviyo_sandbox/reports/statistics.py",
     "klaviyo_sandbox/reports/timeframes.py",
     "klaviyo_sandbox/spec/body_schema.py",

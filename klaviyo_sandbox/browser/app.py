@@ -105,13 +105,14 @@ def _is_for_browser(scope: Message) -> bool:
 
 
 def _live_update(sandbox: Sandbox, query: Mapping[str, str]) -> PageResponse:
-    """New rows of the live strip as HTML in a JSON document: requests after the query's ``after``, and the budgets."""
+    """New rows of the live strip as HTML in a JSON document: requests after the query's ``after``, and the rest."""
     text = query.get("after", "")
     cursor = int(text) if text.isascii() and text.isdigit() and len(text) < 16 else 0
     new_requests = live.requests_after(cursor, sandbox.requests, sandbox.request_count)
     document = {
         "cursor": sandbox.request_count,
         "requests": html.render_rows(live.requests(new_requests)),
+        "breaches": html.render_rows(live.breaches(sandbox.judge)),
         "budget": html.render_rows(live.budgets(sandbox.quotas)),
     }
     return PageResponse(200, "application/json", json.dumps(document).encode())

@@ -10,9 +10,11 @@ from klaviyo_sandbox.browser.model import Badge, Cell, Meter, Table, Timestamp
 from klaviyo_sandbox.http import oauth
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
+from klaviyo_sandbox.manners.judge import Judge
 
 # Requests that the strip shows, and the most that one answer to its script brings.
 MAX_REQUESTS = 40
+MAX_BREACHES = 10
 # Requests that are searched for writes, from the latest back; reads stand between them.
 _MAX_SEARCHED = 5_000
 
@@ -54,6 +56,22 @@ def budgets(quotas: Quotas | None) -> Table:
     return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note)
 
 
+def breaches(judge: Judge) -> Table:
+    """The latest breaches of good manners, the latest first."""
+    rows: list[Sequence[Cell]] = [
+        (
+            _clock_time(breach.at),
+            f"{breach.method} {breach.path.removeprefix('/api')}",
+            Badge(breach.kind.replace("_", " "), "bad"),
+            breach.reason,
+        )
+        for breach in reversed(judge.breaches()[-MAX_BREACHES:])
+    ]
+    columns = ("Time", "Request", "Breach", "Reason")
+    caption, note = "Breaches of manners", f"{judge.count:,} in all." if judge.count > MAX_BREACHES else ""
+    return Table(caption, columns, rows, "Every client was well-behaved.", "live-breaches", note=note)
+
+
 def writes(log: Sequence[LoggedRequest], count: int) -> Table:
     """The latest requests that write, the latest first."""
     latest = (request for request in islice(reversed(log), _MAX_SEARCHED) if _is_write(request))
@@ -80,7 +98,11 @@ def _name(request: LoggedRequest) -> str:
 
 
 def _time(request: LoggedRequest) -> Timestamp:
-    return Timestamp(datetime.fromtimestamp(request.at, UTC).strftime("%H:%M:%S"))
+    return _clock_time(request.at)
+
+
+def _clock_time(seconds: float) -> Timestamp:
+    return Timestamp(datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S"))
 
 
 def _status(request: LoggedRequest) -> Badge:

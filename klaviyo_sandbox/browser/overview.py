@@ -48,6 +48,7 @@ def overview(sandbox: Sandbox) -> View:
             tiles=_total_tiles(store),
             live=(
                 live.budgets(sandbox.quotas),
+                live.breaches(sandbox.judge),
                 live.requests(live.requests_after(0, sandbox.requests, sandbox.request_count)),
             ),
             cursor=sandbox.request_count,

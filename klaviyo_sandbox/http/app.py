@@ -22,6 +22,7 @@ from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.faults import SCOPE_KEY
 from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
+from klaviyo_sandbox.manners.judge import Judge
 from klaviyo_sandbox.reads import collections
 from klaviyo_sandbox.spec import errors, facts
 from klaviyo_sandbox.spec.exchange import Answer, Request, encode_json, identifying_headers
@@ -56,6 +57,7 @@ class Sandbox:
         include_limit: a budget that requests which include or ask for additional fields share. Klaviyo has such a
             budget and does not disclose it: no header speaks of it.
         tokens: of an OAuth app that may do what a key may; None: there is none.
+        judge: of its clients' manners.
 
     Attributes:
         access, quotas, latency: as above; they may be changed while it serves.
@@ -75,6 +77,7 @@ class Sandbox:
         observer: Callable[[Exchange], object] | None = None,
         include_limit: Budget | None = None,
         tokens: oauth.Tokens | None = None,
+        judge: Judge | None = None,
     ) -> None:
         self._store = store
         self.access = access
@@ -85,6 +88,7 @@ class Sandbox:
         self._observer = observer
         self._include_limit = include_limit
         self.tokens = tokens
+        self.judge = judge or Judge()
         self._facts = facts.load()
         self.requests: deque[LoggedRequest] = deque(maxlen=100_000)
         self.request_count = 0

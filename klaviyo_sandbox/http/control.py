@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +30,9 @@ from klaviyo_sandbox.http.control_fields import (
 )
 from klaviyo_sandbox.http.fault_settings import parse_faults
 from klaviyo_sandbox.http.faults import FaultMiddleware
+from klaviyo_sandbox.http.judging import JudgeMiddleware
 from klaviyo_sandbox.http.quotas import Quotas
+from klaviyo_sandbox.manners.judge import Breach
 from klaviyo_sandbox.writes.event_rules import time_error
 
 # Dates end with the year 9999, and jobs end and windows close later than now.
@@ -47,6 +49,7 @@ class ServedAccount:
         clock: the account's time.
         quotas: its rate limits, also while they are switched off.
         seed: of everything that is drawn at random.
+        app: all of these together, as a web application.
     """
 
     sandbox: Sandbox
@@ -54,6 +57,11 @@ class ServedAccount:
     clock: Clock
     quotas: Quotas
     seed: int
+    app: JudgeMiddleware = field(init=False)
+
+    def __post_init__(self) -> None:
+        app = JudgeMiddleware(self.fault_middleware, self.sandbox, self.clock)
+        object.__setattr__(self, "app", app)
 
 
 class Control:
@@ -90,6 +98,10 @@ class Control:
         old account, and change nothing in the new one.
         """
         self._set_current(self._make_account(self.current))
+
+    def breaches(self) -> list[Breach]:
+        """What clients asked against good manners, oldest first; the first 1,000."""
+        return self._sandbox.judge.breaches()
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -7,6 +7,7 @@ POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:
 POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
 POST   /sandbox/suppressions      {"profile_id": ..., "reason": "HARD_BOUNCE"}
 POST   /sandbox/reset             {}
+GET    /sandbox/breaches          {"count": 2, "breaches": [{"kind", "reason", "operation", "method", "path", ...}]}
 POST   /sandbox/tokens            {"end": "access"} or {"end": "all"}
 DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, templates
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -58,12 +60,13 @@ class ControlApp:
             "suppressions": {"POST": self._suppress},
             "tokens": {"POST": self._end_tokens},
             "reset": {"POST": self._reset},
+            "breaches": {"GET": lambda _: self._show_breaches()},
         }
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http" or not scope["path"].startswith(ROOT):
-            await self._control.current.fault_middleware(scope, receive, send)
+            await self._control.current.app(scope, receive, send)
             return
         response = await self._answer(Request(scope, receive))
         await response(scope, receive, send)
@@ -109,6 +112,10 @@ class ControlApp:
     def _end_tokens(self, fields: Mapping[str, Any]) -> Response:
         self._control.end_tokens(**check_fields(fields, TOKENS))
         return Response(status_code=204)
+
+    def _show_breaches(self) -> Response:
+        judge = self._control.current.sandbox.judge
+        return JSONResponse({"count": judge.count, "breaches": [asdict(breach) for breach in judge.breaches()]})
 
     def _reset(self, fields: Mapping[str, Any]) -> Response:
         check_fields(fields, {})

@@ -79,6 +79,7 @@ def test_a_clock_never_runs_backwards_while_its_speed_changes():
     assert seen == sorted(seen)
 
 
+@pytest.mark.klaviyo_breaches("early", reason="it looks when a limit is over")
 def test_limits_are_over_so_many_times_as_fast(caller, hand):
     """``Retry-After`` tells the account's seconds, in whole ones; after that part of ours there is room again."""
     answers = [caller.get("tags") for _ in range(4)]

@@ -39,7 +39,28 @@ def test_it_says_where_it_is_and_leaves_cleanly(ending):
         assert requests.get(f"{url}/api/profiles", headers=headers, timeout=PATIENCE).status_code == 401
         process.send_signal(ending)
         out, err = process.communicate(timeout=PATIENCE)
-    assert (process.returncode, out, err) == (0, "", "")
+    assert (process.returncode, out, err) == (0, "Klaviyo sandbox ended: no breaches of manners\n", "")
+
+
+def test_it_ends_with_the_number_of_breaches():
+    """And with their kinds."""
+    with start("--port", "0", *SMALL, "--no-limits", "--max-repeats", "1") as process:
+        url = process.stdout.readline().split()[4]
+        headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
+        for _ in range(4):
+            requests.get(f"{url}/api/lists", headers=headers, timeout=PATIENCE)
+        process.send_signal(signal.SIGTERM)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (0, "Klaviyo sandbox ended: 2 breaches of manners: 2 repetition\n", "")
+
+
+def test_who_reads_only_the_address_disturbs_nothing():
+    """The last line finds nobody, and the command ends with 0 and no words."""
+    with start("--port", "0", *SMALL) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.send_signal(signal.SIGTERM)
+        assert (process.wait(timeout=PATIENCE), process.stderr.read()) == (0, "")
 
 
 def test_a_port_that_is_taken_is_one_line():

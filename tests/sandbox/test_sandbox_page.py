@@ -355,3 +355,21 @@ def test_a_huge_account_has_a_quick_page(make_sandbox):
     for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
         open_page(sandbox.url, path)
     assert len(computed) < 1000
+
+
+@pytest.mark.klaviyo_breaches("repetition", reason="they are what is shown")
+def test_breaches_are_on_the_strip(make_sandbox):
+    """With their reasons, the latest first; a page says when there is none."""
+    sandbox = make_sandbox(limits=False, max_repeats=1, clock=lambda: 1_800_000_000.0)
+    assert "Every client was well-behaved." in requests.get(sandbox.url, timeout=PATIENCE).text
+    assert _live_update(sandbox, 0)["breaches"].strip() == ""
+    for _ in range(4):
+        Caller(sandbox.url).get("lists")
+    rows = _live_update(sandbox, 0)["breaches"]
+    assert rows.index("number 3 that only repeats") < rows.index("number 2 that only repeats")
+    assert rows.count("<tr") == 2
+    for _ in range(20):
+        Caller(sandbox.url).get("lists")
+    page = requests.get(sandbox.url, timeout=PATIENCE).text
+    assert "22 in all." in page
+    assert "GET /lists" in page

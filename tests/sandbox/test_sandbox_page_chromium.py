@@ -119,6 +119,24 @@ def test_every_kind_of_page_fits(chromium, account, width):
         assert chromium.ask(CUT) == [], path
 
 
+@pytest.mark.klaviyo_breaches("early", reason="one is to be shown")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_strip_shows_breaches_of_manners(chromium, make_sandbox, width):
+    """As they come, in place of the words that there is none, and whole."""
+    sandbox = make_sandbox(clock=standing)
+    chromium.show(sandbox.url, width)
+    caller = Caller(sandbox.url)
+    for _ in range(3):
+        caller.get("accounts")
+    chromium.wait_for("document.querySelector('#live-breaches').rows.length === 1")
+    row = chromium.ask("document.querySelector('#live-breaches').rows[0].innerText")
+    assert "GET /accounts" in row
+    assert "before the Retry-After" in row
+    assert chromium.ask("document.documentElement.scrollWidth") == width
+    assert chromium.ask(CUT) == []
+    caller.close()
+
+
 def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
     """A request made later comes to the top, once, and its operation's budget moves; a pause holds both."""
     sandbox = make_sandbox(clock=standing)
@@ -133,7 +151,8 @@ def test_the_strip_shows_what_is_asked_after_load(chromium, make_sandbox):
     chromium.wait_for(f"{REQUESTS}.length === 3")
     assert chromium.ask(REQUESTS) == ["GET /lists", "GET /metrics", "GET /lists"]
     assert chromium.ask(USED) == {"get_lists": 2, "get_metrics": 1}
-    assert chromium.ask("document.querySelectorAll('.empty:not([hidden])').length") == 0
+    empty = "[...document.querySelectorAll('.empty:not([hidden])')].map((one) => one.textContent)"
+    assert chromium.ask(empty) == ["Every client was well-behaved."]
     chromium.ask("document.getElementById('live-pause').click()")
     caller.get("lists")
     # Longer than from one look to the next.

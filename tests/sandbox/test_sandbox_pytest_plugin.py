@@ -52,11 +52,99 @@ def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("--strict-markers", "-p", "no:randomly").assert_outcomes(passed=5)
 
 
-def test_the_example_in_the_documents_passes(pytester: pytest.Pytester) -> None:
-    """Whoever copies both files has a test that passes."""
-    conftest, example, *_ = [block.text for block in code_blocks(DOCUMENT.read_text()) if block.language == "python"]
+@pytest.mark.klaviyo_breaches("early", reason="an example makes some, in this process")
+def test_the_examples_in_the_documents_pass(pytester: pytest.Pytester) -> None:
+    """Whoever copies the files has tests that pass."""
+    conftest, example, example_of_breaches = [
+        block.text for block in code_blocks(DOCUMENT.read_text()) if block.language == "python"
+    ]
     pytester.makeconftest(conftest)
-    pytester.makepyfile(example)
+    pytester.makepyfile(test_example=example, test_breaches=example_of_breaches)
     outcomes = pytester.runpytest_inprocess("--strict-markers").parseoutcomes()
-    assert outcomes.get("passed", 0) >= 2
+    assert outcomes.get("passed", 0) >= 3
     assert set(outcomes) <= {"passed", "warnings", "warning"}
+
+
+def test_a_test_whose_client_has_bad_manners_fails(pytester: pytest.Pytester) -> None:
+    """Whatever account it was, unless the test's mark allows the kind; those of others are not held against it."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(
+        """
+        import pytest, requests
+        from klaviyo_sandbox import serve
+
+        HEADERS = {"Authorization": "Klaviyo-API-Key pk_test", "revision": "2026-07-15"}
+        OPTIONS = {"profiles": 1, "events": 0, "max_repeats": 1, "limits": False}
+
+        def hammer(sandbox, times=4):
+            for _ in range(times):
+                requests.get(f"{sandbox.url}/api/lists", headers=HEADERS, timeout=300)
+
+        @pytest.fixture(scope="session")
+        def shared(make_shared_klaviyo):
+            return make_shared_klaviyo(**OPTIONS)
+
+        @pytest.fixture
+        def hammered(make_klaviyo):
+            hammer(make_klaviyo(**OPTIONS))
+
+        @pytest.mark.klaviyo(**OPTIONS)
+        def test_passes_1(klaviyo):
+            hammer(klaviyo, 2)
+
+        @pytest.mark.klaviyo(**OPTIONS)
+        def test_fails_1(klaviyo):
+            hammer(klaviyo)
+
+        def test_fails_2(shared):
+            hammer(shared)
+
+        def test_passes_2(shared):
+            pass
+
+        def test_fails_3(shared):
+            hammer(shared, 1)
+
+        def test_fails_4():
+            with serve(**OPTIONS) as sandbox:
+                hammer(sandbox)
+
+        def test_fails_5(make_klaviyo):
+            sandbox = make_klaviyo(**OPTIONS)
+            hammer(sandbox)
+            sandbox.control.reset()
+
+        def test_fails_6(hammered):
+            pass
+
+        @pytest.mark.klaviyo_breaches("early", reason="another kind")
+        def test_fails_7(shared):
+            hammer(shared)
+
+        @pytest.mark.klaviyo_breaches("early", "repetition", reason="the point")
+        def test_passes_3(shared):
+            hammer(shared)
+
+        @pytest.mark.klaviyo_breaches(reason="the point")
+        def test_passes_4(shared):
+            hammer(shared)
+
+        def test_passes_5(make_klaviyo):
+            hammer(make_klaviyo(**OPTIONS, allowed_breaches=["repetition"]))
+        """
+    )
+    result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:randomly", "-p", "no:xdist")
+    result.assert_outcomes(passed=5, failed=7)
+    result.stdout.fnmatch_lines(["2 breaches of manners:", "repetition: GET /api/lists: number 2 that only repeats*"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [("'late', reason='it is'", "known: early"), ("'early'", "a reason must be given")]
+)
+def test_a_mark_that_says_nothing_is_refused(pytester: pytest.Pytester, arguments: str, said: str) -> None:
+    """An unknown kind, or no reason."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(f"import pytest\n@pytest.mark.klaviyo_breaches({arguments})\ndef test_it(klaviyo): pass\n")
+    result = pytester.runpytest_subprocess("--strict-markers", "-p", "no:xdist")
+    result.stdout.fnmatch_lines([f"*{said}*"])
+    assert result.ret != 0

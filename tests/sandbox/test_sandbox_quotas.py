@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 
+import pytest
 from support.calls import Caller
 from support.threads import run_at_once
 
@@ -103,6 +104,7 @@ def test_answers_tell_the_budget_and_a_refusal_only_when_to_return(make_sandbox)
     caller.close()
 
 
+@pytest.mark.klaviyo_breaches("early", reason="it looks what has a budget of its own")
 def test_what_includes_may_have_a_budget_that_nobody_is_told_of(make_sandbox):
     """Requests that include or ask for additional fields share a budget beside their own, and no header tells of it."""
     caller = Caller(make_sandbox(clock=Clock(600.0), include_limit=Budget(2, 10)).url)

@@ -366,6 +366,7 @@ def test_an_aggregate_that_cannot_be_is_refused_where_it_is(account, wrong, attr
     assert {error["source"]["pointer"] for error in answer.json()["errors"]} == {f"/data/attributes/{attribute}"}
 
 
+@pytest.mark.klaviyo_breaches("repetition", reason="any report will do to spend the day")
 def test_a_day_has_so_many_reports(make_sandbox):
     """The 226th of a day is a 429 that says when the next day begins; another operation has a day of its own."""
     now = [86_400.0 * 20_000]

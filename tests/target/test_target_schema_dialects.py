@@ -102,7 +102,7 @@ def test_a_numeric_column_of_an_old_tap_is_sent(target: Command, account: Runnin
     people = [{"email": "a@example.com", "total": 12.34}, {"email": "b@example.com", "total": 100}]
     run = target([schema, *records("profiles", people), schema])
     assert run.code == 0, run.stderr
-    assert [row["email"] for row in account.store.profiles.rows.values() if row["email"] in "a@example.com"]
+    assert [row["email"] for row in account.store.profiles.rows.values() if row["email"] == "a@example.com"]
     assert len(run.rejected) == 1
     [warning] = [line for line in run.said("WARNING") if "draft" in line or "JSON Schema" in line]
     assert warning.endswith(": " + ", ".join(odd))

@@ -4,7 +4,11 @@ const MAX_REQUESTS = 40, POLL_MS = 1000, MAX_POLL_MS = 15000;
 const strip = document.getElementById("live");
 const state = document.getElementById("live-state");
 const pause = document.getElementById("live-pause");
-const tables = { requests: document.getElementById("live-requests"), budget: document.getElementById("live-budget") };
+const tables = {
+  requests: document.getElementById("live-requests"),
+  budget: document.getElementById("live-budget"),
+  breaches: document.getElementById("live-breaches"),
+};
 let cursor = strip.dataset.cursor, wait = POLL_MS, timer = 0;
 
 function showState(text) {
@@ -19,7 +23,9 @@ function showRows(update) {
   tables.requests.insertAdjacentHTML("afterbegin", update.requests);
   for (const row of [...tables.requests.rows].slice(0, tables.requests.rows.length - before)) row.classList.add("fresh");
   for (const row of [...tables.requests.rows].slice(MAX_REQUESTS)) row.remove();
-  if (tables.budget.innerHTML !== update.budget) tables.budget.innerHTML = update.budget;
+  for (const name of ["budget", "breaches"]) {
+    if (tables[name].innerHTML !== update[name]) tables[name].innerHTML = update[name];
+  }
   for (const body of Object.values(tables)) {
     body.closest("section").querySelector(".empty").hidden = body.rows.length > 0;
   }

@@ -1,0 +1,1 @@
+"""Judges the manners of the clients of an account by what arrives at it."""
