@@ -12,6 +12,7 @@ from support.calls import KEY, REVISION
 from support.declared import OPERATIONS, allowed_filters
 from support.full_account import fill_account
 from support.live_differences import allow_live_differences
+from support.patience import PATIENCE
 from support.scripts import script
 from support.walks import of_each_kind
 
@@ -99,6 +100,6 @@ def test_no_request_gets_an_undeclared_answer(make_sandbox, operations, name):
             case.query = {**(case.query or {}), **narrowed}
         sparse = any(parameter.startswith("fields[") for parameter in case.query or ())
         judges = JUDGES if sparse else JUDGES_OF_WHOLE_ANSWERS
-        case.call_and_validate(base_url=sandbox.url, headers=HEADERS, checks=judges)
+        case.call_and_validate(base_url=sandbox.url, headers=HEADERS, checks=judges, timeout=PATIENCE)
 
     run()
