@@ -74,7 +74,7 @@ def calls(table: Table) -> str:
     collection, op = table.collection, operation(table.collection.operation)
     text = f"1 for {op.page_size} {_plural(op)}" if op.page_size else "1 for a page, of a size that Klaviyo chooses"
     if collection.supplements:
-        text += " suppressed since the last run"
+        text += " suppressed" if table.name in REREAD else " suppressed since the last run"
     if collection.parent:
         text += f", for each of the {collection.parent}"
     if len(collection.filter_sets) > 1:

@@ -14,7 +14,7 @@ from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.paths import OWN, flatten_hashes, follower, parse_source, sources
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction, required_roots
-from tap_klaviyo.rows.slice_rows import own_rows
+from tap_klaviyo.rows.slice_rows import latest_listed_time, own_rows
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 
 
@@ -52,7 +52,8 @@ class SlicePart:
 
     Attributes:
         resources: all resources of it, with their bookmarks in ``times``.
-        wanted: those of them that tables get, with their bookmarks in ``wanted_times``.
+        wanted: those of them that tables get, with their bookmarks in ``wanted_times``; where these lead into lists,
+            with the latest of each.
         context: the values of ``roots.CONTEXT_ROOTS``.
     """
 
@@ -90,6 +91,7 @@ class RowMaker:
     ) -> None:
         self._collection = collection.name
         self._bookmark = collection.bookmark if collection.has_order else None
+        self._listed = collection if collection.bookmark is not None and not collection.has_order else None
         self._without_id = 0
         self._context = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
         table_sources = (sources(entry.schema, entry.columns).values() for entry in tables)
@@ -143,6 +145,8 @@ class RowMaker:
         if self._exclude is not None:
             indexes = _indexes_without(resources, self._exclude, page)
             wanted, wanted_times = [resources[index] for index in indexes], [times[index] for index in indexes]
+        if self._listed is not None:
+            wanted_times = [latest_listed_time(resource, self._listed, part.parent) for resource in wanted]
         context: dict[str, Any] = {PARENT: part.parent, PASS: part.filter_set, **self._context}
         if self._reads_extracted:
             context[EXTRACTED] = extracted.isoformat()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
+from typing import Any
 
-from tap_klaviyo.model import Slice
-from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.model import Collection, Resource, Slice
+from tap_klaviyo.rows.values import ConversionError, as_datetime, bookmark_text
 
 # After every time.
 _END = "~"
@@ -30,3 +32,23 @@ def own_rows(part: Slice, times: Sequence[str | None], cut: str | None = None) -
     if not start and stop == _END:
         return range(len(times))
     return [place for place, time in enumerate(times) if time is None or start <= time < stop]
+
+
+def latest_listed_time(resource: Resource, collection: Collection, parent: Resource | None) -> str | None:
+    """The latest of the times (RFC 3339 in UTC) to which a collection's dotted bookmark leads; None where it has none.
+
+    Where the collection has parents, of the entries that name this parent alone.
+    """
+    *names, last = (collection.bookmark or "").split(".")
+    value: Any = resource.get("attributes")
+    for name in names:
+        value = value.get(name) if isinstance(value, dict) else None
+    entries = [entry for entry in value if isinstance(entry, dict)] if isinstance(value, list) else []
+    if parent is not None and collection.parent_filter is not None:
+        owner = collection.parent_filter.rsplit(".", 1)[-1]
+        entries = [entry for entry in entries if entry.get(owner) == parent["id"]]
+    times = []
+    for entry in entries:
+        with contextlib.suppress(ConversionError):
+            times.append(as_datetime(entry.get(last)))
+    return max(times, default=None)

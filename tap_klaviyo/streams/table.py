@@ -75,6 +75,9 @@ class TableStream(PrefixBookmarkStream):
     def start_in(self, collection: Collection) -> datetime | None:
         """Where to start in a collection: some time before the bookmark, not before the start date; None for all."""
         table = next(entry for entry in self.tables if entry.collection == collection)
+        if collection.supplements is not None:
+            # What becomes of whom it finds moves no time of its own, either.
+            table = self.table
         is_full = self.replication_method == REPLICATION_FULL_TABLE or self._stream_version is not None
         if is_full or is_read_whole(table, self._tap.reread):
             return None

@@ -56,15 +56,19 @@ def consent_channels(consent: Any, *states: Any) -> list[str] | None:
     """V1's list of channels that somebody consented to, each once and in small letters; None where there are none.
 
     Args:
-        consent: the profile's property $consent: a list of channels, or a text of one or several.
+        consent: the profile's property $consent: a list of channels, or a text; a text may name several of them.
         states: what Klaviyo says of each channel of ``_CONSENT_STATES``; the subscribed come after those of $consent.
     """
+    texts = [consent] if isinstance(consent, str) else distinct_texts(consent)
     # A text may be the JSON of a list, or have commas.
-    words = re.findall(r"[^][\s,;|\"']+", consent) if isinstance(consent, str) else distinct_texts(consent)
+    words = [word.lower() for text in texts for word in re.findall(r"[^][\s,;|\"']+", text)]
+    named = [word for word in words if word not in _NO_CHANNEL]
     subscribed = [channel for channel, state in zip(_CONSENT_STATES, states, strict=True) if state == "SUBSCRIBED"]
-    return list(dict.fromkeys(filter(None, (*(word.strip().lower() for word in words), *subscribed)))) or None
+    return list(dict.fromkeys((*named, *subscribed))) or None
 
 
+# What tables and scripts write where nothing is.
+_NO_CHANNEL = frozenset(("null", "none", "nan", "n/a", "undefined", "\\n"))
 _DELETION_NOTE = "What is deleted stays as it was last read."
 _CAMPAIGN_DELETION_NOTE = (
     "What is deleted stays as it was last read. What was deleted before it was ever read has a row with what events "

@@ -318,8 +318,37 @@ def test_who_left_has_a_row_that_says_when(
         assert all(row.get("joined_group_at", row.get("created_at")) for row in run.rows(table))
 
 
+def test_what_becomes_of_who_left_is_seen_by_the_next_run(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """Whoever left a list and then unsubscribes from everything did so then, though the list's suppression is old."""
+    sandbox, list_id = club
+    ann, bob = person(sandbox, "ann"), person(sandbox, "bob")
+    for left in (ann, bob):
+        suppress(sandbox, left, entry_of(list_id, JOINED))
+        sandbox.store.list_members[list_id].drop(left)
+    first = read(tmp_path, sandbox)
+    away = {"email": "ann@example.com", "subscriptions": consent("UNSUBSCRIBED")}
+    tell(Caller(sandbox.url), "profile-subscription-bulk-delete-jobs", away)
+    second, whole = read(tmp_path, sandbox, first.state), read(tmp_path, sandbox)
+    for table in ("member_lists", "esp_member_lists"):
+        after = held(second, table, first)
+        assert after == held(whole, table)
+        assert after[list_id, ann]["unsubscribed_at"] > after[list_id, bob]["unsubscribed_at"] == JOINED
+
+
+def test_who_left_before_an_older_state_gets_a_row(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
+    """A STATE of when these tables had rows of present members only hides nobody who left before it."""
+    sandbox, list_id = club
+    bob = person(sandbox, "bob")
+    suppress(sandbox, bob, entry_of(list_id, JOINED))
+    sandbox.store.list_members[list_id].drop(bob)
+    old = {"replication_key": "subscribed_at", "replication_key_value": sandbox.store.now_text()}
+    run = read(tmp_path, sandbox, {"bookmarks": {name: dict(old) for name in ("member_lists", "esp_member_lists")}})
+    for table in ("member_lists", "esp_member_lists"):
+        assert held(run, table)[list_id, bob]["unsubscribed_at"] == JOINED
+
+
 def test_who_left_is_kept_by_targets_that_delete(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:
-    """With ACTIVATE_VERSION they come in every run; without, only once."""
+    """Who left comes in every run, so that ACTIVATE_VERSION takes no row of theirs."""
     sandbox, list_id = club
     bob = (list_id, person(sandbox, "bob"))
     change_subscriptions(sandbox, list_id)
