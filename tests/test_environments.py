@@ -43,6 +43,18 @@ def test_what_is_half_made_is_made_anew(made: list[Path]) -> None:
     assert len(made) == 2
 
 
+def test_without_a_registry_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever can do without may tell a machine without network from requirements that nobody can meet."""
+    monkeypatch.setattr(sys, "prefix", str(tmp_path))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:1/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    monkeypatch.setenv("UV_NO_CONFIG", "1")
+    with pytest.raises(environments.RegistryOutOfReach, match="Failed to fetch"):
+        environments.programs("nobody", "no-such-package-of-anyone")
+    with pytest.raises(RuntimeError):
+        environments.programs("nobody", "--no-index\nno-such-package-of-anyone")
+
+
 def test_our_plugins_are_found_and_not_installed(made: list[Path], tmp_path: Path) -> None:
     """Meltano gets a folder with the programs of this environment, and others' programs by their requirement."""
     project = """

@@ -16,12 +16,22 @@ import yaml
 from meltano.core.venv_service import fingerprint
 from uv import find_uv_bin
 
+# What uv answers with when a request fails, and not what it was asked for.
+_UV_FAILED = 2
+
+
+class RegistryOutOfReach(Exception):
+    """An environment cannot be made: no package registry answers."""
+
 
 def programs(name: str, requirements: str) -> Path:
     """The folder of an environment's programs; it is made once for each content of the requirements.
 
     Of several processes that want it at the same time, one makes it and the others wait. What was left half made, by a
     process that was killed, is made anew.
+
+    Raises:
+        RegistryOutOfReach: it is yet to be made, and there is no network.
     """
     folder = Path(sys.prefix) / f"{name}-{hashlib.sha256(requirements.encode()).hexdigest()[:12]}"
     with _locked(folder.with_suffix(".lock")):
@@ -43,7 +53,12 @@ def _make(folder: Path, requirements: str) -> None:
     subprocess.run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, folder], check=True)
     (folder / "requirements.txt").write_text(requirements)
     install = [uv, "pip", "install", "--quiet", "--python", folder / "bin" / "python"]
-    subprocess.run([*install, "--requirement", folder / "requirements.txt"], check=True)
+    install += ["--requirement", folder / "requirements.txt"]
+    made = subprocess.run(install, check=False, stderr=subprocess.PIPE, text=True)
+    if made.returncode == _UV_FAILED and "Failed to fetch" in made.stderr:
+        raise RegistryOutOfReach(made.stderr)
+    if made.returncode:
+        raise RuntimeError(made.stderr)
 
 
 def provide_plugins(folder: Path, project: str, *names: str) -> None:
