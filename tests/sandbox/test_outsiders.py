@@ -19,7 +19,8 @@ from support.outsiders import ACCOUNT, AIRBYTE, CLI, EXPORTED, HEADLESS, INGESTR
 from support.second_path import collection, witness
 
 ROOT = Path(__file__).parents[2]
-KEY = "pk_test"
+# Of their own: nobody uses one key at two addresses.
+KEY = "pk_outsider"
 # All that the account holds is later.
 START = "2024-06-01T00:00:00Z"
 
