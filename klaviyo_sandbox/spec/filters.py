@@ -25,6 +25,9 @@ _INTEGER = re.compile(r"-?\d{1,18}")
 
 _LOWER = ("greater-than", "greater-or-equal")
 _UPPER = ("less-than", "less-or-equal")
+
+# What is left of an offset whose plus sign was not escaped in the query.
+_LOST_PLUS = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "greater-than": operator.gt,
     "greater-or-equal": operator.ge,
@@ -235,7 +238,7 @@ def _integer(text: str) -> int:
 
 
 def _datetime(text: str) -> str:
-    return format_datetime(parse_datetime(text))
+    return format_datetime(parse_datetime(_LOST_PLUS.sub("+", text)))
 
 
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {
