@@ -5,7 +5,9 @@ Each is installed as it is published, into an environment of its own, and finds 
 
 from __future__ import annotations
 
+import itertools
 import json
+import os
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +15,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import pytest
+from support.calls import Caller
 from support.environments import RegistryOutOfReach, programs
 from support.klaviyo_address import klaviyo_address
 from support.outsiders import ACCOUNT, AIRBYTE, CLI, EXPORTED, HEADLESS, INGESTR, TAP, Outsider, expected_in
@@ -219,6 +222,57 @@ def test_headless_klaviyo_reads_all(account, run, tmp_path):
         for file in (tmp_path / stream).glob("*.json")
     )
     assert found == expected_in(witness(account), HEADLESS.streams)
+
+
+@pytest.fixture
+def ask_assistant(account):
+    """Asks the tools for assistants something (a method of the Model Context Protocol); gives the result."""
+    environment = {
+        **os.environ,
+        "BASE_URL": account.url,
+        "API_KEY": f"Klaviyo-API-Key {KEY}",
+        "RATE_LIMIT_REQUESTS_PER_SECOND": "1000",
+    }
+    numbers = itertools.count(1)
+    program = installed_from("mcparmory-klaviyo", "mcparmory-klaviyo==1.0.3") / "mcparmory-klaviyo"
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    with subprocess.Popen([program], env=environment, text=True, **pipes) as process:
+
+        def ask(method, **parameters):
+            number = next(numbers)
+            message = {"jsonrpc": "2.0", "id": number, "method": method, "params": parameters}
+            process.stdin.write(json.dumps(message) + "\n")
+            process.stdin.flush()
+            return next(answer["result"] for answer in map(json.loads, process.stdout) if answer.get("id") == number)
+
+        hello = {"protocolVersion": "2025-03-26", "capabilities": {}, "clientInfo": {"name": "test", "version": "1"}}
+        ask("initialize", **hello)
+        process.stdin.write(json.dumps({"jsonrpc": "2.0", "method": "notifications/initialized"}) + "\n")
+        yield ask
+        process.terminate()
+
+
+@pytest.mark.exhaustive
+def test_an_assistant_reads_the_first_page_of_everything(account, ask_assistant):
+    """Each of its tools that lists something, and needs no id for that, shows what plain requests do."""
+    tools = [
+        tool["name"]
+        for tool in ask_assistant("tools/list")["tools"]
+        if tool["annotations"].get("readOnlyHint") and tool["inputSchema"]["required"] == ["revision"]
+    ]
+    caller = Caller(account.url)
+    read = []
+    for tool in tools:
+        before = len(account.requests)
+        answer = ask_assistant("tools/call", name=tool, arguments={"revision": "2026-01-15"})
+        # Some need an id, although they do not say so.
+        if len(account.requests) > before:
+            path = account.requests[-1].path.removeprefix("/api/")
+            shown = json.loads(answer["content"][0]["text"])["data"]
+            assert [row["id"] for row in shown] == [row["id"] for row in caller.get(path).json()["data"]]
+            read.append(path)
+    caller.close()
+    assert {"catalog-items", "events", "flows", "lists", "metrics", "profiles", "segments", "tags"} < set(read)
 
 
 def test_the_documentation_says_what_they_read():
