@@ -25,6 +25,10 @@ _TABLES: Mapping[str, Callable[[Store], Table]] = {
     "template": lambda store: store.templates,
     "campaign": lambda store: store.campaigns,
     "campaign-message": lambda store: store.campaign_messages,
+    # Klaviyo counts whom a campaign will reach when it is scheduled.
+    "campaign-recipient-estimation": lambda store: Table(
+        row for row in store.campaigns.rows.values() if row["scheduled_at"]
+    ),
     "flow": lambda store: store.flows,
     "flow-action": lambda store: store.flow_actions,
     "flow-message": lambda store: store.flow_messages,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related_identities, table_of
@@ -38,6 +38,16 @@ def _list_with_count(store: Store, row: Row) -> Row:
 
 def _segment_with_count(store: Store, row: Row) -> Row:
     return {**row, "profile_count": len(store.segment_members[row["id"]])}
+
+
+def _with_estimation(store: Store, campaign: Row) -> Row:
+    def members(group_ids: Iterable[str]) -> set[str]:
+        tables = {**store.list_members, **store.segment_members}
+        return {row_id for group_id in group_ids if group_id in tables for row_id in tables[group_id].rows}
+
+    audiences = campaign["audiences"]
+    estimated = members(audiences["included"]) - members(audiences.get("excluded") or ())
+    return {**campaign, "estimated_recipient_count": len(estimated)}
 
 
 def _flow_with_definition(store: Store, row: Row) -> Row:
@@ -91,6 +101,7 @@ READS: Mapping[str, ReadOperation] = {
         "campaign", all_rows("campaign"), required_filters=("messages.channel",), default_filters={"archived": False}
     ),
     "get_campaign": ReadOperation("campaign"),
+    "get_campaign_recipient_estimation": ReadOperation("campaign-recipient-estimation", view=_with_estimation),
     "get_tags_for_campaign": ReadOperation("tag", related_rows("campaign", "tags")),
     "get_tag_ids_for_campaign": ReadOperation("tag", related_rows("campaign", "tags")),
     "get_messages_for_campaign": ReadOperation("campaign-message", related_rows("campaign", "campaign-messages")),

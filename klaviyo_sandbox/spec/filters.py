@@ -35,6 +35,9 @@ _ESCAPED: Mapping[str, str] = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": 
 
 _LOWER = ("greater-than", "greater-or-equal")
 _UPPER = ("less-than", "less-or-equal")
+
+# What is left of an offset whose plus sign was not escaped in the query.
+_LOST_PLUS = re.compile(r"(?<=\d) (?=\d\d:?\d\d$)")
 _ORDER: Mapping[str, Callable[[Any, Any], bool]] = {
     "greater-than": operator.gt,
     "greater-or-equal": operator.ge,
@@ -257,8 +260,8 @@ def _integer(text: str) -> int:
 
 
 def _datetime(text: str) -> str:
-    # Clients in production write +0000, too, which RFC 3339 does not have.
-    return format_datetime(parse_datetime(_OFFSET_WITHOUT_COLON.sub(":", text)))
+    # Clients in production write +0000, too, which RFC 3339 does not have, and leave the plus sign unescaped.
+    return format_datetime(parse_datetime(_OFFSET_WITHOUT_COLON.sub(":", _LOST_PLUS.sub("+", text))))
 
 
 _CONVERTERS: Mapping[str, Callable[[str], Any]] = {

@@ -42,6 +42,14 @@ def test_it_reads_lists_page_by_page(readers):
     assert {row["id"] for row in rows} == set(members.rows)
 
 
+def test_a_next_link_is_a_cursor_to_it(readers):
+    """The SDK cuts the cursor out of a whole link, an equals sign before it, which Klaviyo takes all the same."""
+    api, sandbox = readers
+    link = to_dict(api.Lists.get_lists())["links"]["next"].replace("http://", "https://")
+    assert len(to_dict(api.Lists.get_lists(page_cursor=link))["data"]) == 2
+    assert sandbox.requests[-1].query["page[cursor]"].startswith("=")
+
+
 def test_it_reads_events_page_by_page(readers):
     """Events come in order of time with their metric and profile."""
     api, sandbox = readers

@@ -209,3 +209,32 @@ def test_an_unknown_campaign_or_message_is_not_found(read, path):
 def test_pages_of_campaigns_have_bounds(read, size):
     """A page holds between one and a hundred campaigns."""
     assert problem(read.get("campaigns", filter=EMAIL, page__size=size)) == (400, "invalid", {"parameter": "page_size"})
+
+
+def test_a_scheduled_campaign_knows_whom_it_reaches(reading, read):
+    """Members of its lists and segments, each once and without the excluded; a draft has no estimation yet."""
+    campaigns = [
+        row
+        for channel in ("email", "sms", "mobile_push")
+        for row in read.rows("campaigns", filter=f"equals(messages.channel,'{channel}')")
+    ]
+    groups = {
+        row["id"]: {member["id"] for member in read.rows(f"{kind}/{row['id']}/relationships/profiles")}
+        for kind in ("lists", "segments")
+        for row in read.rows(kind)
+    }
+    reached = {}
+    for campaign in campaigns:
+        answer = read.get(f"campaign-recipient-estimations/{campaign['id']}")
+        if campaign["attributes"]["scheduled_at"] is None:
+            assert problem(answer)[:2] == (404, "not_found")
+            continue
+        audiences = campaign["attributes"]["audiences"]
+        included, excluded = (
+            set().union(*(groups.get(group, set()) for group in audiences.get(name) or ()))
+            for name in ("included", "excluded")
+        )
+        reached[campaign["id"]] = answer.json()["data"]["attributes"]["estimated_recipient_count"]
+        assert reached[campaign["id"]] == len(included - excluded)
+    assert 0 < len(reached) < len(campaigns)
+    assert any(reached.values())

@@ -462,3 +462,17 @@ def test_any_window_over_events_equals_a_plain_comparison(read, reading, data):
     if sort:
         times = [row["attributes"]["timestamp"] for row in rows]
         assert times == sorted(times, reverse=sort.startswith("-"))
+
+
+@pytest.mark.parametrize("time", ["2025-06-01T02:00:00 02:00", "2025-06-01 00:00:00 00:00"])
+def test_a_plus_that_was_not_escaped_is_one(read, time):
+    """A plus sign in a query means a space: clients that leave it so are understood."""
+    expected = read.rows("events", filter="greater-or-equal(datetime,2025-06-01T00:00:00Z)", page__size=1000)
+    found = read.rows("events", filter=f"greater-or-equal(datetime,{time})", page__size=1000)
+    assert [row["id"] for row in found] == [row["id"] for row in expected] != []
+
+
+def test_a_time_without_zone_is_none(read):
+    """Hours and minutes after a day are no zone."""
+    answer = read.get("events", filter="greater-or-equal(datetime,2025-06-01 00:00)")
+    assert problem(answer)[0] == 400

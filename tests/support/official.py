@@ -17,7 +17,7 @@ from support.patience import until
 _GROUPS = {
     "Accounts": "get_accounts get_account",
     "Campaigns": (
-        "get_campaigns get_campaign get_tags_for_campaign get_tag_ids_for_campaign "
+        "get_campaigns get_campaign get_campaign_recipient_estimation get_tags_for_campaign get_tag_ids_for_campaign "
         "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
         "get_template_for_campaign_message get_template_id_for_campaign_message"
     ),
