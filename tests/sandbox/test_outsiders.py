@@ -27,6 +27,8 @@ KEY = "pk_outsider"
 # All that the account holds is later.
 START = "2024-06-01T00:00:00Z"
 
+pytestmark = pytest.mark.klaviyo_breaches(reason="the manners of other people's programs are not ours")
+
 
 def installed(outsider: Outsider) -> Path:
     """The folder of a program."""
