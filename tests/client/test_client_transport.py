@@ -17,7 +17,8 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import MAX_BYTES, Request, RequestsTransport, TransportError
 
-HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+# The server ends each connection: said, or the next request may be sent on one that is about to end.
+HEAD = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Type: application/json\r\n"
 Serve = Callable[[Iterable[bytes]], str]
 
 
