@@ -104,7 +104,7 @@ def project(
 ) -> Project:
     """With our plugins installed, which take no network."""
     demo, folder = load(), tmp_path_factory.mktemp("recipes")
-    account = make_shared_sandbox(profiles=60, events=300, seed=4, limits=False)
+    account = make_shared_sandbox(profiles=60, events=900, seed=4, limits=False)
     other = make_shared_sandbox(profiles=0, events=0, seed=5, limits=False, job_seconds=0.05)
     checkout = (ROOT / "meltano.yml").read_text().replace("pip_url: -e .", f"pip_url: -e {ROOT}")
     # Two tables for all, so that a night takes seconds; tests/test_meltano.py lands them all.
