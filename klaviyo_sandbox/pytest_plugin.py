@@ -34,27 +34,36 @@ _SHOWN = 10
 
 
 class _Watch:
-    """The judges of all accounts of this process, and how many breaches each had found before the present test."""
+    """The judges of all accounts of this process, and how many breaches each had found that are not to be told now."""
 
     def __init__(self) -> None:
-        # Those of the present test must not be gone before it is over; the others end with their accounts.
-        self._new: list[Judge] = []
+        # Those that the present test may ask must not be gone before it is over; the others end with their accounts.
+        self._present: list[Judge] = []
         self._before: weakref.WeakKeyDictionary[Judge, tuple[Counter[str], list[Breach]]] = weakref.WeakKeyDictionary()
 
     def add(self, judge: Judge) -> None:
-        self._new.append(judge)
+        self._present.append(judge)
 
     def begin(self) -> None:
         """What has happened so far is no matter of the test that begins."""
-        for judge in (*self._before, *self._new):
+        self._present = list(dict.fromkeys([*self._before, *self._present]))
+        self.pass_over()
+
+    def end(self) -> None:
+        """The present test is over."""
+        self.pass_over()
+        self._present.clear()
+
+    def pass_over(self) -> None:
+        """What has happened so far is not to be told."""
+        for judge in self._present:
             self._before[judge] = judge.counts, judge.breaches()
-        self._new.clear()
 
     def results(self) -> tuple[Counter[str], list[Breach]]:
-        """How many breaches of each kind the present test has made, and those of them that were kept."""
+        """How many breaches of each kind were made since then, and those of them that were kept."""
         counts: Counter[str] = Counter()
         breaches: list[Breach] = []
-        for judge in dict.fromkeys([*self._before, *self._new]):
+        for judge in self._present:
             counts_before, breaches_before = self._before.get(judge, (Counter(), []))
             # Not by their number: what is found of a client may be excused afterwards.
             seen = set(map(id, breaches_before))
@@ -93,17 +102,42 @@ def pytest_runtest_setup(item: pytest.Item) -> Generator[None, T, T]:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, T, T]:
     """Fail a test that passes and has made a breach which no mark of it allows."""
-    result = yield
-    allowed: set[str] = set()
-    for mark in item.iter_markers("klaviyo_breaches"):
-        allowed.update(_kinds_of(mark))
-    counts, breaches = item.config.stash[_WATCH].results()
+    watch = item.config.stash[_WATCH]
+    try:
+        result = yield
+        _fail_for_breaches(_allowed_kinds(item), watch)
+    finally:
+        watch.pass_over()
+    return result
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, T, T]:
+    """What fixtures do when a test is over, such as closing a client that still has something to send, counts too."""
+    watch = item.config.stash[_WATCH]
+    try:
+        result = yield
+        # A mark that is wrong was told of in the test.
+        if watch.results()[0]:
+            _fail_for_breaches(_allowed_kinds(item), watch)
+    finally:
+        watch.end()
+    return result
+
+
+def _allowed_kinds(item: pytest.Item) -> set[str]:
+    """The kinds of breaches that the marks of a test allow."""
+    return {kind for mark in item.iter_markers("klaviyo_breaches") for kind in _kinds_of(mark)}
+
+
+def _fail_for_breaches(allowed: set[str], watch: _Watch) -> None:
+    """Fail where there are breaches that are not allowed, and were not told yet."""
+    counts, breaches = watch.results()
     count = sum(counts[kind] for kind in counts.keys() - allowed)
     if count:
         lines = [str(breach) for breach in breaches if breach.kind not in allowed][:_SHOWN]
         more = ["..."] if count > len(lines) else []
         pytest.fail("\n".join([f"{count} breaches of manners:", *lines, *more]), pytrace=False)
-    return result
 
 
 def _kinds_of(mark: pytest.Mark) -> tuple[str, ...]:

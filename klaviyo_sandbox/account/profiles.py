@@ -161,7 +161,10 @@ def _apply_patch(row: dict[str, Any], meta: Mapping[str, Any], *, twice: bool) -
     properties = dict(row.get("properties") or {})
     for name, value in (patch.get("append") or {}).items():
         items = _as_list(properties.get(name))
-        properties[name] = items + [item for item in _as_list(value) if twice or item not in items]
+        for item in _as_list(value):
+            if twice or item not in items:
+                items.append(item)
+        properties[name] = items
     for name, value in (patch.get("unappend") or {}).items():
         if name in properties:
             removed = _as_list(value)

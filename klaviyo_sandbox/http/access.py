@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
 
 from klaviyo_sandbox.http.oauth import Tokens
 from klaviyo_sandbox.spec import errors, facts
@@ -16,7 +17,7 @@ _LOGGER = logging.getLogger("klaviyo_sandbox")
 _KEY = re.compile(r"Klaviyo-API-Key(?: (\S*))?")
 _PRIVATE = re.compile(r"pk_\S+")
 _BEARER = re.compile(r"Bearer (\S+)")
-_REVISION = re.compile(r"\d{4}-\d\d-\d\d(\.pre)?")
+_REVISION = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:\.pre)?")
 OTHER_REVISIONS = ("warn", "refuse")
 _OPT_OUT = "x-klaviyo-revision-fall-forward-opt-out"
 
@@ -74,7 +75,7 @@ def check_revision(access: Access, headers: Mapping[str, str], current: str) -> 
     revision = headers.get("revision")
     if revision is None:
         raise errors.invalid_parameter("A revision header is required, such as a date.", "revision")
-    if not _REVISION.fullmatch(revision):
+    if not _is_revision(revision):
         raise errors.invalid_parameter(f"'{revision}' is not a revision: it must be YYYY-MM-DD.", "revision")
     if revision == current:
         return None
@@ -85,6 +86,18 @@ def check_revision(access: Access, headers: Mapping[str, str], current: str) -> 
     if headers.get(_OPT_OUT) == "1" and _is_retired(revision, current):
         raise errors.revision_retired(revision, current)
     return revision
+
+
+def _is_revision(text: str) -> bool:
+    """Whether a text is a day, or one with ``.pre``."""
+    match = _REVISION.fullmatch(text)
+    if match is None:
+        return False
+    try:
+        date.fromisoformat(match[1])
+    except ValueError:
+        return False
+    return True
 
 
 def _is_retired(revision: str, current: str) -> bool:

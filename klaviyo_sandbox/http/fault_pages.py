@@ -28,6 +28,23 @@ class LateRows:
     def __contains__(self, place: Place) -> bool:
         return place in self._late
 
+    def __bool__(self) -> bool:
+        return bool(self._late)
+
+    def take_again(self, document: dict[str, Any]) -> bool:
+        """Take from a page what was taken from it before: whoever reads the next one finds it there.
+
+        Returns:
+            Whether anything was taken from this page before; it is changed.
+        """
+        following = (document.get("links") or {}).get("next")
+        place = None if following is None else place_of(following)
+        if place not in self._late:
+            return False
+        taken = {(row["type"], row["id"]) for row in self._late[place][0]}
+        document["data"] = [row for row in document["data"] if (row["type"], row["id"]) not in taken]
+        return True
+
     def take(self, document: dict[str, Any], fraction: float) -> None:
         """Move a row near the end of a page a few places on: onto the next page, where there is one.
 

@@ -132,7 +132,7 @@ class FaultMiddleware:
 
     def _must_see_page(self, scope: Message) -> bool:
         is_read = scope["type"] == "http" and scope["method"] == "GET"
-        return is_read and bool(self._expired or _place(scope) in self._late_rows)
+        return is_read and bool(self._expired or self._late_rows)
 
     async def _refuse(self, request: WholeRequest, fault: Fault) -> None:
         """Send something in place of the account's answer."""
@@ -205,13 +205,14 @@ class FaultMiddleware:
         if (following := (document.get("links") or {}).get("next")) is not None:
             self._expired.discard(place_of(following))
         place, kind = _place(request.scope), fault.kind if fault else ""
-        if kind == "disorder":
+        was_taken = self._late_rows.take_again(document)
+        if kind == "disorder" and not was_taken:
             self._late_rows.take(document, fault.fraction if fault else 0.0)
         elif kind == "repeat":
             lead_back(document, _address(request.scope))
         if place in self._late_rows:
             self._late_rows.insert(document, place)
-        elif not kind:
+        elif not kind and not was_taken:
             return response
         return fault_answers.with_body(response, encode_json(document))
 

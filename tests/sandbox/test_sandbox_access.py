@@ -64,7 +64,9 @@ def test_an_unknown_scope_is_refused_at_the_start():
         pass
 
 
-@pytest.mark.parametrize("revision", [None, "latest", "2026-7-15", "2026-07-15.beta"])
+@pytest.mark.parametrize(
+    "revision", [None, "latest", "2026-7-15", "2026-07-15.beta", "2026-13-45", "2026-02-30.pre", "0000-01-01"]
+)
 def test_a_revision_must_be_named_in_the_right_form(reading, revision):
     """A missing or malformed revision header is a 400."""
     assert problem(get(reading, revision=revision))[0] == 400

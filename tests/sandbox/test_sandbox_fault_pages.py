@@ -98,6 +98,22 @@ def test_a_row_that_is_late_comes_although_the_fault_is_off(start_with_faults):
     assert len({row["id"] for row in rows}) == len(rows) == 45
 
 
+@pytest.mark.parametrize("faults_afterwards", ["", "repeat=0.3", "disorder=0.5", "disorder=1"])
+def test_a_row_that_was_late_comes_once_to_who_reads_anew(start_with_faults, faults_afterwards):
+    """Its page is read again, with other luck or after the fault: it stands on one of the two pages, not on both."""
+    sandbox, caller = start_with_faults("disorder=1")
+    list(caller.pages("profiles", page__size=10))
+    sandbox.control.change(faults=faults_afterwards)
+    for _ in range(3):
+        link, pages = f"{sandbox.url}/api/profiles?page[size]=10", {}
+        while link:
+            page = caller.session.get(link).json()
+            # A link that leads to its own page brings the same rows again: the page counts once.
+            pages[place_of(link)] = {row["id"] for row in page["data"]}
+            link = page["links"]["next"]
+        assert sum(len(ids) for ids in pages.values()) == len(set().union(*pages.values())) == 45
+
+
 def test_a_cursor_repeats(start_with_faults):
     """The link to the next page leads to the page itself; who asks again may get on."""
     _, caller = start_with_faults("repeat=1")

@@ -212,3 +212,14 @@ def test_a_refused_write_needs_the_scope(make_sandbox):
     caller = Caller(sandbox.url)
     assert upsert(caller, {"email": "a@example.com"}).status_code == 403
     caller.close()
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("set", ["a", "b"]), ("list", ["a", "b", "b", "a"])])
+def test_what_one_request_appends_twice_is_there_once_or_twice(call, writing, kind, expected):
+    """A list that is appended may repeat itself; a property that nothing was in begins with it."""
+    writing.control.change(append=kind)
+    patch = {"append": {"old": ["b", "b", "a"], "new": ["a", "b", "b", "a"]}}
+    upsert(call, {"email": f"{kind}@example.com", "properties": {"old": ["a"]}})
+    answer = upsert(call, {"email": f"{kind}@example.com"}, meta={"patch_properties": patch})
+    properties = answer.json()["data"]["attributes"]["properties"]
+    assert properties == {"old": expected, "new": ["a", "b"] if kind == "set" else ["a", "b", "b", "a"]}

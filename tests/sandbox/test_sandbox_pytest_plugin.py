@@ -138,6 +138,63 @@ def test_a_test_whose_client_has_bad_manners_fails(pytester: pytest.Pytester) ->
     result.stdout.fnmatch_lines(["2 breaches of manners:", "repetition: GET /api/lists: number 2 that only repeats*"])
 
 
+@pytest.mark.klaviyo_breaches("repetition", reason="an example makes some, in this process")
+def test_a_fixture_that_has_bad_manners_when_the_test_is_over_fails_it(pytester: pytest.Pytester) -> None:
+    """At its own account or a shared one, once; what a mark allows or the test was failed for is not told again."""
+    pytester.makeconftest('pytest_plugins = ["klaviyo_sandbox.pytest_plugin"]')
+    pytester.makepyfile(
+        """
+        import pytest
+        import requests
+
+        HEADERS = {"Authorization": "Klaviyo-API-Key pk_test", "revision": "2026-07-15"}
+        OPTIONS = {"profiles": 1, "events": 0, "max_repeats": 1}
+
+        def hammer(sandbox):
+            for _ in range(4):
+                requests.get(f"{sandbox.url}/api/lists", headers=HEADERS, timeout=30)
+
+        @pytest.fixture(scope="session")
+        def shared(make_shared_klaviyo):
+            return make_shared_klaviyo(**OPTIONS)
+
+        @pytest.fixture
+        def own(make_klaviyo):
+            return make_klaviyo(**OPTIONS)
+
+        @pytest.fixture
+        def hammers_at_the_end(request):
+            yield
+            hammer(request.getfixturevalue("shared"))
+
+        @pytest.fixture
+        def hammers_its_own_at_the_end(own):
+            yield
+            hammer(own)
+
+        def test_fails_1(shared, hammers_at_the_end):
+            pass
+
+        def test_passes_1(shared):
+            pass
+
+        def test_fails_2(hammers_its_own_at_the_end):
+            pass
+
+        @pytest.mark.klaviyo_breaches("repetition", reason="the point")
+        def test_passes_2(shared, hammers_at_the_end):
+            hammer(shared)
+
+        def test_fails_by_itself(shared):
+            hammer(shared)
+        """
+    )
+    result = pytester.runpytest_inprocess("-rfE")
+    result.assert_outcomes(passed=4, failed=1, errors=2)
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_fails_1*", "2 breaches of manners:"])
+    result.stdout.fnmatch_lines(["*ERROR at teardown of test_fails_2*", "2 breaches of manners:"])
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"), [("'late', reason='it is'", "known: early"), ("'early'", "a reason must be given")]
 )

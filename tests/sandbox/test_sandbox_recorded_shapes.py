@@ -16,6 +16,7 @@ from support.calls import KEY, REVISION
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
+from klaviyo_sandbox.http.oauth import OAuthApp
 
 EMAIL, SMS = "equals(messages.channel,'email')", "equals(messages.channel,'sms')"
 WHOLE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00")
@@ -149,6 +150,18 @@ def test_every_answer_names_itself_and_its_revision(limited):
     ]
     assert {200, 400, 401, 404, 405, 429} <= {answer.status_code for answer in answers}
     assert len({identity(answer) for answer in answers}) == len(answers)
+
+
+@pytest.mark.parametrize("path", ["/api/events", "/api/templates", "/api/nowhere", "/oauth/token"])
+@pytest.mark.parametrize("method", ["TRACE", "QUERY", "PROPFIND", "HEAD", "OPTIONS"])
+def test_an_answer_to_a_method_that_nothing_takes_names_itself_too(method, path):
+    """Klaviyo's 405, or its 404 where nothing is, in its words; the methods are those that the path has."""
+    with serve(profiles=1, events=0, oauth=OAuthApp("app", "secret", "refresh")) as sandbox:
+        answer = requests.request(method, f"{sandbox.url}{path}", timeout=PATIENCE)
+    identity(answer)
+    assert answer.status_code == (404 if path == "/api/nowhere" else 405)
+    allowed = {"/api/events": "GET, POST", "/api/templates": "GET, POST", "/oauth/token": "POST"}
+    assert answer.headers.get("allow") == allowed.get(path)
 
 
 def test_a_refusal_by_a_fault_names_itself_unless_it_is_a_proxys():
