@@ -1,4 +1,4 @@
-"""Lines of a page, made chunk by chunk. Pure, but for what look-ups ask.
+"""Lines of a page, or what else is written of its rows, made chunk by chunk. Pure, but for what look-ups ask.
 
 A page of a thousand events is too large for a processor's cache: when its last row has been decoded, its first one is
 no longer there. So a page is cut into chunks, and each chunk is decoded, made into rows and encoded before the next one
@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
-from typing import Any
+from typing import Any, Generic
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Lookup, Slice
@@ -19,7 +19,7 @@ from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.page_rows import RowMaker, lookup_with, wanted_ids
 from tap_klaviyo.rows.paths import follower, parse_source
 from tap_klaviyo.rows.projection import Projection
-from tap_klaviyo.rows.record_lines import Lines, record_lines
+from tap_klaviyo.rows.record_lines import E, Encoder
 from tap_klaviyo.rows.roots import LookupFunction
 
 # Half or twice as many rows cost the same.
@@ -34,15 +34,14 @@ class PendingRows:
     page: Page
 
 
-class TableLines:
+class TableLines(Generic[E]):
     """The lines of one table for one page, in order, with places for rows that are pending."""
 
-    def __init__(self, table: str, projection: Projection, extracted: datetime, version: int | None) -> None:
-        self._table = table
-        self._version = version
+    def __init__(self, projection: Projection, extracted: datetime, encoder: Encoder[E]) -> None:
+        self._encoder = encoder
         self._projection = projection
         self._extracted = extracted
-        self._parts: list[Lines | PendingRows] = []
+        self._parts: list[E | PendingRows] = []
         self._lookups = projection.lookups
         # With several lookups, what the second one looks for may depend on what the first one finds.
         self._wanted_id = follower(parse_source(self._lookups[0].match_path)) if len(self._lookups) == 1 else None
@@ -72,22 +71,27 @@ class TableLines:
                 for owner, ids in wanted_ids(lookup, part.root_values, part.page).items():
                     yield lookup.name, owner, ids
 
-    def lines(self, look_up: LookupFunction) -> Lines:
+    def lines(self, look_up: LookupFunction) -> E:
         """All lines, those of pending rows included."""
-        parts = [
-            part if isinstance(part, Lines) else self._encode(part.root_values, part.page, look_up)
+        return self._encoder.join(
+            self._encode(part.root_values, part.page, look_up) if isinstance(part, PendingRows) else part
             for part in self._parts
-        ]
-        return Lines(b"".join(part.data for part in parts), sum(part.count for part in parts))
+        )
 
-    def _encode(self, root_values: list[dict[str, Any]], page: Page, *look_up: LookupFunction) -> Lines:
+    def _encode(self, root_values: list[dict[str, Any]], page: Page, *look_up: LookupFunction) -> E:
         rows = self._projection.finish_rows(root_values, page, *look_up)
-        return record_lines(self._table, rows, self._extracted, self._version)
+        return self._encoder.encode(rows, self._extracted)
 
 
 def make_lines_in_chunks(
-    row_maker: RowMaker, chunks: Iterable[Page], part: Slice, cut: str | None, lookups: Lookups, extracted: datetime
-) -> tuple[dict[str, Lines], list[str | None]]:
+    row_maker: RowMaker,
+    chunks: Iterable[Page],
+    part: Slice,
+    cut: str | None,
+    lookups: Lookups,
+    extracted: datetime,
+    encoders: Mapping[str, Encoder[E]],
+) -> tuple[dict[str, E], list[str | None]]:
     """Make the rows that ``row_maker.make_rows`` would make of a page, as lines of each table.
 
     Args:
@@ -97,13 +101,13 @@ def make_lines_in_chunks(
         cut: as ``slice_rows.own_rows`` takes it.
         lookups: finds what rows look up.
         extracted: when the page was read, in UTC.
+        encoders: of each table; they decide whether lines are made, or what else.
 
     Returns:
         The lines by table, and the bookmarks of the resources that are the slice's own.
     """
     tables = {
-        name: TableLines(name, projection, extracted, row_maker.versions[name])
-        for name, projection in row_maker.projections.items()
+        name: TableLines(projection, extracted, encoders[name]) for name, projection in row_maker.projections.items()
     }
     times: list[str | None] = []
     for page in chunks:
@@ -119,7 +123,7 @@ def make_lines_in_chunks(
     return {name: table.lines(look_up) for name, table in tables.items()}, times
 
 
-def _look_up_pending(tables: Iterable[TableLines], lookups: Lookups) -> dict[str, Mapping[str, Any]]:
+def _look_up_pending(tables: Iterable[TableLines[E]], lookups: Lookups) -> dict[str, Mapping[str, Any]]:
     """Look up at once what all pending rows need of their first lookup: lookup -> values by id."""
     wanted: dict[str, dict[str, list[str]]] = {}
     for table in tables:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -29,6 +29,47 @@ class Lines:
     count: int
 
 
+class Encoded(Protocol):
+    """What is written of some rows of one table."""
+
+    @property
+    def count(self) -> int:
+        """How many rows."""
+
+
+E = TypeVar("E", bound=Encoded)
+
+
+class Encoder(Protocol[E]):
+    """Makes of a table's rows what is written of them: lines of messages, or what a file is made of."""
+
+    def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> E:
+        """Encode rows of a page that was read at this time, in UTC. They are JSON values, conformed to the schema."""
+
+    def join(self, parts: Iterable[E]) -> E:
+        """The same as if all rows of the parts had been encoded at once."""
+
+
+@dataclass(frozen=True)
+class LineEncoder:
+    """Makes lines of RECORD messages.
+
+    Args:
+        stream: the stream's name.
+        version: the version of the table that the rows are of, if it has one.
+    """
+
+    stream: str
+    version: int | None = None
+
+    def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> Lines:
+        return record_lines(self.stream, rows, extracted, self.version)
+
+    def join(self, parts: Iterable[Lines]) -> Lines:
+        parts = list(parts)
+        return Lines(b"".join(part.data for part in parts), sum(part.count for part in parts))
+
+
 def record_lines(
     stream: str, rows: Sequence[Mapping[str, Any]], extracted: datetime, version: int | None = None
 ) -> Lines:
@@ -43,6 +84,15 @@ def record_lines(
     version_or_nothing = msgspec.UNSET if version is None else version
     messages = [_Record(stream, row, version_or_nothing, extracted) for row in rows]
     return Lines(_ENCODER.encode_lines(messages), len(messages))
+
+
+def line_encoders(versions: Mapping[str, int | None]) -> dict[str, LineEncoder]:
+    """Table -> what makes its lines.
+
+    Args:
+        versions: of each table.
+    """
+    return {name: LineEncoder(name, version) for name, version in versions.items()}
 
 
 def lines_by_table(

@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -23,7 +24,7 @@ from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
-from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.record_lines import E, Encoder, line_encoders
 from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
 from tap_klaviyo.workers.protocol import (
     Failure,
@@ -66,10 +67,11 @@ def run(source: IO[bytes], sink: IO[bytes], shared_lines: SharedLines | None) ->
     """Make lines of the pages that come, until none comes. An error is told in one line, without any value."""
     spec = _to_row_spec(receive(source))
     row_maker, lookups = spec.row_maker(), RemoteLookups(source, sink)
+    encoders = line_encoders(row_maker.versions)
     while True:
         try:
             job: Job = receive(source)
-            lines, times = _make_lines(row_maker, job, spec.api_url, lookups)
+            lines, times = _make_lines(row_maker, job, spec.api_url, lookups, encoders)
             lookups.send_seen()
             result = JobResult(tuple(times), row_maker.take_problems(), slot=job.slot)
             spans = None if shared_lines is None or job.slot is None else shared_lines.write(job.slot, lines)
@@ -93,15 +95,18 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
 
 
 def _make_lines(
-    row_maker: RowMaker, job: Job, api_url: str, lookups: Lookups
-) -> tuple[dict[str, Lines], list[str | None]]:
+    row_maker: RowMaker, job: Job, api_url: str, lookups: Lookups, encoders: Mapping[str, Encoder[E]]
+) -> tuple[dict[str, E], list[str | None]]:
     body, now = decompress(job.compressed), datetime.now(UTC)
+    make_lines = partial(
+        make_lines_in_chunks, part=job.slice, cut=job.cut, lookups=lookups, extracted=now, encoders=encoders
+    )
     try:
-        return make_lines_in_chunks(row_maker, decode_in_chunks(body, CHUNK_ROWS), job.slice, job.cut, lookups, now)
+        return make_lines(row_maker, decode_in_chunks(body, CHUNK_ROWS))
     except ValueError:
         # Unusual: the slower decoder says what is wrong, if anything is. It counts all problems again.
         row_maker.take_problems()
-        return make_lines_in_chunks(row_maker, [decode_page(body, api_url)], job.slice, job.cut, lookups, now)
+        return make_lines(row_maker, [decode_page(body, api_url)])
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
-from tap_klaviyo.rows.record_lines import lines_by_table
+from tap_klaviyo.rows.record_lines import line_encoders, lines_by_table
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 URL = "http://127.0.0.1:1"
@@ -86,7 +86,8 @@ def test_a_page_gives_the_same_lines_whole_and_in_chunks(owed: list[int | None],
     whole = row_maker(*NAMES)
     page_rows = whole.make_rows(decode_page(body, URL), part, cut, CountedLookups(), NOW)
     chunked, lookups = row_maker(*NAMES), CountedLookups()
-    lines, times = make_lines_in_chunks(chunked, decode_in_chunks(body, size), part, cut, lookups, NOW)
+    encoders = line_encoders(chunked.versions)
+    lines, times = make_lines_in_chunks(chunked, decode_in_chunks(body, size), part, cut, lookups, NOW, encoders)
     assert lines == lines_by_table(page_rows.rows, NOW, whole.versions)
     assert times == list(page_rows.times)
     assert chunked.take_problems() == whole.take_problems()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,7 +15,7 @@ from test_tap_chunks import NOW, CountedLookups, row_maker
 from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
 from tap_klaviyo.model import Slice
 from tap_klaviyo.rows.chunks import make_lines_in_chunks
-from tap_klaviyo.rows.record_lines import lines_by_table
+from tap_klaviyo.rows.record_lines import line_encoders, lines_by_table
 
 URL = "https://a.klaviyo.com"
 NAMELESS: Mapping[str, Any] = {
@@ -56,13 +57,20 @@ def test_a_page_gives_the_same_whole_and_in_chunks(form: str) -> None:
     names, body = ("events", "event_group_ids", "esp_events"), document(NAMELESS[form])
     whole, chunked = row_maker(*names), row_maker(*names)
     made = whole.make_rows(decode_page(body, URL), Slice(), None, CountedLookups(), NOW)
+    make_lines = partial(
+        make_lines_in_chunks,
+        part=Slice(),
+        cut=None,
+        lookups=CountedLookups(),
+        extracted=NOW,
+        encoders=line_encoders(chunked.versions),
+    )
     try:
-        lines, times = make_lines_in_chunks(chunked, decode_in_chunks(body, 2), Slice(), None, CountedLookups(), NOW)
+        lines, times = make_lines(chunked, decode_in_chunks(body, 2))
     except ValueError:
         # As a worker does: the slower decoder takes more.
         chunked.take_problems()
-        pages = [decode_page(body, URL)]
-        lines, times = make_lines_in_chunks(chunked, pages, Slice(), None, CountedLookups(), NOW)
+        lines, times = make_lines(chunked, [decode_page(body, URL)])
     assert lines == lines_by_table(made.rows, NOW, whole.versions)
     assert [row["id"] for row in made.rows["events"]] == ["E1", "E2"]
     assert times == list(made.times)
