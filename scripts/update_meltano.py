@@ -29,7 +29,7 @@ from target_klaviyo.settings import SETTINGS as TARGET  # noqa: E402
 
 PLUGINS = {
     # Without structured-logging Meltano shows every warning and error of a plugin as information.
-    "tap-klaviyo": (TAP, "catalog, discover, state, about, stream-maps, schema-flattening, structured-logging"),
+    "tap-klaviyo": (TAP, "catalog, discover, state, about, stream-maps, schema-flattening, batch, structured-logging"),
     "target-klaviyo": (TARGET, "about, stream-maps, schema-flattening, structured-logging"),
 }
 KINDS = {

@@ -20,6 +20,74 @@ CONCURRENCY = 64
 MAX_PROCESSES = 4
 # How long, in a long slice, from one STATE to the next.
 STATE_SECONDS = 2.0
+BATCH_CONFIG: dict[str, Any] = {
+    "type": "object",
+    "required": ["encoding", "storage"],
+    "additionalProperties": False,
+    "properties": {
+        "encoding": {
+            "type": "object",
+            "required": ["format"],
+            "additionalProperties": False,
+            "properties": {
+                "format": {
+                    "type": "string",
+                    "enum": ["parquet", "jsonl"],
+                    "title": "Format of batch files",
+                    "description": "parquet (typed columns; needs the extra parquet) or jsonl (a line of JSON a row).",
+                },
+                "compression": {
+                    "type": "string",
+                    "enum": ["gzip", "none"],
+                    "title": "Compression of batch files",
+                    "description": (
+                        "Of jsonl, gzip by default. A parquet file is compressed inside: with gzip if this says so, "
+                        "else with zstd."
+                    ),
+                },
+            },
+        },
+        "storage": {
+            "type": "object",
+            "required": ["root"],
+            "additionalProperties": False,
+            "properties": {
+                "root": {
+                    "type": "string",
+                    "minLength": 1,
+                    "title": "Folder of batch files",
+                    "description": (
+                        "A folder of this machine, such as file:///data/klaviyo; made if it is not there, and then "
+                        "only its owner may read it."
+                    ),
+                },
+                "prefix": {
+                    "type": "string",
+                    "pattern": "^[A-Za-z0-9_.-]{0,60}$",
+                    "title": "Prefix of batch files",
+                    "description": "What the names of the files begin with.",
+                },
+            },
+        },
+        "batch_size": {
+            "type": "integer",
+            "minimum": 1,
+            "title": "Rows of a batch",
+            "description": (
+                "How many rows of a table are written, in whole pages and by all processes together, before their "
+                "files are announced; after a minute fewer are. By default 250000, and 10000 of jsonl."
+            ),
+        },
+    },
+    "title": "Batch files",
+    "description": (
+        "Write rows into files and announce these in BATCH messages, in place of RECORD messages, for a loader that "
+        'takes them: {"encoding": {"format": "parquet"}, "storage": {"root": "file:///data/klaviyo"}}. The format is '
+        "parquet (needs the extra parquet) or jsonl (compression gzip or none); prefix in storage is what names begin "
+        "with, and batch_size how many rows of a table are written before they are announced (250000; 10000 of jsonl), "
+        "unless a minute is over. By default there are no files."
+    ),
+}
 SETTINGS: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -92,6 +160,7 @@ SETTINGS: dict[str, Any] = {
             ),
         },
         "reports": REPORTS,
+        "batch_config": BATCH_CONFIG,
         "esp_integration_id": {
             "type": "string",
             "minLength": 1,

@@ -15,12 +15,11 @@ from typing import Any, ClassVar
 
 import click
 from singer_sdk import Stream, Tap
-from singer_sdk.helpers.capabilities import CapabilitiesEnum, PluginCapabilities
 from singer_sdk.singerlib.catalog import Catalog
 from singer_sdk.tap_base import CliTestOptionValue
 
-from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin import config_check, settings, stream_maps
+from tap_klaviyo.files.destination import destination
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.page_reader import close_readers
 from tap_klaviyo.reports.declaration import Report, parse_reports
@@ -40,10 +39,6 @@ class TapKlaviyo(RunTap):
 
     name = "tap-klaviyo"
     package_name = "singer-klaviyo"
-    # Without BATCH: its files would be announced after the STATE that vouches for their rows.
-    capabilities: ClassVar[list[CapabilitiesEnum]] = [
-        capability for capability in Tap.capabilities if capability is not PluginCapabilities.BATCH
-    ]
     # A copy: the SDK merges its own settings into it.
     config_jsonschema: ClassVar[dict[str, Any]] = copy.deepcopy(SETTINGS)
 
@@ -72,13 +67,12 @@ class TapKlaviyo(RunTap):
         )
         self._config = config_check.coerce_types(SETTINGS, {**self._config, **variables})
         if raise_errors:
-            if "batch_config" in self._config:
-                raise SettingsError("batch_config must be removed: this tap writes records, not BATCH files")
             config_check.check(
                 SETTINGS, self._config, self.name, config_check.known_names(SETTINGS, self.append_builtin_config)
             )
             # What a schema cannot check is checked now, before anything is written for a target.
             settings.connect(self._config, self.name)
+            destination(self._config.get("batch_config"))
             start = self._config.get("start_date")
             if start and parse_time("start_date", start) > datetime.now(UTC):
                 self.logger.warning("start_date %s is ahead of now: nothing older is read", start)
@@ -193,5 +187,7 @@ class TapKlaviyo(RunTap):
         try:
             super()._handle_termination(signum, frame)
         except SystemExit:
+            if self.files is not None:
+                self.files.close()
             self.logger.warning("stopped by %s; the state written is safe to resume from", signal.Signals(signum).name)
             sys.exit(128 + signum)

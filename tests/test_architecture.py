@@ -24,7 +24,7 @@ MAY_IMPORT = {
 FLOORS = {
     "klaviyo_client": ("privacy", "errors", "api", "http", "auth", "client", "queries permissions", "plugin"),
     "tap_klaviyo": (
-        *("model", "rows", "tables", "workers", "reading", "reports", "settings", "streams", "tap"),
+        *("model", "rows", "files", "tables", "workers", "reading", "reports", "settings", "streams", "tap"),
         "__main__",
     ),
     "target_klaviyo": (
@@ -77,6 +77,8 @@ PURE = {
     "klaviyo_sandbox/spec/filters.py",
     "klaviyo_sandbox/spec/times.py",
     "klaviyo_sandbox/writes/event_rules.py",
+    "tap_klaviyo/files/columns.py",
+    "tap_klaviyo/files/rows.py",
     "tap_klaviyo/model.py",
     "tap_klaviyo/reading/event_metrics.py",
     "tap_klaviyo/reading/frontier.py",

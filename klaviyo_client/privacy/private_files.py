@@ -78,6 +78,15 @@ def file_lock(path: Path, sleep: Callable[[float], None], seconds: float) -> Ite
             os.close(handle)
 
 
+def hold_lock(path: Path) -> int | None:
+    """Lock a file, which is made if it is not there, until the process ends or closes the handle that this returns.
+
+    None where another process has it, and where locks are not possible.
+    """
+    handle = _lock(path)
+    return None if handle < 0 else handle
+
+
 def _lock(path: Path) -> int:
     """The handle of the locked file; ``_BUSY`` or ``_IMPOSSIBLE`` where it cannot be locked."""
     try:

@@ -9,10 +9,13 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from itertools import islice
+from typing import Any
 
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import KlaviyoError, NotAllowed, Refused, SettingsError, Unavailable
+from tap_klaviyo.files.rows import FileRowEncoder
+from tap_klaviyo.files.run_files import RunFiles
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
@@ -23,6 +26,7 @@ from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
+from tap_klaviyo.rows.record_lines import Encoder, line_encoders
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.protocol import RowSpec
 
@@ -54,6 +58,7 @@ class AccountReader:
         sample_only: read only the first resource of each collection, to see whether it can be read.
         on_denied: called with columns that the key may not read; they are null then.
         failed: operation -> the error by which it failed in this run; it is not called again for what needs it.
+        files: the files that rows go to, in place of lines; None where they go to none.
 
     Attributes:
         incomplete: the collections of which something was skipped.
@@ -72,6 +77,7 @@ class AccountReader:
     sample_only: bool = False
     on_denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
     failed: Mapping[str, KlaviyoError] = field(default_factory=dict)
+    files: RunFiles | None = None
     incomplete: set[str] = field(default_factory=set)
     _resources: dict[str, list[Resource]] = field(default_factory=dict)
     _account_error: NotAllowed | None = None
@@ -87,7 +93,7 @@ class AccountReader:
             starts: the bookmark that each of its tables that are read now starts at; None where it starts at the
                 beginning. The read starts at the oldest of them, and what is older than a table's own is left out of
                 that table.
-            as_lines: whether the rows are wanted as lines of RECORD messages.
+            as_lines: whether the rows are wanted as lines of RECORD messages, or as what goes into files.
         """
         self._check_metrics()
         self._prefetch(collection)
@@ -123,7 +129,8 @@ class AccountReader:
             row_maker,
             LookupCache(row_maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
             BookmarkTracker(now=self.began, ordered=len(slices) == 1 and name not in self.reread),
-            as_lines=as_lines,
+            encoders=self._encoders(spec) if as_lines else None,
+            files=self.files if as_lines else None,
             keep_resources=name in self.selection.collections_others_need,
             sample_only=self.sample_only,
             ids=ids,
@@ -134,6 +141,7 @@ class AccountReader:
         account = self._account(collection)
         tables = self._tables(collection, starts)
         known = {} if self.sample_only else self._gaps.known(tables)
+        files = self.files.spec if self.files else None
         return RowSpec(
             collection,
             [entry for entry in tables if entry.table.gap is None or entry.table.name in known],
@@ -142,7 +150,14 @@ class AccountReader:
             self.exclude.get(collection.name),
             {"id": self.integration} if self.integration else account,
             known,
+            files,
         )
+
+    def _encoders(self, spec: RowSpec) -> dict[str, Encoder[Any]]:
+        versions = {entry.table.name: entry.version for entry in spec.tables}
+        if self.files is None:
+            return dict(line_encoders(versions))
+        return {name: FileRowEncoder(version) for name, version in versions.items()}
 
     def began(self) -> datetime:
         """When the run began, by the earlier of our clock and Klaviyo's, which is not known before an answer."""

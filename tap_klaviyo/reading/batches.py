@@ -9,12 +9,14 @@ from itertools import chain, islice
 from typing import Any
 
 from klaviyo_client.client import KlaviyoClient
+from tap_klaviyo.files.rows import WrittenRows
+from tap_klaviyo.files.run_files import RunFiles
 from tap_klaviyo.model import Resource, Slice, SlicePage
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.slices import BookmarkTracker
 from tap_klaviyo.rows.gaps import GapRows, rows_of
 from tap_klaviyo.rows.page_rows import PageRows, RowMaker
-from tap_klaviyo.rows.record_lines import Lines, lines_by_table
+from tap_klaviyo.rows.record_lines import Encoded, Encoder, Lines
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.pool import WorkerPool
 from tap_klaviyo.workers.protocol import RowSpec
@@ -27,14 +29,14 @@ class Batch:
     Attributes:
         bookmark: the bookmark that holds once all of the rows are written, None when none does.
         rows: the rows of each table, in the page's order.
-        lines: the same as lines of RECORD messages, in place of the rows, where these are wanted.
+        encoded: the same as lines of RECORD messages, or as what goes into files, in place of the rows, where wanted.
         ended: whether a slice ends with the page.
         slice: the slice that the page is of.
     """
 
     bookmark: str | None
     rows: Mapping[str, Sequence[dict[str, Any]]] = field(default_factory=dict)
-    lines: Mapping[str, Lines] = field(default_factory=dict)
+    encoded: Mapping[str, Encoded] = field(default_factory=dict)
     ended: bool = False
     slice: Slice | None = None
 
@@ -49,11 +51,12 @@ class BatchMaker:
         row_maker: makes them in this process, and counts problems wherever they are made.
         lookups: the values that cost a call of their own.
         bookmark: how far the collection is read.
-        as_lines: whether rows are wanted as lines of RECORD messages.
+        encoders: make of each table's rows what is written of them; None where the rows themselves are wanted.
         keep_resources: whether others need this collection's resources.
         ids: table -> the values of its only key column so far, for tables of which they are to be kept.
         gaps: the rows of tables that fill gaps, as far as they were written in this run.
         sample_only: stop after the first page that has a resource.
+        files: the files of the run, if rows go there.
 
     Attributes:
         resources: id and attributes of the resources so far, when they are to be kept.
@@ -64,11 +67,12 @@ class BatchMaker:
     row_maker: RowMaker
     lookups: LookupCache
     bookmark: BookmarkTracker
-    as_lines: bool
+    encoders: Mapping[str, Encoder[Any]] | None
     keep_resources: bool
     sample_only: bool
     ids: Mapping[str, set[str]] = field(default_factory=dict)
     gaps: Mapping[str, GapRows] = field(default_factory=dict)
+    files: RunFiles | None = None
     resources: list[Resource] = field(default_factory=list)
 
     def make_here(self, pages: Iterable[SlicePage]) -> Generator[Batch, None, bool]:
@@ -80,9 +84,8 @@ class BatchMaker:
                     {"id": resource["id"], "attributes": resource.get("attributes")} for resource in page_rows.resources
                 )
             bookmark = self.bookmark.after_page(page_rows.times)
-            if self.as_lines:
-                lines = lines_by_table(page_rows.rows, datetime.now(UTC), self.row_maker.versions)
-                yield Batch(bookmark, lines=lines, ended=page.ended, slice=page.slice)
+            if self.encoders is not None:
+                yield Batch(bookmark, encoded=self._encode(page_rows.rows), ended=page.ended, slice=page.slice)
             else:
                 yield Batch(bookmark, rows=page_rows.rows, ended=page.ended, slice=page.slice)
             if self.sample_only and page_rows.resources:
@@ -92,10 +95,17 @@ class BatchMaker:
     def make_in_workers(self, pages: Iterator[SlicePage], processes: int) -> Generator[Batch, None, None]:
         """Make batches in so many worker processes, which are started when there is a page."""
         for first in islice(pages, 1):
-            for page, result in WorkerPool(self.spec, self.lookups, processes).map_pages(chain((first,), pages)):
+            pool = WorkerPool(self.spec, self.lookups, processes, self.files)
+            for page, result in pool.map_pages(chain((first,), pages)):
                 self.row_maker.add_problems(result.problems)
                 bookmark = self.bookmark.after_page(result.times)
-                yield Batch(bookmark, lines=self._without_known(result.lines), ended=page.ended, slice=page.slice)
+                written = {name: WrittenRows(count) for name, count in result.counts.items()}
+                encoded = {**self._without_known(result.lines), **written}
+                yield Batch(bookmark, encoded=encoded, ended=page.ended, slice=page.slice)
+
+    def _encode(self, rows: Mapping[str, Sequence[dict[str, Any]]]) -> dict[str, Encoded]:
+        encoders, now = self.encoders or {}, datetime.now(UTC)
+        return {name: encoders[name].encode(rows, now) for name, rows in rows.items()}
 
     def _make_rows(self, page: SlicePage) -> PageRows:
         cut = None if page.cut is None else bookmark_text(page.cut)
@@ -110,7 +120,7 @@ class BatchMaker:
         new = {name: gaps.take_new(made.rows[name]) for name, gaps in self.gaps.items()}
         return replace(made, rows={**made.rows, **new})
 
-    def _without_known(self, lines: Mapping[str, Lines]) -> Mapping[str, Lines]:
+    def _without_known(self, lines: Mapping[str, Lines]) -> dict[str, Encoded]:
         """The lines, but for those that fill gaps that were filled before."""
         new = {name: gaps.take_new(rows_of(lines[name])) for name, gaps in self.gaps.items() if name in lines}
-        return {**lines, **lines_by_table(new, datetime.now(UTC), self.row_maker.versions)}
+        return {**lines, **self._encode(new)}

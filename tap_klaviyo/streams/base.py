@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from singer_sdk.helpers._batch import BatchConfig
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.streams import Stream
 
@@ -46,12 +47,34 @@ class PrefixBookmarkStream(Stream):
     ) -> Generator[dict[str, Any], Any, Any]:
         # The SDK's errors, or Python's own, say neither the property nor the expression, and may quote a value.
         try:
-            yield from super()._sync_records(context, write_messages=write_messages)
+            yield from self._sync_rows(context, write_messages=write_messages)
+            if write_messages:
+                self.write_last_state()
         except Exception as error:
+            self._tap.keep_what_is_whole()
             if not stream_maps.is_failure(error):
                 raise
             kind = SettingsError if stream_maps.is_mistake(error) else Incomplete
             raise kind(stream_maps.describe_failure(error)) from error
+
+    def _sync_rows(
+        self, context: Context | None = None, *, write_messages: bool = True
+    ) -> Generator[dict[str, Any], Any, Any]:
+        """What the SDK does for a stream's records: write their messages, count them, and yield each of them."""
+        yield from super()._sync_records(context, write_messages=write_messages)
+
+    def get_batch_config(self, config: Mapping[str, Any]) -> BatchConfig | None:  # noqa: ARG002 - the SDK's signature
+        """None: the SDK would announce files after the STATE that vouches for their rows. Our writer makes them."""
+        return None
+
+    def _write_state_message(self) -> None:
+        # A STATE is written after the files that it vouches for, and these are not to be many small ones.
+        if not self._tap.holds_state_back:
+            super()._write_state_message()
+
+    def write_last_state(self) -> None:
+        """Write the STATE of all that was written, unless that was done."""
+        super()._write_state_message()
 
     def log(self, message: str, *args: Any, level: int = logging.INFO, **options: Any) -> None:
         # The SDK logs it for every error, and for every table that --test stops on purpose. An error is logged once,

@@ -52,8 +52,8 @@ class CollectionProgress:
 
     def add(self, batch: Batch) -> None:
         """Count a page that was written."""
-        for name, lines in batch.lines.items():
-            self.rows[name] += lines.count
+        for name, encoded in batch.encoded.items():
+            self.rows[name] += encoded.count
         for name, rows in batch.rows.items():
             self.rows[name] += len(rows)
         # Not where the slice begins: years in which the account was not there yet would count as done.

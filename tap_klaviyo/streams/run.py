@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from abc import abstractmethod
@@ -17,6 +18,8 @@ from klaviyo_client.api.operations import operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadRequest, Incomplete, KlaviyoError, NotAllowed, NotEnabled
 from klaviyo_client.plugin import settings
+from tap_klaviyo.files.destination import destination
+from tap_klaviyo.files.run_files import RunFiles
 from tap_klaviyo.model import Collection, SelectedTable, Table
 from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.reading.slices import SETTLE
@@ -47,6 +50,8 @@ class RunTap(Tap):
         # Later runs have a greater one: milliseconds since 1970, as the SDK has it.
         self._version = time.time_ns() // 1_000_000
         super().__init__(**options)
+        goal = destination(self.config.get("batch_config"))
+        self.files = self.writer.files = None if goal is None else RunFiles(goal, self.writer)
 
     # What is selected -------------------------------------------------------------------------------------------------
 
@@ -94,6 +99,7 @@ class RunTap(Tap):
             sample_only=self.is_test,
             on_denied=self.skip,
             failed=self.failures.errors,
+            files=self.files,
         )
 
     @cached_property
@@ -117,10 +123,6 @@ class RunTap(Tap):
 
     # What streams write -----------------------------------------------------------------------------------------------
 
-    def write_lines(self, lines: bytes | memoryview) -> None:
-        """Write whole lines of messages, as the message writer writes its own."""
-        self.writer.write_lines(lines)
-
     @property
     def writer(self) -> AtomicWriter:
         """The message writer, which the SDK makes of ``message_writer_class``."""
@@ -143,6 +145,16 @@ class RunTap(Tap):
             return False
         self._last_state = time.monotonic()
         return True
+
+    @property
+    def holds_state_back(self) -> bool:
+        """Whether a STATE must wait, because files would have to be finished for it and have few rows so far."""
+        return self.files is not None and not self.files.is_due
+
+    def announce_if_due(self) -> None:
+        """Announce files that have many rows, where no STATE says so."""
+        if self.files is not None and self.files.is_due:
+            self.files.announce()
 
     # How the run goes -------------------------------------------------------------------------------------------------
 
@@ -200,6 +212,23 @@ class RunTap(Tap):
     def _stops_at_failures(self) -> bool:
         return bool(self.config.get("strict")) or self.is_test
 
+    def keep_what_is_whole(self) -> None:
+        """Announce the files of what was read, with the STATE that vouches for it, although the run ends early."""
+        if self.files is not None:
+            # Why it ends early matters more.
+            with contextlib.suppress(KlaviyoError, OSError):
+                self.state_writer.write_state(self.state)
+            self.files.close()
+
+    def close_files(self) -> None:
+        """Announce what was not, and say which values fitted no column."""
+        if self.files is None:
+            return
+        self.files.announce()
+        self.files.close()
+        for (stream, column), count in self.files.misfits.items():
+            self.logger.warning("%s.%s: %d values did not fit the column's type and became null", stream, column, count)
+
     def finish(self) -> None:
         """Called when every stream is done.
 
@@ -209,6 +238,7 @@ class RunTap(Tap):
         """
         self.account.close()
         self.progress.close()
+        self.close_files()
         if not any(stream.selected for stream in self.streams.values()):
             self.logger.warning("nothing is selected, so nothing was read: select streams in the catalog")
         if self.failures.settings_error is not None:

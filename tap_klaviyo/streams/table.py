@@ -19,7 +19,7 @@ from tap_klaviyo.reading.batches import Batch
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import singer_schema
-from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.record_lines import Encoded
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.settings import is_read_whole
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
@@ -214,6 +214,7 @@ class TableStream(PrefixBookmarkStream):
     def _advance_bookmarks(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""
         if batch.bookmark is None:
+            self._tap.announce_if_due()
             return
         moved = [table.advance_bookmark(batch.bookmark) for table in tables if table.is_last(collection)]
         if any(moved):
@@ -239,12 +240,12 @@ class TableStream(PrefixBookmarkStream):
 
     # Lines instead of records -----------------------------------------------------------------------------------------
 
-    def _sync_records(
+    def _sync_rows(
         self, context: Context | None = None, *, write_messages: bool = True
     ) -> Generator[dict[str, Any], Any, Any]:
         """As the SDK does it, but page by page, where nothing needs the SDK's work on each record."""
         if not (write_messages and self._can_write_lines):
-            yield from super()._sync_records(context, write_messages=write_messages)
+            yield from super()._sync_rows(context, write_messages=write_messages)
             return
         with self.get_record_counter() as counter, self.get_sync_timer() as timer:
             counter.with_context({})
@@ -257,10 +258,9 @@ class TableStream(PrefixBookmarkStream):
                     sibling._write_schema_message()
                 for batch in self._batches(collection, tables, as_lines=True):
                     for table in written:
-                        table._write_lines(batch.lines.get(table.name))
-                    counter.increment(batch.lines[self.name].count if self.name in batch.lines else 0)
+                        table._write_encoded(batch.encoded.get(table.name))
+                    counter.increment(batch.encoded[self.name].count if self.name in batch.encoded else 0)
                     self._advance_bookmarks(collection, tables, batch)
-        self._write_state_message()
 
     @property
     def _can_write_lines(self) -> bool:
@@ -273,10 +273,10 @@ class TableStream(PrefixBookmarkStream):
         )
         return is_plain and self.ABORT_AT_RECORD_COUNT is None
 
-    def _write_lines(self, lines: Lines | None) -> None:
-        if lines is not None and lines.count:
-            self._tap.write_lines(lines.data)
-            self.rows_written += lines.count
+    def _write_encoded(self, encoded: Encoded | None) -> None:
+        if encoded is not None and encoded.count:
+            self._tap.writer.write_encoded(self.name, encoded)
+            self.rows_written += encoded.count
             self.state_manager.is_flushed = False
 
     def _write_schema_message(self) -> None:

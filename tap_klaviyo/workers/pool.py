@@ -2,6 +2,9 @@
 
 Each worker process has a thread here. The thread takes the next page, sends it to its process, answers the look-ups
 that the process asks for, and receives the lines. Pages are handed out in the order in which they were taken.
+
+Where files are wanted, each process writes the rows into files of its own, and all of them finish theirs when the run
+is to announce them. These then hold the rows of every page that was handed out, and of some that were not.
 """
 
 from __future__ import annotations
@@ -11,17 +14,21 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from concurrent.futures import Future
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
 
+from tap_klaviyo.files.open_files import FinishedFile
+from tap_klaviyo.files.run_files import RunFiles
 from tap_klaviyo.model import SlicePage
 from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.protocol import (
     Failure,
+    FinishedFiles,
+    FinishFiles,
     Job,
     JobResult,
     LookupRequest,
@@ -45,10 +52,14 @@ class WorkerPool:
         spec: what the workers must know to make rows.
         lookups: answers the workers' look-ups. The values that pages themselves have are added in the pages' order.
         count: how many processes.
+        files: announces the files of the workers, where these write files.
     """
 
-    def __init__(self, spec: RowSpec, lookups: Lookups, count: int) -> None:
+    def __init__(self, spec: RowSpec, lookups: Lookups, count: int, files: RunFiles | None = None) -> None:
         self._spec = spec
+        self._files = files
+        self._workers: list[tuple[subprocess.Popen[bytes], threading.Lock]] = []
+        self._is_done = threading.Event()
         self._lookups = lookups
         self._lookups_lock = threading.Lock()
         self._count = count
@@ -68,22 +79,47 @@ class WorkerPool:
         """
         # For the page that is written, and those that ``_take`` lets be ahead of it.
         self._shared_lines = SharedLines.create(2 * self._count + 1)
-        processes = [_start_worker(self._shared_lines) for _ in range(self._count)]
-        for process in processes:
-            threading.Thread(target=self._serve, args=(process, pages), daemon=True).start()
+        self._workers = [(_start_worker(self._shared_lines), threading.Lock()) for _ in range(self._count)]
+        for process, talk in self._workers:
+            threading.Thread(target=self._serve, args=(process, talk, pages), daemon=True).start()
         try:
-            while (page_result := self._next_result()) is not None:
-                page, result = page_result
-                yield page, self._with_lines(result)
-                self._release(result.slot)
+            with self._files.finishing_also(self._finish_files) if self._files else contextlib.nullcontext():
+                try:
+                    while (page_result := self._next_result()) is not None:
+                        page, result = page_result
+                        yield page, self._with_lines(result)
+                        self._release(result.slot)
+                finally:
+                    self._handed_out.close()
+                    self._seen.close()
         finally:
-            self._handed_out.close()
-            self._seen.close()
-            for process in processes:
+            self._is_done.set()
+            for process, _ in self._workers:
                 process.kill()
                 process.wait()
             if self._shared_lines is not None:
                 self._shared_lines.close()
+
+    def _finish_files(self) -> list[FinishedFile]:
+        """Have all processes finish their files, each as soon as it has finished the page that it is at.
+
+        Raises:
+            WorkerDied: one of them cannot.
+        """
+        with ThreadPoolExecutor(self._count) as threads:
+            return [file for files in threads.map(self._finish_files_of, self._workers) for file in files]
+
+    def _finish_files_of(self, worker: tuple[subprocess.Popen[bytes], threading.Lock]) -> Sequence[FinishedFile]:
+        process, talk = worker
+        with talk:
+            try:
+                send(process.stdin, FinishFiles())
+                answer: FinishedFiles | Failure = receive(process.stdout)
+            except (OSError, ValueError, EOFError, pickle.UnpicklingError) as error:
+                raise self._died(type(error).__name__) from error
+        if isinstance(answer, Failure):
+            raise self._died(answer.reason)
+        return answer.files
 
     def _next_result(self) -> PageResult:
         result = self._results.get().result()
@@ -101,13 +137,16 @@ class WorkerPool:
 
     # A worker's thread ------------------------------------------------------------------------------------------------
 
-    def _serve(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> None:
+    def _serve(self, process: subprocess.Popen[bytes], talk: threading.Lock, pages: Iterator[SlicePage]) -> None:
         try:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError), talk:
                 send(process.stdin, self._spec.to_picklable())
-            while self._serve_next(process, pages):
+            while self._serve_next(process, talk, pages):
                 pass
         finally:
+            if self._files is not None:
+                # Its files are still to be finished.
+                self._is_done.wait()
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
@@ -115,19 +154,26 @@ class WorkerPool:
                     if pipe is not None:
                         pipe.close()
 
-    def _serve_next(self, process: subprocess.Popen[bytes], pages: Iterator[SlicePage]) -> bool:
+    def _serve_next(self, process: subprocess.Popen[bytes], talk: threading.Lock, pages: Iterator[SlicePage]) -> bool:
         """Take a page and set its result; False when there is none."""
         taken = self._take(pages)
         if taken is None:
             return False
         index, page, result = taken
         try:
-            result.set_result((page, self._run_job(process, index, page)))
+            with talk:
+                job_result = self._run_job(process, index, page)
+            result.set_result((page, job_result))
         except (OSError, EOFError, pickle.UnpicklingError) as error:
-            result.set_exception(self._died(type(error).__name__))
+            self._fail(result, self._died(type(error).__name__))
         except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-            result.set_exception(error)
+            self._fail(result, error)
         return True
+
+    def _fail(self, result: Future[PageResult], error: BaseException) -> None:
+        # No page after this one is handed out, and none need wait for what this one would have seen.
+        self._seen.close()
+        result.set_exception(error)
 
     def _take(self, pages: Iterator[SlicePage]) -> tuple[int, SlicePage, Future[PageResult]] | None:
         """Take the next page when it is not more than a few ahead of what was handed out; None at the end."""

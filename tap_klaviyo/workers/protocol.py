@@ -1,7 +1,8 @@
 """Messages between the pool and its workers, pickled and sent through pipes.
 
 The pool sends a ``PicklableRowSpec`` once, then a ``Job`` for each page. For a job, the worker sends ``SeenValues`` and
-``LookupRequest``s, which the pool answers with the values by id, and at last a ``JobResult`` or a ``Failure``.
+``LookupRequest``s, which the pool answers with the values by id, and at last a ``JobResult`` or a ``Failure``. Between
+jobs the pool may send ``FinishFiles``, which the worker answers with ``FinishedFiles`` or a ``Failure``.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
+from tap_klaviyo.files.open_files import FinishedFile
+from tap_klaviyo.files.run_files import FileSpec
 from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker, RowProblems
@@ -31,6 +34,7 @@ class RowSpec:
         exclude: resources that no table gets.
         integration: what the V1 tables call the account, for columns that read it.
         known: table that fills gaps -> the ids that need no row of it.
+        files: what it takes to write files of the rows; None where lines are wanted.
     """
 
     collection: Collection
@@ -40,6 +44,7 @@ class RowSpec:
     exclude: PathEquals | None = None
     integration: Resource | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    files: FileSpec | None = None
 
     def row_maker(self) -> RowMaker:
         """A new maker of these rows."""
@@ -49,7 +54,14 @@ class RowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""
         tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
         return PicklableRowSpec(
-            self.collection.name, tables, self.account, self.api_url, self.exclude, self.integration, self.known
+            self.collection.name,
+            tables,
+            self.account,
+            self.api_url,
+            self.exclude,
+            self.integration,
+            self.known,
+            self.files,
         )
 
 
@@ -64,6 +76,7 @@ class PicklableRowSpec:
     exclude: PathEquals | None
     integration: Resource | None
     known: Mapping[str, frozenset[str]]
+    files: FileSpec | None
 
 
 @dataclass(frozen=True)
@@ -93,6 +106,7 @@ class JobResult:
         lines: the lines of each table, where they are not in the shared memory.
         spans: where in the shared memory they are.
         slot: the slot that was given with the job.
+        counts: how many rows of each table are in a file of the worker's own.
     """
 
     times: tuple[str | None, ...]
@@ -100,6 +114,19 @@ class JobResult:
     lines: Mapping[str, Lines] = field(default_factory=dict)
     spans: Mapping[str, Span] = field(default_factory=dict)
     slot: int | None = None
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class FinishFiles:
+    """Asks a worker to finish its files, so that they can be announced."""
+
+
+@dataclass(frozen=True)
+class FinishedFiles:
+    """The files that a worker has finished."""
+
+    files: Sequence[FinishedFile]
 
 
 @dataclass(frozen=True)

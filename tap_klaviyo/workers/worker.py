@@ -1,4 +1,4 @@
-"""Worker process: reads compressed pages from stdin, writes their lines to shared memory or to stdout.
+"""Worker process: reads compressed pages from stdin, writes their lines to shared memory, to stdout, or into files.
 
 ``pool.py`` starts it as ``python -m tap_klaviyo.workers.worker``, with the descriptor of the shared memory if there is
 one. Nobody else does.
@@ -19,15 +19,19 @@ from typing import IO, Any
 from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from klaviyo_client.privacy.uncaught import mask_process
+from tap_klaviyo.files.open_files import FilesBroken, OpenFiles
+from tap_klaviyo.files.rows import FileRowEncoder, FileRows
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
-from tap_klaviyo.rows.record_lines import E, Encoder, line_encoders
+from tap_klaviyo.rows.record_lines import E, Encoder, Lines, line_encoders
 from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
 from tap_klaviyo.workers.protocol import (
     Failure,
+    FinishedFiles,
+    FinishFiles,
     Job,
     JobResult,
     LookupRequest,
@@ -66,22 +70,74 @@ class RemoteLookups:
 def run(source: IO[bytes], sink: IO[bytes], shared_lines: SharedLines | None) -> None:
     """Make lines of the pages that come, until none comes. An error is told in one line, without any value."""
     spec = _to_row_spec(receive(source))
-    row_maker, lookups = spec.row_maker(), RemoteLookups(source, sink)
-    encoders = line_encoders(row_maker.versions)
-    while True:
-        try:
-            job: Job = receive(source)
-            lines, times = _make_lines(row_maker, job, spec.api_url, lookups, encoders)
-            lookups.send_seen()
-            result = JobResult(tuple(times), row_maker.take_problems(), slot=job.slot)
-            spans = None if shared_lines is None or job.slot is None else shared_lines.write(job.slot, lines)
-            send(sink, replace(result, lines=lines) if spans is None else replace(result, spans=spans))
-        except (EOFError, OSError):
-            return  # the pool's process has ended
-        except Exception as error:  # noqa: BLE001 - its text may quote a page
-            frame = traceback.extract_tb(error.__traceback__)[-1]
-            send(sink, Failure(f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"))
-            return
+    files = None if spec.files is None else OpenFiles(spec.files.destination)
+    maker = _Maker(spec, RemoteLookups(source, sink), shared_lines, files)
+    try:
+        while True:
+            try:
+                message: Job | FinishFiles = receive(source)
+                send(sink, maker.make(message) if isinstance(message, Job) else maker.finish_files())
+            except FilesBroken as error:
+                send(sink, Failure(str(error)))
+            except (EOFError, OSError):
+                return  # the pool's process has ended
+            except Exception as error:  # noqa: BLE001 - its text may quote a page
+                frame = traceback.extract_tb(error.__traceback__)[-1]
+                send(sink, Failure(f"{type(error).__name__} in {Path(frame.filename).name}:{frame.lineno}"))
+                if files is None:
+                    return  # else rows of other pages, in the files, are still whole
+    finally:
+        if files is not None:
+            files.discard()
+
+
+class _Maker:
+    """Makes of pages what is written of their rows."""
+
+    def __init__(
+        self, spec: RowSpec, lookups: RemoteLookups, shared_lines: SharedLines | None, files: OpenFiles | None
+    ) -> None:
+        self._spec = spec
+        self._row_maker = spec.row_maker()
+        self._lookups = lookups
+        self._shared_lines = shared_lines
+        self._files = files
+        self._encoders = _encoders(spec, self._row_maker)
+
+    def make(self, job: Job) -> JobResult:
+        """Make lines of a page, or add its rows to files."""
+        made, times = _make_lines(self._row_maker, job, self._spec.api_url, self._lookups, self._encoders)
+        counts = self._add_to_files(made)
+        lines = {name: part for name, part in made.items() if isinstance(part, Lines)}
+        self._lookups.send_seen()
+        result = JobResult(tuple(times), self._row_maker.take_problems(), slot=job.slot, counts=counts)
+        spans = None
+        if self._shared_lines is not None and job.slot is not None:
+            spans = self._shared_lines.write(job.slot, lines)
+        return replace(result, lines=lines) if spans is None else replace(result, spans=spans)
+
+    def finish_files(self) -> FinishedFiles:
+        """Finish the files of what was made so far."""
+        return FinishedFiles(self._files.finish() if self._files else ())
+
+    def _add_to_files(self, made: Mapping[str, Any]) -> dict[str, int]:
+        """Add to the files what goes there; how many rows of each table that were."""
+        counts = {}
+        for name, rows in made.items():
+            if self._files is not None and self._spec.files is not None and isinstance(rows, FileRows):
+                self._files.add(self._spec.files.shapes[name], rows)
+                counts[name] = rows.count
+        return counts
+
+
+def _encoders(spec: RowSpec, row_maker: RowMaker) -> dict[str, Encoder[Any]]:
+    """What makes of each table's rows what is written of them; those that fill gaps the pool's process still reads."""
+    encoders: dict[str, Encoder[Any]] = dict(line_encoders(row_maker.versions))
+    if spec.files is not None:
+        encoders |= {
+            entry.table.name: FileRowEncoder(entry.version) for entry in spec.tables if entry.table.gap is None
+        }
+    return encoders
 
 
 def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
@@ -91,7 +147,9 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
         SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
         for name, columns, since, version in spec.tables
     ]
-    return RowSpec(collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known)
+    return RowSpec(
+        collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known, spec.files
+    )
 
 
 def _make_lines(

@@ -258,7 +258,7 @@ def test_about_lists_every_setting() -> None:
             "user_agent",
         ):
             assert name in text
-        assert "batch_config" not in text
+        assert "batch_config" in text
         told = json.loads(text) if form else None
     assert told is not None
     assert told["name"] == "tap-klaviyo"

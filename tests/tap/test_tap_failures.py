@@ -53,7 +53,7 @@ WRONG: list[tuple[dict[str, Any] | str, str]] = [
     ({"api_key": KEY, "start_date": 20260101}, "start_date is wrong: type must be string"),
     ({"api_key": KEY, "rate_limit_share": 1.5}, "rate_limit_share is wrong: maximum must be 1"),
     ({"api_key": KEY, "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
-    ({"api_key": KEY, "batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config must be removed"),
+    ({"api_key": KEY, "batch_config": {"encoding": {"format": "jsonl"}}}, "batch_config is wrong: required must be"),
     ({"api_key": f"{KEY}\nX"}, "api_key must be a private key"),
     ({"api_key": KEY, "api_url": "http://localhost.example.com"}, "must begin with https"),
     ({"api_key": KEY, "api_url": "ftp://127.0.0.1"}, "api_url must be an address"),

@@ -59,13 +59,13 @@ def read(
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The streams whose rows were written a page at once, as often as that was done."""
     streams: list[str] = []
-    original = TableStream._write_lines
+    original = TableStream._write_encoded
 
     def noted(stream: TableStream, lines: Any) -> None:
         streams.append(stream.name)
         original(stream, lines)
 
-    monkeypatch.setattr(TableStream, "_write_lines", noted)
+    monkeypatch.setattr(TableStream, "_write_encoded", noted)
     return streams
 
 

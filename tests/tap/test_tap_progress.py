@@ -65,7 +65,9 @@ class Read:
 def page(count: int, bookmark: datetime | None = None, part: Slice | None = None) -> Batch:
     """A page of events, with a row of a second table for every tenth."""
     lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
-    return Batch(None if bookmark is None else bookmark_text(bookmark), lines=lines, slice=part or Slice(start=MONDAY))
+    return Batch(
+        None if bookmark is None else bookmark_text(bookmark), encoded=lines, slice=part or Slice(start=MONDAY)
+    )
 
 
 def test_a_line_tells_slice_speed_budget_and_time_left() -> None:

@@ -1,0 +1,1 @@
+"""Files of rows, which BATCH messages announce in place of RECORD messages."""
