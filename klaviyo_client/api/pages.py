@@ -1,9 +1,10 @@
-"""Decodes response documents with ``data``: three ways, from the cheapest to the whole. Pure.
+"""Decodes response documents with ``data``: four ways, from the cheapest to the whole. Pure.
 
 - ``parse_outline``: only the next link and the bookmarks of the first and last resource, with the document compressed
   beside them. The tap does this to every page, in the threads that fetch pages.
-- ``decode_in_chunks``: the resources, so many at a time. The tap's fast path: ``tap_klaviyo`` makes rows of large
-  collections, events above all, in worker processes, and each decodes its pages this way.
+- ``TypedDecoder``: the resources as objects of a type that has what is wanted of them. The tap's fast path: it makes
+  rows of large collections, events above all, of pages decoded this way, mostly in worker processes.
+- ``decode_in_chunks``: the resources, so many at a time. The tap's way for what ``TypedDecoder`` does not take.
 - ``decode_page``: the whole document at once. For everything else: small collections, look-ups, the target's reads.
 
 Each reads what ``decode_json`` reads, at whatever cost: a page with half a surrogate pair or a NaN in it is a page. No
@@ -202,6 +203,40 @@ def decode_in_chunks(body: bytes, size: int) -> Iterator[Page]:
             yield _page(rows, included, without_id if start == 0 else 0)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise ValueError("a resource cannot be read") from error
+
+
+class TypedDecoder:
+    """Decodes documents with a list of ``data`` into pages whose primary resources are objects of a type.
+
+    Args:
+        resource_type: a ``msgspec.Struct`` with an ``id`` that is empty where a resource has none.
+    """
+
+    def __init__(self, resource_type: type[msgspec.Struct]) -> None:
+        fields: list[tuple[Any, ...]] = [("data", list[resource_type]), ("included", list[_Resource] | None, None)]  # type: ignore[valid-type]
+        document = msgspec.defstruct("TypedDocument", fields)
+        self._decode = msgspec.json.Decoder(document).decode
+
+    def decode_in_chunks(self, body: bytes, size: int) -> list[Page]:
+        """The document as pages of at most ``size`` primary resources, which share ``included``.
+
+        All are decoded at once: objects of a type are a third of dictionaries, and a look for where each resource ends
+        costs more than what is no longer in a processor's cache.
+
+        Raises:
+            ValueError: the body is no such document, or a resource does not fit the type.
+        """
+        try:
+            document: Any = self._decode(without_null_characters(body))
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise ValueError("the document does not fit the type") from error
+        included, without_id = _by_identity(document.included)
+        pages = []
+        for start in range(0, len(document.data), size):
+            part = document.data[start : start + size]
+            rows = [resource for resource in part if resource.id]
+            pages.append(Page(rows, included, None, len(part) - len(rows) + (0 if start else without_id)))
+        return pages
 
 
 def attribute_values(body: bytes, name: str) -> list[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,7 +15,10 @@ from tap_klaviyo.rows.paths import OWN, flatten_hashes, follower, parse_source, 
 from tap_klaviyo.rows.projection import Projection
 from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS, LookupFunction, required_roots
 from tap_klaviyo.rows.slice_rows import latest_listed_time, own_rows
-from tap_klaviyo.rows.values import ConversionError, as_datetime
+from tap_klaviyo.rows.typed_rows import TypedResources
+from tap_klaviyo.rows.values import time_or_none
+
+_NO_PAGE = Page(())
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,7 @@ class RowMaker:
         exclude: resources that no table gets; they still count among a page's times and resources.
         integration: what the V1 tables call the account, for columns that read it.
         known: table that fills gaps -> the ids that need no row of it.
+        typed: what resources are, where they are no dictionaries.
 
     Attributes:
         projections: the row functions of the tables, by name.
@@ -88,9 +92,10 @@ class RowMaker:
         exclude: PathEquals | None = None,
         integration: Resource | None = None,
         known: Mapping[str, Container[str]] | None = None,
+        typed: TypedResources | None = None,
     ) -> None:
         self._collection = collection.name
-        self._bookmark = collection.bookmark if collection.has_order else None
+        self._times = _times_at(collection.bookmark if collection.has_order else None, typed)
         self._listed = collection if collection.bookmark is not None and not collection.has_order else None
         self._without_id = 0
         self._context = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
@@ -98,7 +103,7 @@ class RowMaker:
         self._reads_extracted = any(
             source.root == EXTRACTED for each in table_sources for source in flatten_hashes(each)
         )
-        self._exclude = exclude
+        self._is_excluded = None if exclude is None else _meets(exclude, typed)
         self.versions = {entry.table.name: entry.version for entry in tables}
         self._since = {entry.table.name: entry.since for entry in tables}
         self._gaps = {
@@ -113,13 +118,14 @@ class RowMaker:
             if isinstance(root, Lookup) and not root.optional
         }
         self.projections = {
-            entry.table.name: Projection(entry.table, entry.schema, entry.columns, made) for entry in tables
+            entry.table.name: Projection(entry.table, entry.schema, entry.columns, made, typed) for entry in tables
         }
-
-    @property
-    def lookups(self) -> dict[str, Lookup]:
-        """The lookups that the tables read, by name."""
-        return {lookup.name: lookup for projection in self.projections.values() for lookup in projection.lookups}
+        self.lookups = {lookup.name: lookup for each in self.projections.values() for lookup in each.lookups}
+        own_lookups = [lookup for lookup in self.lookups.values() if lookup.own_page_paths is not None]
+        as_page = (lambda _paths: lambda page: page) if typed is None else typed.as_page
+        self._own_values = {
+            lookup.name: (as_page(lookup.own_page_paths or ()), lookup.extract) for lookup in own_lookups
+        }
 
     def make_rows(self, page: Page, part: Slice, cut: str | None, lookups: Lookups, extracted: datetime) -> PageRows:
         """Make the rows of a page of this slice, read at this time; ``cut`` is as ``slice_rows.own_rows`` takes it."""
@@ -132,18 +138,17 @@ class RowMaker:
 
     def slice_part(self, page: Page, part: Slice, cut: str | None, lookups: Lookups, extracted: datetime) -> SlicePart:
         """The part of a page that is the slice's own. Adds to the look-ups what the whole page has of them."""
-        times = [self._time(resource) for resource in page.data]
+        times = self._times(page.data)
         own = own_rows(part, times, cut)
         self._without_id += page.without_id
-        for lookup in self.lookups.values():
-            if lookup.own_page_paths is not None:
-                lookups.add(lookup.name, lookup.extract(page))
+        for name, (as_page, extract) in self._own_values.items():
+            lookups.add(name, extract(as_page(page)))
         resources: Sequence[Resource] = page.data
         if len(own) < len(times):
             resources, times = [page.data[place] for place in own], [times[place] for place in own]
         wanted, wanted_times = resources, times
-        if self._exclude is not None:
-            indexes = _indexes_without(resources, self._exclude, page)
+        if self._is_excluded is not None:
+            indexes = [index for index, own in enumerate(resources) if not self._is_excluded(own)]
             wanted, wanted_times = [resources[index] for index in indexes], [times[index] for index in indexes]
         if self._listed is not None:
             wanted_times = [latest_listed_time(resource, self._listed, part.parent) for resource in wanted]
@@ -188,19 +193,23 @@ class RowMaker:
             for line in projection.warnings():
                 yield f"{name}{line}"
 
-    def _time(self, resource: Resource) -> str | None:
-        if self._bookmark is None:
-            return None
-        try:
-            return as_datetime((resource.get("attributes") or {}).get(self._bookmark))
-        except ConversionError:
-            return None
+
+def _times_at(bookmark: str | None, typed: TypedResources | None) -> Callable[[Sequence[Any]], list[str | None]]:
+    """The function from resources to their bookmarks."""
+    if bookmark is None:
+        return lambda resources: [None] * len(resources)
+    if typed is not None:
+        return typed.times_at(f"/attributes/{bookmark}")
+    return lambda resources: [time_or_none((resource.get("attributes") or {}).get(bookmark)) for resource in resources]
 
 
-def _indexes_without(resources: Sequence[Resource], exclude: PathEquals, page: Page) -> list[int]:
-    """The positions of the resources that do not meet the condition."""
-    value = follower(parse_source(exclude.path))
-    return [index for index, resource in enumerate(resources) if value({OWN: resource}, page) != exclude.value]
+def _meets(condition: PathEquals, typed: TypedResources | None) -> Callable[[Any], bool]:
+    """The function that says whether a resource meets a condition."""
+    if typed is not None:
+        value_of = typed.value_at(condition.path)
+        return lambda resource: bool(value_of(resource) == condition.value)
+    value = follower(parse_source(condition.path))
+    return lambda resource: bool(value({OWN: resource}, _NO_PAGE) == condition.value)
 
 
 def lookup_with(lookups: Lookups) -> LookupFunction:

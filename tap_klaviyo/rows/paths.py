@@ -136,8 +136,12 @@ def included_resources(resource: Resource, relationship: str, page: Page) -> Any
     None when nothing was sent; a resource that is linked but not included is left out.
     """
     relationships = resource.get("relationships")
-    member = relationships.get(relationship) if relationships else None
-    linkage = member.get("data") if member else None
+    member = relationships.get(relationship) if isinstance(relationships, dict) else None
+    return linked_resources(member.get("data") if isinstance(member, dict) else None, page)
+
+
+def linked_resources(linkage: Any, page: Page) -> Any:
+    """The included resources that the ``data`` of a relationship names, as ``included_resources`` gives them."""
     # A linkage that lacks a part of its identity finds nothing, as no page has such a resource.
     if isinstance(linkage, dict):
         identity: tuple[Any, Any] = linkage.get("type"), linkage.get("id")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -11,7 +12,16 @@ from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Lookup, Resource, Table
 from tap_klaviyo.rows.compiler import compile_rows
 from tap_klaviyo.rows.paths import sources
-from tap_klaviyo.rows.roots import LookupFunction, expand, extend, no_lookup, required_roots
+from tap_klaviyo.rows.roots import (
+    CONTEXT_ROOTS,
+    LookupFunction,
+    expand,
+    extend,
+    needs_of,
+    no_lookup,
+    required_roots,
+)
+from tap_klaviyo.rows.typed_rows import BeginRows, FinishRows, TypedResources, compile_begin, compile_finish
 
 
 def singer_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
@@ -35,6 +45,7 @@ class Projection:
         schema: its schema file.
         columns: those that are selected.
         made: the look-ups that other tables make, which the table may use, too.
+        typed: what resources are, where they are no dictionaries.
 
     Attributes:
         conversion_errors: how many values of each column could not be converted to its type and became null.
@@ -42,7 +53,12 @@ class Projection:
     """
 
     def __init__(
-        self, table: Table, schema: Mapping[str, Any], columns: Iterable[str], made: Container[str] = ()
+        self,
+        table: Table,
+        schema: Mapping[str, Any],
+        columns: Iterable[str],
+        made: Container[str] = (),
+        typed: TypedResources | None = None,
     ) -> None:
         columns = tuple(columns)
         self.conversion_errors: Counter[str] = Counter()
@@ -54,7 +70,8 @@ class Projection:
         ]
         first = next((index for index, root in enumerate(roots) if isinstance(root, Lookup)), len(roots))
         self._before_lookups, self._from_lookups = roots[:first], roots[first:]
-        self._make_row = compile_rows(schema, columns, self.conversion_errors)
+        compile_functions = self._plain_functions if typed is None else partial(self._typed_functions, typed)
+        self._begin, self._finish = compile_functions(schema, columns)
         key = [name for name in table.key if name in columns]
         self._is_compound = len(key) > 1
         self._key_of = itemgetter(*key) if key else None
@@ -79,24 +96,41 @@ class Projection:
 
     def begin_rows(self, resources: Iterable[Resource], page: Page, context: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Evaluate all roots that come before the first lookup: their values, once for each row."""
-        return expand(self._before_lookups, resources, page, context, no_lookup)
+        return self._begin(resources, page, context)
 
     def finish_rows(
         self, root_values: list[dict[str, Any]], page: Page, look_up: LookupFunction = no_lookup
     ) -> list[dict[str, Any]]:
         """Make the rows of what ``begin_rows`` gave, or of some of it."""
-        make_row = self._make_row
-        rows = [make_row(values, page) for values in extend(self._from_lookups, root_values, page, look_up)]
+        rows = self._finish(root_values, page, look_up)
         if self._key_of is None:
             return rows
-        by_key: dict[Any, dict[str, Any]] = {}
-        for row in rows:
-            key = self._key_of(row)
-            if key is None or (self._is_compound and None in key):
-                self.rows_without_key += 1
-            else:
-                by_key[key] = row
+        by_key: dict[Any, dict[str, Any]] = dict(zip(map(self._key_of, rows), rows, strict=True))
+        without_key = [key for key in by_key if None in key] if self._is_compound else [None] if None in by_key else []
+        if without_key:
+            self.rows_without_key += sum(self._key_of(row) in without_key for row in rows)
+            for key in without_key:
+                del by_key[key]
         return list(by_key.values())
+
+    def _plain_functions(self, schema: Mapping[str, Any], columns: Sequence[str]) -> tuple[BeginRows, FinishRows]:
+        make_row = compile_rows(schema, columns, self.conversion_errors)
+        return (
+            lambda resources, page, context: expand(self._before_lookups, resources, page, context, no_lookup),
+            lambda root_values, page, look_up: [
+                make_row(values, page) for values in extend(self._from_lookups, root_values, page, look_up)
+            ],
+        )
+
+    def _typed_functions(
+        self, typed: TypedResources, schema: Mapping[str, Any], columns: Sequence[str]
+    ) -> tuple[BeginRows, FinishRows]:
+        needs = {need.root for root in (*self._before_lookups, *self._from_lookups) for need in needs_of(root)}
+        starts = needs | {source.root for source in sources(schema, columns).values()}
+        return (
+            compile_begin(self._before_lookups, not starts.isdisjoint(CONTEXT_ROOTS), typed.shape),
+            compile_finish(self._before_lookups, self._from_lookups, schema, columns, self.conversion_errors, typed),
+        )
 
     def warnings(self) -> Iterator[str]:
         """Texts for the user about the problems that were counted, each to be read after the table's name."""

@@ -120,7 +120,7 @@ def extend(
             continue
         evaluate = _evaluator(root)
         if root.each:
-            rows = [{**row, name: value} for row in rows for value in _elements(evaluate(row, page))]
+            rows = [{**row, name: value} for row in rows for value in elements(evaluate(row, page))]
         else:
             for row in rows:
                 row[name] = evaluate(row, page)
@@ -148,5 +148,6 @@ def _evaluator(root: Root) -> Callable[[Mapping[str, Any], Page], Any]:
     return evaluate
 
 
-def _elements(value: Any) -> Iterable[Any]:
+def elements(value: Any) -> Iterable[Any]:
+    """What an ``each`` makes rows of: the elements of a list; nothing else has any."""
     return value if isinstance(value, (list, tuple)) else ()

@@ -15,6 +15,9 @@ Convert = Callable[[Any], Any]
 # What an integer column of a destination holds at most: 64 bits.
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 
+# Two of each event of a page.
+_KNOWN_TIMES = 2000
+
 
 class ConversionError(ValueError):
     """A value that cannot be converted to the column's type."""
@@ -109,6 +112,27 @@ def as_datetime(value: Any) -> str:
         return time.astimezone(UTC).isoformat()
     except (TypeError, ValueError, OverflowError) as error:
         raise ConversionError from error
+
+
+class KnownTimes(dict[Any, str]):
+    """Texts of times that ``as_datetime`` has converted, and what they became. Of the last few pages."""
+
+    def learn(self, value: Any) -> str | None:
+        """A value as ``as_datetime`` has it, None where it is no time."""
+        time = time_or_none(value)
+        if time is not None:
+            if len(self) >= _KNOWN_TIMES:
+                self.clear()
+            self[value] = time
+        return time
+
+
+def time_or_none(value: Any) -> str | None:
+    """A value as ``as_datetime`` has it, None where it is no time."""
+    try:
+        return as_datetime(value)
+    except ConversionError:
+        return None
 
 
 def bookmark_text(time: datetime) -> str:

@@ -10,15 +10,19 @@ from __future__ import annotations
 import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import IO, Any
 
+from klaviyo_client.api.pages import TypedDecoder, decode_page
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.files.open_files import FinishedFile
 from tap_klaviyo.files.run_files import FileSpec
 from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.lookup_protocol import WantedIds
+from tap_klaviyo.rows.page_lines import LineMaker, typed_resources
 from tap_klaviyo.rows.page_rows import RowMaker, RowProblems
-from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.record_lines import E, Encoder, Lines
+from tap_klaviyo.rows.typed_rows import TypedResources
 from tap_klaviyo.workers.shared_memory import Span
 
 
@@ -46,9 +50,15 @@ class RowSpec:
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
     files: FileSpec | None = None
 
-    def row_maker(self) -> RowMaker:
-        """A new maker of these rows."""
-        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration, self.known)
+    def row_maker(self, typed: TypedResources | None = None) -> RowMaker:
+        """A new maker of these rows; ``typed`` is as ``RowMaker`` takes it."""
+        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration, self.known, typed)
+
+    def line_maker(self, encoders: Mapping[str, Encoder[E]]) -> LineMaker[E]:
+        """A new maker of what these encoders make of the rows."""
+        typed = typed_resources(self.collection, self.tables, self.exclude)
+        typed_maker = None if typed is None else (self.row_maker(typed), TypedDecoder(typed.kind))
+        return LineMaker(self.row_maker(), typed_maker, encoders, partial(decode_page, api_url=self.api_url))
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""

@@ -12,21 +12,18 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
+from klaviyo_client.api.pages import decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from klaviyo_client.privacy.uncaught import mask_process
 from tap_klaviyo.files.open_files import FilesBroken, OpenFiles
 from tap_klaviyo.files.rows import FileRowEncoder, FileRows
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
-from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
-from tap_klaviyo.rows.page_rows import RowMaker
-from tap_klaviyo.rows.record_lines import E, Encoder, Lines, line_encoders
+from tap_klaviyo.rows.lookup_protocol import WantedIds
+from tap_klaviyo.rows.record_lines import Encoder, Lines, line_encoders
 from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
 from tap_klaviyo.workers.protocol import (
     Failure,
@@ -98,19 +95,19 @@ class _Maker:
         self, spec: RowSpec, lookups: RemoteLookups, shared_lines: SharedLines | None, files: OpenFiles | None
     ) -> None:
         self._spec = spec
-        self._row_maker = spec.row_maker()
         self._lookups = lookups
         self._shared_lines = shared_lines
         self._files = files
-        self._encoders = _encoders(spec, self._row_maker)
+        self._line_maker = spec.line_maker(_encoders(spec))
 
     def make(self, job: Job) -> JobResult:
         """Make lines of a page, or add its rows to files."""
-        made, times = _make_lines(self._row_maker, job, self._spec.api_url, self._lookups, self._encoders)
+        body, now = decompress(job.compressed), datetime.now(UTC)
+        made, times, problems = self._line_maker.make_lines(body, job.slice, job.cut, self._lookups, now)
         counts = self._add_to_files(made)
         lines = {name: part for name, part in made.items() if isinstance(part, Lines)}
         self._lookups.send_seen()
-        result = JobResult(tuple(times), self._row_maker.take_problems(), slot=job.slot, counts=counts)
+        result = JobResult(tuple(times), problems, slot=job.slot, counts=counts)
         spans = None
         if self._shared_lines is not None and job.slot is not None:
             spans = self._shared_lines.write(job.slot, lines)
@@ -130,9 +127,9 @@ class _Maker:
         return counts
 
 
-def _encoders(spec: RowSpec, row_maker: RowMaker) -> dict[str, Encoder[Any]]:
+def _encoders(spec: RowSpec) -> dict[str, Encoder[Any]]:
     """What makes of each table's rows what is written of them; those that fill gaps the pool's process still reads."""
-    encoders: dict[str, Encoder[Any]] = dict(line_encoders(row_maker.versions))
+    encoders: dict[str, Encoder[Any]] = dict(line_encoders({entry.table.name: entry.version for entry in spec.tables}))
     if spec.files is not None:
         encoders |= {
             entry.table.name: FileRowEncoder(entry.version) for entry in spec.tables if entry.table.gap is None
@@ -150,21 +147,6 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
     return RowSpec(
         collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known, spec.files
     )
-
-
-def _make_lines(
-    row_maker: RowMaker, job: Job, api_url: str, lookups: Lookups, encoders: Mapping[str, Encoder[E]]
-) -> tuple[dict[str, E], list[str | None]]:
-    body, now = decompress(job.compressed), datetime.now(UTC)
-    make_lines = partial(
-        make_lines_in_chunks, part=job.slice, cut=job.cut, lookups=lookups, extracted=now, encoders=encoders
-    )
-    try:
-        return make_lines(row_maker, decode_in_chunks(body, CHUNK_ROWS))
-    except ValueError:
-        # Unusual: the slower decoder says what is wrong, if anything is. It counts all problems again.
-        row_maker.take_problems()
-        return make_lines(row_maker, [decode_page(body, api_url)])
 
 
 if __name__ == "__main__":
