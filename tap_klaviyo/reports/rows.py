@@ -6,6 +6,7 @@ time: the example of Klaviyo's document has wall times, and nothing rules out th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from itertools import pairwise
@@ -14,6 +15,7 @@ from zoneinfo import ZoneInfo
 
 from tap_klaviyo.reports.declaration import Report, column
 from tap_klaviyo.reports.windows import Window, next_unit_start
+from tap_klaviyo.rows.values import ConversionError, as_number
 
 Row = dict[str, Any]
 
@@ -66,7 +68,7 @@ def rows(
     if report.shape == "values":
         days = {"timeframe_start": window.first.isoformat(), "timeframe_end": window.last.isoformat()}
         for result in answer["results"]:
-            numbers = {name: result["statistics"].get(name) for name in report.statistics}
+            numbers = {name: _number(name, result["statistics"].get(name)) for name in report.statistics}
             yield {**days, **_grouping_columns(report, result["groupings"]), **metric, **numbers}
         return
     dates = answer["dates" if report.shape == "aggregates" else "date_times"]
@@ -74,8 +76,19 @@ def rows(
     for grouping, series in _series(report, answer):
         for index, columns in enumerate(intervals):
             if columns is not None:
-                numbers = {name: series[name][index] if name in series else None for name in report.statistics}
+                told = {name: series[name][index] if name in series else None for name in report.statistics}
+                numbers = {name: _number(name, value) for name, value in told.items()}
                 yield {**columns, **grouping, **metric, **numbers}
+
+
+def _number(name: str, value: Any) -> float | None:
+    """What a statistic says; a rate of nothing is no number in JSON either."""
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
+        return None
+    try:
+        return as_number(value)
+    except ConversionError as error:
+        raise ValueError(f"{name} is no number") from error
 
 
 def _series(report: Report, answer: Mapping[str, Any]) -> Iterator[tuple[Row, Mapping[str, Sequence[Any]]]]:

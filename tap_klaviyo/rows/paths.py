@@ -142,13 +142,15 @@ def included_resources(resource: Resource, relationship: str, page: Page) -> Any
 
 def linked_resources(linkage: Any, page: Page) -> Any:
     """The included resources that the ``data`` of a relationship names, as ``included_resources`` gives them."""
-    # A linkage that lacks a part of its identity finds nothing, as no page has such a resource.
     if isinstance(linkage, dict):
-        identity: tuple[Any, Any] = linkage.get("type"), linkage.get("id")
-        return page.included.get(identity)
+        return _linked(linkage, page)
     if not isinstance(linkage, list):
         return None
-    identities: list[tuple[Any, Any]] = [
-        (entry.get("type"), entry.get("id")) for entry in linkage if isinstance(entry, dict)
-    ]
-    return [other for identity in identities if (other := page.included.get(identity)) is not None]
+    found = (_linked(entry, page) for entry in linkage if isinstance(entry, dict))
+    return [other for other in found if other is not None]
+
+
+def _linked(linkage: Mapping[str, Any], page: Page) -> Any:
+    """The resource of a linkage; one whose identity lacks a part, or is no text, finds nothing, as no page has it."""
+    kind, name = linkage.get("type"), linkage.get("id")
+    return page.included.get((kind, name)) if isinstance(kind, str) and isinstance(name, str) else None

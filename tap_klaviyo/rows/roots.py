@@ -116,7 +116,8 @@ def extend(
             id_of = follower(parse_source(root.match_path))
             by_id = look_up(root, rows, page)
             for row in rows:
-                row[name] = by_id.get(id_of(row, page)) if by_id else None
+                owner_id = id_of(row, page) if by_id else None
+                row[name] = by_id.get(owner_id) if isinstance(owner_id, str) else None
             continue
         evaluate = _evaluator(root)
         if root.each:

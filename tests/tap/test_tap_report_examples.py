@@ -22,6 +22,7 @@ from support.report_counts import (
     move_up_to_yesterday,
     write_event,
 )
+from support.schema_fit import misfits
 from tap_support import Run, config, run_tap
 from test_tap_reports import catalog, columns, today
 
@@ -109,6 +110,12 @@ def ran(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Ru
     assert made.code == 0, made.errors
     assert made.said("WARNING") == []
     return made
+
+
+def test_every_row_of_a_report_fits_its_schema(ran: Run) -> None:
+    """A loader need not validate what it is given; every example has rows."""
+    assert len(ran.streams) == len(EXAMPLES)
+    assert misfits(ran.messages) == []
 
 
 def test_each_report_has_an_example_and_each_member_a_line() -> None:

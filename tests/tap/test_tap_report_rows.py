@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -158,3 +159,27 @@ def test_an_answer_that_is_none_is_found_out() -> None:
     times = ["2026-01-05T00:00:00+00:00", "2026-01-06T00:00:00+00:00"]
     with pytest.raises(IndexError):
         list(rows(one, Window(date(2026, 1, 5), date(2026, 1, 6)), series([1], times), NEW_YORK, "M"))
+
+
+@pytest.mark.parametrize(
+    ("sent", "number"), [(5, 5), (0.25, 0.25), ("0.25", 0.25), (None, None), (float("nan"), None), (math.inf, None)]
+)
+def test_a_statistic_is_a_number(sent: Any, number: float | None) -> None:
+    """A text of one, too, as in every other column of numbers; a rate of nothing (NaN) is null."""
+    window = Window(date(2026, 1, 5), date(2026, 1, 5))
+    answers = {
+        "flow_series": series([sent], ["2026-01-05T00:00:00+00:00"]),
+        "flow_values": {"results": [{"groupings": BY, "statistics": {"opens": sent}}]},
+    }
+    for name, answer in answers.items():
+        [row] = rows(report(name, statistics=["opens"]), window, answer, NEW_YORK, "METRIC")
+        assert (row["opens"], type(row["opens"])) == (number, type(number))
+
+
+@pytest.mark.parametrize("sent", ["many", True, [1], {"value": 1}])
+def test_a_statistic_that_is_no_number_is_found_out(sent: Any) -> None:
+    """It fits no column of numbers: such an answer is no report."""
+    answer = {"results": [{"groupings": BY, "statistics": {"opens": sent}}]}
+    window = Window(date(2026, 1, 5), date(2026, 1, 5))
+    with pytest.raises(ValueError, match="opens"):
+        list(rows(report("flow_values", statistics=["opens"]), window, answer, NEW_YORK, "METRIC"))
