@@ -57,16 +57,14 @@ def as_text(value: Any) -> str:
 def as_number(value: Any) -> float:
     if isinstance(value, bool):
         raise ConversionError
-    if isinstance(value, int):
-        return value
     try:
         number = float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConversionError from error
     # JSON has neither NaN nor infinity: the writer would make them null without a word.
     if not math.isfinite(number):
         raise ConversionError
-    return number
+    return value if isinstance(value, int) else number
 
 
 def as_integer(value: Any) -> int:

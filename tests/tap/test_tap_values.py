@@ -17,7 +17,12 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
 @pytest.mark.parametrize(
     ("convert", "fits", "unfit"),
     [
-        (values.as_number, [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0)], NOTHING_FITS),
+        (
+            values.as_number,
+            [(5, 5), (5.5, 5.5), ("19.90", 19.9), ("-1e3", -1000.0), ("0", 0.0), (10**308, 10**308)],
+            # A loader that makes a double of it stops there for good.
+            (*NOTHING_FITS, 10**400, -(10**309), "9" * 400),
+        ),
         (
             values.as_integer,
             [(5, 5), ("7", 7), (3.0, 3), ("3.0", 3), (2**63 - 1, 2**63 - 1), (-(2**63), -(2**63))],
