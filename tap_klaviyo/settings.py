@@ -133,6 +133,15 @@ SETTINGS: dict[str, Any] = {
                 "have a bookmark, because a tag added, an action edited or a subscription ended moves none."
             ),
         },
+        "omit_nulls": {
+            "type": "boolean",
+            "default": False,
+            "title": "Without nulls",
+            "description": (
+                "Leave columns that are null out of the lines, which are half as long then (events), and cheaper to "
+                "load. For loaders that make null of what is missing: docs/performance.md names those that do."
+            ),
+        },
         "emit_activate_version_messages": {
             "type": "boolean",
             "default": False,

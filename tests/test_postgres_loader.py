@@ -178,16 +178,28 @@ def test_copied_times_are_utc_in_a_database_of_any_zone(load_lines: Load, databa
 @pytest.mark.exhaustive
 def test_rows_that_come_again_replace_themselves(load_lines: Load, database: str) -> None:
     """Within a batch and in a later run; what is null then, or missing in the line, is null; new columns are added."""
-    load_lines("again", messages({"id": "a", "text": "first", "whole": 1}, {"id": "b", "text": "b", "whole": 2}))
+    full = {"text": "c", "whole": 3, "number": 1.5, "flag": True, "object": {"a": 1}, "list": [1]}
     load_lines(
         "again",
         messages(
-            {"id": "a", "text": "second", "whole": None}, {"id": "a", "text": None, "new": {"x": "\\N"}}, more=NEW
+            {"id": "a", "text": "first", "whole": 1},
+            {"id": "b", "text": "b", "whole": 2},
+            {"id": "c", "time": "2026-01-31T12:00:00+00:00", **full},
+        ),
+    )
+    load_lines(
+        "again",
+        messages(
+            {"id": "a", "text": "second", "whole": None},
+            {"id": "a", "text": None, "new": {"x": "\\N"}},
+            {"id": "c"},
+            more=NEW,
         ),
     )
     rows = read(database, "again", "odd")
     assert (rows["a",]["text"], rows["a",]["whole"], rows["a",]["new"]) == (None, None, {"x": "\\N"})
     assert (rows["b",]["text"], rows["b",]["whole"]) == ("b", 2)
+    assert {value for name, value in rows["c",].items() if name != "id"} == {None}
 
 
 @pytest.mark.exhaustive

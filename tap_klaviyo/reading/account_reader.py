@@ -55,6 +55,7 @@ class AccountReader:
         integration: what the V1 tables call the account; by default its id.
         concurrency: how many answers to wait for at once.
         processes: worker processes for a collection that one core cannot keep up with; 0 for none.
+        omit_nulls: whether lines lack the columns that are null.
         sample_only: read only the first resource of each collection, to see whether it can be read.
         on_denied: called with columns that the key may not read; they are null then.
         failed: operation -> the error by which it failed in this run; it is not called again for what needs it.
@@ -74,6 +75,7 @@ class AccountReader:
     integration: str | None = None
     concurrency: int = 8
     processes: int = 0
+    omit_nulls: bool = False
     sample_only: bool = False
     on_denied: Callable[[Sequence[str], NotAllowed], None] = lambda _columns, _error: None
     failed: Mapping[str, KlaviyoError] = field(default_factory=dict)
@@ -151,12 +153,13 @@ class AccountReader:
             {"id": self.integration} if self.integration else account,
             known,
             files,
+            self.omit_nulls,
         )
 
     def _encoders(self, spec: RowSpec) -> dict[str, Encoder[Any]]:
         versions = {entry.table.name: entry.version for entry in spec.tables}
         if self.files is None:
-            return dict(line_encoders(versions))
+            return dict(line_encoders(versions, omit_nulls=spec.omit_nulls))
         return {name: FileRowEncoder(version) for name, version in versions.items()}
 
     def began(self) -> datetime:

@@ -57,13 +57,15 @@ class LineEncoder:
     Args:
         stream: the stream's name.
         version: the version of the table that the rows are of, if it has one.
+        omit_nulls: whether columns that are null are left out.
     """
 
     stream: str
     version: int | None = None
+    omit_nulls: bool = False
 
     def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> Lines:
-        return record_lines(self.stream, rows, extracted, self.version)
+        return record_lines(self.stream, rows, extracted, self.version, omit_nulls=self.omit_nulls)
 
     def join(self, parts: Iterable[Lines]) -> Lines:
         parts = list(parts)
@@ -71,7 +73,12 @@ class LineEncoder:
 
 
 def record_lines(
-    stream: str, rows: Sequence[Mapping[str, Any]], extracted: datetime, version: int | None = None
+    stream: str,
+    rows: Sequence[Mapping[str, Any]],
+    extracted: datetime,
+    version: int | None = None,
+    *,
+    omit_nulls: bool = False,
 ) -> Lines:
     """The lines that the SDK's writer would write for these rows one by one, each with its line end.
 
@@ -80,23 +87,34 @@ def record_lines(
         rows: JSON values only, conformed to the stream's schema.
         extracted: when they were read, in UTC.
         version: the version of the table that they are of, if it has one.
+        omit_nulls: whether columns that are null are left out.
     """
+    if omit_nulls:
+        rows = [without_nulls(row) for row in rows]
     version_or_nothing = msgspec.UNSET if version is None else version
     messages = [_Record(stream, row, version_or_nothing, extracted) for row in rows]
     return Lines(_ENCODER.encode_lines(messages), len(messages))
 
 
-def line_encoders(versions: Mapping[str, int | None]) -> dict[str, LineEncoder]:
+def without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row without the columns that are null; those inside of objects and lists are values, and stay."""
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def line_encoders(versions: Mapping[str, int | None], *, omit_nulls: bool = False) -> dict[str, LineEncoder]:
     """Table -> what makes its lines.
 
     Args:
         versions: of each table.
+        omit_nulls: whether columns that are null are left out.
     """
-    return {name: LineEncoder(name, version) for name, version in versions.items()}
+    return {name: LineEncoder(name, version, omit_nulls) for name, version in versions.items()}
 
 
 def lines_by_table(
-    tables: Mapping[str, Sequence[Mapping[str, Any]]], extracted: datetime, versions: Mapping[str, int | None]
+    tables: Mapping[str, Sequence[Mapping[str, Any]]],
+    extracted: datetime,
+    versions: Mapping[str, int | None],
 ) -> dict[str, Lines]:
     """The lines of each table's rows."""
     return {name: record_lines(name, rows, extracted, versions[name]) for name, rows in tables.items()}

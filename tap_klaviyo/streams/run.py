@@ -50,6 +50,7 @@ class RunTap(Tap):
         # Later runs have a greater one: milliseconds since 1970, as the SDK has it.
         self._version = time.time_ns() // 1_000_000
         super().__init__(**options)
+        self.writer.omit_nulls = self.config.get("omit_nulls", False)
         goal = destination(self.config.get("batch_config"))
         self.files = self.writer.files = None if goal is None else RunFiles(goal, self.writer)
 
@@ -96,6 +97,7 @@ class RunTap(Tap):
             integration=(self.config.get("esp_integration_id") or "").strip() or None,
             concurrency=self.config.get("concurrency", CONCURRENCY),
             processes=self.config.get("processes", min(os.cpu_count() or 1, MAX_PROCESSES)),
+            omit_nulls=self.config.get("omit_nulls", False),
             sample_only=self.is_test,
             on_denied=self.skip,
             failed=self.failures.errors,

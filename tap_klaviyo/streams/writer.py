@@ -11,7 +11,7 @@ from singer_sdk.singerlib import ActivateVersionMessage, Message, RecordMessage,
 
 from tap_klaviyo.files.rows import FileRows, StreamShape, WrittenRows
 from tap_klaviyo.files.run_files import RunFiles
-from tap_klaviyo.rows.record_lines import Encoded, Lines
+from tap_klaviyo.rows.record_lines import Encoded, Lines, without_nulls
 
 
 class AtomicWriter(MsgSpecWriter):
@@ -21,16 +21,20 @@ class AtomicWriter(MsgSpecWriter):
         is_writing: whether a message is being written.
         after_write: what to do once it is written.
         is_muted: whether messages are not wanted, as when the connection is tested.
+        omit_nulls: whether RECORDs lack the columns that are null.
         files: the files that rows go to; None where they are written as RECORD messages.
     """
 
     is_writing = False
     after_write: Callable[[], None] | None = None
     is_muted = False
+    omit_nulls = False
     files: RunFiles | None = None
 
     def write_message(self, message: Message) -> None:
         if self.files is None or self.is_muted:
+            if self.omit_nulls and isinstance(message, RecordMessage):
+                message.record = without_nulls(message.record)
             self.write_lines(self.format_message(message))
             return
         match message:

@@ -39,6 +39,7 @@ class RowSpec:
         integration: what the V1 tables call the account, for columns that read it.
         known: table that fills gaps -> the ids that need no row of it.
         files: what it takes to write files of the rows; None where lines are wanted.
+        omit_nulls: whether lines lack the columns that are null.
     """
 
     collection: Collection
@@ -49,6 +50,7 @@ class RowSpec:
     integration: Resource | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
     files: FileSpec | None = None
+    omit_nulls: bool = False
 
     def row_maker(self, typed: TypedResources | None = None) -> RowMaker:
         """A new maker of these rows; ``typed`` is as ``RowMaker`` takes it."""
@@ -72,6 +74,7 @@ class RowSpec:
             self.integration,
             self.known,
             self.files,
+            self.omit_nulls,
         )
 
 
@@ -87,6 +90,7 @@ class PicklableRowSpec:
     integration: Resource | None
     known: Mapping[str, frozenset[str]]
     files: FileSpec | None
+    omit_nulls: bool
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,8 @@ class _Maker:
 
 def _encoders(spec: RowSpec) -> dict[str, Encoder[Any]]:
     """What makes of each table's rows what is written of them; those that fill gaps the pool's process still reads."""
-    encoders: dict[str, Encoder[Any]] = dict(line_encoders({entry.table.name: entry.version for entry in spec.tables}))
+    versions = {entry.table.name: entry.version for entry in spec.tables}
+    encoders: dict[str, Encoder[Any]] = dict(line_encoders(versions, omit_nulls=spec.omit_nulls))
     if spec.files is not None:
         encoders |= {
             entry.table.name: FileRowEncoder(entry.version) for entry in spec.tables if entry.table.gap is None
@@ -145,7 +146,15 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
         for name, columns, since, version in spec.tables
     ]
     return RowSpec(
-        collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known, spec.files
+        collection,
+        tables,
+        spec.account,
+        spec.api_url,
+        spec.exclude,
+        spec.integration,
+        spec.known,
+        spec.files,
+        spec.omit_nulls,
     )
 
 
