@@ -154,7 +154,8 @@ class TypedWriter(RowWriter):
         for root in roots:
             if isinstance(root, Lookup):
                 wanted = self.follow(parse_source(root.match_path), variables, depth)
-                variables[root.name] = self.new_variable(f"by_id.get({wanted}) if by_id else None", depth)
+                is_id = f"by_id and isinstance({wanted}, str)"
+                variables[root.name] = self.new_variable(f"by_id.get({wanted}) if {is_id} else None", depth)
                 continue
             values = [self.follow(need, variables, depth) for need in needs_of(root)]
             value = values[0]
@@ -206,9 +207,9 @@ class TypedWriter(RowWriter):
         others = f"None if {linkage} is None else {self.add_constant(linked_resources)}({linkage}, page)"
         if shape is None or shape.kind is None:
             return self.new_variable(others, depth)
-        names = ", ".join(f"{linkage}.{shape.attributes[part]}" for part in ("type", "id"))
-        kind = self.add_constant(shape.kind)
-        return self.new_variable(f"find(({names})) if type({linkage}) is {kind} else {others}", depth)
+        kind, name = (f"{linkage}.{shape.attributes[part]}" for part in ("type", "id"))
+        is_identity = f"type({linkage}) is {self.add_constant(shape.kind)} and type({kind}) is type({name}) is str"
+        return self.new_variable(f"find(({kind}, {name})) if {is_identity} else {others}", depth)
 
     def write_dictionary(self, wanted: Shape, variable: str, shape: Shape | None, depth: int) -> str:
         """Write the way to all that is wanted of a value; the text of a dictionary that has it."""
