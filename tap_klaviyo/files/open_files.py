@@ -26,6 +26,15 @@ class FilesBroken(KlaviyoError):
     """Rows that were read are in no file that is whole. No STATE of this run may vouch for them."""
 
 
+@contextmanager
+def writing_to(folder: str) -> Iterator[None]:
+    """Turns what goes wrong with a file into FilesBroken."""
+    try:
+        yield
+    except OSError as error:
+        raise FilesBroken(f"rows cannot be written into {folder}: {error.strerror or error}") from error
+
+
 class RowFile(Protocol):
     """A file that is being written."""
 
@@ -134,10 +143,8 @@ class OpenFiles:
         if self._is_broken:
             raise FilesBroken("a file of rows could not be written")
         self._is_broken = True
-        try:
+        with writing_to(self._destination.folder):
             yield
-        except OSError as error:
-            raise FilesBroken(f"rows cannot be written into {self._destination.folder}: {error.strerror}") from error
         self._is_broken = False
 
     def _begin(self, shape: StreamShape, rows: FileRows) -> _OpenFile:
