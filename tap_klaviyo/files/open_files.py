@@ -17,7 +17,7 @@ from tap_klaviyo.files.parquet import ParquetFile
 from tap_klaviyo.files.rows import FileRows, StreamShape
 
 # What all open files of a process keep in memory together.
-MAX_KEPT_BYTES = 24 << 20
+MAX_KEPT_BYTES = 10 << 20
 # What the name of a file ends with that nothing has announced yet.
 UNFINISHED = ".unfinished"
 
