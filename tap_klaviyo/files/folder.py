@@ -40,7 +40,7 @@ class Folder:
             return
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            check_writable(self._path / self._begin)
+            check_writable(self._path / f"{self._begin}{self._run_id}")
         except OSError as error:
             raise SettingsError(
                 f"batch_config.storage.root: {self._path} cannot be written to: {error.strerror}"

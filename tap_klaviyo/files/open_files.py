@@ -17,13 +17,22 @@ from tap_klaviyo.files.parquet import ParquetFile
 from tap_klaviyo.files.rows import FileRows, StreamShape
 
 # What all open files of a process keep in memory together.
-MAX_KEPT_BYTES = 24 << 20
+MAX_KEPT_BYTES = 10 << 20
 # What the name of a file ends with that nothing has announced yet.
 UNFINISHED = ".unfinished"
 
 
 class FilesBroken(KlaviyoError):
     """Rows that were read are in no file that is whole. No STATE of this run may vouch for them."""
+
+
+@contextmanager
+def writing_to(folder: str) -> Iterator[None]:
+    """Turns what goes wrong with a file into FilesBroken."""
+    try:
+        yield
+    except OSError as error:
+        raise FilesBroken(f"rows cannot be written into {folder}: {error.strerror or error}") from error
 
 
 class RowFile(Protocol):
@@ -134,10 +143,8 @@ class OpenFiles:
         if self._is_broken:
             raise FilesBroken("a file of rows could not be written")
         self._is_broken = True
-        try:
+        with writing_to(self._destination.folder):
             yield
-        except OSError as error:
-            raise FilesBroken(f"rows cannot be written into {self._destination.folder}: {error.strerror}") from error
         self._is_broken = False
 
     def _begin(self, shape: StreamShape, rows: FileRows) -> _OpenFile:

@@ -33,7 +33,8 @@ class ParquetFile:
         import pyarrow.parquet as pq
 
         self._pa = pa
-        # Where processes share the rows, each has a core.
+        # Where processes share the rows, each has a core. What is freed goes back to the system.
+        pa.set_memory_pool(pa.system_memory_pool())
         pa.set_cpu_count(1)
         self._columns = ColumnMaker(shape)
         schema = self._columns.schema.with_metadata(_metadata(shape, first))

@@ -16,7 +16,7 @@ import msgspec
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.files.destination import Destination
 from tap_klaviyo.files.folder import Folder
-from tap_klaviyo.files.open_files import FilesBroken, FinishedFile, OpenFiles
+from tap_klaviyo.files.open_files import FilesBroken, FinishedFile, OpenFiles, writing_to
 from tap_klaviyo.files.rows import FileRows, StreamShape
 
 # How long, while little is read, from one announcement to the next.
@@ -172,24 +172,26 @@ class RunFiles:
 
     def _publish(self, files: list[FinishedFile]) -> None:
         """Give finished files their names, and announce them."""
+        if not files:
+            return
         lines = []
-        for file in sorted(files, key=lambda file: list(self._shapes).index(file.stream)):
-            self._numbers += 1
-            path = Path(self._destination.folder, self._destination.file_name(file.stream, self._numbers))
-            Path(file.path).rename(path)
-            self.misfits.update({(file.stream, column): count for column, count in file.misfits.items()})
-            lines.append(
-                {
-                    "type": "BATCH",
-                    "stream": file.stream,
-                    "encoding": self._destination.encoding,
-                    "manifest": [self._destination.url(path)],
-                }
-            )
-        if lines:
+        with writing_to(self._destination.folder):
+            for file in sorted(files, key=lambda file: list(self._shapes).index(file.stream)):
+                self._numbers += 1
+                path = Path(self._destination.folder, self._destination.file_name(file.stream, self._numbers))
+                Path(file.path).rename(path)
+                self.misfits.update({(file.stream, column): count for column, count in file.misfits.items()})
+                lines.append(
+                    {
+                        "type": "BATCH",
+                        "stream": file.stream,
+                        "encoding": self._destination.encoding,
+                        "manifest": [self._destination.url(path)],
+                    }
+                )
             # The names, too, are on disk before anybody is told of them.
             _sync_folder(self._destination.folder)
-            self._writer.write_lines(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
+        self._writer.write_lines(b"".join(msgspec.json.encode(line) + b"\n" for line in lines))
 
 
 def _sync_folder(path: str) -> None:

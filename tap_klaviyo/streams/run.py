@@ -142,7 +142,9 @@ class RunTap(Tap):
         return self._version if sends_activate_version(tables, self.config) else None
 
     def is_time_for_state(self) -> bool:
-        """Whether the last STATE is long enough ago for another one."""
+        """Whether the last STATE is long enough ago for another one; or, with files, these have enough rows for one."""
+        if self.files is not None:
+            return self.files.is_due
         if time.monotonic() - self._last_state < STATE_SECONDS:
             return False
         self._last_state = time.monotonic()
