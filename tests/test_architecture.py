@@ -96,6 +96,7 @@ PURE = {
     "tap_klaviyo/rows/roots.py",
     "tap_klaviyo/rows/slice_rows.py",
     "tap_klaviyo/rows/values.py",
+    "tap_klaviyo/streams/look_back.py",
     "tap_klaviyo/streams/permissions.py",
     "tap_klaviyo/streams/reading_plan.py",
     "target_klaviyo/audience/completeness.py",
