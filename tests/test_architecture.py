@@ -80,6 +80,7 @@ PURE = {
     "tap_klaviyo/model.py",
     "tap_klaviyo/reading/event_metrics.py",
     "tap_klaviyo/reading/frontier.py",
+    "tap_klaviyo/reading/linked_query.py",
     "tap_klaviyo/reading/selection.py",
     "tap_klaviyo/reading/slices.py",
     "tap_klaviyo/reports/call_log.py",

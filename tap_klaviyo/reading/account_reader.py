@@ -121,7 +121,12 @@ class AccountReader:
             self.client,
             spec,
             row_maker,
-            LookupCache(row_maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
+            LookupCache(
+                {**row_maker.lookups, **{entry.lookup.name: entry.lookup for entry in spec.collection.listed}},
+                self._requests.lookup_pages,
+                partial(self._lookup_denied, spec.collection),
+                row_maker.complete,
+            ),
             BookmarkTracker(now=self.began, ordered=len(slices) == 1 and name not in self.reread),
             as_lines=as_lines,
             keep_resources=name in self.selection.collections_others_need,
@@ -142,7 +147,20 @@ class AccountReader:
             self.exclude.get(collection.name),
             {"id": self.integration} if self.integration else account,
             known,
+            self._listed(collection),
         )
+
+    def _listed(self, collection: Collection) -> dict[tuple[str, str], Resource] | None:
+        """The resources that pages need not include, as other collections list them; None where they are included."""
+        listed: dict[tuple[str, str], Resource] = {}
+        if self.sample_only:
+            return None
+        for entry in self.selection.listed_for(collection):
+            # Where they cannot be listed, pages are asked for them, and say what is wrong.
+            with contextlib.suppress(Refused, Unavailable):
+                listed |= {(entry.relationship, one["id"]): one for one in self.resources(entry.collection)}
+                self._requests.listed.add(entry.relationship)
+        return listed if any(entry.relationship in self._requests.listed for entry in collection.listed) else None
 
     def began(self) -> datetime:
         """When the run began, by the earlier of our clock and Klaviyo's, which is not known before an answer."""

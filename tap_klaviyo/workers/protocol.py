@@ -31,6 +31,7 @@ class RowSpec:
         exclude: resources that no table gets.
         integration: what the V1 tables call the account, for columns that read it.
         known: table that fills gaps -> the ids that need no row of it.
+        listed: as ``RowMaker`` takes it.
     """
 
     collection: Collection
@@ -40,16 +41,26 @@ class RowSpec:
     exclude: PathEquals | None = None
     integration: Resource | None = None
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    listed: Mapping[tuple[str, str], Resource] | None = None
 
     def row_maker(self) -> RowMaker:
         """A new maker of these rows."""
-        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration, self.known)
+        return RowMaker(
+            self.collection, self.tables, self.account, self.exclude, self.integration, self.known, self.listed
+        )
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""
         tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
         return PicklableRowSpec(
-            self.collection.name, tables, self.account, self.api_url, self.exclude, self.integration, self.known
+            self.collection.name,
+            tables,
+            self.account,
+            self.api_url,
+            self.exclude,
+            self.integration,
+            self.known,
+            self.listed,
         )
 
 
@@ -64,6 +75,7 @@ class PicklableRowSpec:
     exclude: PathEquals | None
     integration: Resource | None
     known: Mapping[str, frozenset[str]]
+    listed: Mapping[tuple[str, str], Resource] | None
 
 
 @dataclass(frozen=True)

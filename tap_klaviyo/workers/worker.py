@@ -89,7 +89,9 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
         SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
         for name, columns, since, version in spec.tables
     ]
-    return RowSpec(collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known)
+    return RowSpec(
+        collection, tables, spec.account, spec.api_url, spec.exclude, spec.integration, spec.known, spec.listed
+    )
 
 
 def _make_lines(
