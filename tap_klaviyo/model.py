@@ -33,6 +33,8 @@ class Collection:
             bookmark. It is left out for tables of which that one is read whole, and what it cannot read is a warning.
         keep_deleted: rows that Klaviyo deleted must stay where they were loaded, because events refer to them or
             because Klaviyo forgets them by itself after some days.
+        linked: the relationships whose ids its resources have without an include.
+        listed: of these, the ones whose resources another collection lists.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Collection:
     reread: bool = False
     supplements: str | None = None
     keep_deleted: bool = False
+    linked: frozenset[str] = frozenset()
+    listed: tuple[Listed, ...] = ()
 
     @property
     def has_order(self) -> bool:
@@ -93,6 +97,7 @@ class Lookup:
         own_page_paths: paths that ``extract`` needs of the collection's own pages, where these hold owners too: what
             was read need not be asked for again. None where they hold none.
         optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
+        linked: those of its includes that are not needed where their resources were listed.
     """
 
     name: str
@@ -104,6 +109,22 @@ class Lookup:
     query: Mapping[str, str] = field(default_factory=dict)
     own_page_paths: tuple[str, ...] | None = None
     optional: bool = False
+    linked: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A to-one relationship whose resources another collection lists: read there once, and not with every page.
+
+    Attributes:
+        relationship: its name, which is the resources' type.
+        collection: the name of the collection that lists them.
+        lookup: finds one that the list does not have: it was made since, or is deleted.
+    """
+
+    relationship: str
+    collection: str
+    lookup: Lookup
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ REREAD = [*(name for name, collection in COLLECTIONS.items() if collection.rerea
 # Days, by collection: Klaviyo writes some events down days later, works segments out late, and lets a merged profile
 # keep the time at which the older one joined.
 LOOKBACK = {"events": 7, "list_profiles": 1, "segment_profiles": 1}
+# When that is read again.
+DAILY, ALWAYS = "daily", "always"
 # The largest limit, 3,500 requests a minute, at a second for each.
 CONCURRENCY = 64
 MAX_PROCESSES = 4
@@ -163,9 +165,19 @@ SETTINGS: dict[str, Any] = {
             "default": LOOKBACK,
             "title": "Lookback",
             "description": (
-                "Days before its bookmark from which a collection is read again in every run, because Klaviyo writes "
-                "some of it down late. Never before start_date. By default 7 for events, 1 for members of lists and "
-                "segments, and 0 for the others."
+                "Days before its bookmark from which a collection is read again, once a day (see lookback_schedule), "
+                "because Klaviyo writes some of it down late. Never before start_date. By default 7 for events, 1 for "
+                "members of lists and segments, and 0 for the others."
+            ),
+        },
+        "lookback_schedule": {
+            "type": "string",
+            "enum": [DAILY, ALWAYS],
+            "default": DAILY,
+            "title": "When to look back",
+            "description": (
+                "daily: one run a day reads all that lookback says, the others only two hours before the bookmark; "
+                "what Klaviyo writes down later than that comes up to a day after. always: every run reads all of it."
             ),
         },
         "reports": REPORTS,

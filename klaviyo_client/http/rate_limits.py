@@ -23,8 +23,6 @@ from klaviyo_client.http.windows import Window
 BURST_SECONDS = 1.0
 STEADY_SECONDS = 60.0
 DAY_SECONDS = 86_400.0
-# Of so many requests or more, a part of one more or less matters little.
-_SMALL = 2
 
 
 class RateLimiter:
@@ -218,16 +216,17 @@ class RateLimiter:
     def _allowed(self, window: Window, permit: Permit, moment: float) -> tuple[int, float]:
         """How many requests we may have now, and in how many seconds.
 
-        1.8 requests a minute are two in 67 seconds: rounded down, they would be half of what Klaviyo allows.
+        1.8 requests a minute are two in 67 seconds, and 0.2 are one in five minutes: rounded down or up, they would be
+        half or five times of what is ours. After a 429 fewer are better than soon.
         """
         cooldowns = self._cooldowns(permit)
         slowdown = min(cooldown.slowdown() for cooldown in cooldowns)
         share = round(window.limit * self._share, 6)
         if window.seconds == BURST_SECONDS:
             return min(cooldown.burst_at(moment, share * slowdown) for cooldown in cooldowns), window.seconds
-        if 1 < share < _SMALL and slowdown == 1:
-            return math.ceil(share), window.seconds * math.ceil(share) / share
-        return max(1, int(share * slowdown)), window.seconds
+        rate = share * slowdown
+        requests = math.ceil(share) if slowdown == 1 else max(1, int(rate))
+        return requests, window.seconds * max(1.0, requests / rate)
 
 
 class RateLimiters:

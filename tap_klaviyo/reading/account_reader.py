@@ -129,7 +129,12 @@ class AccountReader:
             self.client,
             spec,
             row_maker,
-            LookupCache(row_maker.lookups, self._requests.lookup_pages, partial(self._lookup_denied, spec.collection)),
+            LookupCache(
+                {**row_maker.lookups, **{entry.lookup.name: entry.lookup for entry in spec.collection.listed}},
+                self._requests.lookup_pages,
+                partial(self._lookup_denied, spec.collection),
+                row_maker.complete,
+            ),
             BookmarkTracker(now=self.began, ordered=len(slices) == 1 and name not in self.reread),
             encoders=self._encoders(spec) if as_lines else None,
             files=self.files if as_lines else None,
@@ -154,6 +159,7 @@ class AccountReader:
             known,
             files,
             self.omit_nulls,
+            self._listed(collection),
         )
 
     def _encoders(self, spec: RowSpec) -> dict[str, Encoder[Any]]:
@@ -161,6 +167,18 @@ class AccountReader:
         if self.files is None:
             return dict(line_encoders(versions, omit_nulls=spec.omit_nulls))
         return {name: FileRowEncoder(version) for name, version in versions.items()}
+
+    def _listed(self, collection: Collection) -> dict[tuple[str, str], Resource] | None:
+        """The resources that pages need not include, as other collections list them; None where they are included."""
+        listed: dict[tuple[str, str], Resource] = {}
+        if self.sample_only:
+            return None
+        for entry in self.selection.listed_for(collection):
+            # Where they cannot be listed, pages are asked for them, and say what is wrong.
+            with contextlib.suppress(Refused, Unavailable):
+                listed |= {(entry.relationship, one["id"]): one for one in self.resources(entry.collection)}
+                self._requests.listed.add(entry.relationship)
+        return listed if any(entry.relationship in self._requests.listed for entry in collection.listed) else None
 
     def began(self) -> datetime:
         """When the run began, by the earlier of our clock and Klaviyo's, which is not known before an answer."""

@@ -8,7 +8,7 @@ from typing import Any
 from klaviyo_client.api.pages import Page
 from klaviyo_client.errors import NotAllowed
 from tap_klaviyo.model import Lookup
-from tap_klaviyo.rows.lookup_protocol import WantedIds
+from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
 
 # What an order is attributed to was mostly read shortly before it. About 300 bytes each; at least half of it is kept.
 MEMORY = 100_000
@@ -21,6 +21,7 @@ class LookupCache:
         lookups: the lookups of the tables, by name.
         fetch: lookup, owners -> the pages of the lookup's operation for these owners.
         on_denied: called with a lookup that the key may not read; its columns are null then.
+        complete: a page of a lookup -> the page with what it need not include.
     """
 
     def __init__(
@@ -28,10 +29,12 @@ class LookupCache:
         lookups: Mapping[str, Lookup],
         fetch: Callable[[Lookup, Iterable[str]], Iterator[Page]],
         on_denied: Callable[[Lookup, NotAllowed], None],
+        complete: Callable[[Page, Lookups], Page] = lambda page, _: page,
     ) -> None:
         self._lookups = lookups
         self._fetch = fetch
         self._on_denied = on_denied
+        self._complete = complete
         # Two halves of the cache: when the recent one is full, it takes the place of the old one.
         self._recent: dict[str, dict[str, Any]] = {name: {} for name in lookups}
         self._old: dict[str, dict[str, Any]] = {name: {} for name in lookups}
@@ -63,7 +66,7 @@ class LookupCache:
         declaration = self._lookups[lookup]
         try:
             for page in self._fetch(declaration, owners):
-                values |= declaration.extract(page)
+                values |= declaration.extract(self._complete(page, self))
         except NotAllowed as error:
             self._forbidden.add(lookup)
             self._on_denied(declaration, error)

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -19,6 +19,7 @@ from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadRequest, NotFound, Refused
 from tap_klaviyo.model import Collection, Lookup, Slice
 from tap_klaviyo.reading.frontier import Frontier, SliceRead
+from tap_klaviyo.reading.linked_query import LinkedQuery
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
 from tap_klaviyo.reading.page_times import PageTimes
 from tap_klaviyo.reading.selection import Selection
@@ -42,6 +43,10 @@ class PageRequests:
         concurrency: how many answers to wait for at once.
         sample_only: request the first resource only.
         incomplete: the collections of which something was skipped; added to.
+
+    Attributes:
+        listed: the relationships whose resources were listed, so that pages need not include them.
+        unlinked: the operations whose answers were seen to lack the ids of what is not included.
     """
 
     client: KlaviyoClient
@@ -51,23 +56,28 @@ class PageRequests:
     concurrency: int
     sample_only: bool
     incomplete: set[str]
+    listed: set[str] = field(default_factory=set)
+    unlinked: set[str] = field(default_factory=set)
 
     def pages(
         self, collection: Collection, slices: Sequence[Slice], workers: int | None = None, memory: int = MEMORY
     ) -> PageReader:
         """A reader of these slices' pages. A slice whose parent is gone meanwhile has none, and a warning is logged."""
         op = operation(collection.operation)
-        query = self.selection.query(collection)
+        query = self.selection.query(collection, with_linked=True)
         ordered = collection.name not in self.reread and can_be_cut(collection, op)
         if collection.has_order and collection.bookmark in op.sort and collection.name not in self.reread:
             query["sort"] = str(collection.bookmark)
         if self.sample_only and "page[size]" in query:
             query["page[size]"] = "1"
+        needed = self.selection.needed_includes(collection)
+        listed = self.listed.intersection(entry.relationship for entry in collection.listed)
+        linked = LinkedQuery.of(op, query, (collection.linked - needed) | listed)
 
         def fetch(read: SliceRead) -> RawPage:
             terms = conditions(read.slice, collection, op)
-            filtered = {**query, "filter": filters.all_of(terms)} if terms else query
-            return self._request(collection.name, op.id, filtered, collection.parent, read)
+            condition = {"filter": filters.all_of(terms)} if terms else {}
+            return self._request(collection.name, op.id, linked, condition, collection.parent, read)
 
         can_cut = ordered and not self.sample_only
         frontier = Frontier(slices, page_size=op.page_size or 0, end=self._settled if can_cut else None)
@@ -76,7 +86,7 @@ class PageRequests:
             fetch,
             workers=1 if self.sample_only else min(self.concurrency, workers or self.concurrency),
             memory=memory,
-            acquire=lambda: self.client.acquire(op.id, query),
+            acquire=lambda: self.client.acquire(op.id, self._query(op.id, linked)),
             rate=op.rates(query)[1] / 60,
             times=partial(_page_times, collection.bookmark) if ordered else no_times,
         )
@@ -100,31 +110,46 @@ class PageRequests:
         """The pages of a look-up for these owners."""
         size = operation(lookup.operation).page_size
         query = {**lookup.query, **({"page[size]": str(size)} if size else {})}
+        linked = LinkedQuery.of(operation(lookup.operation), query, lookup.linked & self.listed)
         reader = PageReader(
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
-            lambda read: self._request(lookup.operation, lookup.operation, query, lookup.owner_kind, read),
+            lambda read: self._request(lookup.operation, lookup.operation, linked, {}, lookup.owner_kind, read),
             workers=self.concurrency,
-            acquire=lambda: self.client.acquire(lookup.operation, query),
+            acquire=lambda: self.client.acquire(lookup.operation, self._query(lookup.operation, linked)),
         )
         with contextlib.closing(reader):
             for page in reader:
                 yield self.client.decode(lookup.operation, page.page)
 
+    def _query(self, operation_id: str, linked: LinkedQuery) -> Mapping[str, str]:
+        """The short query, unless answers of this account were seen to lack ids that it relies on."""
+        return linked.whole if operation_id in self.unlinked else linked.short
+
     def _request(
-        self, name: str, operation_id: str, query: Mapping[str, str], parent: str | None, read: SliceRead
+        self,
+        name: str,
+        operation_id: str,
+        linked: LinkedQuery,
+        condition: Mapping[str, str],
+        parent: str | None,
+        read: SliceRead,
     ) -> RawPage:
         read.trail = read.trail or PageTrail(operation_id)
         if read.link is not None:
             read.trail.add_link(read.link)
+        query = self._query(operation_id, linked)
         try:
-            page = self.client.raw_page(
-                operation_id, path=read.slice.path, query=query, link=read.link, permit=read.permit
-            )
+            page = self._page(operation_id, {**query, **condition}, read.link, read)
+            if query is linked.short and linked.is_unlinked(page):
+                self.unlinked.add(operation_id)
+                read.permit = self.client.acquire(operation_id, linked.whole)
+                link = None if read.link is None else linked.whole_link(read.link)
+                page = self._page(operation_id, {**linked.whole, **condition}, link, read)
         except (NotFound, BadRequest) as error:
             if read.link is not None and read.restarts < MAX_RESTARTS and is_about_cursor(error):
                 logger.warning("%s: a cursor has expired, its pages are read again from the first one", name)
                 read.link, read.trail, read.restarts = None, None, read.restarts + 1
-                return self._request(name, operation_id, query, parent, read)
+                return self._request(name, operation_id, linked, condition, parent, read)
             if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
             logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
@@ -132,6 +157,9 @@ class PageRequests:
             return EMPTY_PAGE
         read.trail.add_page(page.content)
         return page
+
+    def _page(self, operation_id: str, query: Mapping[str, str], link: str | None, read: SliceRead) -> RawPage:
+        return self.client.raw_page(operation_id, path=read.slice.path, query=query, link=link, permit=read.permit)
 
 
 def _is_about_id(error: BadRequest) -> bool:

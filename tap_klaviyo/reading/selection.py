@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from klaviyo_client.api.operations import Operation, operation
-from tap_klaviyo.model import Collection, Lookup, PathEquals, SelectedTable
+from tap_klaviyo.model import Collection, Listed, Lookup, PathEquals, SelectedTable
 from tap_klaviyo.reading import event_metrics
-from tap_klaviyo.rows.paths import OWN, Source, parse_source, sources
+from tap_klaviyo.rows.paths import INCLUDED, OWN, Source, parse_source, sources
 from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, roots_behind
 
 # The collection that holds the account itself, and nothing else.
@@ -35,19 +35,40 @@ class Selection:
         """The collection's tables."""
         return [entry for entry in self.tables if entry.table.collection == collection]
 
-    def query(self, collection: Collection) -> dict[str, str]:
-        """The query for the collection, but for filter and order."""
+    def query(self, collection: Collection, *, with_linked: bool = False) -> dict[str, str]:
+        """The query for the collection, but for filter and order.
+
+        Args:
+            collection: what is read.
+            with_linked: whether an include is asked for, too, of which only the ids are needed that Klaviyo gives
+                without it. Older answers of Klaviyo lack them.
+        """
         possible = (
             source
             for entry in self.tables_of(collection)
             for source in requirements(entry.table, sources(entry.schema, entry.schema["properties"]).values())
         )
-        return query(operation(collection.operation), collection.resource, self._needs(collection), possible)
+        op = operation(collection.operation)
+        found = query(op, collection.resource, self._needs(collection), possible)
+        only_ids = collection.linked - self.needed_includes(collection)
+        return found if with_linked else without_includes(op, found, only_ids)
+
+    def needed_includes(self, collection: Collection) -> set[str | None]:
+        """The relationships of which the selected columns need more than ids."""
+        return {source.relationship for source in self._needs(collection) if source.root == INCLUDED}
+
+    def listed_for(self, collection: Collection) -> list[Listed]:
+        """The relationships of which the selected columns need attributes, and nothing else, that others list."""
+        needs = [source for source in self._needs(collection) if source.root == INCLUDED]
+        others = {source.relationship for source in needs if source.tokens[:1] != ("attributes",)}
+        wanted = {source.relationship for source in needs} - others
+        return [entry for entry in collection.listed if entry.relationship in wanted]
 
     @property
     def collections_others_need(self) -> set[str]:
         """The collections whose resources are needed to read others."""
         names = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
+        names |= {entry.collection for table in self.tables for entry in self.listed_for(table.table.collection)}
         return names | {ACCOUNT_COLLECTION} | ({event_metrics.COLLECTION} if self.by_metric else set())
 
     @property
@@ -75,6 +96,12 @@ class Selection:
             roots_by_collection = {entry.table.collection.parent: (PARENT,), ACCOUNT_COLLECTION: self.account_roots}
             roots = roots_by_collection.get(collection.name, ())
             needs += [Source(OWN, None, source.tokens) for source in required if source.root in roots]
+            lists = {one.relationship for one in entry.table.collection.listed if one.collection == collection.name}
+            needs += [
+                Source(OWN, None, source.tokens)
+                for source in required
+                if source.relationship in lists and source.tokens[:1] == ("attributes",)
+            ]
         return needs
 
 
@@ -118,6 +145,16 @@ def query(
     if operation.page_size:
         parameters["page[size]"] = str(operation.page_size)
     return parameters
+
+
+def without_includes(operation: Operation, query: Mapping[str, str], relationships: Container[str]) -> dict[str, str]:
+    """A query that does not ask for these relationships' resources, nor for fields of theirs."""
+    includes = [name for name in query.get("include", "").split(",") if name]
+    kept = [name for name in includes if name not in relationships]
+    fields = {f"fields[{resource_type(operation, name)}]" for name in includes}
+    fields -= {f"fields[{resource_type(operation, name)}]" for name in kept}
+    without = {name: value for name, value in query.items() if name != "include" and name not in fields}
+    return {"include": ",".join(kept), **without} if kept else without
 
 
 def _includes(operation: Operation, selected: Iterable[Source]) -> list[Source]:

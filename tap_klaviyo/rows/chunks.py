@@ -110,7 +110,8 @@ def make_lines_in_chunks(
         name: TableLines(projection, extracted, encoders[name]) for name, projection in row_maker.projections.items()
     }
     times: list[str | None] = []
-    for page in chunks:
+    for chunk in chunks:
+        page = row_maker.complete(chunk, lookups)
         own = row_maker.slice_part(page, part, cut, lookups, extracted)
         times += own.times
         for name, table in tables.items():

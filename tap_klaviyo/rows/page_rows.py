@@ -10,6 +10,7 @@ from typing import Any
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.gaps import GapFinder
+from tap_klaviyo.rows.listed import ListedResources
 from tap_klaviyo.rows.lookup_protocol import Lookups
 from tap_klaviyo.rows.paths import OWN, flatten_hashes, follower, parse_source, sources
 from tap_klaviyo.rows.projection import Projection
@@ -78,6 +79,7 @@ class RowMaker:
         integration: what the V1 tables call the account, for columns that read it.
         known: table that fills gaps -> the ids that need no row of it.
         typed: what resources are, where they are no dictionaries.
+        listed: the resources that its own name and pages need not include, by (type, id); None where pages do.
 
     Attributes:
         projections: the row functions of the tables, by name.
@@ -93,11 +95,13 @@ class RowMaker:
         integration: Resource | None = None,
         known: Mapping[str, Container[str]] | None = None,
         typed: TypedResources | None = None,
+        listed: Mapping[tuple[str, str], Resource] | None = None,
     ) -> None:
         self._collection = collection.name
         self._times = _times_at(collection.bookmark if collection.has_order else None, typed)
         self._listed = collection if collection.bookmark is not None and not collection.has_order else None
         self._without_id = 0
+        self._listed_resources = None if listed is None else ListedResources(collection.listed, listed)
         self._context = {ACCOUNT: account, **({INTEGRATION: integration} if integration else {})}
         table_sources = (sources(entry.schema, entry.columns).values() for entry in tables)
         self._reads_extracted = any(
@@ -127,8 +131,13 @@ class RowMaker:
             lookup.name: (as_page(lookup.own_page_paths or ()), lookup.extract) for lookup in own_lookups
         }
 
+    def complete(self, page: Page, lookups: Lookups) -> Page:
+        """The page as if it had included what was listed."""
+        return page if self._listed_resources is None else self._listed_resources.complete(page, lookups)
+
     def make_rows(self, page: Page, part: Slice, cut: str | None, lookups: Lookups, extracted: datetime) -> PageRows:
         """Make the rows of a page of this slice, read at this time; ``cut`` is as ``slice_rows.own_rows`` takes it."""
+        page = self.complete(page, lookups)
         own, look_up = self.slice_part(page, part, cut, lookups, extracted), lookup_with(lookups)
         rows = {}
         for name, projection in self.projections.items():

@@ -26,7 +26,7 @@ from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.session import ReportRefused, ReportSession
-from tap_klaviyo.settings import CONCURRENCY, LOOKBACK, MAX_PROCESSES, REREAD, STATE_SECONDS
+from tap_klaviyo.settings import ALWAYS, CONCURRENCY, LOOKBACK, MAX_PROCESSES, REREAD, STATE_SECONDS
 from tap_klaviyo.streams.deletions import sends_activate_version
 from tap_klaviyo.streams.failures import Failures, leaves_others
 from tap_klaviyo.streams.progress import Progress
@@ -122,6 +122,11 @@ class RunTap(Tap):
         """How far before its bookmark a collection is read again."""
         days = {**LOOKBACK, **(self.config.get("lookback") or {})}.get(collection.name, 0)
         return timedelta(days=min(days, 1_000_000))
+
+    @property
+    def always_looks_back(self) -> bool:
+        """Whether every run reads the past again, not one a day."""
+        return bool(self.config.get("lookback_schedule") == ALWAYS)
 
     # What streams write -----------------------------------------------------------------------------------------------
 

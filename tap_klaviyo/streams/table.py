@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib.catalog import REPLICATION_FULL_TABLE
 
 from klaviyo_client.errors import Refused, Unavailable
 from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.reading.batches import Batch
-from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import singer_schema
 from tap_klaviyo.rows.record_lines import Encoded
-from tap_klaviyo.rows.values import bookmark_text
-from tap_klaviyo.settings import is_read_whole
-from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
+from tap_klaviyo.streams.bookmarks import BookmarkedStream
 from tap_klaviyo.streams.reading_plan import reading_plan
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
 
 
-class TableStream(PrefixBookmarkStream):
+class TableStream(BookmarkedStream):
     """A table as a Singer stream, or several tables of the same name, each of another collection.
 
     One of the selected streams of a collection leads: it reads the collection, and also writes the rows of its
@@ -49,8 +45,6 @@ class TableStream(PrefixBookmarkStream):
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._has_written_schema = False
-        # Whether an earlier run read it; None until it is its turn.
-        self._had_bookmark: bool | None = None
         self.rows_written = 0
         # Of the rows that are read now, when those of older ones are to go; the SDK puts it into every RECORD.
         self._stream_version = tap.version_of(tables)
@@ -71,43 +65,6 @@ class TableStream(PrefixBookmarkStream):
     def version(self) -> int | None:
         """Of the rows that are read now; None when none of an older one may go."""
         return self._stream_version
-
-    def start_in(self, collection: Collection) -> datetime | None:
-        """Where to start in a collection: some time before the bookmark, not before the start date; None for all."""
-        table = next(entry for entry in self.tables if entry.collection == collection)
-        if collection.supplements is not None:
-            # What becomes of whom it finds moves no time of its own, either.
-            table = self.table
-        is_full = self.replication_method == REPLICATION_FULL_TABLE or self._stream_version is not None
-        if is_full or is_read_whole(table, self._tap.reread):
-            return None
-        reached = self.bookmark
-        start_date = self.config.get("start_date")
-        starts = [parse_time("start_date", start_date)] if start_date else []
-        if reached is not None:
-            # A lookback of centuries must not fall off the calendar.
-            longest = max(reached - datetime(2, 1, 1, tzinfo=UTC), timedelta())
-            starts.append(reached - min(max(map(self._tap.lookback, self.collections)), longest))
-        return max(starts, default=None)
-
-    @property
-    def bookmark(self) -> datetime | None:
-        """How far earlier runs have read; None where that is not asked for, or nothing was read."""
-        text = self.get_context_state(None).get("replication_key_value")
-        if not text or self.replication_method == REPLICATION_FULL_TABLE:
-            return None
-        return parse_time(f"the bookmark of {self.name}", text)
-
-    def correct_bookmark(self, now: datetime) -> None:
-        """Take a bookmark that is ahead of now (of another clock, another tool) back to now, and say so.
-
-        Nothing is at or after it, and it would be moved by no row until its time has come.
-        """
-        if self.bookmark is not None and self.bookmark > now:
-            state = self.get_context_state(None)
-            self.logger.warning(AHEAD, self.name, state["replication_key_value"])
-            state["replication_key_value"] = bookmark_text((now - SETTLE).replace(microsecond=0))
-            self.state_manager.is_flushed = False
 
     # Reading ----------------------------------------------------------------------------------------------------------
 
@@ -184,6 +141,10 @@ class TableStream(PrefixBookmarkStream):
             table.correct_bookmark(now)
             if table._had_bookmark is None:
                 table._had_bookmark = table.bookmark is not None
+        # Together, so that the past is requested once for all of them, whenever each was selected.
+        looks_back = any(table.is_look_back_due(collection, now) for table in tables)
+        for table in tables:
+            table.set_looks_back(looks_back)
         starts = {table.name: table.start_in(collection) for table in tables}
         for stream in filled_from(self._tap, collection):
             if (start := stream._gap_start(tables, starts)) is not None:
@@ -203,6 +164,8 @@ class TableStream(PrefixBookmarkStream):
         """Called when a collection was read to its end. After the last, older rows go, unless something was skipped."""
         self._finished.add(collection.name)
         names = {entry.name for entry in self.collections_read}
+        if names <= self._finished:
+            self.note_run()
         if self._stream_version is not None and names <= self._finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 
@@ -226,17 +189,6 @@ class TableStream(PrefixBookmarkStream):
     def is_last(self, collection: Collection) -> bool:
         """Whether its other collections were read to their ends: then a bookmark holds for all of them."""
         return {entry.name for entry in self.collections_read} <= self._finished | {collection.name}
-
-    def advance_bookmark(self, bookmark: str) -> bool:
-        """Move the bookmark, never back; whether it moved."""
-        if self.replication_method == REPLICATION_FULL_TABLE or not self.replication_key:
-            return False
-        state = self.get_context_state(None)
-        before = state.get("replication_key_value")
-        if before and parse_time("bookmark", before) >= parse_time("bookmark", bookmark):
-            return False
-        state.update(replication_key=self.replication_key, replication_key_value=bookmark)
-        return True
 
     # Lines instead of records -----------------------------------------------------------------------------------------
 

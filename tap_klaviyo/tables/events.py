@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from tap_klaviyo.model import Collection, Lookup, PathEquals, Root, Table, each
+from tap_klaviyo.model import Collection, Listed, Lookup, PathEquals, Root, Table, each
 from tap_klaviyo.tables import attribution
-from tap_klaviyo.tables.table_functions import distinct_texts, with_positions
+from tap_klaviyo.tables.table_functions import distinct_texts, resources_by_id, with_positions
 
 METRICS = Collection("metrics", "get_metrics", "metric")
-EVENTS = Collection("events", "get_events", "event", bookmark="datetime")
+_METRIC = Lookup(
+    "listed metric",
+    "get_metric",
+    owner_kind="metric",
+    owner_path="/relationships/metric/data/id",
+    match_path="/relationships/metric/data/id",
+    extract=resources_by_id,
+    query={"fields[metric]": "name,integration"},
+)
+EVENTS = Collection(
+    "events",
+    "get_events",
+    "event",
+    bookmark="datetime",
+    linked=frozenset(("metric", "profile")),
+    listed=(Listed("metric", METRICS.name, _METRIC),),
+)
 
 _PROPERTIES = "/attributes/event_properties"
 # What target-klaviyo writes into every event that it records; a test holds both to the same words.
@@ -22,6 +38,7 @@ _MESSAGE_EVENT = Lookup(
     extract=attribution.message_events,
     query={"include": "metric", "fields[event]": "event_properties", "fields[metric]": "name"},
     own_page_paths=(_PROPERTIES, "included:metric#/attributes/name"),
+    linked=frozenset(("metric",)),
 )
 EVENT_DELETION_NOTE = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
 # Of tables that name the profile.

@@ -40,6 +40,7 @@ class RowSpec:
         known: table that fills gaps -> the ids that need no row of it.
         files: what it takes to write files of the rows; None where lines are wanted.
         omit_nulls: whether lines lack the columns that are null.
+        listed: as ``RowMaker`` takes it.
     """
 
     collection: Collection
@@ -51,10 +52,20 @@ class RowSpec:
     known: Mapping[str, frozenset[str]] = field(default_factory=dict)
     files: FileSpec | None = None
     omit_nulls: bool = False
+    listed: Mapping[tuple[str, str], Resource] | None = None
 
     def row_maker(self, typed: TypedResources | None = None) -> RowMaker:
         """A new maker of these rows; ``typed`` is as ``RowMaker`` takes it."""
-        return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration, self.known, typed)
+        return RowMaker(
+            self.collection,
+            self.tables,
+            self.account,
+            self.exclude,
+            self.integration,
+            self.known,
+            typed,
+            self.listed,
+        )
 
     def line_maker(self, encoders: Mapping[str, Encoder[E]]) -> LineMaker[E]:
         """A new maker of what these encoders make of the rows."""
@@ -75,6 +86,7 @@ class RowSpec:
             self.known,
             self.files,
             self.omit_nulls,
+            self.listed,
         )
 
 
@@ -91,6 +103,7 @@ class PicklableRowSpec:
     known: Mapping[str, frozenset[str]]
     files: FileSpec | None
     omit_nulls: bool
+    listed: Mapping[tuple[str, str], Resource] | None
 
 
 @dataclass(frozen=True)

@@ -155,6 +155,7 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
         spec.known,
         spec.files,
         spec.omit_nulls,
+        spec.listed,
     )
 
 

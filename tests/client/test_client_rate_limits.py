@@ -123,10 +123,13 @@ def test_a_share_leaves_room_for_others() -> None:
 
 @pytest.mark.parametrize(
     ("burst", "steady", "share"),
-    [(1, 2, 0.9), (1, 2, 0.95), (1, 2, 0.6), (1, 3, 0.5), (4, 60, 0.9), (10, 100, 0.29), (2, 15, 1.0)],
+    [
+        *[(1, 2, 0.9), (1, 2, 0.95), (1, 2, 0.6), (1, 3, 0.5), (4, 60, 0.9), (10, 100, 0.29), (2, 15, 1.0)],
+        *[(1, 3, 0.9), (1, 4, 0.7), (1, 15, 0.9), (1, 15, 0.33), (1, 2, 0.1), (1, 1, 0.9), (1, 2, 0.5)],
+    ],
 )
-def test_the_share_of_a_small_budget_is_not_rounded_down(burst: int, steady: int, share: float) -> None:
-    """1.8 requests a minute are two in a little more than a minute; no window ever holds more than Klaviyo allows."""
+def test_the_share_of_a_small_budget_is_kept(burst: int, steady: int, share: float) -> None:
+    """Over a longer window, neither rounded down nor up; no window ever holds more than Klaviyo allows."""
     time = FakeTime()
     limiter = RateLimiter(burst, steady, share=share, clock=time.clock)
     # The last request is the first of the 21st window.

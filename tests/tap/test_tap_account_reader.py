@@ -30,7 +30,7 @@ class Scripted(KlaviyoClient):
 
     def __init__(self, answers: Mapping[str, Callable[[Mapping[str, str]], Page]]) -> None:
         super().__init__(api_key="pk_test")
-        self._answers = answers
+        self._answers = {"get_metrics": lambda _: Page(()), **answers}
         self.asked: list[tuple[str, str | None]] = []
 
     def page(self, name: str, *, path: Mapping[str, str] | None = None, query: Mapping[str, str] | None = None) -> Page:
@@ -72,7 +72,7 @@ def event(name: str, attributed_to: str | None = None, **properties: Any) -> dic
         "type": "event",
         "id": name,
         "attributes": {"datetime": "2026-01-01T00:00:00Z", "event_properties": properties},
-        "relationships": {},
+        "relationships": {"metric": {"data": None}, "profile": {"data": None}},
     }
     if attributed_to:
         made["relationships"]["attributions"] = {"data": [{"type": "attribution", "id": f"{name}-{attributed_to}"}]}
@@ -116,7 +116,7 @@ def test_an_attributed_event_that_was_read_is_not_asked_for() -> None:
         ("other", "G3"),
         ("third", "G3"),
     ]
-    assert client.asked == [("get_events", None), ("get_event", "far")]
+    assert client.asked == [("get_metrics", None), ("get_events", None), ("get_event", "far")]
 
 
 def test_an_attributed_event_that_is_gone_gives_no_groups(caplog: pytest.LogCaptureFixture) -> None:

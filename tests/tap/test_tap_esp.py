@@ -169,12 +169,14 @@ def test_only_what_columns_need_is_asked_for(
     before = len(account.requests)
     run = run_tap(tmp_path, config(account), catalog=catalog)
     entries = list(account.requests)[before:]
-    assert {entry.path for entry in entries} == {"/api/accounts", "/api/events"}
+    assert {entry.path for entry in entries} == {"/api/accounts", "/api/events", "/api/metrics"}
     assert [entry.path for entry in entries].count("/api/accounts") == 1
     query = next(entry.query for entry in entries if entry.path == "/api/events")
-    assert query["include"] == "metric,profile"
+    assert query["include"] == "profile"
     assert query["fields[event]"] == "datetime,event_properties"
-    assert (query["fields[metric]"], query["fields[profile]"]) == ("integration,name", "email")
+    assert query["fields[profile]"] == "email"
+    [names] = [entry.query for entry in entries if entry.path == "/api/metrics"]
+    assert names["fields[metric]"] == "integration,name"
     (integration,) = {row["esp_integration_id"] for stream in run.streams for row in run.rows(stream)}
     assert integration == both[0].rows("stg_member_lists")[0]["_account_id"]
 

@@ -48,7 +48,7 @@ def read(
         made.sync_all()
         found: Lines = defaultdict(list)
         for line in capfd.readouterr().out.splitlines():
-            text = re.sub(r'("time_extracted":")[\d.:T-]+', r"\1", line)
+            text = re.sub(r'("(?:time_extracted|at|last_run)":")[\d.:T+-]+', r"\1", line)
             found[json.loads(line).get("stream", "STATE")].append(text)
         return found
 

@@ -221,7 +221,7 @@ def test_a_bookmark_of_the_column_that_was_renamed_goes_on(club: tuple[RunningSa
     assert 0 < len(joined) < len(run.rows("member_lists"))
     assert min(joined) >= "2026-02-27"
     entry = run.state["bookmarks"]["esp_member_lists"]
-    assert entry == {"replication_key": "subscribed_at", "replication_key_value": max(joined)}
+    assert (entry["replication_key"], entry["replication_key_value"]) == ("subscribed_at", max(joined))
 
 
 def test_both_tables_call_a_membership_the_same(club: tuple[RunningSandbox, str], tmp_path: Path) -> None:

@@ -239,6 +239,9 @@ def test_with_and_without_processes_the_messages_are_the_same(
         for message in messages:
             if message["type"] == "RECORD":
                 found[message["stream"]].append(message["record"])
+        # When a run began is in its STATE.
+        for entry in messages[-1]["value"]["bookmarks"].values():
+            entry.pop("looked_back", None)
         found["last"] = [messages[-1]]
         return found
 
