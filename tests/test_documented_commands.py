@@ -178,7 +178,9 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
     }
     # What is installed serves; that the package brings all it needs is the last test's business.
     linked = {BARE: "mkdir klaviyo && ln -s ../.venv/bin klaviyo/bin"}
+    lake = RunElsewhere(("tests/tap/test_tap_lake.py::test_the_one_command_brings_an_account_and_then_what_is_new",))
     return {
+        "docs/lake.md": [lake],
         "README.md": [
             makes,
             RunHere(seen.extracted_and_pushed, uris),
