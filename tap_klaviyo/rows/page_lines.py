@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Generic
 
 from klaviyo_client.api.pages import Page, TypedDecoder, decode_in_chunks
@@ -28,7 +28,7 @@ class LineMaker(Generic[E]):
     """Makes lines of the pages of one collection.
 
     Args:
-        row_maker: makes the rows of resources that are dictionaries.
+        make_row_maker: makes what makes the rows of resources that are dictionaries; called when there are some.
         typed: makes those of resources of types of their own, and decodes pages into these; None where there are none.
         encoders: of each table.
         decode: decodes any page that can be decoded.
@@ -36,12 +36,12 @@ class LineMaker(Generic[E]):
 
     def __init__(
         self,
-        row_maker: RowMaker,
+        make_row_maker: Callable[[], RowMaker],
         typed: tuple[RowMaker, TypedDecoder] | None,
         encoders: Mapping[str, Encoder[E]],
         decode: Callable[[bytes], Page],
     ) -> None:
-        self._row_maker = row_maker
+        self._make_row_maker = make_row_maker
         self._typed = typed
         self._encoders = encoders
         self._decode = decode
@@ -68,6 +68,10 @@ class LineMaker(Generic[E]):
         # The last one says what is wrong, if anything is.
         lines, times = make_lines(self._row_maker, [self._decode(body)])
         return lines, times, self._row_maker.take_problems()
+
+    @cached_property
+    def _row_maker(self) -> RowMaker:
+        return self._make_row_maker()
 
     def _ways(self) -> Iterator[tuple[RowMaker, Callable[[bytes], Iterable[Page]]]]:
         if self._typed is not None:

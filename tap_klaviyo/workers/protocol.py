@@ -71,7 +71,7 @@ class RowSpec:
         """A new maker of what these encoders make of the rows."""
         typed = typed_resources(self.collection, self.tables, self.exclude)
         typed_maker = None if typed is None else (self.row_maker(typed), TypedDecoder(typed.kind))
-        return LineMaker(self.row_maker(), typed_maker, encoders, partial(decode_page, api_url=self.api_url))
+        return LineMaker(self.row_maker, typed_maker, encoders, partial(decode_page, api_url=self.api_url))
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""

@@ -5,18 +5,28 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import sys
+from collections.abc import Mapping
 
-# <malloc.h>: the size in bytes from which on glibc takes a block from the system, and gives it back when it is freed;
-# how many arenas the threads share.
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
-_BLOCK = 64 * 1024
+# <malloc.h>: from how many free bytes on, and for blocks of which size, glibc gives memory back to the system; how many
+# arenas the threads share.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
+_KEPT, _LARGE_BLOCK = 64 << 20, 32 << 20
 
 
 def limit_arenas() -> None:
-    """Keep the memory of a process small in which many threads fetch pages. Makes making rows in it a tenth slower."""
+    """Keep the memory of a process small in which many threads fetch pages."""
+    # Freed pages would stay in the arena of each thread that fetched one: a hundred megabytes.
+    _set_malloc({_M_ARENA_MAX: 2})
+
+
+def keep_freed_memory() -> None:
+    """Let a process that makes rows of one page after the other use the memory of the last one for the next one."""
+    _set_malloc({_M_TRIM_THRESHOLD: _KEPT, _M_MMAP_THRESHOLD: _LARGE_BLOCK})
+
+
+def _set_malloc(options: Mapping[int, int]) -> None:
     if sys.platform == "linux":
-        # Freed pages would stay in the arena of each thread that fetched one: a hundred megabytes.
         with contextlib.suppress(OSError, AttributeError):
             libc = ctypes.CDLL(None)
-            libc.mallopt(_M_MMAP_THRESHOLD, _BLOCK)
-            libc.mallopt(_M_ARENA_MAX, 2)
+            for option, value in options.items():
+                libc.mallopt(option, value)

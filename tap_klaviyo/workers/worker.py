@@ -39,6 +39,7 @@ from tap_klaviyo.workers.protocol import (
     send,
 )
 from tap_klaviyo.workers.shared_memory import SharedLines
+from tap_klaviyo.workers.tuning import keep_freed_memory
 
 
 class RemoteLookups:
@@ -162,6 +163,7 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
 if __name__ == "__main__":
     mask_process()
     tune_gc(PAGES)
+    keep_freed_memory()
     # The pool decides when its workers end: a Ctrl-C is for the pool's process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     run(sys.stdin.buffer, sys.stdout.buffer, SharedLines.attach(int(sys.argv[1])) if sys.argv[1:] else None)

@@ -17,6 +17,8 @@ from tap_support import config
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import tap
+from tap_klaviyo.reading import batches
+from tap_klaviyo.reading.batches import Batch, BatchMaker
 from tap_klaviyo.rows import record_lines as tap_lines
 from tap_klaviyo.rows.record_lines import record_lines
 from tap_klaviyo.streams import run as streams_run
@@ -97,6 +99,23 @@ def test_both_ways_print_the_same_messages(
     assert short.keys() == long.keys() > {"STATE", "profiles", "events"}
     for stream, lines in short.items():
         assert lines == long[stream], stream
+
+
+def test_pages_in_pieces_print_the_same_messages(read: Callable[..., Lines], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without worker processes too, a long read makes its lines as these do, piece by piece."""
+    collections: list[str] = []
+    original = BatchMaker._make_lines
+
+    def noted(maker: BatchMaker, *arguments: Any) -> Batch:
+        collections.append(maker.spec.collection.name)
+        return original(maker, *arguments)
+
+    monkeypatch.setattr(BatchMaker, "_make_lines", noted)
+    whole = read(processes=0)
+    assert collections == []
+    monkeypatch.setattr(batches, "ROWS_BEFORE_TYPES", 0)
+    assert read(processes=0) == whole
+    assert {"events", "profiles", "campaigns", "flows"} <= {*collections}
 
 
 def test_both_ways_print_the_same_from_a_bookmark(
