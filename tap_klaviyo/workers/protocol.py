@@ -14,11 +14,12 @@ from typing import IO, Any
 
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.files.open_files import FinishedFile
+from tap_klaviyo.files.rows import FileRowEncoder
 from tap_klaviyo.files.run_files import FileSpec
 from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker, RowProblems
-from tap_klaviyo.rows.record_lines import Lines
+from tap_klaviyo.rows.record_lines import Encoder, LineEncoder, Lines
 from tap_klaviyo.workers.shared_memory import Span
 
 
@@ -49,6 +50,19 @@ class RowSpec:
     def row_maker(self) -> RowMaker:
         """A new maker of these rows."""
         return RowMaker(self.collection, self.tables, self.account, self.exclude, self.integration, self.known)
+
+    def encoders(self, *, gaps_as_lines: bool) -> dict[str, Encoder[Any]]:
+        """Table -> what makes of its rows what is written of them.
+
+        Args:
+            gaps_as_lines: whether rows that fill gaps become lines in any case, so that somebody else can read them.
+        """
+        encoders: dict[str, Encoder[Any]] = {}
+        for entry in self.tables:
+            is_line = self.files is None or (gaps_as_lines and entry.table.gap is not None)
+            name, version = entry.table.name, entry.version
+            encoders[name] = LineEncoder(name, version) if is_line else FileRowEncoder(version)
+        return encoders
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""

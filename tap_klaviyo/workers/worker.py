@@ -20,13 +20,13 @@ from klaviyo_client.api.pages import decode_in_chunks, decode_page, decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from klaviyo_client.privacy.uncaught import mask_process
 from tap_klaviyo.files.open_files import FilesBroken, OpenFiles
-from tap_klaviyo.files.rows import FileRowEncoder, FileRows
+from tap_klaviyo.files.rows import FileRows
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import CHUNK_ROWS, make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import Lookups, WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
-from tap_klaviyo.rows.record_lines import E, Encoder, Lines, line_encoders
+from tap_klaviyo.rows.record_lines import E, Encoder, Lines
 from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
 from tap_klaviyo.workers.protocol import (
     Failure,
@@ -102,7 +102,7 @@ class _Maker:
         self._lookups = lookups
         self._shared_lines = shared_lines
         self._files = files
-        self._encoders = _encoders(spec, self._row_maker)
+        self._encoders = spec.encoders(gaps_as_lines=True)
 
     def make(self, job: Job) -> JobResult:
         """Make lines of a page, or add its rows to files."""
@@ -128,16 +128,6 @@ class _Maker:
                 self._files.add(self._spec.files.shapes[name], rows)
                 counts[name] = rows.count
         return counts
-
-
-def _encoders(spec: RowSpec, row_maker: RowMaker) -> dict[str, Encoder[Any]]:
-    """What makes of each table's rows what is written of them; those that fill gaps the pool's process still reads."""
-    encoders: dict[str, Encoder[Any]] = dict(line_encoders(row_maker.versions))
-    if spec.files is not None:
-        encoders |= {
-            entry.table.name: FileRowEncoder(entry.version) for entry in spec.tables if entry.table.gap is None
-        }
-    return encoders
 
 
 def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
