@@ -91,7 +91,7 @@ def test_files_hold_the_rows_of_lines(account: RunningSandbox, lines: Run, tmp_p
 
 
 def test_workers_write_the_rows_of_lines(read: Read) -> None:
-    """Each process into files of its own: events and all tables that are made of the same pages, look-ups and what fills gaps included."""
+    """Each process into files of its own: all tables of the pages of events, look-ups and what fills gaps included."""
     tables = {table.name for table in (*TABLES, *GAP_TABLES) if table.collection.name == "events"}
     files = read(tables=tables)
     assert_same_rows(files, read(None, tables=tables))
