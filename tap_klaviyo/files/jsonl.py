@@ -11,7 +11,7 @@ from tap_klaviyo.files.rows import FileRows
 
 # A row of a table that has versions: targets of the SDK take it from here, as a BATCH message has no place for it.
 VERSION = "_sdc_table_version"
-# Lines take half a second of gzip's default for each hundred megabytes less, and are read once.
+# They are read once: gzip's default of 9 takes three times as long and makes them a third smaller.
 _LEVEL = 3
 
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from itertools import islice
-from typing import Any
 
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import KlaviyoError, NotAllowed, Refused, SettingsError, Unavailable
-from tap_klaviyo.files.rows import FileRowEncoder
 from tap_klaviyo.files.run_files import RunFiles
 from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.reading import event_metrics, prefetch
@@ -26,7 +24,6 @@ from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
-from tap_klaviyo.rows.record_lines import Encoder, line_encoders
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.workers.protocol import RowSpec
 
@@ -136,7 +133,7 @@ class AccountReader:
                 row_maker.complete,
             ),
             BookmarkTracker(now=self.began, ordered=len(slices) == 1 and name not in self.reread),
-            encoders=self._encoders(spec) if as_lines else None,
+            encoders=spec.encoders(gaps_as_lines=False) if as_lines else None,
             files=self.files if as_lines else None,
             keep_resources=name in self.selection.collections_others_need,
             sample_only=self.sample_only,
@@ -161,12 +158,6 @@ class AccountReader:
             self.omit_nulls,
             self._listed(collection),
         )
-
-    def _encoders(self, spec: RowSpec) -> dict[str, Encoder[Any]]:
-        versions = {entry.table.name: entry.version for entry in spec.tables}
-        if self.files is None:
-            return dict(line_encoders(versions, omit_nulls=spec.omit_nulls))
-        return {name: FileRowEncoder(version) for name, version in versions.items()}
 
     def _listed(self, collection: Collection) -> dict[tuple[str, str], Resource] | None:
         """The resources that pages need not include, as other collections list them; None where they are included."""

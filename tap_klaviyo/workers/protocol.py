@@ -16,12 +16,13 @@ from typing import IO, Any
 from klaviyo_client.api.pages import TypedDecoder, decode_page
 from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.files.open_files import FinishedFile
+from tap_klaviyo.files.rows import FileRowEncoder
 from tap_klaviyo.files.run_files import FileSpec
 from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.page_lines import LineMaker, typed_resources
 from tap_klaviyo.rows.page_rows import RowMaker, RowProblems
-from tap_klaviyo.rows.record_lines import E, Encoder, Lines
+from tap_klaviyo.rows.record_lines import E, Encoder, LineEncoder, Lines
 from tap_klaviyo.rows.typed_rows import TypedResources
 from tap_klaviyo.workers.shared_memory import Span
 
@@ -72,6 +73,19 @@ class RowSpec:
         typed = typed_resources(self.collection, self.tables, self.exclude)
         typed_maker = None if typed is None else (self.row_maker(typed), TypedDecoder(typed.kind))
         return LineMaker(self.row_maker, typed_maker, encoders, partial(decode_page, api_url=self.api_url))
+
+    def encoders(self, *, gaps_as_lines: bool) -> dict[str, Encoder[Any]]:
+        """Table -> what makes of its rows what is written of them.
+
+        Args:
+            gaps_as_lines: whether rows that fill gaps become lines in any case, so that somebody else can read them.
+        """
+        encoders: dict[str, Encoder[Any]] = {}
+        for entry in self.tables:
+            is_line = self.files is None or (gaps_as_lines and entry.table.gap is not None)
+            name, version = entry.table.name, entry.version
+            encoders[name] = LineEncoder(name, version, self.omit_nulls) if is_line else FileRowEncoder(version)
+        return encoders
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""

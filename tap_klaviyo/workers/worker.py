@@ -19,11 +19,11 @@ from klaviyo_client.api.pages import decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from klaviyo_client.privacy.uncaught import mask_process
 from tap_klaviyo.files.open_files import FilesBroken, OpenFiles
-from tap_klaviyo.files.rows import FileRowEncoder, FileRows
+from tap_klaviyo.files.rows import FileRows
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.lookup_protocol import WantedIds
-from tap_klaviyo.rows.record_lines import Encoder, Lines, line_encoders
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
 from tap_klaviyo.workers.protocol import (
     Failure,
@@ -99,7 +99,7 @@ class _Maker:
         self._lookups = lookups
         self._shared_lines = shared_lines
         self._files = files
-        self._line_maker = spec.line_maker(_encoders(spec))
+        self._line_maker = spec.line_maker(spec.encoders(gaps_as_lines=True))
 
     def make(self, job: Job) -> JobResult:
         """Make lines of a page, or add its rows to files."""
@@ -126,17 +126,6 @@ class _Maker:
                 self._files.add(self._spec.files.shapes[name], rows)
                 counts[name] = rows.count
         return counts
-
-
-def _encoders(spec: RowSpec) -> dict[str, Encoder[Any]]:
-    """What makes of each table's rows what is written of them; those that fill gaps the pool's process still reads."""
-    versions = {entry.table.name: entry.version for entry in spec.tables}
-    encoders: dict[str, Encoder[Any]] = dict(line_encoders(versions, omit_nulls=spec.omit_nulls))
-    if spec.files is not None:
-        encoders |= {
-            entry.table.name: FileRowEncoder(entry.version) for entry in spec.tables if entry.table.gap is None
-        }
-    return encoders
 
 
 def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:

@@ -22,7 +22,7 @@ from tap_klaviyo import tap
 from tap_klaviyo.reading import account_reader
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.streams import run as streams_run
-from tap_klaviyo.tables import STREAMS, TABLES
+from tap_klaviyo.tables import GAP_TABLES, STREAMS, TABLES
 
 Messages = list[dict[str, Any]]
 Read = Callable[..., Messages]
@@ -91,8 +91,8 @@ def test_files_hold_the_rows_of_lines(account: RunningSandbox, lines: Run, tmp_p
 
 
 def test_workers_write_the_rows_of_lines(read: Read) -> None:
-    """Each process into files of its own: events and all tables that are made of the same pages, look-ups included."""
-    tables = {table.name for table in TABLES if table.collection.name == "events"}
+    """Each process into files of its own: all tables of the pages of events, look-ups and what fills gaps included."""
+    tables = {table.name for table in (*TABLES, *GAP_TABLES) if table.collection.name == "events"}
     files = read(tables=tables)
     assert_same_rows(files, read(None, tables=tables))
     assert not of("RECORD", files)
