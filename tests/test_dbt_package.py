@@ -16,6 +16,7 @@ import psycopg
 import pytest
 import yaml
 from support.environments import programs
+from support.lake import land as fill_lake
 
 PROJECT = Path(__file__).parents[1] / "examples" / "dbt"
 TYPES = {"json": "jsonb", "double": "double precision"}
@@ -134,8 +135,7 @@ def build(dbt: Path, address: str, folder: Path, variables: dict[str, Any], *, t
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "KLAVIYO_PG_HOST": parse_qs(parts.query).get("host", [""])[0],
         "KLAVIYO_PG_DATABASE": parts.path.removeprefix("/"),
-        "KLAVIYO_DUCKDB": str(folder / "warehouse.duckdb"),
-        "KLAVIYO_JSONL": str(folder / "nothing"),
+        "KLAVIYO_LAKE": str(folder.parent / "lake"),
     }
     for command in (["deps"], ["build", "--target", target, "--vars", json.dumps(variables)]):
         done = subprocess.run(
@@ -197,6 +197,15 @@ def test_a_loader_that_marks_nothing(dbt: Path, make_database: Callable[[], str]
 @pytest.mark.exhaustive
 def test_columns_are_passed_through_on_duckdb(dbt: Path, tmp_path: Path) -> None:
     """The project builds with them there, too."""
+    messages: list[dict[str, Any]] = []
+    for table in tables():
+        name = table["name"]
+        schema = json.loads((PROJECT.parents[1] / "schemas" / "tap" / f"{name}.json").read_text())
+        key = next(iter(schema["properties"]))
+        messages.append({"type": "SCHEMA", "stream": name, "schema": schema, "key_properties": [key]})
+        kept = [{k: value for k, value in row.items() if k in schema["properties"]} for row in ROWS[name]]
+        messages += [{"type": "RECORD", "stream": name, "record": row} for row in kept]
+    assert fill_lake(tmp_path / "lake", *messages).returncode == 0
     build(dbt, "postgresql:///", tmp_path / "dbt", PASSED, target="duckdb")
 
 

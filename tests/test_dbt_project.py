@@ -16,10 +16,12 @@ from urllib.parse import parse_qs, urlsplit
 import psycopg
 import pytest
 import yaml
+from support.catalogs import discovered, select
 from support.demo import load
 from support.demo import meltano as with_plugins
 from support.environments import programs
 from support.fivetran import AMOUNTS, COLUMNS, rows
+from support.lake import fill, land
 from support.second_path import witness
 
 from klaviyo_sandbox.server import RunningSandbox
@@ -105,46 +107,53 @@ def warehouse(
 ) -> Warehouse:
     """The account in a database, landed by Meltano as the README says, and built by dbt."""
     folder = tmp_path_factory.mktemp("dbt")
-    landed = folder / "jsonl"
-    loader = {"postgres": "target-postgres", "duckdb": "target-jsonl"}[request.param]
-    meltano = with_plugins(load(), folder, account.url, database, "tap-klaviyo", loader)
-    meltano.environment |= {
-        "TAP_KLAVIYO__SELECT": json.dumps([*(f"{table['name']}.*" for table in sources()), *NOT_READ]),
-        "TARGET_JSONL_DESTINATION_PATH": str(landed),
-        "TARGET_JSONL_DO_TIMESTAMP_FILE": "true",
-        "TZ": "UTC",
-    }
-    begun = datetime.now(UTC)
-    meltano.run("run", "tap-klaviyo", loader, log="extract.log")
-    ended = datetime.now(UTC)
+    lake = folder / "lake"
+    if request.param == "duckdb":
+        begun, ended = fill_lake(lake, account, folder)
+    else:
+        meltano = with_plugins(load(), folder, account.url, database, "tap-klaviyo", "target-postgres")
+        meltano.environment["TAP_KLAVIYO__SELECT"] = json.dumps([*(f"{t['name']}.*" for t in sources()), *NOT_READ])
+        begun = datetime.now(UTC)
+        meltano.run("run", "tap-klaviyo", "target-postgres", log="extract.log")
+        ended = datetime.now(UTC)
     address = urlsplit(database)
     environment = {
         "KLAVIYO_PG_HOST": parse_qs(address.query)["host"][0],
         "KLAVIYO_PG_DATABASE": address.path.removeprefix("/"),
-        "KLAVIYO_JSONL": str(landed),
-        "KLAVIYO_DUCKDB": str(folder / "warehouse.duckdb"),
+        "KLAVIYO_LAKE": str(lake),
     }
-    if request.param == "duckdb":
-        leave_an_earlier_run(landed)
     log = build(dbt, request.param, folder / request.param, environment)
     built = (
         read_postgres(database, log)
         if request.param == "postgres"
-        else read_duckdb(dbt, environment["KLAVIYO_DUCKDB"], log)
+        else read_duckdb(dbt, str(lake / "warehouse.duckdb"), log)
     )
     return Warehouse(request.param, built, begun, ended)
 
 
-def leave_an_earlier_run(landed: Path) -> None:
-    """Files as a run of last year would have left them: the same people, under other names."""
-    (path,) = landed.glob("profiles-*.jsonl")
-    lines = [json.loads(line) for line in path.read_text().splitlines()[:10]]
-    earlier = [json.dumps({**line, "first_name": "Formerly"}) for line in lines]
-    (landed / "profiles-20250101T000000.jsonl").write_text("\n".join(earlier) + "\n")
+def fill_lake(lake: Path, account: RunningSandbox, folder: Path) -> tuple[datetime, datetime]:
+    """The account in a lake, where a run before has left the same people under other names; when it was filled."""
+    catalog = discovered()
+    schemas = {stream["tap_stream_id"]: stream for stream in catalog["streams"]}
+    people = schemas["profiles"]["schema"]
+    known = [{"profile_id": key, "first_name": "Formerly"} for key in list(account.store.profiles.rows)[:10]]
+    done = land(
+        lake,
+        {"type": "SCHEMA", "stream": "profiles", "schema": people, "key_properties": ["profile_id"]},
+        *({"type": "RECORD", "stream": "profiles", "record": row} for row in known),
+    )
+    assert done.returncode == 0, done.stderr
+    columns = {table: set(schemas[table]["schema"]["properties"]) for table in (it["name"] for it in sources())}
+    columns["events"] -= {name.removeprefix("!events.") for name in NOT_READ}
+    (folder / "catalog.json").write_text(json.dumps(select(catalog, columns)))
+    begun = datetime.now(UTC)
+    done = fill(lake, account.url, "--catalog", str(folder / "catalog.json"))
+    assert done.returncode == 0, done.stderr
+    return begun, datetime.now(UTC)
 
 
-def build(dbt: Path, database: str, folder: Path, environment: dict[str, str]) -> str:
-    """``dbt build`` in a copy of the project; what it said."""
+def build(dbt: Path, database: str, folder: Path, environment: dict[str, str], code: int = 0) -> str:
+    """``dbt build`` in a copy of the project; what it said, and it ends with that code."""
     made = shutil.ignore_patterns(".venv", "target", "logs", "dbt_packages", "packages.yml", "*.duckdb")
     shutil.copytree(PROJECT, folder, ignore=made)
     done = subprocess.run(
@@ -155,7 +164,7 @@ def build(dbt: Path, database: str, folder: Path, environment: dict[str, str]) -
         text=True,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
 
@@ -221,7 +230,8 @@ def test_synced_is_when_the_loader_wrote(warehouse: Warehouse) -> None:
         synced = [row["_fivetran_synced"].replace(tzinfo=UTC) for row in found]
         assert warehouse.begun - second <= min(synced), table
         assert max(synced) <= warehouse.ended + second, table
-        assert {row["_fivetran_deleted"] for row in found} == {False}
+        # What has ended is not in the lake's views.
+        assert {row["_fivetran_deleted"] for row in found} == {False if warehouse.database == "postgres" else None}
 
 
 def test_the_account_has_what_the_contract_is_about(account: RunningSandbox) -> None:
@@ -240,13 +250,47 @@ def test_deleted_flows_and_campaigns_are_warnings(warehouse: Warehouse) -> None:
     assert "relationships_event_campaign_id" in warehouse.built.log
 
 
+def messages(*tables: str, rows: bool) -> list[dict[str, Any]]:
+    """SCHEMAs of the tap, and of each table a row."""
+    found: list[dict[str, Any]] = []
+    for name in tables:
+        schema = json.loads((ROOT / "schemas" / "tap" / f"{name}.json").read_text())
+        key = next(iter(schema["properties"]))
+        found.append({"type": "SCHEMA", "stream": name, "schema": schema, "key_properties": [key]})
+        found += [{"type": "RECORD", "stream": name, "record": {key: "X", "name": "X"}}] if rows else []
+    return found
+
+
 @pytest.mark.exhaustive
-def test_tables_without_a_file_are_empty(dbt: Path, tmp_path: Path) -> None:
-    """What an account has none of leaves no file, and the build goes on with an empty table of the same columns."""
-    database = str(tmp_path / "warehouse.duckdb")
-    environment = {"KLAVIYO_JSONL": str(tmp_path / "nothing"), "KLAVIYO_DUCKDB": database}
-    built = read_duckdb(dbt, database, build(dbt, "duckdb", tmp_path / "dbt", environment))
-    assert built.rows == {table: [] for table in COLUMNS}
+def test_a_lake_that_is_none_ends_the_build(dbt: Path, tmp_path: Path) -> None:
+    """A wrong folder, a lake that lacks a table, and one without rows are no green build of empty tables."""
+    tables = [table["name"] for table in sources()]
+    (tmp_path / "wrong").mkdir()
+    land(tmp_path / "part", *messages(*tables[:3], rows=True))
+    land(tmp_path / "empty", *messages(*tables, rows=False))
+    said = {
+        name: build(dbt, "duckdb", tmp_path / f"dbt-{name}", {"KLAVIYO_LAKE": str(tmp_path / name)}, code=2)
+        for name in ("wrong", "part", "empty", "nowhere")
+    }
+    assert "there is no table `" in said["wrong"]
+    assert f"there is no table `{tables[3]}`" in said["part"]
+    assert "no table has a row" in said["empty"]
+    assert all(str(tmp_path / name) in text for name, text in said.items())
+
+
+@pytest.mark.exhaustive
+def test_a_table_without_rows_is_an_empty_view(dbt: Path, tmp_path: Path) -> None:
+    """What an account has none of has the columns of the contract, beside tables that have rows."""
+    lake = tmp_path / "lake"
+    land(
+        lake,
+        *messages("metrics", rows=True),
+        *messages(*(t["name"] for t in sources() if t["name"] != "metrics"), rows=False),
+    )
+    built = read_duckdb(
+        dbt, str(lake / "warehouse.duckdb"), build(dbt, "duckdb", tmp_path / "dbt", {"KLAVIYO_LAKE": str(lake)})
+    )
+    assert {table: len(found) for table, found in built.rows.items()} == {t: int(t == "metric") for t in COLUMNS}
     assert {table: set(columns) for table, columns in built.columns.items()} == {
         table: {*columns, *LOADER} for table, columns in COLUMNS.items()
     }

@@ -9,6 +9,7 @@ from typing import Any
 import duckdb
 
 from support.commands import run_command
+from support.fast_clock import AT_ONCE, fast_command
 
 LAKE = Path(__file__).parents[2] / "examples" / "lake"
 if str(LAKE) not in sys.path:
@@ -25,6 +26,7 @@ __all__ = [
     "Changes",
     "Columns",
     "Unreadable",
+    "fill",
     "land",
     "program",
     "query",
@@ -41,6 +43,15 @@ def program(name: str, before: str = "") -> list[str]:
 def land(lake: Path, *messages: Any) -> Any:
     """Run the loader with these messages; a text is a line as it stands."""
     return run_command([*program("land"), str(lake)], messages)
+
+
+def fill(lake: Path, url: str, *options: str, before: str = "", **environment: str) -> Any:
+    """Run the one command, with a tap that waits for no limits; ``before`` is a text of Python that comes first."""
+    quick = f"import lake; lake.TAP = {fast_command('tap_klaviyo', AT_ONCE)!r}\n{before}"
+    return run_command(
+        [*program("lake", quick), str(lake), *options],
+        environment={"TAP_KLAVIYO_API_KEY": "pk_lake", "TAP_KLAVIYO_API_URL": url, **environment},
+    )
 
 
 def query(lake: Path, statement: str) -> list[tuple[Any, ...]]:

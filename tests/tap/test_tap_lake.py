@@ -16,11 +16,9 @@ from typing import IO, Any
 import pytest
 from chaos_support import SOUND
 from support import warm
-from support.commands import run_command
-from support.fast_clock import AT_ONCE, fast_command
-from support.lake import program, query
+from support.lake import fill, program, query
 from support.second_path import KEYS, forget, truth
-from tap_support import KEY, config, discovered, select
+from tap_support import config, discovered, select
 
 from klaviyo_sandbox.account import changes
 from klaviyo_sandbox.server import RunningSandbox
@@ -145,19 +143,10 @@ def test_kills_lose_nothing_and_double_nothing(make_sandbox: MakeSandbox, tmp_pa
     assert not (trial.lake / "_incoming").exists()
 
 
-def lake(folder: Path, account: RunningSandbox, *options: str, before: str = "", **environment: str) -> Any:
-    """Run the one command, with a tap that waits for no limits."""
-    quick = f"import lake; lake.TAP = {fast_command('tap_klaviyo', AT_ONCE)!r}\n{before}"
-    return run_command(
-        [*program("lake", quick), str(folder), *options],
-        environment={"TAP_KLAVIYO_API_KEY": KEY, "TAP_KLAVIYO_API_URL": account.url, **environment},
-    )
-
-
 def test_the_one_command_brings_an_account_and_then_what_is_new(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     """All tables that are read by default, by settings of the environment; the second run goes on from the first."""
     account = make_sandbox(profiles=60, events=500, seed=6, limits=False)
-    first = lake(tmp_path / "lake", account)
+    first = fill(tmp_path / "lake", account.url)
     assert first.returncode == 0, first.stderr
     for table in KEYS:
         assert keys(tmp_path / "lake", table) == truth(account, table), table
@@ -167,7 +156,7 @@ def test_the_one_command_brings_an_account_and_then_what_is_new(make_sandbox: Ma
     asked = len(account.requests)
     someone = next(iter(account.store.profiles.rows))
     changes.touch_profile(account.store, someone, first_name="New")
-    second = lake(tmp_path / "lake", account)
+    second = fill(tmp_path / "lake", account.url)
     assert second.returncode == 0, second.stderr
     assert len(account.requests) - asked < asked
     forget(account)
@@ -180,12 +169,12 @@ def test_what_is_deleted_is_gone_from_the_views(make_sandbox: MakeSandbox, tmp_p
     """With emit_activate_version_messages a list that was deleted between two runs is in no view."""
     account = make_sandbox(profiles=20, events=50, seed=2, limits=False)
     on = {"TAP_KLAVIYO_EMIT_ACTIVATE_VERSION_MESSAGES": "true"}
-    assert lake(tmp_path / "lake", account, **on).returncode == 0
+    assert fill(tmp_path / "lake", account.url, **on).returncode == 0
     assert keys(tmp_path / "lake", "lists") == truth(account, "lists")
     gone = next(iter(account.store.lists.rows))
     account.control.delete("lists", gone)
     forget(account)
-    done = lake(tmp_path / "lake", account, **on)
+    done = fill(tmp_path / "lake", account.url, **on)
     assert done.returncode == 0, done.stderr
     found = keys(tmp_path / "lake", "lists")
     assert found == truth(account, "lists")
@@ -195,7 +184,7 @@ def test_what_is_deleted_is_gone_from_the_views(make_sandbox: MakeSandbox, tmp_p
 def test_a_tap_that_fails_is_told(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
     """Its words and its exit code are those of the command; what had come before is there."""
     account = make_sandbox(profiles=10, events=20, seed=2, limits=False)
-    done = lake(tmp_path / "lake", account, TAP_KLAVIYO_START_DATE="tomorrow")
+    done = fill(tmp_path / "lake", account.url, TAP_KLAVIYO_START_DATE="tomorrow")
     assert done.returncode == 2
     assert "start_date" in done.stderr
     assert "Traceback" not in done.stderr
@@ -209,7 +198,7 @@ def test_settings_come_from_a_file_too(make_sandbox: MakeSandbox, tmp_path: Path
     for name, document in files.items():
         (tmp_path / f"{name}.json").write_text(json.dumps(document))
     options = [part for name in files for part in (f"--{name}", str(tmp_path / f"{name}.json"))]
-    done = lake(tmp_path / "lake", account, *options)
+    done = fill(tmp_path / "lake", account.url, *options)
     assert done.returncode == 0, done.stderr
     assert keys(tmp_path / "lake", "profiles") == truth(account, "profiles")
     assert {path.name for path in (tmp_path / "lake").iterdir() if path.is_dir()} == {"profiles"}
@@ -219,10 +208,10 @@ def test_a_killed_command_goes_on(make_sandbox: MakeSandbox, tmp_path: Path) -> 
     """Of the command that runs both, too, nothing is left that is in the next one's way."""
     account = make_sandbox(profiles=120, events=600, seed=3, limits=False)
     for steps in (5, 60, 80):
-        done = lake(tmp_path / "lake", account, before=BROKEN.format(steps=steps))
+        done = fill(tmp_path / "lake", account.url, before=BROKEN.format(steps=steps))
         assert done.returncode == -9
     assert list((tmp_path / "lake" / "_incoming").iterdir())
-    done = lake(tmp_path / "lake", account)
+    done = fill(tmp_path / "lake", account.url)
     assert done.returncode == 0, done.stderr
     for table in KEYS:
         assert keys(tmp_path / "lake", table) == truth(account, table), table

@@ -15,6 +15,15 @@
 {% macro duckdb__of_epoch(column) %}make_timestamp(cast({{ column }} as bigint) * 1000000){% endmacro %}
 
 
+{# A moment as a timestamp in UTC that does not say so. #}
+{% macro utc(column) %}{{ adapter.dispatch('utc', 'singer_klaviyo')(column) }}{% endmacro %}
+
+{% macro default__utc(column) %}{{ column }}{% endmacro %}
+
+{# The lake's moments have a zone. #}
+{% macro duckdb__utc(column) %}({{ column }} at time zone 'UTC'){% endmacro %}
+
+
 {# One member of a JSON:API relationships object, null where the id is. #}
 {% macro relationship(name, type, id) -%}
 case when {{ id }} is not null

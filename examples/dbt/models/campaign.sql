@@ -16,16 +16,16 @@ select
     cast(null as {{ dbt.type_string() }}) as status_id,
     campaign.status as status_label,
     campaign.archived,
-    campaign.created_at as created,
-    campaign.updated_at as updated,
-    campaign.scheduled_at as scheduled,
-    campaign.send_time,
-    case when campaign.status = 'Sent' then campaign.send_time end as sent_at,
+    {{ utc('campaign.created_at') }} as created,
+    {{ utc('campaign.updated_at') }} as updated,
+    {{ utc('campaign.scheduled_at') }} as scheduled,
+    {{ utc('campaign.send_time') }} as send_time,
+    case when campaign.status = 'Sent' then {{ utc('campaign.send_time') }} end as sent_at,
     messages.content_subject as subject,
     messages.content_from_email as from_email,
     messages.content_from_label as from_name,
     messages.template_data_id as email_template_id,
-    campaign.{{ var('klaviyo_loaded_at') }} as _fivetran_synced,
+    {{ utc('campaign.' ~ var('klaviyo_loaded_at')) }} as _fivetran_synced,
     {{ is_deleted(source('klaviyo_tap', 'campaigns'), 'campaign.') }} as _fivetran_deleted
 from {{ source('klaviyo_tap', 'campaigns') }} as campaign
 left join messages on messages.campaign_data_id = campaign.campaign_id and messages.place = 1

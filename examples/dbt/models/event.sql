@@ -24,8 +24,8 @@ select
     profile_data_id as person_id,
     metric_data_id as metric_id,
     metric_name as type,
-    coalesce({{ of_epoch('timestamp') }}, event_datetime) as timestamp,
-    event_datetime as datetime,
+    coalesce({{ of_epoch('timestamp') }}, {{ utc('event_datetime') }}) as timestamp,
+    {{ utc('event_datetime') }} as datetime,
     case when touch_flow is null then touch_message end as campaign_id,
     touch_flow as flow_id,
     case when touch_flow is not null then touch_message end as flow_message_id,
@@ -45,7 +45,7 @@ select
             {{ relationship('flow-message-variation', 'flow-message', 'attribution_variation') }}
         ) || '}}'
     end as property_attribution,
-    {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
+    {{ utc(var('klaviyo_loaded_at')) }} as _fivetran_synced,
     {{ is_deleted(source('klaviyo_tap', 'events')) }} as _fivetran_deleted
     {{- pass_through('klaviyo__event_pass_through_columns', source('klaviyo_tap', 'events'), 'event_properties', 'property_') }}
 from touched

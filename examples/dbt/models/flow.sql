@@ -4,8 +4,8 @@ select
     status,
     trigger_type,
     archived,
-    created,
-    updated,
-    {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
+    {{ utc('created') }} as created,
+    {{ utc('updated') }} as updated,
+    {{ utc(var('klaviyo_loaded_at')) }} as _fivetran_synced,
     {{ is_deleted(source('klaviyo_tap', 'flows')) }} as _fivetran_deleted
 from {{ source('klaviyo_tap', 'flows') }}

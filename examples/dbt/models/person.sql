@@ -15,10 +15,10 @@ select
     location_timezone as timezone,
     cast(location_latitude as double precision) as latitude,
     cast(location_longitude as double precision) as longitude,
-    created,
-    updated,
-    last_event_date,
-    {{ var('klaviyo_loaded_at') }} as _fivetran_synced,
+    {{ utc('created') }} as created,
+    {{ utc('updated') }} as updated,
+    {{ utc('last_event_date') }} as last_event_date,
+    {{ utc(var('klaviyo_loaded_at')) }} as _fivetran_synced,
     {{ is_deleted(source('klaviyo_tap', 'profiles')) }} as _fivetran_deleted
     {{- pass_through('klaviyo__person_pass_through_columns', source('klaviyo_tap', 'profiles'), 'properties', 'custom_') }}
 from {{ source('klaviyo_tap', 'profiles') }}
