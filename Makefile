@@ -5,7 +5,7 @@
 # make lint   style and types
 # make lock   requirements.lock anew, from what pyproject.toml allows
 # make dist   wheel and sdist in dist/, checked
-# make bench  how fast the tap reads and the target pushes; BENCH_ARGS=--quick for a minute of each
+# make bench  how fast the tap reads, what arrives in a database, how fast the target pushes; BENCH_ARGS=--quick for a minute of each
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +21,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
 test: $(VENV)/installed-test
 	$(PYTEST) -m "not exhaustive" $(PYTEST_ARGS)
 
-test-all: $(VENV)/installed-test
+test-all: $(VENV)/installed-test $(VENV)/installed-bench
 	@seed=$${SEED:-$$(date +%s)}; echo "SEED=$$seed"; \
 	  $(PYTEST) --hypothesis-profile=thorough --hypothesis-seed=$$seed $(PYTEST_ARGS)
 
@@ -34,8 +34,9 @@ lint: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-bench: $(VENV)/installed-test
+bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)
+	$(BIN)/python benchmarks/end_to_end.py $(BENCH_ARGS)
 	$(BIN)/python benchmarks/load.py $(BENCH_ARGS)
 
 # The comments say what needs what, from which scripts/locked.py takes the part of an extra.

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -101,6 +101,7 @@ def run(
     log: IO[bytes],
     *,
     source: Path | None = None,
+    environment: Mapping[str, str] | None = None,
     gently: bool = False,
 ) -> Measured:
     """Run a process until it ends or the seconds are over, from its start on.
@@ -111,6 +112,7 @@ def run(
         seconds: how long it may run.
         log: where its errors go.
         source: what it reads.
+        environment: its variables; None: ours.
         gently: ask it to stop when the seconds are over, and wait until it has; otherwise it is killed.
 
     Raises:
@@ -121,7 +123,7 @@ def run(
     began = time.monotonic()
     with (
         contextlib.nullcontext() if source is None else source.open("rb") as lines,
-        subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, stderr=log) as process,
+        subprocess.Popen(command, stdin=lines, stdout=subprocess.PIPE, stderr=log, env=environment) as process,
     ):
         assert process.stdout is not None  # noqa: S101 - a pipe was asked for
         thread = threading.Thread(target=counter.drain, args=(process.stdout,))

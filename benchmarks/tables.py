@@ -9,11 +9,15 @@ import psutil
 from measure import Measured
 
 
+def machine() -> str:
+    """What was measured on."""
+    return f"{psutil.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
+
+
 def print_head(facts: Sequence[str], *, limits: bool, columns: Sequence[str]) -> None:
     """The machine, the account (``facts`` of it, and whether limits hold), and the names of the columns."""
-    machine = f"{psutil.cpu_count()} cores, Python {platform.python_version()}, {platform.system()}"
     held = f"limits {'as in the specification' if limits else 'off'}"
-    print("; ".join([machine, *facts, held]) + ".\n")
+    print("; ".join([machine(), *facts, held]) + ".\n")
     print(f"| {' | '.join(columns)} |\n|{' --- |' * len(columns)}", flush=True)
 
 

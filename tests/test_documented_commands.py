@@ -35,6 +35,7 @@ MAKE = {
     "bench": RunElsewhere(
         (
             "tests/test_benchmarks.py::test_the_benchmark_prints_a_table",
+            "tests/test_benchmarks.py::test_the_benchmark_from_end_to_end_prints_a_table",
             "tests/test_benchmarks.py::test_the_benchmark_of_the_target_prints_a_table",
         )
     ),
