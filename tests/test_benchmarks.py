@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.patience import PATIENCE
+from support.patience import SCRIPT_PATIENCE
 
 ROOT = Path(__file__).parents[1]
 BENCHMARKS = ROOT / "benchmarks"
@@ -28,7 +28,7 @@ FEW = ("--actions", *("events", "list removals"), "--latency=0", "--seconds=5", 
 def _table(script: str, *options: str) -> list[dict[str, str]]:
     """The lines of the Markdown table that a benchmark prints."""
     command = [sys.executable, str(ROOT / "benchmarks" / script), *options]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True, cwd=ROOT)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=SCRIPT_PATIENCE, check=True, cwd=ROOT)
     heads, _, *lines = [line.strip("| ").split(" | ") for line in done.stdout.splitlines() if line.startswith("|")]
     return [dict(zip(heads, map(str.strip, line), strict=True)) for line in lines]
 
