@@ -34,10 +34,15 @@ INTRODUCTION = """\
 <!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/api/operations.json. -->
 
 An action is something that `target-klaviyo` does with a record. Some streams take an action by their name alone; for
-any other the setting `streams` names it, with its options. Three options are every action's: `mapping` says where a
+any other the setting `streams` names it, with its options. Four options are every action's: `mapping` says where a
 field comes from (field -> column, path into one, or `{"value": a constant}`), `unknown_columns` whether columns that
-are no field become custom properties (`properties`, the default) or are left out (`drop`), and `default_region` of
-which country the stream's phone numbers are, in place of the setting of that name.
+are no field become custom properties (`properties`, the default) or are left out (`drop`), `default_region` of
+which country the stream's phone numbers are, in place of the setting of that name, and `on_bad_value` what becomes of
+a value that does not fit: `drop` (the default) sends the record without it where it can do without, which is counted
+and told, and `reject` rejects the record.
+
+A record can do without a field that is `optional` below, without custom properties, and without an identifier beside
+another one that can be used. All else rejects it: what says who it is, what is to be done, and when.
 
 **Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
 A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads
@@ -144,7 +149,8 @@ def fields(properties: Schema, above: tuple[str, ...] = (), *, by_name: bool = T
         path = (*above, name)
         reached = by_name and entry.get("x-by-name", True)
         columns = _quoted(("_".join(path), *entry.get("x-names", ()))) if reached else "by mapping"
-        yield f"`{'.'.join(path)}`", kind_of(entry), columns, entry.get("description", "")
+        optional = ", optional" if entry.get("x-optional") is True and not above else ""
+        yield f"`{'.'.join(path)}`", kind_of(entry) + optional, columns, entry.get("description", "")
         yield from fields(entry.get("properties", {}), path, by_name=reached)
         elements = entry.get("items", {}).get("properties", {})
         for cells in fields(elements, (*above, f"{name}[]")):

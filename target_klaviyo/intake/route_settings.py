@@ -16,6 +16,7 @@ from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.intake import contracts
+from target_klaviyo.intake.bad_values import DROP, REJECT
 from target_klaviyo.intake.field_values import parse_list
 from target_klaviyo.intake.mapping import missing_columns
 from target_klaviyo.intake.mapping_compiler import compile_mapper
@@ -24,7 +25,7 @@ from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import ListRef, Options
 
 # Keys that every action's entry may have.
-_COMMON_KEYS = ("action", "mapping", "unknown_columns", "default_region")
+_COMMON_KEYS = ("action", "mapping", "unknown_columns", "default_region", "on_bad_value")
 _UNKNOWN_COLUMNS = ("properties", "drop")
 
 
@@ -102,6 +103,7 @@ def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now:
     takes_properties = "properties" in contract.fields
     if "unknown_columns" in entry and unknown == "properties" and not takes_properties:
         raise SettingsError(f"streams.{stream}.unknown_columns must be drop: {action.name} takes no custom properties")
+    drops_bad_values = _parse_choice(stream, entry, "on_bad_value", (DROP, REJECT)) == DROP
     mapping = entry.get("mapping") or {}
     if not isinstance(mapping, Mapping):
         raise SettingsError(f"streams.{stream}.mapping must be an object: Klaviyo's field -> column")
@@ -118,7 +120,8 @@ def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now:
     except ValueError as error:
         raise SettingsError(f"streams.{stream}.{error}") from error
     region = _parse_region(stream, entry) or region
-    return Route(action, contract, mapper, options, _parse_list_ref(options), region, now, entry)
+    list_ref = _parse_list_ref(options)
+    return Route(action, contract, mapper, options, list_ref, region, now, entry, drops_bad_values=drops_bad_values)
 
 
 def _parse_region(stream: str, entry: Mapping[str, Any]) -> str | None:

@@ -11,6 +11,7 @@ from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
 from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.intake.bad_values import LeftOut
 from target_klaviyo.intake.column_checks import unidentified_stream, unreachable_paths
 from target_klaviyo.intake.records import parse_stream_schema
 from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
@@ -100,29 +101,51 @@ class KlaviyoSink(Sink):
     def _row(self, source: SourceRecord, record: Record) -> tuple[Action, Row]:
         try:
             violation = self._schema_violation(record)
-            action, row = self.route.row(source, record)
             if violation is None:
-                return action, row
-            if not self.route.ignores_schema(row):
+                return self.route.row(source, record)
+            if not self.route.is_mirror and self.route.may_ignore_schema:
+                action, row = self.route.row(source, record)
+                if self.route.ignores_schema(row):
+                    return action, replace(row, notes=(*row.notes, violation.note))
                 source.pending = 1
-                raise violation
-            return action, replace(row, note=row.note or violation.note)
+            return self._row_without_violations(source, record, violation)
         except (OverflowError, RecursionError, ValueError) as error:
             raise RejectedRecord("unusable_value", f"a value is too large or nested too deeply ({error})") from error
 
     def _schema_violation(self, record: Record) -> RejectedRecord | None:
-        """Why the record does not fit its SCHEMA, where it may be sent all the same; None when it fits.
+        """Why the record does not fit its SCHEMA; None when it fits.
 
         Raises:
-            RejectedRecord: it does not fit, and cannot be sent.
+            RejectedRecord: it lacks a key.
         """
         try:
             self._stream_schema.check(record)
         except RejectedRecord as rejection:
-            if rejection.code in STRICT_ERRORS or self.route.is_mirror or not self.route.may_ignore_schema:
+            if rejection.code in STRICT_ERRORS:
                 raise
             return rejection
         return None
+
+    def _row_without_violations(
+        self, source: SourceRecord, record: Record, violation: RejectedRecord
+    ) -> tuple[Action, Row]:
+        """The row of a record without the columns that do not fit its SCHEMA, where it can do without them.
+
+        Raises:
+            RejectedRecord: it cannot, or nothing can be sent then.
+        """
+        left_out = LeftOut(self.route.optional_columns(record, self._stream_schema.keys))
+        rest = record
+        fault: RejectedRecord | None = violation
+        while fault is not None:
+            rest = left_out.drop(rest, fault)
+            fault = self._schema_violation(rest)
+        try:
+            action, row = self.route.row(source, rest)
+        except RejectedRecord as rejection:
+            source.pending = 1
+            raise (violation if rejection.kind is OutcomeKind.REJECTED else rejection) from rejection
+        return action, replace(row, notes=(*left_out.notes, *row.notes))
 
     def _refuse_self_copy(self, operation: str, column: str, record: Record) -> None:
         """Refuse to copy an account into itself: look up what the first record names of the account it comes from.
