@@ -16,6 +16,7 @@ from target_klaviyo.intake.field_values import (
     to_json,
     to_number,
 )
+from target_klaviyo.intake.value_sources import ValueSource
 from target_klaviyo.model.names import KnownNames, fold_name
 from target_klaviyo.model.records import Record, RejectedRecord
 from target_klaviyo.model.texts import is_blank, parse_id, parse_object, to_pointer, to_text
@@ -27,28 +28,6 @@ _NUMBERS = {"number", "integer"}
 Report: TypeAlias = Callable[[RejectedRecord], None]
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
-
-
-@dataclass(frozen=True)
-class ValueSource:
-    """Where a mapped value comes from: a column, a path into one, or a constant."""
-
-    path: str | None = None
-    constant: Any = None
-
-    @property
-    def column(self) -> str:
-        return (self.path or "").partition(".")[0]
-
-    def read(self, record: Record) -> Any:
-        if self.path is None:
-            return self.constant
-        if self.path in record:  # a column name may hold dots
-            return record[self.path]
-        value: Any = record
-        for step in self.path.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-        return value
 
 
 class _Way(Enum):
@@ -160,6 +139,10 @@ class Mapper:
         named = self.field_of(column.partition("[")[0])  # forms write members of objects in brackets
         return [*mapped, *filter(None, [named])]
 
+    def may_send(self, column: str) -> bool:
+        """Whether a column is sent, in a field or as a custom property."""
+        return bool(self.fields_of(column)) or (self.keeps_unknown and not self.is_ignored(column))
+
     def _remember_way(self, column: str) -> _ColumnWay:
         if len(self._ways) > _MAX_COLUMNS:
             self._ways.clear()
@@ -248,10 +231,10 @@ class Mapper:
                 if (*path, name) in self.types or path[0] != "location":
                     self._put(fields, (*path, name), entry, report)
             return
+        typed = self._to_type(to_json(value, path), path, types)
         holder = fields
         for step in path[:-1]:
             holder = holder.setdefault(step, {})
-        typed = self._to_type(to_json(value, path), path, types)
         if isinstance(holder, dict) and (typed is not None or value is None):
             name = path[-1]
             holder[name] = self._join(holder[name], typed, path, types) if name in holder else typed

@@ -7,21 +7,21 @@ import functools
 import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from klaviyo_client.api.json_text import LOST_TEXT, has_lost_text
-from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake import contracts
 from target_klaviyo.intake.bad_values import LeftOut, below, is_part_of
+from target_klaviyo.intake.column_types import ColumnTypes
 from target_klaviyo.intake.contracts import Contract
-from target_klaviyo.intake.field_values import FieldPath
+from target_klaviyo.intake.deletion_marks import is_marked_deleted
 from target_klaviyo.intake.mapping import Mapper
 from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.intake.regions import COUNTRY_CODE, region_of
@@ -43,13 +43,9 @@ from target_klaviyo.model.records import (
     Step,
 )
 from target_klaviyo.model.texts import is_blank
-from target_klaviyo.model.times import parse_time
 
 # Fields that tell one person, event, list or run from others.
 _IDENTIFYING = re.compile(r"(?:^|_)id$|^list|^metric$|^event$")
-_DELETED = "_sdc_deleted_at"
-# Databases such as Snowflake write the names of columns in capitals.
-_DELETED_IN_CAPITALS = _DELETED.upper()
 
 
 @dataclass(frozen=True)
@@ -63,6 +59,7 @@ class Route:
         now: the time, in UTC.
         entry: what the settings say of the stream.
         drops_bad_values: whether a value that does not fit, and that a record can do without, is left out of it.
+        types: how columns and properties are read.
         is_by_name: whether the stream has its action by its name alone.
     """
 
@@ -76,6 +73,7 @@ class Route:
     entry: Mapping[str, Any]
     is_by_name: bool = False
     drops_bad_values: bool = True
+    types: ColumnTypes = field(default_factory=lambda: ColumnTypes({}))
 
     def self_copy_guard(self, stream: str) -> tuple[str, str] | None:
         """The operation and the column that tell whether a stream of the tap comes from this very account."""
@@ -91,7 +89,7 @@ class Route:
         Raises:
             RejectedRecord: it cannot be sent.
         """
-        is_deleted = _is_deleted(record) or _is_deleted(source.record)
+        is_deleted = is_marked_deleted(record) or is_marked_deleted(source.record)
         if is_deleted and (self.is_mirror or not self.action.accepts_deleted):
             raise RejectedRecord(
                 "deleted_in_source",
@@ -120,12 +118,16 @@ class Route:
 
     def _fields(self, record: Record, context: Context, left_out: LeftOut) -> Record:
         """The action's fields of a record, mapped, normalised and checked, but for what is left out."""
-        fields = self._map(record, left_out)
+        columns, notes = (
+            self.types.read_columns(record, self.mapper, self.can_do_without) if self.types else (record, [])
+        )
+        left_out.notes += notes
+        fields = self._map(columns, left_out)
         country = fields.pop(COUNTRY_CODE, None)
         if not self.action.is_about_people:
             return left_out.without_faults(self._check, fields)
         identifiers = [name for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS) if name in self.contract.fields]
-        region = self._region_of(record, country, fields)
+        region = self._region_of(columns, country, fields)
         normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
         selected, note = self.action.select_fields(normalized, faults, context)
         left_out.notes += filter(None, [note])
@@ -138,9 +140,9 @@ class Route:
     def _map(self, record: Record, left_out: LeftOut) -> dict[str, Any]:
         """The action's fields of a record, as the mapping and the action make them of its columns."""
         columns = left_out.without_faults(self.action.normalize, record)
-        return left_out.without_faults(
-            lambda some: self.action.arrange(dict(some)), self.mapper.fields(columns, left_out.add)
-        )
+        mapped = self.mapper.fields(columns, left_out.add)
+        fields = left_out.without_faults(lambda some: self.action.arrange(dict(some)), mapped)
+        return self.types.read_properties(fields, left_out, self.mapper, record) if self.types else fields
 
     def _check(self, fields: Record) -> Record:
         """The fields, where the contract and what tells one from others allow them.
@@ -178,7 +180,10 @@ class Route:
         contract = contracts.load(action.name)
         left_out = LeftOut(contract.optional if self.drops_bad_values else ())
         try:
-            coerced = _step_mapper(action.name).coerce(step.fields, left_out.add)
+            mapper = _step_mapper(action.name)
+            coerced = mapper.coerce(step.fields, left_out.add)
+            if step.field is not None:  # nobody has read it yet
+                coerced = self.types.read_properties(coerced, left_out, mapper, {})
             selected, note = action.select_fields(coerced, {}, context)
             left_out.notes += filter(None, [note])
             fields = left_out.without_faults(contract.check, selected)
@@ -207,19 +212,16 @@ class Route:
         """Whether this is the row of such a record."""
         return "properties" not in self.contract.fields or bool(self.action.removes(row.batch_key))
 
-    def optional_columns(self, record: Record, keys: Collection[str]) -> Collection[FieldPath]:
-        """The columns that a record can do without, where a value does not fit; ``keys`` are of its table."""
-        if not self.drops_bad_values:
-            return ()
-        needed = {*keys, self.options.get("size_field")}
+    def can_do_without(self, column: str, keys: Collection[str] = ()) -> bool:
+        """Whether a value of a column may be left out where it does not fit; ``keys`` are those of its table."""
         others = {*self.contract.optional, *((name,) for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS))}
-        return [
-            (column,)
-            for column in record
-            if column not in needed
+        is_needed = column in keys or column == self.options.get("size_field")
+        return (
+            self.drops_bad_values
+            and not is_needed
             and not column.casefold().startswith("_sdc_")
             and all(is_part_of(path, others) for path in self.mapper.fields_of(column))
-        ]
+        )
 
     def identifiers_in(self, record: Record) -> dict[str, Any]:
         """The identifiers of the person of a record that cannot be sent, as far as they can be read."""
@@ -295,25 +297,6 @@ def _step_mapper(action: str) -> Mapper:
 def default_options(action: Action) -> dict[str, Any]:
     """An action's options where the settings say nothing."""
     return {name: schema["default"] for name, schema in action.options.items() if "default" in schema}
-
-
-def _is_deleted(record: Record) -> bool:
-    """Whether the source marks a record as deleted: by a time, or by a word.
-
-    Raises:
-        RejectedRecord: the mark is neither. Nobody is removed by it, and nobody who is gone is kept.
-    """
-    if _DELETED in record and _is_mark(record[_DELETED]):
-        return True
-    return _DELETED_IN_CAPITALS in record and _is_mark(record[_DELETED_IN_CAPITALS])
-
-
-def _is_mark(value: Any) -> bool:
-    try:
-        return bool(parse_boolean(value))
-    except ValueError:
-        parse_time(value, _DELETED)
-        return True
 
 
 def _without_nulls(fields: Record) -> dict[str, Any]:

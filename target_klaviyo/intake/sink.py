@@ -52,6 +52,11 @@ class KlaviyoSink(Sink):
         self._stream_schema = parse_stream_schema(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)
         )
+        # What is read by a format of its own need not be as ISO 8601 has it.
+        dates = {
+            name: form for name, form in self._stream_schema.date_formats.items() if not self.route.types.find(name)
+        }
+        self._stream_schema = replace(self._stream_schema, date_formats=dates)
         self._mirrors = target.mirrors
         if self.route.is_mirror and self.route.list is not None:
             # Also when no record comes: the list's members are read from now on.
@@ -134,7 +139,8 @@ class KlaviyoSink(Sink):
         Raises:
             RejectedRecord: it cannot, or nothing can be sent then.
         """
-        left_out = LeftOut(self.route.optional_columns(record, self._stream_schema.keys))
+        keys = self._stream_schema.keys
+        left_out = LeftOut([(column,) for column in record if self.route.can_do_without(column, keys)])
         rest = record
         fault: RejectedRecord | None = violation
         while fault is not None:
