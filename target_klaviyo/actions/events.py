@@ -15,8 +15,8 @@ from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
 from target_klaviyo.model.identifiers import IDENTIFIERS, VISITOR_IDENTIFIERS
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Context, OutcomeKind, Record, RejectedRecord
-from target_klaviyo.model.texts import to_pointer
 from target_klaviyo.model.times import to_event_time
 
 # The marks by which the tap knows events that came from here: its setting exclude_pushed_events leaves them out.

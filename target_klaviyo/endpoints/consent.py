@@ -24,12 +24,13 @@ from target_klaviyo.delivery.batches import (
     unit_size,
 )
 from target_klaviyo.delivery.requests import group_by_list, rejoin, send_chunks, send_halving, single
+from target_klaviyo.delivery.resending import Reduced, attribute_pointed_at, send_without_refused
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
 from target_klaviyo.model.identifiers import identifiers_of
-from target_klaviyo.model.records import Outcome, OutcomeKind
+from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Note, Outcome, OutcomeKind
 
 SUBSCRIBE = "bulk_subscribe_profiles"
 UNSUBSCRIBE = "bulk_unsubscribe_profiles"
@@ -73,7 +74,25 @@ def _subscribe_pieces(
             session.pending_unsubscribes.add_join(list_id, identifiers_of(unit.payload))
         # Consent that is given twice is given once; at worst a second mail asks for its confirmation.
         send = partial(_send, session, SUBSCRIBE, list_id=list_id, attributes=attributes, idempotent=True)
-        yield from send_halving(units, send)
+        yield from send_halving(units, partial(send_without_refused, send=send, reduce=_without_refused_channel))
+
+
+def _without_refused_channel(unit: Unit, outcome: Outcome) -> Reduced | None:
+    """A person without the channel that Klaviyo refuses, such as SMS where the account has no number of the region."""
+    attributes, path = unit.payload["attributes"], attribute_pointed_at(outcome)
+    subscriptions: Mapping[str, Any] = attributes["subscriptions"]
+    refused = [channel for channel in subscriptions if path[:1] == (IDENTIFIER_OF_CHANNEL[channel],)]
+    if len(path) > 1 and path[0] == "subscriptions":
+        refused = [channel for channel in subscriptions if channel == path[1]]
+    rest = {channel: kinds for channel, kinds in subscriptions.items() if channel not in refused[:1]}
+    if not refused or not rest or not unit.rows[0].drops_bad_values:
+        return None
+    needed = {IDENTIFIER_OF_CHANNEL[channel] for channel in rest}
+    unused = {name for name in IDENTIFIER_OF_CHANNEL.values() if name not in needed}
+    kept = {name: value for name, value in attributes.items() if name not in unused}
+    payload = {**unit.payload, "attributes": {**kept, "subscriptions": rest}}
+    reason = f"{refused[0]} was left out, for Klaviyo refuses it: {outcome.reason}"
+    return payload, Note(CHANNEL_LEFT_OUT, f"/{IDENTIFIER_OF_CHANNEL[refused[0]]}", reason)
 
 
 def _split_unless_linked(session: Session, row: Row) -> Sequence[Row]:

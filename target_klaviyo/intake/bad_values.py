@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from target_klaviyo.intake.field_values import FieldPath
+from target_klaviyo.model.pointers import from_pointer, to_pointer, without
 from target_klaviyo.model.records import VALUE_LEFT_OUT, Note, OutcomeKind, Record, RejectedRecord
-from target_klaviyo.model.texts import from_pointer, to_pointer
 
 T = TypeVar("T")
 # The choices of the option ``on_bad_value``; the first is the default.
@@ -97,39 +97,3 @@ def below(notes: Iterable[Note], name: str | None) -> list[Note]:
         replace(note, pointer=above + note.pointer, others=tuple(above + pointer for pointer in note.others))
         for note in notes
     ]
-
-
-def without(members: Record, path: FieldPath) -> dict[str, Any] | None:
-    """The members without what a path leads to, and without objects that are empty then; None: there is nothing.
-
-    >>> without({"a": {"b": 1}, "c": [1, 2]}, ("a", "b")), without({"c": [1, 2]}, ("c", "0"))
-    ({'c': [1, 2]}, {'c': [2]})
-    """
-    rest = _without(members, path)
-    return rest if isinstance(rest, dict) else None
-
-
-def _without(value: Any, path: FieldPath) -> Any:
-    """The value without what the path leads to; None: it leads to nothing."""
-    if not path:
-        return None
-    step, *below_it = path
-    key: Any = step
-    rest: Any
-    if isinstance(value, list) and step.isdecimal() and int(step) < len(value):
-        key, rest = int(step), list(value)
-    elif isinstance(value, Mapping) and step in value:
-        rest = dict(value)
-    else:
-        return None
-    if not below_it:
-        del rest[key]
-        return rest
-    smaller = _without(rest[key], tuple(below_it))
-    if smaller is None:
-        return None
-    if smaller == {}:
-        del rest[key]
-    else:
-        rest[key] = smaller
-    return rest

@@ -6,12 +6,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from target_klaviyo.intake.bad_values import LeftOut, note_of, without
+from target_klaviyo.intake.bad_values import LeftOut, note_of
 from target_klaviyo.intake.field_values import FieldPath
 from target_klaviyo.intake.mapping import CUSTOM, Mapper
 from target_klaviyo.model.names import KnownNames, fold_name
+from target_klaviyo.model.pointers import to_pointer, without
 from target_klaviyo.model.records import Note, Record, RejectedRecord
-from target_klaviyo.model.texts import to_pointer
 from target_klaviyo.model.value_types import NotOfType, ValueType, parse_type
 
 # Where fields hold properties under names of anybody's: the property's type is that of its name.

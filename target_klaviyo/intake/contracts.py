@@ -12,8 +12,8 @@ from jsonschema_rs import Draft202012Validator, ValidationError
 
 from klaviyo_client.plugin.schema_files import load_schema
 from target_klaviyo.intake.field_values import FieldPath
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import to_pointer
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,9 @@ from typing import Any
 
 from klaviyo_client.api.json_text import decode_json_marking_losses
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_json, parse_number, to_pointer, to_text
+from target_klaviyo.model.texts import is_blank, parse_json, parse_number, to_text
 
 FieldPath = tuple[str, ...]
 _SMALLEST, _LARGEST = -(2**63), 2**64 - 1

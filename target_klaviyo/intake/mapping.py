@@ -18,8 +18,9 @@ from target_klaviyo.intake.field_values import (
 )
 from target_klaviyo.intake.value_sources import ValueSource
 from target_klaviyo.model.names import KnownNames, fold_name
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import is_blank, parse_id, parse_object, to_pointer, to_text
+from target_klaviyo.model.texts import is_blank, parse_id, parse_object, to_text
 
 # The field that holds custom properties.
 CUSTOM = "properties"

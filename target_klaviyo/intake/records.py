@@ -17,8 +17,8 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_client.api.json_text import decode_json_marking_losses
 from target_klaviyo.intake import contracts
 from target_klaviyo.intake.schema_dialects import translate
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Record, RejectedRecord
-from target_klaviyo.model.texts import to_pointer
 
 _DATE_PARSERS: Mapping[str, Callable[[str], Any]] = {
     "date-time": datetime.fromisoformat,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -87,25 +87,6 @@ def parse_json(text: str) -> Any:
         return msgspec.json.decode(text.encode())
     except (ValueError, RecursionError):
         return None
-
-
-def to_pointer(path: Iterable[str]) -> str:
-    """The JSON Pointer that a path is.
-
-    >>> to_pointer(("properties", "a/b"))
-    '/properties/a~1b'
-    """
-    return "".join(f"/{step.replace('~', '~0').replace('/', '~1')}" for step in path)
-
-
-def from_pointer(pointer: str) -> tuple[str, ...]:
-    """The path that a JSON Pointer is; that of the record as a whole is empty.
-
-    >>> from_pointer("/properties/a~1b")
-    ('properties', 'a/b')
-    """
-    steps = pointer.split("/")[1:] if pointer.strip("/") else []
-    return tuple(step.replace("~1", "/").replace("~0", "~") for step in steps)
 
 
 def parse_object(value: Any, field: str) -> Mapping[str, Any] | None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from klaviyo_client.privacy.redaction import mask
+from target_klaviyo.model.pointers import from_pointer
 from target_klaviyo.model.records import Outcome, Record
-from target_klaviyo.model.texts import from_pointer
 
 # The records of a field and a reason that are shown; the rest is counted.
 MAX_RECORDS = 5
