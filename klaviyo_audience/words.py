@@ -1,0 +1,84 @@
+"""What is said of the columns: what was recognised, what was guessed, and what must be said. Pure."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
+from typing import Any
+
+from klaviyo_audience.entry import Columns
+from klaviyo_audience.guesses import Guess, Kind
+
+_WORDS = {"string": "text", "boolean": "yes or no", "integer": "whole number", "datetime": "date and time"}
+
+
+def describe_columns(columns: Columns, guesses: Mapping[str, Guess], types: Mapping[str, Any]) -> Iterator[str]:
+    """Lines about what each column is taken for.
+
+    Args:
+        columns: what each column is.
+        guesses: column -> what its values are.
+        types: column -> type, as somebody has said.
+    """
+    recognised = columns.recognised
+    if recognised.fields:
+        pairs = ", ".join(f"{column} -> {field}" for field, column in recognised.fields.items())
+        yield f"Fields: {pairs}"
+    if columns.properties:
+        described = ", ".join(_describe_property(column, guesses, types) for column in columns.properties)
+        yield f"Custom properties: {described}"
+    for column, field, first in recognised.seconds:
+        fate = "is a custom property" if column in columns.properties else "is left out"
+        choice = shlex.join(["--map", f"{field}={column}"])
+        yield f"{column} {fate}, as {first} is taken for {field}; the other way round: {choice}"
+    for column in recognised.names:
+        choice = shlex.join(["--split-name", column])
+        yield f"{column} is a custom property; to make first and last names of it: {choice}"
+    for column, guess in guesses.items():
+        if guess.misfits and column not in types:
+            choice = shlex.join(["--types", f"{column}=string"])
+            told = f"{column}: {guess.misfits:,} of {guess.values:,} values are no {_word(guess.kind)}"
+            yield f"{told}; to keep all as text: {choice}"
+
+
+def _describe_property(column: str, guesses: Mapping[str, Guess], types: Mapping[str, Any]) -> str:
+    said = types.get(column)
+    if said is not None:
+        kind = Kind(said) if isinstance(said, str) else Kind(said["type"], said["format"])
+    else:
+        kind = guesses[column].kind if column in guesses else Kind("string")
+    return f"{column} ({_word(kind)}{f' as {kind.format}' if kind.format else ''})"
+
+
+def _word(kind: Kind) -> str:
+    return _WORDS.get(kind.type, kind.type)
+
+
+def describe_question(column: str, guess: Guess) -> Iterator[str]:
+    """Lines about the readings of a column, with the option that chooses each."""
+    yield f"{column} can be read in {len(guess.readings)} ways: is {guess.sample}"
+    options = [f"  --types {shlex.quote(f'{column}={kind.text}')}" for kind, _ in guess.readings]
+    width = max(map(len, options))
+    for option, (_, value) in zip(options, guess.readings, strict=True):
+        yield f"{option:{width}}   {describe_value(value)}?"
+
+
+def describe_value(value: Any) -> str:
+    """A value so that nobody takes it for another.
+
+    >>> describe_value(date(2026, 2, 1)), describe_value(1234.0), describe_value(1.234)
+    ('1 February 2026', '1234', '1.234')
+    """
+    match value:
+        case date():
+            return f"{value.day} {_MONTHS[value.month - 1]} {value.year}"
+        case float() if value.is_integer():
+            return str(int(value))
+    return str(value)
+
+
+_MONTHS: Sequence[str] = (
+    *("January", "February", "March", "April", "May", "June", "July", "August", "September", "October"),
+    *("November", "December"),
+)
