@@ -51,7 +51,7 @@ class Feed:
             typed: the columns whose types are of interest.
             derive: changes a row before it is written.
         """
-        self.columns = {column: set() for column in rows.columns}
+        seen: dict[str, set[type]] = {column: set() for column in rows.columns}
         self._guesses = {column: ColumnGuess(not rows.has_types) for column in typed}
         encode = msgspec.json.Encoder().encode
         for values in rows.values:
@@ -59,16 +59,17 @@ class Feed:
             for column, value in zip(rows.columns, values, strict=True):
                 if value is not None and column in self._guesses:
                     self._guesses[column].add(value)
-                record[column] = to_json(value)
+                record[column] = value if value is None or type(value) is str else to_json(value)
             if derive is not None:
                 derive(record)
             for column, value in record.items():
                 if value is not None:
-                    self.columns.setdefault(column, set()).add(_JSON_TYPES.get(type(value), "string"))
+                    seen.setdefault(column, set()).add(type(value))
             message = {"type": "RECORD", "stream": self.stream, "record": record, "version": self.version}
             self._file.write(encode(message) + b"\n")
             self.count += 1
         self._file.flush()
+        self.columns = {column: {_JSON_TYPES.get(kind, "string") for kind in kinds} for column, kinds in seen.items()}
 
     @property
     def guesses(self) -> Mapping[str, Guess]:

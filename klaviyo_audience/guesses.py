@@ -163,6 +163,7 @@ class Guess:
         kind: the type; a string where nothing else fits.
         values: how many values there are.
         misfits: how many of them are of another type.
+        misfit: the first of these.
         readings: (kind, what ``sample`` says then) of each, where several are possible and none was chosen.
         sample: a value that two readings take for two things.
     """
@@ -170,6 +171,7 @@ class Guess:
     kind: Kind
     values: int = 0
     misfits: int = 0
+    misfit: str = ""
     readings: Sequence[tuple[Kind, Any]] = ()
     sample: str = ""
 
@@ -185,6 +187,7 @@ class ColumnGuess:
     guesses_text: bool
     _counts: Counter[frozenset[Kind]] = field(default_factory=Counter)
     _samples: dict[frozenset[Kind], tuple[str, Readings]] = field(default_factory=dict)
+    _firsts: dict[frozenset[Kind], str] = field(default_factory=dict)
     _cache: dict[str, frozenset[Kind]] = field(default_factory=dict)
 
     def add(self, value: Any) -> None:
@@ -211,6 +214,7 @@ class ColumnGuess:
             self._samples.setdefault(kinds, (text, readings))
         elif len(kinds) > 1:
             kinds |= {_SAME}
+        self._firsts.setdefault(kinds, text)
         return kinds
 
     def guess(self) -> Guess:
@@ -223,12 +227,14 @@ class ColumnGuess:
         kind = min(best, key=_preference)
         sample = next(self._undecided(best), None)
         if sample is None:
-            return Guess(kind, values, values - self._fits(kind))
+            misfit = next((text for kinds, text in self._firsts.items() if kind not in kinds), "")
+            return Guess(kind, values, values - self._fits(kind), misfit)
         text, readings = sample
         meanings: dict[str, Kind] = {}
         for reading in sorted(readings.keys() & set(best), key=_preference):
             meanings.setdefault(str(readings[reading]), reading)
-        return Guess(STRING, values, 0, [(kind, readings[kind]) for kind in meanings.values()], text)
+        readings_of_kinds = [(kind, readings[kind]) for kind in meanings.values()]
+        return Guess(STRING, values, readings=readings_of_kinds, sample=text)
 
     def _fits(self, kind: Kind) -> int:
         return sum(count for kinds, count in self._counts.items() if kind in kinds)

@@ -9,8 +9,11 @@ from typing import Any
 
 from klaviyo_audience.entry import Columns
 from klaviyo_audience.guesses import Guess, Kind
+from klaviyo_client.privacy.redaction import mask
 
-_WORDS = {"string": "text", "boolean": "yes or no", "integer": "whole number", "datetime": "date and time"}
+# So much of a value is shown.
+_EXAMPLE = 20
+_WORDS = {"string": "text", "boolean": "yes/no", "integer": "whole number", "datetime": "date and time"}
 
 
 def describe_columns(columns: Columns, guesses: Mapping[str, Guess], types: Mapping[str, Any]) -> Iterator[str]:
@@ -38,8 +41,9 @@ def describe_columns(columns: Columns, guesses: Mapping[str, Guess], types: Mapp
     for column, guess in guesses.items():
         if guess.misfits and column not in types:
             choice = shlex.join(["--types", f"{column}=string"])
-            told = f"{column}: {guess.misfits:,} of {guess.values:,} values are no {_word(guess.kind)}"
-            yield f"{told}; to keep all as text: {choice}"
+            example = f" (such as {mask(guess.misfit)[:_EXAMPLE]!r})" if guess.misfit else ""
+            count = f"{guess.misfits:,} of {guess.values:,} values" if guess.misfits > 1 else "one value"
+            yield f"{column}: {count}{example} left out, as no {_word(guess.kind)}; to keep all as text: {choice}"
 
 
 def _describe_property(column: str, guesses: Mapping[str, Guess], types: Mapping[str, Any]) -> str:

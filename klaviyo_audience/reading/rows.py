@@ -78,7 +78,8 @@ def _clean_row(row: Sequence[Any]) -> list[Any]:
 
 def clean_text(text: str) -> str | None:
     """A text without the space around it; None where nothing of it can be seen."""
-    return text.strip().strip(_INVISIBLE).strip() or None
+    text = text.strip()
+    return (text if text.isascii() else text.strip(_INVISIBLE).strip()) or None
 
 
 def _header_text(value: Any) -> str:

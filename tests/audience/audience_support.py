@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import select
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +14,7 @@ from typing import Any
 from support import warm
 from support.commands import run_command
 from support.fast_clock import fast_command
+from support.patience import PATIENCE
 
 from klaviyo_sandbox import RunningSandbox
 
@@ -53,6 +57,41 @@ class Audience:
     def written(self) -> list[str]:
         """Method and path of every request that was no GET."""
         return [f"{request.method} {request.path}" for request in self.account.requests if request.method != "GET"]
+
+    def settle(self) -> None:
+        """Time goes by: who joined in the last seconds before a run is nobody's to remove."""
+        for members in self.account.store.list_members.values():
+            for row in list(members.rows.values()):
+                members.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
+
+    def on_terminal(self, answers: str, *arguments: str) -> tuple[int, str]:
+        """(exit code, what it showed) of the command on a terminal, where somebody types.
+
+        Args:
+            answers: what is typed.
+            arguments: the command's.
+        """
+        ours, theirs = pty.openpty()
+        settings = {"TARGET_KLAVIYO_API_KEY": KEY, "TARGET_KLAVIYO_API_URL": self.account.url}
+        with warm.Popen(
+            [*fast_command("klaviyo_audience", SPEED), *arguments],
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            cwd=self.folder,
+            env={**os.environ, **settings},
+        ) as process:
+            os.close(theirs)
+            os.write(ours, answers.encode())
+            shown = b""
+            try:
+                while select.select([ours], [], [], PATIENCE)[0] and (part := os.read(ours, 65536)):
+                    shown += part
+            except OSError:
+                pass  # Linux tells the end so
+            code = process.wait(PATIENCE)
+        os.close(ours)
+        return code, shown.decode().replace("\r\n", "\n")
 
 
 def settings_of(done: warm.CompletedProcess[str]) -> Mapping[str, Any]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import select
 import stat
 from pathlib import Path
 
@@ -56,44 +53,17 @@ def test_with_a_yes_it_pushes(audience: Audience, people: Path) -> None:
     assert ada["properties"] == {"Code": "0012"}
 
 
-def on_terminal(audience: Audience, answers: str, *arguments: str) -> tuple[int, str]:
-    """(exit code, what it showed) of the command on a terminal, where somebody types."""
-    ours, theirs = pty.openpty()
-    settings = {"TARGET_KLAVIYO_API_KEY": "pk_0123456789abcdef", "TARGET_KLAVIYO_API_URL": audience.account.url}
-    with warm.Popen(
-        [*fast_command("klaviyo_audience"), *arguments],
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        cwd=audience.folder,
-        env={**os.environ, **settings},
-    ) as process:
-        os.close(theirs)
-        os.write(ours, answers.encode())
-        shown = b""
-        try:
-            while select.select([ours], [], [], PATIENCE)[0] and (part := os.read(ours, 65536)):
-                shown += part
-        except OSError:
-            pass
-        code = process.wait(PATIENCE)
-    os.close(ours)
-    return code, shown.decode()
-
-
 @pytest.mark.parametrize(("answer", "code", "count"), [("y\n", 0, 3), ("n\n", 4, 0), ("\n", 4, 0), ("\x04", 1, 0)])
 def test_on_a_terminal_it_asks(audience: Audience, people: Path, answer: str, code: int, count: int) -> None:
     """Only a yes pushes; an empty line is none."""
-    assert on_terminal(audience, answer, "people.csv", *LIST)[0] == code
+    assert audience.on_terminal(answer, "people.csv", *LIST)[0] == code
     assert len(audience.members("VIP customers")) == count
 
 
 def test_a_mirror_needs_no_other_proof(audience: Audience, people: Path) -> None:
     """A file is whole by its nature: who is not in the next one leaves, and stays a profile."""
     assert audience("people.csv", *LIST, "--yes").returncode == 0
-    for members in audience.account.store.list_members.values():
-        for row in list(members.rows.values()):
-            members.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
+    audience.settle()
     audience.write("next.csv", "Email Address\nada@example.com\nbo@example.com\ndee@example.com\n")
     planned = audience("next.csv", "--list", "VIP customers", "--mirror", "--max-removals", "1")
     assert planned.returncode == 4, planned.stderr
@@ -106,9 +76,7 @@ def test_a_mirror_needs_no_other_proof(audience: Audience, people: Path) -> None
 def test_the_cap_of_a_mirror_stands(audience: Audience, people: Path) -> None:
     """More removals than are allowed: not one, and exit code 3, in the plan as in the push."""
     assert audience("people.csv", *LIST, "--yes").returncode == 0
-    for members in audience.account.store.list_members.values():
-        for row in list(members.rows.values()):
-            members.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
+    audience.settle()
     audience.write("next.csv", "E-Mail\nada@example.com\n")
     for confirmed in ((), ("--yes",)):
         done = audience("next.csv", "--list", "VIP customers", "--mirror", *confirmed)

@@ -90,7 +90,7 @@ def test_where_both_readings_say_the_same_nothing_is_asked() -> None:
 def test_a_few_that_do_not_fit_are_told() -> None:
     """One of ten may be something else; a column of codes is no column of numbers for that."""
     found = guess(*["yes"] * 20, "maybe")
-    assert (found.kind.text, found.values, found.misfits) == ("boolean", 21, 1)
+    assert (found.kind.text, found.values, found.misfits, found.misfit) == ("boolean", 21, 1, "maybe")
     assert guess(*["1.5"] * 20, "free").misfits == 1
     assert guess(*["17"] * 20, "A17").kind.text == "string"
     assert guess("yes", "maybe").kind.text == "string"
