@@ -50,10 +50,12 @@ class Columns:
     Attributes:
         recognised: those that are fields.
         properties: those that become custom properties.
+        left_out: those that are not sent.
     """
 
     recognised: Recognised
     properties: Sequence[str]
+    left_out: Sequence[str] = ()
 
 
 def sort_columns(columns: Sequence[str], wishes: Wishes) -> Columns:
@@ -68,8 +70,9 @@ def sort_columns(columns: Sequence[str], wishes: Wishes) -> Columns:
     recognised = recognise(there, known, chosen, by_sight=wishes.by_sight)
     taken = {*recognised.fields.values(), *recognised.mapping.values()}
     takes_properties = (_CUSTOM,) in known.types and wishes.options.get("unknown_columns") != "drop"
-    others = [column for column in there if column not in taken and not known.is_ignored(column)]
-    return Columns(recognised, others if takes_properties else [])
+    others = [column for column in there if column not in taken]
+    properties = [column for column in others if takes_properties and not known.is_ignored(column)]
+    return Columns(recognised, properties, [column for column in others if column not in properties])
 
 
 def find_column(name: str, columns: Sequence[str], option: str) -> str:

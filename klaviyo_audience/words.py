@@ -31,6 +31,8 @@ def describe_columns(columns: Columns, guesses: Mapping[str, Guess], types: Mapp
     if columns.properties:
         described = ", ".join(_describe_property(column, guesses, types) for column in columns.properties)
         yield f"Custom properties: {described}"
+    if columns.left_out:
+        yield f"Left out, as they are never sent: {', '.join(columns.left_out)}"
     for column, field, first in recognised.seconds:
         fate = "is a custom property" if column in columns.properties else "is left out"
         choice = shlex.join(["--map", f"{field}={column}"])

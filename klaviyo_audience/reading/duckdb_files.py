@@ -9,7 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_audience.reading.rows import Rows
+from klaviyo_audience.reading.rows import Rows, check_names
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy.redaction import mask
 
@@ -107,4 +107,5 @@ def _fetch(cursor: duckdb.DuckDBPyConnection, name: str) -> Iterator[Sequence[An
 
 def _typed_rows(cursor: duckdb.DuckDBPyConnection, name: str) -> Rows:
     columns = [str(column[0]) for column in cursor.description or ()]
+    check_names(columns, name)
     return Rows(columns, _fetch(cursor, name), has_types=True)

@@ -12,7 +12,7 @@ import sqlalchemy
 from sqlalchemy.engine import URL, Connection, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
-from klaviyo_audience.reading.rows import Rows
+from klaviyo_audience.reading.rows import Rows, check_names
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.privacy.redaction import add_secrets, mask
 
@@ -88,9 +88,7 @@ def _run(connection: Connection, query: str) -> Rows:
                 yield from batch
 
     columns = list(result.keys())
-    if len(set(columns)) < len(columns):
-        twice = sorted({column for column in columns if columns.count(column) > 1})
-        raise SettingsError(f"--query gives two columns of one name: {', '.join(twice)}; name them with 'as'")
+    check_names(columns, "--query")
     return Rows(columns, values(), has_types=True)
 
 

@@ -31,6 +31,17 @@ class Rows:
     notes: list[str] = field(default_factory=list)
 
 
+def check_names(columns: Sequence[str], what: str) -> None:
+    """Refuse two columns of one name, as a query can give them.
+
+    Raises:
+        SettingsError: there are such.
+    """
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise SettingsError(f"{what} gives two columns of one name: {', '.join(twice)}; name them with 'as'")
+
+
 def rows_below_header(rows: Iterator[Sequence[Any]], name: str) -> Rows:
     """The rows below the first that is not blank, which holds the headers.
 

@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import select
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,10 +46,10 @@ class Audience:
         store = self.account.store
         found = [row["id"] for row in store.lists.rows.values() if row["name"] == name]
         profiles = [store.profiles.rows[member] for list_id in found for member in store.list_members[list_id].rows]
-        return {str(profile["email"]): profile for profile in profiles}
+        return {str(profile.get("email")): profile for profile in profiles}
 
     def profile(self, email: str) -> dict[str, Any]:
-        (found,) = (row for row in self.account.store.profiles.rows.values() if row["email"] == email)
+        (found,) = (row for row in self.account.store.profiles.rows.values() if row.get("email") == email)
         return dict(found)
 
     @property
@@ -94,10 +93,10 @@ class Audience:
         return code, shown.decode().replace("\r\n", "\n")
 
 
-def settings_of(done: warm.CompletedProcess[str]) -> Mapping[str, Any]:
+def settings_of(done: warm.CompletedProcess[str]) -> dict[str, Any]:
     """The setting `streams` that `--print-singer` says."""
     (line,) = (line for line in done.stderr.splitlines() if "TARGET_KLAVIYO_STREAMS=" in line)
-    streams: Mapping[str, Any] = json.loads(line.partition("TARGET_KLAVIYO_STREAMS='")[2].removesuffix("'"))
+    streams: dict[str, Any] = json.loads(line.partition("TARGET_KLAVIYO_STREAMS='")[2].removesuffix("'"))
     return streams
 
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import shutil
 from pathlib import Path
 
-from audience_support import Audience
+from audience_support import KEY, SPEED, Audience, settings_of
+from support.commands import run_command
+from support.fast_clock import fast_command
 from support.markdown import console_blocks
 
 ROOT = Path(__file__).parents[2]
@@ -68,3 +71,30 @@ def test_the_question_of_the_page_is_what_the_command_asks(audience: Audience) -
     done = audience("people.csv", "--list", LIST)
     (asked,) = [part for part in PAGE.split("```") if part.strip().startswith("Last order can be read")]
     assert asked.strip() in done.stderr
+
+
+def test_on_a_terminal_the_question_is_asked(audience: Audience) -> None:
+    """The answer counts for this run, and stands in the command that pushes it again."""
+    audience.write("people.csv", "E-Mail,Last order\nada@example.com,01.02.2026\n")
+    answers = "date:%d.%m.%Y\ny\n"
+    code, shown = audience.on_terminal(answers, "people.csv", "--list", LIST, "--create-list")
+    assert code == 0, shown
+    assert audience.profile("ada@example.com")["properties"] == {"Last order": "2026-02-01"}
+    assert f"--list '{LIST}' --create-list --types 'Last order=date:%d.%m.%Y' --yes" in shown
+
+
+def test_the_pipe_has_the_same_result(audience: Audience, tmp_path: Path) -> None:
+    """`--print-singer` and its setting, given to the target: the same people with the same properties."""
+    shutil.copy(ROOT / "examples" / "csv" / "people.csv", audience.folder)
+    arguments = commands()[0]
+    assert audience(*arguments, "--yes").returncode == 0
+    pushed = {str(person.get("phone_number")): person["properties"] for person in audience.members(LIST).values()}
+    printed = audience(*arguments, "--print-singer")
+    streams = settings_of(printed)
+    streams["people"]["list"] = "Piped"
+    audience.write("target.json", json.dumps({"api_key": KEY, "api_url": audience.account.url, "streams": streams}))
+    command = [*fast_command("target_klaviyo", SPEED), "--config", "target.json"]
+    done = run_command(command, printed.stdout.splitlines(), folder=audience.folder)
+    assert done.returncode == 0, done.stderr
+    piped = {str(person.get("phone_number")): person["properties"] for person in audience.members("Piped").values()}
+    assert piped == pushed

@@ -222,6 +222,8 @@ def test_what_duckdb_cannot_read_is_said(people: Path, tmp_path: Path) -> None:
         read(people, query="select nobody from people")
     with pytest.raises(SettingsError, match=r"shop.duckdb cannot be read"):
         read(people, query="delete from people")
+    with pytest.raises(SettingsError, match="two columns of one name: a"):
+        read(people, query="select 1 as a, 2 as a")
     broken = tmp_path / "broken.parquet"
     broken.write_bytes(b"not Parquet at all")
     with pytest.raises(SettingsError, match=r"broken.parquet cannot be read"):
