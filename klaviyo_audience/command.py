@@ -5,6 +5,7 @@ Exit codes: as the target's, and 4 where nothing was pushed because nobody has s
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -24,7 +25,7 @@ from klaviyo_audience.entry import Columns, Wishes
 from klaviyo_audience.feed import Feed
 from klaviyo_audience.guesses import Guess, Kind
 from klaviyo_audience.headers import split_name
-from klaviyo_audience.push import push, show_plan
+from klaviyo_audience.push import check_settings, push, show_plan
 from klaviyo_audience.reading.source import Source
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.plugin.booleans import parse_boolean_setting
@@ -70,9 +71,7 @@ class _Run:
 @click.option("--option", "options", multiple=True, help="A further option of the action: NAME=VALUE. Repeatable.")
 @click.option("--region", help="Country of phone numbers without country code, such as US.")
 @click.option("--query", help="A select, in place of a file, or of a table of a DuckDB file.")
-@click.option(
-    "--from", "address", envvar=_ADDRESS, help=f"Where to ask it: postgresql://user:password@host/db; or {_ADDRESS}."
-)
+@click.option("--from", "address", help=f"Where to ask it: postgresql://user:password@host/db; or {_ADDRESS}.")
 @click.option("--table", help="The table of a DuckDB file.")
 @click.option("--sheet", help="The sheet of a workbook.")
 @click.option("--encoding", help="The encoding of a text file that is not UTF-8, such as cp1252.")
@@ -99,10 +98,9 @@ def audience(**given: Any) -> int:
     # What is kept for the run is removed, then, too.
     signal.signal(signal.SIGTERM, lambda signum, _: sys.exit(128 + signum))
     run = _Run(sys.argv[1:], is_confirmed=given["yes"], prints_singer=given["print_singer"])
-    names = ("address", "query", "table", "sheet", "encoding")
-    source = Source(given["file"], **{name: given[name] for name in names})
+    source = _parse_source(given)
     wishes = _parse_wishes(given)
-    settings = {} if run.prints_singer else _read_settings(given)
+    settings = {} if run.prints_singer else _read_settings(given, source.name, wishes)
     feed = Feed(source.name, version=time.time_ns() // 1_000_000)
     try:
         columns = _read(source, feed, wishes)
@@ -112,6 +110,19 @@ def audience(**given: Any) -> int:
 
 
 # The parts ------------------------------------------------------------------------------------------------------------
+
+
+def _parse_source(given: Mapping[str, Any]) -> Source:
+    names = ("query", "table", "sheet", "encoding")
+    typed, of_environment = given["address"], os.environ.get(_ADDRESS)
+    source = Source(
+        given["file"],
+        typed or of_environment,
+        **{name: given[name] for name in names},
+        is_address_of_environment=not typed,
+    )
+    source.check()
+    return source
 
 
 def _parse_wishes(given: Mapping[str, Any]) -> Wishes:
@@ -139,9 +150,12 @@ def _parse_wishes(given: Mapping[str, Any]) -> Wishes:
     return wishes
 
 
-def _read_settings(given: Mapping[str, Any]) -> dict[str, Any]:
+def _read_settings(given: Mapping[str, Any], stream: str, wishes: Wishes) -> dict[str, Any]:
     settings = TargetKlaviyo.read_settings(given["config"])
-    return {**settings, **({"report_path": given["report"]} if given["report"] else {})}
+    settings |= {"report_path": given["report"]} if given["report"] else {}
+    _is_plan_only(settings)
+    check_settings({**settings, "streams": {stream: entries.build_entry(Columns.none(), wishes, {}, {})}})
+    return settings
 
 
 def _read(source: Source, feed: Feed, wishes: Wishes) -> Columns:
@@ -169,7 +183,7 @@ def _splitter(column: str) -> Any:
 
 
 def _go_on(run: _Run, feed: Feed, columns: Columns, wishes: Wishes, settings: Mapping[str, Any]) -> int:
-    click.echo(f"{feed.stream}: {feed.count:,} rows", err=True)
+    click.echo(f"{feed.stream}: {words.count_rows(feed.count)}", err=True)
     if not feed.count:
         if wishes.options.get("mode") == "mirror":
             raise Incomplete("there is no row: nobody is taken off a list for that")

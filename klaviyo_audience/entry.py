@@ -57,6 +57,11 @@ class Columns:
     properties: Sequence[str]
     left_out: Sequence[str] = ()
 
+    @classmethod
+    def none(cls) -> Columns:
+        """Before anything is known of them."""
+        return cls(Recognised({}, {}), ())
+
 
 def sort_columns(columns: Sequence[str], wishes: Wishes) -> Columns:
     """Say of each column whether it is a field or a custom property.
@@ -102,7 +107,7 @@ def build_entry(
         guesses: column -> what its values are.
         came: column -> the JSON types of its values; numbers and booleans need no other type than their own.
     """
-    said = {find_column(name, list(came), "--types"): option for name, option in wishes.types.items()}
+    said = {find_column(name, list(came), "--types"): option for name, option in wishes.types.items() if came}
     types: dict[str, TypeOption] = {
         column: guesses[column].kind.option
         for column in columns.properties

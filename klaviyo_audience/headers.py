@@ -95,7 +95,7 @@ def recognise(
         columns: the headers.
         known: the fields of the action.
         chosen: field -> column, as the user says; these are not looked at again.
-        by_sight: whether ``HEADERS`` counts; without it only the fields' own names do.
+        by_sight: whether ``HEADERS`` counts; without it only the fields' own names do, as the target finds them.
     """
     mapping, fields = dict(chosen), dict(chosen)
     open_columns = [column for column in columns if column not in chosen.values() and not known.is_ignored(column)]
@@ -107,11 +107,13 @@ def recognise(
             seconds.append((column, field, chosen[field]))
         elif fields.setdefault(field, column) == column and exact_fields.count(field) == 1 and by_sight:
             mapping[field] = column  # several of one field are put together by the target
-    for column in open_columns if by_sight else ():
-        seen = _field_by_sight(column, known)
+    for column in open_columns:
+        seen = _field_by_sight(column, known) if by_sight else _field_by_spelling(column, known)
         if column in exact or seen is None:
             continue
-        if seen in fields:
+        if not by_sight:
+            fields.setdefault(seen, column)
+        elif seen in fields:
             seconds.append((column, seen, fields[seen]))
         else:
             mapping[seen] = fields[seen] = column
@@ -123,6 +125,11 @@ def _field_by_sight(column: str, known: FieldNames) -> str | None:
     field = _FIELDS.get(fold_header(column))
     if field is not None and tuple(field.split(".")) in known.types:
         return field
+    return _field_by_spelling(column, known)
+
+
+def _field_by_spelling(column: str, known: FieldNames) -> str | None:
+    """The field that the target finds by itself: a name of it in another spelling."""
     path = known.field_of(column)
     return ".".join(path) if path is not None and "object" not in known.types[path] else None
 

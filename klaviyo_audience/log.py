@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import PurePath
 
+from klaviyo_audience.words import in_options
 from target_klaviyo.target import TargetKlaviyo
 
 _VARIABLES = ("LOGLEVEL", "TARGET_KLAVIYO_LOGLEVEL", "SINGER_SDK_LOG_CONFIG")
@@ -39,11 +40,13 @@ def warnings_only() -> Iterator[None]:
 
 
 class _Plain(logging.Formatter):
-    """The message, behind its level where something is wrong."""
+    """The message in this command's options, behind its level where something is wrong."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = super().format(record)
-        return text if record.levelno < logging.WARNING else f"{record.levelname}: {text}"
+        text = in_options(super().format(record))
+        if record.levelno < logging.WARNING:
+            return text
+        return f"{'Warning' if record.levelno < logging.ERROR else 'Error'}: {text}"
 
 
 def _is_ours(record: logging.LogRecord) -> bool:

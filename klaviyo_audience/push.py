@@ -11,6 +11,16 @@ from klaviyo_audience.feed import Feed
 from target_klaviyo.target import TargetKlaviyo
 
 
+def check_settings(settings: Mapping[str, Any]) -> None:
+    """Refuse settings that the target would refuse, before a long file is read.
+
+    Raises:
+        SettingsError: one is missing or wrong.
+    """
+    with _signals_restored():
+        _make_target({**settings, "dry_run": True})
+
+
 def show_plan(feed: Feed, settings: Mapping[str, Any]) -> None:
     """Let the target say what a push would do. Nothing is sent.
 
@@ -31,9 +41,12 @@ def push(feed: Feed, settings: Mapping[str, Any]) -> None:
 
 def _run(feed: Feed, settings: Mapping[str, Any]) -> None:
     with _signals_restored(), feed.lines() as lines:
-        # The environment is among the settings already: read once more, it would go before what was asked for here.
-        target = TargetKlaviyo(config=dict(settings), parse_env_config=False, validate_config=True)
-        target.listen(cast("IO[str]", lines))
+        _make_target(settings).listen(cast("IO[str]", lines))
+
+
+def _make_target(settings: Mapping[str, Any]) -> TargetKlaviyo:
+    # The environment is among the settings already: read once more, it would go before what was asked for here.
+    return TargetKlaviyo(config=dict(settings), parse_env_config=False, validate_config=True)
 
 
 @contextmanager

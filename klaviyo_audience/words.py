@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
@@ -82,6 +83,37 @@ def describe_value(value: Any) -> str:
         case float() if value.is_integer():
             return str(int(value))
     return str(value)
+
+
+# What the target says of its settings, and what the same is here.
+_OPTIONS = {
+    "default_region": "region",
+    "mapping": "map",
+    "max_removals": "max-removals",
+    "on_bad_value": "on-bad-value",
+}
+_OPTIONS |= {"create_list": "create-list", "list": "list", "types": "types"}
+_SETTING = re.compile(rf"\bstreams\..+?\.({'|'.join(_OPTIONS)})\b")
+_OTHER_SETTING = re.compile(r"\bstreams\.[^\s.]+\.(\w+)")
+_OPTION_OF_STREAM = re.compile(rf"\bthe option ({'|'.join(_OPTIONS)}): true of the stream\b")
+_MAPPING = re.compile(r'"streams": \{.*"(\w+)": "<column>"\}+')
+
+
+def in_options(message: str) -> str:
+    """A message of the target in this command's options: who typed those knows of no settings.
+
+    >>> in_options("streams.people.default_region must be a country's code")
+    "--region must be a country's code"
+    """
+    message = _MAPPING.sub(r"--map '\1=<column>'", message)
+    message = _OPTION_OF_STREAM.sub(lambda found: f"--{_OPTIONS[found[1]]}", message)
+    message = _SETTING.sub(lambda found: f"--{_OPTIONS[found[1]]}", message)
+    message = _OTHER_SETTING.sub(r"--option \1", message)
+    return re.sub(r"(?<![\w-])max_removals\b", "--max-removals", message)
+
+
+def count_rows(count: int) -> str:
+    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 _MONTHS: Sequence[str] = (

@@ -32,7 +32,7 @@ FLOORS = {
         *("model", "delivery", "endpoints", "reporting", "rehearsal", "audience", "actions", "intake", "settings"),
         *("target", "__main__"),
     ),
-    "klaviyo_audience": ("headers guesses reading", "feed entry", "words log", "push", "command", "__main__"),
+    "klaviyo_audience": ("headers guesses reading", "feed entry", "words", "log push", "command", "__main__"),
     "klaviyo_sandbox": (
         *("spec", "account", "reads", "reports", "writes", "manners", "http", "browser", "server"),
         "pytest_plugin __main__",

@@ -27,6 +27,7 @@ class Source:
         address: a database's address.
         query: what is asked of it, or of a DuckDB file.
         table, sheet, encoding: of a DuckDB file, a workbook and a text file.
+        is_address_of_environment: whether the address was not typed, so that a file may go before it.
     """
 
     path: Path | None = None
@@ -35,6 +36,7 @@ class Source:
     table: str | None = None
     sheet: str | None = None
     encoding: str | None = None
+    is_address_of_environment: bool = False
 
     @property
     def name(self) -> str:
@@ -55,16 +57,25 @@ class Source:
 
     def _reader(self) -> AbstractContextManager[Rows]:
         path = self.path
+        self.check()
         if path is None:
-            if self.address is None or self.query is None:
-                raise SettingsError("say a file, or --query 'select ...' with --from ADDRESS")
-            self._refuse("table", "sheet", "encoding")
-            return queries.read_query(self.address, self.query)
-        if self.address is not None:
-            raise SettingsError("--from is for a query of a database: leave the file out")
-        if not path.is_file():
-            raise SettingsError(f"there is no file {path}")
+            return queries.read_query(self.address or "", self.query or "")
         return self._file_reader(path)
+
+    def check(self) -> None:
+        """Refuse what cannot be read, before anything is.
+
+        Raises:
+            SettingsError: nothing to read is said, or too much, or there is no such file.
+        """
+        if self.path is None:
+            if self.address is None or self.query is None:
+                raise SettingsError("say a file, or --query 'select ...' with --from ADDRESS; --help has all options")
+            self._refuse("table", "sheet", "encoding")
+        elif self.address is not None and not self.is_address_of_environment:
+            raise SettingsError("--from is for a query of a database: leave the file out")
+        elif not self.path.is_file():
+            raise SettingsError(f"there is no file {self.path}")
 
     def _file_reader(self, path: Path) -> AbstractContextManager[Rows]:
         ending = path.suffix.lower()

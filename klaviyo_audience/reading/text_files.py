@@ -17,6 +17,7 @@ from klaviyo_audience.reading.rows import Rows, rows_below_header
 from klaviyo_client.errors import SettingsError
 
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_OTHER_KINDS = ((b"PK\x03\x04", "a workbook", ".xlsx"), (b"PAR1", "a Parquet file", ".parquet"))
 _DELIMITERS = (",", ";", "\t", "|")
 # So many rows are looked at to find the delimiter, in so many lines at most.
 _SAMPLE_ROWS, _SAMPLE_LINES = 200, 2_000
@@ -41,6 +42,7 @@ def read_text_file(path: Path, encoding: str | None) -> Iterator[Rows]:
         SettingsError: it is in another encoding, or no table.
     """
     encoding = encoding or _encoding_by_mark(path)
+    _check_text(path)
     try:
         codecs.lookup(encoding)
         file = path.open(encoding=encoding, newline="")
@@ -103,6 +105,15 @@ def _checked_lines(file: Iterator[str], name: str, encoding: str) -> Iterator[st
             yield text if text.endswith(("\n", "\r")) else f"{text}\n"
     except UnicodeError as error:
         raise SettingsError(_undecodable(name, encoding, number + 1)) from error
+
+
+def _check_text(path: Path) -> None:
+    """Refuse a file of another kind that has the name of a text file."""
+    with path.open("rb") as file:
+        first = file.read(4)
+    for mark, what, ending in _OTHER_KINDS:
+        if first == mark:
+            raise SettingsError(f"{path.name} is {what}, not text: give it a name that ends with {ending}")
 
 
 def _encoding_by_mark(path: Path) -> str:

@@ -14,6 +14,7 @@ from support.fast_clock import fast_command
 from support.patience import PATIENCE
 
 from klaviyo_audience.command import run_again
+from klaviyo_audience.words import in_options
 
 PEOPLE = (
     "E-Mail,First Name,Surname,Mobile,City,Code\n"
@@ -152,12 +153,17 @@ def test_settings_come_as_those_of_the_target(audience: Audience, people: Path) 
         (["people.csv", "--action", "subscibe"], "did you mean subscribe"),
         (["people.csv", "--action", "subscribe", "--mirror"], "--mirror makes a list equal"),
         (["people.csv", "--list", "x", "--map", "phone_number=Moble"], "did you mean Mobile"),
-        (["people.csv", "--list", "x", "--map", "phon=Mobile"], "mapping.phon is no field"),
+        (["people.csv", "--list", "x", "--map", "phon=Mobile"], "--map.phon is no field"),
         (["people.csv", "--list", "x", "--types", "Code=money"], "--types Code=money"),
         (["people.csv", "--list", "x", "--types", "Nothing=date"], "there is no column Nothing"),
         (["people.csv", "--list", "x", "--split-name", "First Name", "--yes"], "names already"),
         (["--list", "x"], "say a file, or --query"),
         (["people.csv", "--lst", "x"], "--list"),
+        (["people.csv", "--list", "x", "--region", "USA"], "--region must be"),
+        (["people.csv", "--list", "x", "--max-removals", "5"], "--max-removals is for mode: mirror only"),
+        (["people.csv", "--list", "x", "--option", "colour=red"], "--option colour is unknown"),
+        (["people.csv", "--list", "No such list"], "--create-list makes it"),
+        ([], "say a file, or --query"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(audience: Audience, people: Path, arguments: list[str], message: str) -> None:
@@ -166,6 +172,39 @@ def test_what_cannot_be_meant_ends_with_2(audience: Audience, people: Path, argu
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert audience.written == []
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("streams.people v2.csv.mapping.phon is no field", "--map.phon is no field"),
+        ("x would be removed, and max_removals allows 5", "x would be removed, and --max-removals allows 5"),
+        ('map it: "streams": {"p": {"mapping": {"email": "<column>"}}}', "map it: --map 'email=<column>'"),
+        ("3 people stay on the list", "3 people stay on the list"),
+    ],
+)
+def test_messages_speak_of_options(message: str, expected: str) -> None:
+    """Who typed options knows of no settings of streams."""
+    assert in_options(message) == expected
+
+
+def test_settings_are_checked_before_anything_is_read(audience: Audience) -> None:
+    """A missing key is told at once, and not after a million rows."""
+    audience.write("people.csv", "not read\nada@example.com,too,many\n")
+    done = audience("people.csv", *LIST, TARGET_KLAVIYO_API_KEY="")
+    assert done.returncode == 2, done.stderr
+    assert "TARGET_KLAVIYO_API_KEY" in done.stderr
+    assert "many" not in done.stderr
+
+
+def test_the_address_of_a_database_may_stand_in_the_environment(audience: Audience, people: Path) -> None:
+    """There nobody sees its password; a file goes before it."""
+    query = ("--query", "select 'bo@example.com' as email")
+    assert audience(*query, *LIST, "--yes", KLAVIYO_AUDIENCE_FROM="sqlite://").returncode == 0
+    assert audience.members("VIP customers").keys() == {"bo@example.com"}
+    assert audience("people.csv", *LIST, "--yes", KLAVIYO_AUDIENCE_FROM="sqlite://").returncode == 0
+    assert len(audience.members("VIP customers")) == 3
+    assert audience("people.csv", "--from", "sqlite://", *LIST).returncode == 2
 
 
 def test_consent_must_be_named(audience: Audience, people: Path) -> None:

@@ -119,6 +119,13 @@ def test_a_table_that_is_none(tmp_path: Path, text: str, message: str) -> None:
     assert "@" not in str(caught.value)
 
 
+def test_a_file_of_another_kind_is_no_text(tmp_path: Path) -> None:
+    """A workbook that was only given another name is not taken for an odd encoding."""
+    path = workbook(tmp_path / "people.xlsx", {"People": [["email"], ["ada@example.com"]]}).rename(tmp_path / "a.csv")
+    with pytest.raises(SettingsError, match="a.csv is a workbook, not text"):
+        read(path)
+
+
 def test_two_columns_of_one_name(tmp_path: Path) -> None:
     """Both are kept, the second under a name of its own, and it is said."""
     path = write(tmp_path, "email,Notes,Notes\nada@example.com,a,b\n")

@@ -76,6 +76,8 @@ def test_it_can_be_switched_off() -> None:
     """Then only the fields' own names count, which the target knows, and what the user says."""
     columns = sort_columns(["Mobile", "email"], Wishes("list_members", by_sight=False))
     assert (columns.recognised.mapping, columns.properties) == ({}, ["Mobile"])
+    spelled = sort_columns(["E-Mail", "Surname"], Wishes("list_members", by_sight=False))
+    assert (spelled.recognised.fields, spelled.properties) == ({"email": "E-Mail"}, ["Surname"])
 
 
 def test_fields_that_the_action_does_not_have_are_left_to_it() -> None:
