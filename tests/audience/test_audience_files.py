@@ -122,7 +122,7 @@ def test_a_table_that_is_none(tmp_path: Path, text: str, message: str) -> None:
 def test_a_file_of_another_kind_is_no_text(tmp_path: Path) -> None:
     """A workbook that was only given another name is not taken for an odd encoding."""
     path = workbook(tmp_path / "people.xlsx", {"People": [["email"], ["ada@example.com"]]}).rename(tmp_path / "a.csv")
-    with pytest.raises(SettingsError, match="a.csv is a workbook, not text"):
+    with pytest.raises(SettingsError, match=r"a.csv is a workbook, not text"):
         read(path)
 
 
