@@ -96,6 +96,7 @@ _OPTIONS |= {"create_list": "create-list", "list": "list", "types": "types"}
 _SETTING = re.compile(rf"\bstreams\..+?\.({'|'.join(_OPTIONS)})\b")
 _OTHER_SETTING = re.compile(r"\bstreams\.[^\s.]+\.(\w+)")
 _OPTION_OF_STREAM = re.compile(rf"\bthe option ({'|'.join(_OPTIONS)}): true of the stream\b")
+_OPTION_AND_VALUE = re.compile(r"(?<![\w.-])(max_unidentified|allow_empty|assume_complete|size_field): (\w+%?)")
 _MAPPING = re.compile(r'"streams": \{.*"(\w+)": "<column>"\}+')
 
 
@@ -109,6 +110,8 @@ def in_options(message: str) -> str:
     message = _OPTION_OF_STREAM.sub(lambda found: f"--{_OPTIONS[found[1]]}", message)
     message = _SETTING.sub(lambda found: f"--{_OPTIONS[found[1]]}", message)
     message = _OTHER_SETTING.sub(r"--option \1", message)
+    message = _OPTION_AND_VALUE.sub(r"--option \1=\2", message)
+    message = re.sub(r"(?<![\w-])max_removals: (?=\d)", "--max-removals ", message)
     return re.sub(r"(?<![\w-])max_removals\b", "--max-removals", message)
 
 

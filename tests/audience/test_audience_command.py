@@ -180,6 +180,8 @@ def test_what_cannot_be_meant_ends_with_2(audience: Audience, people: Path, argu
         ("streams.people v2.csv.mapping.phon is no field", "--map.phon is no field"),
         ("x would be removed, and max_removals allows 5", "x would be removed, and --max-removals allows 5"),
         ('map it: "streams": {"p": {"mapping": {"email": "<column>"}}}', "map it: --map 'email=<column>'"),
+        ("if they are to go, set max_removals: 47); 47 stay", "if they are to go, set --max-removals 47); 47 stay"),
+        ("or set max_unidentified: 9", "or set --option max_unidentified=9"),
         ("3 people stay on the list", "3 people stay on the list"),
     ],
 )
