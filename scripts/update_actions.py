@@ -34,10 +34,23 @@ INTRODUCTION = """\
 <!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/api/operations.json. -->
 
 An action is something that `target-klaviyo` does with a record. Some streams take an action by their name alone; for
-any other the setting `streams` names it, with its options. Three options are every action's: `mapping` says where a
+any other the setting `streams` names it, with its options. Five options are every action's: `mapping` says where a
 field comes from (field -> column, path into one, or `{"value": a constant}`), `unknown_columns` whether columns that
-are no field become custom properties (`properties`, the default) or are left out (`drop`), and `default_region` of
-which country the stream's phone numbers are, in place of the setting of that name.
+are no field become custom properties (`properties`, the default) or are left out (`drop`), `default_region` of
+which country the stream's phone numbers are, in place of the setting of that name, and `on_bad_value` what becomes of
+a value that does not fit: `drop` (the default) sends the record without it where it can do without, which is counted
+and told, and `reject` rejects the record. The fifth is `types`, by which columns and properties are read.
+
+A record can do without a field that is `optional` below, without custom properties, and without an identifier beside
+another one that can be used. All else rejects it: what says who it is, what is to be done, and when.
+
+`types` is column or property -> type, by its name or another spelling of it: `string`, `number`, `integer`, `boolean`,
+`date`, `datetime` or `list`, or one with a format, such as `{"type": "date", "format": "%d.%m.%Y"}` (as `strptime` has
+it) or `{"type": "number", "format": "1.234,50"}` (an example that shows the marks). What has two readings is never
+guessed: without a format a date is one of ISO 8601 and a number has no thousands marks. A date is sent as
+`2026-01-31`, a datetime with its zone (UTC where it has none); a boolean is one of true, yes, y, t, on, 1, false, no,
+n, f, off and 0; a list is one, the JSON of one, or what stands between commas. A blank says nothing. Klaviyo's
+conditions on numbers, dates and yes or no do not work on texts.
 
 **Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
 A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads
@@ -144,7 +157,8 @@ def fields(properties: Schema, above: tuple[str, ...] = (), *, by_name: bool = T
         path = (*above, name)
         reached = by_name and entry.get("x-by-name", True)
         columns = _quoted(("_".join(path), *entry.get("x-names", ()))) if reached else "by mapping"
-        yield f"`{'.'.join(path)}`", kind_of(entry), columns, entry.get("description", "")
+        optional = ", optional" if entry.get("x-optional") is True and not above else ""
+        yield f"`{'.'.join(path)}`", kind_of(entry) + optional, columns, entry.get("description", "")
         yield from fields(entry.get("properties", {}), path, by_name=reached)
         elements = entry.get("items", {}).get("properties", {})
         for cells in fields(elements, (*above, f"{name}[]")):

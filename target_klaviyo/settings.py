@@ -13,6 +13,9 @@ other must be named here. \
 "mapping": Klaviyo's field -> column, path into one, or {"value": constant}; fields that it leaves out are taken from \
 columns of their name. \
 "unknown_columns": "properties" (they become custom properties) or "drop". \
+"types": column or property -> string, number, integer, boolean, date, datetime or list, or {"type": "date", "format": \
+"%d.%m.%Y"}, {"type": "number", "format": "1.234,50"}. \
+"on_bad_value": "drop" (a value that does not fit is left out, where the record can do without it) or "reject". \
 All other keys are options of the action, such as "list" and "create_list"."""
 
 SETTINGS: dict[str, Any] = {

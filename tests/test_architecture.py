@@ -18,6 +18,7 @@ MAY_IMPORT = {
     "klaviyo_client": {"klaviyo_client"},
     "tap_klaviyo": {"tap_klaviyo", "klaviyo_client"},
     "target_klaviyo": {"target_klaviyo", "klaviyo_client"},
+    "klaviyo_audience": {"klaviyo_audience", "target_klaviyo", "klaviyo_client"},
     "klaviyo_sandbox": {"klaviyo_sandbox"},
 }
 # Package -> what it opens on, from the floor up; a folder, or a module on top, may import those of earlier lines only.
@@ -31,6 +32,7 @@ FLOORS = {
         *("model", "delivery", "endpoints", "reporting", "rehearsal", "audience", "actions", "intake", "settings"),
         *("target", "__main__"),
     ),
+    "klaviyo_audience": ("headers guesses reading", "feed entry", "words", "log push", "command", "__main__"),
     "klaviyo_sandbox": (
         *("spec", "account", "reads", "reports", "writes", "manners", "http", "browser", "server"),
         "pytest_plugin __main__",
@@ -47,9 +49,16 @@ ONLY_IN = {
     "jinja2": {"klaviyo_sandbox/browser/html.py", "target_klaviyo/reporting/html.py"},
     "starlette": {"klaviyo_sandbox/http/"},
     "uvicorn": {"klaviyo_sandbox/http/"},
+    "openpyxl": {"klaviyo_audience/reading/excel.py"},
+    "sqlalchemy": {"klaviyo_audience/reading/queries.py"},
 }
 # They take time, randomness and configuration as arguments, and do no input or output.
 PURE = {
+    "klaviyo_audience/entry.py",
+    "klaviyo_audience/guesses.py",
+    "klaviyo_audience/headers.py",
+    "klaviyo_audience/reading/rows.py",
+    "klaviyo_audience/words.py",
     "klaviyo_client/api/filters.py",
     "klaviyo_client/api/json_text.py",
     "klaviyo_client/api/metric_names.py",
@@ -281,6 +290,9 @@ def test_every_place_of_the_rules_exists() -> None:
         ("klaviyo_client/plugin/settings.py", "from tap_klaviyo import model"),
         ("klaviyo_client/client.py", "import singer_sdk"),
         ("klaviyo_sandbox/account/store.py", "from klaviyo_client.api import protocol"),
+        ("target_klaviyo/target.py", "from klaviyo_audience.feed import Feed"),
+        ("klaviyo_audience/push.py", "from tap_klaviyo.tap import TapKlaviyo"),
+        ("klaviyo_audience/headers.py", "import time"),
         ("tap_klaviyo/tap.py", "    from klaviyo_sandbox import serve"),
         ("tap_klaviyo/reading/account_reader.py", "from singer_sdk import Stream"),
         ("target_klaviyo/delivery/lists.py", "import requests"),

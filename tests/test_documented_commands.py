@@ -189,6 +189,7 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
         ],
         "CONTRIBUTING.md": [makes],
         "docs/audiences.md": [RunHere(seen.rehearsed)],
+        "docs/csv.md": [RunElsewhere(("tests/audience/test_audience_document.py::test_two_commands_are_enough",))] * 2,
         "docs/sandbox.md": [
             RunElsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
             RunHere(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),

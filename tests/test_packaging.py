@@ -22,7 +22,7 @@ from packaging.version import Version
 from klaviyo_client.plugin import settings
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("klaviyo_client", "klaviyo_sandbox", "tap_klaviyo", "target_klaviyo")
+PACKAGES = ("klaviyo_audience", "klaviyo_client", "klaviyo_sandbox", "tap_klaviyo", "target_klaviyo")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def tracked() -> set[str]:
     return set(listed.stdout.split("\n")) - {""}
 
 
-def test_wheel_holds_the_four_packages_and_nothing_else(built: Path) -> None:
+def test_wheel_holds_the_five_packages_and_nothing_else(built: Path) -> None:
     """Every file of the packages and every schema is in the wheel once, and what lies about is not."""
     (wheel,) = built.glob("*.whl")
     names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
@@ -198,7 +198,9 @@ def test_both_plugins_run_from_the_wheel(installed: Path, tmp_path: Path) -> Non
     """The tap discovers its tables and the target describes itself, from copies that are not the checkout's."""
     packages = ", ".join(PACKAGES)
     where = run(installed, tmp_path, "-c", f"import {packages}\nfor p in ({packages}): print(p.__file__)")
-    assert [line.startswith(str(installed)) for line in where.stdout.splitlines()] == [True] * 4, where.stderr
+    assert [line.startswith(str(installed)) for line in where.stdout.splitlines()] == [True] * len(PACKAGES), (
+        where.stderr
+    )
 
     (tmp_path / "config.json").write_text('{"api_key": "pk_test", "api_url": "http://127.0.0.1:9"}')
     discovered = run(installed, tmp_path, "-m", "tap_klaviyo", "--discover", "--config", "config.json")

@@ -47,13 +47,16 @@ def _select_fields(
     A channel whose identifier is missing or wrong is left out, and the others are done all the same.
 
     Raises:
-        RejectedRecord: no channel is left.
+        RejectedRecord: no channel is left, or a bad value is to reject the record.
     """
     channels: Sequence[str] = fields.get("channels", context.options["channels"])
     are_known = isinstance(channels, list) and all(isinstance(name, str) and name in _KINDS for name in channels)
     if not channels or not are_known:
         return fields, None  # the contract says what is wrong
     needed = {name: IDENTIFIER_OF_CHANNEL[_KINDS[name][0]] for name in channels}
+    if not context.drops_bad_values:
+        for fault in (faults[identifier] for identifier in needed.values() if identifier in faults):
+            raise fault
     left_out = {name: identifier for name, identifier in needed.items() if identifier not in fields}
     if len(left_out) == len(needed):
         channel, identifier = next(iter(left_out.items()))

@@ -15,6 +15,7 @@ from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.endpoints import events
 from target_klaviyo.model.identifiers import IDENTIFIERS, VISITOR_IDENTIFIERS
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Context, OutcomeKind, Record, RejectedRecord
 from target_klaviyo.model.times import to_event_time
 
@@ -114,27 +115,25 @@ def check_limits(metric: str, properties: Mapping[str, Any]) -> None:
     if not 0 < len(metric) <= MAX_METRIC:
         raise RejectedRecord("limit", f"metric must have 1 to {MAX_METRIC} characters", pointer="/metric")
     if len(properties) > MAX_PROPERTIES:
-        raise RejectedRecord("limit", f"an event has at most {MAX_PROPERTIES} properties", pointer="/properties")
-    _check_value(properties, 1)
+        raise RejectedRecord("limit", f"an event has at most {MAX_PROPERTIES} properties")
+    for name, value in properties.items():
+        if (fault := _fault_of(value, 2)) is not None:
+            raise RejectedRecord("limit", fault, pointer=to_pointer(("properties", name)))
 
 
-def _check_value(value: Any, depth: int) -> None:
+def _fault_of(value: Any, depth: int) -> str | None:
+    """Which of Klaviyo's limits a value of an event is beyond, in words."""
     if isinstance(value, str):
-        if len(value) > MAX_STRING // 4 and len(value.encode()) > MAX_STRING:
-            raise RejectedRecord(
-                "limit", f"a text in properties is longer than {MAX_STRING:,} bytes", pointer="/properties"
-            )
-        return
+        is_too_long = len(value) > MAX_STRING // 4 and len(value.encode()) > MAX_STRING
+        return f"a text in properties is longer than {MAX_STRING:,} bytes" if is_too_long else None
     if not isinstance(value, Mapping | list):
-        return
+        return None
     if depth > MAX_DEPTH:
-        raise RejectedRecord("limit", f"properties are nested deeper than {MAX_DEPTH} levels", pointer="/properties")
+        return f"properties are nested deeper than {MAX_DEPTH} levels"
     if isinstance(value, list) and len(value) > MAX_ELEMENTS:
-        raise RejectedRecord(
-            "limit", f"an array in properties has more than {MAX_ELEMENTS:,} elements", pointer="/properties"
-        )
-    for entry in value.values() if isinstance(value, Mapping) else value:
-        _check_value(entry, depth + 1)
+        return f"an array in properties has more than {MAX_ELEMENTS:,} elements"
+    entries = value.values() if isinstance(value, Mapping) else value
+    return next(filter(None, (_fault_of(entry, depth + 1) for entry in entries)), None)
 
 
 def _sorted(value: Any) -> Any:

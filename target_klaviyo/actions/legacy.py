@@ -15,6 +15,7 @@ from target_klaviyo.actions.person_fields import LOCATION_FIELDS, PROFILE_FIELDS
 from target_klaviyo.actions.profiles import LIST_OPTIONS
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action
+from target_klaviyo.delivery.resending import CONFLICT_OPTION
 from target_klaviyo.endpoints import events
 from target_klaviyo.endpoints.consent import SUBSCRIBE
 from target_klaviyo.endpoints.profile_imports import CALLS, IMPORT
@@ -52,7 +53,7 @@ _CHANNELS = {"email": ("email",), "sms": ("sms",), "web": (), "mobile": (), "dir
 # Objects whose members a form names one by one.
 _FORM_OBJECTS = KnownNames(("extra", "properties"))
 
-_CREATE = {"create_list": LIST_OPTIONS["create_list"]}
+_CREATE = {"create_list": LIST_OPTIONS["create_list"], "on_conflict": CONFLICT_OPTION}
 _CONSENT = {
     "consent": {
         "type": "string",

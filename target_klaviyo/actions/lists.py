@@ -8,6 +8,7 @@ from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
 from target_klaviyo.audience.completeness import parse_max_removals
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action, BatchKey, Row, UnitOutcome
+from target_klaviyo.delivery.resending import CONFLICT_OPTION, UPDATE_STRONGEST
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people, profile_imports
 from target_klaviyo.model.identifiers import IDENTIFIERS, note_left_out, require_valid_identifiers
@@ -34,7 +35,9 @@ def _select_fields(
 
 
 def _batch_key(_fields: Record, context: Context) -> BatchKey:
-    return (_REMOVE,) if _removes(context) else ()
+    if _removes(context):
+        return (_REMOVE,)
+    return (UPDATE_STRONGEST,) if context.options["on_conflict"] == UPDATE_STRONGEST else ()
 
 
 def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
@@ -90,6 +93,7 @@ LIST_MEMBERS = Action(
                 "it, and when input has ended take off who was on it before and did not come."
             ),
         },
+        "on_conflict": CONFLICT_OPTION,
         "owns_list": {
             "type": "boolean",
             "default": False,

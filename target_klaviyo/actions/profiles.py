@@ -6,6 +6,7 @@ from typing import Any
 
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action, BatchKey
+from target_klaviyo.delivery.resending import CONFLICT_OPTION, UPDATE_STRONGEST
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
 from target_klaviyo.model.records import Call, Context, Record
@@ -45,7 +46,11 @@ def resource(fields: Record, context: Context | None = None) -> dict[str, Any]: 
 
 
 def _batch_key(_fields: Record, context: Context) -> BatchKey:
-    flags = {UPDATE_ONLY: context.options["update_only"], CLEAR: context.options["nulls"] == "clear"}
+    flags = {
+        UPDATE_ONLY: context.options["update_only"],
+        CLEAR: context.options["nulls"] == "clear",
+        UPDATE_STRONGEST: context.options["on_conflict"] == UPDATE_STRONGEST,
+    }
     return tuple(name for name, is_set in flags.items() if is_set)
 
 
@@ -68,6 +73,7 @@ UPSERT_PROFILE = Action(
     adds=frozenset({"profile", "list"}),
     options={
         **LIST_OPTIONS,
+        "on_conflict": CONFLICT_OPTION,
         "update_only": {
             "type": "boolean",
             "default": False,

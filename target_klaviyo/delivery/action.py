@@ -35,7 +35,8 @@ class Row:
         list: the list that it is about.
         batch_key: what else all rows of one request must have in common, as its action says.
         next_step: what is to be done with the record after this: an action, and the row for it.
-        note: what was left out of it.
+        notes: what was left out of it.
+        drops_bad_values: whether what Klaviyo refuses of it may be left out, too.
     """
 
     source: SourceRecord
@@ -44,7 +45,13 @@ class Row:
     list: ListRef | None = None
     batch_key: BatchKey = ()
     next_step: tuple[Action, Row] | None = None
-    note: Note | None = None
+    notes: tuple[Note, ...] = ()
+    drops_bad_values: bool = True
+
+    @property
+    def note(self) -> Note | None:
+        """The first of the notes."""
+        return next(iter(self.notes), None)
 
 
 @dataclass(frozen=True, eq=False)

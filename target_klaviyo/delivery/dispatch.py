@@ -238,7 +238,7 @@ class Dispatcher:
             return
         unit, outcome = message
         for row in unit.rows:
-            self._on_outcome(row, responses.with_note(outcome, row.note))
+            self._on_outcome(row, responses.with_notes(outcome, row.notes))
             if row.next_step is not None:
                 self._plan_next_step(row.next_step, outcome)
 

@@ -58,16 +58,21 @@ _RANK = (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED, OutcomeKind.REJECTED)
 
 def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:
     """The worst of the outcomes of a record's steps; of those that are as bad, the first that has a code."""
-    return max(outcomes, key=lambda outcome: (_RANK.index(outcome.kind), outcome.code is not None))
+    of_steps = list(outcomes)
+    worst = max(of_steps, key=lambda outcome: (_RANK.index(outcome.kind), outcome.code is not None))
+    left_out = dict.fromkeys(note for outcome in of_steps for note in outcome.left_out)
+    return with_notes(worst, tuple(note for note in left_out if note not in worst.left_out))
 
 
-def with_note(outcome: Outcome, note: Note | None) -> Outcome:
+def with_notes(outcome: Outcome, notes: tuple[Note, ...]) -> Outcome:
     """The outcome of a row of which something was left out: it says what, unless the row was rejected anyway."""
-    if note is None or outcome.kind is OutcomeKind.REJECTED:
+    if not notes or outcome.kind is OutcomeKind.REJECTED:
         return outcome
-    if outcome.code is None:
-        return replace(outcome, code=note.code, pointer=note.pointer, reason=note.reason)
-    return replace(outcome, reason=f"{outcome.reason}; {note.reason}")
+    first = notes[0]
+    code, pointer = (first.code, first.pointer) if outcome.code is None else (outcome.code, outcome.pointer)
+    reasons = dict.fromkeys([*filter(None, [outcome.reason]), *(note.reason for note in notes)])
+    left_out = (*outcome.left_out, *notes)
+    return replace(outcome, code=code, pointer=pointer, reason="; ".join(reasons), left_out=left_out)
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from target_klaviyo.delivery.batches import conflict_free_groups, split_by_size,
 from target_klaviyo.delivery.jobs import IMPORTS, Job, count_in, failure, polling_calls
 from target_klaviyo.delivery.refusals import is_about_rows, refusal_outcome
 from target_klaviyo.delivery.requests import group_by_list, send_chunks, send_halving, single
+from target_klaviyo.delivery.resending import send_without_refused, without_refused_attribute
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.endpoints import list_members, people
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
@@ -61,7 +62,9 @@ def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
             if list_id is not None:
                 for unit in units:
                     session.pending_unsubscribes.add_join(list_id, identifiers_of(unit.payload))
-            yield from send_halving(units, partial(_upsert, session, list_id=list_id))
+            upsert = partial(_upsert, session, list_id=list_id)
+            send = partial(send_without_refused, send=upsert, reduce=without_refused_attribute)
+            yield from send_halving(units, send)
 
 
 def _without_unknown(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Row], list[UnitOutcome]]:

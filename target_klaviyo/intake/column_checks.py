@@ -7,16 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from target_klaviyo.intake.column_types import OBJECTS
 from target_klaviyo.intake.routes import Route
 from target_klaviyo.model.identifiers import IDENTIFIERS, VISITOR_IDENTIFIERS
-from target_klaviyo.model.names import KnownNames
 from target_klaviyo.model.records import RejectedRecord
 
 Columns = Mapping[str, Any]
 
 _JSON_TYPES = frozenset(("string", "number", "integer", "boolean", "array", "null", "object"))
-# Columns that may hold identifiers inside, and the fields that do.
-_OBJECTS = KnownNames(("customer_properties", "properties", "extra", "profile"))
+# The fields that may hold identifiers inside, beside the columns that may.
 _OBJECT_FIELDS = ("profile", "properties")
 # Field -> what names of columns look like that are meant for it; the first that fits is offered.
 _GUESSES = {
@@ -79,7 +78,7 @@ def _may_identify(route: Route, columns: Columns) -> bool:
     for path, source in mapped.items():
         if len(path) == 1 and path[0] in identifying and (source.path is None or source.column in columns):
             return True
-    if any(_OBJECTS.find(name.partition("[")[0]) for name in columns):
+    if any(OBJECTS.find(name.partition("[")[0]) for name in columns):
         return True
     record = dict.fromkeys(columns, "1")
     try:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from typing import IO, Any, ClassVar
 
 import click
+from singer_sdk.helpers._util import read_json_file
 
 from klaviyo_client.plugin import config_check, settings
 from target_klaviyo.intake import permissions
@@ -75,6 +77,22 @@ class CommandTarget(RunTarget):
     def cb_config(cls, ctx: click.Context, param: click.Option, value: tuple[str, ...]) -> Any:
         with config_check.config_errors():
             return super().cb_config(ctx, param, value)
+
+    @classmethod
+    def read_settings(cls, files: Iterable[str]) -> dict[str, Any]:
+        """The settings of files, below those of the environment's variables (and of a file ``.env``).
+
+        Raises:
+            SettingsError: one cannot be read.
+        """
+        with config_check.config_errors():
+            settings_of_files: dict[str, Any] = {}
+            for path in files:
+                if path != "ENV":  # the variables are read in any case
+                    settings_of_files |= read_json_file(path)
+            variables = dict(cls._env_var_config)
+        booleans = config_check.boolean_variables(os.environ, cls._env_var_prefix, cls.own_settings)
+        return {**settings_of_files, **variables, **booleans}
 
     @classmethod
     def get_singer_command(cls) -> click.Command:

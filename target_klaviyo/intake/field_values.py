@@ -11,10 +11,12 @@ from typing import Any
 
 from klaviyo_client.api.json_text import decode_json_marking_losses
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import RejectedRecord
 from target_klaviyo.model.texts import is_blank, parse_json, parse_number, to_text
 
 FieldPath = tuple[str, ...]
+_SMALLEST, _LARGEST = -(2**63), 2**64 - 1
 # What stands between the words of a list, as people write it.
 _SEPARATORS = re.compile(r"[\s,;|]+")
 
@@ -23,17 +25,20 @@ def to_json(value: Any, path: FieldPath = ()) -> Any:
     """The value in JSON's types; a stream map can make others. ``path`` is the field that an error names.
 
     Raises:
-        RejectedRecord: it is not a finite number.
+        RejectedRecord: it is not a finite number, or an integer beyond 64 bits.
     """
     match value:
+        case int() if not is_small(value):
+            reason = f"{'.'.join(path)} is an integer of more than 64 bits"
+            raise RejectedRecord("invalid_field", reason, pointer=to_pointer(path))
         case None | str() | bool() | int():
             return value
         case float() | Decimal():
             if not math.isfinite(value):
                 raise RejectedRecord(
-                    "invalid_field", f"{'.'.join(path)} is not a finite number", pointer="/" + "/".join(path)
+                    "invalid_field", f"{'.'.join(path)} is not a finite number", pointer=to_pointer(path)
                 )
-            return value if isinstance(value, float) else _to_number(value)
+            return value if isinstance(value, float) else to_json(_to_number(value), path)
         case datetime() | date() | time():
             return value.isoformat()
         case Mapping():
@@ -51,7 +56,12 @@ def _to_number(value: Decimal) -> float | int:
 def is_finite_number(value: Any) -> bool:
     """Whether a value is a number, or a bool, that JSON holds as it is."""
     kind = type(value)
-    return kind is int or kind is bool or (kind is float and math.isfinite(value))
+    return kind is bool or (kind is int and is_small(value)) or (kind is float and math.isfinite(value))
+
+
+def is_small(value: int) -> bool:
+    """Whether an integer has 64 bits at most, with a sign or without: no others can be sent."""
+    return _SMALLEST <= value <= _LARGEST
 
 
 def to_number(value: Any) -> Any:

@@ -16,37 +16,19 @@ from target_klaviyo.intake.field_values import (
     to_json,
     to_number,
 )
+from target_klaviyo.intake.value_sources import ValueSource
 from target_klaviyo.model.names import KnownNames, fold_name
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Record, RejectedRecord
 from target_klaviyo.model.texts import is_blank, parse_id, parse_object, to_text
 
 # The field that holds custom properties.
 CUSTOM = "properties"
 _NUMBERS = {"number", "integer"}
+# Is told of a value that has no JSON form, or none of its field's type; raises where the record cannot do without.
+Report: TypeAlias = Callable[[RejectedRecord], None]
 # A record may bring new columns; so many are remembered.
 _MAX_COLUMNS = 4096
-
-
-@dataclass(frozen=True)
-class ValueSource:
-    """Where a mapped value comes from: a column, a path into one, or a constant."""
-
-    path: str | None = None
-    constant: Any = None
-
-    @property
-    def column(self) -> str:
-        return (self.path or "").partition(".")[0]
-
-    def read(self, record: Record) -> Any:
-        if self.path is None:
-            return self.constant
-        if self.path in record:  # a column name may hold dots
-            return record[self.path]
-        value: Any = record
-        for step in self.path.split("."):
-            value = value.get(step) if isinstance(value, Mapping) else None
-        return value
 
 
 class _Way(Enum):
@@ -68,6 +50,10 @@ _ColumnWay: TypeAlias = FieldPath | _Way | _Spelling
 _IGNORED: Final = _Way.IGNORED
 _SLOW: Final = _Way.SLOW
 _OBJECT: Final = _Way.OBJECT
+
+
+def _refuse(fault: RejectedRecord) -> None:
+    raise fault
 
 
 @dataclass(frozen=True)
@@ -105,15 +91,15 @@ class Mapper:
     legacy: KnownNames = field(default_factory=lambda: KnownNames(()))
     _ways: dict[str, _ColumnWay] = field(default_factory=dict, compare=False, repr=False)
 
-    def fields(self, record: Record) -> dict[str, Any]:
+    def fields(self, record: Record, report: Report = _refuse) -> dict[str, Any]:
         """The record's fields, nested as in the contract. Nulls are left out, unless they are kept.
 
         Raises:
-            RejectedRecord: a value has no JSON form.
+            RejectedRecord: a value has no JSON form, or none of its field's type, and ``report`` raises it.
         """
         fields: dict[str, Any] = {}
         for path, source in self.mapped.items():
-            self._put(fields, path, source.read(record))
+            self._put(fields, path, source.read(record), report)
         behind: list[tuple[str, Any, _ColumnWay]] = []
         for column, value in record.items():
             way = self._ways.get(column) or self._remember_way(column)
@@ -124,29 +110,39 @@ class Mapper:
                 elif way[0] not in fields and value and not value.isspace() and not self._is_odd_id(way, value):
                     fields[way[0]] = value
                 else:  # another column may name it, too
-                    self._put(fields, way, value)
+                    self._put(fields, way, value, report)
             elif way is _SLOW or type(way) is tuple:
-                self._put_column(fields, column, value)
+                self._put_column(fields, column, value, report)
             elif way is not _IGNORED:
                 behind.append((column, value, way))
         if behind:
-            self._put_behind(fields, behind)
+            self._put_behind(fields, behind, report)
         return fields
 
-    def coerce(self, fields: Record) -> dict[str, Any]:
+    def coerce(self, fields: Record, report: Report = _refuse) -> dict[str, Any]:
         """Fields that another action made, in the types of the contract.
 
         Raises:
-            RejectedRecord: a value has no JSON form, or none of its field's type.
+            RejectedRecord: a value has no JSON form, or none of its field's type, and ``report`` raises it.
         """
         coerced: dict[str, Any] = {}
         for name, value in fields.items():
-            self._put(coerced, (name,), value)
+            self._put(coerced, (name,), value, report)
         return coerced
 
     def field_of(self, column: str) -> FieldPath | None:
         """The field whose name a column carries, in whatever spelling."""
         return self.by_name.get(column) or self.by_spelling.get(fold_name(column))
+
+    def fields_of(self, column: str) -> list[FieldPath]:
+        """The fields that a column is sent in; none where it is a custom property, or never sent."""
+        mapped = [path for path, source in self.mapped.items() if column in (source.path, source.column)]
+        named = self.field_of(column.partition("[")[0])  # forms write members of objects in brackets
+        return [*mapped, *filter(None, [named])]
+
+    def may_send(self, column: str) -> bool:
+        """Whether a column is sent, in a field or as a custom property."""
+        return bool(self.fields_of(column)) or (self.keeps_unknown and not self.is_ignored(column))
 
     def _remember_way(self, column: str) -> _ColumnWay:
         if len(self._ways) > _MAX_COLUMNS:
@@ -172,46 +168,57 @@ class Mapper:
             return _OBJECT
         return path if len(path) == 1 and self.types[path] == {"string"} else _SLOW
 
-    def _put_column(self, fields: dict[str, Any], column: str, value: Any) -> None:
+    def _put_column(self, fields: dict[str, Any], column: str, value: Any, report: Report) -> None:
         path = self.by_name.get(column)
         if path is not None:
-            self._put_field(fields, path, value, column)
+            self._put_field(fields, path, value, column, report)
         elif self.keeps_unknown:
-            self._put(fields, (CUSTOM, column), value)
+            self._put(fields, (CUSTOM, column), value, report)
 
-    def _put_behind(self, fields: dict[str, Any], behind: list[tuple[str, Any, _ColumnWay]]) -> None:
+    def _put_behind(self, fields: dict[str, Any], behind: list[tuple[str, Any, _ColumnWay]], report: Report) -> None:
         """Objects of fields, then other spellings: of what the columns before them have not said."""
         for column, value, way in behind:
             if way is _OBJECT:
-                self._put_column(fields, column, value)
+                self._put_column(fields, column, value, report)
         spellings = [(column, value, way.path) for column, value, way in behind if isinstance(way, _Spelling)]
         for column, value, path in sorted(spellings, key=lambda spelling: "object" in self.types[spelling[2]]):
-            self._put_spelling(fields, column, value, path)
+            self._put_spelling(fields, column, value, path, report)
 
-    def _put_spelling(self, fields: dict[str, Any], column: str, value: Any, path: FieldPath) -> None:
+    def _put_spelling(self, fields: dict[str, Any], column: str, value: Any, path: FieldPath, report: Report) -> None:
         present: Any = fields
         for step in path:
             present = present.get(step) if isinstance(present, Mapping) else None
         if is_blank(present) or present == [] or "object" in self.types[path]:
-            self._put_field(fields, path, value, column)
+            self._put_field(fields, path, value, column, report)
         elif self.keeps_unknown and not is_blank(value):
-            self._put(fields, (CUSTOM, column), value)
+            self._put(fields, (CUSTOM, column), value, report)
 
-    def _put_field(self, fields: dict[str, Any], path: FieldPath, value: Any, column: str) -> None:
-        if path == (CUSTOM,):
-            for name, entry in self.legacy.rename(parse_object(value, column) or {}).items():
-                self._put_property(fields, name, entry)
-        else:
-            self._put(fields, path, value)
+    def _put_field(self, fields: dict[str, Any], path: FieldPath, value: Any, column: str, report: Report) -> None:
+        if path != (CUSTOM,):
+            self._put(fields, path, value, report)
+            return
+        try:
+            properties = parse_object(value, column) or {}
+        except RejectedRecord as fault:
+            report(RejectedRecord(fault.code, fault.reason, pointer=to_pointer(path)))
+            return
+        for name, entry in self.legacy.rename(properties).items():
+            self._put_property(fields, name, entry, report)
 
-    def _put_property(self, fields: dict[str, Any], name: str, value: Any) -> None:
+    def _put_property(self, fields: dict[str, Any], name: str, value: Any, report: Report) -> None:
         # Legacy Identify calls put `$email` and its like among the custom properties.
         legacy = self.by_name.get(name) if name.startswith("$") else None
         if legacy not in self.mapped and not (name.startswith("$") and self.is_ignored(name)):
-            self._put(fields, legacy or (CUSTOM, name), value)
+            self._put(fields, legacy or (CUSTOM, name), value, report)
 
-    def _put(self, fields: dict[str, Any], path: FieldPath, value: Any) -> None:
+    def _put(self, fields: dict[str, Any], path: FieldPath, value: Any, report: Report) -> None:
         """Set a field unless it is set already: what is mapped goes first and stays. Blanks of fields are nulls."""
+        try:
+            self._set(fields, path, value, report)
+        except RejectedRecord as fault:
+            report(fault)
+
+    def _set(self, fields: dict[str, Any], path: FieldPath, value: Any, report: Report) -> None:
         if path in self.types and path not in self.with_blanks and is_blank(value):
             value = None
         if value is None and not self.keeps_nulls:
@@ -223,12 +230,12 @@ class Mapper:
                 members = self.members[path].rename(members)
             for name, entry in members.items():
                 if (*path, name) in self.types or path[0] != "location":
-                    self._put(fields, (*path, name), entry)
+                    self._put(fields, (*path, name), entry, report)
             return
+        typed = self._to_type(to_json(value, path), path, types)
         holder = fields
         for step in path[:-1]:
             holder = holder.setdefault(step, {})
-        typed = self._to_type(to_json(value, path), path, types)
         if isinstance(holder, dict) and (typed is not None or value is None):
             name = path[-1]
             holder[name] = self._join(holder[name], typed, path, types) if name in holder else typed

@@ -13,7 +13,8 @@ from fnmatch import translate
 from typing import Any
 
 from target_klaviyo.intake.field_values import FieldPath
-from target_klaviyo.intake.mapping import Mapper, ValueSource
+from target_klaviyo.intake.mapping import Mapper
+from target_klaviyo.intake.value_sources import ValueSource
 from target_klaviyo.model.names import KnownNames, fold_name
 
 Schema = Mapping[str, Any]

@@ -79,5 +79,6 @@ class MessageReader(GenericSingerReader[str]):
 def _not_singer() -> NotSinger:
     return NotSinger(
         "the input is not Singer: its first line is not JSON. What comes in must be the messages of a Singer tap, each "
-        "a JSON object on a line of its own, in UTF-8; a CSV file needs a tap that reads it, such as tap-csv"
+        "a JSON object on a line of its own, in UTF-8; a CSV file, a workbook, Parquet or a query is pushed by "
+        "klaviyo-audience: klaviyo-audience people.csv --list NAME"
     )

@@ -17,6 +17,7 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_client.api.json_text import decode_json_marking_losses
 from target_klaviyo.intake import contracts
 from target_klaviyo.intake.schema_dialects import translate
+from target_klaviyo.model.pointers import to_pointer
 from target_klaviyo.model.records import Record, RejectedRecord
 
 _DATE_PARSERS: Mapping[str, Callable[[str], Any]] = {
@@ -98,7 +99,9 @@ class StreamSchema:
         """
         for key in self.keys:
             if key not in record:
-                raise RejectedRecord("missing_key", f"the record lacks its key property {key}", pointer=f"/{key}")
+                raise RejectedRecord(
+                    "missing_key", f"the record lacks its key property {key}", pointer=to_pointer((key,))
+                )
         if self.validator is not None and not self.validator.is_valid(record):
             for error in self.validator.iter_errors(record):
                 raise contracts.to_rejection(error, self.schema, record, "invalid_record")
@@ -161,7 +164,7 @@ def _check_date(column: str, form: str, value: str) -> None:
     try:
         _DATE_PARSERS[form](value)
     except ValueError as error:
-        raise RejectedRecord("invalid_date", f"{column} is not a {form}", pointer=f"/{column}") from error
+        raise RejectedRecord("invalid_date", f"{column} is not a {form}", pointer=to_pointer((column,))) from error
 
 
 def _refuse_reference(uri: str) -> NoReturn:  # noqa: ARG001 - the validator's signature

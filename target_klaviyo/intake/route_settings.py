@@ -16,6 +16,9 @@ from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.intake import contracts
+from target_klaviyo.intake.bad_values import DROP, REJECT
+from target_klaviyo.intake.column_types import missing_columns as missing_types
+from target_klaviyo.intake.column_types import parse_types
 from target_klaviyo.intake.field_values import parse_list
 from target_klaviyo.intake.mapping import missing_columns
 from target_klaviyo.intake.mapping_compiler import compile_mapper
@@ -24,7 +27,7 @@ from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import ListRef, Options
 
 # Keys that every action's entry may have.
-_COMMON_KEYS = ("action", "mapping", "unknown_columns", "default_region")
+_COMMON_KEYS = ("action", "mapping", "unknown_columns", "default_region", "on_bad_value", "types")
 _UNKNOWN_COLUMNS = ("properties", "drop")
 
 
@@ -66,6 +69,9 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
         raise SettingsError(
             f"streams.{stream}.list is missing: name the list, or give the records a column list_id or list_name"
         )
+    for name in missing_types(route.types, known, route.mapper):
+        suggestion = config_check.suggestion(name, sorted(known))
+        raise SettingsError(f"streams.{stream}.types.{name}: the stream has no such column{suggestion}")
     missing = missing_columns(route.mapper, known.__contains__)
     return [f"streams.{stream}.mapping reads {path}, and the stream has no such column" for path in missing]
 
@@ -102,10 +108,12 @@ def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now:
     takes_properties = "properties" in contract.fields
     if "unknown_columns" in entry and unknown == "properties" and not takes_properties:
         raise SettingsError(f"streams.{stream}.unknown_columns must be drop: {action.name} takes no custom properties")
+    drops_bad_values = _parse_choice(stream, entry, "on_bad_value", (DROP, REJECT)) == DROP
     mapping = entry.get("mapping") or {}
     if not isinstance(mapping, Mapping):
         raise SettingsError(f"streams.{stream}.mapping must be an object: Klaviyo's field -> column")
     try:
+        types = parse_types(entry.get("types"))
         mapper = compile_mapper(
             contract.schema,
             mapping,
@@ -118,7 +126,10 @@ def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now:
     except ValueError as error:
         raise SettingsError(f"streams.{stream}.{error}") from error
     region = _parse_region(stream, entry) or region
-    return Route(action, contract, mapper, options, _parse_list_ref(options), region, now, entry)
+    list_ref = _parse_list_ref(options)
+    return Route(
+        action, contract, mapper, options, list_ref, region, now, entry, drops_bad_values=drops_bad_values, types=types
+    )
 
 
 def _parse_region(stream: str, entry: Mapping[str, Any]) -> str | None:

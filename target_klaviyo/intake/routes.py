@@ -6,20 +6,22 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from typing import Any
 
 from klaviyo_client.api.json_text import LOST_TEXT, has_lost_text
-from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.actions.lists import MIRROR
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.batches import encode_json
 from target_klaviyo.intake import contracts
+from target_klaviyo.intake.bad_values import LeftOut, below, is_part_of
+from target_klaviyo.intake.column_types import ColumnTypes
 from target_klaviyo.intake.contracts import Contract
+from target_klaviyo.intake.deletion_marks import is_marked_deleted
 from target_klaviyo.intake.mapping import Mapper
 from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.intake.regions import COUNTRY_CODE, region_of
@@ -33,7 +35,6 @@ from target_klaviyo.model.identifiers import (
 from target_klaviyo.model.records import (
     Context,
     ListRef,
-    Note,
     Options,
     OutcomeKind,
     Record,
@@ -42,13 +43,9 @@ from target_klaviyo.model.records import (
     Step,
 )
 from target_klaviyo.model.texts import is_blank
-from target_klaviyo.model.times import parse_time
 
 # Fields that tell one person, event, list or run from others.
 _IDENTIFYING = re.compile(r"(?:^|_)id$|^list|^metric$|^event$")
-_DELETED = "_sdc_deleted_at"
-# Databases such as Snowflake write the names of columns in capitals.
-_DELETED_IN_CAPITALS = _DELETED.upper()
 
 
 @dataclass(frozen=True)
@@ -61,6 +58,8 @@ class Route:
         region: ISO 3166 alpha-2 of phone numbers without a country code, where the record names none.
         now: the time, in UTC.
         entry: what the settings say of the stream.
+        drops_bad_values: whether a value that does not fit, and that a record can do without, is left out of it.
+        types: how columns and properties are read.
         is_by_name: whether the stream has its action by its name alone.
     """
 
@@ -73,6 +72,8 @@ class Route:
     now: Callable[[], datetime]
     entry: Mapping[str, Any]
     is_by_name: bool = False
+    drops_bad_values: bool = True
+    types: ColumnTypes = field(default_factory=lambda: ColumnTypes({}))
 
     def self_copy_guard(self, stream: str) -> tuple[str, str] | None:
         """The operation and the column that tell whether a stream of the tap comes from this very account."""
@@ -88,7 +89,7 @@ class Route:
         Raises:
             RejectedRecord: it cannot be sent.
         """
-        is_deleted = _is_deleted(record) or _is_deleted(source.record)
+        is_deleted = is_marked_deleted(record) or is_marked_deleted(source.record)
         if is_deleted and (self.is_mirror or not self.action.accepts_deleted):
             raise RejectedRecord(
                 "deleted_in_source",
@@ -96,14 +97,17 @@ class Route:
                 kind=OutcomeKind.LEFT_OUT,
             )
         lost_text = self._lost_text(source.record) if source.has_lost_text else ""
-        context = Context(self.options, self.now(), is_deleted, lost_text)
-        fields, note = self._fields(record, context)
+        context = Context(self.options, self.now(), is_deleted, lost_text, self.drops_bad_values)
+        left_out = LeftOut(self.contract.optional if self.drops_bad_values else ())
+        fields = self._fields(record, context, left_out)
         if self.action.steps is None:
-            return self.action, self._build_row(self.action, source, fields, context, note)
-        steps = list(self.action.steps(fields, context))
+            return self.action, self._build_row(self.action, source, fields, context, left_out)
+        make_steps = self.action.steps
+        steps = left_out.without_faults(lambda some: list(make_steps(some, context)), fields)
         if not steps:
             raise RejectedRecord("nothing_to_do", "the record says nothing that could be sent")
-        return self._chain(source, steps, context)
+        action, row = self._chain(source, steps, context)
+        return action, replace(row, notes=(*left_out.notes, *row.notes))
 
     def _lost_text(self, as_it_came: Record) -> str:
         """The columns that hold text which cannot be sent, as JSON; without those that are never sent."""
@@ -112,20 +116,43 @@ class Route:
             {name: value for name, value in columns.items() if has_lost_text((name, value))}, sort_keys=True
         )
 
-    def _fields(self, record: Record, context: Context) -> tuple[Record, Note | None]:
-        """The action's fields of a record, mapped, normalised and checked, with a note about what was left out."""
-        mapped = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
-        country = mapped.pop(COUNTRY_CODE, None)
-        fields: Record = mapped
-        note: Note | None = None
-        if self.action.is_about_people:
-            identifiers = [name for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS) if name in self.contract.fields]
-            region = self._region_of(record, country, fields)
-            normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
-            fields, note = self.action.select_fields(normalized, faults, context)
+    def _fields(self, record: Record, context: Context, left_out: LeftOut) -> Record:
+        """The action's fields of a record, mapped, normalised and checked, but for what is left out."""
+        columns, notes = (
+            self.types.read_columns(record, self.mapper, self.can_do_without) if self.types else (record, [])
+        )
+        left_out.notes += notes
+        fields = self._map(columns, left_out)
+        country = fields.pop(COUNTRY_CODE, None)
+        if not self.action.is_about_people:
+            return left_out.without_faults(self._check, fields)
+        identifiers = [name for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS) if name in self.contract.fields]
+        region = self._region_of(columns, country, fields)
+        normalized, faults = normalize_identifiers(fields, region, identifiers or IDENTIFIERS)
+        selected, note = self.action.select_fields(normalized, faults, context)
+        left_out.notes += filter(None, [note])
+        try:
+            return left_out.without_faults(self._check, selected)
+        except RejectedRecord as rejection:
+            # What is missing is perhaps what could not be used.
+            raise (next(iter(faults.values()), rejection) if rejection.pointer == "/" else rejection) from None
+
+    def _map(self, record: Record, left_out: LeftOut) -> dict[str, Any]:
+        """The action's fields of a record, as the mapping and the action make them of its columns."""
+        columns = left_out.without_faults(self.action.normalize, record)
+        mapped = self.mapper.fields(columns, left_out.add)
+        fields = left_out.without_faults(lambda some: self.action.arrange(dict(some)), mapped)
+        return self.types.read_properties(fields, left_out, self.mapper, record) if self.types else fields
+
+    def _check(self, fields: Record) -> Record:
+        """The fields, where the contract and what tells one from others allow them.
+
+        Raises:
+            RejectedRecord: they do not.
+        """
         self.contract.check(_without_nulls(fields) if self.mapper.keeps_nulls else fields)
         _refuse_lost_identity(fields)
-        return fields, note
+        return fields
 
     def _region_of(self, record: Record, country: Any, fields: Record) -> str | None:
         """The region of a record's phone number, where that has no country code."""
@@ -150,11 +177,19 @@ class Route:
         action = ACTIONS[step.action]
         options = {name: self.options[name] for name in action.options if name in self.options}
         context = replace(context, options={**default_options(action), **options})
+        contract = contracts.load(action.name)
+        left_out = LeftOut(contract.optional if self.drops_bad_values else ())
         try:
-            fields, note = action.select_fields(_step_mapper(action.name).coerce(step.fields), {}, context)
-            contracts.load(action.name).check(fields)
+            mapper = _step_mapper(action.name)
+            coerced = mapper.coerce(step.fields, left_out.add)
+            if step.field is not None:  # nobody has read it yet
+                coerced = self.types.read_properties(coerced, left_out, mapper, {})
+            selected, note = action.select_fields(coerced, {}, context)
+            left_out.notes += filter(None, [note])
+            fields = left_out.without_faults(contract.check, selected)
             _refuse_lost_identity(fields)
-            return action, self._build_row(action, source, fields, context, note, next_step)
+            row = self._build_row(action, source, fields, context, left_out, next_step)
+            return action, replace(row, notes=tuple(below(row.notes, step.field)))
         except RejectedRecord as rejection:
             if step.field is None:
                 raise
@@ -177,10 +212,21 @@ class Route:
         """Whether this is the row of such a record."""
         return "properties" not in self.contract.fields or bool(self.action.removes(row.batch_key))
 
+    def can_do_without(self, column: str, keys: Collection[str] = ()) -> bool:
+        """Whether a value of a column may be left out where it does not fit; ``keys`` are those of its table."""
+        others = {*self.contract.optional, *((name,) for name in (*IDENTIFIERS, *VISITOR_IDENTIFIERS))}
+        is_needed = column in keys or column == self.options.get("size_field")
+        return (
+            self.drops_bad_values
+            and not is_needed
+            and not column.casefold().startswith("_sdc_")
+            and all(is_part_of(path, others) for path in self.mapper.fields_of(column))
+        )
+
     def identifiers_in(self, record: Record) -> dict[str, Any]:
         """The identifiers of the person of a record that cannot be sent, as far as they can be read."""
         with contextlib.suppress(RejectedRecord, ValueError, RecursionError, OverflowError):
-            fields = self.action.arrange(self.mapper.fields(self.action.normalize(record)))
+            fields = self._map(record, LeftOut(self.contract.optional))
             identifiers = {name: str(fields[name]) for name in IDENTIFIERS if fields.get(name)}
             # Whose they are cannot be told when a part of them is lost.
             identifiers = {name: text for name, text in identifiers.items() if LOST_TEXT not in text}
@@ -197,18 +243,20 @@ class Route:
         source: SourceRecord,
         fields: Record,
         context: Context,
-        note: Note | None,
+        left_out: LeftOut,
         next_step: tuple[Action, Row] | None = None,
     ) -> Row:
-        if action.resource is None:
+        make = action.resource
+        if make is None:
             raise TypeError(f"the action {action.name} is made of others")
-        payload = action.resource(fields, context)
+        fields, payload = left_out.without_faults(lambda some: (some, make(some, context)), fields)
         body = encode_json(payload)
         limit = action.max_item_bytes
         if limit is not None and len(body) > limit:
             raise RejectedRecord("too_large", f"the record is {len(body):,} bytes as JSON; Klaviyo takes {limit:,}")
         list_ref, batch_key = self._list_of(action, fields), action.batch_key(fields, context)
-        return Row(source, payload, body, list_ref, batch_key, next_step=next_step, note=note)
+        notes = tuple(left_out.notes)
+        return Row(source, payload, body, list_ref, batch_key, next_step, notes, self.drops_bad_values)
 
     def _list_of(self, action: Action, fields: Record) -> ListRef | None:
         """The list that a row is for: the record's own, or that of the settings."""
@@ -249,25 +297,6 @@ def _step_mapper(action: str) -> Mapper:
 def default_options(action: Action) -> dict[str, Any]:
     """An action's options where the settings say nothing."""
     return {name: schema["default"] for name, schema in action.options.items() if "default" in schema}
-
-
-def _is_deleted(record: Record) -> bool:
-    """Whether the source marks a record as deleted: by a time, or by a word.
-
-    Raises:
-        RejectedRecord: the mark is neither. Nobody is removed by it, and nobody who is gone is kept.
-    """
-    if _DELETED in record and _is_mark(record[_DELETED]):
-        return True
-    return _DELETED_IN_CAPITALS in record and _is_mark(record[_DELETED_IN_CAPITALS])
-
-
-def _is_mark(value: Any) -> bool:
-    try:
-        return bool(parse_boolean(value))
-    except ValueError:
-        parse_time(value, _DELETED)
-        return True
 
 
 def _without_nulls(fields: Record) -> dict[str, Any]:

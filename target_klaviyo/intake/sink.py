@@ -11,6 +11,7 @@ from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
 from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.intake.bad_values import LeftOut
 from target_klaviyo.intake.column_checks import unidentified_stream, unreachable_paths
 from target_klaviyo.intake.records import parse_stream_schema
 from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
@@ -51,6 +52,11 @@ class KlaviyoSink(Sink):
         self._stream_schema = parse_stream_schema(
             stream_name, self.original_schema, self.key_properties, validate=self.config.get("validate_records", True)
         )
+        # What is read by a format of its own need not be as ISO 8601 has it.
+        dates = {
+            name: form for name, form in self._stream_schema.date_formats.items() if not self.route.types.find(name)
+        }
+        self._stream_schema = replace(self._stream_schema, date_formats=dates)
         self._mirrors = target.mirrors
         if self.route.is_mirror and self.route.list is not None:
             # Also when no record comes: the list's members are read from now on.
@@ -100,29 +106,52 @@ class KlaviyoSink(Sink):
     def _row(self, source: SourceRecord, record: Record) -> tuple[Action, Row]:
         try:
             violation = self._schema_violation(record)
-            action, row = self.route.row(source, record)
             if violation is None:
-                return action, row
-            if not self.route.ignores_schema(row):
+                return self.route.row(source, record)
+            if not self.route.is_mirror and self.route.may_ignore_schema:
+                action, row = self.route.row(source, record)
+                if self.route.ignores_schema(row):
+                    return action, replace(row, notes=(*row.notes, violation.note))
                 source.pending = 1
-                raise violation
-            return action, replace(row, note=row.note or violation.note)
+            return self._row_without_violations(source, record, violation)
         except (OverflowError, RecursionError, ValueError) as error:
             raise RejectedRecord("unusable_value", f"a value is too large or nested too deeply ({error})") from error
 
     def _schema_violation(self, record: Record) -> RejectedRecord | None:
-        """Why the record does not fit its SCHEMA, where it may be sent all the same; None when it fits.
+        """Why the record does not fit its SCHEMA; None when it fits.
 
         Raises:
-            RejectedRecord: it does not fit, and cannot be sent.
+            RejectedRecord: it lacks a key.
         """
         try:
             self._stream_schema.check(record)
         except RejectedRecord as rejection:
-            if rejection.code in STRICT_ERRORS or self.route.is_mirror or not self.route.may_ignore_schema:
+            if rejection.code in STRICT_ERRORS:
                 raise
             return rejection
         return None
+
+    def _row_without_violations(
+        self, source: SourceRecord, record: Record, violation: RejectedRecord
+    ) -> tuple[Action, Row]:
+        """The row of a record without the columns that do not fit its SCHEMA, where it can do without them.
+
+        Raises:
+            RejectedRecord: it cannot, or nothing can be sent then.
+        """
+        keys = self._stream_schema.keys
+        left_out = LeftOut([(column,) for column in record if self.route.can_do_without(column, keys)])
+        rest = record
+        fault: RejectedRecord | None = violation
+        while fault is not None:
+            rest = left_out.drop(rest, fault)
+            fault = self._schema_violation(rest)
+        try:
+            action, row = self.route.row(source, rest)
+        except RejectedRecord as rejection:
+            source.pending = 1
+            raise (violation if rejection.kind is OutcomeKind.REJECTED else rejection) from rejection
+        return action, replace(row, notes=(*left_out.notes, *row.notes))
 
     def _refuse_self_copy(self, operation: str, column: str, record: Record) -> None:
         """Refuse to copy an account into itself: look up what the first record names of the account it comes from.

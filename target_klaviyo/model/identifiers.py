@@ -220,24 +220,28 @@ def _in_words(names: Collection[str]) -> str:
 
 
 def require_valid_identifiers(
-    fields: Record, faults: Mapping[str, RejectedRecord], _context: Context
+    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
 ) -> tuple[Record, Note | None]:
-    """The fields as they are, for actions that send all identifiers: one that is wrong rejects the record.
+    """The fields as they are, for actions that send all identifiers: one that is wrong is left out beside a good one.
 
     Raises:
-        RejectedRecord: one is wrong.
+        RejectedRecord: one is wrong, and there is no good one, or a bad value is to reject the record.
     """
+    can_do_without = context.drops_bad_values and any(name in fields for name in _ALL)
     for fault in faults.values():
-        raise fault
-    return fields, None
+        # What is lost of a text may be all that tells two people's records apart.
+        if not can_do_without or fault.code == "lost_text":
+            raise fault
+    return fields, note_left_out(faults)
 
 
 def note_left_out(faults: Mapping[str, RejectedRecord]) -> Note | None:
     """The note on identifiers that are wrong and were not needed."""
     if not faults:
         return None
-    names, first = ", ".join(faults), next(iter(faults))
-    return Note(IDENTIFIER_LEFT_OUT, f"/{first}", f"{names} cannot be used and was left out ({faults[first].reason})")
+    first, *others = faults
+    reason = f"{', '.join(faults)} cannot be used and was left out ({faults[first].reason})"
+    return Note(IDENTIFIER_LEFT_OUT, f"/{first}", reason, tuple(f"/{name}" for name in others))
 
 
 # A dict is recognised at once where it is named, and not by asking what a Mapping is.

@@ -33,6 +33,7 @@ class Outcome:
         code: Klaviyo's error code, or ours.
         pointer: JSON Pointer to the fault, in what was sent or in what came.
         reason: one sentence for people.
+        left_out: the notes on what was left out of what was sent.
     """
 
     kind: OutcomeKind
@@ -40,6 +41,7 @@ class Outcome:
     code: str | None = None
     pointer: str | None = None
     reason: str | None = None
+    left_out: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,16 +50,18 @@ class Note:
 
     Attributes:
         code, pointer, reason: as an outcome has them.
+        others: pointers to what else was left out for this reason.
     """
 
     code: str
     pointer: str
     reason: str
+    others: tuple[str, ...] = ()
 
 
 # The codes of notes.
 IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT = "identifier_left_out", "channel_left_out"
-PRODUCTS_LEFT_OUT = "products_left_out"
+PRODUCTS_LEFT_OUT, VALUE_LEFT_OUT = "products_left_out", "value_left_out"
 
 
 class RejectedRecord(Exception):
@@ -149,12 +153,14 @@ class Context:
         now: the time, in UTC.
         is_deleted: whether the record's source marks it as deleted.
         lost_text: what of the record's text cannot be sent, in a form that tells it from others; mostly empty.
+        drops_bad_values: whether a value that does not fit, and that the record can do without, is left out of it.
     """
 
     options: Options
     now: datetime
     is_deleted: bool = False
     lost_text: str = ""
+    drops_bad_values: bool = True
 
 
 @dataclass(frozen=True)

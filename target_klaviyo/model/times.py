@@ -18,8 +18,9 @@ _DIGITS_OF_THOUSANDTHS = 13
 _ZONE = re.compile(r"(?<=[0-9])\s+(UTC|GMT|Z|[+-][0-9]{2}(?::?[0-9]{2})?)$")
 
 
-def _iso_zone(zone: re.Match[str]) -> str:
-    return "Z" if zone[1].isalpha() else zone[1]
+def with_iso_zone(text: str) -> str:
+    """A time of ISO 8601 whose zone a database has written, with its zone as ISO 8601 has it."""
+    return _ZONE.sub(lambda zone: "Z" if zone[1].isalpha() else zone[1], text)
 
 
 def parse_time(value: Any, field: str) -> datetime:
@@ -33,7 +34,7 @@ def parse_time(value: Any, field: str) -> datetime:
         if unix := _UNIX.fullmatch(text):
             seconds = int(unix[1])
             return datetime.fromtimestamp(seconds // 1000 if len(unix[1]) == _DIGITS_OF_THOUSANDTHS else seconds, UTC)
-        parsed = datetime.fromisoformat(_ZONE.sub(_iso_zone, text))
+        parsed = datetime.fromisoformat(with_iso_zone(text))
         aware = parsed.replace(tzinfo=UTC) if parsed.tzinfo is None else parsed
         return aware.astimezone(UTC).replace(microsecond=0)
     except (ValueError, OverflowError, OSError) as error:

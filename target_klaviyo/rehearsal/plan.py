@@ -18,7 +18,7 @@ import msgspec
 from klaviyo_client.api.operations import operation
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
-from target_klaviyo.model.records import CHANNEL_LEFT_OUT, IDENTIFIER_LEFT_OUT, PRODUCTS_LEFT_OUT, Outcome, OutcomeKind
+from target_klaviyo.model.records import Outcome, OutcomeKind
 from target_klaviyo.rehearsal.request_bodies import RequestContents
 
 # How many of each kind the plan names; the rest is counted.
@@ -263,7 +263,7 @@ def _result(outcome: Outcome) -> str:
     if outcome.kind is OutcomeKind.LEFT_OUT:
         return _LEFT_OUT
     # No answer of a rehearsal has a code: this one is ours, for somebody of whom a part or nothing need be sent.
-    return _SENT if outcome.code in (None, IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT, PRODUCTS_LEFT_OUT) else _NOTHING
+    return _SENT if outcome.code in (None, *(note.code for note in outcome.left_out)) else _NOTHING
 
 
 def _steps(action: Action, row: Row) -> Iterator[tuple[Action, Row]]:

@@ -78,10 +78,11 @@ class RehearsalResults(RunResults):
         self._closed = True
         if end is not None and end.reason:
             logger.warning("the rehearsal fails: %s", end.reason)
-        for line in self._plan.log_lines():
+        for line in (*self._plan.log_lines(), *self._left_out.log_lines()):
             logger.info("%s", mask(line))
         sections = [section.to_json() for section in self._sections]
-        plan = {**self._plan.to_json(complete=self._complete), "sections": sections}
+        left_out = self._left_out.to_json()
+        plan = {**self._plan.to_json(complete=self._complete), "left_out_values": left_out, "sections": sections}
         try:
             private_files.write_private(self._path, json.dumps(plan, indent=2, ensure_ascii=False, default=str) + "\n")
         except OSError as error:

@@ -13,6 +13,7 @@ from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
+from target_klaviyo.reporting.left_out import LeftOutValues
 from target_klaviyo.reporting.rejects_file import RejectsFile
 from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
@@ -76,6 +77,7 @@ class RunResults:
         self._lock = threading.RLock()
         self._counts: dict[tuple[str, str], Counter[OutcomeKind]] = {}
         self._sections: list[Section] = []
+        self._left_out = LeftOutValues()
         self._warned: set[tuple[str, str | None]] = set()
 
     def remember_schema(self, message: Mapping[str, Any]) -> None:
@@ -88,6 +90,7 @@ class RunResults:
         with self._lock:
             if outcome.kind is OutcomeKind.REJECTED:
                 self._rejects.add(source, action, outcome)
+            self._left_out.add(source.stream, outcome, source.record)
             self._count(source.stream, action, outcome, source.record)
 
     def add_line(self, line: str, outcome: Outcome) -> None:
@@ -164,7 +167,13 @@ class RunResults:
         try:
             self._report.write(
                 self._report.to_json(
-                    end, self._counts, records=self.records, not_sent=not_sent, usage=usage, sections=self._sections
+                    end,
+                    self._counts,
+                    records=self.records,
+                    not_sent=not_sent,
+                    usage=usage,
+                    sections=self._sections,
+                    left_out=self._left_out.to_json(),
                 )
             )
         except OSError as error:
@@ -176,6 +185,8 @@ class RunResults:
     def _log_counts(self, report_path: Path | None) -> None:
         for (stream, action), counts in self._counts.items():
             logger.info("%s%s: %s", stream, f" ({action})" if action else "", _format_counts(counts))
+        for line in self._left_out.log_lines():
+            logger.warning("%s", line)
         total = self._total_counts()
         rejected = total[OutcomeKind.REJECTED]
         where = f" (see {self._rejects.path})" if rejected else ""

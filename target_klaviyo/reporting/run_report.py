@@ -123,6 +123,7 @@ class RunReport:
         not_sent: int,
         usage: Mapping[str, Usage],
         sections: Iterable[Section] = (),
+        left_out: Sequence[Mapping[str, Any]] = (),
     ) -> dict[str, Any]:
         """The whole report as plain data."""
         ended = self.now()
@@ -148,6 +149,7 @@ class RunReport:
                 {"outcome": str(kind), "code": code, "count": reason.count, "sample": reason.sample}
                 for (kind, code), reason in sorted(self._reasons.items(), key=lambda entry: -entry[1].count)
             ],
+            "left_out_values": left_out,
             "rejected": [{**reason, "record": json.loads(text)} for reason, text in self._rejected],
             "rejected_not_shown": total[OutcomeKind.REJECTED] - len(self._rejected),
             "requests": _requests(usage, seconds),

@@ -22,6 +22,7 @@ IMPORTED = (
     "tap_klaviyo.tap",
     "tap_klaviyo.workers.tuning",
     "target_klaviyo.target",
+    "klaviyo_audience.command",
     "email.policy",
     "importlib_metadata._adapters",
     "klaviyo_sandbox.server",

@@ -184,8 +184,8 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 
 def rows_of(entry: Mapping[str, Any], *found: Mapping[str, Any]) -> list[Row]:
-    """The rows that a `streams` entry makes of records."""
-    route = parse_routes({"s": entry}, None, lambda: NOW)["s"]
+    """The rows that a `streams` entry makes of records; what does not fit rejects, unless the entry says otherwise."""
+    route = parse_routes({"s": {"on_bad_value": "reject", **entry}}, None, lambda: NOW)["s"]
     return [route.row(SourceRecord("s", record), record)[1] for record in found]
 
 

@@ -206,7 +206,7 @@ def test_a_rehearsal_is_one_by_any_word_for_yes(target: Command, account: Runnin
 def test_a_column_that_is_sent_is_still_held_to_the_promise(target: Command, entry: dict[str, Any]) -> None:
     """Custom properties are not written in another type than their source says."""
     schema = {"type": "SCHEMA", "stream": "s", "key_properties": ["email"], "schema": PROMISED}
-    run = target([schema, *records("s", [{**ADA, "age": "12"}])], streams={"s": entry})
+    run = target([schema, *records("s", [{**ADA, "age": "12"}])], streams={"s": {**entry, "on_bad_value": "reject"}})
     assert [line["code"] for line in run.rejected if line["type"] == "RECORD"] == ["invalid_record"]
 
 

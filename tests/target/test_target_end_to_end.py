@@ -148,7 +148,7 @@ def test_bad_records_are_rejected_alone(target: Command, account: RunningSandbox
         {"type": "GOSSIP", "about": "ada@example.com"},
         {"type": "STATE", "value": {"at": 1}},
     ]
-    run = target(lines)
+    run = target(lines, streams={"profiles": {"on_bad_value": "reject"}})
     assert run.code == 0
     assert run.states == [{"at": 1}]
     assert [line["code"] for line in run.rejected] == [

@@ -152,7 +152,7 @@ for _ in range(10):
 def test_a_record_over_a_limit_is_refused_with_the_limit(more: Mapping[str, Any], said: str) -> None:
     """Before it is sent, for Klaviyo would refuse the whole batch."""
     with pytest.raises(RejectedRecord, match=said) as caught:
-        made({**RECORD, **more})
+        made({**RECORD, **more}, on_bad_value="reject")
     assert caught.value.code == "limit"
 
 

@@ -138,7 +138,7 @@ def test_a_bad_line_of_a_long_order_rejects_the_order_only(target: Command, acco
     orders = [{"email": "ada@example.com", "order_id": "L", "value_currency": "nope", "items": items},
               {"email": "ada@example.com", "order_id": "S", "value_currency": "EUR", "items": items[:1]}]  # fmt: skip
     schema = {"type": "SCHEMA", "stream": "orders", "schema": {"properties": {name: {} for name in orders[0]}}}
-    run = target([schema, *records("orders", orders), STATE])
+    run = target([schema, *records("orders", orders), STATE], streams={"orders": {"on_bad_value": "reject"}})
     assert run.code == 0
     assert [line["record"]["order_id"] for line in run.rejected] == ["L"]
     assert {found["order_id"] for found in held(account)} == {"S"}

@@ -57,6 +57,28 @@ def test_a_first_line_that_is_no_json_is_not_singer(target: Command, account: Ru
     assert "ada@example.com" not in run.stderr
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("people.csv", b"E-Mail,First Name\nada@example.com,Ada\n"),
+        ("people.csv", b"\xef\xbb\xbfemail\r\nada@example.com\r\n"),
+        ("people.csv", "email;Ort\nada@example.com;Köln\n".encode("cp1252")),
+        ("people.tsv", "email\tCity\n".encode("utf-16")),
+        ("people.csv", b"1\n2\n"),
+        ("people.xlsx", b"PK\x03\x04\x14\x00\x06\x00\x08\x00\n\x00!"),
+        ("people.parquet", b"PAR1\x15\x04\n\x15\x00PAR1"),
+    ],
+)
+def test_a_file_of_people_is_sent_to_the_command_for_it(target: Command, name: str, content: bytes) -> None:
+    """`--input people.csv` is the natural try: exit code 2 names `klaviyo-audience`, and nothing is on file."""
+    (target.folder / name).write_bytes(content)
+    (target.folder / "target.json").write_text(json.dumps(target.config))
+    run = target(arguments=["--config", "target.json", "--input", name])
+    assert run.code == 2
+    assert "klaviyo-audience people.csv --list NAME" in run.said("CRITICAL")[0]
+    assert run.rejects == []
+
+
 def test_a_later_line_that_is_no_json_is_rejected_alone(target: Command) -> None:
     """A tap that prints now and then loses nothing, and neither does one whose first line was cut off."""
     run = target([*lines(ADA), "rows read: 1"])

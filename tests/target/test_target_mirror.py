@@ -229,7 +229,7 @@ def test_who_is_refused_is_not_taken_off(push: Pusher, account: RunningSandbox) 
     """A record with a bad phone number is rejected, but its person is in the audience all the same."""
     push(people([1, 2, 3]))
     rows = [*people([1], size=2), {"email": "p2@example.com", "phone_number": "123", "size": 2}]
-    run = push(rows)
+    run = push._target(feed(rows), streams={"vips": {**MIRROR, "on_bad_value": "reject"}})
     assert run.code == 0, run.stderr
     assert [line["code"] for line in run.rejected] == ["invalid_phone"]
     assert on_list(account) == numbered(1, 2)
@@ -345,7 +345,8 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     push(people([1, 2, 3, 4]))
     asked = len([request for request in account.requests if request.method != "GET"])
     refused = {"email": "p4@example.com", "phone_number": "12", "size": 3}
-    run = push._target(feed([*people([1, 9], size=3), refused]), streams={"vips": MIRROR}, dry_run=True)
+    entry = {**MIRROR, "on_bad_value": "reject"}
+    run = push._target(feed([*people([1, 9], size=3), refused]), streams={"vips": entry}, dry_run=True)
     assert run.code == 0, run.stderr
     assert len([request for request in account.requests if request.method != "GET"]) == asked
     assert on_list(account) == numbered(1, 2, 3, 4)
@@ -373,7 +374,7 @@ def test_a_record_that_cannot_be_placed_stops_removals(push: Pusher, account: Ru
     """Even where the user vouches for the source: whoever it was about may be on the list."""
     push(people([1, 2, 3]))
     entry = {name: value for name, value in MIRROR.items() if name not in ("size_field", "list")}
-    settings: dict[str, Any] = {"streams": {"vips": {**entry, "assume_complete": True}}}
+    settings: dict[str, Any] = {"streams": {"vips": {**entry, "assume_complete": True, "on_bad_value": "reject"}}}
     rows = [{"email": "p1@example.com", "list_name": "VIP"}]
     if lost == "stream map":
         settings["stream_maps"] = {

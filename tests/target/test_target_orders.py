@@ -96,4 +96,4 @@ def test_the_names_of_the_events_are_options() -> None:
 def test_a_record_that_is_no_order_is_refused(record: Mapping[str, Any]) -> None:
     """It needs an id, and lines that are objects."""
     with pytest.raises(RejectedRecord):
-        events(record)
+        events(record, on_bad_value="reject")

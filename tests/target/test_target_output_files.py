@@ -24,6 +24,13 @@ from target_klaviyo.reporting.output_files import writable_path
 BAD = {"email": "not an address"}
 
 
+@pytest.fixture
+def target(target: Command) -> Command:
+    """The command, which rejects a record for a bad address beside a good id."""
+    target.config["streams"] = {"profiles": {"on_bad_value": "reject"}}
+    return target
+
+
 def bad(numbers: range) -> list[dict[str, Any]]:
     return [PROFILE_SCHEMA, *records("profiles", [{**BAD, "external_id": f"r{number}"} for number in numbers])]
 

@@ -149,8 +149,8 @@ def test_rows_of_one_person_land_although_one_is_bad(target: Command, account: R
     rows = [{**ADA, "first_name": "Ada"}, {**ADA, "phone_number": "+10000000000"}, {**ADA, "last_name": "Moss"}]
     schema = {"type": "SCHEMA", "stream": "s", "schema": {"properties": {"email": {}, "first_name": {},
               "last_name": {}, "phone_number": {}}}}  # fmt: skip
-    run = target([schema, *records("s", rows)], streams={"s": {"action": "list_members", "list": "News",
-                                                              "create_list": True}})  # fmt: skip
+    entry = {"action": "list_members", "on_bad_value": "reject", "list": "News", "create_list": True}
+    run = target([schema, *records("s", rows)], streams={"s": entry})
     assert (run.code, [line["record"] for line in run.rejected]) == (0, [rows[1]])
     [ada] = [row for row in account.store.profiles.rows.values() if row["email"] == ADA["email"]]
     assert (ada["first_name"], ada["last_name"]) == ("Ada", "Moss")

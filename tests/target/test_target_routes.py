@@ -99,7 +99,9 @@ def test_the_records_own_list_goes_before_the_setting() -> None:
 def test_a_record_that_cannot_be_sent_has_a_code(record: dict[str, Any], code: str) -> None:
     """Everything that Klaviyo would refuse a whole request for is found before."""
     with pytest.raises(RejectedRecord) as caught:
-        parse_routes({}, None)["list_members"].row(SourceRecord("list_members", record), record)
+        parse_routes({"list_members": {"on_bad_value": "reject"}}, None)["list_members"].row(
+            SourceRecord("list_members", record), record
+        )
     assert caught.value.code == code
 
 

@@ -117,7 +117,7 @@ def test_an_object_in_a_text_arrives(target: Command, account: RunningSandbox) -
     """The good record's properties are there one by one; the broken one is on file."""
     rows = [{**ADA, "properties": '{"plan": "gold"}'}, {"email": "b@example.com", "properties": '{"plan"'}]
     schema = {"type": "SCHEMA", "stream": "p", "key_properties": [], "schema": {"properties": {}}}
-    run = target([schema, *records("p", rows)], streams={"p": {"action": "upsert_profile"}})
+    run = target([schema, *records("p", rows)], streams={"p": {"action": "upsert_profile", "on_bad_value": "reject"}})
     assert [(line["record"]["email"], line["code"]) for line in run.rejected] == [("b@example.com", "invalid_field")]
     [ada] = [row for row in account.store.profiles.rows.values() if row["email"] == ADA["email"]]
     assert ada["properties"] == {"plan": "gold"}

@@ -188,7 +188,7 @@ def test_every_record_has_its_one_outcome(target: Command, account: RunningSandb
     state = {"type": "STATE", "value": {"at": size}}
     run = target(
         [schema, *records("s", [record for _, record, _ in made]), state],
-        streams={"s": {"action": action, **ENTRIES.get(action, {})}},
+        streams={"s": {"action": action, "on_bad_value": "reject", **ENTRIES.get(action, {})}},
         report_path="report.json",
     )
     totals = json.loads((run.folder / "report.json").read_text())["totals"]

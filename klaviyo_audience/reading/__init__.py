@@ -1,0 +1,1 @@
+"""Sources of rows: text files, workbooks, Parquet, DuckDB's files, and queries of databases."""
