@@ -34,7 +34,7 @@ from target_klaviyo.intake.command_target import CommandTarget
 from target_klaviyo.intake.message_reader import MessageReader
 from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
-from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.intake.route_settings import parse_routes, refuse_disowned_mirrors
 from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
@@ -77,6 +77,8 @@ class TargetKlaviyo(CommandTarget):
         self.warned = set()
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         self.is_rehearsal = is_rehearsal(self.config, os.environ)
+        if not self.is_rehearsal:
+            refuse_disowned_mirrors(self.routes)
         self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"])) if self.is_rehearsal else None
         self.results = self._make_results()
         self._stop = GracefulStop()
@@ -217,6 +219,7 @@ class TargetKlaviyo(CommandTarget):
     def _add_outcome(self, row: Row, outcome: Outcome) -> None:
         """Take the outcome of a row: of a record, or of one step of it."""
         source = row.source
+        self.mirrors.settle(source, outcome)
         if self.ledger.add_outcome(source, outcome) and source.outcome is not None:
             self.results.add(source, source.action, source.outcome)
 
