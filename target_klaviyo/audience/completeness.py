@@ -23,6 +23,12 @@ _PROOFS = (
     "or vouch for the source with assume_complete: true"
 )
 
+# What a first mirror finds on a list that was filled otherwise.
+EXPLAINED_STRANGERS = (
+    "such is a list that a form, an import or a person has filled until now; a mirror takes them off, whoever put them "
+    "there (owns_list says that it may), and with a list of its own they stay where they are"
+)
+
 
 class Obstacle(StrEnum):
     """What keeps those who are on the list and not in the stream from being removed."""
@@ -260,9 +266,9 @@ def _not_owned(absent: int, members: int) -> Reason:
 def _over_cap(absent: int, members: int, limit: Limit) -> Reason:
     most = limit.of(members)
     text = f"{absent:,} of {members:,} members would be removed, and max_removals allows {most:,}"
-    advice = f"see who they are, and if they are to go, set max_removals: {absent}"
+    advice = f"see who they are, and if they are to go, set max_removals: {absent} for one run"
     if is_mostly_strange(absent, members):
-        advice = f"{explain_strangers(absent, members)}; {advice}"
+        advice = f"{EXPLAINED_STRANGERS}; {advice}"
     return Reason(Obstacle.OVER_CAP, text, advice)
 
 
@@ -278,15 +284,6 @@ def strangers_of(absent: int, members: int) -> str:
     '48 of its 51 members are not in this stream'
     """
     return f"{absent:,} of its {members:,} members {'is' if absent == 1 else 'are'} not in this stream"
-
-
-def explain_strangers(absent: int, members: int) -> str:
-    """What a first mirror finds on a list that was filled otherwise."""
-    return (
-        f"{strangers_of(absent, members)}, as where a form, an import or a person has filled the list until now; "
-        "a mirror takes them off, whoever put them there (which is what owns_list agrees to), and a list of its own "
-        "leaves them where they are"
-    )
 
 
 def people(count: int) -> str:

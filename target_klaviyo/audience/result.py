@@ -8,12 +8,13 @@ from functools import cached_property
 from typing import Any
 
 from target_klaviyo.audience.completeness import (
+    EXPLAINED_STRANGERS,
     Decision,
     Obstacle,
     Reason,
-    explain_strangers,
     is_mostly_strange,
     people,
+    strangers_of,
 )
 from target_klaviyo.audience.mirror import Mirror
 from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS
@@ -143,9 +144,10 @@ class MirrorResult:
             has, joined, left, makes = "has", "would join", "would leave", "would make"
         else:
             has, joined, left, makes = "had", "joined", "left", "makes"
+        of_all = f" of {counts.absent:,}" if counts.left != counts.absent else ""
         return (
             f"{people(counts.audience)} for the list {name}, which {has} {counts.before:,}: "
-            f"{counts.left:,} {left}, {counts.joined:,} {joined}, which {makes} {counts.after:,}"
+            f"{counts.left:,}{of_all} {left}, {counts.joined:,} {joined}, which {makes} {counts.after:,}"
         )
 
     @property
@@ -165,9 +167,14 @@ class MirrorResult:
         if counts.refused_elsewhere:
             not_on_it = "is not on it" if counts.refused_elsewhere == 1 else "are not on it"
             yield f"{people(counts.refused_elsewhere)} could not be sent, and {not_on_it}."
-        explained = {reason.obstacle for reason in self.reasons} & {Obstacle.OVER_CAP, Obstacle.NOT_OWNED}
-        if counts.absent and is_mostly_strange(counts.absent, counts.before) and not explained:
-            yield f"{explain_strangers(counts.absent, counts.before)}."
+        if not self._is_explained and is_mostly_strange(counts.absent, counts.before):
+            yield f"{strangers_of(counts.absent, counts.before)}: {EXPLAINED_STRANGERS}."
+
+    @property
+    def _is_explained(self) -> bool:
+        """Whether it is told elsewhere, or over, that people leave who came from elsewhere."""
+        told = {reason.obstacle for reason in self.reasons} & {Obstacle.OVER_CAP, Obstacle.NOT_OWNED}
+        return bool(told) or (bool(self.removed) and not self.is_rehearsal)
 
     def _may_be_wrong(self, counts: MirrorCounts) -> str:
         """How many of those who left may have been meant by records that name nobody."""

@@ -40,7 +40,7 @@ KINDS: Mapping[str, Any] = {
     "good": lambda number: {"email": address(number)},
     "spelt otherwise": lambda number: {"email": f" P{number}@Example.com "},
     "rejected here": lambda number: {"email": address(number), "first_name": 5},
-    "rejected there": lambda number: {"email": address(number), "id": "NOSUCH"},
+    "rejected there": lambda number: {"email": address(number), "phone_number": f"+1100200300{number}"},
     "of nobody": lambda number: {"first_name": f"N{number}"},
     "no address": lambda number: {"email": "N/A"},
 }
@@ -62,7 +62,7 @@ def facts_of(folder: Path, path: str = "run.json") -> dict[str, Any]:
     return dict(section["facts"])
 
 
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(before=st.sets(st.integers(0, 8)), rows=ROWS, meanwhile=st.sets(st.integers(9, 11)))
 def test_before_and_joined_less_left_is_after(
     target: Command, account: RunningSandbox, before: set[int], rows: list[tuple[int, str]], meanwhile: set[int]
@@ -93,7 +93,8 @@ def test_before_and_joined_less_left_is_after(
     assert facts["unidentified"] == sum(kind in ("of nobody", "no address") for _, kind in rows)
     assert facts["came"] + facts["repeated"] + facts["unidentified"] == facts["records"] == len(rows)
     assert others <= there
-    changes = f"{facts['left']} left, {facts['joined']} joined, which makes {len(there - others)}"
+    of_all = f" of {facts['absent']}" if facts["left"] != facts["absent"] else ""
+    changes = f"{facts['left']}{of_all} left, {facts['joined']} joined, which makes {len(there - others)}"
     assert f"which had {facts['before']}: {changes}" in run.stderr
 
 
@@ -112,6 +113,18 @@ def push_vouched(push: Pusher, rows: Iterable[Mapping[str, Any]], **config: Any)
     run = push._target(feed(rows), streams={"vips": entry}, **config)
     push.settle()
     return run
+
+
+def test_who_is_refused_is_told_where_they_are(push: Pusher, target: Command) -> None:
+    """On the list, where they stay, or not on it; whether it is known here or Klaviyo says it."""
+    push(people(range(2)))
+    kinds = ("rejected here", "rejected there")
+    rows = [KINDS[kind](number) for number, kind in zip((0, 1, 7, 8), kinds * 2, strict=True)]
+    run = push_vouched(push, [*rows, *people([9])], report_path="run.json")
+    facts = facts_of(target.folder)
+    assert (facts["refused_on_list"], facts["refused_elsewhere"], facts["joined"], facts["after"]) == (2, 2, 1, 3)
+    assert "2 people could not be sent, and stay on the list.\n" in run.stderr
+    assert "2 people could not be sent, and are not on it.\n" in run.stderr
 
 
 def test_two_rows_of_one_person_are_told(push: Pusher, target: Command) -> None:
@@ -158,10 +171,20 @@ def test_a_first_mirror_on_a_full_list_explains_itself(push: Pusher, account: Ru
     streams = {"vips": {name: value for name, value in VOUCHED.items() if name != "max_removals"}}
     run = target(feed(people([0, 50])), streams=streams)
     assert run.code == 3
-    assert "9 of its 10 members are not in this stream" in run.stderr
-    assert "owns_list" in run.stderr
-    assert "set max_removals: 9" in run.stderr
+    assert "which had 10: 0 of 9 left, 1 joined, which makes 11\n" in run.stderr
+    assert "9 of 10 members would be removed, and max_removals allows 1" in run.stderr
+    for said in ("a form, an import or a person", "owns_list", "a list of its own", "set max_removals: 9"):
+        assert said in run.stderr
     assert on_list(account) == numbered(*range(10), 50)
+
+
+@pytest.mark.parametrize("is_rehearsal", [True, False])
+def test_whoever_came_from_elsewhere_is_told_before_they_leave(push: Pusher, is_rehearsal: bool) -> None:
+    """A rehearsal explains what it found although no cap is in the way; when they have left there is nothing to add."""
+    push(people(range(10)))
+    run = push_vouched(push, people([0]), dry_run=is_rehearsal)
+    assert run.code == 0, run.stderr
+    assert ("9 of its 10 members are not in this stream" in run.stderr) == is_rehearsal
 
 
 def test_one_person_with_two_records_is_one_whatever_joins_them() -> None:
