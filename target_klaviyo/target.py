@@ -45,7 +45,7 @@ from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.rejects_file import RejectsFile
-from target_klaviyo.reporting.results import RunResults, parse_max_rejects
+from target_klaviyo.reporting.results import RunResults, TooManyRejects, parse_max_rejects
 from target_klaviyo.reporting.run_report import RunReport
 from target_klaviyo.settings import SETTINGS
 
@@ -268,18 +268,29 @@ class TargetKlaviyo(CommandTarget):
             self.dispatcher.flush()
             self.states.write_due()
             super().process_endofpipe()
-            self.results.check_limit(ended=True)
             self._finish_mirrors()
             self.states.finish()
             self.results.check_delivered()
             self.results.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:
+        """Finish the mirrors: where too many records were rejected, only to tell what else is in their way.
+
+        Raises:
+            TooManyRejects: they were.
+        """
+        rejects = self.results.excess_rejects(ended=True)
         try:
-            self.mirrors.finish()
+            self.mirrors.finish(too_many_rejects=rejects is not None)
+        except Incomplete as error:
+            if rejects is None:
+                raise
+            raise TooManyRejects(f"{rejects}; {error}") from error
         finally:
             for result in self.mirrors.results:
                 self.results.add_section(result.section())
+        if rejects is not None:
+            raise rejects
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

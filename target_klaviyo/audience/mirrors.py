@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from klaviyo_client.errors import CapExceeded, Incomplete, KlaviyoError, SettingsError
-from target_klaviyo.audience.completeness import Decision, Obstacle
+from target_klaviyo.audience.completeness import Decision
 from target_klaviyo.audience.feed import NO_SIZE, AudienceFeed, can_name
 from target_klaviyo.audience.mirror import Mirror
+from target_klaviyo.audience.reasons import ANOTHER_OVER_CAP, TOO_MANY_REJECTS, Obstacle
 from target_klaviyo.audience.result import MirrorResult
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.ledger import without_streams
@@ -124,8 +125,10 @@ class Mirrors:
             if name == stream:
                 mirror.feed.end_version(version)
 
-    def finish(self) -> None:
+    def finish(self, *, too_many_rejects: bool = False) -> None:
         """Remove who is absent, where that may be done. Input has ended, and every record has its outcome.
+
+        ``too_many_rejects``: more were rejected than the run bears, so that nobody is removed.
 
         Raises:
             SettingsError: in a rehearsal, a setting is missing without which the run would not begin.
@@ -134,10 +137,13 @@ class Mirrors:
         """
         decisions = self._decide_all()
         self._tell_members()
+        if too_many_rejects:
+            decisions = [(mirror, decision.beside(TOO_MANY_REJECTS)) for mirror, decision in decisions]
         # One list over its cap is a sign that something is wrong: then nobody is removed from any.
         is_over_cap = any(decision.is_over_cap for _, decision in decisions)
         for mirror, decision in decisions:
-            self._carry_out(mirror, decision.beside_one_over_cap() if is_over_cap else decision)
+            is_stopped = is_over_cap and not decision.is_over_cap
+            self._carry_out(mirror, decision.beside(ANOTHER_OVER_CAP) if is_stopped else decision)
         problems = [result.problem for result in self.results if result.problem is not None]
         if problems:
             raise self._error_type(is_over_cap=is_over_cap)("; ".join(problems))

@@ -7,16 +7,16 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
-from target_klaviyo.audience.completeness import (
+from target_klaviyo.audience.completeness import Decision
+from target_klaviyo.audience.mirror import Mirror
+from target_klaviyo.audience.reasons import (
     EXPLAINED_STRANGERS,
-    Decision,
     Obstacle,
     Reason,
     is_mostly_strange,
     people,
     strangers_of,
 )
-from target_klaviyo.audience.mirror import Mirror
 from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS
 from target_klaviyo.reporting.run_report import Section
 
@@ -195,7 +195,8 @@ class MirrorResult:
             is_ = "would be" if self.is_rehearsal else "is"
             return f"{stream}: nobody {is_} removed from {name} {why}; {people(absent)} {_stay(absent)} on the list"
         if self.removed < absent:
-            return f"{stream}: Klaviyo refused {absent - self.removed:,} removals"
+            refused = absent - self.removed
+            return f"{stream}: Klaviyo refused {refused:,} removal{'' if refused == 1 else 's'}"
         return None
 
 

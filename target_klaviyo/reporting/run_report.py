@@ -60,7 +60,8 @@ class Section:
 
     def to_json(self) -> dict[str, Any]:
         table = {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
-        return {"title": self.title, "notes": list(self.notes), "table": table, "facts": dict(self.facts)}
+        facts = {"facts": dict(self.facts)} if self.facts else {}
+        return {"title": self.title, "notes": list(self.notes), "table": table, **facts}
 
 
 @dataclass

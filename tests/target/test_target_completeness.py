@@ -6,15 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from target_klaviyo.audience.completeness import (
-    Decision,
-    Obstacle,
-    Rules,
-    decide,
-    parse_max_removals,
-    parse_max_unidentified,
-)
+from target_klaviyo.audience.completeness import Decision, Rules, decide, parse_max_removals, parse_max_unidentified
 from target_klaviyo.audience.feed import NO_SIZE, AudienceFeed, can_name
+from target_klaviyo.audience.reasons import ANOTHER_OVER_CAP, TOO_MANY_REJECTS, Obstacle
 from target_klaviyo.model.amounts import Limit
 
 MEMBERS = st.dictionaries(
@@ -156,11 +150,11 @@ def test_nobody_on_the_list_needs_no_reason() -> None:
     assert all_reasons(feed_of(3, 9), 0, Rules(owned=False)) == [Obstacle.NOT_OWNED]
 
 
-def test_one_over_its_cap_stops_the_others() -> None:
+def test_what_is_beside_a_feed_stops_whom_there_is_to_stop() -> None:
     """Each keeps its own reasons beside that; where nobody is absent there is nothing to stop."""
-    decision = Decision(("01",)).beside_one_over_cap()
-    assert [reason.obstacle for reason in decision.reasons] == [Obstacle.OTHER_OVER_CAP]
-    assert Decision(()).beside_one_over_cap().reasons == ()
+    decision = Decision(("01",)).beside(ANOTHER_OVER_CAP).beside(TOO_MANY_REJECTS)
+    assert [reason.obstacle for reason in decision.reasons] == [Obstacle.OTHER_OVER_CAP, Obstacle.TOO_MANY_REJECTS]
+    assert Decision(()).beside(TOO_MANY_REJECTS).reasons == ()
 
 
 @pytest.mark.parametrize(

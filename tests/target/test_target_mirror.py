@@ -294,6 +294,27 @@ def test_a_rehearsal_tells_owns_list_with_the_rest(push: Pusher, account: Runnin
     assert all(any(reason["advice"] in note for note in section["notes"]) for reason in section["facts"]["reasons"])
 
 
+@pytest.mark.parametrize("is_rehearsal", [False, True])
+@pytest.mark.parametrize("left", [range(20), range(1, 20)])
+def test_too_many_rejected_records_hide_no_other_reason(
+    push: Pusher, account: RunningSandbox, tmp_path: Path, left: range, is_rehearsal: bool
+) -> None:
+    """They keep everybody on the list, and what else does is told with them; also where nobody is absent."""
+    push(people(range(20)))
+    streams = {"vips": {**MIRROR, "max_removals": 0}}
+    rows = [*people(left, size=len(left) + 1), {**NOBODY, "size": len(left) + 1}]
+    settings = {"max_rejects": "1%", "dry_run": is_rehearsal, "report_path": "run.json"}
+    run = push._target(feed(rows), streams=streams, **settings)
+    assert run.code == 1
+    assert f"1 of {len(rows)} records were rejected, more than" in run.stderr
+    path = "target-klaviyo-plan.json" if is_rehearsal else "run.json"
+    (section,) = json.loads((tmp_path / path).read_text())["sections"]
+    reasons = ["over_cap", "too_many_rejects"] if len(left) < 20 else []
+    assert [reason["code"] for reason in section["facts"]["reasons"]] == reasons
+    assert ("set max_removals: 1 for one run" in run.stderr) == bool(reasons)
+    assert on_list(account) == numbered(*range(20))
+
+
 @pytest.mark.parametrize("column", ["missing", "first_name"])
 def test_a_size_that_is_none_is_told_as_such(push: Pusher, account: RunningSandbox, column: str) -> None:
     """A column that is not there, or holds no number, is no audience of minus one."""

@@ -207,4 +207,4 @@ def test_a_removal_that_breaks_off_is_told_as_far_as_it_came() -> None:
     mirror.members = {name: (("email", f"{name}@example.com"),) for name in "abc"}
     result = MirrorResult(mirror, Decision(("a", "b", "c")), removed=2)
     assert (result.heading, result.counts.after) == ("2 people taken off 'VIP'", 1)
-    assert result.problem == "vips: Klaviyo refused 1 removals"
+    assert result.problem == "vips: Klaviyo refused 1 removal"
