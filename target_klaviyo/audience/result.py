@@ -133,8 +133,9 @@ class MirrorResult:
             was = "would be" if self.is_rehearsal else "was"
             stay = f"{people(absent)} who {'is' if absent == 1 else 'are'} not in the stream {_stay(absent)}"
             return f"Nobody {was} taken off {name}: {stay}"
-        were = "would be " if self.is_rehearsal else ""
-        return f"{people(self.removed)} {were}taken off {name}" if absent else f"Nobody had to leave {name}"
+        if not absent:
+            return f"Nobody {'would have' if self.is_rehearsal else 'had'} to leave {name}"
+        return f"{people(self.removed)} {'would be ' if self.is_rehearsal else ''}taken off {name}"
 
     @property
     def summary(self) -> str:

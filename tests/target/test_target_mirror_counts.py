@@ -139,13 +139,29 @@ def test_two_rows_of_one_person_are_told(push: Pusher, target: Command) -> None:
     assert "twice@" not in run.stderr.lower()
 
 
-def test_a_rehearsal_says_what_would_be(push: Pusher, account: RunningSandbox, target: Command) -> None:
+@pytest.mark.parametrize(
+    ("numbers", "entry", "line", "heading"),
+    [
+        ([0, 5], {}, "2 people for the list 'VIP', which has 3: 2 would leave, 1 would join, which would make 2",
+         "2 people would be taken off 'VIP'"),
+        ([0, 1], {}, "2 people for the list 'VIP', which has 3: 1 would leave, 0 would join, which would make 2",
+         "1 person would be taken off 'VIP'"),
+        ([0, 1, 2], {}, "3 people for the list 'VIP', which has 3: 0 would leave, 0 would join, which would make 3",
+         "Nobody would have to leave 'VIP'"),
+        ([0, 1], {"max_removals": 0},
+         "2 people for the list 'VIP', which has 3: 0 of 1 would leave, 0 would join, which would make 3",
+         "Nobody would be taken off 'VIP': 1 person who is not in the stream stays"),
+    ],
+)  # fmt: skip
+def test_a_rehearsal_says_what_would_be(
+    push: Pusher, account: RunningSandbox, numbers: list[int], entry: dict[str, Any], line: str, heading: str
+) -> None:
     """Neither its line nor its heading says that anything was done."""
     push(people(range(3)))
-    run = push_vouched(push, people([0, 5]), dry_run=True)
-    assert "2 people for the list 'VIP', which has 3: 2 would leave, 1 would join, which would make 2\n" in run.stderr
-    (section,) = json.loads((target.folder / "target-klaviyo-plan.json").read_text())["sections"]
-    assert section["title"] == "2 people would be taken off 'VIP'"
+    run = push_vouched(push, people(numbers), dry_run=True, entry=entry)
+    assert f"vips: {line}\n" in run.stderr
+    (section,) = json.loads((run.folder / "target-klaviyo-plan.json").read_text())["sections"]
+    assert section["title"] == heading
     assert on_list(account) == numbered(0, 1, 2)
 
 
