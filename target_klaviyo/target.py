@@ -34,7 +34,7 @@ from target_klaviyo.intake.command_target import CommandTarget
 from target_klaviyo.intake.message_reader import MessageReader
 from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
-from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.intake.route_settings import parse_routes, refuse_disowned_mirrors
 from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
@@ -45,7 +45,7 @@ from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.rejects_file import RejectsFile
-from target_klaviyo.reporting.results import RunResults, parse_max_rejects
+from target_klaviyo.reporting.results import RunResults, TooManyRejects, parse_max_rejects
 from target_klaviyo.reporting.run_report import RunReport
 from target_klaviyo.settings import SETTINGS
 
@@ -77,6 +77,8 @@ class TargetKlaviyo(CommandTarget):
         self.warned = set()
         self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
         self.is_rehearsal = is_rehearsal(self.config, os.environ)
+        if not self.is_rehearsal:
+            refuse_disowned_mirrors(self.routes)
         self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"])) if self.is_rehearsal else None
         self.results = self._make_results()
         self._stop = GracefulStop()
@@ -217,6 +219,7 @@ class TargetKlaviyo(CommandTarget):
     def _add_outcome(self, row: Row, outcome: Outcome) -> None:
         """Take the outcome of a row: of a record, or of one step of it."""
         source = row.source
+        self.mirrors.settle(source, outcome)
         if self.ledger.add_outcome(source, outcome) and source.outcome is not None:
             self.results.add(source, source.action, source.outcome)
 
@@ -265,18 +268,29 @@ class TargetKlaviyo(CommandTarget):
             self.dispatcher.flush()
             self.states.write_due()
             super().process_endofpipe()
-            self.results.check_limit(ended=True)
             self._finish_mirrors()
             self.states.finish()
             self.results.check_delivered()
             self.results.close(usage=self.session.client.usage())
 
     def _finish_mirrors(self) -> None:
+        """Finish the mirrors: where too many records were rejected, only to tell what else is in their way.
+
+        Raises:
+            TooManyRejects: they were.
+        """
+        rejects = self.results.excess_rejects(ended=True)
         try:
-            self.mirrors.finish()
+            self.mirrors.finish(too_many_rejects=rejects is not None)
+        except Incomplete as error:
+            if rejects is None:
+                raise
+            raise TooManyRejects(f"{rejects}; {error}") from error
         finally:
             for result in self.mirrors.results:
                 self.results.add_section(result.section())
+        if rejects is not None:
+            raise rejects
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

@@ -16,7 +16,7 @@ from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.reporting.rejects_file import RejectsFile
-from target_klaviyo.reporting.results import UNREADABLE_LINES, RunResults
+from target_klaviyo.reporting.results import UNREADABLE_LINES, RunResults, TooManyRejects
 from target_klaviyo.reporting.run_report import RunEnd
 
 logger = logging.getLogger("target-klaviyo")
@@ -57,9 +57,9 @@ class RehearsalResults(RunResults):
         self._plan.add_outcome(UNREADABLE_LINES, "", outcome)
         super().add_line(line, outcome)
 
-    def check_limit(self, *, ended: bool = False) -> None:
+    def excess_rejects(self, *, ended: bool = False) -> TooManyRejects | None:
         self._complete = self._complete or ended
-        super().check_limit(ended=ended)
+        return super().excess_rejects(ended=ended)
 
     def close(
         self,
