@@ -17,20 +17,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from lake_folder import Lake, LakeError, open_lake, write_whole
-from lake_views import DATABASE, make_views
-from land import Lander, land_all
-from singer_sdk.helpers.capabilities import PluginCapabilities
+from lake_folder import DATABASE, Lake, LakeError, open_lake, write_whole
 
-from tap_klaviyo.tap import TapKlaviyo
+if TYPE_CHECKING:
+    from land import Lander
 
 STATE = "state.json"
 TAP = (sys.executable, "-m", "tap_klaviyo")
 SECONDS_BETWEEN_LINES = 10.0
+# Readers of the URLs in BATCH messages do not agree on these, so the tap takes no folder with one of them.
+AMBIGUOUS = frozenset("%?#")
 
 logger = logging.getLogger("lake")
 
@@ -97,24 +97,32 @@ def fill(lake: Lake, options: Sequence[str], output: IO[str]) -> int:
     """Run the tap into the lake from its last STATE; the tap's exit code, or 1 where something could not be landed."""
     state = lake.path / STATE
     command = [*TAP, *options]
-    if PluginCapabilities.BATCH in TapKlaviyo.capabilities:
+    # With such a name, the tap writes lines, of which files are made here.
+    if AMBIGUOUS.isdisjoint(f"{lake.incoming}"):
         # The last one named wins: settings of the user's own may have a `batch_config`, too.
-        batches = lake.incoming / "batches.json"
+        config = lake.incoming / "batches.json"
         storage = {"root": f"file://{lake.incoming}", "prefix": ""}
-        write_whole(batches, json.dumps({"batch_config": {"encoding": {"format": "parquet"}, "storage": storage}}))
-        command += ["--config", str(batches)]
+        write_whole(config, json.dumps({"batch_config": {"encoding": {"format": "parquet"}, "storage": storage}}))
+        command += ["--config", str(config)]
     if state.exists():
         command += ["--state", str(state)]
     # A session of its own: Ctrl-C comes to us, and the tap gets what lets it end well.
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as tap:
+    with (
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True) as tap,
+        ExitStack() as at_the_end,
+    ):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: tap.terminate())
-        lander = Lander(lake, lambda value: write_whole(state, value.decode("utf-8", "replace")))
-        progress = Progress(lander, output)
-        said = io.TextIOWrapper(cast("IO[bytes]", tap.stderr), errors="replace")
-        saying = threading.Thread(target=progress.pass_on, args=(said,))
-        saying.start()
         try:
+            # To import these takes as long as the tap needs to start.
+            from land import Lander, land_all
+
+            lander = Lander(lake, lambda value: write_whole(state, value.decode("utf-8", "replace")))
+            progress = Progress(lander, output)
+            said = io.TextIOWrapper(cast("IO[bytes]", tap.stderr), errors="replace")
+            saying = threading.Thread(target=progress.pass_on, args=(said,))
+            saying.start()
+            at_the_end.callback(saying.join)
             with progress.shown():
                 land_all(cast("IO[bytes]", tap.stdout), lander)
                 lander.finish()
@@ -123,7 +131,6 @@ def fill(lake: Lake, options: Sequence[str], output: IO[str]) -> int:
             raise
         finally:
             code = tap.wait()
-            saying.join()
     return code if code >= 0 else 128 - code
 
 
@@ -140,6 +147,8 @@ def main() -> int:
     try:
         with open_lake(arguments.lake) as lake:
             code = 0 if arguments.views else fill(lake, [*options, "--config", "ENV"], sys.stderr)
+            from lake_views import make_views
+
             views = make_views(lake.path)
     except (LakeError, OSError) as error:
         logger.critical("%s", error)

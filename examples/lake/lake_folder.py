@@ -14,6 +14,7 @@ from urllib.parse import quote
 # <run>-<number in the run>-<when it was landed, in UTC>[-v<version>].parquet; DuckDB reads it, too.
 FILE = r"(\d+)-(\d+)-(\d{8}T\d{12})Z(?:-v(\d+))?\.parquet"
 _RUN = re.compile(FILE)
+DATABASE = "warehouse.duckdb"
 
 
 class LakeError(Exception):

@@ -10,10 +10,9 @@ from typing import Any
 
 import duckdb
 from lake_columns import Columns
-from lake_folder import FILE, LakeError, write_whole
+from lake_folder import DATABASE, FILE, LakeError, write_whole
 from lake_tables import ACTIVE_FILE, SCHEMA_FILE
 
-DATABASE = "warehouse.duckdb"
 # What made the views. A run that changes none leaves the database alone, which somebody may have open.
 _MADE_BY = "_views.sql"
 

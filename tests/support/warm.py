@@ -8,6 +8,7 @@ Tests of the start itself, or of what is imported, take ``subprocess``.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import json
 import os
 import select
@@ -120,7 +121,9 @@ class Popen:
 
     def send_signal(self, number: int) -> None:
         if self.poll() is None:
-            os.kill(self.pid, number)
+            # It may end in this moment.
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
 
     def terminate(self) -> None:
         self.send_signal(signal.SIGTERM)

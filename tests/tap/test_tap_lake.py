@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any
 
+import pyarrow.parquet as pq
 import pytest
 from chaos_support import SOUND
 from support import warm
@@ -26,10 +27,9 @@ from klaviyo_sandbox.server import RunningSandbox
 MakeSandbox = Callable[..., RunningSandbox]
 TABLES = {"profiles": {"first_name"}, "events": {"subject"}, "list_profiles": {"email"}}
 KILLS = 6
-# The loader as it is, but that a STATE waits for nothing, and that it is killed before so many words to the disk.
-BROKEN = """
-import os, signal, land
-land.STATE_ROWS = 1
+# The process is killed before so many words to the disk.
+KILLED = """
+import os, signal
 left = {steps}
 def step(function):
     def counted(*arguments, **options):
@@ -39,30 +39,38 @@ def step(function):
             os.kill(os.getpid(), signal.SIGKILL)
         return function(*arguments, **options)
     return counted
-os.fsync, os.replace = step(os.fsync), step(os.replace)
+os.fsync, os.replace, os.rename = step(os.fsync), step(os.replace), step(os.rename)
 """
+# The loader as it is, but that a STATE waits for nothing.
+BROKEN = f"import land; land.STATE_ROWS = 1{KILLED}"
+# Files of few rows, so that there are some to announce.
+BATCHES = {"encoding": {"format": "parquet"}, "batch_size": 200}
 
 
 class Trial:
     """An account, a lake, and runs of tap and loader between them."""
 
-    def __init__(self, account: RunningSandbox, folder: Path) -> None:
+    def __init__(self, account: RunningSandbox, folder: Path, *, is_batched: bool) -> None:
         self.lake = folder / "lake"
+        self.batches = folder / "batches"
         self._folder = folder
-        files = {"config": config(account), "catalog": select(discovered(), TABLES)}
+        storage = {"root": f"file://{self.batches}", "prefix": ""}
+        settings = {"batch_config": {**BATCHES, "storage": storage}} if is_batched else {}
+        files = {"config": {**config(account), **settings}, "catalog": select(discovered(), TABLES)}
         for name, document in files.items():
             (folder / f"{name}.json").write_text(json.dumps(document))
         self._options = [part for name in files for part in (f"--{name}", str(folder / f"{name}.json"))]
         self._state = folder / "state.json"
 
-    def run(self, *, messages: int = 0, steps: int = 0) -> tuple[int, int]:
+    def run(self, *, messages: int = 0, tap_steps: int = 0, steps: int = 0) -> tuple[int, int]:
         """One run from the STATE on disk; the exit codes of tap and loader.
 
         Args:
             messages: after so many the tap is killed.
+            tap_steps: before so many words to the disk the tap is killed.
             steps: after so many the loader is killed.
         """
-        tap_command = [sys.executable, "-c", SOUND.format(broken=""), *self._options]
+        tap_command = [sys.executable, "-c", SOUND.format(broken=KILLED.format(steps=tap_steps)), *self._options]
         if self._state.exists():
             tap_command += ["--state", str(self._state)]
         loader_command = [*program("land", BROKEN.format(steps=steps)), str(self.lake)]
@@ -106,16 +114,30 @@ def keys(lake: Path, table: str) -> list[tuple[Any, ...]]:
     )
 
 
-@pytest.mark.parametrize("seed", range(5))
-def test_kills_lose_nothing_and_double_nothing(make_sandbox: MakeSandbox, tmp_path: Path, seed: int) -> None:
-    """Six times each the tap is killed between messages, or the loader amid words to the disk, while people change."""
+def written_by_the_tap(lake: Path) -> bool:
+    """Whether the files of rows are those of BATCH messages."""
+    files = [pq.ParquetFile(path).metadata for path in lake.glob("*/*.parquet")]
+    return all(b"singer.time_extracted" in file.metadata for file in files if file.num_rows)
+
+
+@pytest.mark.parametrize(("is_batched", "seed"), [*((True, seed) for seed in range(5)), (False, 5), (False, 6)])
+def test_kills_lose_nothing_and_double_nothing(
+    make_sandbox: MakeSandbox, tmp_path: Path, is_batched: bool, seed: int
+) -> None:
+    """Six times each the tap is killed after a message, or tap or loader amid words to the disk, while people change.
+
+    With files of the tap, thirty times in all; with lines, twelve times.
+    """
     rng = random.Random(seed)
     account = make_sandbox(profiles=250, events=1500, seed=4, limits=False)
-    trial = Trial(account, tmp_path)
+    trial = Trial(account, tmp_path, is_batched=is_batched)
+    moments = (
+        (("messages", 40), ("tap_steps", 40), ("steps", 50)) if is_batched else (("messages", 2000), ("steps", 50))
+    )
     kills = 0
     files: set[Path] = set()
     while kills < KILLS:
-        moment, most = rng.choice((("messages", 2000), ("steps", 50)))
+        moment, most = rng.choice(moments)
         # Rather early, when little is on disk; what has ended before it was killed is killed earlier the next time.
         tap, loader = trial.run(**{moment: int((most >> kills) ** rng.random()) + 1})
         kills += 1
@@ -141,6 +163,8 @@ def test_kills_lose_nothing_and_double_nothing(make_sandbox: MakeSandbox, tmp_pa
         for key, row in account.store.profiles.rows.items()
     }
     assert not (trial.lake / "_incoming").exists()
+    # Of what no run has announced nothing is left.
+    assert not [path for path in trial.batches.glob(".*") if path.is_file()]
 
 
 def test_the_one_command_brings_an_account_and_then_what_is_new(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
@@ -152,6 +176,7 @@ def test_the_one_command_brings_an_account_and_then_what_is_new(make_sandbox: Ma
         assert keys(tmp_path / "lake", table) == truth(account, table), table
     assert "rows/s" in first.stderr
     assert "connect('" in first.stdout
+    assert written_by_the_tap(tmp_path / "lake")
     assert json.loads((tmp_path / "lake" / "state.json").read_text())["bookmarks"]
     asked = len(account.requests)
     someone = next(iter(account.store.profiles.rows))
@@ -163,6 +188,16 @@ def test_the_one_command_brings_an_account_and_then_what_is_new(make_sandbox: Ma
     for table in KEYS:
         assert keys(tmp_path / "lake", table) == truth(account, table), table
     assert query(tmp_path / "lake", f"select first_name from profiles where profile_id = '{someone}'") == [("New",)]
+
+
+@pytest.mark.parametrize("name", ["50% off", "#1"])
+def test_a_lake_may_have_any_name(make_sandbox: MakeSandbox, tmp_path: Path, name: str) -> None:
+    """One that an address of a BATCH message cannot have is filled by lines, in place of files."""
+    account = make_sandbox(profiles=10, events=20, seed=2, limits=False)
+    done = fill(tmp_path / name, account.url)
+    assert done.returncode == 0, done.stderr
+    assert keys(tmp_path / name, "events") == truth(account, "events")
+    assert not written_by_the_tap(tmp_path / name)
 
 
 def test_what_is_deleted_is_gone_from_the_views(make_sandbox: MakeSandbox, tmp_path: Path) -> None:
