@@ -355,8 +355,10 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     assert set(plan["additions"]["identifiers"]) == numbered(9)
     assert (plan["additions"]["count"], plan["already_on_it"]) == (1, 1)
     assert "3 people for the list 'VIP', which has 4: remove, 2 of 2 would be removed\n" in run.stderr
-    assert "1 person would be put on it; 1 are on it already\n" in run.stderr
-    assert "2 people would be taken off it\n" in run.stderr
+    assert "        1  would be put on it: p***@e***.com\n" in run.stderr
+    assert "        1  on it already\n" in run.stderr
+    assert "  size          not sent: the size of the audience\n" in run.stderr
+    assert "        2  would be taken off it: p***@e***.com, p***@e***.com\n" in run.stderr
 
 
 def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
@@ -364,9 +366,10 @@ def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
     push(people(range(27)))
     run = push._target(feed(people(range(27))), streams={"vips": MIRROR}, dry_run=True)
     assert run.code == 0, run.stderr
-    assert "0 people would be put on it; 27 are on it already\n" in run.stderr
+    assert "        0  would be put on it\n" in run.stderr
+    assert "       27  on it already\n" in run.stderr
     assert "removed\n" in run.stderr
-    assert "27 people would" not in run.stderr
+    assert "27  would be put" not in run.stderr
 
 
 @pytest.mark.parametrize("lost", ['{"type": "RECORD", "stream": "vips", "rec', "no list", "stream map"])
