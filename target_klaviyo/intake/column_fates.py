@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass, field
 from typing import Any
 
 from target_klaviyo.intake.field_values import FieldPath
@@ -18,15 +18,25 @@ _NOTHING: Mapping[str, Any] = dict.fromkeys(("column", "field", "property", *_ST
 
 @dataclass
 class ColumnFates:
-    """The columns of one stream, as they come to be known."""
+    """The columns of one stream, as they come to be known.
+
+    Args:
+        columns: those of its SCHEMA.
+    """
 
     route: Route
+    columns: InitVar[Iterable[str]] = ()
     _names: dict[str, None] = field(default_factory=dict)
+    _is_told: bool = False
+
+    def __post_init__(self, columns: Iterable[str]) -> None:
+        self._names.update(dict.fromkeys(columns))
 
     def see(self, record: Record) -> list[dict[str, Any]] | None:
-        """What each column becomes, where the record has one that none before it had; else None."""
-        if self._names.keys() >= record.keys() and self._names:
+        """What each column becomes: with the first record, and with each that has new columns; else None."""
+        if self._is_told and self._names.keys() >= record.keys():
             return None
+        self._is_told = True
         self._names.update(dict.fromkeys(record))
         return [*describe_columns(self.route, self._names), *_constants(self.route)]
 

@@ -61,7 +61,7 @@ class KlaviyoSink(Sink):
         self._stream_schema = replace(self._stream_schema, date_formats=dates)
         self._mirrors = target.mirrors
         self._plan = target.plan
-        self._fates = ColumnFates(self.route)
+        self._fates = ColumnFates(self.route, () if UNKNOWN_COLUMNS in self.original_schema else columns)
         if self.route.is_mirror and self.route.list is not None:
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)

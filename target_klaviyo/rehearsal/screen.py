@@ -15,8 +15,8 @@ from target_klaviyo.rehearsal.examples import name_of
 from target_klaviyo.rehearsal.plan_stream import LEFT_OUT, MAX_EXAMPLES, NOTHING, REJECTED, SENT
 
 WIDTH = 100
-# So many columns of a stream, and reasons, are shown; the rest is in the plan's file.
-_MAX_COLUMNS, _MAX_REASONS = 40, 10
+# So many columns of a stream, reasons and lists are shown; the rest is in the plan's file.
+_MAX_COLUMNS, _MAX_REASONS, _MAX_LISTS, _MAX_NAMED_LISTS = 40, 10, 20, 3
 _MAX_NAME = 36
 # Where what is said of a number stands.
 _NUMBER = 9
@@ -56,8 +56,10 @@ def plan_screen(plan: Mapping[str, Any], path: str) -> str:
     lines = [*_head(plan)]
     for part in plan["streams"]:
         lines += ["", *_stream(part, plan["left_out_values"])]
-    for entry in plan["lists"]:
+    for entry in plan["lists"][:_MAX_LISTS]:
         lines += ["", *_list(entry)]
+    if len(plan["lists"]) > _MAX_LISTS:
+        lines += ["", f"and {len(plan['lists']) - _MAX_LISTS:,} more lists"]
     for section in plan["sections"]:
         lines += ["", *(line for note in section["notes"] for line in _wrap(_clean(note), "  "))]
     return "\n".join(["", *lines, "", *_foot(plan, path), ""])
@@ -86,9 +88,11 @@ def _head(plan: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _stream(part: Mapping[str, Any], left_out: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    lists = ", ".join(repr(_clean(name)) for name in part["lists"])
+    names = [repr(_clean(name)) for name in part["lists"]]
+    more = f" and {len(names) - _MAX_NAMED_LISTS:,} more" if len(names) > _MAX_NAMED_LISTS else ""
+    lists = f", list {', '.join(names[:_MAX_NAMED_LISTS])}{more}" if names else ""
     action = f" -> {part['action']}" if part["action"] else ""
-    yield from _wrap(f"{_clean(part['stream'])}{action}{f', list {lists}' if lists else ''}", "", "  ")
+    yield from _wrap(f"{_clean(part['stream'])}{action}{lists}", "", "  ")
     yield f"  {_count(part['records'], 'record')}: {format_counts(part)}"
     yield from _columns(part["columns"])
     yield from _people(part["people"])

@@ -15,7 +15,7 @@ from target_support import ADA, KEY, Command, Run, records, respond, rows_of, sc
 from klaviyo_client.privacy.redaction import hint_at
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
-from target_klaviyo.intake.column_fates import describe_columns
+from target_klaviyo.intake.column_fates import ColumnFates, describe_columns
 from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.model.records import Outcome, OutcomeKind
 from target_klaviyo.rehearsal.people_lookup import look_up_people
@@ -306,6 +306,29 @@ def test_what_comes_from_elsewhere_moves_no_cursor_and_names_nobody() -> None:
     assert "ada@" not in screen
     assert "more columns" in screen
     assert max(map(len, screen.splitlines())) <= 100
+
+
+def test_many_lists_are_counted() -> None:
+    """Where each record names one, the screen stays one."""
+    change = {"count": 1, "identifiers": ["ada@example.com"], "not_shown": 0}
+    lists = [
+        {"id": f"L{i}", "name": f"N{i}", "would_be_made": False, "already_on_it": None, "additions": change}
+        for i in range(1000)
+    ]
+    stream = {**StreamPlan().to_json(), "lists": {f"N{i}": 1 for i in range(1000)}}
+    plan = {**EMPTY, "streams": [{"stream": "s", "action": "list_members", **stream}], "lists": lists}
+    screen = plan_screen(plan, "plan.json")
+    assert "'N2' and 997 more" in screen
+    assert "and 980 more lists" in screen
+    assert len(screen.splitlines()) < 100
+
+
+def test_columns_are_those_of_the_schema_and_those_that_come() -> None:
+    """Told with the first record, and again only where a record brings a new one."""
+    fates = ColumnFates(parse_routes({"s": {"action": "upsert_profile"}}, None)["s"], ["email", "Score"])
+    told = [fates.see(record) for record in ({"email": "x"}, {"email": "y", "Score": 1}, {"New": 1}, {})]
+    names = [None if columns is None else [column["column"] for column in columns] for columns in told]
+    assert names == [["email", "Score"], None, ["email", "Score", "New"], None]
 
 
 def test_a_run_that_would_fail_says_why() -> None:
