@@ -80,7 +80,7 @@ def _constants(route: Route) -> list[dict[str, Any]]:
 def _why_ignored(route: Route, column: str) -> str:
     if column == route.options.get("size_field"):
         return "the size of the audience"
-    return "of the tap's own" if column.casefold().startswith("_sdc_") else "never sent"
+    return "of the tap's own" if column.casefold().startswith("_sdc_") else "not for Klaviyo"
 
 
 def _entry(column: str | None, path: FieldPath, kind: ValueType | None) -> dict[str, Any]:

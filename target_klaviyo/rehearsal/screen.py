@@ -109,16 +109,40 @@ def _stream(part: Mapping[str, Any], left_out: Iterable[Mapping[str, Any]]) -> I
 
 
 def _columns(columns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    shown = [(_column_name(column), _becomes(column)) for column in columns[:_MAX_COLUMNS]]
-    if not shown:
+    """A line for each column that is sent under another name or as a custom property; the others stand together."""
+    if not columns:
         return
-    width = max(len(name) for name, _ in shown)
+    table: list[Mapping[str, Any]] = []
+    same_names: list[str] = []
+    not_sent: dict[str, list[str]] = {}
+    for column in columns:
+        if column["why_not_sent"]:
+            not_sent.setdefault(column["why_not_sent"], []).append(column["column"])
+        elif column["field"] and column["field"] == column["column"] and not column["type"]:
+            same_names.append(column["column"])
+        else:
+            table.append(column)
     yield ""
+    yield from _table(table)
+    if same_names:
+        yield from _names("fields of the same names", same_names)
+    for why, names in not_sent.items():
+        yield from _names(f"not sent ({_clean(why)})", names)
+    yield ""
+
+
+def _table(columns: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    shown = [(_column_name(column), _becomes(column)) for column in columns[:_MAX_COLUMNS]]
+    width = max((len(name) for name, _ in shown), default=0)
     for name, becomes in shown:
         yield from _wrap(becomes, f"  {name:{width}}  ", " " * (width + 6))
     if len(columns) > _MAX_COLUMNS:
         yield f"  and {len(columns) - _MAX_COLUMNS:,} more columns"
-    yield ""
+
+
+def _names(words: str, names: Sequence[str]) -> list[str]:
+    more = f" and {len(names) - _MAX_COLUMNS:,} more" if len(names) > _MAX_COLUMNS else ""
+    return _wrap(f"{words}: {', '.join(map(_short, names[:_MAX_COLUMNS]))}{more}", "  ", "    ")
 
 
 def _column_name(column: Mapping[str, Any]) -> str:
@@ -128,8 +152,6 @@ def _column_name(column: Mapping[str, Any]) -> str:
 
 
 def _becomes(column: Mapping[str, Any]) -> str:
-    if column["why_not_sent"]:
-        return f"not sent: {_clean(column['why_not_sent'])}"
     stated = _TYPES.get(column["type"], column["type"])
     if stated and column["format"]:
         stated += f", written as {_short(column['format'])}"

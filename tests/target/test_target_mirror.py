@@ -357,7 +357,7 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     assert "3 people for the list 'VIP', which has 4: remove, 2 of 2 would be removed\n" in run.stderr
     assert "        1  would be put on it: p***@e***.com\n" in run.stderr
     assert "        1  on it already\n" in run.stderr
-    assert "  size          not sent: the size of the audience\n" in run.stderr
+    assert "  not sent (the size of the audience): size\n" in run.stderr
     assert "        2  would be taken off it: p***@e***.com, p***@e***.com\n" in run.stderr
 
 

@@ -83,6 +83,7 @@ def test_the_screen_says_what_a_person_asks(target: Command, account: RunningSan
     assert "custom property, number" in line_with(screen, "Lifetime value ", "custom")
     assert "custom property, yes/no" in line_with(screen, "VIP ", "custom")
     assert "not sent" in line_with(screen, "_sdc_batched_at")
+    assert "phone_number" in line_with(screen, "same name")
     assert re.match(r" +5  ", line_with(screen, "new to Klaviyo"))
     assert re.match(r" +1  .*a\*\*\*1@e\*\*\*\.com$", line_with(screen, "updated"))
     assert re.match(r" +1  .*b\*\*\*", line_with(screen, "would be rejected: ", "invalid_email"))
