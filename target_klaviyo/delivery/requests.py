@@ -198,8 +198,12 @@ def send_halving(
         waiting = {first: queue for first, queue in waiting.items() if queue}
 
 
-def rejoin(pieces: Mapping[Row, Sequence[Row]], piece_outcomes: Iterable[UnitOutcome]) -> Iterator[UnitOutcome]:
-    """The outcomes of rows out of those of the pieces in which they were sent: the worst counts."""
+def rejoin(
+    pieces: Mapping[Row, Sequence[Row]],
+    piece_outcomes: Iterable[UnitOutcome],
+    join: Callable[[Row, Sequence[Outcome]], Outcome] = lambda _row, outcomes: responses.worst_outcome(outcomes),
+) -> Iterator[UnitOutcome]:
+    """The outcomes of rows out of those of the pieces in which they were sent: by default the worst counts."""
     row_of = {piece: row for row, of_row in pieces.items() for piece in of_row}
     outcomes: dict[Row, list[Outcome]] = {}
     for unit, outcome in piece_outcomes:
@@ -207,7 +211,7 @@ def rejoin(pieces: Mapping[Row, Sequence[Row]], piece_outcomes: Iterable[UnitOut
             row = row_of[piece]
             outcomes.setdefault(row, []).append(outcome)
             if len(outcomes[row]) == len(pieces[row]):
-                yield single(row), responses.worst_outcome(outcomes.pop(row))
+                yield single(row), join(row, outcomes.pop(row))
 
 
 def group_by_list(

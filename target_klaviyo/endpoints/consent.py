@@ -30,6 +30,7 @@ from target_klaviyo.delivery.unsubscribes import Member
 from target_klaviyo.endpoints import people
 from target_klaviyo.endpoints.profile_jobs import profile_job_body
 from target_klaviyo.model.identifiers import identifiers_of
+from target_klaviyo.model.pointers import Path
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Note, Outcome, OutcomeKind
 
 SUBSCRIBE = "bulk_subscribe_profiles"
@@ -63,7 +64,7 @@ def subscribe(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
             if is_historical:
                 attributes["historical_import"] = True
             pieces = {row: _split_unless_linked(session, row) for row in members}
-            yield from rejoin(pieces, _subscribe_pieces(session, pieces, list_id, attributes))
+            yield from rejoin(pieces, _subscribe_pieces(session, pieces, list_id, attributes), _join_channels)
 
 
 def _subscribe_pieces(
@@ -75,6 +76,31 @@ def _subscribe_pieces(
         # Consent that is given twice is given once; at worst a second mail asks for its confirmation.
         send = partial(_send, session, SUBSCRIBE, list_id=list_id, attributes=attributes, idempotent=True)
         yield from send_halving(units, partial(send_without_refused, send=send, reduce=_without_refused_channel))
+
+
+def _join_channels(row: Row, outcomes: Sequence[Outcome]) -> Outcome:
+    """The outcome of a row whose address and number were sent apart: where one is refused, the other may be taken."""
+    notes = {
+        outcome: _note_on_channel(_identifier_at(path), "a channel", outcome)
+        for outcome in outcomes
+        if outcome.kind is OutcomeKind.REJECTED and _identifier_at(path := attribute_pointed_at(outcome))
+    }
+    taken = [outcome for outcome in outcomes if outcome not in notes]
+    if not taken or not row.drops_bad_values:
+        return responses.worst_outcome(outcomes)
+    return responses.with_notes(responses.worst_outcome(taken), tuple(notes.values()))
+
+
+def _identifier_at(path: Path) -> str:
+    """The identifier of the channel that a path among a person's attributes is about; empty where it is about none."""
+    if path[:1] == ("subscriptions",):
+        return next((IDENTIFIER_OF_CHANNEL.get(channel, "") for channel in path[1:2]), "")
+    return path[0] if path and path[0] in IDENTIFIER_OF_CHANNEL.values() else ""
+
+
+def _note_on_channel(identifier: str, channel: str, outcome: Outcome) -> Note:
+    reason = f"{channel} was left out, for Klaviyo refuses it: {outcome.reason}"
+    return Note(CHANNEL_LEFT_OUT, f"/{identifier}", reason)
 
 
 def _without_refused_channel(unit: Unit, outcome: Outcome) -> Reduced | None:
@@ -91,8 +117,7 @@ def _without_refused_channel(unit: Unit, outcome: Outcome) -> Reduced | None:
     unused = {name for name in IDENTIFIER_OF_CHANNEL.values() if name not in needed}
     kept = {name: value for name, value in attributes.items() if name not in unused}
     payload = {**unit.payload, "attributes": {**kept, "subscriptions": rest}}
-    reason = f"{refused[0]} was left out, for Klaviyo refuses it: {outcome.reason}"
-    return payload, Note(CHANNEL_LEFT_OUT, f"/{IDENTIFIER_OF_CHANNEL[refused[0]]}", reason)
+    return payload, _note_on_channel(IDENTIFIER_OF_CHANNEL[refused[0]], refused[0], outcome)
 
 
 def _split_unless_linked(session: Session, row: Row) -> Sequence[Row]:

@@ -227,8 +227,10 @@ def require_valid_identifiers(
     Raises:
         RejectedRecord: one is wrong, and there is no good one, or a bad value is to reject the record.
     """
-    if not (context.drops_bad_values and any(name in fields for name in _ALL)):
-        for fault in faults.values():
+    can_do_without = context.drops_bad_values and any(name in fields for name in _ALL)
+    for fault in faults.values():
+        # What is lost of a text may be all that tells two people's records apart.
+        if not can_do_without or fault.code == "lost_text":
             raise fault
     return fields, note_left_out(faults)
 

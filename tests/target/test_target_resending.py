@@ -144,3 +144,17 @@ def test_email_consent_is_given_where_sms_is_not_possible(
     else:
         assert "ada@example.com" not in consent
         assert len(run.rejected) == 2
+
+
+def test_email_consent_is_given_also_where_address_and_number_are_sent_apart(
+    target: Command, account: RunningSandbox
+) -> None:
+    """An address with a second number: the two go as two people's, and the record is no less accepted."""
+    account.store.sms_prefixes = ("+1",)
+    rows = [{**ADA, "phone_number": "+12025550123"}, {**ADA, "phone_number": "+442079460958"}]
+    entry = {"action": "subscribe", "channels": ["email", "sms"]}
+    run = target([PEOPLE, *records("people", rows)], streams={"people": entry})
+    assert (run.code, run.rejected) == (0, []), run.stderr
+    assert "left out of 1 record: phone_number (channel_left_out" in run.stderr
+    run = target([PEOPLE, *records("people", rows)], streams={"people": {**entry, "on_bad_value": "reject"}})
+    assert [line["record"] for line in run.rejected] == rows[1:]
