@@ -229,6 +229,7 @@ class TargetKlaviyo(CommandTarget):
     def _add_outcome(self, row: Row, outcome: Outcome) -> None:
         """Take the outcome of a row: of a record, or of one step of it."""
         source = row.source
+        self.mirrors.settle(source, outcome)
         if self.ledger.add_outcome(source, outcome) and source.outcome is not None:
             self.results.add(source, source.action, source.outcome)
 
@@ -279,18 +280,10 @@ class TargetKlaviyo(CommandTarget):
             super().process_endofpipe()
             if self._rehearsal is not None:
                 self._rehearsal.ask(self.session)
-            self.results.check_limit(ended=True)
-            self._finish_mirrors()
+            self.finish_mirrors()
             self.states.finish()
             self.results.check_delivered()
             self.results.close(usage=self.session.client.usage())
-
-    def _finish_mirrors(self) -> None:
-        try:
-            self.mirrors.finish()
-        finally:
-            for result in self.mirrors.results:
-                self.results.add_section(result.section())
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

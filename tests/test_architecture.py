@@ -99,6 +99,8 @@ PURE = {
     "tap_klaviyo/streams/permissions.py",
     "tap_klaviyo/streams/reading_plan.py",
     "target_klaviyo/audience/completeness.py",
+    "target_klaviyo/audience/feed.py",
+    "target_klaviyo/audience/reasons.py",
     "target_klaviyo/delivery/batches.py",
     "target_klaviyo/delivery/ledger.py",
     "target_klaviyo/delivery/refusals.py",

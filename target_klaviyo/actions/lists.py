@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
-from target_klaviyo.audience.completeness import parse_max_removals
+from target_klaviyo.audience.completeness import Rules
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action, BatchKey, Row, UnitOutcome
 from target_klaviyo.delivery.resending import CONFLICT_OPTION, UPDATE_STRONGEST
@@ -16,7 +16,7 @@ from target_klaviyo.model.records import Call, Context, Note, Options, Record, R
 
 _REMOVE, MIRROR = "remove", "mirror"
 _LIST_FIELDS = ("list_id", "list_name")
-_MIRROR_OPTIONS = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals")
+_MIRROR_OPTIONS = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals", "max_unidentified")
 
 
 def _removes(context: Context) -> bool:
@@ -55,9 +55,7 @@ def _check(options: Options) -> None:
         if misplaced:
             raise ValueError(f"{misplaced[0]} is for mode: mirror only")
         return
-    if not options["owns_list"]:
-        raise ValueError("owns_list must be true for mode: mirror, which also removes people whom forms have added")
-    parse_max_removals(options.get("max_removals"))
+    Rules.parse(options)
 
 
 LIST_MEMBERS = Action(
@@ -104,7 +102,7 @@ LIST_MEMBERS = Action(
             "pattern": "\\S",
             "description": (
                 "For a mirror: the column that holds the audience's size on every record, such as count(*) over (). "
-                "Nobody is removed unless as many different people came."
+                "Nobody is removed unless as many different people came: it counts people, so that each needs one row."
             ),
         },
         "assume_complete": {
@@ -117,6 +115,14 @@ LIST_MEMBERS = Action(
             "description": (
                 "For a mirror: a number such as 500, a percentage of the list such as 5%, or both (500, 5%), of which "
                 "the smaller counts; by default 1000, 10%. Above it nobody is removed, and the exit code is 3."
+            ),
+        },
+        "max_unidentified": {
+            "type": ["integer", "string"],
+            "description": (
+                "For a mirror: how many records may name nobody, as max_removals says it, of those that came; by "
+                "default 1% or 5, whichever is more. Above it nobody is removed; below it at most so many people may "
+                "be removed who would have stayed."
             ),
         },
         "allow_empty": {

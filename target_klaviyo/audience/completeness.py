@@ -1,29 +1,31 @@
 """The decision whether a list may be made equal to a stream. Pure.
 
-Did the whole audience come, and are the removals within their cap?
+Did the whole audience come, and are the removals within their cap? Every reason against it is told, not only the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass, field
-from enum import StrEnum
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
+from target_klaviyo.audience import reasons
+from target_klaviyo.audience.feed import AudienceFeed, Members
+from target_klaviyo.audience.reasons import Obstacle, Reason
 from target_klaviyo.model.amounts import Limit
-from target_klaviyo.model.identifiers import Identifier
+from target_klaviyo.model.records import Options
 
 # Without a setting: a tenth of the list, and never more than this.
 _SHARE, _COUNT = 0.1, 1_000
+# Without a setting: of the records that came, the larger of both may name nobody.
+_NAMELESS_SHARE, _NAMELESS_COUNT = 0.01, 5
 
 
-class RemovalVerdict(StrEnum):
-    """What is done about those who are on the list and not in the stream."""
-
-    REMOVE = "remove"
-    NOTHING_TO_REMOVE = "nothing to remove"
-    NOT_WHOLE = "the feed is not known to be whole"
-    EMPTY = "the stream is empty"
-    OVER_CAP = "more removals than max_removals allows"
+def _parse_limit(name: str, text: str | int, example: str) -> Limit:
+    try:
+        return Limit.parse(*str(text).split(","))
+    except ValueError as error:
+        wanted = f"a number such as {example}, a percentage such as 5%, or both: {example}, 5%"
+        raise ValueError(f"{name} must be {wanted}") from error
 
 
 def parse_max_removals(text: str | int | None) -> Limit:
@@ -32,100 +34,59 @@ def parse_max_removals(text: str | int | None) -> Limit:
     Raises:
         ValueError: it says neither.
     """
-    if text is None:
-        return Limit(_COUNT, _SHARE)
-    try:
-        return Limit.parse(*str(text).split(","))
-    except ValueError as error:
-        wanted = "a number such as 500, a percentage such as 5%, or both: 500, 5%"
-        raise ValueError(f"max_removals must be {wanted}") from error
+    return Limit(_COUNT, _SHARE) if text is None else _parse_limit("max_removals", text, "500")
 
 
-@dataclass
-class AudienceFeed:
-    """What a stream has shown of an audience, record by record.
+def parse_max_unidentified(text: str | int | None) -> Limit | None:
+    """What ``max_unidentified`` says, as ``max_removals`` does; None: what holds without a setting.
+
+    Raises:
+        ValueError: it says neither.
+    """
+    return None if text is None else _parse_limit("max_unidentified", text, "5")
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What a stream's settings say of its mirror.
 
     Attributes:
-        people: the identifiers of everybody who was in it, whether they could be sent or not.
-        refused: the identifiers of those of whom every record was refused.
-        distinct: how many people that were.
-        repeated: how many records were about people who had come before.
-        unknown: how many records named nobody.
-        unattributed: records and lines that could not be read at all, or name no list. They matter unless the
-            audience's size is given and was reached.
-        sizes: what its records give as the audience's size; None of a record that gives none.
-        version_ended: whether an ACTIVATE_VERSION came after records of its version, and no record after that.
+        max_removals: how many of the members may be removed.
+        max_unidentified: how many of the records may name nobody; None for what holds without a setting.
+        assumed: whether the user vouches that whatever comes is the whole audience.
+        allow_empty: whether a manifest that says 0 may empty the list.
+        owned: whether people may be removed whom somebody else has put on the list.
+        size_field: the column with the audience's size.
     """
 
-    people: set[Identifier] = field(default_factory=set)
-    refused: set[Identifier] = field(default_factory=set)
-    distinct: int = 0
-    repeated: int = 0
-    unknown: int = 0
-    unattributed: int = 0
-    sizes: set[int | None] = field(default_factory=set)
-    version_ended: bool = False
-    _version: int | None = None
+    max_removals: Limit = field(default_factory=Limit)
+    max_unidentified: Limit | None = None
+    assumed: bool = False
+    allow_empty: bool = False
+    owned: bool = True
+    size_field: str | None = None
 
-    @property
-    def size(self) -> int | None:
-        """The audience's size, where all records give the same."""
-        return next(iter(self.sizes)) if len(self.sizes) == 1 else None
+    @classmethod
+    def parse(cls, options: Options) -> Rules:
+        """The rules of a stream's options.
 
-    def add(
-        self,
-        identifiers: Collection[Identifier],
-        size: int | None,
-        version: int | None = None,
-        *,
-        refused: bool = False,
-    ) -> None:
-        """Add a record about a person. ``size``: the audience's size that it gives, None when it gives none."""
-        if refused:
-            self.refused.update(identifier for identifier in identifiers if identifier not in self.people)
-        else:
-            self.refused.difference_update(identifiers)
-        if not identifiers:
-            self.unknown += 1
-        elif self.people.isdisjoint(identifiers):
-            self.distinct += 1
-        else:
-            self.repeated += 1
-        self.people.update(identifiers)
-        self.sizes.add(size)
-        self._version = version
-        self.version_ended = False
-
-    def end_version(self, version: int | None) -> None:
-        """Take an ACTIVATE_VERSION. One that comes before the first record of its version does not end it."""
-        self.version_ended = version is not None and version == self._version and self.distinct > 0
-
-    def why_incomplete(self, manifest: int | None, *, assumed: bool) -> str | None:
-        """Why the feed is not known to be whole, None when it is.
-
-        Args:
-            manifest: the audience's size as the control stream gives it.
-            assumed: whether the user vouches for it.
+        Raises:
+            ValueError: a limit is none.
         """
-        if self.unknown:
-            return f"{self.unknown:,} of its records do not say whom they are about"
-        sizes = self.sizes - {None}
-        if len(sizes) > 1 or (sizes and None in self.sizes):
-            return "its records do not agree about the size of the audience"
-        expected = manifest if manifest is not None else next(iter(sizes), None)
-        if expected is not None:
-            if expected == self.distinct:
-                return None
-            again = f"; {self.repeated:,} more records were about people seen before" if self.repeated else ""
-            return f"{self.distinct:,} people came, and {expected:,} were to come{again}"
-        if self.unattributed:
-            return f"{self.unattributed:,} records or lines could not be read, or name no list"
-        if assumed or self.version_ended:
-            return None
-        return (
-            "nothing says how many people were to come: set size_field to a column with the audience's size "
-            "(count(*) over ()), send a record of audience_manifest, or vouch for the source with assume_complete"
+        return cls(
+            parse_max_removals(options.get("max_removals")),
+            parse_max_unidentified(options.get("max_unidentified")),
+            assumed=options["assume_complete"],
+            allow_empty=options["allow_empty"],
+            owned=options["owns_list"],
+            size_field=options.get("size_field"),
         )
+
+    def most_nameless(self, records: int) -> int:
+        """How many of so many records may name nobody."""
+        if self.max_unidentified is not None:
+            return self.max_unidentified.of(records)
+        return max(_NAMELESS_COUNT, int(records * _NAMELESS_SHARE))
 
 
 @dataclass(frozen=True)
@@ -134,55 +95,70 @@ class Decision:
 
     Attributes:
         absent: the ids of those people.
-        reason: why they stay, for people; empty when there is nothing to explain.
-        why_incomplete: why the feed itself does not show that it was whole, whatever the user vouches for; None when
-            it does.
+        reasons: why none of them is removed, all of it; empty when they are, or when there is nobody.
+        gaps: why the feed itself does not show that it was whole, whatever the user vouches for; empty when it does.
     """
 
-    verdict: RemovalVerdict
     absent: tuple[str, ...]
-    reason: str = ""
-    why_incomplete: str | None = None
+    reasons: tuple[Reason, ...] = ()
+    gaps: tuple[Reason, ...] = ()
+
+    @property
+    def removes(self) -> bool:
+        """Whether those who are absent are removed."""
+        return bool(self.absent) and not self.reasons
+
+    @property
+    def is_over_cap(self) -> bool:
+        """Whether the cap alone is what keeps them from being removed."""
+        return [reason.obstacle for reason in self.reasons] == [Obstacle.OVER_CAP]
+
+    def beside(self, reason: Reason) -> Decision:
+        """The decision where something beside the feed and the list keeps people on it, too."""
+        return replace(self, reasons=(*self.reasons, reason)) if self.absent else self
 
 
-def count_present(feed: AudienceFeed, members: Mapping[str, Iterable[Identifier]]) -> int:
-    """How many of the members (id -> identifiers) would be sent again, though they are on the list."""
-    people, refused = feed.people, feed.refused
-    return sum(
-        any(identifier in people and identifier not in refused for identifier in identifiers)
-        for identifiers in members.values()
-    )
+def decide(feed: AudienceFeed, members: Members, rules: Rules, manifest: int | None = None) -> Decision:
+    """Decide whether to remove those who are on the list and not in the stream.
+
+    Args:
+        feed: what the stream has shown.
+        members: id -> identifiers of those who are on the list.
+        rules: what the settings say.
+        manifest: the audience's size as the control stream gives it.
+    """
+    absent = feed.absent(members)
+    found = [] if rules.owned else [reasons.not_owned(len(absent), len(members))]
+    if absent:
+        is_emptied = manifest == 0 and rules.allow_empty and not feed.nameless
+        if not feed.distinct and not is_emptied:
+            found.append(reasons.empty(feed, manifest))
+        found += (gap for gap in _gaps(feed, rules, manifest) if feed.distinct or gap.obstacle in _OF_NOBODY)
+        if not rules.max_removals.allows(len(absent), len(members)):
+            found.append(reasons.over_cap(len(absent), len(members), rules.max_removals))
+    gaps = _gaps(feed, replace(rules, assumed=False), manifest)
+    return Decision(absent, tuple(found), tuple(gaps))
 
 
-def absent_members(members: Mapping[str, Iterable[Identifier]], people: Collection[Identifier]) -> tuple[str, ...]:
-    """The ids of the members (id -> identifiers) of whom no identifier is among the people."""
-    return tuple(
-        member for member, identifiers in members.items() if not any(identifier in people for identifier in identifiers)
-    )
+# What is to be said even where nobody came.
+_OF_NOBODY = (Obstacle.NAMELESS, Obstacle.UNREADABLE, Obstacle.NO_SIZE)
 
 
-def decide(
-    feed: AudienceFeed,
-    members: Mapping[str, Iterable[Identifier]],
-    limit: Limit,
-    *,
-    manifest: int | None,
-    assumed: bool,
-    allow_empty: bool,
-) -> Decision:
-    """Decide whether to remove those who are on the list and not in the stream."""
-    absent = absent_members(members, feed.people)
-    unproven = feed.why_incomplete(manifest, assumed=False)
-    if not absent:
-        return Decision(RemovalVerdict.NOTHING_TO_REMOVE, (), why_incomplete=unproven)
-    if not feed.distinct and not (manifest == 0 and allow_empty):
-        missing = "audience_manifest does not say 0" if manifest != 0 else "allow_empty is not set"
-        return Decision(RemovalVerdict.EMPTY, absent, f"nobody came, and {missing}", unproven)
-    incomplete = feed.why_incomplete(manifest, assumed=assumed)
-    if incomplete is not None:
-        return Decision(RemovalVerdict.NOT_WHOLE, absent, incomplete, unproven)
-    if not limit.allows(len(absent), len(members)):
-        most = limit.of(len(members))
-        reason = f"{len(absent):,} of {len(members):,} members would be removed, and max_removals allows {most:,}"
-        return Decision(RemovalVerdict.OVER_CAP, absent, reason, unproven)
-    return Decision(RemovalVerdict.REMOVE, absent, why_incomplete=unproven)
+def _gaps(feed: AudienceFeed, rules: Rules, manifest: int | None) -> Iterator[Reason]:
+    """Why the feed is not known to be whole; nothing when it is."""
+    most = rules.most_nameless(feed.records)
+    if feed.nameless > most:
+        yield reasons.too_many_nameless(feed, most)
+    disagreement = reasons.disagreement(feed, rules.size_field)
+    if disagreement is not None:
+        yield disagreement
+    expected = manifest if manifest is not None or disagreement is not None else feed.size
+    if expected is not None:
+        # Those who cannot be named are in the size or not, as the query has it.
+        if expected not in (feed.distinct, feed.distinct + feed.nameless):
+            yield reasons.wrong_size(feed, expected, rules.size_field if manifest is None else "expected_count")
+        return
+    if feed.unattributed:
+        yield reasons.unreadable(feed)
+    if disagreement is None and not rules.assumed and not feed.version_ended:
+        yield reasons.UNPROVEN

@@ -56,6 +56,9 @@ def parse_routes(
         with faults.collecting() if refuse is None else _refusing(stream, refuse):
             route = _parse_route(stream, {**by_name.get(stream, {}), **_check_entry(stream, entry)}, region, now)
             routes[stream] = replace(route, is_by_name="action" not in streams.get(stream, {}))
+    if refuse is None:
+        with faults.collecting():
+            _refuse_disowned_mirrors(routes)
     faults.raise_all()
     return routes
 
@@ -127,6 +130,22 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
     faults.raise_all()
     missing = missing_columns(route.mapper, known.__contains__)
     return [f"streams.{stream}.mapping reads {path}, and the stream has no such column" for path in missing]
+
+
+def _refuse_disowned_mirrors(routes: Mapping[str, Route]) -> None:
+    """Refuse to begin a run whose mirrors must not take people off whom others have put on their lists.
+
+    A rehearsal goes on, and tells it with whatever else keeps them there.
+
+    Raises:
+        SettingsError: naming the streams.
+    """
+    disowned = [f"streams.{stream}" for stream, route in routes.items() if route.is_disowned_mirror]
+    if disowned:
+        raise SettingsError(
+            f"{', '.join(disowned)}: owns_list must be true for mode: mirror, which also removes people whom a form or "
+            "a person has added; with dry_run: true a run says who they are, and whatever else it would be refused for"
+        )
 
 
 def unknown_stream(stream: str) -> SettingsError:

@@ -201,6 +201,11 @@ class Route:
         return self.options.get("mode") == MIRROR
 
     @property
+    def is_disowned_mirror(self) -> bool:
+        """Whether it is a mirror that does not say that it may remove people whom others have put on the list."""
+        return self.is_mirror and not self.options["owns_list"]
+
+    @property
     def may_ignore_schema(self) -> bool:
         """Whether there are records that may be sent although they break their SCHEMA; ``ignores_schema`` says which.
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from singer_sdk import Target
 
-from klaviyo_client.errors import SettingsError
+from klaviyo_client.errors import Incomplete, SettingsError
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.dispatch import Dispatcher
 from target_klaviyo.delivery.ledger import Ledger
@@ -16,7 +16,7 @@ from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.routes import Route
 from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.rehearsal.plan import Plan
-from target_klaviyo.reporting.results import RunResults
+from target_klaviyo.reporting.results import RunResults, TooManyRejects
 
 
 class RunTarget(Target):
@@ -70,6 +70,25 @@ class RunTarget(Target):
             if warning not in self.warned:
                 self.warned.add(warning)
                 self.logger.warning("%s", warning)
+
+    def finish_mirrors(self) -> None:
+        """Finish the mirrors: where too many records were rejected, only to tell what else is in their way.
+
+        Raises:
+            TooManyRejects: they were.
+        """
+        rejects = self.results.excess_rejects(ended=True)
+        try:
+            self.mirrors.finish(too_many_rejects=rejects is not None)
+        except Incomplete as error:
+            if rejects is None:
+                raise
+            raise TooManyRejects(f"{rejects}; {error}") from error
+        finally:
+            for result in self.mirrors.results:
+                self.results.add_section(result.section())
+        if rejects is not None:
+            raise rejects
 
     @property
     @abstractmethod

@@ -17,7 +17,7 @@ from target_klaviyo.model.records import Outcome, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.screen import format_counts, plan_screen
 from target_klaviyo.reporting.rejects_file import RejectsFile
-from target_klaviyo.reporting.results import UNREADABLE_LINES, RunResults
+from target_klaviyo.reporting.results import UNREADABLE_LINES, RunResults, TooManyRejects
 from target_klaviyo.reporting.run_report import RunEnd
 
 logger = logging.getLogger("target-klaviyo")
@@ -61,10 +61,12 @@ class RehearsalResults(RunResults):
     def _warn(self, stream: str, outcome: Outcome) -> None:
         """Nothing: nothing became of it yet, and the plan says what would."""
 
-    def check_limit(self, *, ended: bool = False) -> None:
-        if ended:  # not before: all that would be rejected is told at once
-            self._complete = True
-            super().check_limit(ended=ended)
+    def excess_rejects(self, *, ended: bool = False) -> TooManyRejects | None:
+        """As the base has it, when input has ended: all that would be rejected is told at once."""
+        if not ended:
+            return None
+        self._complete = True
+        return super().excess_rejects(ended=ended)
 
     def close(
         self,

@@ -30,6 +30,8 @@ _TYPES = {
 }
 # Notes say what was left out before they say why.
 _LEFT_OUT_BECAUSE = re.compile(r".* left out \((.*)\)")
+# Mirrors' reasons for which a push does not begin.
+_BEFORE_THE_PUSH = frozenset(("not_owned",))
 # What would become of the people of a list -> the words.
 _CHANGES = {
     "additions": "put on it",
@@ -61,7 +63,7 @@ def plan_screen(plan: Mapping[str, Any], path: str) -> str:
     if len(plan["lists"]) > _MAX_LISTS:
         lines += ["", f"and {len(plan['lists']) - _MAX_LISTS:,} more lists"]
     for section in plan["sections"]:
-        lines += ["", *(line for note in section["notes"] for line in _wrap(_clean(note), "  "))]
+        lines += ["", *_mirror(section)]
     return "\n".join(["", *lines, "", *_foot(plan, path), ""])
 
 
@@ -206,6 +208,23 @@ def _list(entry: Mapping[str, Any]) -> Iterator[str]:
         yield f"{entry['already_on_it']:>{_NUMBER},}  on it already"
 
 
+def _mirror(section: Mapping[str, Any]) -> Iterator[str]:
+    """What a mirror does: those who would leave, every reason for nobody to, and whose records came twice."""
+    yield from _wrap(_clean(section["title"]), "", "  ")
+    for note in section["notes"]:
+        yield from _wrap(mask(_clean(note)), "  - ", "    ")
+    twice = section.get("facts", {}).get("repeated_examples", ())
+    names = [next(iter(person.values())) for person in twice if person]
+    if names:
+        examples = ", ".join(_clean(hint_at(name)) for name in names[:MAX_EXAMPLES])
+        yield from _wrap(f"Came more than once: {examples}", "  - ", "    ")
+
+
+def _mirror_reasons(plan: Mapping[str, Any]) -> set[str]:
+    """The codes of what keeps mirrors from removing anybody; it is told where the list is."""
+    return {reason["code"] for section in plan["sections"] for reason in section.get("facts", {}).get("reasons", ())}
+
+
 # The end -------------------------------------------------------------------------------------------------------------
 
 
@@ -215,12 +234,15 @@ def _foot(plan: Mapping[str, Any], path: str) -> Iterator[str]:
     cost = f"{_count(requests, 'request')} that {'writes' if requests == 1 else 'write'} and {reads:,} that read"
     yield f"It takes {cost}: {format_minutes(plan['minutes'])}."
     yield from _wrap(f"Everybody by name, and every rejected record: {path}", "", "  ")
-    if plan["fails"]:
+    obstacles = _mirror_reasons(plan)
+    if obstacles:
+        yield "The push would fail: it takes nobody off a list for the reasons above."
+    elif plan["fails"]:
         yield from _wrap(f"The push would fail: {_clean(plan['fails'])}", "", "  ")
-    if plan["problems"] or not plan["complete"]:
+    if plan["problems"] or not plan["complete"] or obstacles & _BEFORE_THE_PUSH:
         yield "Mend this first, and look at the plan again."
     elif plan["command"]:
-        yield f"To push it: {_clean(plan['command'])}"
+        yield f"To push it{' all the same' if plan['fails'] else ''}: {_clean(plan['command'])}"
 
 
 def format_minutes(minutes: float) -> str:

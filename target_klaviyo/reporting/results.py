@@ -144,11 +144,18 @@ class RunResults:
         Raises:
             TooManyRejects: they were.
         """
-        if self._rejected and not self._limit.allows(self._rejected, self._total if ended else None):
-            raise TooManyRejects(
-                f"{self._rejected:,} of {self._total:,} records were rejected, more than on_reject and max_rejects "
-                f"allow; they are in {self._rejects.path}"
-            )
+        excess = self.excess_rejects(ended=ended)
+        if excess is not None:
+            raise excess
+
+    def excess_rejects(self, *, ended: bool = False) -> TooManyRejects | None:
+        """The error for too many rejected records; None when they are not. ``ended``: whether all input was read."""
+        if not self._rejected or self._limit.allows(self._rejected, self._total if ended else None):
+            return None
+        return TooManyRejects(
+            f"{self._rejected:,} of {self._total:,} records were rejected, more than on_reject and max_rejects "
+            f"allow; they are in {self._rejects.path}"
+        )
 
     def check_delivered(self) -> None:
         """Fail when all that came of the run is rejected records: the cause is mostly one for all of them.

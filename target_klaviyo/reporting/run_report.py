@@ -49,17 +49,19 @@ class RunEnd:
 class Section:
     """A part of the run report, or of a rehearsal's plan, that another part of the target adds: notes, then a table.
 
-    All of it is plain data.
+    All of it is plain data. ``facts`` are what the notes and the title say in words.
     """
 
     title: str
     notes: Sequence[str] = ()
     columns: Sequence[str] = ()
     rows: Sequence[Sequence[Any]] = ()
+    facts: Mapping[str, Any] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         table = {"columns": list(self.columns), "rows": [list(row) for row in self.rows]}
-        return {"title": self.title, "notes": list(self.notes), "table": table}
+        facts = {"facts": dict(self.facts)} if self.facts else {}
+        return {"title": self.title, "notes": list(self.notes), "table": table, **facts}
 
 
 @dataclass

@@ -235,13 +235,95 @@ def test_who_is_refused_is_not_taken_off(push: Pusher, account: RunningSandbox) 
     assert on_list(account) == numbered(1, 2)
 
 
-def test_a_record_of_nobody_leaves_the_list_alone(push: Pusher, account: RunningSandbox) -> None:
-    """Whoever it was about might be on the list."""
+NOBODY = {"first_name": "Ada"}
+# As spreadsheets have them: of none of these it can be known whose they are.
+NAMELESS = [NOBODY, {"email": "N/A"}, {"email": "N/A"}, {"phone_number": "N/A"}, {"email": " "}]
+
+
+def test_a_few_records_of_nobody_do_not_keep_everybody_on_the_list(push: Pusher, account: RunningSandbox) -> None:
+    """Their number is known and small: of those who leave, no more can be meant by them, and the run says that."""
     push(people([1, 2, 3]))
-    run = push([*people([1], size=2), {"first_name": "Ada", "size": 2}])
+    run = push([{**row, "size": 6} for row in (*people([1]), *NAMELESS)])
+    assert run.code == 0, run.stderr
+    assert on_list(account) == numbered(1)
+    assert (
+        "5 records are about nobody whom an identifier names: of those who left, 2 may be meant by them" in run.stderr
+    )
+    assert len(run.rejected) == 5
+
+
+@pytest.mark.parametrize(
+    ("more", "entry"), [([NOBODY], {}), ([], {"max_unidentified": 4}), ([], {"max_unidentified": "4, 90%"})]
+)
+def test_more_records_of_nobody_leave_the_list_alone(
+    push: Pusher, account: RunningSandbox, more: list[dict[str, Any]], entry: dict[str, Any]
+) -> None:
+    """Whoever they were about might be on the list."""
+    push(people([1, 2, 3]))
+    rows = [*people([1]), *NAMELESS, *more]
+    run = push([{**row, "size": len(rows)} for row in rows], **entry)
     assert run.code == 1
-    assert "do not say whom" in run.stderr
+    assert f"{len(rows) - 1} of its {len(rows)} records do not say whom" in run.stderr
+    assert "max_unidentified" in run.stderr
     assert on_list(account) == numbered(1, 2, 3)
+
+
+@pytest.mark.parametrize("is_rehearsal", [False, True])
+def test_every_reason_is_told_by_one_run(push: Pusher, account: RunningSandbox, is_rehearsal: bool) -> None:
+    """Not known to be whole, records of nobody, and too many would leave: all of it, each with what to set."""
+    push(people(range(20)))
+    streams = {"vips": {key: value for key, value in MIRROR.items() if key not in ("size_field", "max_removals")}}
+    run = push._target(feed([*people([0, 30]), *[NOBODY] * 6]), streams=streams, dry_run=is_rehearsal)
+    assert run.code == 1, run.stderr
+    for said in ("for 3 reasons: (1) ", "6 of its 8 records do not say whom", "set max_unidentified", "set size_field",
+                 "19 of 20 members would be removed", "set max_removals: 19", "19 people stay"):  # fmt: skip
+        assert said in run.stderr
+    assert on_list(account) == numbered(*range(20), *([] if is_rehearsal else [30]))
+
+
+def test_a_rehearsal_tells_owns_list_with_the_rest(push: Pusher, account: RunningSandbox, tmp_path: Path) -> None:
+    """A push would not begin without it; a rehearsal ends as the push would, and has said everything by then."""
+    push(people([1, 2, 3]))
+    streams = {"vips": {**MIRROR, "owns_list": False, "max_removals": 0}}
+    run = push._target(feed(people([1], size=7)), streams=streams, dry_run=True)
+    assert run.code == 2
+    for said in ("owns_list: true", "2 of its 3 members are not in this stream", "7 were to come", "max_removals: 2"):
+        assert said in run.stderr
+    (section,) = json.loads((tmp_path / "target-klaviyo-plan.json").read_text())["sections"]
+    assert [reason["code"] for reason in section["facts"]["reasons"]] == ["not_owned", "wrong_size", "over_cap"]
+    assert all(any(reason["advice"] in note for note in section["notes"]) for reason in section["facts"]["reasons"])
+
+
+@pytest.mark.parametrize("is_rehearsal", [False, True])
+@pytest.mark.parametrize("left", [range(20), range(1, 20)])
+def test_too_many_rejected_records_hide_no_other_reason(
+    push: Pusher, account: RunningSandbox, tmp_path: Path, left: range, is_rehearsal: bool
+) -> None:
+    """They keep everybody on the list, and what else does is told with them; also where nobody is absent."""
+    push(people(range(20)))
+    streams = {"vips": {**MIRROR, "max_removals": 0}}
+    rows = [*people(left, size=len(left) + 1), {**NOBODY, "size": len(left) + 1}]
+    settings = {"max_rejects": "1%", "dry_run": is_rehearsal, "report_path": "run.json"}
+    run = push._target(feed(rows), streams=streams, **settings)
+    assert run.code == 1
+    assert f"1 of {len(rows)} records were rejected, more than" in run.stderr
+    path = "target-klaviyo-plan.json" if is_rehearsal else "run.json"
+    (section,) = json.loads((tmp_path / path).read_text())["sections"]
+    reasons = ["over_cap", "too_many_rejects"] if len(left) < 20 else []
+    assert [reason["code"] for reason in section["facts"]["reasons"]] == reasons
+    assert ("set max_removals: 1 for one run" in run.stderr) == bool(reasons)
+    assert on_list(account) == numbered(*range(20))
+
+
+@pytest.mark.parametrize("column", ["missing", "first_name"])
+def test_a_size_that_is_none_is_told_as_such(push: Pusher, account: RunningSandbox, column: str) -> None:
+    """A column that is not there, or holds no number, is no audience of minus one."""
+    push(people([1, 2]))
+    run = push(people([1], first_name="Ada"), size_field=column)
+    assert run.code == 1
+    assert f"the column '{column}' is missing from its records, or holds no whole number" in run.stderr
+    assert "-1 were" not in run.stderr
+    assert on_list(account) == numbered(1, 2)
 
 
 def test_a_deleted_record_leaves(push: Pusher, target: Command, account: RunningSandbox) -> None:
@@ -284,6 +366,11 @@ def test_two_audiences_go_to_two_lists(target: Command, account: RunningSandbox)
         ({"vips": {**MIRROR, "owns_list": False}}, "owns_list must be true"),
         ({"vips": {"action": "list_members", "list": "VIP", "size_field": "size"}}, "size_field is for mode: mirror"),
         ({"vips": {**MIRROR, "max_removals": "many"}}, "max_removals must be"),
+        ({"vips": {**MIRROR, "max_unidentified": "some"}}, "max_unidentified must be"),
+        (
+            {"vips": {"action": "list_members", "list": "VIP", "max_unidentified": 5}},
+            "max_unidentified is for mode: mirror",
+        ),
         ({"vips": MIRROR, "news": MIRROR}, "another stream mirrors the list"),
     ],
 )
@@ -354,7 +441,7 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     assert set(plan["removals"]["identifiers"]) == numbered(2, 3)
     assert set(plan["additions"]["identifiers"]) == numbered(9)
     assert (plan["additions"]["count"], plan["already_on_it"]) == (1, 1)
-    assert "3 people for the list 'VIP', which has 4: remove, 2 of 2 would be removed\n" in run.stderr
+    assert "3 people for the list 'VIP', which has 4: 2 would leave, 1 would join, which would make 3\n" in run.stderr
     assert "        1  would be put on it: p***@e***.com\n" in run.stderr
     assert "        1  on it already\n" in run.stderr
     assert "  not sent (the size of the audience): size\n" in run.stderr
@@ -368,8 +455,7 @@ def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
     assert run.code == 0, run.stderr
     assert "        0  would be put on it\n" in run.stderr
     assert "       27  on it already\n" in run.stderr
-    assert "removed\n" in run.stderr
-    assert "27  would be put" not in run.stderr
+    assert "0 would leave, 0 would join, which would make 27\n" in run.stderr
 
 
 @pytest.mark.parametrize("lost", ['{"type": "RECORD", "stream": "vips", "rec', "no list", "stream map"])

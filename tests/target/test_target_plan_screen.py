@@ -184,7 +184,7 @@ def test_the_document_has_the_screen_as_it_is(
     for table in account.store.list_members.values():
         for row in list(table.rows.values()):  # who joined in the last seconds before a run is nobody's to remove
             table.put({**row, "joined_group_at": "2026-01-01T00:00:00+00:00"})
-    rows = [*SAMPLE, {"E-Mail": "emmy.example.com", "Phone": "+12025550109", "size": 9}]
+    rows: list[dict[str, Any]] = [*SAMPLE, {"E-Mail": "emmy.example.com", "Phone": None, "size": 9}]
     config = {**target.config, "dry_run": True, "streams": {"people": {**SAMPLE_ENTRY, "on_bad_value": "drop"}}}
     monkeypatch.chdir(target.folder)
     monkeypatch.setattr("sys.argv", ["/bin/target-klaviyo", "--config", "ENV"])
@@ -336,7 +336,21 @@ def test_a_run_that_would_fail_says_why() -> None:
     """And names the command all the same where settings are right: a mirror's additions stand."""
     screen = plan_screen({**EMPTY, "fails": "nobody is removed"}, "plan.json")
     assert "The push would fail: nobody is removed" in screen
-    assert "To push it: x" in screen
+    assert "To push it all the same: x" in screen
+
+
+@pytest.mark.parametrize(("code", "has_command"), [("over_cap", True), ("not_owned", False)])
+def test_a_mirror_that_removes_nobody_says_why(code: str, has_command: bool) -> None:
+    """Each reason where the list is, who came twice masked, and no command where a push would not begin."""
+    title = "Nobody would be taken off 'VIP'"
+    notes = ["3 people for the list 'VIP'.", "first reason: set this.", "second reason: mend that."]
+    facts = {"reasons": [{"code": code}], "repeated_examples": [{"email": "ada@example.com"}, {}]}
+    section = {"title": title, "notes": notes, "facts": facts}
+    screen = plan_screen({**EMPTY, "sections": [section], "fails": "many words"}, "plan.json")
+    for words in (title, *notes, "more than once: a***@e***.com", "for the reasons above"):
+        assert words in screen
+    assert "many words" not in screen
+    assert ("To push it" in screen) == has_command
 
 
 @pytest.mark.parametrize(
