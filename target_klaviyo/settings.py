@@ -42,7 +42,7 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Rehearse only",
             "description": (
-                "Read what is needed, send nothing, and say what would be sent: in the log, and whole in plan_path. "
+                "Read what is needed, send nothing, and say what would be sent: on one screen, and whole in plan_path. "
                 "No STATE is written, and the rejects file is left alone."
             ),
         },

@@ -34,18 +34,19 @@ from target_klaviyo.intake.command_target import CommandTarget
 from target_klaviyo.intake.message_reader import MessageReader
 from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
-from target_klaviyo.intake.route_settings import parse_routes, refuse_disowned_mirrors
+from target_klaviyo.intake.route_settings import parse_routes
 from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Outcome, Record, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.rehearsal.push_command import push_command as make_push_command
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.rejects_file import RejectsFile
-from target_klaviyo.reporting.results import RunResults, TooManyRejects, parse_max_rejects
+from target_klaviyo.reporting.results import RunResults, parse_max_rejects
 from target_klaviyo.reporting.run_report import RunReport
 from target_klaviyo.settings import SETTINGS
 
@@ -65,8 +66,10 @@ class TargetKlaviyo(CommandTarget):
     # The SDK hands signals to us before anything else is set up.
     _is_ready = False
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, *, push_command: str | None = None, **options: Any) -> None:
         """Read the settings, and nothing else yet.
+
+        ``push_command`` is what a rehearsal's plan says to do next; by default, as this process was called.
 
         Raises:
             SettingsError: one is missing or wrong.
@@ -74,12 +77,14 @@ class TargetKlaviyo(CommandTarget):
         reader = MessageReader()
         super().__init__(message_reader=reader, **options)
         self.max_parallelism = 1
-        self.warned = set()
-        self.routes = parse_routes(self.config.get("streams") or {}, checked_region(self.config.get("default_region")))
+        self.warned, self.refused = set(), set()
         self.is_rehearsal = is_rehearsal(self.config, os.environ)
-        if not self.is_rehearsal:
-            refuse_disowned_mirrors(self.routes)
-        self._rehearsal = Rehearsal(Plan(self.config["rate_limit_share"])) if self.is_rehearsal else None
+        self.plan = Plan(self.config["rate_limit_share"]) if self.is_rehearsal else None
+        self._rehearsal = Rehearsal(self.plan) if self.plan is not None else None
+        if self.plan is not None:
+            self.plan.command = push_command or make_push_command(sys.argv, os.environ)
+        streams, region = self.config.get("streams") or {}, checked_region(self.config.get("default_region"))
+        self.routes = parse_routes(streams, region, refuse=None if self.plan is None else self.refuse)
         self.results = self._make_results()
         self._stop = GracefulStop()
         self.session = Session(self._make_client(), job_timeout=self.config["job_timeout"])
@@ -144,6 +149,10 @@ class TargetKlaviyo(CommandTarget):
         if self._is_settings_test(stream):
             self.check_permissions()
             return
+        with self.judging(stream):
+            self._begin_stream(stream, message_dict)
+
+    def _begin_stream(self, stream: str, message_dict: dict[str, Any]) -> None:
         message, warnings = complete_message(message_dict)
         self.warn_once(warnings)
         self.results.remember_schema(message)
@@ -166,7 +175,7 @@ class TargetKlaviyo(CommandTarget):
 
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
-        if self._is_settings_test(stream):
+        if self._is_settings_test(stream) or stream in self.refused:
             return
         self.results.records += 1
         if stream not in self.mapper.stream_maps:
@@ -194,13 +203,14 @@ class TargetKlaviyo(CommandTarget):
             self.mirrors.add_unattributed(stream_map.stream_alias)
             self._reject(source, RejectedRecord("stream_map", stream_maps.describe_failure(error)))
             return
-        if record is None:
+        if record is None or stream_map.stream_alias in self.refused:
             return
         sink = self.get_sink(stream_map.stream_alias, record=record)
         assert isinstance(sink, KlaviyoSink)  # noqa: S101 - there is no other
         self.ledger.add_record(source)
         try:
-            sink.add(source, record)
+            with self.judging(stream_map.stream_alias):
+                sink.add(source, record)
         except RejectedRecord as rejection:
             self._reject(source, rejection)
 
@@ -268,29 +278,12 @@ class TargetKlaviyo(CommandTarget):
             self.dispatcher.flush()
             self.states.write_due()
             super().process_endofpipe()
-            self._finish_mirrors()
+            if self._rehearsal is not None:
+                self._rehearsal.ask(self.session)
+            self.finish_mirrors()
             self.states.finish()
             self.results.check_delivered()
             self.results.close(usage=self.session.client.usage())
-
-    def _finish_mirrors(self) -> None:
-        """Finish the mirrors: where too many records were rejected, only to tell what else is in their way.
-
-        Raises:
-            TooManyRejects: they were.
-        """
-        rejects = self.results.excess_rejects(ended=True)
-        try:
-            self.mirrors.finish(too_many_rejects=rejects is not None)
-        except Incomplete as error:
-            if rejects is None:
-                raise
-            raise TooManyRejects(f"{rejects}; {error}") from error
-        finally:
-            for result in self.mirrors.results:
-                self.results.add_section(result.section())
-        if rejects is not None:
-            raise rejects
 
     def _handle_termination(self, signum: int, frame: FrameType | None) -> None:  # noqa: ARG002 - the SDK's signature
         # The SDK would drain and write the STATE from inside whatever is being sent, as if that had arrived.

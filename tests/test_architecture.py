@@ -122,6 +122,7 @@ PURE = {
     "target_klaviyo/delivery/responses.py",
     "target_klaviyo/actions/person_fields.py",
     "target_klaviyo/intake/column_checks.py",
+    "target_klaviyo/intake/column_fates.py",
     "target_klaviyo/intake/field_values.py",
     "target_klaviyo/intake/mapping.py",
     "target_klaviyo/intake/mapping_compiler.py",
@@ -137,6 +138,9 @@ PURE = {
     "target_klaviyo/model/records.py",
     "target_klaviyo/model/texts.py",
     "target_klaviyo/model/times.py",
+    "target_klaviyo/rehearsal/examples.py",
+    "target_klaviyo/rehearsal/push_command.py",
+    "target_klaviyo/rehearsal/screen.py",
     "target_klaviyo/reporting/html.py",
 }
 IMPURE = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,10 +17,11 @@ from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.intake import contracts
 from target_klaviyo.intake.bad_values import DROP, REJECT
+from target_klaviyo.intake.column_types import ColumnTypes, parse_types
 from target_klaviyo.intake.column_types import missing_columns as missing_types
-from target_klaviyo.intake.column_types import parse_types
+from target_klaviyo.intake.contracts import Contract
 from target_klaviyo.intake.field_values import parse_list
-from target_klaviyo.intake.mapping import missing_columns
+from target_klaviyo.intake.mapping import Mapper, missing_columns
 from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.intake.routes import Route, default_options
 from target_klaviyo.model.identifiers import checked_region
@@ -32,19 +33,71 @@ _UNKNOWN_COLUMNS = ("properties", "drop")
 
 
 def parse_routes(
-    streams: Mapping[str, Any], region: str | None, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    streams: Mapping[str, Any],
+    region: str | None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    refuse: Callable[[str, SettingsError], None] | None = None,
 ) -> dict[str, Route]:
     """The route of every stream that the settings name, and of those that take an action by their name.
 
+    Args:
+        streams: the setting.
+        region: that of phone numbers, where a stream names none.
+        now: gives the time, in UTC.
+        refuse: is told of each stream that is wrong, and why, where the others are wanted all the same.
+
     Raises:
-        SettingsError: naming the stream and the key that is wrong.
+        SettingsError: naming every stream and key that is wrong, where nobody else is told.
     """
     by_name = {stream: {"action": action.name} for action in ACTIONS.values() for stream in action.streams}
     routes = {}
+    faults = _Faults()
     for stream, entry in {**by_name, **streams}.items():
-        route = _parse_route(stream, {**by_name.get(stream, {}), **_check_entry(stream, entry)}, region, now)
-        routes[stream] = replace(route, is_by_name="action" not in streams.get(stream, {}))
+        with faults.collecting() if refuse is None else _refusing(stream, refuse):
+            route = _parse_route(stream, {**by_name.get(stream, {}), **_check_entry(stream, entry)}, region, now)
+            routes[stream] = replace(route, is_by_name="action" not in streams.get(stream, {}))
+    if refuse is None:
+        with faults.collecting():
+            _refuse_disowned_mirrors(routes)
+    faults.raise_all()
     return routes
+
+
+class _Faults:
+    """What is wrong with settings: all of it is told at once."""
+
+    def __init__(self) -> None:
+        self._faults: list[str] = []
+
+    @contextlib.contextmanager
+    def collecting(self, prefix: str = "") -> Iterator[None]:
+        """The context of one thing that may be wrong; ``prefix`` names what is checked in a ValueError."""
+        try:
+            yield
+        except SettingsError as error:
+            self._faults.append(str(error))
+        except ValueError as error:
+            self._faults.append(f"{prefix}{error}")
+
+    def __len__(self) -> int:
+        return len(self._faults)
+
+    def raise_all(self) -> None:
+        """Fail when something is wrong.
+
+        Raises:
+            SettingsError: with all of it.
+        """
+        if self._faults:
+            raise SettingsError("; ".join(self._faults))
+
+
+@contextlib.contextmanager
+def _refusing(stream: str, refuse: Callable[[str, SettingsError], None]) -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        refuse(stream, error)
 
 
 def with_column_defaults(stream: str, route: Route, columns: Collection[str]) -> Route:
@@ -69,14 +122,17 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
         raise SettingsError(
             f"streams.{stream}.list is missing: name the list, or give the records a column list_id or list_name"
         )
+    faults = _Faults()
     for name in missing_types(route.types, known, route.mapper):
-        suggestion = config_check.suggestion(name, sorted(known))
-        raise SettingsError(f"streams.{stream}.types.{name}: the stream has no such column{suggestion}")
+        with faults.collecting():
+            suggestion = config_check.suggestion(name, sorted(known))
+            raise SettingsError(f"streams.{stream}.types.{name}: the stream has no such column{suggestion}")
+    faults.raise_all()
     missing = missing_columns(route.mapper, known.__contains__)
     return [f"streams.{stream}.mapping reads {path}, and the stream has no such column" for path in missing]
 
 
-def refuse_disowned_mirrors(routes: Mapping[str, Route]) -> None:
+def _refuse_disowned_mirrors(routes: Mapping[str, Route]) -> None:
     """Refuse to begin a run whose mirrors must not take people off whom others have put on their lists.
 
     A rehearsal goes on, and tells it with whatever else keeps them there.
@@ -111,40 +167,70 @@ def _check_entry(stream: str, entry: Any) -> Mapping[str, Any]:
 
 def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now: Callable[[], datetime]) -> Route:
     action = _parse_action(stream, entry)
-    for key in entry:
-        known = (*_COMMON_KEYS, *action.options)
-        if key not in known:
-            raise SettingsError(f"streams.{stream}.{key} is unknown{config_check.suggestion(key, known)}")
-    options = {
-        **default_options(action),
-        **{name: _parse_option(stream, entry, action, name) for name in action.options if name in entry},
-    }
-    unknown = _parse_choice(stream, entry, "unknown_columns", _UNKNOWN_COLUMNS)
+    prefix = f"streams.{stream}."
+    faults = _Faults()
+    options = _parse_options(stream, entry, action, faults)
     contract = contracts.load(action.name)
+    unknown = _UNKNOWN_COLUMNS[0]
+    with faults.collecting():
+        unknown = _parse_choice(stream, entry, "unknown_columns", _UNKNOWN_COLUMNS)
     takes_properties = "properties" in contract.fields
-    if "unknown_columns" in entry and unknown == "properties" and not takes_properties:
-        raise SettingsError(f"streams.{stream}.unknown_columns must be drop: {action.name} takes no custom properties")
-    drops_bad_values = _parse_choice(stream, entry, "on_bad_value", (DROP, REJECT)) == DROP
-    mapping = entry.get("mapping") or {}
-    if not isinstance(mapping, Mapping):
-        raise SettingsError(f"streams.{stream}.mapping must be an object: Klaviyo's field -> column")
-    try:
+    with faults.collecting(prefix):
+        if "unknown_columns" in entry and unknown == "properties" and not takes_properties:
+            raise ValueError(f"unknown_columns must be drop: {action.name} takes no custom properties")
+    drops_bad_values = True
+    with faults.collecting():
+        drops_bad_values = _parse_choice(stream, entry, "on_bad_value", (DROP, REJECT)) == DROP
+    types = ColumnTypes({})
+    with faults.collecting(prefix):
         types = parse_types(entry.get("types"))
-        mapper = compile_mapper(
-            contract.schema,
-            mapping,
-            keeps_unknown=unknown == "properties" and takes_properties,
-            keeps_nulls=options.get("nulls") == "clear",
-            ignored=tuple(filter(None, [options.get("size_field")])),
-        )
-        if action.check is not None:
-            action.check(options)
-    except ValueError as error:
-        raise SettingsError(f"streams.{stream}.{error}") from error
-    region = _parse_region(stream, entry) or region
+    mapper = None
+    with faults.collecting(prefix):
+        mapper = _parse_mapping(entry, contract, options, keeps_unknown=unknown == "properties" and takes_properties)
+    with faults.collecting():
+        region = _parse_region(stream, entry) or region
+    faults.raise_all()
+    assert mapper is not None  # noqa: S101 - or there was a fault
     list_ref = _parse_list_ref(options)
     return Route(
         action, contract, mapper, options, list_ref, region, now, entry, drops_bad_values=drops_bad_values, types=types
+    )
+
+
+def _parse_options(stream: str, entry: Mapping[str, Any], action: Action, faults: _Faults) -> dict[str, Any]:
+    """The action's options, those that are wrong as by default; ``faults`` is told of them and of unknown keys."""
+    known = (*_COMMON_KEYS, *action.options)
+    options = default_options(action)
+    is_right = True
+    for key in entry:
+        before = len(faults)
+        with faults.collecting():
+            if key not in known:
+                raise SettingsError(f"streams.{stream}.{key} is unknown{config_check.suggestion(key, known)}")
+            if key in action.options:
+                options[key] = _parse_option(stream, entry, action, key)
+        is_right = is_right and len(faults) == before
+    if is_right and action.check is not None:  # of what is wrong anyway it could only say the same again
+        with faults.collecting(f"streams.{stream}."):
+            action.check(options)
+    return options
+
+
+def _parse_mapping(entry: Mapping[str, Any], contract: Contract, options: Options, *, keeps_unknown: bool) -> Mapper:
+    """The option ``mapping``.
+
+    Raises:
+        ValueError: naming what is wrong.
+    """
+    mapping = entry.get("mapping") or {}
+    if not isinstance(mapping, Mapping):
+        raise ValueError("mapping must be an object: Klaviyo's field -> column")  # noqa: TRY004 - of a setting
+    return compile_mapper(
+        contract.schema,
+        mapping,
+        keeps_unknown=keeps_unknown,
+        keeps_nulls=options.get("nulls") == "clear",
+        ignored=tuple(filter(None, [options.get("size_field")])),
     )
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 
 from singer_sdk import Target
 
+from klaviyo_client.errors import Incomplete, SettingsError
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.dispatch import Dispatcher
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.routes import Route
 from target_klaviyo.intake.state_writer import StateWriter
-from target_klaviyo.reporting.results import RunResults
+from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.reporting.results import RunResults, TooManyRejects
 
 
 class RunTarget(Target):
@@ -21,21 +24,45 @@ class RunTarget(Target):
 
     Attributes:
         is_rehearsal: whether nothing is sent.
+        plan: what would be done, in a rehearsal.
         routes: stream -> what is done with its records.
         session: what all actions share.
         results: what became of the records.
         ledger: which records have their outcome.
         states: writes STATE messages.
         warned: what was said of the streams' SCHEMAs.
+        refused: in a rehearsal, the streams whose settings cannot be used.
     """
 
     is_rehearsal: bool
+    plan: Plan | None
     routes: Mapping[str, Route]
     session: Session
     results: RunResults
     ledger: Ledger
     states: StateWriter
     warned: set[str]
+    refused: set[str]
+
+    @contextmanager
+    def judging(self, stream: str) -> Iterator[None]:
+        """The context of what may find out that a stream cannot be sent; a rehearsal then looks at the others, too.
+
+        Raises:
+            SettingsError: it cannot, and this is no rehearsal.
+        """
+        try:
+            yield
+        except SettingsError as error:
+            if self.plan is None:
+                raise
+            self.refuse(stream, error)
+
+    def refuse(self, stream: str, error: SettingsError) -> None:
+        """Note in a rehearsal's plan that a stream's settings cannot be used, once, and let its records pass."""
+        if self.plan is not None and stream not in self.refused:
+            self.plan.add_problem(str(error))
+        self.refused.add(stream)
 
     def warn_once(self, warnings: Iterable[str]) -> None:
         """Log what is to be said of a stream, unless it was: a SCHEMA may come again."""
@@ -43,6 +70,25 @@ class RunTarget(Target):
             if warning not in self.warned:
                 self.warned.add(warning)
                 self.logger.warning("%s", warning)
+
+    def finish_mirrors(self) -> None:
+        """Finish the mirrors: where too many records were rejected, only to tell what else is in their way.
+
+        Raises:
+            TooManyRejects: they were.
+        """
+        rejects = self.results.excess_rejects(ended=True)
+        try:
+            self.mirrors.finish(too_many_rejects=rejects is not None)
+        except Incomplete as error:
+            if rejects is None:
+                raise
+            raise TooManyRejects(f"{rejects}; {error}") from error
+        finally:
+            for result in self.mirrors.results:
+                self.results.add_section(result.section())
+        if rejects is not None:
+            raise rejects
 
     @property
     @abstractmethod

@@ -13,11 +13,13 @@ from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsErro
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.intake.bad_values import LeftOut
 from target_klaviyo.intake.column_checks import unidentified_stream, unreachable_paths
+from target_klaviyo.intake.column_fates import ColumnFates
 from target_klaviyo.intake.records import parse_stream_schema
 from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
 from target_klaviyo.intake.run import RunTarget
 from target_klaviyo.intake.schema_dialects import UNKNOWN_COLUMNS
 from target_klaviyo.model.records import OutcomeKind, Record, RejectedRecord, SourceRecord
+from target_klaviyo.rehearsal.plan import Plan
 
 
 class RecordBeforeSchema(Incomplete, RecordsWithoutSchemaException):
@@ -58,6 +60,8 @@ class KlaviyoSink(Sink):
         }
         self._stream_schema = replace(self._stream_schema, date_formats=dates)
         self._mirrors = target.mirrors
+        self._plan = target.plan
+        self._fates = ColumnFates(self.route, () if UNKNOWN_COLUMNS in self.original_schema else columns)
         if self.route.is_mirror and self.route.list is not None:
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
@@ -90,6 +94,8 @@ class KlaviyoSink(Sink):
         source.action = self.route.action.name
         if self._self_copy_guard is not None:
             self._refuse_self_copy(*self._self_copy_guard, record)
+        if self._plan is not None:
+            self._tell_plan(self._plan, source, record)
         try:
             action, row = self._row(source, record)
             if self.route.is_mirror and row.list is not None:
@@ -102,6 +108,18 @@ class KlaviyoSink(Sink):
         self.tally_record_read()
         self.record_counter_metric.increment()
         self._dispatcher.add(self.stream_name, action, row)
+
+    def _tell_plan(self, plan: Plan, source: SourceRecord, record: Record) -> None:
+        """Tell what each column becomes, and find the list.
+
+        Raises:
+            SettingsError: it is not there.
+        """
+        ref = self.route.list
+        if ref is not None and not ref.create:
+            self._session.lists.id_of(ref)
+        if (columns := self._fates.see(record)) is not None:
+            plan.add_columns(source.stream, self.route.action.name, columns)
 
     def _row(self, source: SourceRecord, record: Record) -> tuple[Action, Row]:
         try:

@@ -8,21 +8,21 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import msgspec
-
 from klaviyo_client.api.operations import operation
+from klaviyo_client.errors import SettingsError
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
-from target_klaviyo.model.records import Outcome, OutcomeKind
+from target_klaviyo.model.records import Outcome, Record
+from target_klaviyo.rehearsal.plan_stream import StreamPlan
 from target_klaviyo.rehearsal.request_bodies import RequestContents
 
 # How many of each kind the plan names; the rest is counted.
-MAX_ROWS, MAX_PEOPLE, MAX_REJECTED = 20, 10_000, 1_000
+MAX_PEOPLE, MAX_REJECTED = 10_000, 1_000
 
 # Operation -> what it does with the people of a list.
 _CHANGE_OF = {
@@ -32,23 +32,6 @@ _CHANGE_OF = {
     "bulk_subscribe_profiles": "subscriptions",
     "bulk_unsubscribe_profiles": "unsubscriptions",
 }
-# The same in words.
-_CHANGE_WORDS = {
-    "additions": "would be put on it",
-    "removals": "would be taken off it",
-    "subscriptions": "would be subscribed to it",
-    "unsubscriptions": "would be unsubscribed from it",
-}
-
-# What would become of a record, as the plan's JSON calls it.
-_SENT, _NOTHING, _REJECTED, _LEFT_OUT = "would_be_sent", "nothing_to_send", "would_be_rejected", "left_out"
-
-
-@dataclass
-class _Stream:
-    counts: Counter[str] = field(default_factory=Counter)
-    rows: list[tuple[Action, Row]] = field(default_factory=list)
-    lists: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass
@@ -81,16 +64,24 @@ class _List:
 
 
 class Plan:
-    """Collects what a run would do, and gives it as JSON and as lines for the log.
+    """Collects what a run would do, and gives it as JSON.
 
     Args:
         share: the part of the account's limits that may be spent.
+
+    Attributes:
+        account: the account's name, where it may be read.
+        command: what would push what is planned.
+        problems: why the settings would be refused.
     """
 
     def __init__(self, share: float) -> None:
+        self.account: str | None = None
+        self.command: str | None = None
+        self.problems: list[str] = []
         self._share = share
         self._lock = threading.Lock()
-        self._streams: dict[tuple[str, str], _Stream] = {}
+        self._streams: dict[tuple[str, str], StreamPlan] = {}
         self._lists: dict[str, _List] = {}
         self._list_names: dict[str, str] = {}
         self._requests: Counter[str] = Counter()
@@ -101,18 +92,40 @@ class Plan:
 
     # Collecting -----------------------------------------------------------------------------------------------------
 
+    def add_columns(self, stream: str, action: str, columns: Sequence[Mapping[str, Any]]) -> None:
+        """Note what each column of a stream becomes, as ``describe_columns`` has it, in place of what was noted."""
+        with self._lock:
+            self._stream(stream, action).columns = [dict(column) for column in columns]
+
     def add_row(self, stream: str, action: Action, row: Row) -> None:
         """Add a row that is about to wait for its batch."""
         with self._lock:
-            part = self._stream(stream, row.source.action)
-            if len(part.rows) < MAX_ROWS:
-                part.rows.append((action, row))
-            part.lists.update({str(step.list) for _, step in _steps(action, row) if step.list is not None})
+            self._stream(stream, row.source.action).add_row(action, row)
 
-    def add_outcome(self, stream: str, action: str, outcome: Outcome) -> None:
+    def add_outcome(self, stream: str, action: str, outcome: Outcome, record: Record) -> None:
         """Count the outcome of a record."""
         with self._lock:
-            self._stream(stream, action).counts[_result(outcome)] += 1
+            self._stream(stream, action).add_outcome(outcome, record)
+
+    def add_problem(self, problem: str) -> None:
+        """Add why the settings would be refused."""
+        with self._lock:
+            if problem not in self.problems:
+                self.problems.append(problem)
+
+    def raise_problems(self) -> None:
+        """Fail when settings would be refused.
+
+        Raises:
+            SettingsError: naming all of them.
+        """
+        if self.problems:
+            raise SettingsError("; ".join(self.problems))
+
+    @property
+    def streams(self) -> list[StreamPlan]:
+        """Its streams, for who looks up their people."""
+        return list(self._streams.values())
 
     def add_rejected(self, message: Mapping[str, Any]) -> None:
         """Add what the rejects file of a real run would hold: the record that would be rejected, and why."""
@@ -164,15 +177,11 @@ class Plan:
             return {
                 "complete": complete,
                 "sent": 0,
+                "account": self.account,
+                "command": self.command,
+                "problems": list(self.problems),
                 "streams": [
-                    {
-                        "stream": stream,
-                        "action": action or None,
-                        "records": part.counts.total(),
-                        **{result: part.counts[result] for result in (_SENT, _NOTHING, _REJECTED, _LEFT_OUT)},
-                        "lists": dict(part.lists),
-                        "first_rows": [_row_to_json(first, row) for first, row in part.rows],
-                    }
+                    {"stream": stream, "action": action or None, **part.to_json()}
                     for (stream, action), part in self._streams.items()
                 ],
                 "lists": [
@@ -192,31 +201,14 @@ class Plan:
                 "rejected_not_shown": self._rejected_not_shown,
             }
 
-    def log_lines(self) -> list[str]:
-        """The plan in words, but for the last line. It names no people; names of lists are not masked."""
+    @property
+    def totals(self) -> Counter[str]:
+        """What would become of all records, as the plan's JSON calls it."""
         with self._lock:
-            lines = [
-                f"{stream}{f' ({action})' if action else ''}: {format_counts(part.counts)}"
-                for (stream, action), part in self._streams.items()
-            ]
-            for list_id, entry in self._lists.items():
-                which = f"list {self._list_names.get(list_id, list_id)!r}"
-                which += " (would be made)" if entry.is_new else f" ({list_id})"
-                lines += [f"{which}: {_format_change(change, entry)}" for change in entry.changes]
-            for name, count in self._requests.items():
-                op, items = operation(name), self._items[name]
-                limits = f"Klaviyo takes {op.burst:,} a second and {op.steady:,} a minute"
-                lines.append(f"{name}: {_plural(count, 'request')} with {_plural(items, 'item')} ({limits})")
-            reads = f"Klaviyo was asked {_plural(self._reads.total(), 'time')}"
-            return [*lines, f"{reads}; under the account's limits all of it takes {self._minutes:,g} minutes or more"]
+            return sum((part.counts for part in self._streams.values()), Counter[str]())
 
-    def totals_in_words(self) -> str:
-        """What would become of all records."""
-        with self._lock:
-            return format_counts(sum((part.counts for part in self._streams.values()), Counter[str]()))
-
-    def _stream(self, stream: str, action: str) -> _Stream:
-        return self._streams.setdefault((stream, action), _Stream())
+    def _stream(self, stream: str, action: str) -> StreamPlan:
+        return self._streams.setdefault((stream, action), StreamPlan())
 
     def _cost(self, name: str, requests: Mapping[str, int]) -> dict[str, Any]:
         op = operation(name)
@@ -239,62 +231,3 @@ class Plan:
         # Each operation has a budget of its own, and they are spent side by side.
         everything = (self._requests + self._reads).items()
         return max((self._minutes_of(name, count) for name, count in everything), default=0.0)
-
-
-def format_counts(counts: Mapping[str, int]) -> str:
-    """Counts of what would become of records, in words.
-
-    >>> format_counts({"would_be_sent": 1200, "would_be_rejected": 3})
-    '1,200 would be sent, 3 would be rejected'
-    """
-    rare = [f"{counts[result]:,} {text}" for result, text in _RARE.items() if counts.get(result)]
-    return ", ".join(
-        [f"{counts.get(_SENT, 0):,} would be sent", f"{counts.get(_REJECTED, 0):,} would be rejected", *rare]
-    )
-
-
-# Named only where there are some.
-_RARE = {_NOTHING: "would need nothing", _LEFT_OUT: "would be left out"}
-
-
-def _result(outcome: Outcome) -> str:
-    if outcome.kind is OutcomeKind.REJECTED:
-        return _REJECTED
-    if outcome.kind is OutcomeKind.LEFT_OUT:
-        return _LEFT_OUT
-    # No answer of a rehearsal has a code: this one is ours, for somebody of whom a part or nothing need be sent.
-    return _SENT if outcome.code in (None, *(note.code for note in outcome.left_out)) else _NOTHING
-
-
-def _steps(action: Action, row: Row) -> Iterator[tuple[Action, Row]]:
-    """The steps of a record, in their order: what is done with it."""
-    step: tuple[Action, Row] | None = (action, row)
-    while step is not None:
-        yield step
-        step = step[1].next_step
-
-
-def _row_to_json(action: Action, row: Row) -> dict[str, Any]:
-    outcome = row.source.outcome
-    steps = [
-        {
-            "action": step_action.name,
-            "list": None if step_row.list is None else str(step_row.list),
-            "payload": msgspec.json.decode(step_row.body),
-        }
-        for step_action, step_row in _steps(action, row)
-    ]
-    return {"becomes": None if outcome is None else _result(outcome), "steps": steps}
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def _format_change(change: str, entry: _List) -> str:
-    count = entry.changes[change].count
-    words = f"{count:,} {'person' if count == 1 else 'people'} {_CHANGE_WORDS[change]}"
-    if change != "additions" or entry.is_new:
-        return words
-    stay = "those who are on it stay" if entry.already is None else f"{entry.already:,} are on it already"
-    return f"{words}; {stay}"

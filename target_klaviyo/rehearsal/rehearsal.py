@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from klaviyo_client.errors import SettingsError
+from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.errors import KlaviyoError, SettingsError
 from klaviyo_client.plugin.booleans import parse_boolean_setting
 from target_klaviyo.delivery.action import Action, Row
 from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.amounts import Limit
+from target_klaviyo.rehearsal.people_lookup import look_up_people
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal_client import RehearsalClient
 from target_klaviyo.rehearsal.rehearsal_results import RehearsalResults
@@ -45,7 +48,7 @@ class RehearsalDispatcher(Dispatcher):
     plan: Plan
 
     def add(self, stream: str, action: Action, row: Row) -> None:
-        self.plan.add_row(stream, action, row)
+        self.plan.add_row(row.source.stream, action, row)
         super().add(stream, action, row)
 
 
@@ -54,6 +57,20 @@ class Rehearsal:
     """Makes the parts of a target that are other ones in a rehearsal."""
 
     plan: Plan
+
+    def ask(self, session: Session) -> None:
+        """Ask Klaviyo what the plan is to say beside what a run would ask: whose account it is, and who is new.
+
+        Raises:
+            SettingsError: all that was found wrong with the settings meanwhile.
+        """
+        client = session.client
+        assert isinstance(client, RehearsalClient)  # noqa: S101 - there is no other
+        with client.asking_for_plan():
+            self.plan.account = _account_name(client)
+            for stream in self.plan.streams:
+                look_up_people(session, stream)
+        self.plan.raise_problems()
 
     def make_client(self, **options: Any) -> RehearsalClient:
         return RehearsalClient(**options, plan=self.plan)
@@ -65,3 +82,17 @@ class Rehearsal:
 
     def make_results(self, path: Path, limit: Limit) -> RehearsalResults:
         return RehearsalResults(self.plan, path, limit)
+
+
+def _account_name(client: KlaviyoClient) -> str | None:
+    """The name of the account that is written to; None where it cannot be read."""
+    try:
+        document = client.call("get_accounts").document
+    except KlaviyoError:
+        return None
+    accounts = document.get("data") if isinstance(document, Mapping) else None
+    for account in accounts if isinstance(accounts, list) else ():
+        contact = (account.get("attributes") or {}).get("contact_information") or {}
+        if name := contact.get("organization_name"):
+            return str(name)
+    return None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from typing import Any
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.http.usage import Usage
 from klaviyo_client.privacy import private_files
-from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.rehearsal.screen import format_counts, plan_screen
 from target_klaviyo.reporting.rejects_file import RejectsFile
 from target_klaviyo.reporting.results import UNREADABLE_LINES, RunResults, TooManyRejects
 from target_klaviyo.reporting.run_report import RunEnd
@@ -50,15 +51,21 @@ class RehearsalResults(RunResults):
         self._complete = False
 
     def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
-        self._plan.add_outcome(source.stream, action, outcome)
+        self._plan.add_outcome(source.stream, action, outcome, source.record)
         super().add(source, action, outcome)
 
     def add_line(self, line: str, outcome: Outcome) -> None:
-        self._plan.add_outcome(UNREADABLE_LINES, "", outcome)
+        self._plan.add_outcome(UNREADABLE_LINES, "", outcome, {})
         super().add_line(line, outcome)
 
+    def _warn(self, stream: str, outcome: Outcome) -> None:
+        """Nothing: nothing became of it yet, and the plan says what would."""
+
     def excess_rejects(self, *, ended: bool = False) -> TooManyRejects | None:
-        self._complete = self._complete or ended
+        """As the base has it, when input has ended: all that would be rejected is told at once."""
+        if not ended:
+            return None
+        self._complete = True
         return super().excess_rejects(ended=ended)
 
     def close(
@@ -68,7 +75,7 @@ class RehearsalResults(RunResults):
         not_sent: int = 0,  # noqa: ARG002 - the base's signature
         usage: Mapping[str, Usage] | None = None,  # noqa: ARG002 - the same
     ) -> None:
-        """Log the plan, and write it. Once: a second call does nothing.
+        """Write the plan, show it on stderr for a person, and log its sum. Once: a second call does nothing.
 
         Raises:
             SettingsError: it cannot be written.
@@ -78,21 +85,32 @@ class RehearsalResults(RunResults):
         self._closed = True
         if end is not None and end.reason:
             logger.warning("the rehearsal fails: %s", end.reason)
-        for line in (*self._plan.log_lines(), *self._left_out.log_lines()):
-            logger.info("%s", mask(line))
         sections = [section.to_json() for section in self._sections]
         left_out = self._left_out.to_json()
-        plan = {**self._plan.to_json(complete=self._complete), "left_out_values": left_out, "sections": sections}
+        fault = end.reason if end is not None else None
+        plan = {
+            **self._plan.to_json(complete=self._complete),
+            "fails": fault,
+            "left_out_values": left_out,
+            "sections": sections,
+        }
         try:
             private_files.write_private(self._path, json.dumps(plan, indent=2, ensure_ascii=False, default=str) + "\n")
         except OSError as error:
             raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
+        _show(plan_screen(plan, str(self._path)))
         is_warning = plan["rejected"] or not self._complete
         early = "" if self._complete else " (it ended early: this is not all)"
         logger.log(
             logging.WARNING if is_warning else logging.INFO,
             "rehearsal%s: %s; nothing was sent (see %s)",
             early,
-            self._plan.totals_in_words(),
+            format_counts(self._plan.totals),
             self._path,
         )
+
+
+def _show(screen: str) -> None:
+    """Write to stderr: stdout is Singer's. On a terminal the progress bar makes room."""
+    sys.stderr.write(f"\r\x1b[2K{screen}" if sys.stderr.isatty() else screen)
+    sys.stderr.flush()

@@ -210,9 +210,12 @@ class RunResults:
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
         if self._report is not None:
             self._report.add(stream, action, outcome, record)
-        if outcome.code is None or (stream, outcome.code) in self._warned:
-            return
-        self._warned.add((stream, outcome.code))
+        if outcome.code is not None and (stream, outcome.code) not in self._warned:
+            self._warned.add((stream, outcome.code))
+            self._warn(stream, outcome)
+
+    def _warn(self, stream: str, outcome: Outcome) -> None:
+        """Say of the first record of a kind what became of it."""
         if outcome.kind is OutcomeKind.REJECTED:
             logger.warning(
                 "%s: rejected (%s): %s. It is in %s; others like it are only counted.",

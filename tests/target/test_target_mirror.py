@@ -442,8 +442,10 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     assert set(plan["additions"]["identifiers"]) == numbered(9)
     assert (plan["additions"]["count"], plan["already_on_it"]) == (1, 1)
     assert "3 people for the list 'VIP', which has 4: 2 would leave, 1 would join, which would make 3\n" in run.stderr
-    assert "1 person would be put on it; 1 are on it already\n" in run.stderr
-    assert "2 people would be taken off it\n" in run.stderr
+    assert "        1  would be put on it: p***@e***.com\n" in run.stderr
+    assert "        1  on it already\n" in run.stderr
+    assert "  not sent (the size of the audience): size\n" in run.stderr
+    assert "        2  would be taken off it: p***@e***.com, p***@e***.com\n" in run.stderr
 
 
 def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
@@ -451,7 +453,8 @@ def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:
     push(people(range(27)))
     run = push._target(feed(people(range(27))), streams={"vips": MIRROR}, dry_run=True)
     assert run.code == 0, run.stderr
-    assert "0 people would be put on it; 27 are on it already\n" in run.stderr
+    assert "        0  would be put on it\n" in run.stderr
+    assert "       27  on it already\n" in run.stderr
     assert "0 would leave, 0 would join, which would make 27\n" in run.stderr
 
 

@@ -27,7 +27,7 @@ def push(target: Command, account: RunningSandbox) -> Pusher:
 
 
 UNSIZED = {name: value for name, value in MIRROR.items() if name != "size_field"}
-VOUCHED = {**UNSIZED, "assume_complete": True}
+VOUCHED = {**UNSIZED, "assume_complete": True, "on_bad_value": "reject"}
 
 
 def address(number: int) -> str:
