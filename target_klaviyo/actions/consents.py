@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -26,22 +26,45 @@ _KINDS = {
     "whatsapp_transactional": ("whatsapp", "transactional"),
     "whatsapp_conversational": ("whatsapp", "conversational"),
 }
-_SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
+SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
+# Stands for the channels whose identifier a record has. WhatsApp is not among them: not every number has it.
+AUTO = "auto"
+_AUTO_CHANNELS = {"email": "email", "sms": "phone_number"}
 
 
-def _channels_option(names: Iterable[str], verb: str) -> dict[str, Any]:
+def channels_option(names: Iterable[str], verb: str) -> dict[str, Any]:
     return {
         "type": "array",
-        "items": {"type": "string", "enum": list(names)},
+        "items": {"type": "string", "enum": [AUTO, *names]},
         "minItems": 1,
         "default": ["email"],
-        "description": f"What people are {verb} ({', '.join(names)}); a record's own channels go before it.",
+        "description": (
+            f"What people are {verb} ({', '.join(names)}); auto: email for whoever has an e-mail address, sms for "
+            "whoever has a phone number. A record's own channels go before it."
+        ),
     }
 
 
-def _select_fields(
-    fields: Record, faults: Mapping[str, RejectedRecord], context: Context
-) -> tuple[Record, Note | None]:
+def expand_channels(channels: Any, identifiers: Collection[str]) -> Any:
+    """The channels, with those that ``auto`` stands for in its place; what is no list stays.
+
+    Args:
+        channels: as an option or a record has them.
+        identifiers: those of the record, in whatever state.
+
+    Raises:
+        RejectedRecord: no identifier has a channel.
+    """
+    if not isinstance(channels, list) or AUTO not in channels:
+        return channels
+    found = [channel for channel, identifier in _AUTO_CHANNELS.items() if identifier in identifiers]
+    expanded = [name for entry in channels for name in (found if entry == AUTO else [entry])]
+    if not expanded:
+        raise RejectedRecord("no_identifier", "consent by channels: auto needs the field email or phone_number")
+    return list(dict.fromkeys(expanded))
+
+
+def select_fields(fields: Record, faults: Mapping[str, RejectedRecord], context: Context) -> tuple[Record, Note | None]:
     """The fields that the channels need, and no more identifiers: others would be written to the person.
 
     A channel whose identifier is missing or wrong is left out, and the others are done all the same.
@@ -49,7 +72,7 @@ def _select_fields(
     Raises:
         RejectedRecord: no channel is left, or a bad value is to reject the record.
     """
-    channels: Sequence[str] = fields.get("channels", context.options["channels"])
+    channels = expand_channels(fields.get("channels", context.options["channels"]), {*fields, *faults})
     are_known = isinstance(channels, list) and all(isinstance(name, str) and name in _KINDS for name in channels)
     if not channels or not are_known:
         return fields, None  # the contract says what is wrong
@@ -138,13 +161,13 @@ SUBSCRIBE = Action(
     operation=consent.SUBSCRIBE,
     other_operations=(*lists.find_calls(option="list"), lists.CREATE_LIST),
     resource=_subscribe_resource,
-    select_fields=_select_fields,
+    select_fields=select_fields,
     batch_key=_subscribe_batch_key,
     deliver=consent.subscribe,
     adds=frozenset({"profile", "consent", "list"}),
     concurrency_factor=3,  # requests hold a thousand people, and their budget is twelve of them a second
     options={
-        "channels": _channels_option(_SUBSCRIBABLE, "subscribed to"),
+        "channels": channels_option(SUBSCRIBABLE, "subscribed to"),
         "list": {
             **LIST_OPTIONS["list"],
             "description": "The list that people subscribe to, by its name or Klaviyo's id; its opt-in process holds.",
@@ -175,14 +198,14 @@ UNSUBSCRIBE = Action(
         people.find_call("to know who is on the list", on_list=True, option="list"),
     ),
     resource=_unsubscribe_resource,
-    select_fields=_select_fields,
+    select_fields=select_fields,
     batch_key=_unsubscribe_batch_key,
     deliver=consent.unsubscribe,
     removes=lambda _batch_key: frozenset({"consent", "list"}),
     accepts_deleted=True,
     concurrency_factor=4,  # requests hold a hundred people, and may each need two questions first
     options={
-        "channels": _channels_option(_KINDS, "unsubscribed from"),
+        "channels": channels_option(_KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},
         consent.GLOBAL: {
             "type": "boolean",
