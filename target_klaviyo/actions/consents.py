@@ -12,12 +12,13 @@ from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action, BatchKey
 from target_klaviyo.endpoints import consent, people
 from target_klaviyo.endpoints.consent import IDENTIFIER_OF_CHANNEL
+from target_klaviyo.endpoints.consent_states import SUBSCRIBED, UNSUBSCRIBED
 from target_klaviyo.model.identifiers import note_left_out
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Context, Note, Record, RejectedRecord
 from target_klaviyo.model.times import parse_time
 
 # What the options call it -> (channel, kind) in Klaviyo's body. Push is missing: it is about tokens, not people.
-_KINDS = {
+KINDS = {
     "email": ("email", "marketing"),
     "email_open_tracking": ("email", "open_tracking"),
     "sms": ("sms", "marketing"),
@@ -26,7 +27,7 @@ _KINDS = {
     "whatsapp_transactional": ("whatsapp", "transactional"),
     "whatsapp_conversational": ("whatsapp", "conversational"),
 }
-SUBSCRIBABLE = tuple(name for name in _KINDS if name != "whatsapp_conversational")
+SUBSCRIBABLE = tuple(name for name in KINDS if name != "whatsapp_conversational")
 # Stands for the channels whose identifier a record has. WhatsApp is not among them: not every number has it.
 AUTO = "auto"
 _AUTO_CHANNELS = {"email": "email", "sms": "phone_number"}
@@ -73,10 +74,10 @@ def select_fields(fields: Record, faults: Mapping[str, RejectedRecord], context:
         RejectedRecord: no channel is left, or a bad value is to reject the record.
     """
     channels = expand_channels(fields.get("channels", context.options["channels"]), {*fields, *faults})
-    are_known = isinstance(channels, list) and all(isinstance(name, str) and name in _KINDS for name in channels)
+    are_known = isinstance(channels, list) and all(isinstance(name, str) and name in KINDS for name in channels)
     if not channels or not are_known:
         return fields, None  # the contract says what is wrong
-    needed = {name: IDENTIFIER_OF_CHANNEL[_KINDS[name][0]] for name in channels}
+    needed = {name: IDENTIFIER_OF_CHANNEL[KINDS[name][0]] for name in channels}
     if not context.drops_bad_values:
         for fault in (faults[identifier] for identifier in needed.values() if identifier in faults):
             raise fault
@@ -100,33 +101,43 @@ def _missing_identifier(channel: str, identifier: str) -> RejectedRecord:
     return RejectedRecord(f"no_{identifier}", reason, pointer=f"/{identifier}")
 
 
-def _profile(fields: Record, state: str) -> dict[str, Any]:
-    """The person as a resource, by the identifiers that the channels need."""
+def profile_with_consent(fields: Record, states: Mapping[str, str]) -> dict[str, Any]:
+    """The person as a resource, by the identifiers that the channels need. ``states``: channel -> what is asked for."""
     attributes: dict[str, Any] = {}
     subscriptions: dict[str, Any] = {}
-    for channel, kind in (_KINDS[name] for name in fields["channels"]):
+    for (channel, kind), state in ((KINDS[name], state) for name, state in states.items()):
         attributes[IDENTIFIER_OF_CHANNEL[channel]] = fields[IDENTIFIER_OF_CHANNEL[channel]]
         subscriptions.setdefault(channel, {})[kind] = {"consent": state}
     return {"type": "profile", "attributes": {**attributes, "subscriptions": subscriptions}}
 
 
 def _subscribe_resource(fields: Record, context: Context) -> dict[str, Any]:
-    profile = _profile(fields, "SUBSCRIBED")
+    profile = profile_with_consent(fields, dict.fromkeys(fields["channels"], SUBSCRIBED))
     attributes = profile["attributes"]
     if "id" in fields:
         profile = {"type": "profile", "id": fields["id"], "attributes": attributes}
-    if "age_gated_date_of_birth" in fields:
-        attributes["age_gated_date_of_birth"] = fields["age_gated_date_of_birth"][:10]
-    consented_at = _consented_at(fields, context)
-    if consented_at is not None:
-        for kinds in attributes["subscriptions"].values():
-            for kind, subscription in kinds.items():
-                if kind != "open_tracking":  # Klaviyo has no place for it there
-                    subscription["consented_at"] = utc_text(consented_at)
+    add_terms(attributes, fields, parse_consented_at(fields, context))
     return profile
 
 
-def _consented_at(fields: Record, context: Context) -> datetime | None:
+def add_terms(attributes: dict[str, Any], fields: Record, consented_at: datetime | None) -> None:
+    """Add to a person's attributes what belongs to consent that is given: the date of birth, and when it was given."""
+    if "age_gated_date_of_birth" in fields:
+        attributes["age_gated_date_of_birth"] = fields["age_gated_date_of_birth"][:10]
+    if consented_at is None:
+        return
+    for kinds in attributes["subscriptions"].values():
+        for kind, subscription in kinds.items():
+            if kind != "open_tracking" and subscription["consent"] == SUBSCRIBED:  # Klaviyo has no place for it there
+                subscription["consented_at"] = utc_text(consented_at)
+
+
+def parse_consented_at(fields: Record, context: Context) -> datetime | None:
+    """When consent was given, where it is historical; None where it is not.
+
+    Raises:
+        RejectedRecord: it has no time, or one that is not past; or it has one and is not historical.
+    """
     has_time, is_historical = "consented_at" in fields, context.options["historical_import"]
     pointer = "/consented_at"
     if has_time and not is_historical:
@@ -148,7 +159,7 @@ def _subscribe_batch_key(fields: Record, context: Context) -> BatchKey:
 
 
 def _unsubscribe_resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
-    return _profile(fields, "UNSUBSCRIBED")
+    return profile_with_consent(fields, dict.fromkeys(fields["channels"], UNSUBSCRIBED))
 
 
 def _unsubscribe_batch_key(_fields: Record, context: Context) -> BatchKey:
@@ -205,7 +216,7 @@ UNSUBSCRIBE = Action(
     accepts_deleted=True,
     concurrency_factor=4,  # requests hold a hundred people, and may each need two questions first
     options={
-        "channels": channels_option(_KINDS, "unsubscribed from"),
+        "channels": channels_option(KINDS, "unsubscribed from"),
         "list": {**LIST_OPTIONS["list"], "description": "The list to unsubscribe from, by its name or Klaviyo's id."},
         consent.GLOBAL: {
             "type": "boolean",

@@ -69,6 +69,9 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
         raise SettingsError(
             f"streams.{stream}.list is missing: name the list, or give the records a column list_id or list_name"
         )
+    needed = route.action.needs_field
+    if needed and not fields & {(name,) for name in needed}:
+        raise SettingsError(f"streams.{stream} needs a column {' or '.join(needed)}, by its name or by the mapping")
     for name in missing_types(route.types, known, route.mapper):
         suggestion = config_check.suggestion(name, sorted(known))
         raise SettingsError(f"streams.{stream}.types.{name}: the stream has no such column{suggestion}")
