@@ -19,17 +19,23 @@ from target_klaviyo.model.identifiers import identifiers_of
 from target_klaviyo.model.records import Note, Outcome, OutcomeKind
 
 SUBSCRIBED, UNSUBSCRIBED = "SUBSCRIBED", "UNSUBSCRIBED"
-_OLDER = Outcome(
-    OutcomeKind.ACCEPTED, None, "superseded", None, "another record of this run says something later of this consent"
-)
-_UNCLEAR = Outcome(
-    OutcomeKind.REJECTED,
-    None,
-    "consent_disagrees",
-    "/consented_at",
-    "another record of this run withdraws this consent, and without consented_at nobody knows which of them is later",
-)
-_OUTCOMES = {Verdict.IS_OLDER: _OLDER, Verdict.IS_UNCLEAR: _UNCLEAR}
+# Left out and not rejected: a replay of rejects, which knows nothing of the withdrawal, would subscribe the person.
+_OUTCOMES = {
+    Verdict.IS_OLDER: Outcome(
+        OutcomeKind.LEFT_OUT,
+        None,
+        "superseded",
+        None,
+        "another record of this run says something later of this consent",
+    ),
+    Verdict.IS_UNCLEAR: Outcome(
+        OutcomeKind.LEFT_OUT,
+        None,
+        "consent_disagrees",
+        None,
+        "another record of this run withdraws this consent, and without consented_at nobody knows which is later",
+    ),
+}
 
 
 class ConsentKey(NamedTuple):
@@ -125,11 +131,12 @@ def _subscribe(session: Session, given: Mapping[Row, Row]) -> Iterator[UnitOutco
 
 
 def _join(outcomes: Sequence[Outcome]) -> Outcome:
-    """The outcome of a row: the worst of what was sent of it, with a note on what was not, for it was out of date."""
-    sent = [outcome for outcome in outcomes if outcome is not _OLDER]
+    """The outcome of a row: the worst of what was sent of it, with notes on what was not."""
+    sent = [outcome for outcome in outcomes if outcome.kind is not OutcomeKind.LEFT_OUT]
+    not_sent = [outcome for outcome in _OUTCOMES.values() if outcome in outcomes]
     if not sent:
-        return _OLDER
-    notes = (Note("superseded", "", _OLDER.reason or ""),) if len(sent) < len(outcomes) else ()
+        return not_sent[-1]
+    notes = tuple(Note(outcome.code or "", "/status", outcome.reason or "") for outcome in not_sent)
     return responses.with_notes(responses.worst_outcome(sent), notes)
 
 

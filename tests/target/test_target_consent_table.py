@@ -191,6 +191,9 @@ def test_of_two_words_of_one_person_the_later_counts_and_else_the_withdrawal(
     else:
         outcomes = [outcomes_of(session, "consent", [row])[0] for row in rows]
     assert [outcome.code or "" for outcome in outcomes] == becomes
+    # Not rejected: a replay of the rejects would subscribe whoever withdrew.
+    kinds = [OutcomeKind.LEFT_OUT if code else OutcomeKind.ACCEPTED for code in becomes]
+    assert [outcome.kind for outcome in outcomes] == kinds
     assert [sent(request)[0] for request in writes(wire)] == asked
 
 
@@ -219,6 +222,44 @@ def test_channels_are_judged_one_by_one() -> None:
         ["sms"],
         ["email"],
     ]
+
+
+def test_a_table_that_contradicts_itself_says_so_and_leaves_nothing_to_replay(
+    target: Command, account: RunningSandbox
+) -> None:
+    """In one batch and in several: whoever withdrew stays so, and the log says what was not done."""
+    rows = [{"n": n, "email": f"p{n % 4}@example.com", "status": (NO, YES)[n // 4]} for n in range(8)]
+    schema = {"type": "SCHEMA", "stream": "table", "schema": {"properties": {name: {} for name in rows[0]}}}
+    for size in (1, 1000):
+        run = target([schema, *records("table", rows)], streams={"table": CONSENT}, batch_size_rows=size)
+        assert run.code == 0, run.stderr
+        assert "done: 0 delivered, 4 accepted, 0 rejected, 4 left out" in run.stderr
+        assert "consent_disagrees" in run.stderr
+        assert run.rejected == []
+        consents = [
+            row["subscriptions"]["email"]["marketing"]["consent"]
+            for row in account.store.profiles.rows.values()
+            if row.get("email") in {found["email"] for found in rows}
+        ]
+        assert set(consents) <= {NO}
+
+
+def test_email_consent_is_given_where_sms_is_not_possible() -> None:
+    """Klaviyo points at the number, and the address goes again without it."""
+
+    def wire(request: Request) -> Response:
+        _, people = sent(request)
+        return (
+            refused(400, "/data/attributes/profiles/data/0/attributes/phone_number")
+            if "sms" in people[0]["subscriptions"]
+            else respond(202)
+        )
+
+    session, asked = scripted_session(wire)
+    rows = rows_of({**AUTO, "on_bad_value": "drop"}, {**ADA, "status": YES})
+    [outcome] = outcomes_of(session, "consent", rows)
+    assert (outcome.kind, outcome.code) == (OutcomeKind.ACCEPTED, "channel_left_out")
+    assert [list(people[0]["subscriptions"]) for _, people in map(sent, writes(asked))] == [["email", "sms"], ["email"]]
 
 
 def test_consent_that_klaviyo_refused_outdates_nothing() -> None:
