@@ -6,6 +6,7 @@ A new action is one declaration in a module of this folder, one entry here, and 
 from __future__ import annotations
 
 from target_klaviyo.actions.audience_manifest import AUDIENCE_MANIFEST
+from target_klaviyo.actions.consent_table import CONSENT
 from target_klaviyo.actions.consents import SUBSCRIBE, UNSUBSCRIBE
 from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
@@ -25,6 +26,7 @@ ACTIONS: dict[str, Action] = {
         LIST_MEMBERS,
         SUBSCRIBE,
         UNSUBSCRIBE,
+        CONSENT,
         SUPPRESS,
         UNSUPPRESS,
         DELETE_PROFILE,

@@ -100,6 +100,7 @@ class Action:
         accepts_deleted: whether a record that its source marks as deleted (``_sdc_deleted_at``) means something to
             it; otherwise such a record is left out.
         needs_list: a record must say, or the option ``list`` must say, which list.
+        needs_field: fields of which a stream must have one, or nothing could be done with any record.
         max_rows: rows to send at once, where that is not what one request may hold.
         concurrency_factor: batches in flight for each that the setting ``concurrency`` allows: more than one where
             they are so small that its number would not spend the budget.
@@ -129,6 +130,7 @@ class Action:
     is_about_people: bool = True
     accepts_deleted: bool = False
     needs_list: bool = False
+    needs_field: tuple[str, ...] = ()
     max_rows: int | None = None
     concurrency_factor: int = 1
 

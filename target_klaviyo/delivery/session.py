@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from klaviyo_client.client import KlaviyoClient
+from target_klaviyo.delivery.consent_order import ConsentOrder
 from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobKind, JobPoller
 from target_klaviyo.delivery.linked_identifiers import LinkedIdentifiers
 from target_klaviyo.delivery.lists import ListFinder
@@ -27,6 +28,7 @@ class Session:
     job_pollers: Mapping[JobKind, JobPoller] = field(init=False)
     pending_unsubscribes: PendingUnsubscribes = field(init=False, default_factory=PendingUnsubscribes)
     linked_identifiers: LinkedIdentifiers = field(init=False, default_factory=LinkedIdentifiers)
+    consent_order: ConsentOrder = field(init=False, default_factory=ConsentOrder)
     audience_sizes: AudienceSizes = field(init=False, default_factory=AudienceSizes)
 
     def __post_init__(self) -> None:

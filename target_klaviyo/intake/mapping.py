@@ -68,7 +68,7 @@ class Mapper:
         keeps_unknown: whether unknown columns become custom properties.
         keeps_nulls: whether a null is a value: that of a field which is to be cleared.
         types: field -> its JSON types.
-        word_lists: fields that are lists of words (``x-words``): in one text there may be several.
+        word_lists: fields of words (``x-words``), on which no two columns may disagree; a text may hold several words.
         text_lists: fields that are lists of texts.
         with_blanks: fields where a blank is no null (``x-blank``).
         ids: fields that tell one person, event, order or list from others.
@@ -250,7 +250,7 @@ class Mapper:
             return second
         if path not in self.types or second is None:  # a custom property, or nothing
             return first
-        if (types == {"boolean"} or (path in self.word_lists and second)) and first != second:
+        if (types == {"boolean"} or (path in self.word_lists and second != [])) and first != second:
             raise RejectedRecord(
                 "invalid_field", f"two columns disagree on {'.'.join(path)}", pointer="/" + "/".join(path)
             )

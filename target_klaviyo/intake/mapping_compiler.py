@@ -1,8 +1,8 @@
 """The compiler of mappers: it makes one of a contract and the ``mapping`` option of a stream. Pure.
 
 The contract says what the fields are. Its ``x-`` keys say by which other column names a field is known (``x-names``),
-which field no column name reaches (``x-by-name: false``), which is a list of words (``x-words``), in which a blank is
-no null (``x-blank``), and which columns are never sent (``x-ignored-columns``).
+which field no column name reaches (``x-by-name: false``), which is of words, a list or one (``x-words``), in which a
+blank is no null (``x-blank``), and which columns are never sent (``x-ignored-columns``).
 """
 
 from __future__ import annotations

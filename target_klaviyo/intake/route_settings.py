@@ -123,6 +123,10 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
             f"streams.{stream}.list is missing: name the list, or give the records a column list_id or list_name"
         )
     faults = _Faults()
+    needed = route.action.needs_field
+    with faults.collecting():
+        if needed and not fields & {(name,) for name in needed}:
+            raise SettingsError(f"streams.{stream} needs a column {' or '.join(needed)}, by its name or by the mapping")
     for name in missing_types(route.types, known, route.mapper):
         with faults.collecting():
             suggestion = config_check.suggestion(name, sorted(known))

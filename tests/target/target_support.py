@@ -50,6 +50,8 @@ PROFILE_SCHEMA = {
 ADA = {"email": "ada@example.com"}
 FORM = {"email": "form@example.com", "list": "Made by a form", "confirmOptIn": True, "first_name": "Lovelace"}
 
+PHONE = "+14155550111"
+
 # For each action an entry of the settings and a record that it sends.
 EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "upsert_profile": ({"list": "Made", "create_list": True, "nulls": "clear"}, {**ADA, "first_name": None}),
@@ -58,6 +60,7 @@ EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "list_members": ({"list": "Made", "create_list": True}, {"email": "b@example.com"}),
     "subscribe": ({"list": "Made", "create_list": True}, {"email": "c@example.com"}),
     "unsubscribe": ({}, {"email": "d@example.com"}),
+    "consent": ({}, {"email": "k@example.com", "status": "subscribed", "phone_number": PHONE, "sms_status": "no"}),
     "suppress": ({}, {"email": "e@example.com"}),
     "unsuppress": ({}, {"email": "f@example.com"}),
     "delete_profile": ({"allow_deletion": True}, {"email": "g@example.com"}),

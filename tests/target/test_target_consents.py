@@ -145,6 +145,45 @@ def test_no_channel_with_its_identifier_is_a_rejection(entry: dict[str, Any]) ->
     assert "external_id" not in unfit(entry, {"external_id": "7"}).reason
 
 
+@pytest.mark.parametrize("entry", [SUBSCRIBE, UNSUBSCRIBE])
+@pytest.mark.parametrize(
+    ("record", "channels"),
+    [
+        (ADA, ["email", "sms"]),
+        ({"email": "ada@x.org"}, ["email"]),
+        ({"phone_number": "+14155550100"}, ["sms"]),
+        ({"email": "ada@x.org", "phone_number": " "}, ["email"]),
+        ({**ADA, "channels": "email"}, ["email"]),
+    ],
+)
+def test_auto_channels_are_those_whose_identifier_there_is(
+    record: dict[str, Any], channels: list[str], entry: dict[str, Any]
+) -> None:
+    """E-mail by the address, SMS by the number, WhatsApp by its name only; nothing is missing, so nothing is noted."""
+    [row] = rows_of({**entry, "channels": "Auto"}, record)
+    assert list(row.payload["attributes"]["subscriptions"]) == channels
+    assert row.note is None
+    [own] = rows_of(entry, {"channels": ["auto"], **record})
+    assert own.payload == row.payload
+
+
+@pytest.mark.parametrize("entry", [SUBSCRIBE, UNSUBSCRIBE])
+def test_auto_tells_an_identifier_that_is_wrong_and_rejects_who_has_none(entry: dict[str, Any]) -> None:
+    """A bad number is what keeps somebody from SMS, so it is said; other channels may stand beside auto."""
+    entry = {**entry, "on_bad_value": "drop"}
+    auto = {**entry, "channels": ["auto"]}
+    [row] = rows_of(auto, {**ADA, "phone_number": "call me"})
+    assert list(row.payload["attributes"]["subscriptions"]) == ["email"]
+    assert [(note.code, note.pointer) for note in row.notes] == [("channel_left_out", "/phone_number")]
+    [row] = rows_of({**entry, "channels": "auto, whatsapp, email"}, ADA)
+    assert list(row.payload["attributes"]["subscriptions"]) == ["email", "sms", "whatsapp"]
+    assert unfit(auto, {"external_id": "7"}).code == "no_identifier"
+    assert unfit(auto, {"email": "ada"}).code == "invalid_email"
+    assert unfit({**auto, "on_bad_value": "reject"}, {**ADA, "phone_number": "call me"}).code == "invalid_phone"
+    if entry["action"] == "subscribe":
+        assert unfit({**auto, "mapping": {"id": "kid"}}, {"kid": "A"}).code == "no_identifier"
+
+
 @pytest.mark.parametrize(
     ("value", "sent"),
     [

@@ -22,6 +22,7 @@ ADA, BRUNO, CHLOE = "ada.moss@example.com", "bruno.lind@example.com", "chloe.par
 DARIO = "+12025550104"
 # The example that goes first where one speaks of people, or of a list, that there must be.
 BEFORE = {
+    "consent": "subscribe",
     "unsubscribe": "subscribe",
     "suppress": "upsert_profile",
     "unsuppress": "suppress",
@@ -212,6 +213,15 @@ def test_unsubscribe(example: Callable[[str], Run], reader: Reader) -> None:
     assert [entry["reason"] for entry in reader.marketing(ADA)["list_suppressions"]] == ["UNSUBSCRIBE"]
     assert reader.members("Shop newsletter") == {BRUNO, DARIO}
     assert reader.marketing(BRUNO)["consent"] == "SUBSCRIBED"
+
+
+def test_consent(example: Callable[[str], Run], reader: Reader) -> None:
+    """A status for each channel; of what one person says the later counts, whichever comes first."""
+    example("consent")
+    assert {of: reader.marketing(of)["consent"] for of in (ADA, BRUNO)} == {ADA: "SUBSCRIBED", BRUNO: "SUBSCRIBED"}
+    assert reader.marketing(ADA)["custom_method_detail"] == "Preference centre"
+    assert reader.marketing(CHLOE)["consent"] == "UNSUBSCRIBED"
+    assert reader.marketing(BRUNO, "sms")["consent"] != "SUBSCRIBED"
 
 
 def test_suppress(example: Callable[[str], Run], reader: Reader) -> None:

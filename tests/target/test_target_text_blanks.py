@@ -22,6 +22,7 @@ LEAST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "list_members": ({"list": "News"}, ADA),
     "subscribe": ({"list": "News"}, ADA),
     "unsubscribe": ({"list": "News"}, ADA),
+    "consent": ({"list": "News"}, {**ADA, "status": "subscribed"}),
     "suppress": ({}, ADA),
     "unsuppress": ({}, ADA),
     "delete_profile": ({"allow_deletion": True}, ADA),

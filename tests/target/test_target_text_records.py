@@ -116,6 +116,17 @@ CONTENTS: dict[str, Parts] = {
     "order_completed": group(*ORDER),
     "subscribe": group(CHANNELS, part("custom_source", TEXTS, NO_TEXTS), part("consented_at", st.sampled_from(BLANK))),
     "unsubscribe": group(CHANNELS, part("note", TEXTS)),
+    "consent": group(
+        CHANNELS,
+        part("consented_at", TIMES),
+        part("custom_source", TEXTS, NO_TEXTS),
+        part("whatsapp_status|SMS_STATUS", st.sampled_from(BLANK), st.sampled_from(["opted in", 5])),
+        needed=part(
+            "status|email_status|Email Status|EMAIL_MARKETING_CONSENT",
+            st.sampled_from(["subscribed", " SUBSCRIBED", True, 1, "yes"]),
+            st.sampled_from(["active", 5, ["subscribed"]]),
+        ),
+    ),
     "suppress": group(part("note", TEXTS)),
     "unsuppress": group(part("note", TEXTS)),
     "delete_profile": group(part("external_id|EXTERNAL_ID", st.sampled_from(BLANK)), part("note", TEXTS)),
@@ -162,7 +173,7 @@ def numbers_there(account: RunningSandbox, action: str, total: int) -> set[int]:
         return {person["properties"]["n"] for person in people}
     if action == "delete_profile":
         return set(range(total)) - {_number(person) for person in people}
-    by_consent = {"subscribe": "SUBSCRIBED", "unsubscribe": "UNSUBSCRIBED"}
+    by_consent = {"subscribe": "SUBSCRIBED", "consent": "SUBSCRIBED", "unsubscribe": "UNSUBSCRIBED"}
     marketing = {_number(person): person["subscriptions"]["email"]["marketing"] for person in people}
     if action in by_consent:
         return {number for number, held in marketing.items() if held["consent"] == by_consent[action]}
