@@ -104,9 +104,27 @@ class Pager:
     text: str
     newer: str | None
     older: str | None
+    newer_text: str = "Newer"
+    older_text: str = "Older"
 
 
-Block = Table | Facts | Document | Pager
+@dataclass(frozen=True)
+class Choice:
+    """A form that leads to ``path`` with the query parameter ``name``: one of the values in ``options``.
+
+    Attributes:
+        options: value -> what is shown of it.
+        chosen: the present value; one that is no option is none of them.
+    """
+
+    label: str
+    path: str
+    name: str
+    options: Mapping[str, str]
+    chosen: str
+
+
+Block = Table | Facts | Document | Pager | Choice
 
 
 @dataclass(frozen=True)

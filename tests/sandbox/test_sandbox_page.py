@@ -319,16 +319,109 @@ def test_numbers_stand_at_the_right_and_words_do_not() -> None:
 
 @pytest.mark.parametrize("name", ["id", "email", "phone_number", "external_id"])
 def test_profiles_are_found_by_their_identifiers(reading, name):
-    """Whoever has the identifier is found, and nobody else; an address in any case."""
+    """Whoever has the identifier is found before all others; an address in any case."""
     row = next(row for row in reading.store.profiles.rows.values() if row[name])
     wanted = row[name].upper() if name == "email" else row[name]
-    assert _found_profiles(reading, wanted) == {f"/profiles/{row['id']}"}
-    assert _found_profiles(reading, f"{wanted}x") == set()
+    assert _found_profiles(reading, wanted)[0] == row["id"]
+    assert _found_profiles(reading, f"{wanted}x") == []
 
 
-def _found_profiles(sandbox: Any, wanted: str) -> set[str]:
+def _found_profiles(sandbox: Any, wanted: str) -> list[str]:
+    """Ids of the profiles on the page of a search, in its order."""
     page = open_page(sandbox.url, f"/profiles?q={quote(wanted)}")
-    return {link for link in page.links() if link.startswith("/profiles/")}
+    hrefs = [str(attributes.get("href")) for tag, attributes in page.tags if tag == "a"]
+    return [href.removeprefix("/profiles/") for href in hrefs if href.startswith("/profiles/")]
+
+
+PEOPLE = [
+    {"email": "ada.lovelace@example.com", "first_name": "Ada", "last_name": "Lovelace", "phone_number": "+12025550199"},
+    {"email": "jose@example.net", "first_name": "José", "last_name": "Nuñez"},
+    {"email": "rtl@example.com", "first_name": "محمد", "last_name": "عبد الله"},
+    {"external_id": "crm 0042/7", "first_name": "🦄 Zoë", "last_name": NASTY},
+    {"phone_number": "+4915112345678", "first_name": "100%_&+#", "last_name": "Weiß"},
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("lovel", [0]),
+        ("  ADA   love ", [0]),
+        ("lovelace ada", [0]),
+        ("a.lovelace@", [0]),
+        ("5550199", [0]),
+        ("(202) 555-01", [0]),
+        ("+1 202 555", [0]),
+        ("jose", [1]),
+        ("NUÑ", [1]),
+        ("nunez", [1]),
+        ("عبد", [2]),
+        ("🦄", [3]),
+        ("zoe", [3]),
+        ("<script>console", [3]),
+        ("0042/", [3]),
+        ("CRM 00", [3]),
+        ("100%_&+#", [4]),
+        ("WEISS", [4]),
+        ("0049 151 12345", [4]),
+        ("0151 1234", [4]),
+        ("ada nunez", []),
+        ("100_", []),
+    ],
+)
+def test_people_are_found_by_a_part(make_shared_sandbox, wanted, found):
+    """A part of a name, an address, a phone number or an external id finds whoever has it, however it is written."""
+    sandbox = make_shared_sandbox(profiles=0, events=0, job_seconds=0.0)
+    if not len(sandbox.store.profiles):
+        Caller(sandbox.url).post("profile-bulk-import-jobs", import_job(PEOPLE))
+    ids = {row["id"]: row.get("first_name") for row in sandbox.store.profiles.rows.values()}
+    assert [ids[row_id] for row_id in _found_profiles(sandbox, wanted)] == [
+        PEOPLE[number]["first_name"] for number in found
+    ]
+
+
+@pytest.mark.parametrize("wanted", ["anybody", "+", "()", "%00", "\ud800"])
+def test_nobody_is_found_in_an_account_with_nobody(make_sandbox, wanted):
+    """A search for whatever it is in an account without people says that nobody was found."""
+    sandbox = make_sandbox(profiles=0, events=0)
+    page = open_page(sandbox.url, f"/profiles?q={quote(wanted, errors='replace')}")
+    assert "Nobody was found." in page.text
+    assert "No event" in open_page(sandbox.url, f"/events?metric={quote(wanted, errors='replace')}").text
+
+
+def test_a_search_goes_on_where_it_ended(reading):
+    """Whom a first page does not hold is on the next ones: each row once, the latest changed first."""
+    shown: list[str] = []
+    path: str | None = "/profiles?q=example"
+    while path:
+        page = open_page(reading.url, path)
+        hrefs = [str(attributes.get("href")) for tag, attributes in page.tags if tag == "a"]
+        shown += [href.removeprefix("/profiles/") for href in hrefs if href.startswith("/profiles/")]
+        path = next((str(one["href"]) for tag, one in page.tags if tag == "a" and one.get("rel") == "next"), None)
+    rows = reading.store.profiles.rows
+    expected = [row_id for _, row_id in reversed(reading.store.profiles.sorted_keys("updated"))]
+    assert shown == [row_id for row_id in expected if "example" in (rows[row_id]["email"] or "")]
+
+
+def test_events_are_filtered_by_metric(reading):
+    """Each metric leads to its own events, the latest first, on as many pages as it takes, and a choice offers all."""
+    store = reading.store
+    links = open_page(reading.url, "/metrics").links()
+    for metric_id in list(store.metrics.rows)[:6]:
+        path: str | None = f"/events?metric={metric_id}"
+        assert path in links
+        shown: list[str] = []
+        while path:
+            page = open_page(reading.url, path)
+            assert next(one for tag, one in page.tags if tag == "option" and "selected" in one)["value"] == metric_id
+            hrefs = [str(one["href"]) for tag, one in page.tags if tag == "a"]
+            shown += [href.removeprefix("/events/") for href in hrefs if href.startswith("/events/")]
+            path = next((str(one["href"]) for tag, one in page.tags if tag == "a" and one.get("rel") == "next"), None)
+        rows = [row for row in store.events.rows.values() if row["metric_id"] == metric_id]
+        assert shown == [row["id"] for row in sorted(rows, key=lambda row: (row["datetime"], row["id"]), reverse=True)]
+    options = {one["value"] for tag, one in open_page(reading.url, "/events").tags if tag == "option"}
+    assert options == {"", *store.metrics.rows}
+    assert "No event" in open_page(reading.url, f"/events?metric={quote(NASTY)}").text
 
 
 @pytest.mark.parametrize("start", ["0", "50", "100", "150", "-1", "x", "٣", "9" * 30])
@@ -355,6 +448,24 @@ def test_a_huge_account_has_a_quick_page(make_sandbox):
     for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
         open_page(sandbox.url, path)
     assert len(computed) < 1000
+    metric_id = next(iter(huge.metrics.rows))
+    for path in ("/profiles?q=nobody-of-this-name", "/events?metric=none", f"/events?metric={metric_id}"):
+        computed.clear()
+        page = open_page(sandbox.url, path)
+        assert len(computed) < 2500
+        assert "1 to " in page.text
+        assert "of 100,000,000" in page.text or "of 1,000,000" in page.text
+        further = next(link for link in page.links() if "start=" in link)
+        assert open_page(sandbox.url, further).text != page.text
+
+
+def test_the_whole_address_is_found_in_a_huge_account(make_sandbox):
+    """Whoever is beyond the rows that a search looks at is found by a whole identifier."""
+    sandbox = make_sandbox(profiles=1_000, events=100, procedural=True)
+    huge = build_procedural(1, 1_000_000, 100_000, time.time)
+    sandbox._sandbox._store = huge
+    row = next(huge.profiles.rows_at("updated", range(10, 11)))
+    assert _found_profiles(sandbox, row["email"] or row["phone_number"] or row["external_id"])[0] == row["id"]
 
 
 @pytest.mark.klaviyo_breaches("repetition", reason="they are what is shown")
