@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.browser import live, search, tables
+from klaviyo_sandbox.browser import live, pushes, search, tables
 from klaviyo_sandbox.browser.model import Block, Choice, Link, Table, Tile, View, link_to
 from klaviyo_sandbox.http.app import Sandbox
 
@@ -20,7 +20,7 @@ def overview(sandbox: Sandbox) -> View:
         account = next(iter(store.accounts.rows.values()))
         blocks: list[Block] = [
             *live.other_revisions(sandbox.revision, sandbox.other_revisions),
-            live.writes(sandbox.requests, _LATEST),
+            pushes.latest(sandbox, store, _LATEST, Link("All that is kept", "/pushes")),
             tables.import_jobs(store, _LATEST, _link_to_all(_count_jobs(store), "jobs")),
             tables.profiles(
                 tables.newest(store.profiles, "updated", _LATEST),
@@ -135,12 +135,13 @@ def _latest_members(store: Store) -> Table:
     rows = [
         (
             tables.profile_link(store, profile_id),
+            tables.full_name(store.profiles.get(profile_id)),
             link_to("lists", list_id, store.lists.rows[list_id]["name"]),
             tables.timestamp(joined_at),
         )
         for joined_at, list_id, profile_id in sorted(latest, reverse=True)[:_LATEST]
     ]
-    return Table("Latest members of lists", ("Profile", "List", "Joined"), rows)
+    return Table("Latest members of lists", ("Profile", "Name", "List", "Joined"), rows)
 
 
 def _count_jobs(store: Store) -> int:

@@ -22,6 +22,7 @@ from support.patience import PATIENCE
 from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.browser import html, live
 from klaviyo_sandbox.browser.model import Link, Table, View
+from klaviyo_sandbox.http import request_log
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
 from klaviyo_sandbox.writes import bodies
@@ -484,3 +485,158 @@ def test_breaches_are_on_the_strip(make_sandbox):
     page = requests.get(sandbox.url, timeout=PATIENCE).text
     assert "22 in all." in page
     assert "GET /lists" in page
+
+
+def _push_paths(sandbox: Any) -> list[str]:
+    """Paths of the writes on the first page, the latest first."""
+    hrefs = [str(one.get("href")) for tag, one in open_page(sandbox.url, "/").tags if tag == "a"]
+    return list(dict.fromkeys(href for href in hrefs if href.startswith("/pushes/")))
+
+
+def test_a_push_leads_to_what_it_was_about(writing, call):
+    """A write leads to its job, its list and its people, from the first page and from its own, which shows its rows."""
+    list_id = next(iter(writing.store.lists.rows))
+    rows = [{"email": f"p{number}@example.com", "first_name": f"First{number}"} for number in range(60)]
+    call.post("profile-bulk-import-jobs", import_job(rows, [list_id]))
+    (job,) = writing.store.jobs.rows.values()
+    ids = [writing.store.find_profile_id("email", row["email"]) for row in rows]
+    home = open_page(writing.url, "/")
+    source = requests.get(writing.url, timeout=PATIENCE).text
+    pushed = source[source.index("Pushed lately") : source.index("<caption>Jobs")]
+    for link in (f"/jobs/{job['id']}", f"/lists/{list_id}", f"/profiles/{ids[0]}"):
+        assert f'href="{link}"' in pushed
+    (path,) = _push_paths(writing)
+    assert path in home.links()
+    page = open_page(writing.url, path)
+    assert {f"/jobs/{job['id']}", f"/lists/{list_id}", *(f"/profiles/{one}" for one in ids[:50])} <= page.links()
+    assert "First49" in page.text
+    assert "First50" not in page.text
+    older = next(link for link in page.links() if "start=" in link)
+    rest = open_page(writing.url, older)
+    assert {f"/profiles/{one}" for one in ids[50:]} <= rest.links()
+    assert "First59" in rest.text
+    job_page = open_page(writing.url, f"/jobs/{job['id']}")
+    assert {f"/lists/{list_id}", *(f"/profiles/{one}" for one in ids[:50])} <= job_page.links()
+    assert "First1" in job_page.text
+
+
+def test_every_kind_of_push_shows_its_rows(writing, call):
+    """Whoever is written to in whatever way is named, and what a row says is shown."""
+    store = writing.store
+    list_id, other_list = list(store.lists.rows)[:2]
+    profile_id = next(iter(store.profiles.rows))
+    email = "eve@example.com"
+    call.post("profile-import", {"data": {"type": "profile", "attributes": {"email": email, "first_name": "Eve"}}})
+    eve = store.find_profile_id("email", email)
+    member = {"data": [{"type": "profile", "id": profile_id}]}
+    person = {"data": {"type": "profile", "attributes": {"email": email}}}
+    metric = {"data": {"type": "metric", "attributes": {"name": "Tier up"}}}
+    event = {"properties": {"tier": "gold"}, "metric": metric, "time": "2026-01-01T00:00:00Z", "unique_id": "u1"}
+    bulk = {"profile": person, "events": {"data": [{"type": "event", "attributes": event}]}}
+    consent = {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+    subscribed = {"type": "profile", "attributes": {"email": email, "subscriptions": consent}}
+    on_list = {"list": {"data": {"type": "list", "id": list_id}}}
+    unsubscribed = {"type": "profile", "attributes": {"email": email}}
+    writes = {
+        f"lists/{list_id}/relationships/profiles": (member, {f"/lists/{list_id}", f"/profiles/{profile_id}"}, ""),
+        "events": (
+            {"data": {"type": "event", "attributes": {**event, "profile": person}}}, {f"/profiles/{eve}"}, "gold"
+        ),
+        "event-bulk-create-jobs": (
+            {"data": {"type": "event-bulk-create-job", "attributes": {"events-bulk-create": {"data": [
+                {"type": "event-bulk-create", "attributes": bulk}]}}}},
+            {f"/profiles/{eve}"}, "gold",
+        ),
+        "profile-subscription-bulk-create-jobs": (
+            {"data": {"type": "profile-subscription-bulk-create-job",
+                      "attributes": {"profiles": {"data": [subscribed]}}, "relationships": on_list}},
+            {f"/profiles/{eve}", f"/lists/{list_id}"}, "SUBSCRIBED",
+        ),
+        "profile-suppression-bulk-create-jobs": (
+            {"data": {"type": "profile-suppression-bulk-create-job",
+                      "attributes": {"profiles": {"data": [unsubscribed]}}}},
+            {f"/profiles/{eve}"}, email,
+        ),
+        "lists": ({"data": {"type": "list", "attributes": {"name": NASTY}}}, set(), NASTY),
+    }  # fmt: skip
+    for path, (body, links, text) in writes.items():
+        answer = call.post(path, body)
+        assert answer.status_code in (201, 202, 204), (path, answer.text)
+        latest = open_page(writing.url, _push_paths(writing)[0])
+        assert links <= latest.links(), path
+        assert text in latest.text, path
+        assert [tag for tag, _ in latest.tags if tag in ("script", "img")] == []
+    created = next(row["id"] for row in store.lists.rows.values() if row["name"] == NASTY)
+    assert f"/lists/{created}" in latest.links()
+    (job,) = store.suppress_jobs.rows.values()
+    assert any(f"/jobs/{job['id']}" in open_page(writing.url, path).links() for path in _push_paths(writing))
+    assert other_list not in latest.text
+
+
+def test_a_refused_push_shows_what_was_wrong(writing, call):
+    """Its rows and Klaviyo's answer are there, whatever was sent: no shape of a body breaks a page."""
+    shapes: list[Any] = [
+        {"data": {"type": "profile", "attributes": {"email": "no address", "first_name": "Nia"}}},
+        {}, [], None, 1, "x", {"data": None}, {"data": 1}, {"data": [1, [2], None, "x"]},
+        {"data": {"type": 1, "id": []}},
+        {"data": {"attributes": {"events-bulk-create": {"data": [
+            {"attributes": {"events": {"data": [2, {"attributes": 1}, {"attributes": []}]}}}]}}}},
+        {"data": {"attributes": {"profiles": {"data": [None, {"attributes": 1}]}, "events-bulk-create": 1}}},
+        {"data": {"attributes": {"events-bulk-create": {"data": [1, {"attributes": {"events": {"data": 1}}}]}}}},
+        {"data": {"type": "profile", "attributes": {"email": {"a": NASTY}, "phone_number": 1}}},
+        {"data": {"relationships": {"lists": {"data": [1, {"id": 1}]}, "list": [], "segment": {"data": 1}}}},
+    ]  # fmt: skip
+    for shape in shapes:
+        for path in ("profile-import", "profile-bulk-import-jobs", "event-bulk-create-jobs"):
+            assert 400 <= call.post(path, shape).status_code < 500
+            open_page(writing.url, _push_paths(writing)[0])
+    url = f"{writing.url}/api/profile-import"
+    for raw in (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"data": "\\ud800"}'):
+        headers = {**call.session.headers, "content-type": "application/json"}
+        assert requests.post(url, data=raw, headers=headers, timeout=PATIENCE).status_code >= 400
+        open_page(writing.url, _push_paths(writing)[0])
+    call.post("profile-import", shapes[0])
+    page = open_page(writing.url, _push_paths(writing)[0])
+    assert "Nia" in page.text
+    assert "/data/attributes/email" in page.text
+    open_page(writing.url, "/pushes")
+
+
+def test_pushes_are_kept_within_bounds(writing, call):
+    """The latest are kept, up to a number and a size; what is gone is a page with status 404."""
+    log = request_log.PushLog(max_count=3, max_bytes=100)
+    one = LoggedRequest("POST", "/api/profiles", {}, 201)
+    for number in range(1, 6):
+        log.keep(number, one, b"x" * 10, b"y" * 10)
+    assert [number for number in range(8) if log.get(number)] == [3, 4, 5]
+    log.keep(6, one, b"x" * 70, b"")
+    assert [number for number in range(8) if log.get(number)] == [5, 6]
+    log.keep(7, one, b"x" * 1000, b"")
+    assert [number for number in range(8) if log.get(number)] == [7]
+    for path in ("/pushes/1", "/pushes/x", "/pushes/-1", "/pushes/٣"):
+        open_page(writing.url, path, 404)
+    call.get("lists")
+    assert _push_paths(writing) == []
+    assert open_page(writing.url, "/pushes").text.count("Nothing was written yet.") == 1
+
+
+def test_a_fault_before_the_account_is_a_push_without_rows(make_sandbox):
+    """A write that a fault kept from the account is among the pushed, with its fault and without a page of its own."""
+    sandbox = make_sandbox(faults="503=1")
+    Caller(sandbox.url).post("profile-import", {"data": {"type": "profile", "attributes": {"email": "a@example.com"}}})
+    assert "create_or_update_profile" in open_page(sandbox.url, "/").text
+    assert _push_paths(sandbox) == []
+
+
+def test_members_have_names(writing, call):
+    """Who is on a list or in a segment, and who came lately, is told by name, too."""
+    list_id = next(iter(writing.store.lists.rows))
+    call.post("profile-bulk-import-jobs", import_job([{"email": "m@example.com", "first_name": NASTY}], [list_id]))
+    source = requests.get(writing.url, timeout=PATIENCE).text
+    latest = source[source.index("Latest members of lists") : source.index("<caption>Lists")]
+    for text in (Page(latest).text, open_page(writing.url, f"/lists/{list_id}").text):
+        assert NASTY in text
+    segment_id, members = max(writing.store.segment_members.items(), key=lambda item: len(item[1]))
+    profile_id = next(iter(members.rows))
+    row = writing.store.profiles.rows[profile_id]
+    assert f"{row['first_name']} {row['last_name']}" in open_page(writing.url, f"/segments/{segment_id}").text
