@@ -115,6 +115,7 @@ def _live_update(sandbox: Sandbox, query: Mapping[str, str]) -> PageResponse:
         "cursor": sandbox.request_count,
         "requests": html.render_rows(live.requests(new_requests)),
         "breaches": html.render_rows(live.breaches(sandbox.judge)),
+        "chart": html.render_charts(live.charts(sandbox.traffic, sandbox.quotas, sandbox.store.clock())),
         "budget": html.render_rows(live.budgets(sandbox.quotas)),
     }
     return PageResponse(200, "application/json", json.dumps(document).encode())

@@ -6,9 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from klaviyo_sandbox.browser.model import Badge, Cell, Meter, Table, Timestamp
+from klaviyo_sandbox.browser import chart
+from klaviyo_sandbox.browser.model import Badge, Cell, Chart, Meter, Table, Timestamp
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
+from klaviyo_sandbox.http.traffic import Traffic
 from klaviyo_sandbox.manners.judge import Judge
 
 # Requests that the strip shows, and the most that one answer to its script brings.
@@ -44,6 +46,7 @@ def budgets(quotas: Quotas | None) -> Table:
     """Use of the rate limits of each operation that was called; the most used first."""
     usage = quotas.usage() if quotas else []
     usage.sort(key=lambda entry: (-entry[3] / entry[1].steady, str(entry[0])))
+    idle = [index for index, (_, _, _, minute) in enumerate(usage) if not minute]
     rows = [
         (
             str(operation),
@@ -55,7 +58,7 @@ def budgets(quotas: Quotas | None) -> Table:
     columns = ("Operation", "Second", "Minute")
     empty_text = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
     note = "The present minute, and the latest second that was used." if quotas else ""
-    return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note)
+    return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note, idle=idle)
 
 
 def breaches(judge: Judge) -> Table:
@@ -99,3 +102,9 @@ def other_revisions(spoken: str, requests: Mapping[str, int]) -> Sequence[Table]
     note = f"This sandbox speaks {spoken}, and answered all of these in it."
     rows = [(Badge(revision, "bad"), count) for revision, count in sorted(requests.items())]
     return (Table("Asked for in another revision", ("Revision", "Requests"), rows, numeric=("Requests",), note=note),)
+
+
+def charts(traffic: Traffic, quotas: Quotas | None, now: float) -> Sequence[Chart]:
+    """How many requests came in the last minutes, and, with limits, how much of a budget they took."""
+    shown = [chart.requests(traffic.latest(now), now)]
+    return [*shown, chart.budgets(quotas.peaks(), now)] if quotas else shown

@@ -54,6 +54,7 @@ class Table:
         numeric: names of columns that hold numbers, whatever the rows hold.
         note: is shown below the rows.
         more: a link to the rest of the rows.
+        idle: positions of rows that fade, because nothing happens there now.
     """
 
     caption: str
@@ -64,6 +65,7 @@ class Table:
     numeric: Collection[str] = ()
     note: str = ""
     more: Link | None = None
+    idle: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,41 @@ Block = Table | Facts | Document | Pager | Choice
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A bar of a chart, in units of ``chart.py`` from the left and from the top. ``tone`` gives its colour."""
+
+    x: int
+    y: float
+    height: float
+    tone: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """Bars of one time; ``title`` says in words what they show."""
+
+    title: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Bars over the last minutes.
+
+    Attributes:
+        summary: says in a sentence what the chart shows.
+        legend: (tone, what it stands for).
+        scale: what the height of the chart stands for.
+    """
+
+    caption: str
+    summary: str
+    columns: Sequence[Column]
+    legend: Sequence[tuple[str, str]]
+    scale: str
+
+
+@dataclass(frozen=True)
 class View:
     """A whole page.
 
@@ -138,6 +175,7 @@ class View:
         breadcrumbs: links to the pages above this one.
         tiles: numbers between the title and the blocks.
         live: tables beside the blocks that a script refreshes.
+        charts: above the live tables.
         cursor: how many requests the live tables know of.
         search: what was searched for, "" when nothing was; None on a page without a search field.
     """
@@ -148,6 +186,7 @@ class View:
     breadcrumbs: Sequence[Link] = ()
     tiles: Sequence[Tile] = ()
     live: Sequence[Table] = ()
+    charts: Sequence[Chart] = ()
     cursor: int = 0
     search: str | None = None
 

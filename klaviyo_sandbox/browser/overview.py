@@ -50,6 +50,7 @@ def overview(sandbox: Sandbox) -> View:
                 live.breaches(sandbox.judge),
                 live.requests(live.requests_after(0, sandbox.requests, sandbox.request_count)),
             ),
+            charts=live.charts(sandbox.traffic, sandbox.quotas, store.clock()),
             cursor=sandbox.request_count,
             search="",
         )

@@ -14,9 +14,9 @@ from klaviyo_sandbox.account.rows import IDENTIFIERS
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.browser import live, tables
 from klaviyo_sandbox.browser.model import Block, Cell, Document, Facts, Link, Table, View, link_to
-from klaviyo_sandbox.http import oauth
 from klaviyo_sandbox.http.app import Sandbox
-from klaviyo_sandbox.http.request_log import LoggedRequest, Push
+from klaviyo_sandbox.http.request_log import Push
+from klaviyo_sandbox.http.traffic import is_write
 from klaviyo_sandbox.writes.bodies import parse_json
 
 # Requests that are searched for writes, from the latest back; reads stand between them.
@@ -39,7 +39,7 @@ def latest(sandbox: Sandbox, store: Store, count: int, more: Link | None = None)
     """The latest requests that write, the latest first. The caller holds ``store.lock``."""
     log, total = sandbox.requests, sandbox.request_count
     searched = islice(enumerate(reversed(log)), _MAX_SEARCHED)
-    writes = ((total - index, request) for index, request in searched if _is_write(request))
+    writes = ((total - index, request) for index, request in searched if is_write(request))
     rows: list[Sequence[Cell]] = []
     for number, request in islice(writes, count):
         push = sandbox.pushes.get(number)
@@ -85,11 +85,6 @@ def page(sandbox: Sandbox, number: str, query: Mapping[str, str]) -> View | None
     return View(title, blocks, breadcrumbs=[Link("Overview", "/"), Link("Pushes", "/pushes")])
 
 
-def _is_write(request: LoggedRequest) -> bool:
-    # A request for an OAuth token is a POST and changes nothing in the account.
-    return request.method not in ("GET", "HEAD", "OPTIONS") and request.path != oauth.PATH
-
-
 def _links(store: Store, push: Push) -> list[Link] | None:
     """The job, the lists and segments, and the first people that a push was about, as far as they are there."""
     outline = _outline(push.body)
@@ -100,7 +95,7 @@ def _links(store: Store, push: Push) -> list[Link] | None:
     people = [link for row in outline.first_rows if isinstance(link := _person(store, row), Link)]
     unnamed = outline.count - _MAX_PEOPLE
     if people and unnamed > 0:
-        people.append(Link(f"{unnamed:,} more", f"/pushes/{push.number}"))
+        people.append(Link(f"{unnamed:,}\N{NO-BREAK SPACE}more", f"/pushes/{push.number}"))
     return list(dict.fromkeys(sorted(links, key=lambda link: not link.href.startswith("/jobs/")) + people)) or None
 
 

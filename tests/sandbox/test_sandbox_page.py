@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any
@@ -25,6 +26,7 @@ from klaviyo_sandbox.browser.model import Link, Table, View
 from klaviyo_sandbox.http import request_log
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
+from klaviyo_sandbox.http.traffic import Traffic
 from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""
@@ -640,3 +642,121 @@ def test_members_have_names(writing, call):
     profile_id = next(iter(members.rows))
     row = writing.store.profiles.rows[profile_id]
     assert f"{row['first_name']} {row['last_name']}" in open_page(writing.url, f"/segments/{segment_id}").text
+
+
+def _bars(source: str) -> dict[str, float]:
+    """Tone -> sum of the heights of its bars, of the charts in a source."""
+    heights: dict[str, float] = {}
+    for tag, attributes in Page(source).tags:
+        if tag == "rect" and "class" in attributes:
+            tone = str(attributes["class"])
+            heights[tone] = heights.get(tone, 0.0) + float(str(attributes["height"]))
+    return heights
+
+
+@pytest.mark.klaviyo_breaches("early", reason="they are what is shown")
+def test_a_chart_shows_the_requests_of_the_last_minutes(make_sandbox):
+    """Reads, writes, refusals for the budget's sake and failures stand in it, and leave it when they are old."""
+    now = [1_800_000_000.0]
+    sandbox = make_sandbox(clock=lambda: now[0])
+    source = requests.get(sandbox.url, timeout=PATIENCE).text
+    assert "<svg" in source
+    assert _bars(source) == {}
+    caller = Caller(sandbox.url)
+    caller.get("lists")
+    caller.post("lists", {"data": {"type": "list", "attributes": {"name": "New"}}})
+    caller.get("lists/nothing")
+    for _ in range(2):
+        caller.get("accounts")
+    source = requests.get(sandbox.url, timeout=PATIENCE).text
+    bars = _bars(source)
+    assert {"read", "write", "limited", "failed"} < bars.keys()
+    assert bars["read"] == 2 * bars["write"] == 2 * bars["limited"] == 2 * bars["failed"]
+    chart = _live_update(sandbox, 0)["chart"]
+    assert _bars(chart) == bars
+    assert "5 requests" in chart
+    now[0] += 299
+    assert _bars(_live_update(sandbox, 0)["chart"]) == bars
+    now[0] += 10
+    assert _bars(_live_update(sandbox, 0)["chart"]) == {}
+    caller.close()
+
+
+def test_the_chart_shows_how_much_of_the_busiest_budget_was_used(make_sandbox):
+    """The highest share of any budget of a minute stands at its time, with the operation's name."""
+    now = [1_800_000_000.0]
+    sandbox = make_sandbox(clock=lambda: now[0])
+    caller = Caller(sandbox.url)
+    for _ in range(15):
+        now[0] += 1
+        for _ in range(10):
+            caller.get("metrics")
+        caller.get("lists")
+    source = _live_update(sandbox, 0)["chart"]
+    assert "100 % of get_metrics" in source
+    assert "26 % of get_metrics" in source
+    assert "get_lists" not in source
+    assert "spent" in _bars(source)
+    now[0] += 60
+    caller.get("lists")
+    assert "1 % of get_lists" in _live_update(sandbox, 0)["chart"]
+    caller.close()
+
+
+def test_without_limits_no_chart_speaks_of_budgets(make_sandbox):
+    """A sandbox that counts nothing shows its requests only."""
+    sandbox = make_sandbox(limits=False)
+    assert requests.get(sandbox.url, timeout=PATIENCE).text.count("<svg") == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 2_000), st.sampled_from(["read", "write", "limited", "failed"])), max_size=80))
+def test_traffic_counts_every_request_of_its_time(steps: list[tuple[int, str]]) -> None:
+    """What is kept is what came in the last five minutes, and no more memory than those take."""
+    traffic, now, kept = Traffic(), 1_800_000_000, []
+    statuses = {"read": ("GET", 200), "write": ("POST", 202), "limited": ("GET", 429), "failed": ("POST", 503)}
+    for pause, kind in steps:
+        now += pause // 20
+        method, status = statuses[kind]
+        traffic.count(LoggedRequest(method, "/api/lists", {}, status, at=float(now)))
+        kept.append((now // 5, kind))
+    latest = traffic.latest(float(now))
+    counted = {(now // 5 - age, kind): count for age, kinds in latest for kind, count in kinds.items()}
+    assert counted == Counter(one for one in kept if one[0] > now // 5 - 60)
+    assert [age for age, _ in latest] == sorted((age for age, _ in latest), reverse=True)
+
+
+def test_budgets_stand_by_their_use_and_idle_ones_fade() -> None:
+    """The most used of this minute first; whatever nobody asks for in this minute is last, and marked as idle."""
+    now = [600.0]
+    quotas = Quotas(lambda: now[0])
+    quotas.spend("idle_big", Budget(5, 10))
+    now[0] = 660.0
+    for name, count in (("little", 1), ("much", 5), ("middle", 3)):
+        for _ in range(count):
+            quotas.spend(name, Budget(9, 10))
+    quotas.spend("also_little", Budget(90, 100))
+    source = html.render_rows(live.budgets(quotas))
+    rows = re.findall(r"<tr[^>]*>.*?</tr>", source, re.DOTALL)
+    names = [name for row in rows for name in re.findall(r"much|middle|also_little|idle_big|little", row)[:1]]
+    assert names == ["much", "middle", "little", "also_little", "idle_big"]
+    assert ['class="idle"' in row for row in rows] == [False] * 4 + [True]
+
+
+def test_search_and_account_come_before_the_strip(reading):
+    """Whoever reads from the top, on a phone or by ear, meets the search, then the account, then the requests."""
+    source = requests.get(reading.url, timeout=PATIENCE).text
+    places = [source.index(text) for text in ('role="search"', 'id="total-profiles"', "Pushed lately", 'id="live"')]
+    assert places == sorted(places)
+    assert 'href="#live"' in source
+
+
+def test_a_report_is_no_push(writing, call):
+    """What is asked for by POST and changes nothing is a read, in the chart and among the pushed."""
+    metric_id = next(iter(writing.store.metrics.rows))
+    interval = ["greater-or-equal(datetime,2026-01-01T00:00:00)", "less-than(datetime,2026-02-01T00:00:00)"]
+    attributes = {"metric_id": metric_id, "measurements": ["count"], "filter": interval}
+    answer = call.post("metric-aggregates", {"data": {"type": "metric-aggregate", "attributes": attributes}})
+    assert answer.status_code == 200, answer.text
+    source = requests.get(writing.url, timeout=PATIENCE).text
+    assert "Nothing was written yet." in source
+    assert set(_bars(source)) == {"read"}
