@@ -72,6 +72,7 @@ PURE = {
     "klaviyo_client/privacy/redaction.py",
     "klaviyo_sandbox/account/consent.py",
     "klaviyo_sandbox/account/rows.py",
+    "klaviyo_sandbox/browser/chart.py",
     "klaviyo_sandbox/browser/html.py",
     "klaviyo_sandbox/browser/live.py",
     "klaviyo_sandbox/browser/model.py",

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qsl
 
-from klaviyo_sandbox.browser import details, html, live, overview
+from klaviyo_sandbox.browser import details, html, live, overview, pushes
 from klaviyo_sandbox.browser.model import Link, View
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.asgi import App, Message, Receive, Send
 
-_KINDS = ("profiles", "lists", "segments", "metrics", "events", "jobs", "campaigns", "flows")
+_KINDS = ("profiles", "lists", "segments", "metrics", "events", "jobs", "campaigns", "flows", "pushes")
 _STATIC = Path(__file__).parent / "static"
 _STATIC_TYPES = {
     "page.css": "text/css; charset=utf-8",
@@ -82,6 +82,8 @@ def respond(sandbox: Sandbox, path: str, query: Mapping[str, str]) -> PageRespon
     view: View | None
     if not kind:
         view = overview.overview(sandbox)
+    elif kind == "pushes":
+        view = pushes.page(sandbox, rest, query) if rest else pushes.index(sandbox)
     elif rest:
         view = details.detail(sandbox, kind, rest, query)
     elif kind in ("profiles", "events"):
@@ -113,6 +115,7 @@ def _live_update(sandbox: Sandbox, query: Mapping[str, str]) -> PageResponse:
         "cursor": sandbox.request_count,
         "requests": html.render_rows(live.requests(new_requests)),
         "breaches": html.render_rows(live.breaches(sandbox.judge)),
+        "chart": html.render_charts(live.charts(sandbox.traffic, sandbox.quotas, sandbox.store.clock())),
         "budget": html.render_rows(live.budgets(sandbox.quotas)),
     }
     return PageResponse(200, "application/json", json.dumps(document).encode())

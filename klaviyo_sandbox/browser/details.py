@@ -55,10 +55,10 @@ def group(store: Store, kind: str, group_id: str, query: Mapping[str, str]) -> V
     if is_list:
         facts["Opt-in"] = str(row["opt_in_process"]).replace("_", " ")
     rows = [
-        (tables.profile_link(store, member["id"]), member["id"], timestamp(member["joined_group_at"]))
+        (*_profile_cells(store, member["id"]), timestamp(member["joined_group_at"]))
         for member in tables.newest(members, "joined_group_at", tables.PAGE_SIZE, start)
     ]
-    table = Table("Members", ("Profile", "Id", "Joined"), rows)
+    table = Table("Members", ("Profile", "Name", "Id", "Joined"), rows)
     blocks: list[Block] = [Facts("About", facts), table, pager(f"/{kind}/{group_id}", start, len(members))]
     if not is_list:
         blocks.append(Document("Definition", row["definition"]))
@@ -112,6 +112,12 @@ def _job(store: Store, row: Row) -> View:
         ]
         note = f"{len(failures) - len(rows):,} more." if len(failures) > len(rows) else ""
         blocks.append(Table("Rows that failed", ("Code", "Reason", "Whose"), rows, note=note))
+    if row.get("profile_ids"):
+        people = [_profile_cells(store, profile_id) for profile_id in row["profile_ids"][: tables.PAGE_SIZE]]
+        unshown = len(row["profile_ids"]) - len(people)
+        blocks.append(
+            Table("Profiles", ("Profile", "Name", "Id"), people, note=f"{unshown:,} more." if unshown else "")
+        )
     return View(f"{tables.JOB_KINDS[row['kind']]} of {row['total_count']:,}", blocks, breadcrumbs=_breadcrumbs("jobs"))
 
 
@@ -172,6 +178,10 @@ def detail(sandbox: Sandbox, kind: str, row_id: str, query: Mapping[str, str]) -
             return group(store, kind, row_id, query)
         pages = {"profiles": profile, "events": event, "jobs": job, "campaigns": campaign, "flows": flow}
         return pages[kind](store, row_id) if kind in pages else None
+
+
+def _profile_cells(store: Store, profile_id: str) -> tuple[Cell, Cell, Cell]:
+    return tables.profile_link(store, profile_id), tables.full_name(store.profiles.get(profile_id)), profile_id
 
 
 def _latest_events(store: Store, profile_id: str) -> Table:

@@ -1,16 +1,18 @@
 """HTML of the pages, from the templates in ``templates/``. Pure.
 
-``page.html`` is the whole page, ``blocks.html`` its parts, ``rows.html`` what the script of the live strip asks for.
+``page.html`` is the whole page, ``blocks.html`` its parts, ``rows.html`` and
+``charts.html`` what the script of the live strip asks for.
 Jinja escapes each value that it puts in.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from klaviyo_sandbox.browser.model import Meter, Table, View
+from klaviyo_sandbox.browser.model import Chart, Meter, Table, View
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -24,6 +26,11 @@ def render_page(view: View) -> str:
 def render_rows(table: Table) -> str:
     """The rows of a table alone, as a script puts them in."""
     return _render("rows.html", table=table)
+
+
+def render_charts(charts: Sequence[Chart]) -> str:
+    """The charts alone, as a script puts them in."""
+    return _render("charts.html", charts=charts)
 
 
 def _render(template: str, **values: Any) -> str:

@@ -6,24 +6,28 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 
-from klaviyo_sandbox.browser.model import Badge, Cell, Meter, Table, Timestamp
-from klaviyo_sandbox.http import oauth
+from klaviyo_sandbox.browser import chart
+from klaviyo_sandbox.browser.model import Badge, Cell, Chart, Meter, Table, Timestamp
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
+from klaviyo_sandbox.http.traffic import Traffic
 from klaviyo_sandbox.manners.judge import Judge
 
 # Requests that the strip shows, and the most that one answer to its script brings.
 MAX_REQUESTS = 40
 MAX_BREACHES = 10
-# Requests that are searched for writes, from the latest back; reads stand between them.
-_MAX_SEARCHED = 5_000
 
 
 def requests(latest: Iterable[LoggedRequest]) -> Table:
     """Requests in the order given: the latest first."""
     columns = ("Time", "Request", "Status", "ms")
     rows = [
-        (_time(request), _name(request), _status(request), round(request.seconds * 1000) if request.seconds else None)
+        (
+            clock_time(request.at),
+            _name(request),
+            status(request),
+            round(request.seconds * 1000) if request.seconds else None,
+        )
         for request in latest
     ]
     return Table("Latest requests", columns, rows, "Nothing was asked yet.", "live-requests", numeric=("ms",))
@@ -42,6 +46,7 @@ def budgets(quotas: Quotas | None) -> Table:
     """Use of the rate limits of each operation that was called; the most used first."""
     usage = quotas.usage() if quotas else []
     usage.sort(key=lambda entry: (-entry[3] / entry[1].steady, str(entry[0])))
+    idle = [index for index, (_, _, _, minute) in enumerate(usage) if not minute]
     rows = [
         (
             str(operation),
@@ -53,14 +58,14 @@ def budgets(quotas: Quotas | None) -> Table:
     columns = ("Operation", "Second", "Minute")
     empty_text = "No operation was asked for yet." if quotas else "No limits: this sandbox counts nothing."
     note = "The present minute, and the latest second that was used." if quotas else ""
-    return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note)
+    return Table("Budget used", columns, rows, empty_text, "live-budget", numeric=columns[1:], note=note, idle=idle)
 
 
 def breaches(judge: Judge) -> Table:
     """The latest breaches of good manners, the latest first."""
     rows: list[Sequence[Cell]] = [
         (
-            _clock_time(breach.at),
+            clock_time(breach.at),
             f"{breach.method} {breach.path.removeprefix('/api')}",
             Badge(breach.kind.replace("_", " "), "bad"),
             breach.reason,
@@ -72,40 +77,16 @@ def breaches(judge: Judge) -> Table:
     return Table(caption, columns, rows, "Every client was well-behaved.", "live-breaches", note=note)
 
 
-def writes(log: Sequence[LoggedRequest], count: int) -> Table:
-    """The latest requests that write, the latest first."""
-    latest = (request for request in islice(reversed(log), _MAX_SEARCHED) if _is_write(request))
-    rows: list[Sequence[Cell]] = [
-        (
-            _time(request),
-            request.operation or f"{request.method} {request.path}",
-            _status(request),
-            request.items or None,
-        )
-        for request in islice(latest, count)
-    ]
-    columns = ("Time", "Operation", "Status", "Items")
-    return Table("Pushed lately", columns, rows, "Nothing was written yet.", numeric=("Items",))
-
-
-def _is_write(request: LoggedRequest) -> bool:
-    # A request for an OAuth token is a POST and changes nothing in the account.
-    return request.method not in ("GET", "HEAD", "OPTIONS") and request.path != oauth.PATH
-
-
 def _name(request: LoggedRequest) -> str:
     return f"{request.method} {request.path.removeprefix('/api')}"
 
 
-def _time(request: LoggedRequest) -> Timestamp:
-    return _clock_time(request.at)
+def clock_time(seconds: float, href: str = "") -> Timestamp:
+    """The time of day of seconds since 1970, which leads to a page where one is given."""
+    return Timestamp(datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S"), href)
 
 
-def _clock_time(seconds: float) -> Timestamp:
-    return Timestamp(datetime.fromtimestamp(seconds, UTC).strftime("%H:%M:%S"))
-
-
-def _status(request: LoggedRequest) -> Badge:
+def status(request: LoggedRequest) -> Badge:
     """The answer's status, and the injected fault if there was one; a fault that is only a status is called "fault"."""
     fault = "fault" if request.fault == str(request.status) else request.fault
     text = " ".join(filter(None, (str(request.status or ""), fault)))
@@ -121,3 +102,9 @@ def other_revisions(spoken: str, requests: Mapping[str, int]) -> Sequence[Table]
     note = f"This sandbox speaks {spoken}, and answered all of these in it."
     rows = [(Badge(revision, "bad"), count) for revision, count in sorted(requests.items())]
     return (Table("Asked for in another revision", ("Revision", "Requests"), rows, numeric=("Requests",), note=note),)
+
+
+def charts(traffic: Traffic, quotas: Quotas | None, now: float) -> Sequence[Chart]:
+    """How many requests came in the last minutes, and, with limits, how much of a budget they took."""
+    shown = [chart.requests(traffic.latest(now), now)]
+    return [*shown, chart.budgets(quotas.peaks(), now)] if quotas else shown

@@ -54,6 +54,7 @@ class Table:
         numeric: names of columns that hold numbers, whatever the rows hold.
         note: is shown below the rows.
         more: a link to the rest of the rows.
+        idle: positions of rows that fade, because nothing happens there now.
     """
 
     caption: str
@@ -64,6 +65,7 @@ class Table:
     numeric: Collection[str] = ()
     note: str = ""
     more: Link | None = None
+    idle: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -104,9 +106,62 @@ class Pager:
     text: str
     newer: str | None
     older: str | None
+    newer_text: str = "Newer"
+    older_text: str = "Older"
 
 
-Block = Table | Facts | Document | Pager
+@dataclass(frozen=True)
+class Choice:
+    """A form that leads to ``path`` with the query parameter ``name``: one of the values in ``options``.
+
+    Attributes:
+        options: value -> what is shown of it.
+        chosen: the present value; one that is no option is none of them.
+    """
+
+    label: str
+    path: str
+    name: str
+    options: Mapping[str, str]
+    chosen: str
+
+
+Block = Table | Facts | Document | Pager | Choice
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A bar of a chart, in units of ``chart.py`` from the left and from the top. ``tone`` gives its colour."""
+
+    x: int
+    y: float
+    height: float
+    tone: str
+
+
+@dataclass(frozen=True)
+class Column:
+    """Bars of one time; ``title`` says in words what they show."""
+
+    title: str
+    bars: Sequence[Bar]
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Bars over the last minutes.
+
+    Attributes:
+        summary: says in a sentence what the chart shows.
+        legend: (tone, what it stands for).
+        scale: what the height of the chart stands for.
+    """
+
+    caption: str
+    summary: str
+    columns: Sequence[Column]
+    legend: Sequence[tuple[str, str]]
+    scale: str
 
 
 @dataclass(frozen=True)
@@ -120,6 +175,7 @@ class View:
         breadcrumbs: links to the pages above this one.
         tiles: numbers between the title and the blocks.
         live: tables beside the blocks that a script refreshes.
+        charts: above the live tables.
         cursor: how many requests the live tables know of.
         search: what was searched for, "" when nothing was; None on a page without a search field.
     """
@@ -130,6 +186,7 @@ class View:
     breadcrumbs: Sequence[Link] = ()
     tiles: Sequence[Tile] = ()
     live: Sequence[Table] = ()
+    charts: Sequence[Chart] = ()
     cursor: int = 0
     search: str | None = None
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from klaviyo_sandbox.account.rows import IDENTIFIERS, Row
 from klaviyo_sandbox.account.store import Store
-from klaviyo_sandbox.browser import live, tables
-from klaviyo_sandbox.browser.model import Block, Link, Table, Tile, View, link_to
+from klaviyo_sandbox.browser import live, pushes, search, tables
+from klaviyo_sandbox.browser.model import Block, Choice, Link, Table, Tile, View, link_to
 from klaviyo_sandbox.http.app import Sandbox
 
 _LATEST = 8
@@ -21,7 +20,7 @@ def overview(sandbox: Sandbox) -> View:
         account = next(iter(store.accounts.rows.values()))
         blocks: list[Block] = [
             *live.other_revisions(sandbox.revision, sandbox.other_revisions),
-            live.writes(sandbox.requests, _LATEST),
+            pushes.latest(sandbox, store, _LATEST, Link("All that is kept", "/pushes")),
             tables.import_jobs(store, _LATEST, _link_to_all(_count_jobs(store), "jobs")),
             tables.profiles(
                 tables.newest(store.profiles, "updated", _LATEST),
@@ -51,19 +50,18 @@ def overview(sandbox: Sandbox) -> View:
                 live.breaches(sandbox.judge),
                 live.requests(live.requests_after(0, sandbox.requests, sandbox.request_count)),
             ),
+            charts=live.charts(sandbox.traffic, sandbox.quotas, store.clock()),
             cursor=sandbox.request_count,
             search="",
         )
 
 
 def profiles(sandbox: Sandbox, query: Mapping[str, str]) -> View:
-    """All profiles, the latest changed first, or those with the identifier that is searched for (``q``)."""
-    store, identifier, start = sandbox.store, query.get("q", "").strip(), tables.parse_start(query)
+    """All profiles, the latest changed first, or those that are searched for (``q``) by a part of what names them."""
+    store, wanted, start = sandbox.store, query.get("q", "").strip(), tables.parse_start(query)
     with store.lock:
-        if identifier:
-            rows = _find_profiles(store, identifier)
-            subtitle = f"{len(rows)} identified by “{identifier}”."
-            return View("Profiles", [tables.profiles(rows, "Profiles found")], subtitle, [_HOME], search=identifier)
+        if wanted:
+            return _profiles_found(store, wanted, start)
         rows = tables.newest(store.profiles, "updated", tables.PAGE_SIZE, start)
         table = tables.profiles(rows, "Latest changed first")
         blocks: list[Block] = [table, tables.pager("/profiles", start, len(store.profiles))]
@@ -71,12 +69,24 @@ def profiles(sandbox: Sandbox, query: Mapping[str, str]) -> View:
 
 
 def events(sandbox: Sandbox, query: Mapping[str, str]) -> View:
-    """All events, the latest first."""
-    store, start = sandbox.store, tables.parse_start(query)
+    """All events, the latest first, or those of a metric whose id the query names (``metric``)."""
+    store, metric_id, start = sandbox.store, query.get("metric", ""), tables.parse_start(query)
     with store.lock:
+        names = {row["id"]: str(row["name"]) for row in store.metrics.rows_at("name", range(len(store.metrics)))}
+        choice = Choice("Metric", "/events", "metric", {"": "All metrics", **names}, metric_id)
+        if metric_id:
+            found = search.find_rows(store.events, "datetime", lambda row: row["metric_id"] == metric_id, start)
+            table = tables.events(
+                store,
+                found.rows,
+                "Events of this metric, latest first",
+                empty_text="No event of this metric was found.",
+            )
+            blocks: list[Block] = [choice, table, found.pager("/events", {"metric": metric_id})]
+            return View(names.get(metric_id, "Events"), blocks, breadcrumbs=[_HOME, Link("Events", "/events")])
         rows = tables.newest(store.events, "datetime", tables.PAGE_SIZE, start)
         table = tables.events(store, rows, "Latest first")
-        return View("Events", [table, tables.pager("/events", start, len(store.events))], breadcrumbs=[_HOME])
+        return View("Events", [choice, table, tables.pager("/events", start, len(store.events))], breadcrumbs=[_HOME])
 
 
 def all_of_kind(sandbox: Sandbox, kind: str) -> View:
@@ -97,11 +107,13 @@ def all_of_kind(sandbox: Sandbox, kind: str) -> View:
         return View(kind.capitalize(), [table], breadcrumbs=[_HOME])
 
 
-def _find_profiles(store: Store, identifier: str) -> list[Row]:
-    """Profiles with this id, e-mail address, phone number or external id."""
-    ids = [identifier] if identifier in store.profiles else []
-    ids += [row_id for name in IDENTIFIERS if (row_id := store.find_profile_id(name, identifier))]
-    return [row for row_id in dict.fromkeys(ids) if (row := store.profiles.get(row_id)) is not None]
+def _profiles_found(store: Store, wanted: str, start: int) -> View:
+    found = search.find_profiles(store, wanted, start)
+    blocks: list[Block] = [tables.profiles(found.rows, "Profiles found", empty_text="Nobody was found.")]
+    if not found.is_whole:
+        blocks.append(found.pager("/profiles", {"q": wanted}))
+    subtitle = f"With “{wanted}” in the name, e-mail address, phone number or external id, or as id."
+    return View("Profiles", blocks, subtitle, [_HOME], search=wanted)
 
 
 def _total_tiles(store: Store) -> list[Tile]:
@@ -124,12 +136,13 @@ def _latest_members(store: Store) -> Table:
     rows = [
         (
             tables.profile_link(store, profile_id),
+            tables.full_name(store.profiles.get(profile_id)),
             link_to("lists", list_id, store.lists.rows[list_id]["name"]),
             tables.timestamp(joined_at),
         )
         for joined_at, list_id, profile_id in sorted(latest, reverse=True)[:_LATEST]
     ]
-    return Table("Latest members of lists", ("Profile", "List", "Joined"), rows)
+    return Table("Latest members of lists", ("Profile", "Name", "List", "Joined"), rows)
 
 
 def _count_jobs(store: Store) -> int:

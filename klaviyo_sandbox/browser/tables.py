@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from urllib.parse import quote
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.rows import Row
@@ -55,16 +56,21 @@ def display_name(row: Row) -> str:
     return str(row.get("email") or row.get("phone_number") or row.get("external_id") or row["id"])
 
 
-def profiles(rows: Iterable[Row], caption: str, more: Link | None = None) -> Table:
+def full_name(row: Row | None) -> str:
+    """A profile's first and last name, as far as it has them; of a deleted one (None) there is nothing."""
+    return " ".join(filter(None, (row.get("first_name"), row.get("last_name")))) if row else ""
+
+
+def profiles(rows: Iterable[Row], caption: str, more: Link | None = None, empty_text: str = "None.") -> Table:
     cells = [
         (
             link_to("profiles", row["id"], display_name(row)),
-            " ".join(filter(None, (row.get("first_name"), row.get("last_name")))),
+            full_name(row),
             timestamp(row["updated"]),
         )
         for row in rows
     ]
-    return Table(caption, ("Profile", "Name", "Updated"), cells, more=more)
+    return Table(caption, ("Profile", "Name", "Updated"), cells, empty_text, more=more)
 
 
 def events(
@@ -74,6 +80,7 @@ def events(
     more: Link | None = None,
     note: str = "",
     *,
+    empty_text: str = "None.",
     one_profile: bool = False,
 ) -> Table:
     """Events in the order given. ``one_profile``: all belong to the profile of the page, so no column names it."""
@@ -87,7 +94,7 @@ def events(
         for row in rows
     ]
     columns = ("Time", "Metric", *(() if one_profile else ("Profile",)), "Value")
-    return Table(caption, columns, cells, numeric=("Value",), note=note, more=more)
+    return Table(caption, columns, cells, empty_text, numeric=("Value",), note=note, more=more)
 
 
 def groups(store: Store, kind: str, ids: Collection[str] | None = None) -> Table:
@@ -110,7 +117,8 @@ def metrics(store: Store) -> Table:
     for row in store.metrics.rows_at("name", range(len(store.metrics))):
         count = sum(1 for _ in store.events.ids_with("metric_id", (row["id"],))) if can_count else None
         integration = row.get("integration") or {}
-        rows.append((row["name"], integration.get("name"), count))
+        link = Link(row["name"], f"/events?metric={quote(row['id'], safe='')}")
+        rows.append((link, integration.get("name"), count))
     note = "" if can_count else "Events are not counted by metric in an account of this size."
     return Table("Metrics", ("Metric", "Integration", "Events"), rows, numeric=("Events",), note=note)
 

@@ -21,7 +21,8 @@ from klaviyo_sandbox.http.access import Access, check_credentials, check_revisio
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.faults import SCOPE_KEY
 from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
-from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
+from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest, PushLog
+from klaviyo_sandbox.http.traffic import Traffic
 from klaviyo_sandbox.manners.judge import Judge
 from klaviyo_sandbox.reads import collections
 from klaviyo_sandbox.spec import errors, facts
@@ -64,6 +65,8 @@ class Sandbox:
         faults: what requests can meet before they come here, as text.
         requests: the requests that were made, oldest first; the latest 100,000 are kept.
         request_count: how many were made in all.
+        pushes: the latest requests that write and came to the account, with their bodies.
+        traffic: counts the requests of the last minutes.
         other_revisions: revision -> requests that asked for it and were answered in the one that is spoken.
     """
 
@@ -92,6 +95,7 @@ class Sandbox:
         self._facts = facts.load()
         self.requests: deque[LoggedRequest] = deque(maxlen=100_000)
         self.request_count = 0
+        self.pushes, self.traffic = PushLog(), Traffic()
         self.other_revisions: Counter[str] = Counter()
         self.app = Starlette(
             routes=[
@@ -110,6 +114,7 @@ class Sandbox:
         """Keep a request among the latest, and count it."""
         self.requests.append(request)
         self.request_count += 1
+        self.traffic.count(request)
 
     def operation_id(self, method: str, path: str) -> str | None:
         """The id of the operation that a request asks for; None when it asks for none."""
@@ -161,6 +166,8 @@ class Sandbox:
             _retry_after(response.headers),
         )
         self.record(logged)
+        if operation is not None and operation.body is not None and not operation.query:
+            self.pushes.keep(self.request_count, logged, body, bytes(response.body))
         self._notify_observer(logged, web, response)
         return response
 

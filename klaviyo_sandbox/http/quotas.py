@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 import random
 import threading
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
+from klaviyo_sandbox.http.traffic import Slots
 from klaviyo_sandbox.spec.facts import Operation
 
 SECOND, MINUTE, DAY = 1, 60, 86_400
@@ -56,6 +57,14 @@ def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budg
     return min(budgets.items(), key=lambda item: item[1].steady)
 
 
+@dataclass(frozen=True)
+class Peak:
+    """The share of a minute's budget that was used, from 0 to 1, and the budget's name."""
+
+    share: float = 0.0
+    budget: Hashable = ""
+
+
 class Quotas:
     """Counts requests per key and refuses those beyond a budget, which are not counted. Thread-safe.
 
@@ -77,6 +86,7 @@ class Quotas:
         # (key, seconds of the window) -> (number of the window, requests in it)
         self._spent: dict[tuple[Hashable, int], tuple[int, int]] = {}
         self._budgets: dict[Hashable, Budget] = {}
+        self._peaks: Slots[list[Peak]] = Slots(list)
 
     def spend(self, key: Hashable, budget: Budget, *shared: tuple[Hashable, Budget]) -> SpendResult:
         """Take one request from the budget of ``key`` and from each shared one, if all their windows have one left.
@@ -93,6 +103,7 @@ class Quotas:
                 for limit, seconds in bounds.windows()
             ]
             waits = [_until_next(now, seconds) for _, limit, seconds, count in used if count >= limit]
+            self._note_peak(now, used, spent=0 if waits else 1)
             if waits:
                 return SpendResult(max(1, math.ceil(max(waits))), 0, 0)
             for name, _, seconds, _ in used:
@@ -116,6 +127,17 @@ class Quotas:
                 )
                 for key, budget in self._budgets.items()
             ]
+
+    def peaks(self) -> list[tuple[int, Peak]]:
+        """(age in slots of ``traffic.py``, highest share of any minute's budget in this slot), the oldest first."""
+        with self._lock:
+            return [(age, peaks[0]) for age, peaks in self._peaks.latest(self._clock())]
+
+    def _note_peak(self, now: float, used: Sequence[tuple[Hashable, int, int, int]], spent: int) -> None:
+        """Note what a request brought a minute's budgets to, from (name, limit, seconds, requests before it)."""
+        shares = [Peak((count + spent) / limit, name) for name, limit, seconds, count in used if seconds == MINUTE]
+        peaks = self._peaks.at(now)
+        peaks[:] = [max([*peaks, *shares], key=lambda peak: peak.share)]
 
     def _used(self, key: Hashable, limit: int, seconds: int, now: float) -> int:
         """How much of the present window is taken, by whom ever."""

@@ -44,3 +44,39 @@ class LoggedRequest:
     operation: str | None = None
     items: int = 0
     retry_after: int | None = None
+
+
+@dataclass(frozen=True)
+class Push:
+    """A request that writes, with its body and its answer's; ``number`` is how many requests there were up to it."""
+
+    number: int
+    request: LoggedRequest
+    body: bytes
+    answer: bytes
+
+
+class PushLog:
+    """The latest pushes; the last one is kept whatever its size.
+
+    Args:
+        max_count: how many are kept.
+        max_bytes: of all bodies and answers that are kept.
+    """
+
+    def __init__(self, max_count: int = 100, max_bytes: int = 20_000_000) -> None:
+        self.max_count = max_count
+        self._max_bytes = max_bytes
+        self._pushes: dict[int, Push] = {}
+        self._bytes = 0
+
+    def keep(self, number: int, request: LoggedRequest, body: bytes, answer: bytes) -> None:
+        """Keep a push, and forget the oldest ones beyond the bounds. The numbers rise."""
+        self._pushes[number] = Push(number, request, body, answer)
+        self._bytes += len(body) + len(answer)
+        while len(self._pushes) > 1 and (len(self._pushes) > self.max_count or self._bytes > self._max_bytes):
+            oldest = self._pushes.pop(next(iter(self._pushes)))
+            self._bytes -= len(oldest.body) + len(oldest.answer)
+
+    def get(self, number: int) -> Push | None:
+        return self._pushes.get(number)

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Mapping
 from html.parser import HTMLParser
 from typing import Any
@@ -22,8 +23,10 @@ from support.patience import PATIENCE
 from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.browser import html, live
 from klaviyo_sandbox.browser.model import Link, Table, View
+from klaviyo_sandbox.http import request_log
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
+from klaviyo_sandbox.http.traffic import Traffic
 from klaviyo_sandbox.writes import bodies
 
 NASTY = """"'><script>console.error("run")</script><img src=x onerror='console.error("it")'>"""
@@ -319,16 +322,109 @@ def test_numbers_stand_at_the_right_and_words_do_not() -> None:
 
 @pytest.mark.parametrize("name", ["id", "email", "phone_number", "external_id"])
 def test_profiles_are_found_by_their_identifiers(reading, name):
-    """Whoever has the identifier is found, and nobody else; an address in any case."""
+    """Whoever has the identifier is found before all others; an address in any case."""
     row = next(row for row in reading.store.profiles.rows.values() if row[name])
     wanted = row[name].upper() if name == "email" else row[name]
-    assert _found_profiles(reading, wanted) == {f"/profiles/{row['id']}"}
-    assert _found_profiles(reading, f"{wanted}x") == set()
+    assert _found_profiles(reading, wanted)[0] == row["id"]
+    assert _found_profiles(reading, f"{wanted}x") == []
 
 
-def _found_profiles(sandbox: Any, wanted: str) -> set[str]:
+def _found_profiles(sandbox: Any, wanted: str) -> list[str]:
+    """Ids of the profiles on the page of a search, in its order."""
     page = open_page(sandbox.url, f"/profiles?q={quote(wanted)}")
-    return {link for link in page.links() if link.startswith("/profiles/")}
+    hrefs = [str(attributes.get("href")) for tag, attributes in page.tags if tag == "a"]
+    return [href.removeprefix("/profiles/") for href in hrefs if href.startswith("/profiles/")]
+
+
+PEOPLE = [
+    {"email": "ada.lovelace@example.com", "first_name": "Ada", "last_name": "Lovelace", "phone_number": "+12025550199"},
+    {"email": "jose@example.net", "first_name": "José", "last_name": "Nuñez"},
+    {"email": "rtl@example.com", "first_name": "محمد", "last_name": "عبد الله"},
+    {"external_id": "crm 0042/7", "first_name": "🦄 Zoë", "last_name": NASTY},
+    {"phone_number": "+4915112345678", "first_name": "100%_&+#", "last_name": "Weiß"},
+]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "found"),
+    [
+        ("lovel", [0]),
+        ("  ADA   love ", [0]),
+        ("lovelace ada", [0]),
+        ("a.lovelace@", [0]),
+        ("5550199", [0]),
+        ("(202) 555-01", [0]),
+        ("+1 202 555", [0]),
+        ("jose", [1]),
+        ("NUÑ", [1]),
+        ("nunez", [1]),
+        ("عبد", [2]),
+        ("🦄", [3]),
+        ("zoe", [3]),
+        ("<script>console", [3]),
+        ("0042/", [3]),
+        ("CRM 00", [3]),
+        ("100%_&+#", [4]),
+        ("WEISS", [4]),
+        ("0049 151 12345", [4]),
+        ("0151 1234", [4]),
+        ("ada nunez", []),
+        ("100_", []),
+    ],
+)
+def test_people_are_found_by_a_part(make_shared_sandbox, wanted, found):
+    """A part of a name, an address, a phone number or an external id finds whoever has it, however it is written."""
+    sandbox = make_shared_sandbox(profiles=0, events=0, job_seconds=0.0)
+    if not len(sandbox.store.profiles):
+        Caller(sandbox.url).post("profile-bulk-import-jobs", import_job(PEOPLE))
+    ids = {row["id"]: row.get("first_name") for row in sandbox.store.profiles.rows.values()}
+    assert [ids[row_id] for row_id in _found_profiles(sandbox, wanted)] == [
+        PEOPLE[number]["first_name"] for number in found
+    ]
+
+
+@pytest.mark.parametrize("wanted", ["anybody", "+", "()", "%00", "\ud800"])
+def test_nobody_is_found_in_an_account_with_nobody(make_sandbox, wanted):
+    """A search for whatever it is in an account without people says that nobody was found."""
+    sandbox = make_sandbox(profiles=0, events=0)
+    page = open_page(sandbox.url, f"/profiles?q={quote(wanted, errors='replace')}")
+    assert "Nobody was found." in page.text
+    assert "No event" in open_page(sandbox.url, f"/events?metric={quote(wanted, errors='replace')}").text
+
+
+def test_a_search_goes_on_where_it_ended(reading):
+    """Whom a first page does not hold is on the next ones: each row once, the latest changed first."""
+    shown: list[str] = []
+    path: str | None = "/profiles?q=example"
+    while path:
+        page = open_page(reading.url, path)
+        hrefs = [str(attributes.get("href")) for tag, attributes in page.tags if tag == "a"]
+        shown += [href.removeprefix("/profiles/") for href in hrefs if href.startswith("/profiles/")]
+        path = next((str(one["href"]) for tag, one in page.tags if tag == "a" and one.get("rel") == "next"), None)
+    rows = reading.store.profiles.rows
+    expected = [row_id for _, row_id in reversed(reading.store.profiles.sorted_keys("updated"))]
+    assert shown == [row_id for row_id in expected if "example" in (rows[row_id]["email"] or "")]
+
+
+def test_events_are_filtered_by_metric(reading):
+    """Each metric leads to its own events, the latest first, on as many pages as it takes, and a choice offers all."""
+    store = reading.store
+    links = open_page(reading.url, "/metrics").links()
+    for metric_id in list(store.metrics.rows)[:6]:
+        path: str | None = f"/events?metric={metric_id}"
+        assert path in links
+        shown: list[str] = []
+        while path:
+            page = open_page(reading.url, path)
+            assert next(one for tag, one in page.tags if tag == "option" and "selected" in one)["value"] == metric_id
+            hrefs = [str(one["href"]) for tag, one in page.tags if tag == "a"]
+            shown += [href.removeprefix("/events/") for href in hrefs if href.startswith("/events/")]
+            path = next((str(one["href"]) for tag, one in page.tags if tag == "a" and one.get("rel") == "next"), None)
+        rows = [row for row in store.events.rows.values() if row["metric_id"] == metric_id]
+        assert shown == [row["id"] for row in sorted(rows, key=lambda row: (row["datetime"], row["id"]), reverse=True)]
+    options = {one["value"] for tag, one in open_page(reading.url, "/events").tags if tag == "option"}
+    assert options == {"", *store.metrics.rows}
+    assert "No event" in open_page(reading.url, f"/events?metric={quote(NASTY)}").text
 
 
 @pytest.mark.parametrize("start", ["0", "50", "100", "150", "-1", "x", "٣", "9" * 30])
@@ -355,6 +451,24 @@ def test_a_huge_account_has_a_quick_page(make_sandbox):
     for path in (*paths, "/profiles?start=999990", "/events?start=50000000", "/metrics"):
         open_page(sandbox.url, path)
     assert len(computed) < 1000
+    metric_id = next(iter(huge.metrics.rows))
+    for path in ("/profiles?q=nobody-of-this-name", "/events?metric=none", f"/events?metric={metric_id}"):
+        computed.clear()
+        page = open_page(sandbox.url, path)
+        assert len(computed) < 2500
+        assert "1 to " in page.text
+        assert "of 100,000,000" in page.text or "of 1,000,000" in page.text
+        further = next(link for link in page.links() if "start=" in link)
+        assert open_page(sandbox.url, further).text != page.text
+
+
+def test_the_whole_address_is_found_in_a_huge_account(make_sandbox):
+    """Whoever is beyond the rows that a search looks at is found by a whole identifier."""
+    sandbox = make_sandbox(profiles=1_000, events=100, procedural=True)
+    huge = build_procedural(1, 1_000_000, 100_000, time.time)
+    sandbox._sandbox._store = huge
+    row = next(huge.profiles.rows_at("updated", range(10, 11)))
+    assert _found_profiles(sandbox, row["email"] or row["phone_number"] or row["external_id"])[0] == row["id"]
 
 
 @pytest.mark.klaviyo_breaches("repetition", reason="they are what is shown")
@@ -373,3 +487,276 @@ def test_breaches_are_on_the_strip(make_sandbox):
     page = requests.get(sandbox.url, timeout=PATIENCE).text
     assert "22 in all." in page
     assert "GET /lists" in page
+
+
+def _push_paths(sandbox: Any) -> list[str]:
+    """Paths of the writes on the first page, the latest first."""
+    hrefs = [str(one.get("href")) for tag, one in open_page(sandbox.url, "/").tags if tag == "a"]
+    return list(dict.fromkeys(href for href in hrefs if href.startswith("/pushes/")))
+
+
+def test_a_push_leads_to_what_it_was_about(writing, call):
+    """A write leads to its job, its list and its people, from the first page and from its own, which shows its rows."""
+    list_id = next(iter(writing.store.lists.rows))
+    rows = [{"email": f"p{number}@example.com", "first_name": f"First{number}"} for number in range(60)]
+    call.post("profile-bulk-import-jobs", import_job(rows, [list_id]))
+    (job,) = writing.store.jobs.rows.values()
+    ids = [writing.store.find_profile_id("email", row["email"]) for row in rows]
+    home = open_page(writing.url, "/")
+    source = requests.get(writing.url, timeout=PATIENCE).text
+    pushed = source[source.index("Pushed lately") : source.index("<caption>Jobs")]
+    for link in (f"/jobs/{job['id']}", f"/lists/{list_id}", f"/profiles/{ids[0]}"):
+        assert f'href="{link}"' in pushed
+    (path,) = _push_paths(writing)
+    assert path in home.links()
+    page = open_page(writing.url, path)
+    assert {f"/jobs/{job['id']}", f"/lists/{list_id}", *(f"/profiles/{one}" for one in ids[:50])} <= page.links()
+    assert "First49" in page.text
+    assert "First50" not in page.text
+    older = next(link for link in page.links() if "start=" in link)
+    rest = open_page(writing.url, older)
+    assert {f"/profiles/{one}" for one in ids[50:]} <= rest.links()
+    assert "First59" in rest.text
+    job_page = open_page(writing.url, f"/jobs/{job['id']}")
+    assert {f"/lists/{list_id}", *(f"/profiles/{one}" for one in ids[:50])} <= job_page.links()
+    assert "First1" in job_page.text
+
+
+def test_every_kind_of_push_shows_its_rows(writing, call):
+    """Whoever is written to in whatever way is named, and what a row says is shown."""
+    store = writing.store
+    list_id, other_list = list(store.lists.rows)[:2]
+    profile_id = next(iter(store.profiles.rows))
+    email = "eve@example.com"
+    call.post("profile-import", {"data": {"type": "profile", "attributes": {"email": email, "first_name": "Eve"}}})
+    eve = store.find_profile_id("email", email)
+    member = {"data": [{"type": "profile", "id": profile_id}]}
+    person = {"data": {"type": "profile", "attributes": {"email": email}}}
+    metric = {"data": {"type": "metric", "attributes": {"name": "Tier up"}}}
+    event = {"properties": {"tier": "gold"}, "metric": metric, "time": "2026-01-01T00:00:00Z", "unique_id": "u1"}
+    bulk = {"profile": person, "events": {"data": [{"type": "event", "attributes": event}]}}
+    consent = {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+    subscribed = {"type": "profile", "attributes": {"email": email, "subscriptions": consent}}
+    on_list = {"list": {"data": {"type": "list", "id": list_id}}}
+    unsubscribed = {"type": "profile", "attributes": {"email": email}}
+    writes = {
+        f"lists/{list_id}/relationships/profiles": (member, {f"/lists/{list_id}", f"/profiles/{profile_id}"}, ""),
+        "events": (
+            {"data": {"type": "event", "attributes": {**event, "profile": person}}}, {f"/profiles/{eve}"}, "gold"
+        ),
+        "event-bulk-create-jobs": (
+            {"data": {"type": "event-bulk-create-job", "attributes": {"events-bulk-create": {"data": [
+                {"type": "event-bulk-create", "attributes": bulk}]}}}},
+            {f"/profiles/{eve}"}, "gold",
+        ),
+        "profile-subscription-bulk-create-jobs": (
+            {"data": {"type": "profile-subscription-bulk-create-job",
+                      "attributes": {"profiles": {"data": [subscribed]}}, "relationships": on_list}},
+            {f"/profiles/{eve}", f"/lists/{list_id}"}, "SUBSCRIBED",
+        ),
+        "profile-suppression-bulk-create-jobs": (
+            {"data": {"type": "profile-suppression-bulk-create-job",
+                      "attributes": {"profiles": {"data": [unsubscribed]}}}},
+            {f"/profiles/{eve}"}, email,
+        ),
+        "lists": ({"data": {"type": "list", "attributes": {"name": NASTY}}}, set(), NASTY),
+    }  # fmt: skip
+    for path, (body, links, text) in writes.items():
+        answer = call.post(path, body)
+        assert answer.status_code in (201, 202, 204), (path, answer.text)
+        latest = open_page(writing.url, _push_paths(writing)[0])
+        assert links <= latest.links(), path
+        assert text in latest.text, path
+        assert [tag for tag, _ in latest.tags if tag in ("script", "img")] == []
+    created = next(row["id"] for row in store.lists.rows.values() if row["name"] == NASTY)
+    assert f"/lists/{created}" in latest.links()
+    (job,) = store.suppress_jobs.rows.values()
+    assert any(f"/jobs/{job['id']}" in open_page(writing.url, path).links() for path in _push_paths(writing))
+    assert other_list not in latest.text
+
+
+def test_a_refused_push_shows_what_was_wrong(writing, call):
+    """Its rows and Klaviyo's answer are there, whatever was sent: no shape of a body breaks a page."""
+    shapes: list[Any] = [
+        {"data": {"type": "profile", "attributes": {"email": "no address", "first_name": "Nia"}}},
+        {}, [], None, 1, "x", {"data": None}, {"data": 1}, {"data": [1, [2], None, "x"]},
+        {"data": {"type": 1, "id": []}},
+        {"data": {"attributes": {"events-bulk-create": {"data": [
+            {"attributes": {"events": {"data": [2, {"attributes": 1}, {"attributes": []}]}}}]}}}},
+        {"data": {"attributes": {"profiles": {"data": [None, {"attributes": 1}]}, "events-bulk-create": 1}}},
+        {"data": {"attributes": {"events-bulk-create": {"data": [1, {"attributes": {"events": {"data": 1}}}]}}}},
+        {"data": {"type": "profile", "attributes": {"email": {"a": NASTY}, "phone_number": 1}}},
+        {"data": {"relationships": {"lists": {"data": [1, {"id": 1}]}, "list": [], "segment": {"data": 1}}}},
+    ]  # fmt: skip
+    for shape in shapes:
+        for path in ("profile-import", "profile-bulk-import-jobs", "event-bulk-create-jobs"):
+            assert 400 <= call.post(path, shape).status_code < 500
+            open_page(writing.url, _push_paths(writing)[0])
+    url = f"{writing.url}/api/profile-import"
+    for raw in (b"", b"{", b"\xff\xfe", b"[" * 5000, b'{"data": "\\ud800"}'):
+        headers = {**call.session.headers, "content-type": "application/json"}
+        assert requests.post(url, data=raw, headers=headers, timeout=PATIENCE).status_code >= 400
+        open_page(writing.url, _push_paths(writing)[0])
+    call.post("profile-import", shapes[0])
+    page = open_page(writing.url, _push_paths(writing)[0])
+    assert "Nia" in page.text
+    assert "/data/attributes/email" in page.text
+    open_page(writing.url, "/pushes")
+
+
+def test_pushes_are_kept_within_bounds(writing, call):
+    """The latest are kept, up to a number and a size; what is gone is a page with status 404."""
+    log = request_log.PushLog(max_count=3, max_bytes=100)
+    one = LoggedRequest("POST", "/api/profiles", {}, 201)
+    for number in range(1, 6):
+        log.keep(number, one, b"x" * 10, b"y" * 10)
+    assert [number for number in range(8) if log.get(number)] == [3, 4, 5]
+    log.keep(6, one, b"x" * 70, b"")
+    assert [number for number in range(8) if log.get(number)] == [5, 6]
+    log.keep(7, one, b"x" * 1000, b"")
+    assert [number for number in range(8) if log.get(number)] == [7]
+    for path in ("/pushes/1", "/pushes/x", "/pushes/-1", "/pushes/٣"):
+        open_page(writing.url, path, 404)
+    call.get("lists")
+    assert _push_paths(writing) == []
+    assert open_page(writing.url, "/pushes").text.count("Nothing was written yet.") == 1
+
+
+def test_a_fault_before_the_account_is_a_push_without_rows(make_sandbox):
+    """A write that a fault kept from the account is among the pushed, with its fault and without a page of its own."""
+    sandbox = make_sandbox(faults="503=1")
+    Caller(sandbox.url).post("profile-import", {"data": {"type": "profile", "attributes": {"email": "a@example.com"}}})
+    assert "create_or_update_profile" in open_page(sandbox.url, "/").text
+    assert _push_paths(sandbox) == []
+
+
+def test_members_have_names(writing, call):
+    """Who is on a list or in a segment, and who came lately, is told by name, too."""
+    list_id = next(iter(writing.store.lists.rows))
+    call.post("profile-bulk-import-jobs", import_job([{"email": "m@example.com", "first_name": NASTY}], [list_id]))
+    source = requests.get(writing.url, timeout=PATIENCE).text
+    latest = source[source.index("Latest members of lists") : source.index("<caption>Lists")]
+    for text in (Page(latest).text, open_page(writing.url, f"/lists/{list_id}").text):
+        assert NASTY in text
+    segment_id, members = max(writing.store.segment_members.items(), key=lambda item: len(item[1]))
+    profile_id = next(iter(members.rows))
+    row = writing.store.profiles.rows[profile_id]
+    assert f"{row['first_name']} {row['last_name']}" in open_page(writing.url, f"/segments/{segment_id}").text
+
+
+def _bars(source: str) -> dict[str, float]:
+    """Tone -> sum of the heights of its bars, of the charts in a source."""
+    heights: dict[str, float] = {}
+    for tag, attributes in Page(source).tags:
+        if tag == "rect" and "class" in attributes:
+            tone = str(attributes["class"])
+            heights[tone] = heights.get(tone, 0.0) + float(str(attributes["height"]))
+    return heights
+
+
+@pytest.mark.klaviyo_breaches("early", reason="they are what is shown")
+def test_a_chart_shows_the_requests_of_the_last_minutes(make_sandbox):
+    """Reads, writes, refusals for the budget's sake and failures stand in it, and leave it when they are old."""
+    now = [1_800_000_000.0]
+    sandbox = make_sandbox(clock=lambda: now[0])
+    source = requests.get(sandbox.url, timeout=PATIENCE).text
+    assert "<svg" in source
+    assert _bars(source) == {}
+    caller = Caller(sandbox.url)
+    caller.get("lists")
+    caller.post("lists", {"data": {"type": "list", "attributes": {"name": "New"}}})
+    caller.get("lists/nothing")
+    for _ in range(2):
+        caller.get("accounts")
+    source = requests.get(sandbox.url, timeout=PATIENCE).text
+    bars = _bars(source)
+    assert {"read", "write", "limited", "failed"} < bars.keys()
+    assert bars["read"] == 2 * bars["write"] == 2 * bars["limited"] == 2 * bars["failed"]
+    chart = _live_update(sandbox, 0)["chart"]
+    assert _bars(chart) == bars
+    assert "5 requests" in chart
+    now[0] += 299
+    assert _bars(_live_update(sandbox, 0)["chart"]) == bars
+    now[0] += 10
+    assert _bars(_live_update(sandbox, 0)["chart"]) == {}
+    caller.close()
+
+
+def test_the_chart_shows_how_much_of_the_busiest_budget_was_used(make_sandbox):
+    """The highest share of any budget of a minute stands at its time, with the operation's name."""
+    now = [1_800_000_000.0]
+    sandbox = make_sandbox(clock=lambda: now[0])
+    caller = Caller(sandbox.url)
+    for _ in range(15):
+        now[0] += 1
+        for _ in range(10):
+            caller.get("metrics")
+        caller.get("lists")
+    source = _live_update(sandbox, 0)["chart"]
+    assert "100 % of get_metrics" in source
+    assert "26 % of get_metrics" in source
+    assert "get_lists" not in source
+    assert "spent" in _bars(source)
+    now[0] += 60
+    caller.get("lists")
+    assert "1 % of get_lists" in _live_update(sandbox, 0)["chart"]
+    caller.close()
+
+
+def test_without_limits_no_chart_speaks_of_budgets(make_sandbox):
+    """A sandbox that counts nothing shows its requests only."""
+    sandbox = make_sandbox(limits=False)
+    assert requests.get(sandbox.url, timeout=PATIENCE).text.count("<svg") == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 2_000), st.sampled_from(["read", "write", "limited", "failed"])), max_size=80))
+def test_traffic_counts_every_request_of_its_time(steps: list[tuple[int, str]]) -> None:
+    """What is kept is what came in the last five minutes, and no more memory than those take."""
+    traffic, now, kept = Traffic(), 1_800_000_000, []
+    statuses = {"read": ("GET", 200), "write": ("POST", 202), "limited": ("GET", 429), "failed": ("POST", 503)}
+    for pause, kind in steps:
+        now += pause // 20
+        method, status = statuses[kind]
+        traffic.count(LoggedRequest(method, "/api/lists", {}, status, at=float(now)))
+        kept.append((now // 5, kind))
+    latest = traffic.latest(float(now))
+    counted = {(now // 5 - age, kind): count for age, kinds in latest for kind, count in kinds.items()}
+    assert counted == Counter(one for one in kept if one[0] > now // 5 - 60)
+    assert [age for age, _ in latest] == sorted((age for age, _ in latest), reverse=True)
+
+
+def test_budgets_stand_by_their_use_and_idle_ones_fade() -> None:
+    """The most used of this minute first; whatever nobody asks for in this minute is last, and marked as idle."""
+    now = [600.0]
+    quotas = Quotas(lambda: now[0])
+    quotas.spend("idle_big", Budget(5, 10))
+    now[0] = 660.0
+    for name, count in (("little", 1), ("much", 5), ("middle", 3)):
+        for _ in range(count):
+            quotas.spend(name, Budget(9, 10))
+    quotas.spend("also_little", Budget(90, 100))
+    source = html.render_rows(live.budgets(quotas))
+    rows = re.findall(r"<tr[^>]*>.*?</tr>", source, re.DOTALL)
+    names = [name for row in rows for name in re.findall(r"much|middle|also_little|idle_big|little", row)[:1]]
+    assert names == ["much", "middle", "little", "also_little", "idle_big"]
+    assert ['class="idle"' in row for row in rows] == [False] * 4 + [True]
+
+
+def test_search_and_account_come_before_the_strip(reading):
+    """Whoever reads from the top, on a phone or by ear, meets the search, then the account, then the requests."""
+    source = requests.get(reading.url, timeout=PATIENCE).text
+    places = [source.index(text) for text in ('role="search"', 'id="total-profiles"', "Pushed lately", 'id="live"')]
+    assert places == sorted(places)
+    assert 'href="#live"' in source
+
+
+def test_a_report_is_no_push(writing, call):
+    """What is asked for by POST and changes nothing is a read, in the chart and among the pushed."""
+    metric_id = next(iter(writing.store.metrics.rows))
+    interval = ["greater-or-equal(datetime,2026-01-01T00:00:00)", "less-than(datetime,2026-02-01T00:00:00)"]
+    attributes = {"metric_id": metric_id, "measurements": ["count"], "filter": interval}
+    answer = call.post("metric-aggregates", {"data": {"type": "metric-aggregate", "attributes": attributes}})
+    assert answer.status_code == 200, answer.text
+    source = requests.get(writing.url, timeout=PATIENCE).text
+    assert "Nothing was written yet." in source
+    assert set(_bars(source)) == {"read"}

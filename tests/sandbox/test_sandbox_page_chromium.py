@@ -89,7 +89,24 @@ def paths(sandbox: RunningSandbox) -> list[str]:
     profile_id = store.find_profile_id("email", LONG)
     latest = [f"/{kind}/{list(getattr(store, kind).rows)[-1]}" for kind in kinds]
     indexes = [f"/{kind}" for kind in ("profiles", *kinds, "metrics") if kind != "lists"]
-    return [*latest, f"/lists/{first}", f"/profiles/{profile_id}", f"/profiles?q={LONG}", "/profiles/nobody", *indexes]
+    metric_id = list(store.events.rows.values())[-1]["metric_id"]
+    searches = [
+        f"/events?metric={metric_id}",
+        "/profiles?q=subdomain",
+        "/pushes",
+        "/pushes/1",
+        "/pushes/2",
+        "/pushes/3",
+    ]
+    return [
+        *latest,
+        f"/lists/{first}",
+        f"/profiles/{profile_id}",
+        f"/profiles?q={LONG}",
+        "/profiles/nobody",
+        *indexes,
+        *searches,
+    ]
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -181,6 +198,34 @@ def test_the_strip_outlives_the_server(chromium):
         Caller(sandbox.url).get("metrics")
         chromium.wait_for(f"JSON.stringify({REQUESTS}) === '[\"GET /metrics\"]'")
         assert chromium.ask("document.querySelector('#live-state').textContent") == "Live"
+
+
+def test_on_a_phone_search_and_account_come_first(chromium, account):
+    """At 390 px the search is on the first screen, and the strip below the account; beside it where there is room."""
+    tops = (
+        "['[role=search]', '.account', '#live'].map((one) => document.querySelector(one).getBoundingClientRect().top)"
+    )
+    chromium.show(account.url, 390)
+    search, content, strip = chromium.ask(tops)
+    assert 0 < search < content < strip
+    assert search < 300
+    chromium.show(account.url, 1280)
+    search, content, strip = chromium.ask(tops)
+    assert abs(content - strip) < 60
+
+
+def test_the_chart_moves(chromium, make_sandbox):
+    """A request that comes after the page was loaded is in the chart, which needs no library and no inline style."""
+    sandbox = make_sandbox(clock=standing)
+    chromium.show(sandbox.url, 390)
+    bars = "document.querySelectorAll('#live-chart rect[class]').length"
+    assert chromium.ask(bars) == 0
+    caller = Caller(sandbox.url)
+    caller.get("lists")
+    chromium.wait_for(f"{bars} > 0")
+    assert chromium.ask("document.querySelector('#live-chart rect.read').getBoundingClientRect().height > 4")
+    assert chromium.console == []
+    caller.close()
 
 
 def test_it_is_dark_where_the_reader_wants_it(chromium, account):

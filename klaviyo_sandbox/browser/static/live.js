@@ -9,6 +9,8 @@ const tables = {
   budget: document.getElementById("live-budget"),
   breaches: document.getElementById("live-breaches"),
 };
+const chart = document.getElementById("live-chart");
+let shownChart = "";
 let cursor = strip.dataset.cursor, wait = POLL_MS, timer = 0;
 
 function showState(text) {
@@ -26,6 +28,8 @@ function showRows(update) {
   for (const name of ["budget", "breaches"]) {
     if (tables[name].innerHTML !== update[name]) tables[name].innerHTML = update[name];
   }
+  // Compared as it came: a browser writes markup in its own way.
+  if (shownChart !== update.chart) chart.innerHTML = shownChart = update.chart;
   for (const body of Object.values(tables)) {
     body.closest("section").querySelector(".empty").hidden = body.rows.length > 0;
   }
