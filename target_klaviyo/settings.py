@@ -65,6 +65,17 @@ SETTINGS: dict[str, Any] = {
                 "written."
             ),
         },
+        "retry_rejects": {
+            "type": "boolean",
+            "default": False,
+            "title": "Send rejected records again",
+            "description": (
+                "Before the input, send what earlier runs have left at rejects_path, or beside it under their time, "
+                "and give each such file a name that ends in .sent. What is rejected again goes to a new file, and "
+                "counts for neither on_reject nor max_rejects. Streams that mirror a list come whole in every run, "
+                "and are left out of it."
+            ),
+        },
         "report_path": {
             "type": "string",
             "pattern": r"\.json$",

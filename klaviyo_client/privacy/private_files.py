@@ -128,7 +128,8 @@ def create_private(path: Path) -> tuple[Path, TextIO]:
     """Create a file to write line by line; returns its path and the open file.
 
     Where a file is there already, the new one gets another name beside it: no two processes ever get the same file, and
-    no file is changed. Every line is written at once, so that a kill breaks only the line that is being written.
+    no file is changed. Every line is written at once, so that a kill breaks only the line that is being written. Until
+    the file is closed ``exclusively`` gives it to nobody.
 
     Raises:
         OSError: it cannot be made.
@@ -142,4 +143,38 @@ def create_private(path: Path) -> tuple[Path, TextIO]:
             began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             free = path.with_name(f"{path.stem}.{began}-{secrets.token_hex(3)}{path.suffix}")
         else:
+            _hold(handle)
             return free, os.fdopen(handle, "w", encoding="utf-8", buffering=1)
+
+
+@contextmanager
+def exclusively(path: Path) -> Iterator[TextIO | None]:
+    """The file, open to be read; None where a process that made it by ``create_private`` still writes it, or where it
+    is read so by another one, or is gone. Nobody else has it until the context ends.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        # Locks on some file systems (NFS) are given to who may write only.
+        file = path.open("r+", encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        is_mine = _hold(file.fileno())
+        # Whoever had it may have given it another name meanwhile.
+        yield file if is_mine and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()) else None
+
+
+def _hold(handle: int) -> bool:
+    """Lock an open file for as long as it is open; False where another process has. Where locks are not possible: True.
+
+    Not on Windows, where nobody could read what is locked, and nobody renames what is open.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True

@@ -27,6 +27,7 @@ class RunTarget(Target):
         ledger: which records have their outcome.
         states: writes STATE messages.
         warned: what was said of the streams' SCHEMAs.
+        is_retrying: whether what is read now is an earlier run's rejects file.
     """
 
     is_rehearsal: bool
@@ -36,6 +37,12 @@ class RunTarget(Target):
     ledger: Ledger
     states: StateWriter
     warned: set[str]
+    is_retrying: bool
+
+    def forget_streams(self) -> None:
+        """Begin anew, as if no SCHEMA had come. Nothing waits to be sent."""
+        self.mapper.stream_maps.clear()
+        self._sinks_active.clear()
 
     def warn_once(self, warnings: Iterable[str]) -> None:
         """Log what is to be said of a stream, unless it was: a SCHEMA may come again."""

@@ -53,9 +53,9 @@ class RehearsalResults(RunResults):
         self._plan.add_outcome(source.stream, action, outcome)
         super().add(source, action, outcome)
 
-    def add_line(self, line: str, outcome: Outcome) -> None:
+    def add_line(self, line: str, outcome: Outcome, *, is_retried: bool = False) -> None:
         self._plan.add_outcome(UNREADABLE_LINES, "", outcome)
-        super().add_line(line, outcome)
+        super().add_line(line, outcome, is_retried=is_retried)
 
     def check_limit(self, *, ended: bool = False) -> None:
         self._complete = self._complete or ended

@@ -91,13 +91,13 @@ class RunResults:
             if outcome.kind is OutcomeKind.REJECTED:
                 self._rejects.add(source, action, outcome)
             self._left_out.add(source.stream, outcome, source.record)
-            self._count(source.stream, action, outcome, source.record)
+            self._count(source.stream, action, outcome, source.record, is_new=not source.is_retried)
 
-    def add_line(self, line: str, outcome: Outcome) -> None:
+    def add_line(self, line: str, outcome: Outcome, *, is_retried: bool = False) -> None:
         """Count a line that is no Singer message, and write it to the rejects file in a form that a replay skips."""
         with self._lock:
             self._rejects.add_line(line, outcome)
-            self._count(UNREADABLE_LINES, "", outcome, line)
+            self._count(UNREADABLE_LINES, "", outcome, line, is_new=not is_retried)
 
     def add_section(self, section: Section) -> None:
         """Add a part to what is written when the run ends."""
@@ -197,9 +197,10 @@ class RunResults:
     def _total_counts(self) -> Counter[OutcomeKind]:
         return sum(self._counts.values(), Counter[OutcomeKind]())
 
-    def _count(self, stream: str, action: str, outcome: Outcome, record: Any) -> None:
-        self._total += 1
-        self._rejected += outcome.kind is OutcomeKind.REJECTED
+    def _count(self, stream: str, action: str, outcome: Outcome, record: Any, *, is_new: bool) -> None:
+        # What was rejected before and stays bad must not end every run that comes after.
+        self._total += is_new
+        self._rejected += is_new and outcome.kind is OutcomeKind.REJECTED
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
         if self._report is not None:
             self._report.add(stream, action, outcome, record)
