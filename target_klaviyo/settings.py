@@ -86,6 +86,17 @@ SETTINGS: dict[str, Any] = {
                 "By default none is written."
             ),
         },
+        "outcomes_path": {
+            "type": "string",
+            "minLength": 1,
+            "title": "Outcomes",
+            "description": (
+                "Where one line for each record goes, as soon as it is known what became of it: Singer messages of the "
+                "stream klaviyo_outcomes (run, stream, key, action, outcome, code, reason, time), to be piped into any "
+                "target. key is what key_properties of the record's stream name; nothing else is personal, and only "
+                "its owner may read the file. Every run makes it anew. By default none is written."
+            ),
+        },
         "on_reject": {
             "type": "string",
             "enum": ["skip", "fail"],

@@ -44,6 +44,7 @@ from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import Outcome, Record, RejectedRecord, SourceRecord
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
+from target_klaviyo.reporting.outcomes_file import OutcomesFile, make_run_id
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.rejects_file import RejectsFile
@@ -105,8 +106,13 @@ class TargetKlaviyo(CommandTarget):
         if self._rehearsal is not None:
             return self._rehearsal.make_results(self._writable_path("plan_path"), limit)
         report_path = writable_report_path("report_path", self.config.get("report_path"))
-        report = RunReport(report_path) if report_path is not None else None
-        return RunResults(RejectsFile(self._writable_path("rejects_path")), limit, report)
+        run = make_run_id()
+        report = RunReport(report_path, run=run) if report_path is not None else None
+        outcomes_path = self.config.get("outcomes_path")
+        outcomes = (
+            OutcomesFile(writable_path("outcomes_path", outcomes_path, os.environ), run) if outcomes_path else None
+        )
+        return RunResults(RejectsFile(self._writable_path("rejects_path")), limit, report, outcomes)
 
     def _writable_path(self, setting: str) -> Path:
         default = SETTINGS["properties"][setting]["default"]

@@ -147,10 +147,33 @@ def create_private(path: Path) -> tuple[Path, TextIO]:
             return free, os.fdopen(handle, "w", encoding="utf-8", buffering=1)
 
 
+def replace_private(path: Path) -> int:
+    """Make a new file in the place of one that may be there; the handle of the open file.
+
+    Who still writes, or reads, the earlier one has it to the end. A device or a pipe is opened as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if is_device(path):
+        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        Path(temporary).replace(path)
+    except BaseException:
+        os.close(handle)
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    return handle
+
+
 @contextmanager
 def exclusively(path: Path) -> Iterator[TextIO | None]:
-    """The file, open to be read; None where a process that made it by ``create_private`` still writes it, or where it
-    is read so by another one, or is gone. Nobody else has it until the context ends.
+    """The file, open to be read, and nobody else has it until the context ends.
+
+    None where who made it by ``create_private`` still writes it, where somebody else has it so, or where it is gone.
 
     Raises:
         OSError: it cannot be read.

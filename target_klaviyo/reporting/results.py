@@ -14,6 +14,7 @@ from klaviyo_client.http.usage import Usage
 from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.left_out import LeftOutValues
+from target_klaviyo.reporting.outcomes_file import OutcomesFile
 from target_klaviyo.reporting.rejects_file import RejectsFile
 from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
@@ -57,20 +58,31 @@ class RunResults:
         rejects: where rejected records go.
         limit: how many rejected records the run bears.
         report: the run report, where one is asked for.
+        outcomes: the file of outcomes, where one is asked for.
 
     Attributes:
         records: how many records came so far.
 
     Raises:
-        SettingsError: the report would overwrite the rejected records.
+        SettingsError: one of the files would overwrite another.
     """
 
-    def __init__(self, rejects: RejectsFile, limit: Limit | None = None, report: RunReport | None = None) -> None:
+    def __init__(
+        self,
+        rejects: RejectsFile,
+        limit: Limit | None = None,
+        report: RunReport | None = None,
+        outcomes: OutcomesFile | None = None,
+    ) -> None:
         self.records = 0
         self._rejects = rejects
         self._report = report
         if report is not None and rejects.path.resolve() in (report.path.resolve(), report.page_path.resolve()):
             raise SettingsError("report_path and rejects_path must not name the same file")
+        self._outcomes = outcomes
+        reports = () if report is None else (report.path.resolve(), report.page_path.resolve())
+        if outcomes is not None and outcomes.path.resolve() in (rejects.path.resolve(), *reports):
+            raise SettingsError("outcomes_path must not name the file of another setting")
         self._closed = False
         self._limit = limit or Limit()
         self._total = self._rejected = 0
@@ -84,6 +96,8 @@ class RunResults:
         """Keep a stream's SCHEMA message for the rejects file."""
         with self._lock:
             self._rejects.remember_schema(message)
+            if self._outcomes is not None:
+                self._outcomes.remember_keys(message["stream"], message.get("key_properties"))
 
     def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
         """Count a record's outcome; a rejected record goes to the rejects file."""
@@ -114,6 +128,8 @@ class RunResults:
         """Make sure that what was rejected so far survives a crash: a STATE is about to vouch for it."""
         with self._lock:
             self._rejects.sync()
+            if self._outcomes is not None:
+                self._outcomes.sync()
 
     def close(self, end: RunEnd | None = None, *, not_sent: int = 0, usage: Mapping[str, Usage] | None = None) -> None:
         """Write the run report, then log the counts per stream and the total. Once: a second call does nothing.
@@ -135,6 +151,8 @@ class RunResults:
             fault = self._write_report(end, not_sent, usage or {})
             self._log_counts(report_path=None if fault is not None or self._report is None else self._report.path)
             self._rejects.close()
+            if self._outcomes is not None:
+                self._outcomes.close()
         if fault is not None and end.how == "done":
             raise Incomplete(fault)
 
@@ -204,6 +222,8 @@ class RunResults:
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
         if self._report is not None:
             self._report.add(stream, action, outcome, record)
+        if self._outcomes is not None:
+            self._outcomes.add(stream, action, outcome, record if isinstance(record, Mapping) else None)
         if outcome.code is None or (stream, outcome.code) in self._warned:
             return
         self._warned.add((stream, outcome.code))

@@ -130,7 +130,7 @@ def test_a_file_that_another_run_writes_is_left_to_it(target: Command) -> None:
         assert other.stdin is not None
         other.stdin.write(singer_lines(people(NATIONAL)))
         other.stdin.flush()
-        until(lambda: (target.folder / DEFAULT).exists())
+        until((target.folder / DEFAULT).exists)
         run = target([], retry_rejects=True)
         assert run.code == 0, run.stderr
         assert waiting(target.folder) == [target.folder / DEFAULT]
