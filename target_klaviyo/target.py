@@ -37,6 +37,7 @@ from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
 from target_klaviyo.intake.retrying import Retrying, superseded
 from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.intake.run_facts import RunFacts, resend_command
 from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
@@ -97,6 +98,9 @@ class TargetKlaviyo(CommandTarget):
         retry_path = self._writable_path("rejects_path") if self.config["retry_rejects"] else None
         self._retrying = Retrying(self, retry_path)
         reader.begin = self._begin
+        self._facts = RunFacts(self.session, self._stop, self.config["api_url"])
+        self.results.facts = self._facts.to_json
+        self.results.resend_command = partial(resend_command, arguments=sys.argv, environment=os.environ)
         self._is_ready = True
 
     # The parts of a run -----------------------------------------------------------------------------------------------
@@ -151,6 +155,8 @@ class TargetKlaviyo(CommandTarget):
     ) -> None:
         """Send what an earlier run rejected, before the first message of the input."""
         if message is None or not self._is_settings_test(message.get("stream")):
+            if self.config.get("report_path") and not self.is_rehearsal:
+                self._facts.ask()
             self._retrying.send_all(read_before, source)
 
     @property

@@ -121,6 +121,7 @@ PURE = {
     "target_klaviyo/model/texts.py",
     "target_klaviyo/model/times.py",
     "target_klaviyo/reporting/html.py",
+    "target_klaviyo/reporting/rejected_people.py",
 }
 IMPURE = {
     "klaviyo_client/api/filters.py",

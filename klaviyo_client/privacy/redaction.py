@@ -57,3 +57,33 @@ def mask(text: str) -> str:
         text = text.replace(secret, "<key>")
     text = _NAMED.sub(r"\1<key>", text)
     return _PHONE.sub("<phone>", _EMAIL.sub("<email>", _KEY.sub("<key>", text)))
+
+
+# An example of a phone number shows its last digits where it has so many that they tell nobody else.
+_PHONE_LIKE = re.compile(r"\+?[\d\s().-]+")
+_MIN_DIGITS = 8
+# Of the name in an address the last character tells one from the other, unless there are few.
+_MIN_NAME = 4
+_MAX_SUFFIX = 10
+
+
+def hint_at(identifier: str) -> str:
+    """An identifier as an example for a screen or a log: whoever has the record knows it again, and nobody else.
+
+    >>> hint_at("ada.l@example.com"), hint_at("+14155550100"), hint_at("C-1815")
+    ('a***l@e***.com', '+1***00', 'C***')
+    """
+    text = identifier.strip()
+    if _PHONE_LIKE.fullmatch(text) and len(re.sub(r"\D", "", text)) >= _MIN_DIGITS:
+        return f"{text[:2]}***{text[-2:]}"
+    name, at_sign, domain = text.rpartition("@")
+    if not (at_sign and name):
+        return f"{_first(text)}***"
+    suffix = domain.rpartition(".")[2]
+    shown = f".{suffix}" if suffix != domain and suffix.isalpha() and len(suffix) <= _MAX_SUFFIX else ""
+    last = name[-1] if len(name) >= _MIN_NAME and name[-1].isprintable() else ""
+    return f"{_first(name)}***{last}@{_first(domain)}***{shown}"
+
+
+def _first(text: str) -> str:
+    return text[0] if text[:1].isprintable() and text else ""

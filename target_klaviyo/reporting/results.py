@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +62,8 @@ class RunResults:
 
     Attributes:
         records: how many records came so far.
+        facts: gives what the report says of the run beside its records: the account and the lists.
+        resend_command: the command that sends a rejects file again, None when nobody knows it.
 
     Raises:
         SettingsError: one of the files would overwrite another.
@@ -75,6 +77,8 @@ class RunResults:
         outcomes: OutcomesFile | None = None,
     ) -> None:
         self.records = 0
+        self.facts: Callable[[], Mapping[str, Any]] = lambda: {"account": None, "lists": []}
+        self.resend_command: Callable[[Path], str | None] = lambda _: None
         self._rejects = rejects
         self._report = report
         if report is not None and rejects.path.resolve() in (report.path.resolve(), report.page_path.resolve()):
@@ -192,6 +196,7 @@ class RunResults:
                     usage=usage,
                     sections=self._sections,
                     left_out=self._left_out.to_json(),
+                    facts={**self.facts(), **self._rejects_facts()},
                 )
             )
         except OSError as error:
@@ -199,6 +204,13 @@ class RunResults:
             logger.error("%s", fault)  # noqa: TRY400 - the traceback tells users nothing
             return fault
         return None
+
+    def _rejects_facts(self) -> dict[str, Any]:
+        path = self._rejects.path.absolute() if self._rejects.is_written else None
+        return {
+            "rejects_path": None if path is None else str(path),
+            "resend_command": None if path is None else self.resend_command(path),
+        }
 
     def _log_counts(self, report_path: Path | None) -> None:
         for (stream, action), counts in self._counts.items():

@@ -126,6 +126,7 @@ class RunReport:
         usage: Mapping[str, Usage],
         sections: Iterable[Section] = (),
         left_out: Sequence[Mapping[str, Any]] = (),
+        facts: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The whole report as plain data."""
         ended = self.now()
@@ -135,6 +136,7 @@ class RunReport:
             "plugin": "target-klaviyo",
             "version": version(),
             "run": self.run,
+            **facts,
             "started": self._started.isoformat(timespec="seconds"),
             "ended": ended.isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),
