@@ -65,6 +65,17 @@ SETTINGS: dict[str, Any] = {
                 "written."
             ),
         },
+        "retry_rejects": {
+            "type": "boolean",
+            "default": False,
+            "title": "Send rejected records again",
+            "description": (
+                "Before the input, send what earlier runs have left at rejects_path, or beside it under their time, "
+                "and give each such file a name that ends in .sent. What is rejected again goes to a new file, and "
+                "counts for neither on_reject nor max_rejects. Streams that mirror a list come whole in every run, "
+                "and are left out of it."
+            ),
+        },
         "report_path": {
             "type": "string",
             "pattern": r"\.json$",
@@ -73,6 +84,17 @@ SETTINGS: dict[str, Any] = {
                 "Where a report on the run goes when it ends, however it ends: a JSON document, with a readable page "
                 "of the same name in .html beside it. It repeats rejected records, and only its owner may read it. "
                 "By default none is written."
+            ),
+        },
+        "outcomes_path": {
+            "type": "string",
+            "minLength": 1,
+            "title": "Outcomes",
+            "description": (
+                "Where one line for each record goes, as soon as it is known what became of it: Singer messages of the "
+                "stream klaviyo_outcomes (run, stream, key, action, outcome, code, reason, time), to be piped into any "
+                "target. key is what key_properties of the record's stream name; nothing else is personal, and only "
+                "its owner may read the file. Every run makes it anew. By default none is written."
             ),
         },
         "on_reject": {

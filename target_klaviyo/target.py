@@ -12,17 +12,18 @@ import copy
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import cached_property, partial
 from pathlib import Path
 from types import FrameType
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import Incomplete, KlaviyoError, SettingsError
 from klaviyo_client.http.transport import RequestsTransport
 from klaviyo_client.plugin import settings, stream_maps
+from target_klaviyo.actions.audience_manifest import AUDIENCE_MANIFEST
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.dispatch import Dispatcher
@@ -34,7 +35,9 @@ from target_klaviyo.intake.command_target import CommandTarget
 from target_klaviyo.intake.message_reader import MessageReader
 from target_klaviyo.intake.permissions import TEST_STREAM
 from target_klaviyo.intake.records import AS_IT_CAME
+from target_klaviyo.intake.retrying import Retrying, superseded
 from target_klaviyo.intake.route_settings import parse_routes
+from target_klaviyo.intake.run_facts import RunFacts, resend_command
 from target_klaviyo.intake.schema_dialects import complete_message
 from target_klaviyo.intake.sink import STRICT_ERRORS, KlaviyoSink
 from target_klaviyo.intake.state_writer import StateWriter
@@ -43,6 +46,7 @@ from target_klaviyo.model.records import Outcome, Record, RejectedRecord, Source
 from target_klaviyo.rehearsal.plan import Plan
 from target_klaviyo.rehearsal.push_command import push_command as make_push_command
 from target_klaviyo.rehearsal.rehearsal import Rehearsal, is_rehearsal
+from target_klaviyo.reporting.outcomes_file import OutcomesFile, make_run_id
 from target_klaviyo.reporting.output_files import writable_path, writable_report_path
 from target_klaviyo.reporting.progress import Progress
 from target_klaviyo.reporting.rejects_file import RejectsFile
@@ -98,6 +102,12 @@ class TargetKlaviyo(CommandTarget):
         )
         self._closing = Closing(self, reader, self._stop, progress)
         reader.reject, reader.idle, reader.around = self._reject_line, self._poll, self._closing.around
+        retry_path = self._writable_path("rejects_path") if self.config["retry_rejects"] else None
+        self._retrying = Retrying(self, retry_path)
+        reader.begin = self._begin
+        self._facts = RunFacts(self.session, self._stop, self.config["api_url"])
+        self.results.facts = self._facts.to_json
+        self.results.resend_command = partial(resend_command, arguments=sys.argv, environment=os.environ)
         self._is_ready = True
 
     # The parts of a run -----------------------------------------------------------------------------------------------
@@ -107,8 +117,13 @@ class TargetKlaviyo(CommandTarget):
         if self._rehearsal is not None:
             return self._rehearsal.make_results(self._writable_path("plan_path"), limit)
         report_path = writable_report_path("report_path", self.config.get("report_path"))
-        report = RunReport(report_path) if report_path is not None else None
-        return RunResults(RejectsFile(self._writable_path("rejects_path")), limit, report)
+        run = make_run_id()
+        report = RunReport(report_path, run=run) if report_path is not None else None
+        outcomes_path = self.config.get("outcomes_path")
+        outcomes = (
+            OutcomesFile(writable_path("outcomes_path", outcomes_path, os.environ), run) if outcomes_path else None
+        )
+        return RunResults(RejectsFile(self._writable_path("rejects_path")), limit, report, outcomes)
 
     def _writable_path(self, setting: str) -> Path:
         default = SETTINGS["properties"][setting]["default"]
@@ -142,6 +157,20 @@ class TargetKlaviyo(CommandTarget):
 
     # Messages ---------------------------------------------------------------------------------------------------------
 
+    def _begin(
+        self, message: Mapping[str, Any] | None, source: IO[Any], read_before: Callable[[IO[str]], None]
+    ) -> None:
+        """Send what an earlier run rejected, before the first message of the input."""
+        if message is None or not self._is_settings_test(message.get("stream")):
+            if self.config.get("report_path") and not self.is_rehearsal:
+                self._facts.ask()
+            self._retrying.send_all(read_before, source)
+
+    @property
+    def is_retrying(self) -> bool:  # type: ignore[override]
+        """Whether what is read now is an earlier run's rejects file."""
+        return self._retrying.is_active
+
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         stream = message_dict.get("stream")
         if not isinstance(stream, str):
@@ -150,12 +179,17 @@ class TargetKlaviyo(CommandTarget):
             self.check_permissions()
             return
         with self.judging(stream):
-            self._begin_stream(stream, message_dict)
+            message, warnings = complete_message(message_dict)
+            self.warn_once(warnings)
+            self.results.remember_schema(message)
+            try:
+                self._begin_stream(stream, message)
+            except SettingsError as error:
+                if not self.is_retrying:
+                    raise
+                self._retrying.refuse_stream(stream, error)
 
-    def _begin_stream(self, stream: str, message_dict: dict[str, Any]) -> None:
-        message, warnings = complete_message(message_dict)
-        self.warn_once(warnings)
-        self.results.remember_schema(message)
+    def _begin_stream(self, stream: str, message: dict[str, Any]) -> None:
         sinks_before = set(map(id, self._sinks_active.values()))
         with stream_maps.setting_errors(f"the setting stream_maps does not fit the stream {stream}"):
             super()._process_schema_message(message)
@@ -163,25 +197,33 @@ class TargetKlaviyo(CommandTarget):
             # Another stream begins, or this one anew. What came before may be about the same people, and must not
             # arrive later.
             self.dispatcher.flush()
-        if any(self._is_mirrored(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]):
+        if not self.is_retrying and any(
+            self._is_mirrored(stream_map.stream_alias) for stream_map in self.mapper.stream_maps[stream]
+        ):
             self.mirrors.streams.add(stream)
 
-    def _is_settings_test(self, stream: str) -> bool:
+    def _is_settings_test(self, stream: Any) -> bool:
         """Whether it is what Meltano sends to test the settings, and nothing that is meant for Klaviyo."""
         return stream == TEST_STREAM and stream not in self.routes
 
     def _is_mirrored(self, alias: str) -> bool:
         return alias in self.routes and self.routes[alias].is_mirror
 
+    def _action_of_audience(self, alias: str) -> str | None:
+        """The action of a stream that is only good for the run in which it comes; None of any other."""
+        action = self.routes[alias].action.name if alias in self.routes else None
+        return action if self._is_mirrored(alias) or action == AUDIENCE_MANIFEST.name else None
+
     def _process_record_message(self, message_dict: dict[str, Any]) -> None:
         stream, record = message_dict["stream"], message_dict["record"]
-        if self._is_settings_test(stream) or stream in self.refused:
+        if self._is_settings_test(stream) or stream in self.refused or not self._may_send(stream, record):
             return
         self.results.records += 1
         if stream not in self.mapper.stream_maps:
-            self.mirrors.add_unattributed(stream)
+            if not self.is_retrying:
+                self.mirrors.add_unattributed(stream)
             rejection = RejectedRecord("no_schema", "a record came before the SCHEMA of its stream")
-            self._reject(SourceRecord(stream, record), rejection)
+            self._reject(SourceRecord(stream, record, is_retried=self.is_retrying), rejection)
             return
         for stream_map in self.mapper.stream_maps[stream]:
             source = SourceRecord(
@@ -189,18 +231,35 @@ class TargetKlaviyo(CommandTarget):
                 message_dict.get(AS_IT_CAME, record),
                 version=message_dict.get("version"),
                 has_lost_text=AS_IT_CAME in message_dict,
+                is_retried=self.is_retrying,
             )
             self._add_record(source, record, stream_map)
         self.states.write_due()
         self.results.check_limit()
 
+    def _may_send(self, stream: str, record: Record) -> bool:
+        """Whether a record is to be sent; of an earlier run's some are not."""
+        if not self.is_retrying:
+            return True
+        try:
+            return self._retrying.check(stream, record)
+        except RejectedRecord as rejection:
+            self.results.records += 1
+            self._reject(SourceRecord(stream, record, is_retried=True), rejection)
+            return False
+
     def _add_record(self, source: SourceRecord, source_record: Record, stream_map: Any) -> None:
+        if source.is_retried and (action := self._action_of_audience(stream_map.stream_alias)):
+            source.action = action
+            self._reject(source, superseded(action))
+            return
         try:
             record = stream_map.transform(dict(source_record))
         except KlaviyoError:
             raise
         except Exception as error:  # noqa: BLE001 - a stream map is the user's own expression, and may raise anything
-            self.mirrors.add_unattributed(stream_map.stream_alias)
+            if not source.is_retried:
+                self.mirrors.add_unattributed(stream_map.stream_alias)
             self._reject(source, RejectedRecord("stream_map", stream_maps.describe_failure(error)))
             return
         if record is None or stream_map.stream_alias in self.refused:
@@ -235,8 +294,9 @@ class TargetKlaviyo(CommandTarget):
 
     def _reject_line(self, line: str | bytes, rejection: RejectedRecord) -> None:
         text = line.decode("utf-8", "backslashreplace") if isinstance(line, bytes) else line
-        self.mirrors.add_unattributed(None)
-        self.results.add_line(text.rstrip("\r\n"), rejection.outcome)
+        if not self.is_retrying:
+            self.mirrors.add_unattributed(None)
+        self.results.add_line(text.rstrip("\r\n"), rejection.outcome, is_retried=self.is_retrying)
 
     def _process_batch_message(self, message_dict: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         raise SettingsError("the tap sends its records as BATCH files: remove batch_config from its settings")

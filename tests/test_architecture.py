@@ -143,6 +143,7 @@ PURE = {
     "target_klaviyo/rehearsal/push_command.py",
     "target_klaviyo/rehearsal/screen.py",
     "target_klaviyo/reporting/html.py",
+    "target_klaviyo/reporting/rejected_people.py",
 }
 IMPURE = {
     "klaviyo_client/api/filters.py",

@@ -137,7 +137,8 @@ def create_private(path: Path) -> tuple[Path, TextIO]:
     """Create a file to write line by line; returns its path and the open file.
 
     Where a file is there already, the new one gets another name beside it: no two processes ever get the same file, and
-    no file is changed. Every line is written at once, so that a kill breaks only the line that is being written.
+    no file is changed. Every line is written at once, so that a kill breaks only the line that is being written. Until
+    the file is closed ``exclusively`` gives it to nobody.
 
     Raises:
         OSError: it cannot be made.
@@ -151,4 +152,61 @@ def create_private(path: Path) -> tuple[Path, TextIO]:
             began = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
             free = path.with_name(f"{path.stem}.{began}-{secrets.token_hex(3)}{path.suffix}")
         else:
+            _hold(handle)
             return free, os.fdopen(handle, "w", encoding="utf-8", buffering=1)
+
+
+def replace_private(path: Path) -> int:
+    """Make a new file in the place of one that may be there; the handle of the open file.
+
+    Who still writes, or reads, the earlier one has it to the end. A device or a pipe is opened as it is.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    if is_device(path):
+        return os.open(path, os.O_WRONLY | os.O_APPEND)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        Path(temporary).replace(path)
+    except BaseException:
+        os.close(handle)
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+    return handle
+
+
+@contextmanager
+def exclusively(path: Path) -> Iterator[TextIO | None]:
+    """The file, open to be read, and nobody else has it until the context ends.
+
+    None where who made it by ``create_private`` still writes it, where somebody else has it so, or where it is gone.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        # Locks on some file systems (NFS) are given to who may write only.
+        file = path.open("r+", encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        yield None
+        return
+    with file:
+        is_mine = _hold(file.fileno())
+        # Whoever had it may have given it another name meanwhile.
+        yield file if is_mine and path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat()) else None
+
+
+def _hold(handle: int) -> bool:
+    """Lock an open file for as long as it is open; False where another process has. Where locks are not possible: True.
+
+    Not on Windows, where nobody could read what is locked, and nobody renames what is open.
+    """
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            return error.errno not in (errno.EAGAIN, errno.EACCES)
+    return True

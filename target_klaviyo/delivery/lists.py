@@ -53,6 +53,12 @@ class ListFinder:
             raise list_id
         return list_id
 
+    @property
+    def found(self) -> dict[str, str]:
+        """The lists that were found or made so far: id -> name, or what named it."""
+        with self._lock:
+            return {list_id: str(ref) for ref, list_id in self._ids.items() if isinstance(list_id, str)}
+
     def _id_or_rejection(self, ref: ListRef) -> str | RejectedRecord:
         try:
             _check_address(ref)

@@ -32,6 +32,7 @@ class RunTarget(Target):
         states: writes STATE messages.
         warned: what was said of the streams' SCHEMAs.
         refused: in a rehearsal, the streams whose settings cannot be used.
+        is_retrying: whether what is read now is an earlier run's rejects file.
     """
 
     is_rehearsal: bool
@@ -43,6 +44,7 @@ class RunTarget(Target):
     states: StateWriter
     warned: set[str]
     refused: set[str]
+    is_retrying: bool
 
     @contextmanager
     def judging(self, stream: str) -> Iterator[None]:
@@ -63,6 +65,11 @@ class RunTarget(Target):
         if self.plan is not None and stream not in self.refused:
             self.plan.add_problem(str(error))
         self.refused.add(stream)
+
+    def forget_streams(self) -> None:
+        """Begin anew, as if no SCHEMA had come. Nothing waits to be sent."""
+        self.mapper.stream_maps.clear()
+        self._sinks_active.clear()
 
     def warn_once(self, warnings: Iterable[str]) -> None:
         """Log what is to be said of a stream, unless it was: a SCHEMA may come again."""

@@ -62,7 +62,7 @@ class KlaviyoSink(Sink):
         self._mirrors = target.mirrors
         self._plan = target.plan
         self._fates = ColumnFates(self.route, () if UNKNOWN_COLUMNS in self.original_schema else columns)
-        if self.route.is_mirror and self.route.list is not None:
+        if self.route.is_mirror and self.route.list is not None and not target.is_retrying:
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
         self._self_copy_guard = self.route.self_copy_guard(stream_name)

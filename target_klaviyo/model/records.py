@@ -114,6 +114,7 @@ class SourceRecord:
         outcome: the worst outcome of its steps so far.
         version: the version of its table, where the tap gives one.
         has_lost_text: whether it holds text that cannot be sent as it came.
+        is_retried: whether it comes from the rejects file of an earlier run.
     """
 
     stream: str
@@ -123,6 +124,7 @@ class SourceRecord:
     outcome: Outcome | None = None
     version: int | None = None
     has_lost_text: bool = False
+    is_retried: bool = False
 
 
 @dataclass(frozen=True)

@@ -54,9 +54,9 @@ class RehearsalResults(RunResults):
         self._plan.add_outcome(source.stream, action, outcome, source.record)
         super().add(source, action, outcome)
 
-    def add_line(self, line: str, outcome: Outcome) -> None:
+    def add_line(self, line: str, outcome: Outcome, *, is_retried: bool = False) -> None:
         self._plan.add_outcome(UNREADABLE_LINES, "", outcome, {})
-        super().add_line(line, outcome)
+        super().add_line(line, outcome, is_retried=is_retried)
 
     def _warn(self, stream: str, outcome: Outcome) -> None:
         """Nothing: nothing became of it yet, and the plan says what would."""

@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from target_klaviyo.reporting.rejected_people import hint_at_person
 
 # Rows of one table that are shown; all are in the document.
 MAX_ROWS = 1_000
@@ -36,13 +40,25 @@ def render_page(report: Mapping[str, Any]) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"to_readable_time": _to_readable_time, "to_duration": _to_duration, "to_json": _to_json}
+    environment.filters |= {"hint_at_person": hint_at_person}
     environment.globals |= {"numeric_columns": _numeric_columns, "max_rows": MAX_ROWS}
+    script = environment.get_template("run_report.js").render()
     return environment.get_template("run_report.html").render(
         report=report,
         outcomes=_OUTCOMES,
+        script=script,
+        script_hash=base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
+        total=max(1, sum(report["totals"].values())),
+        nothing_arrived=_nothing_arrived(report["totals"]),
+        streams_without_arrivals=[_nothing_arrived(counts) for counts in report["streams"]],
         stream_rows=[_stream_row(counts) for counts in report["streams"]],
         request_rows=[_request_row(usage) for usage in report["requests"]],
     )
+
+
+def _nothing_arrived(counts: Mapping[str, Any]) -> bool:
+    """Whether something was rejected and nothing else was sent."""
+    return bool(counts["rejected"] and not counts["delivered"] and not counts["accepted"])
 
 
 def _stream_row(counts: Mapping[str, Any]) -> list[Any]:

@@ -35,6 +35,11 @@ class RejectsFile:
         self._schemas: dict[str, Mapping[str, Any]] = {}
         self._written_schemas: dict[str, Mapping[str, Any]] = {}
 
+    @property
+    def is_written(self) -> bool:
+        """Whether anything is in it."""
+        return self._file is not None
+
     def remember_schema(self, message: Mapping[str, Any]) -> None:
         """Keep a stream's SCHEMA message: its rejected records can only be replayed after it."""
         self._schemas[message["stream"]] = copy.deepcopy(message)  # the SDK edits it

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from klaviyo_client.http.usage import Usage
 from target_klaviyo.model.amounts import Limit
 from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.left_out import LeftOutValues
+from target_klaviyo.reporting.outcomes_file import OutcomesFile
 from target_klaviyo.reporting.rejects_file import RejectsFile
 from target_klaviyo.reporting.run_report import RunEnd, RunReport, Section
 
@@ -57,20 +58,35 @@ class RunResults:
         rejects: where rejected records go.
         limit: how many rejected records the run bears.
         report: the run report, where one is asked for.
+        outcomes: the file of outcomes, where one is asked for.
 
     Attributes:
         records: how many records came so far.
+        facts: gives what the report says of the run beside its records: the account and the lists.
+        resend_command: the command that sends a rejects file again, None when nobody knows it.
 
     Raises:
-        SettingsError: the report would overwrite the rejected records.
+        SettingsError: one of the files would overwrite another.
     """
 
-    def __init__(self, rejects: RejectsFile, limit: Limit | None = None, report: RunReport | None = None) -> None:
+    def __init__(
+        self,
+        rejects: RejectsFile,
+        limit: Limit | None = None,
+        report: RunReport | None = None,
+        outcomes: OutcomesFile | None = None,
+    ) -> None:
         self.records = 0
+        self.facts: Callable[[], Mapping[str, Any]] = lambda: {"account": None, "lists": []}
+        self.resend_command: Callable[[Path], str | None] = lambda _: None
         self._rejects = rejects
         self._report = report
         if report is not None and rejects.path.resolve() in (report.path.resolve(), report.page_path.resolve()):
             raise SettingsError("report_path and rejects_path must not name the same file")
+        self._outcomes = outcomes
+        reports = () if report is None else (report.path.resolve(), report.page_path.resolve())
+        if outcomes is not None and outcomes.path.resolve() in (rejects.path.resolve(), *reports):
+            raise SettingsError("outcomes_path must not name the file of another setting")
         self._closed = False
         self._limit = limit or Limit()
         self._total = self._rejected = 0
@@ -84,6 +100,8 @@ class RunResults:
         """Keep a stream's SCHEMA message for the rejects file."""
         with self._lock:
             self._rejects.remember_schema(message)
+            if self._outcomes is not None:
+                self._outcomes.remember_keys(message["stream"], message.get("key_properties"))
 
     def add(self, source: SourceRecord, action: str, outcome: Outcome) -> None:
         """Count a record's outcome; a rejected record goes to the rejects file."""
@@ -91,13 +109,13 @@ class RunResults:
             if outcome.kind is OutcomeKind.REJECTED:
                 self._rejects.add(source, action, outcome)
             self._left_out.add(source.stream, outcome, source.record)
-            self._count(source.stream, action, outcome, source.record)
+            self._count(source.stream, action, outcome, source.record, is_new=not source.is_retried)
 
-    def add_line(self, line: str, outcome: Outcome) -> None:
+    def add_line(self, line: str, outcome: Outcome, *, is_retried: bool = False) -> None:
         """Count a line that is no Singer message, and write it to the rejects file in a form that a replay skips."""
         with self._lock:
             self._rejects.add_line(line, outcome)
-            self._count(UNREADABLE_LINES, "", outcome, line)
+            self._count(UNREADABLE_LINES, "", outcome, line, is_new=not is_retried)
 
     def add_section(self, section: Section) -> None:
         """Add a part to what is written when the run ends."""
@@ -114,6 +132,8 @@ class RunResults:
         """Make sure that what was rejected so far survives a crash: a STATE is about to vouch for it."""
         with self._lock:
             self._rejects.sync()
+            if self._outcomes is not None:
+                self._outcomes.sync()
 
     def close(self, end: RunEnd | None = None, *, not_sent: int = 0, usage: Mapping[str, Usage] | None = None) -> None:
         """Write the run report, then log the counts per stream and the total. Once: a second call does nothing.
@@ -135,6 +155,8 @@ class RunResults:
             fault = self._write_report(end, not_sent, usage or {})
             self._log_counts(report_path=None if fault is not None or self._report is None else self._report.path)
             self._rejects.close()
+            if self._outcomes is not None:
+                self._outcomes.close()
         if fault is not None and end.how == "done":
             raise Incomplete(fault)
 
@@ -181,6 +203,7 @@ class RunResults:
                     usage=usage,
                     sections=self._sections,
                     left_out=self._left_out.to_json(),
+                    facts={**self.facts(), **self._rejects_facts()},
                 )
             )
         except OSError as error:
@@ -188,6 +211,13 @@ class RunResults:
             logger.error("%s", fault)  # noqa: TRY400 - the traceback tells users nothing
             return fault
         return None
+
+    def _rejects_facts(self) -> dict[str, Any]:
+        path = self._rejects.path.absolute() if self._rejects.is_written else None
+        return {
+            "rejects_path": None if path is None else str(path),
+            "resend_command": None if path is None else self.resend_command(path),
+        }
 
     def _log_counts(self, report_path: Path | None) -> None:
         for (stream, action), counts in self._counts.items():
@@ -204,12 +234,15 @@ class RunResults:
     def _total_counts(self) -> Counter[OutcomeKind]:
         return sum(self._counts.values(), Counter[OutcomeKind]())
 
-    def _count(self, stream: str, action: str, outcome: Outcome, record: Any) -> None:
-        self._total += 1
-        self._rejected += outcome.kind is OutcomeKind.REJECTED
+    def _count(self, stream: str, action: str, outcome: Outcome, record: Any, *, is_new: bool) -> None:
+        # What was rejected before and stays bad must not end every run that comes after.
+        self._total += is_new
+        self._rejected += is_new and outcome.kind is OutcomeKind.REJECTED
         self._counts.setdefault((stream, action), Counter())[outcome.kind] += 1
         if self._report is not None:
             self._report.add(stream, action, outcome, record)
+        if self._outcomes is not None:
+            self._outcomes.add(stream, action, outcome, record if isinstance(record, Mapping) else None)
         if outcome.code is not None and (stream, outcome.code) not in self._warned:
             self._warned.add((stream, outcome.code))
             self._warn(stream, outcome)

@@ -80,10 +80,12 @@ class RunReport:
 
     Args:
         path: of the JSON file; the page goes beside it. Both are made readable by their owner only, and whole.
+        run: what the run is called, as in the file of its outcomes.
     """
 
     path: Path
     now: Callable[[], datetime] = _utc_now
+    run: str = ""
     _reasons: dict[tuple[OutcomeKind, str], _Reason] = field(default_factory=dict)
     _rejected: list[tuple[dict[str, Any], str]] = field(default_factory=list)
     _characters: int = 0
@@ -126,6 +128,7 @@ class RunReport:
         usage: Mapping[str, Usage],
         sections: Iterable[Section] = (),
         left_out: Sequence[Mapping[str, Any]] = (),
+        facts: Mapping[str, Any],
     ) -> dict[str, Any]:
         """The whole report as plain data."""
         ended = self.now()
@@ -134,6 +137,8 @@ class RunReport:
         return {
             "plugin": "target-klaviyo",
             "version": version(),
+            "run": self.run,
+            **facts,
             "started": self._started.isoformat(timespec="seconds"),
             "ended": ended.isoformat(timespec="seconds"),
             "seconds": round(seconds, 3),

@@ -35,6 +35,8 @@ document.getElementById("frame").onload = (event) => {{
     scrollWidth: page.documentElement.scrollWidth,
     totals: Object.fromEntries(all("[id^=total-]").map((entry) => [entry.id.slice(6), entry.textContent])),
     records: all("details.row pre").map((entry) => entry.textContent),
+    track: all(".track")[0]?.getBoundingClientRect().width,
+    filters: all("#filters").map((entry) => entry.hidden),
     bars: all(".bar").map((entry) => entry.getBoundingClientRect().width),
     cut: all("main *:not(thead *)").filter((entry) => entry.getBoundingClientRect().right > inner.innerWidth).length,
     scripts: all("script, img").length,
@@ -92,13 +94,15 @@ def test_it_fits_and_tells_what_the_document_tells(report: Path, width: int) -> 
     assert layout["width"] == width
     assert layout["scrollWidth"] <= width
     assert layout["cut"] == 0
-    assert layout["scripts"] == 0
+    assert layout["scripts"] == 1
     shown = {name: int(text.replace(",", "")) for name, text in layout["totals"].items()}
     expected = {**document["totals"], "records": document["records"], "not_sent": document["not_sent"]}
     assert shown == {name: count for name, count in expected.items() if name != "left_out"}
     assert [json.loads(text) for text in layout["records"]] == [row["record"] for row in document["rejected"]]
-    first, *others = layout["bars"]
-    assert others == [pytest.approx(first / 2, rel=0.02), pytest.approx(first / 6, rel=0.02)]
+    # Of all records, and wide enough to be seen.
+    expected_bars = [max(4.8, layout["track"] * count / 1_300) for count in (60, 30, 10)]
+    assert layout["bars"] == [pytest.approx(width, abs=0.1) for width in expected_bars]
+    assert layout["filters"] == [False]
 
 
 def test_it_is_dark_where_the_reader_wants_it(report: Path) -> None:
@@ -118,3 +122,43 @@ def test_a_page_that_is_broken_would_be_found(tmp_path: Path) -> None:
     assert layout["scrollWidth"] > 390
     assert layout["cut"]
     assert layout["scripts"] == 2
+
+
+FILTERING = """<!DOCTYPE html><iframe id="frame" width="900" height="800" src="run.html"></iframe>
+<pre id="found"></pre><script>
+document.getElementById("frame").onload = (event) => {
+  const page = event.target.contentDocument;
+  const shown = () => [...page.querySelectorAll("details.row")].filter((row) => row.offsetParent).length;
+  const found = [shown()];
+  const set = (id, value, kind) => {
+    page.getElementById(id).value = value;
+    page.getElementById(id).dispatchEvent(new Event(kind));
+    found.push(shown());
+  };
+  set("filter-text", "VALUE 7", "input");
+  set("filter-text", "value", "input");
+  set("filter-reason", "other", "change");
+  set("filter-text", "nobody has it", "input");
+  document.getElementById("found").textContent = JSON.stringify(
+    {found, said: page.getElementById("filter-shown").textContent});
+};
+</script>
+"""
+
+
+def test_rejected_records_can_be_searched(tmp_path: Path) -> None:
+    """By any text of theirs, whatever its case, and by the reason; the policy lets this script run, and no other."""
+    results = RunResults(RejectsFile(tmp_path / "r.jsonl"), None, RunReport(tmp_path / "run.json"))
+    for number in range(20):
+        outcome = Outcome(OutcomeKind.REJECTED, 400, "other" if number % 4 else "invalid", "/data", "No.")
+        results.add(SourceRecord("s", {"text": f"value {number}."}), "track_event", outcome)
+    results.close()
+    (tmp_path / "frame.html").write_text(FILTERING)
+    command = [
+        *(*command_line(tmp_path / "browser"), "--allow-file-access-from-files", "--virtual-time-budget=2000"),
+        *("--dump-dom", (tmp_path / "frame.html").as_uri()),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=True)
+    layout = re.search(r'<pre id="found">(.+?)</pre>', done.stdout, re.DOTALL)
+    assert layout, done.stdout
+    assert json.loads(unescape(layout[1])) == {"found": [20, 1, 20, 15, 0], "said": "0 of 20 shown"}
