@@ -27,7 +27,6 @@ class RunTarget(Target):
         ledger: which records have their outcome.
         states: writes STATE messages.
         warned: what was said of the streams' SCHEMAs.
-        is_retrying: whether what is read now is an earlier run's rejects file.
     """
 
     is_rehearsal: bool
@@ -37,7 +36,6 @@ class RunTarget(Target):
     ledger: Ledger
     states: StateWriter
     warned: set[str]
-    is_retrying: bool
 
     def forget_streams(self) -> None:
         """Begin anew, as if no SCHEMA had come. Nothing waits to be sent."""
@@ -50,6 +48,11 @@ class RunTarget(Target):
             if warning not in self.warned:
                 self.warned.add(warning)
                 self.logger.warning("%s", warning)
+
+    @property
+    @abstractmethod
+    def is_retrying(self) -> bool:
+        """Whether what is read now is an earlier run's rejects file."""
 
     @property
     @abstractmethod
