@@ -167,8 +167,7 @@ class TargetKlaviyo(CommandTarget):
             self._retrying.send_all(read_before, source)
 
     @property
-    def is_retrying(self) -> bool:  # type: ignore[override]
-        """Whether what is read now is an earlier run's rejects file."""
+    def is_retrying(self) -> bool:
         return self._retrying.is_active
 
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:

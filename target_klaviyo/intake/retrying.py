@@ -107,5 +107,5 @@ def superseded(action: str) -> RejectedRecord:
 def _is_same(file: Path, source: IO[Any]) -> bool:
     try:
         return os.path.samestat(file.stat(), os.fstat(source.fileno()))
-    except (OSError, ValueError):  # it has no descriptor, or the file is gone
+    except (AttributeError, OSError, ValueError):  # it has no descriptor, or the file is gone
         return False

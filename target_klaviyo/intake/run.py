@@ -32,7 +32,6 @@ class RunTarget(Target):
         states: writes STATE messages.
         warned: what was said of the streams' SCHEMAs.
         refused: in a rehearsal, the streams whose settings cannot be used.
-        is_retrying: whether what is read now is an earlier run's rejects file.
     """
 
     is_rehearsal: bool
@@ -44,7 +43,6 @@ class RunTarget(Target):
     states: StateWriter
     warned: set[str]
     refused: set[str]
-    is_retrying: bool
 
     @contextmanager
     def judging(self, stream: str) -> Iterator[None]:
@@ -96,6 +94,11 @@ class RunTarget(Target):
                 self.results.add_section(result.section())
         if rejects is not None:
             raise rejects
+
+    @property
+    @abstractmethod
+    def is_retrying(self) -> bool:
+        """Whether what is read now is an earlier run's rejects file."""
 
     @property
     @abstractmethod
