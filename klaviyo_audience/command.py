@@ -51,6 +51,10 @@ class _Run:
     prints_singer: bool
 
     @property
+    def shows_no_plan(self) -> bool:
+        return self.is_confirmed or self.prints_singer
+
+    @property
     def can_ask(self) -> bool:
         return sys.stdin.isatty() and sys.stderr.isatty() and not self.prints_singer
 
@@ -191,7 +195,9 @@ def _go_on(run: _Run, feed: Feed, columns: Columns, wishes: Wishes, settings: Ma
     guesses = feed.guesses
     answers = _ask_types(run, guesses, wishes, list(feed.columns))
     wishes = replace(wishes, types={**wishes.types, **{name: kind.option for name, kind in answers.items()}})
-    for line in words.describe_columns(columns, guesses, wishes.types):
+    # Of the columns themselves the plan has a table.
+    about_columns = words.describe_columns(columns, guesses, wishes.types) if run.shows_no_plan else ()
+    for line in (*about_columns, *words.describe_doubts(columns, guesses, wishes.types)):
         click.echo(line, err=True)
     entry = entries.build_entry(columns, wishes, guesses, feed.columns)
     if run.prints_singer:
@@ -234,12 +240,12 @@ def _print_singer(feed: Feed, entry: Mapping[str, Any]) -> int:
 
 
 def _plan_and_push(run: _Run, feed: Feed, settings: Mapping[str, Any]) -> int:
+    command = run_again(run.arguments)
     if _is_plan_only(settings):
-        show_plan(feed, settings)
+        show_plan(feed, settings, command)
         return 0
     if not run.is_confirmed:
-        show_plan(feed, settings)
-        click.echo(f"To push it: {run_again(run.arguments)}", err=True)
+        show_plan(feed, settings, command)
         if not run.can_ask:
             click.echo("Nothing was pushed: nobody is here to be asked.", err=True)
             return UNCONFIRMED

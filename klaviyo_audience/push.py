@@ -21,13 +21,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         _make_target({**settings, "dry_run": True})
 
 
-def show_plan(feed: Feed, settings: Mapping[str, Any]) -> None:
-    """Let the target say what a push would do. Nothing is sent.
+def show_plan(feed: Feed, settings: Mapping[str, Any], command: str) -> None:
+    """Let the target say what a push would do, and by which command. Nothing is sent.
 
     Raises:
         KlaviyoError: the push would fail, or Klaviyo cannot be asked.
     """
-    _run(feed, {**settings, "dry_run": True})
+    _run(feed, {**settings, "dry_run": True}, command)
 
 
 def push(feed: Feed, settings: Mapping[str, Any]) -> None:
@@ -39,14 +39,14 @@ def push(feed: Feed, settings: Mapping[str, Any]) -> None:
     _run(feed, {**settings, "dry_run": False})
 
 
-def _run(feed: Feed, settings: Mapping[str, Any]) -> None:
+def _run(feed: Feed, settings: Mapping[str, Any], command: str | None = None) -> None:
     with _signals_restored(), feed.lines() as lines:
-        _make_target(settings).listen(cast("IO[str]", lines))
+        _make_target(settings, command).listen(cast("IO[str]", lines))
 
 
-def _make_target(settings: Mapping[str, Any]) -> TargetKlaviyo:
+def _make_target(settings: Mapping[str, Any], command: str | None = None) -> TargetKlaviyo:
     # The environment is among the settings already: read once more, it would go before what was asked for here.
-    return TargetKlaviyo(config=dict(settings), parse_env_config=False, validate_config=True)
+    return TargetKlaviyo(push_command=command, config=dict(settings), parse_env_config=False, validate_config=True)
 
 
 @contextmanager

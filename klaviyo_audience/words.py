@@ -32,6 +32,11 @@ def describe_columns(columns: Columns, guesses: Mapping[str, Guess], types: Mapp
     if columns.properties:
         described = ", ".join(_describe_property(column, guesses, types) for column in columns.properties)
         yield f"Custom properties: {described}"
+
+
+def describe_doubts(columns: Columns, guesses: Mapping[str, Guess], types: Mapping[str, Any]) -> Iterator[str]:
+    """Lines about what could be meant otherwise, with the option that says so; the arguments as above."""
+    recognised = columns.recognised
     if columns.left_out:
         yield f"Left out, as they are never sent: {', '.join(columns.left_out)}"
     for column, field, first in recognised.seconds:

@@ -8,7 +8,7 @@ import pytest
 
 from klaviyo_audience.entry import Wishes, find_column, sort_columns
 from klaviyo_audience.headers import HEADERS, Recognised, fold_header, split_name
-from klaviyo_audience.words import describe_columns
+from klaviyo_audience.words import describe_doubts
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.intake import contracts
 from target_klaviyo.intake.mapping_compiler import compile_mapper
@@ -91,7 +91,7 @@ def test_what_is_never_sent_is_told() -> None:
     """Columns of an export from Klaviyo that only Klaviyo sets."""
     columns = sort_columns(["E-Mail", "created", "Code"], Wishes("list_members"))
     assert (columns.properties, columns.left_out) == (["Code"], ["created"])
-    assert "Left out, as they are never sent: created" in describe_columns(columns, {}, {})
+    assert "Left out, as they are never sent: created" in describe_doubts(columns, {}, {})
 
 
 def test_a_column_is_found_in_whatever_spelling() -> None:
