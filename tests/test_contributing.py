@@ -125,5 +125,5 @@ def test_the_action_of_the_example_passes_the_tests_of_all_actions(points: Path)
 def test_what_it_quotes_is_there() -> None:
     """A declaration that is shown for comparison stands in the catalogue as it is shown."""
     quoted = re.findall(r"^```python\n([A-Z]+ = .*)\n```$", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
-    assert quoted == ['TAGS = Collection("tags", "get_tags", "tag")']
-    assert quoted[0] in (ROOT / "tap_klaviyo" / "tables" / "tags.py").read_text()
+    assert quoted == ['METRICS = Collection("metrics", "get_metrics", "metric")']
+    assert quoted[0] in (ROOT / "tap_klaviyo" / "tables" / "events.py").read_text()
