@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime
+from types import NoneType
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,6 +24,8 @@ _EPOCH_DAY = date(1970, 1, 1).toordinal()
 TEXT, TIME, DAY, INTEGER, NUMBER, BOOLEAN, JSON = "text", "time", "day", "integer", "number", "boolean", "json"
 _KINDS = {"integer": INTEGER, "number": NUMBER, "boolean": BOOLEAN}
 _FORMATS = {"date-time": TIME, "date": DAY}
+# What Python calls the values of numbers' columns.
+_NUMBERS: Mapping[str, set[type]] = {INTEGER: {int, NoneType}, NUMBER: {int, float, NoneType}}
 
 
 class Unfit(ValueError):
@@ -137,41 +140,37 @@ class ColumnMaker:
             JSON: pa.string(),
         }
         self.schema = pa.schema([(name, arrow_types[kind]) for name, kind in self.kinds.items()])
-        self._plain = pa.struct(
-            [
-                (name, pa.string() if kind == TIME else arrow_types[kind])
-                for name, kind in self.kinds.items()
-                if kind not in (JSON, DAY)
-            ]
-        )
         self.misfits: Counter[str] = Counter()
 
     def make(self, rows: Sequence[Mapping[str, Any]], *, conformed: bool) -> pa.RecordBatch:
-        """The rows as columns.
+        """The rows as columns; ``conformed`` as ``make_of_columns`` takes it."""
+        columns = {name: [row.get(name) for row in rows] for name in self.kinds}
+        return self.make_of_columns(columns, len(rows), conformed=conformed)
+
+    def make_of_columns(self, columns: Mapping[str, Sequence[Any]], count: int, *, conformed: bool) -> pa.RecordBatch:
+        """The values of some rows as columns.
 
         Args:
-            rows: some rows.
+            columns: the values by column; all of one that is missing are null.
+            count: how many rows.
             conformed: whether each value is what the schema says; then it is several times faster.
         """
-        columns: dict[str, pa.Array] = {}
-        if conformed:
-            # Values that are as the schema says and still fit no column, a text that is no day say, are rare.
-            with suppress(self._pa.ArrowException, OverflowError, UnicodeEncodeError):
-                struct = self._pa.array(rows, self._plain)
-                columns = {field.name: struct.field(index) for index, field in enumerate(self._plain)}
-        arrays = [
-            self._cast(name, columns[name]) if name in columns else self._fit(name, [row.get(name) for row in rows])
-            for name in self.kinds
-        ]
+        make = self._make_at_once if conformed else self._fit
+        arrays = [make(name, columns[name] if name in columns else [None] * count) for name in self.kinds]
         return self._pa.RecordBatch.from_arrays(arrays, schema=self.schema)
 
-    def _cast(self, name: str, column: pa.Array) -> pa.Array:
-        if self.kinds[name] != TIME:
-            return column
-        try:
-            return column.cast(self.schema.field(name).type)
-        except self._pa.ArrowException:
-            return self._fit(name, column.to_pylist())
+    def _make_at_once(self, name: str, values: Sequence[Any]) -> pa.Array:
+        kind, arrow_type = self.kinds[name], self.schema.field(name).type
+        # Arrow makes 1 of 1.5, and of true, without a word.
+        if kind in _NUMBERS and not {*map(type, values)} <= _NUMBERS[kind]:
+            return self._fit(name, values)
+        # Values that are as the schema says and still fit no column, a text that is no day say, are rare.
+        with suppress(self._pa.ArrowException, OverflowError, UnicodeEncodeError):
+            if kind == TIME:
+                return self._pa.array(values, self._pa.string()).cast(arrow_type)
+            if kind not in (JSON, DAY):
+                return self._pa.array(values, arrow_type)
+        return self._fit(name, values)
 
     def _fit(self, name: str, values: Sequence[Any]) -> pa.Array:
         kind, arrow_type = self.kinds[name], self.schema.field(name).type

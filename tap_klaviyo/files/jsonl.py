@@ -7,7 +7,7 @@ from collections import Counter
 from typing import IO
 
 from tap_klaviyo.files.columns import json_text
-from tap_klaviyo.files.rows import FileRows
+from tap_klaviyo.files.rows import FileColumns, FileRows
 
 # A row of a table that has versions: targets of the SDK take it from here, as a BATCH message has no place for it.
 VERSION = "_sdc_table_version"
@@ -31,7 +31,7 @@ class JsonLinesFile:
         self._file: IO[bytes] | gzip.GzipFile = self._zipped or file
         self.misfits: Counter[str] = Counter()
 
-    def add(self, rows: FileRows) -> None:
+    def add(self, rows: FileRows | FileColumns) -> None:
         """Write rows."""
         more = {} if rows.version is None else {VERSION: rows.version}
         self._file.write(b"".join(json_text({**row, **more}) + b"\n" for row in rows.rows))

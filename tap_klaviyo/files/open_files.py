@@ -14,7 +14,7 @@ from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.files.destination import PARQUET, Destination
 from tap_klaviyo.files.jsonl import JsonLinesFile
 from tap_klaviyo.files.parquet import ParquetFile
-from tap_klaviyo.files.rows import FileRows, StreamShape
+from tap_klaviyo.files.rows import FileColumns, FileRows, StreamShape
 
 # What all open files of a process keep in memory together. With 10 MB, a run with two processes needs 40 MB more.
 MAX_KEPT_BYTES = 6 << 20
@@ -46,7 +46,7 @@ class RowFile(Protocol):
     def misfits(self) -> Mapping[str, int]:
         """How many values of each column fitted none and became null."""
 
-    def add(self, rows: FileRows) -> None:
+    def add(self, rows: FileRows | FileColumns) -> None:
         """Add rows."""
 
     def flush(self) -> None:
@@ -94,7 +94,7 @@ class OpenFiles:
         self._opened = 0
         self._is_broken = False
 
-    def add(self, shape: StreamShape, rows: FileRows) -> None:
+    def add(self, shape: StreamShape, rows: FileRows | FileColumns) -> None:
         """Add rows of a stream to its file, which is begun if there is none.
 
         Raises:
@@ -147,7 +147,7 @@ class OpenFiles:
             yield
         self._is_broken = False
 
-    def _begin(self, shape: StreamShape, rows: FileRows) -> _OpenFile:
+    def _begin(self, shape: StreamShape, rows: FileRows | FileColumns) -> _OpenFile:
         self._opened += 1
         destination = self._destination
         name = f".{destination.prefix}{destination.run_id}-{os.getpid()}-{self._opened}{UNFINISHED}"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
 from tap_klaviyo.files.columns import JSON, ColumnMaker
-from tap_klaviyo.files.rows import FileRows, StreamShape
+from tap_klaviyo.files.rows import FileColumns, FileRows, StreamShape, join_columns
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -28,7 +30,7 @@ class ParquetFile:
         compression: of the columns, inside the file.
     """
 
-    def __init__(self, file: IO[bytes], shape: StreamShape, first: FileRows, compression: str) -> None:
+    def __init__(self, file: IO[bytes], shape: StreamShape, first: FileRows | FileColumns, compression: str) -> None:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -48,7 +50,7 @@ class ParquetFile:
             ],
         )
         self._schema = schema
-        self._waiting: list[FileRows] = []
+        self._waiting: list[FileRows | FileColumns] = []
         self._waiting_rows = 0
         self._batches: list[pa.RecordBatch] = []
         self._batch_rows = 0
@@ -59,7 +61,7 @@ class ParquetFile:
         """How many values of each column fitted none and became null."""
         return self._columns.misfits
 
-    def add(self, rows: FileRows) -> None:
+    def add(self, rows: FileRows | FileColumns) -> None:
         """Add rows; they are in the file once ``flush`` was called."""
         self._waiting.append(rows)
         self._waiting_rows += rows.count
@@ -87,14 +89,23 @@ class ParquetFile:
         waiting, self._waiting, self._waiting_rows = self._waiting, [], 0
         if not waiting:
             return
-        rows = [row for part in waiting for row in part.rows]
-        batch = self._columns.make(rows, conformed=all(part.is_conformed for part in waiting))
-        self._batches.append(batch)
-        self._batch_rows += len(rows)
-        self.kept_bytes += batch.nbytes
+        for _, alike in groupby(waiting, type):
+            batch = self._make_batch(list(alike))
+            self._batches.append(batch)
+            self._batch_rows += batch.num_rows
+            self.kept_bytes += batch.nbytes
+
+    def _make_batch(self, parts: Sequence[FileRows | FileColumns]) -> pa.RecordBatch:
+        of_columns = [part for part in parts if isinstance(part, FileColumns)]
+        if of_columns:
+            count = sum(part.count for part in of_columns)
+            return self._columns.make_of_columns(join_columns(of_columns), count, conformed=True)
+        of_rows = [part for part in parts if isinstance(part, FileRows)]
+        rows = [row for part in of_rows for row in part.rows]
+        return self._columns.make(rows, conformed=all(part.is_conformed for part in of_rows))
 
 
-def _metadata(shape: StreamShape, first: FileRows) -> dict[str, str]:
+def _metadata(shape: StreamShape, first: FileRows | FileColumns) -> dict[str, str]:
     """What a file says of itself, so that it can be read without the messages that announced it."""
     metadata = {
         "singer.stream": shape.stream,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain, repeat
 from typing import Any
 
 
@@ -46,6 +47,28 @@ class FileRows:
 
 
 @dataclass(frozen=True)
+class FileColumns:
+    """Rows of one table that are to go into a file, column by column; each value is what the schema says.
+
+    Attributes:
+        columns: the values by column.
+        count: how many rows.
+        extracted: when the first of them was read, in UTC; None where there are none.
+        version: the version of the table that they are of, if it has one.
+    """
+
+    columns: Mapping[str, Sequence[Any]]
+    count: int
+    extracted: datetime | None
+    version: int | None = None
+
+    @property
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """The same row by row."""
+        return (dict(zip(self.columns, values, strict=True)) for values in zip(*self.columns.values(), strict=True))
+
+
+@dataclass(frozen=True)
 class WrittenRows:
     """Rows of one table that a worker process has put into a file of its own."""
 
@@ -69,3 +92,43 @@ class FileRowEncoder:
         parts = list(parts)
         extracted = next((part.extracted for part in parts), None)
         return FileRows([row for part in parts for row in part.rows], extracted, self.version)
+
+
+@dataclass(frozen=True)
+class FileColumnEncoder:
+    """As ``FileRowEncoder``, for files of columns: values are taken out of rows that were made just now.
+
+    Later, when a page is whole, its first rows are no longer in the processor's cache.
+
+    Args:
+        version: the version of the table that the rows are of, if it has one.
+    """
+
+    version: int | None = None
+
+    def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> FileColumns:
+        names = tuple(rows[0]) if rows else ()
+        if all(map(names.__eq__, map(tuple, rows))):
+            columns = dict(zip(names, zip(*[row.values() for row in rows], strict=True), strict=True))
+        else:
+            columns = {
+                name: tuple([row.get(name) for row in rows])
+                for name in dict.fromkeys(name for row in rows for name in row)
+            }
+        return FileColumns(columns, len(rows), extracted, self.version)
+
+    def join(self, parts: Iterable[FileColumns]) -> FileColumns:
+        parts = list(parts)
+        extracted = next((part.extracted for part in parts), None)
+        return FileColumns(join_columns(parts), sum(part.count for part in parts), extracted, self.version)
+
+
+def join_columns(parts: Sequence[FileColumns]) -> Mapping[str, Sequence[Any]]:
+    """The values of all parts by column; those of a column that a part does not have are null."""
+    if len(parts) == 1:
+        return parts[0].columns
+    names = dict.fromkeys(name for part in parts for name in part.columns)
+    return {
+        name: list(chain.from_iterable(part.columns.get(name) or repeat(None, part.count) for part in parts))
+        for name in names
+    }

@@ -17,7 +17,7 @@ from klaviyo_client.errors import KlaviyoError
 from tap_klaviyo.files.destination import Destination
 from tap_klaviyo.files.folder import Folder
 from tap_klaviyo.files.open_files import FilesBroken, FinishedFile, OpenFiles, writing_to
-from tap_klaviyo.files.rows import FileRows, StreamShape
+from tap_klaviyo.files.rows import FileColumns, FileRows, StreamShape
 
 # How long, while little is read, from one announcement to the next.
 SECONDS = 60.0
@@ -85,7 +85,7 @@ class RunFiles:
         """What a worker process must know to write files of its own, of the streams that are declared."""
         return FileSpec(self._destination, dict(self._shapes))
 
-    def add(self, stream: str, rows: FileRows) -> None:
+    def add(self, stream: str, rows: FileRows | FileColumns) -> None:
         """Add rows of a page."""
         with self._writer.undisturbed():
             self._files.add(self._shapes[stream], rows)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import ActivateVersionMessage, Message, RecordMessage, SchemaMessage, StateMessage
 
-from tap_klaviyo.files.rows import FileRows, StreamShape, WrittenRows
+from tap_klaviyo.files.rows import FileColumns, FileRows, StreamShape, WrittenRows
 from tap_klaviyo.files.run_files import RunFiles
 from tap_klaviyo.rows.record_lines import Encoded, Lines, without_nulls
 
@@ -54,7 +54,7 @@ class AtomicWriter(MsgSpecWriter):
         match encoded:
             case Lines():
                 self.write_lines(encoded.data)
-            case FileRows() if self.files is not None:
+            case FileRows() | FileColumns() if self.files is not None:
                 self.files.add(stream, encoded)
             case WrittenRows() if self.files is not None:
                 self.files.add_count(stream, encoded.count)

@@ -15,8 +15,9 @@ from typing import IO, Any
 
 from klaviyo_client.api.pages import TypedDecoder, decode_page
 from klaviyo_client.errors import KlaviyoError
+from tap_klaviyo.files.destination import PARQUET
 from tap_klaviyo.files.open_files import FinishedFile
-from tap_klaviyo.files.rows import FileRowEncoder
+from tap_klaviyo.files.rows import FileColumnEncoder, FileRowEncoder
 from tap_klaviyo.files.run_files import FileSpec
 from tap_klaviyo.model import Collection, PathEquals, Resource, SelectedTable, Slice
 from tap_klaviyo.rows.lookup_protocol import WantedIds
@@ -82,9 +83,12 @@ class RowSpec:
         """
         encoders: dict[str, Encoder[Any]] = {}
         for entry in self.tables:
-            is_line = self.files is None or (gaps_as_lines and entry.table.gap is not None)
             name, version = entry.table.name, entry.version
-            encoders[name] = LineEncoder(name, version, self.omit_nulls) if is_line else FileRowEncoder(version)
+            if self.files is None or (gaps_as_lines and entry.table.gap is not None):
+                encoders[name] = LineEncoder(name, version, self.omit_nulls)
+            else:
+                by_column = self.files.destination.format == PARQUET
+                encoders[name] = FileColumnEncoder(version) if by_column else FileRowEncoder(version)
         return encoders
 
     def to_picklable(self) -> PicklableRowSpec:

@@ -19,7 +19,7 @@ from klaviyo_client.api.pages import decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
 from klaviyo_client.privacy.uncaught import mask_process
 from tap_klaviyo.files.open_files import FilesBroken, OpenFiles
-from tap_klaviyo.files.rows import FileRows
+from tap_klaviyo.files.rows import FileColumns, FileRows
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.lookup_protocol import WantedIds
@@ -122,7 +122,7 @@ class _Maker:
         """Add to the files what goes there; how many rows of each table that were."""
         counts = {}
         for name, rows in made.items():
-            if self._files is not None and self._spec.files is not None and isinstance(rows, FileRows):
+            if self._files is not None and self._spec.files is not None and isinstance(rows, FileRows | FileColumns):
                 self._files.add(self._spec.files.shapes[name], rows)
                 counts[name] = rows.count
         return counts

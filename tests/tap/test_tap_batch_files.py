@@ -75,6 +75,11 @@ def of(kind: str, messages: Messages) -> Messages:
     return [message for message in messages if message["type"] == kind]
 
 
+def edges(state: dict[str, Any]) -> dict[str, Any]:
+    """The bookmarks, without when each run looked back."""
+    return {name: {**bookmark, "looked_back": None} for name, bookmark in state["bookmarks"].items()}
+
+
 @pytest.mark.parametrize("format_", ["parquet", "jsonl"])
 def test_files_hold_the_rows_of_lines(account: RunningSandbox, lines: Run, tmp_path: Path, format_: str) -> None:
     """Of every table of an account with odd values; and no line of a row is written."""
@@ -86,7 +91,7 @@ def test_files_hold_the_rows_of_lines(account: RunningSandbox, lines: Run, tmp_p
     assert len(rows_by_stream(files.messages)) > 40
     assert not of("RECORD", files.messages)
     assert of("SCHEMA", files.messages) == of("SCHEMA", lines.messages)
-    assert files.state == lines.state
+    assert edges(files.state) == edges(lines.state)
     assert counts(files) == counts(lines)
 
 

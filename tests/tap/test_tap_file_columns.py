@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tap_klaviyo.files.columns import ColumnMaker
-from tap_klaviyo.files.rows import StreamShape
+from tap_klaviyo.files.rows import FileColumnEncoder, StreamShape
 from tap_klaviyo.rows.values import MAX_INTEGER, MIN_INTEGER
 
 COLUMNS: dict[str, dict[str, Any]] = {
@@ -27,6 +27,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
     "mixed": {"type": ["string", "integer", "null"]},
     "any": {},
 }
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
 DATED = '{"at":"2026-01-01T00:00:00Z","price":1.50}'
 JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     st.none()
@@ -160,3 +161,22 @@ def test_what_fits_no_column_is_null_and_counted(column: str, value: Any) -> Non
     assert row["text"] == "kept"
     assert row[column] is None
     assert misfits == {column: 1}
+
+
+@pytest.mark.parametrize(("column", "value"), [("whole", 1.5), ("whole", True), ("number", True), ("yes", 1)])
+def test_a_wrong_type_is_never_taken_for_another_number(column: str, value: Any) -> None:
+    """Also where it was promised that each value is what the schema says: it becomes null, and is counted."""
+    [row], misfits = made({column: value}, conformed=True)
+    assert row[column] is None
+    assert misfits == {column: 1}
+
+
+def test_columns_of_a_page_are_those_of_its_rows() -> None:
+    """Whatever members the rows have, in whatever order, made at once or part by part."""
+    rows = [{"a": 1, "b": None}, {"a": 2, "b": "x"}, {"b": "y", "a": 3}, {"b": None}, {"c": 0}, {}]
+    encoder = FileColumnEncoder(7)
+    parts = [encoder.encode(rows[start:stop], NOW) for start, stop in ((0, 0), (0, 2), (2, 4), (4, 6))]
+    whole = [{name: row.get(name) for name in "abc"} for row in rows]
+    for joined in (encoder.encode(rows, NOW), encoder.join(parts)):
+        assert [{name: row[name] for name in "abc"} for row in joined.rows] == whole
+        assert (joined.count, joined.extracted, joined.version) == (6, NOW, 7)
