@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -47,6 +47,14 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
         counts = items[0].config.stash[DESELECTED]
         counts["all"] += len(items)
         counts["exhaustive"] += sum(item.get_closest_marker("exhaustive") is not None for item in items)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let no test's log end the run: half a surrogate pair in it cannot be sent to the process that reports."""
+    report = yield
+    report.sections = [(name, text.encode("utf-8", "backslashreplace").decode()) for name, text in report.sections]
+    return report
 
 
 @pytest.hookimpl(optionalhook=True)
