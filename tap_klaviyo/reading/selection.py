@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from klaviyo_client.api.operations import Operation, operation
 from tap_klaviyo.model import Collection, Listed, Lookup, PathEquals, SelectedTable
@@ -59,16 +60,19 @@ class Selection:
 
     def listed_for(self, collection: Collection) -> list[Listed]:
         """The relationships of which the selected columns need attributes, and nothing else, that others list."""
+        if not collection.listed:
+            return []
         needs = [source for source in self._needs(collection) if source.root == INCLUDED]
         others = {source.relationship for source in needs if source.tokens[:1] != ("attributes",)}
         wanted = {source.relationship for source in needs} - others
         return [entry for entry in collection.listed if entry.relationship in wanted]
 
-    @property
+    @cached_property
     def collections_others_need(self) -> set[str]:
         """The collections whose resources are needed to read others."""
-        names = {entry.table.collection.parent for entry in self.tables if entry.table.collection.parent}
-        names |= {entry.collection for table in self.tables for entry in self.listed_for(table.table.collection)}
+        collections = {entry.table.collection.name: entry.table.collection for entry in self.tables}.values()
+        names = {collection.parent for collection in collections if collection.parent}
+        names |= {entry.collection for collection in collections for entry in self.listed_for(collection)}
         return names | {ACCOUNT_COLLECTION} | ({event_metrics.COLLECTION} if self.by_metric else set())
 
     @property

@@ -10,6 +10,7 @@ from typing import Any
 from klaviyo_client.plugin.booleans import BOOLEAN_WORDS, parse_boolean
 from target_klaviyo.actions.consents import (
     AUTO,
+    KINDS,
     SUBSCRIBABLE,
     SUBSCRIBE,
     UNSUBSCRIBE,
@@ -57,13 +58,13 @@ def _parse_status(value: Any, field: str) -> str | None:
 def _said(fields: Record, channels: Any) -> dict[str, str]:
     """Channel -> what the person has said to it, as far as anything.
 
-    ``channels`` are those that ``status`` is about; what is no list of channels is left to the contract.
+    ``channels`` are those that ``status`` is about.
 
     Raises:
         RejectedRecord: a word is not known.
     """
     general = _parse_status(fields.get("status"), "status")
-    said = {name: general for name in channels if isinstance(name, str)} if isinstance(channels, list) else {}
+    said: dict[str, str | None] = dict.fromkeys(channels, general)
     for channel, field in _STATUS_FIELDS.items():
         own = _parse_status(fields.get(field), field)
         said[channel] = own or said.get(channel)
@@ -79,7 +80,7 @@ def _select_fields(
         RejectedRecord: a word is not known, nothing is said, or no channel has its identifier.
     """
     channels = fields.get("channels", context.options["channels"])
-    if not channels:
+    if not channels or not _are_channels(channels):
         return fields, None  # the contract says what is wrong
     said = _said(fields, channels)
     if AUTO in said:
@@ -91,6 +92,10 @@ def _select_fields(
     if SUBSCRIBED in _states(selected).values() and context.options["historical_import"]:
         parse_consented_at(selected, context)
     return selected, note
+
+
+def _are_channels(channels: Any) -> bool:
+    return isinstance(channels, list) and all(isinstance(name, str) and name in (*KINDS, AUTO) for name in channels)
 
 
 def _states(fields: Record) -> dict[str, str]:
