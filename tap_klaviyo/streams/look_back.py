@@ -8,10 +8,11 @@ from typing import Any
 
 from tap_klaviyo.rows.values import bookmark_text
 
-# In a stream's STATE: an object that says when the last run began that read the past to its end, how many days of it,
-# and when the last run of all began that was read to its end.
+# In a stream's STATE: an object that says when the last run began that read the past to its end, how many seconds of
+# it, and when the last run of all began that was read to its end. Whole seconds: loaders of the SDK read a number with
+# a point as a decimal, which they cannot write into their STATE.
 LOOKED_BACK = "looked_back"
-AT, DAYS, LAST_RUN = "at", "days", "last_run"
+AT, SECONDS, LAST_RUN = "at", "seconds", "last_run"
 _DAY = timedelta(days=1)
 # What every run reads again: an app that hands its orders to Klaviyo once an hour dates them back by so much.
 RECENT = timedelta(hours=2)
@@ -28,8 +29,8 @@ def is_due(state: Mapping[str, Any], lookback: timedelta, now: datetime) -> bool
         lookback: how much of the past is read.
         now: when the run began.
     """
-    at, last_run, days = _time(state, AT), _time(state, LAST_RUN), _entry(state, DAYS)
-    if at is None or at > now or not isinstance(days, int | float) or days < lookback / _DAY:
+    at, last_run, seconds = _time(state, AT), _time(state, LAST_RUN), _entry(state, SECONDS)
+    if at is None or at > now or not isinstance(seconds, int) or seconds < int(lookback.total_seconds()):
         return True
     since_last_run = now - min(max(last_run or now, at), now)
     return now - at >= _DAY - since_last_run / 2
@@ -61,7 +62,11 @@ def add_run(state: dict[str, Any], lookback: timedelta | None, began: datetime) 
     when = bookmark_text(began.replace(microsecond=0))
     before = state.get(LOOKED_BACK)
     known = before if lookback is None and isinstance(before, dict) else {}
-    state[LOOKED_BACK] = {**known, **({} if lookback is None else {AT: when, DAYS: lookback / _DAY}), LAST_RUN: when}
+    state[LOOKED_BACK] = {
+        **known,
+        **({} if lookback is None else {AT: when, SECONDS: int(lookback.total_seconds())}),
+        LAST_RUN: when,
+    }
 
 
 def forget(state: dict[str, Any]) -> None:

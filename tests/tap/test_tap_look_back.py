@@ -208,7 +208,7 @@ def test_more_lookback_looks_back_at_once(hourly: Schedule) -> None:
 def due(last: timedelta, since_run: timedelta, lookback: timedelta = WEEK, days: float = 7.0) -> bool:
     """Whether a run at NOW looks back, of a stream that did so, and that was read, so long ago."""
     times = {look_back.AT: (NOW - last).isoformat(), look_back.LAST_RUN: (NOW - since_run).isoformat()}
-    return look_back.is_due({look_back.LOOKED_BACK: {**times, look_back.DAYS: days}}, lookback, NOW)
+    return look_back.is_due({look_back.LOOKED_BACK: {**times, look_back.SECONDS: int(days * DAY)}}, lookback, NOW)
 
 
 @pytest.mark.parametrize(
@@ -235,3 +235,11 @@ def test_a_clock_that_went_back_looks_back() -> None:
     """A look-back that is ahead of now says nothing."""
     assert due(timedelta(days=-3), timedelta())
     assert due(timedelta(hours=1), timedelta(hours=1), days=1)
+
+
+def test_a_state_holds_no_number_with_a_point() -> None:
+    """Loaders of the SDK read one as a decimal, and end when they write it."""
+    state: dict[str, Any] = {}
+    look_back.add_run(state, timedelta(days=0.5), NOW)
+    assert state[look_back.LOOKED_BACK][look_back.SECONDS] == 43_200
+    assert "." not in json.dumps(state)
