@@ -99,22 +99,3 @@ def record_lines(
 def without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row without the columns that are null; those inside of objects and lists are values, and stay."""
     return {name: value for name, value in row.items() if value is not None}
-
-
-def line_encoders(versions: Mapping[str, int | None], *, omit_nulls: bool = False) -> dict[str, LineEncoder]:
-    """Table -> what makes its lines.
-
-    Args:
-        versions: of each table.
-        omit_nulls: whether columns that are null are left out.
-    """
-    return {name: LineEncoder(name, version, omit_nulls) for name, version in versions.items()}
-
-
-def lines_by_table(
-    tables: Mapping[str, Sequence[Mapping[str, Any]]],
-    extracted: datetime,
-    versions: Mapping[str, int | None],
-) -> dict[str, Lines]:
-    """The lines of each table's rows."""
-    return {name: record_lines(name, rows, extracted, versions[name]) for name, rows in tables.items()}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from page_support import PAGES
+from record_support import line_encoders, lines_by_table
 
 from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
 from tap_klaviyo.model import SelectedTable, Slice
@@ -18,7 +19,6 @@ from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.chunks import make_lines_in_chunks
 from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.page_rows import RowMaker
-from tap_klaviyo.rows.record_lines import line_encoders, lines_by_table
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 
 URL = "http://127.0.0.1:1"

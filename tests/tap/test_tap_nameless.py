@@ -9,13 +9,13 @@ from functools import partial
 from typing import Any
 
 import pytest
+from record_support import line_encoders, lines_by_table
 from test_tap_account_reader import Scripted, account, rows
 from test_tap_chunks import NOW, CountedLookups, row_maker
 
 from klaviyo_client.api.pages import Page, decode_in_chunks, decode_page
 from tap_klaviyo.model import Slice
 from tap_klaviyo.rows.chunks import make_lines_in_chunks
-from tap_klaviyo.rows.record_lines import line_encoders, lines_by_table
 
 URL = "https://a.klaviyo.com"
 NAMELESS: Mapping[str, Any] = {

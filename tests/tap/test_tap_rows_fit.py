@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 from page_support import CONTEXT, lookup_values, page_of
+from record_support import line_encoders
 from support.others.profile_jobs import create_jobs
 from support.schema_fit import misfits, validator
 from tap_support import config, discovered, run_tap, select
@@ -22,7 +23,6 @@ from klaviyo_sandbox import RunningSandbox, serve
 from tap_klaviyo.model import SelectedTable, Slice, Table
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.projection import Projection, singer_schema
-from tap_klaviyo.rows.record_lines import line_encoders
 from tap_klaviyo.tables import BY_DEFAULT, STREAMS, TABLES
 from tap_klaviyo.workers.protocol import RowSpec
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from page_support import PAGES
+from record_support import line_encoders
 from test_tap_chunks import NOW, CountedLookups
 
 from klaviyo_client.api.pages import Page, TypedDecoder
 from tap_klaviyo.model import PathEquals, SelectedTable, Slice
 from tap_klaviyo.rows import page_lines, schema_files
 from tap_klaviyo.rows.page_lines import LineMaker
-from tap_klaviyo.rows.record_lines import Lines, line_encoders
+from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.workers.protocol import RowSpec
 
