@@ -174,7 +174,8 @@ def trial(seed: int, folder: Path, *, broken: str = "", kills: int = MOST_KILLS)
         observer=restless.observe,
     ) as sandbox:
         restless.store = sandbox.store
-        command = _command(folder, sandbox, tables, SOUND.format(broken=broken))
+        program = SOUND.format(broken=broken)
+        command = _command(folder, sandbox, tables, program)
         rows = sum(len(keys) for name, keys in _held(restless.store).items() if name in tables)
         killed, ended = 0, False
         while not ended:
@@ -185,6 +186,8 @@ def trial(seed: int, folder: Path, *, broken: str = "", kills: int = MOST_KILLS)
                 target.settle(keep=rng.random() < 0.5)
                 killed += 1
         restless.calm = True
+        # The run of the next day: it reads again what an hour's leaves to it.
+        command = _command(folder, sandbox, tables, program, lookback_schedule="always")
         assert _run(command, folder, target, Kill())
         faults = sum(asked.fault is not None for asked in sandbox.requests)
         return Outcome(killed, faults, target.missing(sandbox.store))
@@ -206,9 +209,9 @@ def _held(store: Store) -> dict[str, set[tuple[Any, ...]]]:
     }
 
 
-def _command(folder: Path, sandbox: RunningSandbox, tables: list[str], program: str) -> list[str]:
+def _command(folder: Path, sandbox: RunningSandbox, tables: list[str], program: str, **settings: str) -> list[str]:
     catalog = select(discovered(), {table: WANTED[table] for table in tables})
-    files = {"config": config(sandbox), "catalog": catalog}
+    files = {"config": config(sandbox, **settings), "catalog": catalog}
     for name, document in files.items():
         (folder / f"{name}.json").write_text(json.dumps(document))
     options = [part for name in files for part in (f"--{name}", str(folder / f"{name}.json"))]

@@ -260,7 +260,7 @@ def test_a_membership_that_is_written_down_late_is_read(club: tuple[RunningSandb
         reached = datetime.fromisoformat(first.state["bookmarks"][table]["replication_key_value"])
         for profile, hours in ((late, 23), (early, 25)):
             members.put({"id": profile, "joined_group_at": (reached - timedelta(hours=hours)).isoformat()})
-    second = run_tap(tmp_path, config(sandbox), catalog=catalog, state=first.state)
+    second = run_tap(tmp_path, config(sandbox, lookback_schedule="always"), catalog=catalog, state=first.state)
     for table in tables:
         column = "member_id" if "member" in table else "profile_id"
         assert {late, early} & {row[column] for row in second.rows(table)} == {late}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 from page_support import rows
@@ -100,7 +101,7 @@ def test_unfit_values_are_counted() -> None:
 @pytest.mark.parametrize("others", [0, 20], ids=["few columns of an object", "many"])
 @pytest.mark.parametrize("value", [2**63, -(2**63) - 1, 10**400])
 def test_an_integer_beyond_64_bits_is_null_and_counted(value: int, others: int) -> None:
-    """No BIGINT holds it; at the bounds it is one, and a number column takes what JSON has."""
+    """No BIGINT holds it; at the bounds it is one, and a number column takes what a double holds."""
     names = [f"whole{index}" for index in range(others + 1)]
     columns = {name: {"type": ["integer", "null"], "x-klaviyo-path": f"/attributes/{name}"} for name in names}
     columns["number"] = {"type": ["number", "null"], "x-klaviyo-path": "/attributes/number"}
@@ -109,12 +110,14 @@ def test_an_integer_beyond_64_bits_is_null_and_counted(value: int, others: int) 
     def row_of(attributes: dict[str, int]) -> dict[str, int | None]:
         return projected.rows([{"id": "A", "attributes": attributes}], Page([]))[0]
 
-    fitting = {"whole0": 2**63 - 1, "number": value}
-    assert row_of(fitting) == {**dict.fromkeys(columns), **fitting}
+    assert row_of({"whole0": 2**63 - 1}) == {**dict.fromkeys(columns), "whole0": 2**63 - 1}
     assert row_of({"whole0": -(2**63)})["whole0"] == -(2**63)
     assert not projected.conversion_errors
     assert row_of({"whole0": value}) == dict.fromkeys(columns)
     assert projected.conversion_errors == {"whole0": 1}
+    is_double = abs(value) < sys.float_info.max
+    assert row_of({"number": value})["number"] == (value if is_double else None)
+    assert projected.conversion_errors == {"whole0": 1} | ({} if is_double else {"number": 1})
 
 
 def test_what_is_emitted_has_no_keys_of_ours() -> None:
