@@ -129,8 +129,24 @@ def _others(part: float, settings: Mapping[str, Any]) -> list[Pipe]:
 # Ours -----------------------------------------------------------------------------------------------------------------
 
 
+@functools.cache
+def _python() -> str:
+    """Of an environment in which we are as our users have us: the checkout with the extra ``lake``, and no more.
+
+    numpy, which the tests and the chart need, would be imported into each process, by the SDK and by pyarrow.
+    """
+    try:
+        return str(
+            environments.programs("ours", f"--constraint {ROOT / 'requirements.lock'}\n--editable {ROOT}[lake]\n")
+            / "python"
+        )
+    except environments.RegistryOutOfReach:
+        print("no package registry is within reach: the tap runs with all that is installed here", file=sys.stderr)
+        return sys.executable
+
+
 def _read(place: Place) -> str:
-    return shlex.join([sys.executable, "-m", "tap_klaviyo", *_what_to_read(place)])
+    return shlex.join([_python(), "-m", "tap_klaviyo", *_what_to_read(place)])
 
 
 def _what_to_read(place: Place) -> list[str]:
@@ -142,9 +158,7 @@ def _what_to_read(place: Place) -> list[str]:
 
 @functools.cache
 def _settings() -> Mapping[str, Any]:
-    done = subprocess.run(
-        [sys.executable, "-m", "tap_klaviyo", "--about", "--format=json"], capture_output=True, check=True
-    )
+    done = subprocess.run([_python(), "-m", "tap_klaviyo", "--about", "--format=json"], capture_output=True, check=True)
     settings: Mapping[str, Any] = json.loads(done.stdout)["settings"]["properties"]
     return settings
 
@@ -152,7 +166,7 @@ def _settings() -> Mapping[str, Any]:
 @functools.cache
 def _catalog() -> Mapping[str, Any]:
     environment = {**os.environ, "TAP_KLAVIYO_API_KEY": KEY}
-    command = [sys.executable, "-m", "tap_klaviyo", "--config=ENV", "--discover"]
+    command = [_python(), "-m", "tap_klaviyo", "--config=ENV", "--discover"]
     catalog: dict[str, Any] = json.loads(
         subprocess.run(command, capture_output=True, check=True, env=environment).stdout
     )
@@ -169,8 +183,8 @@ def _into_lake(place: Place, *, batches: bool) -> Job:
     if not LAKE.exists() or (batches and "batch_config" not in _settings()):
         raise Unavailable("not in this version")
     # Only the whole command tells the tap to write files.
-    whole = shlex.join([sys.executable, str(LAKE / "lake.py"), str(lake), *_what_to_read(place)])
-    lines = shlex.join([sys.executable, str(LAKE / "land.py"), str(lake)])
+    whole = shlex.join([_python(), str(LAKE / "lake.py"), str(lake), *_what_to_read(place)])
+    lines = shlex.join([_python(), str(LAKE / "land.py"), str(lake)])
     command = whole if batches else f"{_read(place)} | {lines}"
     return Job(command, lambda: _rows_in_duckdb(lake / "warehouse.duckdb"))
 

@@ -161,6 +161,9 @@ class ColumnMaker:
 
     def _make_at_once(self, name: str, values: Sequence[Any]) -> pa.Array:
         kind, arrow_type = self.kinds[name], self.schema.field(name).type
+        # Most columns of most pages hold nothing.
+        if not any(values) and values.count(None) == len(values):
+            return self._pa.nulls(len(values), arrow_type)
         # Arrow makes 1 of 1.5, and of true, without a word.
         if kind in _NUMBERS and not {*map(type, values)} <= _NUMBERS[kind]:
             return self._fit(name, values)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import groupby
 from typing import IO, TYPE_CHECKING
 
-from tap_klaviyo.files.columns import JSON, ColumnMaker
+from tap_klaviyo.files.columns import JSON, TEXT, ColumnMaker
 from tap_klaviyo.files.rows import FileColumns, FileRows, StreamShape, join_columns
 
 if TYPE_CHECKING:
@@ -39,15 +39,15 @@ class ParquetFile:
         pa.set_memory_pool(pa.system_memory_pool())
         pa.set_cpu_count(1)
         self._columns = ColumnMaker(shape)
-        schema = self._columns.schema.with_metadata(_metadata(shape, first))
+        schema, kinds = self._columns.schema.with_metadata(_metadata(shape, first)), self._columns.kinds
         self._writer = pq.ParquetWriter(
             file,
             schema,
             compression=compression,
             # No two rows have the same: looking for what repeats is in vain.
-            use_dictionary=[
-                name for name, kind in self._columns.kinds.items() if kind != JSON and name not in shape.key
-            ],
+            use_dictionary=[name for name, kind in kinds.items() if kind != JSON and name not in shape.key],
+            # Of texts in no order, the least and the greatest let no reader skip anything.
+            write_statistics=[name for name, kind in kinds.items() if kind not in (JSON, TEXT) or name in shape.key],
         )
         self._schema = schema
         self._waiting: list[FileRows | FileColumns] = []

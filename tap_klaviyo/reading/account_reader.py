@@ -8,13 +8,13 @@ from collections.abc import Callable, Container, Generator, Iterable, Iterator, 
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import cached_property, partial
-from itertools import islice
+from itertools import chain, islice
 
 from klaviyo_client.api.operations import Operation, operation
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import KlaviyoError, NotAllowed, Refused, SettingsError, Unavailable
 from tap_klaviyo.files.run_files import RunFiles
-from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice
+from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, SelectedTable, Slice, SlicePage
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
 from tap_klaviyo.reading.gaps import Gaps, ids_in
@@ -104,11 +104,18 @@ class AccountReader:
         batches = self._batch_maker(spec, slices, ids, as_lines=as_lines)
         has_workers = as_lines and not ids and self.processes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
-            stopped = yield from batches.make_here(islice(pages, PAGES_BEFORE_WORKERS if has_workers else None))
+            first: Iterable[SlicePage] = islice(pages, PAGES_BEFORE_WORKERS if has_workers else None)
+            left: Iterator[SlicePage] = pages
+            if has_workers and self.files is not None:
+                # What writes files takes memory and a start in each process: where there is much, workers alone do.
+                first = list(first)
+                if len(first) == PAGES_BEFORE_WORKERS:
+                    first, left = (), chain(first, pages)
+            stopped = yield from batches.make_here(first)
             if stopped:
                 return
             # What is left is much, when anything is left.
-            yield from batches.make_in_workers(pages, self.processes)
+            yield from batches.make_in_workers(left, self.processes)
         yield Batch(batches.bookmark.at_end(), ended=True)
         # Only a whole read that came to its end knows every resource.
         if since is None:
