@@ -276,6 +276,24 @@ def test_a_moved_lake_gets_its_views_back(tmp_path: Path) -> None:
     assert names(tmp_path / "there") == {"a": "a"}
 
 
+def test_views_can_be_made_while_a_run_fills_the_lake(tmp_path: Path) -> None:
+    """A first run lasts hours and makes them at its end; who cannot wait makes them meanwhile."""
+    land(tmp_path, SCHEMA, record("a", "a"))
+    (tmp_path / "warehouse.duckdb").unlink()
+    with (tmp_path / ".lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = run_command([*program("lake"), str(tmp_path), "--views"])
+    assert done.returncode == 0, done.stderr
+    assert names(tmp_path) == {"a": "a"}
+
+
+def test_no_views_are_made_where_no_lake_is(tmp_path: Path) -> None:
+    """A wrong folder is told, and stays as it was."""
+    done = run_command([*program("lake"), str(tmp_path), "--views"])
+    assert (done.returncode, list(tmp_path.iterdir())) == (1, [])
+    assert f"{tmp_path} is no lake" in done.stderr
+
+
 def test_a_table_without_a_key_keeps_all_rows(tmp_path: Path) -> None:
     """Nothing tells two of its rows apart."""
     messages = [{**SCHEMA, "key_properties": []}, record("a", "one"), record("a", "two")]

@@ -17,11 +17,11 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from lake_folder import DATABASE, Lake, LakeError, open_lake, write_whole
+from lake_folder import DATABASE, Lake, LakeError, find_lake, open_lake, write_whole
 
 if TYPE_CHECKING:
     from land import Lander
@@ -139,14 +139,18 @@ def main() -> int:
     parser.add_argument("lake", type=Path, metavar="LAKE", help="the folder; made when it is not there")
     parser.add_argument("--config", help="the tap's settings; without it, variables TAP_KLAVIYO_* only")
     parser.add_argument("--catalog", help="which tables and columns; without it, those read by default")
-    parser.add_argument("--views", action="store_true", help="only make the views anew, as after the folder was moved")
+    parser.add_argument(
+        "--views", action="store_true", help="only make the views: after the folder was moved, or while a run fills it"
+    )
     arguments = parser.parse_args()
     logging.basicConfig(level="INFO", format="%(levelname)s %(message)s")
     os.umask(0o077)
     options = [part for name in ("config", "catalog") if (it := getattr(arguments, name)) for part in (f"--{name}", it)]
     try:
-        with open_lake(arguments.lake) as lake:
+        # Views can be made at any time, also while a run is filling the lake.
+        with nullcontext(find_lake(arguments.lake)) if arguments.views else open_lake(arguments.lake) as lake:
             code = 0 if arguments.views else fill(lake, [*options, "--config", "ENV"], sys.stderr)
+            # What this imports needs fifty megabytes, which are not to lie beside the tap's.
             from lake_views import make_views
 
             views = make_views(lake.path)

@@ -58,6 +58,21 @@ class Lake:
         return folder
 
 
+_LOCK = ".lock"
+
+
+def find_lake(path: Path) -> Lake:
+    """The lake that is there, whoever writes to it.
+
+    Raises:
+        LakeError: there is none.
+    """
+    path = path.absolute()
+    if not (path / _LOCK).is_file():
+        raise LakeError(f"{path} is no lake; a run without --views makes one")
+    return Lake(path)
+
+
 @contextmanager
 def open_lake(path: Path) -> Iterator[Lake]:
     """The lake, until it is closed; a new folder, and its files, can be read by their owner only.
@@ -68,7 +83,7 @@ def open_lake(path: Path) -> Iterator[Lake]:
     path = path.absolute()
     if "?" in str(path):
         raise LakeError(f"{path}: DuckDB takes a question mark for the end of a path; name another folder")
-    lock = path / ".lock"
+    lock = path / _LOCK
     try:
         path.mkdir(parents=True, exist_ok=True)
         if not lock.exists() and any(path.iterdir()):

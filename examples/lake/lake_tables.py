@@ -38,7 +38,6 @@ class Table:
         files: how many files have been landed.
         pending_bytes: size of the records that are not converted yet.
         changes: (column, what became of values of it) -> how many.
-        is_new: whether the lake did not know it so.
     """
 
     def __init__(self, lake: Lake, message: Mapping[str, Any]) -> None:
@@ -53,18 +52,18 @@ class Table:
         self._written = 0
         self._version: int | None = None
         self._message: dict[str, Any] = {}
-        self.is_new = self.describe(message)
+        self.describe(message)
 
     @property
     def is_open(self) -> bool:
         """Whether rows have come that are not landed."""
         return bool(self._pending) or self._writer is not None
 
-    def describe(self, message: Mapping[str, Any]) -> bool:
-        """Take a SCHEMA message: what follows is made by it. Whether the table is new, or has other columns now."""
+    def describe(self, message: Mapping[str, Any]) -> None:
+        """Take a SCHEMA message: what follows is made by it."""
         kept = {name: message.get(name) for name in ("stream", "schema", "key_properties", "bookmark_properties")}
         if kept == self._message:
-            return False
+            return
         self.land()
         self._message, self._columns = kept, Columns(message["schema"])
         missing = set(kept["key_properties"] or ()) - self._columns.names.keys()
@@ -77,13 +76,12 @@ class Table:
             properties = kept["schema"].get("properties", {})
             kept = kept | {"schema": {**kept["schema"], "properties": {**before["schema"]["properties"], **properties}}}
         if kept == before:
-            return False
+            return
         # A file without rows tells the columns, also where no row ever comes.
         empty = self._new_file()
         pq.write_table(self._columns.arrow.empty_table().cast(self._described(None)), empty)
         self._put(empty, None)
         write_whole(path, json.dumps(kept))
-        return True
 
     def add(self, record: msgspec.Raw | bytes, version: int | None) -> None:
         """Take a row; ``record`` is the JSON text of it."""

@@ -7,8 +7,8 @@ that came before it is on disk.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import gzip
+import importlib.util
 import json
 import logging
 import os
@@ -19,16 +19,19 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+MISSING = "{} is missing, which the extra `lake` brings: pip install 'singer-klaviyo[lake]'"
 try:
     import msgspec
     from lake_folder import Lake, LakeError, open_lake
     from lake_tables import Table, file_of
     from lake_values import Unreadable, split_members
-    from lake_views import make_views
 except ModuleNotFoundError as missing:
-    if missing.name not in ("msgspec", "pyarrow", "duckdb"):
+    if missing.name not in ("msgspec", "pyarrow"):
         raise
-    sys.exit(f"{missing.name} is missing, which the extra `lake` brings: pip install 'singer-klaviyo[lake]'")
+    sys.exit(MISSING.format(missing.name))
+# It is imported once the tap has ended: its fifty megabytes are not to lie beside the tap's.
+if importlib.util.find_spec("duckdb") is None:
+    sys.exit(MISSING.format("duckdb"))
 
 # A STATE waits for so many rows, or seconds, so that files are not small.
 STATE_ROWS, STATE_SECONDS = 200_000, 30.0
@@ -56,7 +59,6 @@ class Lander:
     Args:
         lake: where they go.
         write_state: gets the JSON text of a STATE once everything before it is on disk.
-        make_views: called once tables are there that have no view yet, or one of other columns.
         clock: seconds.
     """
 
@@ -64,14 +66,11 @@ class Lander:
         self,
         lake: Lake,
         write_state: Callable[[bytes], None],
-        make_views: Callable[[Path], object] = make_views,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.tables: dict[str, Table] = {}
         self._lake = lake
         self._write_state = write_state
-        self._make_views = make_views
-        self._needs_views = True
         self._clock = clock
         self._state: bytes | None = None
         self._settled_at, self._settled_rows, self._rows = clock(), 0, 0
@@ -106,16 +105,11 @@ class Lander:
             self._table(message.stream).activate(message.version)
 
     def finish(self) -> None:
-        """Land what has come, hand on the last STATE, and say which values did not stay as they were.
-
-        Raises:
-            LakeError: all is landed, but views are missing.
-        """
+        """Land what has come, hand on the last STATE, and say which values did not stay as they were."""
         self._settle()
         for name, table in self.tables.items():
             for (column, what), count in sorted((+table.changes).items()):
                 logger.warning("%s.%s: %d values are %s", name, column, count, what)
-        self._make_views(self._lake.path)
 
     def _table(self, stream: str) -> Table:
         if stream not in self.tables:
@@ -125,10 +119,9 @@ class Lander:
     def _describe(self, message: dict[str, Any]) -> None:
         stream = message["stream"]
         if stream in self.tables:
-            self._needs_views |= self.tables[stream].describe(message)
+            self.tables[stream].describe(message)
         else:
             self.tables[stream] = Table(self._lake, message)
-            self._needs_views |= self.tables[stream].is_new
 
     def _add(self, table: Table, record: msgspec.Raw | bytes, version: int | None) -> None:
         table.add(record, version)
@@ -164,10 +157,6 @@ class Lander:
         if self._state is not None:
             self._write_state(self._state)
             self._state = None
-        if self._needs_views:
-            with contextlib.suppress(LakeError):  # the end tries again, and says so
-                self._make_views(self._lake.path)
-                self._needs_views = False
 
 
 _decode = msgspec.json.Decoder(Message).decode
@@ -222,6 +211,9 @@ def main() -> int:
             is_whole = land_all(sys.stdin.buffer, lander)
             lander.finish()
             logger.info("%d rows in %d files of %d tables", lander.rows, lander.files, len(lander.tables))
+            from lake_views import make_views
+
+            make_views(lake.path)
     except (LakeError, OSError) as error:
         logger.critical("%s", error)
         return 1
