@@ -12,13 +12,14 @@ import msgspec
 from klaviyo_client import errors
 from klaviyo_client.api import protocol
 from klaviyo_client.api.links import MAX_RESTARTS, PageTrail, is_about_cursor, redirect_target
-from klaviyo_client.api.operations import Operation, has_shared_limit, operation, pinned_revision
+from klaviyo_client.api.operations import Operation, has_shared_limit, operation
 from klaviyo_client.api.pages import Page, RawPage, decode_page, parse_outline
 from klaviyo_client.api.reply import Reply, parse_reply
 from klaviyo_client.auth import oauth
 from klaviyo_client.auth.credentials import Credentials, PrivateKey
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.auth.oauth_credentials import OAuthCredentials
+from klaviyo_client.http.answered_revisions import AnsweredRevisions
 from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.permits import Permit
 from klaviyo_client.http.rate_limits import RateLimiter, RateLimiters
@@ -52,7 +53,6 @@ class KlaviyoClient:
     Args:
         api_key: a private key (``pk_...``); empty with ``app``.
         api_url: where the API is; https, or this machine.
-        revision: the API revision to ask for, by default the one the facts were generated from.
         rate_limit_share: the part of every rate limit that we use, in (0, 1].
         request_timeout: seconds to wait for a connection, and for each part of an answer.
         retry_policy: how often, and for how long, a failed request is sent again.
@@ -70,7 +70,6 @@ class KlaviyoClient:
 
     api_key: str = field(default="", repr=False)
     api_url: str = DEFAULT_API_URL
-    revision: str | None = None
     rate_limit_share: float = 0.9
     request_timeout: float = 60.0
     user_agent: str = "singer-klaviyo"
@@ -88,7 +87,7 @@ class KlaviyoClient:
         self._rate_limiters = RateLimiters(self.rate_limit_share, self.clock, self.retry_policy.max_wait)
         self._sender = Sender(self.transport or RequestsTransport(timeout=self.request_timeout))
         self.server_clock = self._sender.server_clock
-        self._revision = self.revision or pinned_revision()
+        self._answered_revisions = AnsweredRevisions()
         self.credentials = self._make_credentials()
 
     def _make_credentials(self) -> Credentials:
@@ -118,7 +117,7 @@ class KlaviyoClient:
         """Carry out one operation.
 
         Args:
-            name: Klaviyo's operation id.
+            name: Klaviyo's operation id, or ``id@revision``.
             path: values for the path's parameters.
             query: the query string's parameters.
             body: a JSON document, or its bytes.
@@ -219,7 +218,7 @@ class KlaviyoClient:
         self._rate_limiter(operation(name), {}).add_past_requests(ages)
 
     def _rate_limiter(self, op: Operation, query: Mapping[str, str]) -> RateLimiter:
-        return self._rate_limiters.of(op.id, op.rates(query), op.daily, is_reduced=op.is_reduced(query))
+        return self._rate_limiters.of(op.endpoint, op.rates(query), op.daily, is_reduced=op.is_reduced(query))
 
     def _permit(self, query: Mapping[str, str]) -> Permit:
         shared = self._rate_limiters.shared_cooldown if has_shared_limit(query) else None
@@ -281,7 +280,7 @@ class KlaviyoClient:
     ) -> Response:
         """The answer at the end of redirects; each of them is a request that counts."""
         op, url, query = call.operation, call.url, call.query
-        headers = protocol.headers(self._revision, self.user_agent, with_body=call.body is not None)
+        headers = protocol.headers(op.revision, self.user_agent, with_body=call.body is not None)
         for _ in range(_MAX_REQUESTS if op.method == "GET" else 1):
             request = Request(op.method, url, headers, query, call.body, authorization)
             try:
@@ -293,6 +292,7 @@ class KlaviyoClient:
                     may_have_succeeded=error.may_have_succeeded,
                 ) from error
             if response.status not in _REDIRECTS:
+                self._answered_revisions.compare(op, response.headers)
                 return response
             url, query = redirect_target(op.id, response, self.api_url, url, query)
         raise errors.BadRequest(f"{op.id}: redirected, check api_url", status=response.status, operation=op.id)

@@ -146,7 +146,7 @@ def parser() -> argparse.ArgumentParser:
         "--other-revisions",
         choices=("warn", "refuse"),
         default="warn",
-        help="whether a request in another revision than the sandbox speaks is answered, with a warning here and on "
+        help="whether a request in a revision that the sandbox does not speak is answered, with a warning here and on "
         "the page, or refused (default: %(default)s)",
     )
     options.add_argument("--latency", type=_seconds, default=0.0, help="seconds to wait before each answer")

@@ -63,7 +63,7 @@ class RunningSandbox:
 
     @property
     def other_revisions(self) -> Mapping[str, int]:
-        """Revision -> requests that asked for it and were answered in the one that the sandbox speaks."""
+        """Revision -> requests that asked for it and were answered in one that the sandbox speaks."""
         return self._sandbox.other_revisions
 
 
@@ -124,8 +124,8 @@ def serve(
             twice, or a "list": nobody knows which Klaviyo's is.
         quiet_suppressions: whether a profile keeps its ``updated`` when e-mail to it is suppressed: by hand, by
             unsubscribing, by a bounce or a complaint.
-        other_revisions: whether a request in another revision than the sandbox speaks is answered, with a "warn"ing in
-            its log and on its page, or whether to "refuse" it.
+        other_revisions: whether a request in a revision that the sandbox does not speak is answered, with a "warn"ing
+            in its log and on its page, or whether to "refuse" it.
         attribution: the days after a message in which what somebody does is attributed to it, by channel, as
             ``attributions.parse_windows`` reads them.
         conversions: whether a report counts a conversion for the "first" message that it is attributed to only, or
@@ -233,9 +233,15 @@ def _unserved_recorder(sandbox: Sandbox, clock: Clock) -> RecordUnserved:
     """A function that records the requests that never reach the account."""
 
     def record(
-        method: str, path: str, query: Mapping[str, str], status: int, fault: str, retry_after: int | None
+        method: str,
+        path: str,
+        revision: str | None,
+        query: Mapping[str, str],
+        status: int,
+        fault: str,
+        retry_after: int | None,
     ) -> None:
-        operation = sandbox.operation_id(method, path)
+        operation = sandbox.operation_id(method, path, revision)
         sandbox.record(
             LoggedRequest(method, path, query, status, fault, clock(), operation=operation, retry_after=retry_after)
         )

@@ -42,7 +42,7 @@ KINDS = {
     "object": "object",
 }
 # A value in meltano.yml wins over the plugin's own default, which may change with its version or the machine.
-WITHOUT_VALUE = {"revision", "lookback", "concurrency", "processes", "batch_size_rows"}
+WITHOUT_VALUE = {"lookback", "concurrency", "processes", "batch_size_rows"}
 # Meltano turns a word that it does not know into false, and what was to be rehearsed would be sent.
 CHECKED_BY_THE_PLUGIN = {"dry_run"}
 # The Meltano SDK's own, for both plugins.
@@ -81,6 +81,8 @@ DESCRIPTIONS = {
 def settings(schema: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The settings as Meltano declares them."""
     for name, setting in schema["properties"].items():
+        if setting.get("deprecated"):
+            continue
         yield {"name": name, **_kind(name, setting), "label": setting["title"], "description": setting["description"]}
     for name, (kind, label, description) in SDK_SETTINGS.items():
         yield {"name": name, "kind": kind, "label": label, "description": description}

@@ -3,6 +3,7 @@
 
     python scripts/update_operations.py                     # write both files, from the document that tests/ keeps
     python scripts/update_operations.py PATH_TO_DOCUMENT    # from a newer one, which is then kept instead
+    python scripts/update_operations.py --and PATH          # with the document of another revision (``revisions.py``)
     python scripts/update_operations.py --check             # write nothing, fail when they differ
 
 * ``klaviyo_client/api/operations.json``: for every operation its method, path, budgets, scopes, page size, filters,
@@ -11,6 +12,9 @@
 * ``klaviyo_sandbox/spec/facts.json``: for every operation named in ``klaviyo_sandbox/spec/served.txt`` its parameters
   and the shapes of its bodies, without prose; of every other its method and path. The sandbox has its own file so that
   it stays an independent witness.
+
+An operation belongs to a revision (``scripts/revisions.py``). Facts of one whose document is not given stay as they
+are committed.
 """
 
 from __future__ import annotations
@@ -19,10 +23,12 @@ import argparse
 import json
 import lzma
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
 import openapi
+import revisions
 from generated import write_or_check
 from operation_facts import client_facts, sandbox_facts, shape
 
@@ -32,31 +38,86 @@ SERVED = ROOT / "klaviyo_sandbox" / "spec" / "served.txt"
 FACTS = ROOT / "klaviyo_sandbox" / "spec" / "facts.json"
 
 
-def build(spec: dict[str, Any], served_names: list[str]) -> dict[Path, str]:
+def build(
+    spec: dict[str, Any], served_names: list[str], others: Mapping[str, dict[str, Any]] | None = None
+) -> dict[Path, str]:
     """The text of both files, by path.
 
+    Args:
+        spec: the document in whose revision most operations are asked for.
+        served_names: operations that the sandbox serves.
+        others: revision -> its document. What is asked for in a revision whose document is not here stays as it stands.
+
     Raises:
-        SystemExit: an operation that the sandbox wants to serve is not in the document.
+        SystemExit: an operation is in no document, or its document is needed and not here.
     """
-    operations = {op["operationId"]: (path, method, op) for path, method, op in openapi.operations(spec)}
-    if unknown := [name for name in served_names if name not in operations]:
-        raise SystemExit(f"not in the specification: {', '.join(unknown)}")
     revision = spec["info"]["version"]
-    known = {name: client_facts(spec, *operations[name]) for name in sorted(operations)}
-    served = {name: sandbox_facts(spec, *operations[name]) for name in sorted(served_names)}
-    schemas = openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
+    known, served, schemas = _facts_of(spec, None, served_names)
+    default_ids = known.keys()
+    for other in revisions.OTHERS:
+        names = revisions.names(other, default_ids)
+        document = (others or {}).get(other)
+        more = _kept_facts(other, names, served_names) if document is None else _facts_of(document, names, served_names)
+        known, served, schemas = known | more[0], served | more[1], schemas | more[2]
+    if unknown := [name for name in served_names if name not in served]:
+        raise SystemExit(f"not in the specification: {', '.join(unknown)}")
     missing = {
-        name: {"method": method.upper(), "path": path}
-        for name, (path, method, _) in sorted(operations.items())
+        name: {key: facts[key] for key in ("revision", "method", "path") if key in facts}
+        for name, facts in sorted(known.items())
         if name not in served
     }
     facts = {
         "revision": revision,
-        "operations": served,
+        "operations": dict(sorted(served.items())),
         "unserved": missing,
         "schemas": dict(sorted(schemas.items())),
     }
-    return {OPERATIONS: one_line_each({"revision": revision, "operations": known}), FACTS: one_line_each(facts)}
+    return {
+        OPERATIONS: one_line_each({"revision": revision, "operations": dict(sorted(known.items()))}),
+        FACTS: one_line_each(facts),
+    }
+
+
+Facts = dict[str, dict[str, Any]]
+
+
+def _facts_of(
+    spec: dict[str, Any], names: Mapping[str, str] | None, served_names: Collection[str]
+) -> tuple[Facts, Facts, Facts]:
+    """What the client and the sandbox know of a document's operations, and the schemas that the latter refer to.
+
+    Args:
+        spec: the document.
+        names: our names of the operations -> their ids; None: all, by their ids.
+        served_names: our names of those that the sandbox serves.
+    """
+    operations = {op["operationId"]: (path, method, op) for path, method, op in openapi.operations(spec)}
+    if names is None:
+        known = {name: client_facts(spec, *found) for name, found in operations.items()}
+        served = {name: sandbox_facts(spec, *found) for name, found in operations.items() if name in served_names}
+        return known, served, openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
+    revision = spec["info"]["version"]
+    if unknown := set(names.values()) - operations.keys():
+        raise SystemExit(f"not in the specification {revision}: {', '.join(sorted(unknown))}")
+    own = {"revision": revision}
+    known = {name: own | client_facts(spec, *operations[op]) for name, op in names.items()}
+    served = {name: own | sandbox_facts(spec, *operations[op]) for name, op in names.items() if name in served_names}
+    reached = openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
+    schemas = {f"{name}@{revision}": revisions.with_own_schemas(schema, revision) for name, schema in reached.items()}
+    return known, revisions.with_own_schemas(served, revision), schemas
+
+
+def _kept_facts(revision: str, names: Collection[str], served_names: Collection[str]) -> tuple[Facts, Facts, Facts]:
+    """The same, as the committed files have it."""
+    operations, facts = (json.loads(path.read_text("utf-8")) for path in (OPERATIONS, FACTS))
+    wanted = [name for name in names if name in served_names]
+    known, served = operations["operations"], facts["operations"]
+    if missing := {name for name in names if name not in known} | {name for name in wanted if name not in served}:
+        raise SystemExit(
+            f"give the document of {revision} with --and: nothing is known of {', '.join(sorted(missing))}"
+        )
+    kept = {name: served[name] for name in wanted}
+    return {name: known[name] for name in names}, kept, openapi.reachable(kept, facts["schemas"].__getitem__)
 
 
 def one_line_each(document: dict[str, Any]) -> str:
@@ -76,11 +137,21 @@ def one_line_each(document: dict[str, Any]) -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("spec", type=Path, nargs="?", help="the vendor's OpenAPI document (JSON)")
+    parser.add_argument(
+        "--and",
+        type=Path,
+        action="append",
+        default=[],
+        dest="others",
+        metavar="PATH",
+        help="another revision's document",
+    )
     parser.add_argument("--check", action="store_true", help="fail when a committed file differs")
     arguments = parser.parse_args()
     content = arguments.spec.read_bytes() if arguments.spec else lzma.decompress(openapi.kept_path().read_bytes())
     spec = json.loads(content)
-    texts = build(spec, SERVED.read_text().split())
+    others = [json.loads(path.read_bytes()) for path in arguments.others]
+    texts = build(spec, SERVED.read_text().split(), {other["info"]["version"]: other for other in others})
     if arguments.spec and not arguments.check:
         openapi.keep(content, spec["info"]["version"])
     return write_or_check(texts, check=arguments.check)

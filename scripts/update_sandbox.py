@@ -28,11 +28,12 @@ def operation_lines() -> Iterator[str]:
     facts = load()
     served, missing = len(facts.operations), len(facts.unserved)
     others = f"Each of the other {missing} answers 501."
-    yield f"Revision {facts.revision}, {served} of {served + missing} operations. {others}\n\n"
+    yield f"Revisions {facts.revision_list}, {served} of {served + missing} operations. {others}\n\n"
     yield "| Operation | Request | A second, a minute | Scopes |\n|---|---|---|---|\n"
     for op in sorted(facts.operations.values(), key=lambda op: (op.path, op.method)):
         scopes = ", ".join(f"`{scope}`" for scope in op.scopes)
-        yield f"| `{op.id}` | {op.method} `{op.path}` | {limits(op)} | {scopes} |\n"
+        only = f", revision {op.revision}" if op.revision else ""
+        yield f"| `{op.id}` | {op.method} `{op.path}`{only} | {limits(op)} | {scopes} |\n"
 
 
 def limits(op: Operation) -> str:

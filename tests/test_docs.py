@@ -17,7 +17,6 @@ import yaml
 from support.markdown import sections
 from test_architecture import FLOORS
 
-from klaviyo_client.api.operations import pinned_revision
 from klaviyo_sandbox.__main__ import parser as sandbox_options
 from tap_klaviyo.reports.declaration import OPERATIONS as REPORTS
 from tap_klaviyo.settings import SETTINGS as TAP
@@ -137,9 +136,11 @@ def test_the_page_of_settings_is_made_of_the_schemas() -> None:
     assert {name: (tap.strip(), target.strip()) for name, (tap, target) in found.items()} == expected
 
 
-def test_revision_in_the_documents_is_the_pinned_one() -> None:
-    """The page of settings names the revision that the facts were generated from."""
-    assert f'| `revision` | string | `"{pinned_revision()}"` |' in (ROOT / "docs" / "settings.md").read_text()
+def test_no_page_tells_to_set_a_revision() -> None:
+    """A revision belongs to an operation: the page of settings says that the old setting does nothing."""
+    assert "| `revision` | string |  | Does nothing: " in (ROOT / "docs" / "settings.md").read_text()
+    for name in ("meltano.yml", "docs/meltano-hub/tap-klaviyo.yml", "docs/meltano-hub/target-klaviyo.yml"):
+        assert "name: revision" not in (ROOT / name).read_text()
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/meltano.md", "meltano.yml"])

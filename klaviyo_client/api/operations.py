@@ -52,6 +52,8 @@ class Operation:
     """One operation of Klaviyo's API.
 
     Attributes:
+        id: Klaviyo's operation id; ``id@revision`` where another revision has one of that id, too, that we use.
+        revision: the API revision that it is asked for in, whose facts these are.
         burst: requests per second that an account may make.
         steady: requests per minute.
         daily: requests per day, where the specification names a limit.
@@ -66,6 +68,7 @@ class Operation:
     """
 
     id: str
+    revision: str
     method: str
     path: str
     burst: int
@@ -86,6 +89,11 @@ class Operation:
     reduced: tuple[ReducedLimit, ...] = ()
     reads: bool = False
     query: QueryBody | None = None
+
+    @property
+    def endpoint(self) -> str:
+        """The id without a revision: Klaviyo limits the requests of an endpoint, in whichever revision they ask."""
+        return self.id.partition("@")[0]
 
     def operators(self, name: str) -> frozenset[str]:
         """Operators that the field can be filtered with; empty when it cannot."""
@@ -118,6 +126,7 @@ def _operation(name: str, facts: Mapping[str, Any]) -> Operation:
     page_size = facts.get("page_size")
     return Operation(
         id=name,
+        revision=facts.get("revision") or default_revision(),
         method=facts["method"],
         path=facts["path"],
         burst=facts["burst"],
@@ -162,14 +171,14 @@ def _document() -> Mapping[str, Any]:
     return document
 
 
-def pinned_revision() -> str:
-    """The API revision that ``operations.json`` was made from, such as ``2026-07-15``."""
+def default_revision() -> str:
+    """The API revision of every operation that names none, such as ``2026-07-15``."""
     return str(_document()["revision"])
 
 
 @cache
 def operation(name: str) -> Operation:
-    """The operation with this id.
+    """The operation with this id, or ``id@revision``.
 
     Raises:
         KeyError: the specification has no such operation.

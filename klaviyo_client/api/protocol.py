@@ -34,7 +34,7 @@ KEY_REFUSED = (
 # Recorded of webhooks: "You must have Advanced KDP enabled to use this endpoint."
 _NOT_ENABLED = re.compile(r"\bmust have (.+) enabled\b", re.IGNORECASE)
 _ADVICE: Mapping[int, str] = {
-    410: "Klaviyo no longer serves this revision: update singer-klaviyo, or set revision to one that is served",
+    410: "Klaviyo no longer serves the revision of its API that this version asks for: update singer-klaviyo",
 }
 
 
@@ -294,7 +294,10 @@ def refusal(status: int, body: bytes, operation: Operation, advice_on_401: str =
             f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
         )
     elif status == 400 and any(entry.parameter == "revision" for entry in entries):
-        kind, advice = errors.RevisionRetired, "this revision is not served: set revision to one that is"
+        kind, advice = (
+            errors.RevisionRetired,
+            "the revision that this version asks for is not served: update singer-klaviyo",
+        )
     message = f"{advice} ({details})" if advice else f"{operation.id} was refused: {details}"
     return kind(message, status=status, operation=operation.id, errors=entries)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
@@ -14,6 +15,8 @@ from jsonschema_rs import Draft202012Validator
 from klaviyo_client.errors import SettingsError
 from klaviyo_client.plugin.booleans import parse_boolean_setting
 from klaviyo_client.plugin.settings import OAUTH
+
+logger = logging.getLogger("klaviyo_client")
 
 
 def coerce_types(schema: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
@@ -96,7 +99,9 @@ def suggestion(name: str, known: Collection[str]) -> str:
 
 
 def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str, known: Collection[str]) -> None:
-    """Refuse settings that the schema forbids. The error does not quote their values, for one of them is the key.
+    """Refuse settings that the schema forbids, and warn of those that do nothing any more.
+
+    Values are not quoted, for one of them is the key.
 
     Args:
         schema: that of the plugin's own settings.
@@ -121,6 +126,9 @@ def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str, kno
     ]
     if problems:
         raise SettingsError("; ".join(sorted(problems)))
+    for name, setting in schema["properties"].items():
+        if setting.get("deprecated") and config.get(name) not in (None, ""):
+            logger.warning("the setting %s changes nothing any more, take it out: %s", name, setting["description"])
 
 
 def _problem(path: list[str | int], rule: list[str | int], schema: Mapping[str, Any]) -> str:

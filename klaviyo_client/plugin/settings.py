@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import Any
 
-from klaviyo_client.api.operations import pinned_revision
 from klaviyo_client.auth.oauth import App
 from klaviyo_client.client import DEFAULT_API_URL, KlaviyoClient
 
@@ -59,10 +58,11 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
     },
     "revision": {
         "type": "string",
-        "pattern": r"^\d{4}-\d{2}-\d{2}(\.\w+)?$",
-        "default": pinned_revision(),
-        "title": "API revision",
-        "description": "The revision of Klaviyo's API to ask for. A revision that Klaviyo has retired is an error.",
+        "deprecated": True,
+        "title": "API revision (no longer used)",
+        "description": (
+            "Does nothing: each operation is asked for in the revision of Klaviyo's API that its columns were made for."
+        ),
     },
     "rate_limit_share": {
         "type": "number",
@@ -111,7 +111,6 @@ def connect(
         api_key=config.get("api_key") or "",
         app=_app(config),
         api_url=config.get("api_url") or DEFAULT_API_URL,
-        revision=config.get("revision"),
         rate_limit_share=config.get("rate_limit_share", 0.9),
         request_timeout=config.get("request_timeout", 60),
         user_agent=config.get("user_agent") or f"{plugin}/{version()}",

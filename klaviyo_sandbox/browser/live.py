@@ -96,10 +96,10 @@ def status(request: LoggedRequest) -> Badge:
 
 
 def other_revisions(spoken: str, requests: Mapping[str, int]) -> Sequence[Table]:
-    """A warning of clients that ask for other revisions than the one that is spoken; empty when there are none."""
+    """A warning of clients that ask for other revisions than those that are spoken; empty when there are none."""
     if not requests:
         return ()
-    note = f"This sandbox speaks {spoken}, and answered all of these in it."
+    note = f"This sandbox speaks {spoken}, and answered each of these in the next newer of them, or the newest."
     rows = [(Badge(revision, "bad"), count) for revision, count in sorted(requests.items())]
     return (Table("Asked for in another revision", ("Revision", "Requests"), rows, numeric=("Requests",), note=note),)
 

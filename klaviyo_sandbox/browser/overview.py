@@ -19,7 +19,7 @@ def overview(sandbox: Sandbox) -> View:
     with store.lock:
         account = next(iter(store.accounts.rows.values()))
         blocks: list[Block] = [
-            *live.other_revisions(sandbox.revision, sandbox.other_revisions),
+            *live.other_revisions(sandbox.revisions, sandbox.other_revisions),
             pushes.latest(sandbox, store, _LATEST, Link("All that is kept", "/pushes")),
             tables.import_jobs(store, _LATEST, _link_to_all(_count_jobs(store), "jobs")),
             tables.profiles(

@@ -62,11 +62,17 @@ def check_credentials(access: Access, tokens: Tokens | None, headers: Mapping[st
         raise errors.wrong_key()
 
 
-def check_revision(access: Access, headers: Mapping[str, str], current: str) -> str | None:
-    """Refuse a request without a revision, or with another than the current one where that is not answered.
+def asked_revision(headers: Mapping[str, str]) -> str | None:
+    """The revision that a request asks for; None where it names none that can be read."""
+    revision = headers.get("revision", "")
+    return revision if _is_revision(revision) else None
+
+
+def check_revision(access: Access, headers: Mapping[str, str], spoken: facts.Facts) -> str | None:
+    """Refuse a request without a revision, or with one that is not spoken where only those are answered.
 
     Returns:
-        The revision that was asked for, when it is another one and is answered in the current one all the same.
+        The revision that was asked for, when it is another one and is answered all the same.
 
     Raises:
         Refusal: 400 without a readable revision, or where another one is refused; 410 for a retired one, when the
@@ -77,14 +83,14 @@ def check_revision(access: Access, headers: Mapping[str, str], current: str) -> 
         raise errors.invalid_parameter("A revision header is required, such as a date.", "revision")
     if not _is_revision(revision):
         raise errors.invalid_parameter(f"'{revision}' is not a revision: it must be YYYY-MM-DD.", "revision")
-    if revision == current:
+    if revision in spoken.revisions:
         return None
     if access.other_revisions == "refuse":
-        detail = f"klaviyo-sandbox speaks {current}, not {revision}."
+        detail = f"klaviyo-sandbox speaks {spoken.revision_list}, not {revision}."
         raise errors.invalid_parameter(detail, "revision")
     # Without the opt-out Klaviyo quietly serves a newer revision instead.
-    if headers.get(_OPT_OUT) == "1" and _is_retired(revision, current):
-        raise errors.revision_retired(revision, current)
+    if headers.get(_OPT_OUT) == "1" and _is_retired(revision, spoken.revisions[-1]):
+        raise errors.revision_retired(revision, spoken.revision_list)
     return revision
 
 
@@ -106,12 +112,17 @@ def _is_retired(revision: str, current: str) -> bool:
     return revision[:10] <= f"{year - 2}{rest}"
 
 
-def count_revision(requests: Counter[str], other: str | None, current: str) -> None:
-    """Count a request that asked for another revision than the current one, and warn in the log of the first."""
+def count_revision(requests: Counter[str], other: str | None, spoken: facts.Facts) -> None:
+    """Count a request that asked for a revision that is not spoken, and warn in the log of the first."""
     if other is None:
         return
     if other not in requests:
-        _LOGGER.warning("klaviyo-sandbox speaks %s: what asks for %s is answered in that", current, other)
+        _LOGGER.warning(
+            "klaviyo-sandbox speaks %s: what asks for %s is answered in %s",
+            spoken.revision_list,
+            other,
+            spoken.answering_revision(other),
+        )
     requests[other] += 1
 
 

@@ -17,7 +17,14 @@ from starlette.routing import Route
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.http import oauth, operations
-from klaviyo_sandbox.http.access import Access, check_credentials, check_revision, check_scopes, count_revision
+from klaviyo_sandbox.http.access import (
+    Access,
+    asked_revision,
+    check_credentials,
+    check_revision,
+    check_scopes,
+    count_revision,
+)
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.faults import SCOPE_KEY
 from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
@@ -67,7 +74,7 @@ class Sandbox:
         request_count: how many were made in all.
         pushes: the latest requests that write and came to the account, with their bodies.
         traffic: counts the requests of the last minutes.
-        other_revisions: revision -> requests that asked for it and were answered in the one that is spoken.
+        other_revisions: revision -> requests that asked for it and were answered in one that is spoken.
     """
 
     def __init__(
@@ -106,9 +113,9 @@ class Sandbox:
         )
 
     @property
-    def revision(self) -> str:
-        """The one that is spoken."""
-        return self._facts.revision
+    def revisions(self) -> str:
+        """Those that are spoken, in words."""
+        return self._facts.revision_list
 
     def record(self, request: LoggedRequest) -> None:
         """Keep a request among the latest, and count it."""
@@ -116,12 +123,12 @@ class Sandbox:
         self.request_count += 1
         self.traffic.count(request)
 
-    def operation_id(self, method: str, path: str) -> str | None:
-        """The id of the operation that a request asks for; None when it asks for none."""
+    def operation_id(self, method: str, path: str, revision: str | None = None) -> str | None:
+        """The id of the operation that a request asks for, in this revision; None when it asks for none."""
         if path == oauth.PATH and self.tokens is not None:
             return oauth.OPERATION_ID
         try:
-            return self._find_operation(method, path)[0].id
+            return self._find_operation(method, path, revision)[0].id
         except errors.Refusal:
             return None
 
@@ -138,21 +145,22 @@ class Sandbox:
         if self.latency:
             await self._clock.sleep(self.latency)
         query = dict(parse_qsl(web.url.query, keep_blank_values=True))
-        path = web.url.path
+        path, revision = web.url.path, asked_revision(web.headers)
         operation: Operation | None = None
         budget_headers: dict[str, str] = {}
         try:
-            operation, params = self._find_operation(web.method, path)
+            operation, params = self._find_operation(web.method, path, revision)
             check_credentials(self.access, self.tokens, web.headers)
             budget_headers = self._spend_budget(operation, query)
-            count_revision(self.other_revisions, check_revision(self.access, web.headers, self.revision), self.revision)
+            other = check_revision(self.access, web.headers, self._facts)
+            count_revision(self.other_revisions, other, self._facts)
             check_scopes(self.access, operation)
             base = f"{web.url.scheme}://{web.url.netloc}"
             request = Request(operation, base, path, params, query, body_bytes=len(body))
             answer = self._carry_out(request, web.headers, body)
         except errors.Refusal as refusal:
             answer = Answer(refusal.status, refusal.document(), refusal.headers)
-        response = _to_response(answer, budget_headers)
+        response = _to_response(answer, budget_headers, revision)
         logged = LoggedRequest(
             web.method,
             path,
@@ -184,7 +192,7 @@ class Sandbox:
         self.record(
             LoggedRequest(web.method, oauth.PATH, {}, answer.status, fault, self._clock(), seconds, oauth.OPERATION_ID)
         )
-        headers = {**answer.headers, **identifying_headers()}
+        headers = {**answer.headers, **identifying_headers(asked_revision(web.headers))}
         return Response(encode_json(answer.document), answer.status, headers, "application/json")
 
     def _seconds_since(self, start: float) -> float:
@@ -206,26 +214,23 @@ class Sandbox:
                 )
             )
 
-    def _find_operation(self, method: str, path: str) -> tuple[Operation, Mapping[str, str]]:
-        """The operation of a method and path, and the named parts of the path.
+    def _find_operation(self, method: str, path: str, revision: str | None) -> tuple[Operation, Mapping[str, str]]:
+        """The operation of a method and path in a revision, and the named parts of the path.
 
         Raises:
             Refusal: 501 for an operation that is not served, 405 for a path that takes only other methods, 404 for an
-                unknown path.
+                unknown path, or one that the revision does not have.
         """
-        allowed: list[str] = []
-        for operation in self._facts.operations.values():
+        answering = self._facts.answering_revision(revision or self._facts.revision)
+        found = self._facts.operations_at(path, answering)
+        operation = found.get(method)
+        if isinstance(operation, Operation):
             match = operation.pattern.fullmatch(path)
-            if match and operation.method == method:
-                return operation, match.groupdict()
-            allowed += [operation.method] if match else []
-        for unserved in self._facts.unserved:
-            if unserved.pattern.fullmatch(path):
-                if unserved.method == method:
-                    raise errors.not_served(unserved.id)
-                allowed.append(unserved.method)
-        if allowed:
-            raise errors.method_not_allowed(method, allowed)
+            return operation, match.groupdict() if match else {}
+        if operation is not None:
+            raise errors.not_served(operation.id)
+        if found:
+            raise errors.method_not_allowed(method, list(found))
         raise errors.not_found(f"The path {path} could not be found.")
 
     def _spend_budget(self, operation: Operation, query: Mapping[str, str]) -> dict[str, str]:
@@ -279,10 +284,10 @@ def _parse_body(headers: Mapping[str, str], body: bytes) -> object:
         raise errors.Refusal([errors.invalid("The body is not valid JSON.", "/data")]) from None
 
 
-def _to_response(answer: Answer, budget_headers: Mapping[str, str]) -> Response:
+def _to_response(answer: Answer, budget_headers: Mapping[str, str], revision: str | None) -> Response:
     # A 429 says when to come back, and nothing else of the budget.
     headers = dict(answer.headers) if answer.status == 429 else {**budget_headers, **answer.headers}
-    headers |= identifying_headers()
+    headers |= identifying_headers(revision)
     if answer.document is None:
         return Response(status_code=answer.status, headers=headers)
     content = answer.document if isinstance(answer.document, bytes) else encode_json(answer.document)
@@ -295,5 +300,5 @@ def _retry_after(headers: Mapping[str, str]) -> int | None:
     return None if seconds is None else int(seconds)
 
 
-async def _answer_server_error(_web: WebRequest, _exception: Exception) -> Response:
-    return _to_response(Answer(500, errors.server_error().document()), {})
+async def _answer_server_error(web: WebRequest, _exception: Exception) -> Response:
+    return _to_response(Answer(500, errors.server_error().document()), {}, asked_revision(web.headers))

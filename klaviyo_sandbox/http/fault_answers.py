@@ -27,13 +27,19 @@ def status(fault: Fault) -> int:
     return fault.status or _STATUSES.get(fault.kind, 503)
 
 
-def refusal(fault: Fault) -> WholeResponse:
-    """What comes in place of the account's answer: the account's own words, or a page of a proxy before it."""
+def refusal(fault: Fault, revision: str | None = None) -> WholeResponse:
+    """What comes in place of the account's answer: the account's own words, or a page of a proxy before it.
+
+    Args:
+        fault: what the request meets.
+        revision: the one that it asks for; None where it names none that can be read.
+    """
     if fault.kind == "challenge":
         return _response(403, _CHALLENGE_PAGE, "text/html; charset=UTF-8", {"cf-mitigated": "challenge"})
     if fault.html and status(fault) == 503 and fault.kind != "refuse":
         return _response(503, _UNAVAILABLE_PAGE, "text/html", _retry_after(fault))
-    document, headers = encode_json(_refusal(fault).document()), {**identifying_headers(), **_retry_after(fault)}
+    document = encode_json(_refusal(fault).document())
+    headers = {**identifying_headers(revision), **_retry_after(fault)}
     return _response(status(fault) or 503, document, "application/vnd.api+json", headers)
 
 

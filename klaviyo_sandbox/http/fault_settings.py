@@ -34,7 +34,7 @@ _NUMBERS: Mapping[str, tuple[float, float, bool]] = {
 _NAMES = (*KINDS, *_NUMBERS, "refuse")
 # What an operation that refuses for good answers, unless another status is named.
 REFUSAL = 500
-_REFUSED = re.compile(r"([a-z0-9_]+)(?::([45][0-9]{2}))?")
+_REFUSED = re.compile(r"([a-z0-9_]+(?:@[0-9-]+)?)(?::([45][0-9]{2}))?")
 
 
 @dataclass(frozen=True)

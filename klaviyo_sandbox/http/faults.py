@@ -15,7 +15,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from starlette.datastructures import Headers
+
 from klaviyo_sandbox.http import fault_answers
+from klaviyo_sandbox.http.access import asked_revision
 from klaviyo_sandbox.http.asgi import (
     App,
     Message,
@@ -32,8 +35,8 @@ from klaviyo_sandbox.http.fault_pages import LateRows, Place, lead_back, parse_c
 from klaviyo_sandbox.http.fault_settings import Fault, FaultChooser, Faults
 from klaviyo_sandbox.spec.exchange import encode_json
 
-RecordUnserved = Callable[[str, str, Mapping[str, str], int, str, int | None], object]
-FindOperation = Callable[[str, str], str | None]
+RecordUnserved = Callable[[str, str, str | None, Mapping[str, str], int, str, int | None], object]
+FindOperation = Callable[[str, str, str | None], str | None]
 
 # The key, in the ASGI scope of a request that meets a fault, whose value is the fault's kind.
 SCOPE_KEY = "klaviyo_sandbox.fault"
@@ -56,7 +59,7 @@ class FaultMiddleware:
         record: called with each request that never reaches the account: method, path, query, status (0: no answer),
             kind of fault, seconds that the client is asked to wait.
         clock: the account's.
-        find_operation: gives the id of the operation of a method and path; None where there is none.
+        find_operation: gives the id of the operation of a method, path and revision; None where there is none.
 
     Attributes:
         faults: the present ones.
@@ -69,7 +72,7 @@ class FaultMiddleware:
         seed: int,
         record: RecordUnserved,
         clock: Clock | None = None,
-        find_operation: FindOperation = lambda _method, _path: None,
+        find_operation: FindOperation = lambda _method, _path, _revision: None,
     ) -> None:
         self._app = app
         self._seed = seed
@@ -119,7 +122,7 @@ class FaultMiddleware:
         """The fault that a request meets; None when it meets none, or one that only others can meet."""
         method, path = scope["method"], scope["path"]
         if self.faults.refuse:
-            status = self.faults.refuse.get(self._find_operation(method, path) or "")
+            status = self.faults.refuse.get(self._find_operation(method, path, _revision(scope)) or "")
             if status is not None:
                 return Fault("refuse", status=status)
         fault, place = self._chooser.choose(self._clock()), _place(scope)
@@ -137,7 +140,7 @@ class FaultMiddleware:
     async def _refuse(self, request: WholeRequest, fault: Fault) -> None:
         """Send something in place of the account's answer."""
         await self._serve_or_record(request, fault)
-        await send_response(fault_answers.refusal(fault), request.send)
+        await send_response(fault_answers.refusal(fault, _revision(request.scope)), request.send)
 
     async def _reset(self, request: WholeRequest, fault: Fault) -> None:
         """Abort the connection without an answer."""
@@ -151,7 +154,7 @@ class FaultMiddleware:
 
     async def _truncate(self, request: WholeRequest, fault: Fault) -> None:
         """Send the beginning of an answer and close the connection; without a body to cut, it is a reset."""
-        response = await self._serve_or_record(request, fault) or fault_answers.refusal(fault)
+        response = await self._serve_or_record(request, fault) or fault_answers.refusal(fault, _revision(request.scope))
         if response.body:
             await send_response(response, request.send, length=int(len(response.body) * fault.fraction))
         await _close_connection(request.send, request.receive, reset=not response.body)
@@ -192,7 +195,8 @@ class FaultMiddleware:
         scope = request.scope
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         status = fault_answers.status(fault)
-        self._record(scope["method"], scope["path"], query, status, fault.kind, fault.retry_after)
+        asked = scope["method"], scope["path"], _revision(scope)
+        self._record(*asked, query, status, fault.kind, fault.retry_after)
         return None
 
     async def _serve(self, request: WholeRequest, fault: Fault | None = None) -> WholeResponse:
@@ -219,6 +223,10 @@ class FaultMiddleware:
 
 def _place(scope: Message) -> Place:
     return place_of(_address(scope))
+
+
+def _revision(scope: Message) -> str | None:
+    return asked_revision(Headers(scope=scope))
 
 
 def _address(scope: Message) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from urllib.parse import parse_qsl
 
+from klaviyo_sandbox.http.access import asked_revision
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.asgi import App, Message, Receive, Send
 from klaviyo_sandbox.http.quotas import budget_of
@@ -49,7 +50,8 @@ class JudgeMiddleware:
         # An app's tokens change from one hour to the next.
         who = "an OAuth app" if credential.partition(" ")[0].lower() in _OAUTH else credential
         method, path, query = scope["method"], scope["path"], scope["query_string"].decode("latin-1")
-        operation = self._operation_id(method, path)
+        revision = asked_revision({"revision": headers.get(b"revision", "")})
+        operation = self._operation_id(method, path, revision)
         specified = facts.load().operations.get(operation or "")
         budget = None
         if specified is not None and self._sandbox.quotas is not None:

@@ -49,10 +49,10 @@ class SpendResult:
 
 def budget_of(operation: Operation, query: Mapping[str, str]) -> tuple[str, Budget]:
     """The name and size of the budget that a request is taken from: the tightest that its parameters lead to."""
-    budgets = {operation.id: Budget(operation.burst, operation.steady, operation.daily)}
+    budgets = {operation.endpoint: Budget(operation.burst, operation.steady, operation.daily)}
     for rule in operation.reduced:
         if rule["value"] in query.get(rule["parameter"], "").split(","):
-            name = f"{operation.id} with {rule['parameter']}={rule['value']}"
+            name = f"{operation.endpoint} with {rule['parameter']}={rule['value']}"
             budgets[name] = Budget(rule["burst"], rule["steady"])
     return min(budgets.items(), key=lambda item: item[1].steady)
 

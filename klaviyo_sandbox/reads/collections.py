@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.relations import find_row, related_identities
+from klaviyo_sandbox.account.resources.omni_campaigns import VIEWS
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, unknown_resource
-from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
+from klaviyo_sandbox.account.rows import IDENTIFIERS, Row, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
@@ -32,8 +33,14 @@ def documents(store: Store, request: Request) -> Documents:
         request.base,
         request.query,
         lambda kind, row, name: related_identities(store, kind, row, name),
-        lambda kind, row_id: find_row(store, kind, row_id),
+        lambda kind, row_id: _included_row(store, request, kind, row_id),
     )
+
+
+def _included_row(store: Store, request: Request, kind: str, row_id: str) -> Row | None:
+    row = find_row(store, kind, row_id)
+    view = VIEWS.get((request.operation.revision or "", kind))
+    return row if row is None or view is None else view(store, row)
 
 
 def check_query(request: Request) -> None:
@@ -80,7 +87,8 @@ def _to_one_document(store: Store, request: Request, operation: ReadOperation, t
     # Only an identity may be null in the specification, a resource may not.
     if row is None and request.operation.data is not None and request.operation.data.attributes:
         raise not_found(f"There is no {operation.kind} here.")
-    return documents(store, request).one(operation.kind, row, request.path)
+    shown = None if row is None else operation.view(store, row)
+    return documents(store, request).one(operation.kind, shown, request.path)
 
 
 def _collection_document(

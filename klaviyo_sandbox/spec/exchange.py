@@ -58,12 +58,17 @@ def encode_json(value: Any) -> bytes:
         return json.dumps(value, separators=(",", ":")).encode()
 
 
-def identifying_headers() -> dict[str, str]:
-    """What Klaviyo writes on every answer, a refusal too: the revision that gave it, when that ends, and a new id."""
-    revision = facts.load().revision
-    year, rest = revision.split("-", 1)
+def identifying_headers(revision: str | None = None) -> dict[str, str]:
+    """What Klaviyo writes on every answer, a refusal too: the revision that gave it, when that ends, and a new id.
+
+    Args:
+        revision: the one that was asked for; None where none was, or none that can be read.
+    """
+    spoken = facts.load()
+    answering = spoken.revision if revision is None else spoken.answering_revision(revision)
+    year, rest = answering.split("-", 1)
     return {
-        "x-klaviyo-api-revision": revision,
+        "x-klaviyo-api-revision": answering,
         "x-klaviyo-api-retirement-date": f"{int(year) + _REVISION_YEARS}-{rest}",
         "x-klaviyo-req-id": str(uuid.uuid4()),
     }

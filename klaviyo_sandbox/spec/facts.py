@@ -46,6 +46,8 @@ class Operation:
     """One operation of the API as the specification declares it.
 
     Attributes:
+        id: the vendor's; ``id@revision`` where another revision has one of that id, too, that is served.
+        revision: the one that has it in this shape; None where every revision that is spoken has.
         burst, steady, daily: requests per second, minute and day; ``daily`` is None where there is no such limit.
         filters: field -> {"operators": {form: [operator]}, "value": {"type", "format"?, "enum"?}}.
         parameters: name -> {"in", "required", "schema"}.
@@ -60,6 +62,7 @@ class Operation:
     """
 
     id: str
+    revision: str | None
     method: str
     path: str
     pattern: re.Pattern[str]
@@ -77,6 +80,11 @@ class Operation:
     max_bytes: int | None
     max_item_bytes: int | None
     query: Mapping[str, Any] | None
+
+    @property
+    def endpoint(self) -> str:
+        """The id without a revision: the requests in all of them come out of one budget."""
+        return self.id.partition("@")[0]
 
     @property
     def page_size(self) -> PageSize | None:
@@ -97,18 +105,53 @@ class UnservedOperation:
     """An operation that Klaviyo has and the sandbox has not."""
 
     id: str
+    revision: str | None
     method: str
     pattern: re.Pattern[str]
 
 
 @dataclass(frozen=True)
 class Facts:
-    """The whole file: the current revision, the operations by id, and the named schemas of their bodies."""
+    """The whole file.
+
+    Attributes:
+        revision: the one of most operations.
+        operations: those that are served, by id.
+        unserved: the others.
+        schemas: those of bodies, by name.
+    """
 
     revision: str
     operations: Mapping[str, Operation]
     unserved: tuple[UnservedOperation, ...]
     schemas: Mapping[str, Schema]
+
+    @functools.cached_property
+    def revisions(self) -> tuple[str, ...]:
+        """All that are spoken, oldest first."""
+        others = {operation.revision for operation in self.operations.values() if operation.revision is not None}
+        return tuple(sorted({self.revision, *others}))
+
+    @property
+    def revision_list(self) -> str:
+        """The same in words."""
+        return " and ".join(self.revisions)
+
+    def answering_revision(self, asked: str) -> str:
+        """The revision that answers a request in this one: itself, the next newer that is spoken, or the newest."""
+        return next((revision for revision in self.revisions if revision >= asked[:10]), self.revisions[-1])
+
+    def operations_at(self, path: str, revision: str) -> dict[str, Operation | UnservedOperation]:
+        """Method -> the operation of a path in a revision that is spoken."""
+        found: dict[str, Operation | UnservedOperation] = {}
+        everything: tuple[Operation | UnservedOperation, ...] = (*self.operations.values(), *self.unserved)
+        for operation in everything:
+            if operation.revision not in (None, revision) or not operation.pattern.fullmatch(path):
+                continue
+            is_of_revision = operation.revision is not None
+            if operation.method not in found or (is_of_revision and found[operation.method].revision is None):
+                found[operation.method] = operation
+        return found
 
 
 def resolve(schema: Schema, schemas: Mapping[str, Schema]) -> Schema:
@@ -170,6 +213,7 @@ def _operation(name: str, raw: Mapping[str, Any], schemas: Mapping[str, Schema])
     data, included = _response_shapes(raw, schemas)
     return Operation(
         id=name,
+        revision=raw.get("revision"),
         method=raw["method"],
         path=raw["path"],
         pattern=_pattern(raw["path"]),
@@ -199,7 +243,8 @@ def load(path: Path = FACTS) -> Facts:
         revision=document["revision"],
         operations={name: _operation(name, raw, schemas) for name, raw in document["operations"].items()},
         unserved=tuple(
-            UnservedOperation(name, raw["method"], _pattern(raw["path"])) for name, raw in document["unserved"].items()
+            UnservedOperation(name, raw.get("revision"), raw["method"], _pattern(raw["path"]))
+            for name, raw in document["unserved"].items()
         ),
         schemas=schemas,
     )

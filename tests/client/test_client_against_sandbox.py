@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,11 +14,51 @@ from support.threads import run_at_once
 from klaviyo_client import errors
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.http.clock import Clock
+from klaviyo_client.http.transport import Request, RequestsTransport, Response
 from klaviyo_sandbox.server import RunningSandbox
 
 
 def client(sandbox: RunningSandbox, **options: Any) -> KlaviyoClient:
     return KlaviyoClient(api_key=options.pop("api_key", "pk_test"), api_url=sandbox.url, **options)
+
+
+class InRevision(RequestsTransport):
+    """Sends every request in one revision, as a version of another time would."""
+
+    def __init__(self, revision: str) -> None:
+        super().__init__(timeout=PATIENCE)
+        self._revision = revision
+
+    def send(self, request: Request) -> Response:
+        return super().send(replace(request, headers={**request.headers, "revision": self._revision}))
+
+
+def test_an_operation_is_asked_for_in_its_own_revision(
+    make_sandbox: Callable[..., RunningSandbox], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One client reads both shapes of a path side by side, and the answers are of the revisions that it asked for."""
+    speaker = client(make_sandbox(profiles=1, events=0, other_revisions="refuse"))
+    july = speaker.page("get_campaigns", query={"filter": 'equals(messages.channel,"email")'}).data[0]["attributes"]
+    october = speaker.page("get_campaigns@2026-10-15").data[0]["attributes"]
+    assert "audiences" in july
+    assert october.keys() == {"created_at", "updated_at", "definition"}
+    assert speaker.page("get_campaign_messages").data[0]["attributes"].keys() == {"created", "updated", "definition"}
+    assert speaker.usage()["get_campaigns"].requests == 2
+    assert not caplog.records
+
+
+def test_an_answer_in_another_revision_is_a_warning(
+    make_sandbox: Callable[..., RunningSandbox], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Once for an operation and what answered, however often: columns may be empty then, and nobody would know why."""
+    speaker = client(make_sandbox(profiles=30, events=0), transport=InRevision("2026-10-15"))
+    for _ in range(2):
+        assert len(list(speaker.pages("get_profiles", query={"page[size]": "10"}))) == 3
+        speaker.page("get_lists")
+        speaker.page("get_campaigns@2026-10-15")
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.partition(":")[0] for line in said] == ["get_profiles", "get_lists"]
+    assert all("2026-07-15" in line and "2026-10-15" in line for line in said)
 
 
 def test_pages_visit_every_profile_once(make_sandbox: Callable[..., RunningSandbox]) -> None:
@@ -41,8 +82,8 @@ def test_what_the_account_refuses_has_its_error(make_sandbox: Callable[..., Runn
         right.call("get_list", path={"id": "NOLIST"})
     with pytest.raises(errors.BadRequest, match=r"\[filter\]"):
         right.page("get_lists", query={"filter": "less-than(updated,2026-01-01T00:00:00Z)"})
-    with pytest.raises(errors.RevisionRetired, match="revision"):
-        client(sandbox, api_key="pk_right", revision="2023-09-15").page("get_lists")
+    with pytest.raises(errors.RevisionRetired, match="2023-09-15 is no longer available"):
+        client(sandbox, api_key="pk_right", transport=InRevision("2023-09-15")).page("get_lists")
 
 
 def test_what_the_sandbox_does_not_serve_is_said_at_once(make_sandbox: Callable[..., RunningSandbox]) -> None:
@@ -53,11 +94,11 @@ def test_what_the_sandbox_does_not_serve_is_said_at_once(make_sandbox: Callable[
     assert [request.status for request in sandbox.requests] == [501]
 
 
-def test_a_refused_revision_is_the_settings_fault(make_sandbox: Callable[..., RunningSandbox]) -> None:
+def test_a_refused_revision_is_said_to_be_one(make_sandbox: Callable[..., RunningSandbox]) -> None:
     """A 400 about the header is no fault of what was asked: it says which revision is spoken, and ends the run."""
     sandbox = make_sandbox(profiles=1, events=0, other_revisions="refuse")
-    with pytest.raises(errors.RevisionRetired, match=r"set revision .*speaks 2026-07-15") as refused:
-        client(sandbox, revision="2026-10-15").page("get_lists")
+    with pytest.raises(errors.RevisionRetired, match=r"update singer-klaviyo .*speaks 2026-07-15") as refused:
+        client(sandbox, transport=InRevision("2099-10-15")).page("get_lists")
     assert "no longer" not in str(refused.value)
 
 

@@ -23,7 +23,6 @@ SCHEMA: dict[str, Any] = {"type": "object", "properties": dict(settings.CONNECTI
         ({"api_key": "pk_1", "request_timeout": float("nan")}, "request_timeout is wrong"),
         ({"api_key": "pk_1", "user_agent": "471100\n"}, "user_agent is wrong: pattern"),
         ({"api_key": "pk_1", "request_timeout": "soon"}, "request_timeout is wrong: type must be number"),
-        ({"api_key": "pk_1", "revision": "latest"}, "revision is wrong: pattern"),
     ],
 )
 def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], said: str) -> None:
@@ -33,6 +32,18 @@ def test_a_wrong_setting_is_named_and_its_value_is_not(config: dict[str, Any], s
     assert said in str(caught.value)
     assert "471100" not in str(caught.value)
     assert "soon" not in str(caught.value)
+
+
+@pytest.mark.parametrize("revision", ["2026-10-15", "2019-01-01", "latest", "", None])
+def test_a_revision_is_taken_and_changes_nothing(revision: str | None, caplog: pytest.LogCaptureFixture) -> None:
+    """Who set it, and to whatever, is told that it does nothing now; its value is not told."""
+    config = {"api_key": "pk_1", **({} if revision is None else {"revision": revision})}
+    config_check.check(SCHEMA, config, "tap-klaviyo", SCHEMA["properties"])
+    settings.connect(config, "tap-klaviyo")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == bool(revision)
+    assert all("the setting revision changes nothing any more, take it out" in line for line in said)
+    assert not any("2026" in line or "latest" in line for line in said)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from support.calls import Caller
 from support.environments import RegistryOutOfReach
-from support.official import EDITIONS, RESHAPED, official_client
+from support.official import EDITIONS, INSTALLED, official_client
 from support.official_elsewhere import SdkElsewhere
 
 from klaviyo_sandbox import RunningSandbox
@@ -48,14 +48,12 @@ class Official:
 
     Attributes:
         client: makes of an account what calls it with the SDK, until the block ends.
-        reshaped: the operations whose answers do not fit the SDK's objects.
+        revision: the one that it asks in.
     """
 
-    def __init__(
-        self, client: Callable[[RunningSandbox], AbstractContextManager[Any]], reshaped: frozenset[str]
-    ) -> None:
+    def __init__(self, client: Callable[[RunningSandbox], AbstractContextManager[Any]], revision: str) -> None:
         self.client = client
-        self.reshaped = reshaped
+        self.revision = revision
 
 
 @contextmanager
@@ -72,7 +70,7 @@ def _installed_client(sandbox: RunningSandbox) -> Iterator[Any]:
 def official(request) -> Iterator[Official]:
     """The SDK that the tests have installed, and every edition in an environment of its own."""
     if request.param == "installed":
-        yield Official(_installed_client, RESHAPED)
+        yield Official(_installed_client, INSTALLED)
         return
     try:
         sdk = SdkElsewhere(request.param)

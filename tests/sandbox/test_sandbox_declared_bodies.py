@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.calls import Caller
+from support.conformance import revision_of
 from support.declared import OPERATIONS, WRITES, forbidden_queries
 from support.declared_bodies import acceptable_body, acceptable_variants, faulty_bodies, full_body
 from support.full_account import fill_account
@@ -33,7 +34,9 @@ class Writer:
         if operation == "request_profile_deletion":  # nobody is deleted twice
             person = {"type": "profile", "attributes": {"email": "full@example.com"}}
             self.caller.send("POST", self.paths["create_profile"], {"data": person})
-        return self.caller.send(OPERATIONS[operation]["method"], self.paths[operation], body, query)
+        return self.caller.send(
+            OPERATIONS[operation]["method"], self.paths[operation], body, query, revision=revision_of(operation)
+        )
 
 
 @pytest.fixture

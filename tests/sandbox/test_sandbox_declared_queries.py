@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from support.calls import Caller
+from support.conformance import revision_of
 from support.declared import READS, allowed_queries, forbidden_queries, minimal_query
 from support.full_account import fill_account
 from support.walks import of_each_kind
@@ -14,7 +15,7 @@ def account(make_shared_sandbox):
     """A call to an operation by its name, in an account that has rows of every type."""
     sandbox = make_shared_sandbox(profiles=130, events=400, limits=False, job_seconds=0.0)
     paths, caller = fill_account(sandbox), Caller(sandbox.url)
-    yield lambda operation, query: caller.get(paths[operation], **query)
+    yield lambda operation, query: caller.get(paths[operation], revision_of(operation), **query)
     caller.close()
 
 

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from support.calls import Caller
+from support.conformance import revision_of
 from support.declared import READS, minimal_query
 from support.full_account import fill_account
 
@@ -32,7 +33,7 @@ class FullAccount:
 
     def read(self, operation, **query):
         """The document that answers an operation."""
-        answer = self.caller.get(self.paths[operation], **minimal_query(operation), **query)
+        answer = self.caller.get(self.paths[operation], revision_of(operation), **minimal_query(operation), **query)
         assert answer.status_code == 200, answer.text
         return answer.json()
 

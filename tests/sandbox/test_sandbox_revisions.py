@@ -1,4 +1,4 @@
-"""A revision other than the one that the sandbox speaks: answered with a warning, or refused with the reason."""
+"""Each revision that the sandbox speaks has its own shapes; another is answered with a warning, or refused."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from support.patience import PATIENCE
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.http.control_fields import InvalidChange
 
-OTHERS = ["2026-10-15", "2026-04-15", "2026-07-15.pre", "2099-01-15", "2023-09-15"]
-NEWER = ["2026-10-15", "2026-10-15.pre", "2099-01-15"]
+NEWEST = "2026-10-15"
+OTHERS = ["2026-10-15.pre", "2026-04-15", "2026-07-15.pre", "2099-01-15", "2023-09-15"]
+NEWER = ["2026-10-16", "2026-10-15.pre", "2099-01-15"]
 OPT_OUT = {"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"}
 
 
@@ -48,10 +49,10 @@ def test_a_client_of_another_revision_is_warned_of_once(make_sandbox, caplog):
     """The log has a line for each revision, not for each request; the page counts them; a reset forgets."""
     sandbox = make_sandbox()
     for _ in range(3):
-        for revision in ("2026-10-15", "2026-04-15"):
+        for revision in ("2026-11-15", "2026-04-15", NEWEST):
             get(sandbox, revision)
     assert len([record for record in caplog.records if record.name == "klaviyo_sandbox"]) == 2
-    assert dict(sandbox.other_revisions) == {"2026-10-15": 3, "2026-04-15": 3}
+    assert dict(sandbox.other_revisions) == {"2026-11-15": 3, "2026-04-15": 3}
     sandbox.control.reset()
     assert dict(sandbox.other_revisions) == {}
 
@@ -91,9 +92,9 @@ def test_what_becomes_of_other_revisions_can_be_changed(make_sandbox):
     sandbox = make_sandbox()
     assert sandbox.control.settings["other_revisions"] == "warn"
     assert sandbox.control.change(other_revisions="refuse")["other_revisions"] == "refuse"
-    assert get(sandbox, "2026-10-15").status_code == 400
+    assert get(sandbox, "2026-11-15").status_code == 400
     sandbox.control.change(other_revisions="warn")
-    assert get(sandbox, "2026-10-15").status_code == 200
+    assert get(sandbox, "2026-11-15").status_code == 200
     with pytest.raises(InvalidChange):
         sandbox.control.change(other_revisions="ignore")
     with pytest.raises(ValueError, match="other_revisions"), serve(profiles=1, events=0, other_revisions="ignore"):
@@ -108,8 +109,84 @@ def test_the_command_warns_on_stderr_and_takes_the_option():
             [*command, "--other-revisions", option], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         ) as process:
             url = process.stdout.readline().split()[4]
-            headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-10-15"}
+            headers = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-11-15"}
             assert requests.get(f"{url}/api/profiles", headers=headers, timeout=PATIENCE).status_code == status
             process.terminate()
             _, err = process.communicate(timeout=PATIENCE)
-        assert ("2026-10-15" in err, REVISION in err) == ((status == 200,) * 2)
+        assert ("2026-11-15" in err, REVISION in err) == ((status == 200,) * 2)
+
+
+@pytest.fixture(scope="module")
+def strict(make_shared_sandbox):
+    """A sandbox that answers what it speaks, and nothing else; it is only read."""
+    return make_shared_sandbox(other_revisions="refuse", limits=False)
+
+
+def attributes(sandbox, revision, path):
+    data = get(sandbox, revision, path).json()["data"]
+    return {name for row in (data if isinstance(data, list) else [data]) for name in row["attributes"]}
+
+
+def test_one_path_has_the_shape_of_each_revision(strict):
+    """Campaigns and their messages, of which the revisions differ, come as the header of the request asks for them."""
+    campaign, message = (
+        next(iter(rows)) for rows in (strict.store.campaigns.rows, strict.store.campaign_messages.rows)
+    )
+    email = 'campaigns?filter=equals(messages.channel,"email")'
+    assert {"name", "audiences", "status"} < attributes(strict, REVISION, email)
+    assert {"name", "audiences", "status"} < attributes(strict, REVISION, f"campaigns/{campaign}")
+    for path in ("campaigns", f"campaigns/{campaign}"):
+        assert attributes(strict, NEWEST, path) == {"created_at", "updated_at", "definition"}
+    assert attributes(strict, NEWEST, f"campaign-messages/{message}") == {"created", "updated", "definition"}
+    assert "created_at" in attributes(strict, REVISION, f"campaign-messages/{message}")
+
+
+@pytest.mark.parametrize(
+    ("revision", "path", "status"),
+    [
+        (REVISION, "campaigns", 400),  # without a channel
+        (NEWEST, "campaigns", 200),
+        (NEWEST, 'campaigns?filter=equals(messages.channel,"email")', 400),
+        (NEWEST, "campaigns?fields[campaign]=definition.name&include=campaign-messages", 200),
+        (NEWEST, "campaigns?fields[campaign]=audiences", 400),
+        (REVISION, 'campaigns?filter=equals(messages.channel,"email")&fields[campaign]=definition.name', 400),
+        (REVISION, "campaign-messages", 404),
+        (NEWEST, "campaign-messages?page[size]=100&sort=-updated", 200),
+        (NEWEST, "campaign-messages?page[size]=101", 400),
+        (NEWEST, "profiles?additional-fields[profile]=subscriptions", 200),
+    ],
+)
+def test_a_revision_has_its_own_rules(strict, revision, path, status):
+    """Paths, filters, fields, includes and page sizes are those of the revision that is asked for."""
+    answer = get(strict, revision, path)
+    assert answer.status_code == status, answer.text
+    assert answer.headers["x-klaviyo-api-revision"] == revision
+
+
+def test_what_is_included_has_the_shape_of_the_revision_too(strict):
+    """A message that comes with its campaign is the one that its own path gives."""
+    document = get(strict, NEWEST, "campaigns?include=campaign-messages").json()
+    included = document["included"][0]
+    alone = get(strict, NEWEST, f"campaign-messages/{included['id']}").json()["data"]
+    assert included["attributes"] == alone["attributes"]
+
+
+def test_the_revisions_of_an_operation_share_its_limits(make_sandbox):
+    """Klaviyo limits an endpoint, not a shape: what one revision has spent is gone for the other."""
+    sandbox = make_sandbox(clock=lambda: 1_800_000_000.0)
+    campaign = next(iter(sandbox.store.campaigns.rows))
+    left = [
+        get(sandbox, revision, f"campaigns/{campaign}").headers["ratelimit-remaining"]
+        for revision in (REVISION, NEWEST)
+    ]
+    assert left == ["9", "8"]
+
+
+def test_a_fault_is_given_to_the_operation_of_one_revision(make_sandbox):
+    """A refusal of an operation by its name with a revision leaves the other shape of the path readable."""
+    sandbox = make_sandbox(limits=False, faults="refuse=get_campaign@2026-10-15:503")
+    campaign = next(iter(sandbox.store.campaigns.rows))
+    answers = {revision: get(sandbox, revision, f"campaigns/{campaign}") for revision in (REVISION, NEWEST)}
+    assert {revision: answer.status_code for revision, answer in answers.items()} == {REVISION: 200, NEWEST: 503}
+    assert answers[NEWEST].headers["x-klaviyo-api-revision"] == NEWEST
+    assert [request.operation for request in sandbox.requests] == ["get_campaign", "get_campaign@2026-10-15"]

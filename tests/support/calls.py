@@ -21,9 +21,10 @@ class Caller:
         self.session = requests.Session()
         self.session.headers.update({"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION})
 
-    def get(self, path: str, **query: Any) -> requests.Response:
+    def get(self, path: str, revision: str = REVISION, **query: Any) -> requests.Response:
         """GET ``/api/{path}``. In names of parameters ``__`` opens a bracket: ``page__size`` is ``page[size]``."""
-        return self.session.get(f"{self.url}/api/{path}", params={_bracketed(name): query[name] for name in query})
+        parameters = {_bracketed(name): query[name] for name in query}
+        return self.session.get(f"{self.url}/api/{path}", params=parameters, headers={"revision": revision})
 
     def send(
         self, method: str, path: str, body: Any, query: Mapping[str, str] | None = None, **headers: str
@@ -38,15 +39,15 @@ class Caller:
     def delete(self, path: str, body: Any) -> requests.Response:
         return self.send("DELETE", path, body)
 
-    def pages(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, revision: str = REVISION, **query: Any) -> Iterator[dict[str, Any]]:
         """Every page, by following ``links.next``."""
-        document = self.get(path, **query).json()
+        document = self.get(path, revision, **query).json()
         while True:
             yield document
             following = document["links"].get("next")
             if following is None:
                 return
-            document = self.session.get(following).json()
+            document = self.session.get(following, headers={"revision": revision}).json()
 
     def rows(self, path: str, **query: Any) -> list[dict[str, Any]]:
         return [row for page in self.pages(path, **query) for row in page["data"]]

@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -74,6 +75,7 @@ class Document:
 
     Attributes:
         name: what findings call it.
+        revision: the one whose operations it judges; None: those of all.
         answers: operation -> status, or ``4XX`` and ``5XX`` -> schema; None where there is no body.
         schemas: what ``$ref`` points to, by the last part of the reference.
     """
@@ -81,6 +83,7 @@ class Document:
     name: str
     answers: Mapping[str, Mapping[str, Any]]
     schemas: Mapping[str, Schema]
+    revision: str | None = None
     _checks: dict[tuple[str, int, bool], Check | str | None] = field(default_factory=dict)
 
     def fault(self, operation: str, status: int, answer: Any, *, sparse: bool = False) -> str | None:
@@ -192,6 +195,17 @@ def raw_facts() -> dict[str, Any]:
     return facts
 
 
+@cache
+def _revisions() -> Mapping[str, str]:
+    facts = raw_facts()
+    return {name: operation.get("revision", facts["revision"]) for name, operation in facts["operations"].items()}
+
+
+def revision_of(operation: str) -> str | None:
+    """The revision to ask for an operation in; None for one that is not served."""
+    return _revisions().get(operation)
+
+
 def committed_facts() -> Document:
     """The answers as the committed file of facts has them."""
     facts = raw_facts()
@@ -204,7 +218,8 @@ def vendor_document(spec: Mapping[str, Any]) -> Document:
     answers = {
         operation["operationId"]: openapi.responses(spec, operation) for *_, operation in openapi.operations(spec)
     }
-    return Document("Klaviyo's document", answers, spec["components"]["schemas"])
+    revision = spec.get("info", {}).get("version")
+    return Document("Klaviyo's document", answers, spec["components"]["schemas"], revision)
 
 
 class Recorder:
@@ -247,6 +262,8 @@ class Recorder:
             self.findings.append(f"{what}: the body is no JSON: {error}")
             return
         for document in self.documents:
+            if document.revision not in (None, revision_of(exchange.operation)):
+                continue
             sparse = any(name.startswith("fields[") for name in exchange.query)
             fault = document.fault(exchange.operation, exchange.status, answer, sparse=sparse)
             if fault is not None:

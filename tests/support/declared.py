@@ -39,6 +39,15 @@ _NAMES_IN_ERRORS = {"page[size]": "page_size", "page[cursor]": "page_cursor"}
 _TAKES_A_LIST = ("include", "fields[", "additional-fields[")
 
 
+def in_revision(operation: str, revision: str) -> str | None:
+    """Our name for what the path of an operation is in another revision; None where that has no such operation."""
+    endpoint = operation.partition("@")[0]
+    for name in (f"{endpoint}@{revision}", endpoint):
+        if name in OPERATIONS and OPERATIONS[name].get("revision", revision) == revision:
+            return name
+    return None
+
+
 def minimal_query(operation: str) -> Query:
     """The query that the operation must have at least."""
     return {"filter": _REQUIRED_FILTERS[operation]} if operation in _REQUIRED_FILTERS else {}

@@ -61,9 +61,11 @@ LIVE_DIFFERENCES = (
 def allow_live_differences(definitions: Mapping[str, Schema], operation: str) -> None:
     """Allow an operation's answers what ``LIVE_DIFFERENCES`` names, in place; "" is any operation."""
     for difference in LIVE_DIFFERENCES:
-        if difference.schema in definitions and operation.startswith(difference.operations):
+        # Schemas of another revision have its name behind theirs.
+        schemas = [schema for name, schema in definitions.items() if name.partition("@")[0] == difference.schema]
+        for schema in schemas if operation.startswith(difference.operations) else ():
             *outer, member = difference.member.split(".")
-            properties = definitions[difference.schema]["properties"]
+            properties = schema["properties"]
             for name in outer:
                 properties = properties[name]["properties"]
             declared = [properties[member]] if member in properties else []

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from klaviyo_api import KlaviyoAPI
-from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
 
 from klaviyo_sandbox import RunningSandbox
 from support.calls import KEY, cursor_of
@@ -19,7 +18,9 @@ _GROUPS = {
     "Campaigns": (
         "get_campaigns get_campaign get_campaign_recipient_estimation get_tags_for_campaign get_tag_ids_for_campaign "
         "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
-        "get_template_for_campaign_message get_template_id_for_campaign_message"
+        "get_template_for_campaign_message get_template_id_for_campaign_message "
+        "get_campaigns@2026-10-15 get_campaign@2026-10-15 get_messages_for_campaign@2026-10-15 get_campaign_messages "
+        "get_campaign_message@2026-10-15"
     ),
     "Catalogs": (
         "get_catalog_items get_catalog_item get_catalog_variants get_catalog_variant "
@@ -99,11 +100,9 @@ _GROUPS = {
 }
 # Operation -> the group of the SDK that has it.
 CALLS: Mapping[str, str] = {name: group for group, names in _GROUPS.items() for name in names.split()}
-# From 2026-10-15 on, for which SDK 25 makes its objects, campaigns and their messages have another shape.
-AS_IT_COMES = {USE_DICTIONARY_FOR_RESPONSE_DATA: True}
-RESHAPED = frozenset({"get_campaigns", "get_campaign", "get_messages_for_campaign", "get_campaign_message"})
-# Edition of the SDK -> the operations whose answers do not fit its objects; it then gives them as they come.
-EDITIONS: Mapping[str, frozenset[str]] = {"klaviyo-api==24.0.0": frozenset(), "klaviyo-api==25.0.0": RESHAPED}
+# Edition of the SDK -> the revision that it asks in.
+EDITIONS: Mapping[str, str] = {"klaviyo-api==24.0.0": "2026-07-15", "klaviyo-api==25.0.0": "2026-10-15"}
+INSTALLED = KlaviyoAPI._REVISION
 
 
 def official_client(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
@@ -112,21 +111,17 @@ def official_client(sandbox: RunningSandbox) -> tuple[KlaviyoAPI, Any]:
     return api, api.api_client.rest_client.pool_manager
 
 
-def call(
-    api: Any, operation: str, *arguments: Any, as_it_comes: Collection[str] = RESHAPED, **query: Any
-) -> dict[str, Any]:
-    """The answer to an operation, by its name.
+def call(api: Any, operation: str, *arguments: Any, **query: Any) -> dict[str, Any]:
+    """The answer to an operation, by our name for it.
 
     Args:
-        as_it_comes: the operations of which the SDK is to make no objects.
         arguments: the id in its path and its body, where it has them.
         query: its parameters, as the SDK calls them.
 
     Raises:
         KeyError: no group of the SDK is known to have the operation.
     """
-    options = {"options": AS_IT_COMES} if operation in as_it_comes else {}
-    return to_dict(getattr(getattr(api, CALLS[operation]), operation)(*arguments, **query, **options))
+    return to_dict(getattr(getattr(api, CALLS[operation]), operation.partition("@")[0])(*arguments, **query))
 
 
 def to_dict(document: Any) -> dict[str, Any]:

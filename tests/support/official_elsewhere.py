@@ -48,9 +48,8 @@ class SdkElsewhere:
         Raises:
             SdkRefused: the SDK raised something.
         """
-        names = {"host": host, "key": KEY, "group": group, "operation": operation, "arguments": arguments}
-        asked = {**names, "as_it_comes": "options" in query}
-        asked["query"] = {name: value for name, value in query.items() if name != "options"}
+        names = {"host": host, "key": KEY, "group": group, "operation": operation}
+        asked = {**names, "arguments": arguments, "query": query}
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(json.dumps(asked) + "\n")

@@ -1,7 +1,7 @@
 """Calls an account with whichever edition of the vendor's SDK is installed beside it, as lines of JSON tell it.
 
 A program of its own, for the environment of that SDK: it imports nothing of this project. Each line that it reads is a
-call ``{"host", "key", "group", "operation", "arguments", "query", "as_it_comes"}``, and each that it writes is
+call ``{"host", "key", "group", "operation", "arguments", "query"}``, and each that it writes is
 ``{"answer"}``, or ``{"error"}`` with what the SDK raised.
 """
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import urllib3
 from klaviyo_api import KlaviyoAPI
-from openapi_client.api_arg_options import USE_DICTIONARY_FOR_RESPONSE_DATA
 
 
 def client(host: str, key: str) -> Any:
@@ -26,10 +25,9 @@ def client(host: str, key: str) -> Any:
 
 
 def answer(api: Any, asked: dict[str, Any]) -> dict[str, Any]:
-    options = {"options": {USE_DICTIONARY_FOR_RESPONSE_DATA: True}} if asked["as_it_comes"] else {}
     operation = getattr(getattr(api, asked["group"]), asked["operation"])
     try:
-        found = operation(*asked["arguments"], **asked["query"], **options)
+        found = operation(*asked["arguments"], **asked["query"])
     except Exception as error:  # noqa: BLE001 - whatever it is, the test is to see it
         return {"error": f"{type(error).__name__}: {error}"}
     return {"answer": found if isinstance(found, dict) else found.to_dict() if found else {}}

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.consent_model import expected_consent
 from target_support import KEY, SPEED, Command
 
-from klaviyo_client.api.operations import pinned_revision
+from klaviyo_client.api.operations import default_revision
 from klaviyo_sandbox import RunningSandbox
 
 EMAILS = [f"p{i}@example.com" for i in range(8)]
@@ -104,7 +104,7 @@ def subscribed(account: RunningSandbox, **person: str) -> None:
     request = Request(
         f"{account.url}/api/profile-subscription-bulk-create-jobs",
         json.dumps({"data": data}).encode(),
-        {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": pinned_revision(),
+        {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": default_revision(),
          "Content-Type": "application/vnd.api+json"},
     )  # fmt: skip
     with urlopen(request) as answer:

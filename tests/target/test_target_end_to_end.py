@@ -326,9 +326,17 @@ def test_a_missing_scope_is_named_and_exit_2(target: Command, make_sandbox: Make
     assert_fails(run, 2, "profiles:write")
 
 
-def test_a_revision_that_klaviyo_retired_is_exit_2(target: Command) -> None:
-    """410: the setting must change, and no newer revision is used silently."""
-    assert_fails(target(ONE, revision="2020-01-01"), 2, "revision")
+def test_a_revision_that_klaviyo_retired_is_exit_2(target: Command, account: RunningSandbox) -> None:
+    """410: a newer version is needed, and no newer revision is used silently."""
+    account.control.change(faults="refuse=create_or_update_profile:410+bulk_import_profiles:410")
+    assert_fails(target(ONE), 2, "update singer-klaviyo")
+
+
+def test_a_revision_in_the_settings_changes_nothing(target: Command, account: RunningSandbox) -> None:
+    """Who set one is told once that it does nothing, and every request asks for its operation's own."""
+    account.control.change(other_revisions="refuse")
+    run = target(ONE, revision="2020-01-01")
+    assert (run.code, run.stderr.count("the setting revision changes nothing any more")) == (0, 1), run.stderr
 
 
 def test_batch_files_are_refused(target: Command) -> None:

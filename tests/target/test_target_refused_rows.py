@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from target_support import Command, People, body_of, outcomes_of, records, refused, respond, rows_of, scripted_session
 
+from klaviyo_client.errors import RevisionRetired
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
 
@@ -198,12 +199,18 @@ def test_bad_rows_that_are_named_one_at_a_time_end_no_run(action: str, bad: rang
     assert len(asked) < 300
 
 
-def test_a_refused_revision_rejects_nobody(target: Command, account: RunningSandbox) -> None:
-    """It is the settings' fault: the run ends with exit code 2 after one refusal, and no record is on file."""
-    account.control.change(other_revisions="refuse")
-    rows = [{"email": f"p{index}@example.com"} for index in range(30)]
-    schema = {"type": "SCHEMA", "stream": "s", "schema": {"properties": {"email": {}}}}
-    run = target([schema, *records("s", rows)], streams={"s": {"action": "upsert_profile"}}, revision="2026-10-15")
-    assert (run.code, run.rejected) == (2, []), run.stderr
-    assert "speaks 2026-07-15" in run.stderr
-    assert [request.status for request in account.requests if request.method == "POST"] == [400]
+def test_a_refused_revision_rejects_nobody() -> None:
+    """It is no fault of the records: the run ends after one refusal."""
+    detail = "klaviyo-sandbox speaks 2026-07-15, not 2099-01-15."
+    error = {
+        "id": "1",
+        "code": "invalid",
+        "title": "Invalid input.",
+        "detail": detail,
+        "source": {"parameter": "revision"},
+    }
+    session, wire = scripted_session(lambda _: respond(400, {"errors": [error]}))
+    rows = rows_of({"action": "upsert_profile"}, *({"email": f"p{index}@example.com"} for index in range(30)))
+    with pytest.raises(RevisionRetired, match="speaks 2026-07-15"):
+        outcomes_of(session, "upsert_profile", rows)
+    assert len(wire.asked) == 1

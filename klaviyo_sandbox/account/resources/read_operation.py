@@ -15,6 +15,8 @@ from klaviyo_sandbox.spec.errors import Refusal, invalid, not_found
 from klaviyo_sandbox.spec.exchange import Params
 
 FindRows = Callable[[Store, Params], Table]
+# Row -> the row as it is shown and filtered.
+View = Callable[[Store, Row], Row]
 
 # Types that answer 400 for an id that none of them can have, in place of a 404.
 _ID_FORMS: Mapping[str, re.Pattern[str]] = {
@@ -51,7 +53,7 @@ class ReadOperation:
     rows: FindRows | None = None
     id_parameter: str = "id"
     to_one: bool = False
-    view: Callable[[Store, Row], Row] = _unchanged
+    view: View = _unchanged
     aliases: Mapping[str, str] = field(default_factory=dict)
     required_filters: tuple[str, ...] = ()
     default_filters: Mapping[str, Any] = field(default_factory=dict)
