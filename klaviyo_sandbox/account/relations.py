@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.rows import Row
+from klaviyo_sandbox.account.seeded.omni_campaigns import shown_in_october
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.documents import Identity
@@ -29,6 +30,10 @@ _TABLES: Mapping[str, Callable[[Store], Table]] = {
     "campaign-recipient-estimation": lambda store: Table(
         row for row in store.campaigns.rows.values() if row["scheduled_at"]
     ),
+    # Revision 2026-10-15 shows the campaigns of July in another shape, and others beside them.
+    "omni-campaign": lambda store: Table(
+        [*map(shown_in_october, store.campaigns.rows.values()), *store.resources["campaign-of-october"].rows.values()]
+    ),
     "flow": lambda store: store.flows,
     "flow-action": lambda store: store.flow_actions,
     "flow-message": lambda store: store.flow_messages,
@@ -39,8 +44,11 @@ _TABLES: Mapping[str, Callable[[Store], Table]] = {
 # Resources that are deleted with their owner: type -> (type of the owner, member that holds its id).
 _OWNERS = {
     "campaign-message": ("campaign", "campaign_id"),
+    "campaign-audience": ("omni-campaign", "campaign_id"),
+    "campaign-variation": ("omni-campaign-message", "message_id"),
     "flow-action": ("flow", "flow_id"),
     "flow-message": ("flow-action", "action_id"),
+    "omni-campaign-message": ("omni-campaign", "campaign_id"),
 }
 
 

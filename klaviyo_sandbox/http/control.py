@@ -213,9 +213,10 @@ class Control:
             raise InvalidChange(f"only {', '.join(DELETABLE)} can be deleted")
         store = self._sandbox.store
         with store.lock:
-            if find_row(store, DELETABLE[kind], row_id) is None:
-                raise NotThere(f"there is no {DELETABLE[kind]} {row_id}")
-            table_of(store, DELETABLE[kind]).drop(row_id)
+            tables = [table_of(store, name) for name in DELETABLE[kind] if find_row(store, name, row_id) is not None]
+            if not tables:
+                raise NotThere(f"there is no {DELETABLE[kind][0]} {row_id}")
+            tables[0].drop(row_id)
             store.save()
 
     def suppress(self, profile_id: str, reason: str) -> None:

@@ -11,14 +11,14 @@ from klaviyo_sandbox.account.store import APPENDS, CONVERSIONS, JOB_ENDS, POINTE
 from klaviyo_sandbox.http.access import OTHER_REVISIONS
 from klaviyo_sandbox.http.clock import MAX_SPEED, MIN_SPEED
 
-# Path -> JSON:API type of what can be deleted; profiles are deleted through the API.
+# Path -> types of rows that can be deleted, one of them has an id; profiles are deleted through the API.
 DELETABLE = {
-    "campaigns": "campaign",
-    "flows": "flow",
-    "lists": "list",
-    "segments": "segment",
-    "tags": "tag",
-    "templates": "template",
+    "campaigns": ("campaign", "campaign-of-october"),
+    "flows": ("flow",),
+    "lists": ("list",),
+    "segments": ("segment",),
+    "tags": ("tag",),
+    "templates": ("template",),
 }
 _CENTURY = 36_525 * 86_400.0
 MAX_EVENTS = 10_000

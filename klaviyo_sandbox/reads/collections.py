@@ -9,9 +9,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.relations import find_row, related_identities
-from klaviyo_sandbox.account.resources.omni_campaigns import VIEWS
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, unknown_resource
-from klaviyo_sandbox.account.rows import IDENTIFIERS, Row, values_at
+from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.reads.operations import READS
@@ -33,14 +32,8 @@ def documents(store: Store, request: Request) -> Documents:
         request.base,
         request.query,
         lambda kind, row, name: related_identities(store, kind, row, name),
-        lambda kind, row_id: _included_row(store, request, kind, row_id),
+        lambda kind, row_id: find_row(store, kind, row_id),
     )
-
-
-def _included_row(store: Store, request: Request, kind: str, row_id: str) -> Row | None:
-    row = find_row(store, kind, row_id)
-    view = VIEWS.get((request.operation.revision or "", kind))
-    return row if row is None or view is None else view(store, row)
 
 
 def check_query(request: Request) -> None:

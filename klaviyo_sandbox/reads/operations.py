@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related_identities, table_of
-from klaviyo_sandbox.account.resources import omni_campaigns
 from klaviyo_sandbox.account.resources.families import FAMILIES
 from klaviyo_sandbox.account.resources.read_operation import FindRows, ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -147,6 +146,5 @@ READS: Mapping[str, ReadOperation] = {
     "get_list_ids_for_bulk_import_profiles_job": ReadOperation("list", related_rows(jobs.IMPORT, "lists")),
     "get_profiles_for_bulk_import_profiles_job": ReadOperation("profile", related_rows(jobs.IMPORT, "profiles")),
     "get_profile_ids_for_bulk_import_profiles_job": ReadOperation("profile", related_rows(jobs.IMPORT, "profiles")),
-    **omni_campaigns.READS,
     **{name: read for family in FAMILIES for name, read in family.READS.items()},
 }

@@ -33,6 +33,9 @@ _WITH_DATA_ALWAYS = frozenset(
         ("profile-bulk-import-job", "lists"),
         ("profile-suppression-bulk-create-job", "lists"),
         ("profile-suppression-bulk-delete-job", "lists"),
+        ("omni-campaign", "campaign-messages"),
+        ("omni-campaign-message", "campaign"),
+        ("omni-campaign-message", "campaign-audience"),
         ("tag", "tag-group"),
     }
 )
@@ -44,6 +47,8 @@ _WITHOUT_NULL_LINKS = frozenset(
 _UNQUOTED = "/$:<>"
 # Type -> its name in paths, where that is not the type with an s.
 _PATHS = {"template-universal-content": "template-universal-content"}
+# Kind of rows -> type of their resources, where one type has a shape of its own in another revision.
+_SHOWN_TYPES = {"omni-campaign": "campaign", "omni-campaign-message": "campaign-message"}
 _LINK_PATHS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 
@@ -141,7 +146,7 @@ class Documents:
 
     def included_resource(self, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """An included resource."""
-        return self._resource(kind, row, self._operation.included[kind], frozenset())
+        return self._resource(kind, row, self._operation.included[shown_type(kind)], frozenset())
 
     def _url(self, path: str, query: Mapping[str, str]) -> str:
         return f"{self._base}{quote(path, safe=_UNQUOTED)}" + (f"?{urlencode(query)}" if query else "")
@@ -167,10 +172,10 @@ class Documents:
     def _resource(
         self, kind: str, row: Mapping[str, Any], shape: ResourceShape, include: frozenset[str]
     ) -> dict[str, Any]:
-        resource: dict[str, Any] = {"type": kind, "id": row["id"]}
+        resource: dict[str, Any] = {"type": shown_type(kind), "id": row["id"]}
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
-        url = f"{self._base}/api/{plural(kind)}/{quote(row['id'], safe=_UNQUOTED)}"
+        url = f"{self._base}/api/{plural(shown_type(kind))}/{quote(row['id'], safe=_UNQUOTED)}"
         if shape.relations and not self._is_bare(kind, row, shape):
             resource["relationships"] = {
                 name: relationship
@@ -195,9 +200,9 @@ class Documents:
 
     def _visible_attributes(self, kind: str, shape: ResourceShape) -> list[tuple[str, Tree]]:
         """The attributes to show, and of each the branches that were asked for."""
-        fields = self._query.get(f"fields[{kind}]")
+        fields = self._query.get(f"fields[{shown_type(kind)}]")
         tree = None if fields is None else field_tree(split_names(fields))
-        additional = f"additional-fields[{kind}]"
+        additional = f"additional-fields[{shown_type(kind)}]"
         requested = split_names(self._query.get(additional, ""))
         hidden = [name for name in self._operation.choices(additional) if name not in requested]
         names = [
@@ -213,11 +218,18 @@ class Documents:
         links = {"links": {link: url + _LINK_PATHS[link].format(name) for link in relation.links}}
         if not (included or kind == "attribution" or (kind, name) in _WITH_DATA_ALWAYS):
             return links
-        identities = [{"type": other_kind, "id": other_id} for other_kind, other_id in self._related(kind, row, name)]
+        identities = [
+            {"type": shown_type(other_kind), "id": other_id} for other_kind, other_id in self._related(kind, row, name)
+        ]
         if not identities and (name in _OMITTED_WHEN_EMPTY or kind == "attribution"):
             return None
         # The real API has null here; the specification does not allow it.
         return {"data": identities if relation.many else next(iter(identities), None), **links}
+
+
+def shown_type(kind: str) -> str:
+    """The JSON:API type of rows that are kept as another kind."""
+    return _SHOWN_TYPES.get(kind, kind)
 
 
 def plural(kind: str) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from support.official import pages, to_dict, wait_for_job
 
+from klaviyo_sandbox.account.relations import related_identities, table_of
+
 
 @pytest.fixture(scope="module")
 def readers(make_shared_sandbox, official):
@@ -65,7 +67,9 @@ def test_it_reads_events_page_by_page(readers):
 def test_it_reads_campaigns_page_by_page(readers, official):
     """Campaigns come with their messages and tags: those of a channel, or all where a revision knows no such filter."""
     api, sandbox = readers
-    channels = ("email", "sms", "mobile_push") if official.revision == "2026-07-15" else (None,)
+    is_july = official.revision == "2026-07-15"
+    channels = ("email", "sms", "mobile_push") if is_july else (None,)
+    kind = "campaign" if is_july else "omni-campaign"
     for channel in channels:
         of_channel = f"equals(messages.channel,'{channel}')," if channel else ""
         text = f"{of_channel}equals(archived,false)"
@@ -73,14 +77,15 @@ def test_it_reads_campaigns_page_by_page(readers, official):
         read = list(pages(api.Campaigns.get_campaigns, **arguments))
         expected = [
             row
-            for row in sandbox.store.campaigns.rows.values()
-            if channel in (None, row["messages"]["channel"]) and not row["archived"]
+            for row in table_of(sandbox.store, kind).rows.values()
+            if not row["archived"] and (channel is None or channel == row["messages"]["channel"])
         ]
         assert [row["id"] for page in read for row in page["data"]] == [
             row["id"] for row in sorted(expected, key=lambda row: row["created_at"], reverse=True)
         ]
         included = {entry["id"] for page in read for entry in page["included"]}
-        assert {message_id for row in expected for message_id in row["message_ids"]} <= included
+        messages = [it for row in expected for it in related_identities(sandbox.store, kind, row, "campaign-messages")]
+        assert {row_id for _, row_id in messages} <= included
 
 
 def test_it_reads_flows_page_by_page(readers):

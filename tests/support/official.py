@@ -20,7 +20,8 @@ _GROUPS = {
         "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
         "get_template_for_campaign_message get_template_id_for_campaign_message "
         "get_campaigns@2026-10-15 get_campaign@2026-10-15 get_messages_for_campaign@2026-10-15 get_campaign_messages "
-        "get_campaign_message@2026-10-15"
+        "get_campaign_message@2026-10-15 get_campaign_audience get_campaign_audiences_for_campaign "
+        "get_campaign_variation get_variations_for_campaign_message"
     ),
     "Catalogs": (
         "get_catalog_items get_catalog_item get_catalog_variants get_catalog_variant "
