@@ -20,6 +20,8 @@ SIZES: Mapping[str, int] = {
     "tags": 50,
     "tag_groups": 3,
     "campaigns": 500,
+    "omni_campaigns": 500,
+    "omni_campaign_messages": 600,
     "flows": 60,
     "metrics": 120,
     "events": 5_000_000,

@@ -171,7 +171,7 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
     for part in tables:
         op = operation(part.collection.operation)
         burst, steady = rates(part, schema)
-        yield f"- Endpoint: `GET {op.path}` ({burst} a second, {steady} a minute), scope "
+        yield f"- Endpoint: `GET {op.path}` in revision {op.revision} ({burst} a second, {steady} a minute), scope "
         yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
         yield f"- Calls: {calls(part)}\n"
     yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))
@@ -211,7 +211,7 @@ def page() -> str:
     reread_tables = [f"`{name}`" for name in REREAD if name not in COLLECTIONS]
     introduction = INTRODUCTION.format(
         reread=", ".join(reread[:-1]) + " and " + reread[-1],
-        reread_tables=" and ".join(reread_tables),
+        reread_tables=", ".join(reread_tables[:-1]) + " and " + reread_tables[-1],
         profiles=SIZES["profiles"],
         events=SIZES["events"],
         lists=SIZES["lists"],

@@ -35,6 +35,8 @@ class Collection:
             because Klaviyo forgets them by itself after some days.
         linked: the relationships whose ids its resources have without an include.
         listed: of these, the ones whose resources another collection lists.
+        row_by_row: relationship -> the operation that gives its resources for one row, asked for each where Klaviyo
+            refuses the include. Such an include is asked for without sparse fields, which may be refused, too.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Collection:
     keep_deleted: bool = False
     linked: frozenset[str] = frozenset()
     listed: tuple[Listed, ...] = ()
+    row_by_row: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def has_order(self) -> bool:

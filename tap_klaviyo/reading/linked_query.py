@@ -32,6 +32,14 @@ class LinkedQuery:
         left_out = frozenset(name for name in whole.get("include", "").split(",") if name in linked)
         return cls(without_includes(op, whole, left_out), whole, left_out)
 
+    def without(self, op: Operation, relationships: Container[str]) -> LinkedQuery:
+        """The same without some includes in either."""
+        return LinkedQuery(
+            without_includes(op, self.short, relationships),
+            without_includes(op, self.whole, relationships),
+            frozenset(name for name in self.left_out if name not in relationships),
+        )
+
     def is_unlinked(self, page: RawPage) -> bool:
         """Whether the first or the last resource of a page that was asked for in short lacks an id."""
         return any(not _says(resource, name) for resource in page.first_and_last for name in self.left_out)

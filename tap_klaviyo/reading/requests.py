@@ -8,7 +8,7 @@ import re
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 from klaviyo_client.api import filters, pages
@@ -22,6 +22,7 @@ from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.linked_query import LinkedQuery
 from tap_klaviyo.reading.page_reader import MEMORY, PageReader, no_times
 from tap_klaviyo.reading.page_times import PageTimes
+from tap_klaviyo.reading.refused_includes import RefusedIncludes
 from tap_klaviyo.reading.selection import Selection
 from tap_klaviyo.reading.slices import SETTLE, can_be_cut, conditions, plan_slices
 from tap_klaviyo.rows.values import ConversionError, as_datetime
@@ -77,7 +78,7 @@ class PageRequests:
         def fetch(read: SliceRead) -> RawPage:
             terms = conditions(read.slice, collection, op)
             condition = {"filter": filters.all_of(terms)} if terms else {}
-            return self._request(collection.name, op.id, linked, condition, collection.parent, read)
+            return self._whole_page(collection, linked, condition, read)
 
         can_cut = ordered and not self.sample_only
         frontier = Frontier(slices, page_size=op.page_size or 0, end=self._settled if can_cut else None)
@@ -124,6 +125,29 @@ class PageRequests:
     def _query(self, operation_id: str, linked: LinkedQuery) -> Mapping[str, str]:
         """The short query, unless answers of this account were seen to lack ids that it relies on."""
         return linked.whole if operation_id in self.unlinked else linked.short
+
+    @cached_property
+    def _refused(self) -> RefusedIncludes:
+        return RefusedIncludes(self.client)
+
+    def _whole_page(
+        self, collection: Collection, linked: LinkedQuery, condition: Mapping[str, str], read: SliceRead
+    ) -> RawPage:
+        """A page with all that was asked for, also where Klaviyo refuses to include it."""
+        op = operation(collection.operation)
+
+        def request() -> RawPage:
+            allowed = linked.without(op, self._refused.of(collection))
+            return self._request(collection.name, op.id, allowed, condition, collection.parent, read)
+
+        try:
+            page = request()
+        except BadRequest as error:
+            if not self._refused.note(collection, linked.short, error):
+                raise
+            read.permit = self.client.acquire(op.id, self._query(op.id, linked))
+            page = request()
+        return self._refused.complete(collection, page)
 
     def _request(
         self,

@@ -51,6 +51,8 @@ class Selection:
         )
         op = operation(collection.operation)
         found = query(op, collection.resource, self._needs(collection), possible)
+        for name in collection.row_by_row:
+            found.pop(f"fields[{resource_type(op, name)}]", None)
         only_ids = collection.linked - self.needed_includes(collection)
         return found if with_linked else without_includes(op, found, only_ids)
 
