@@ -11,6 +11,7 @@ from typing import Any
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.catalog import MetadataMapping
 
 from klaviyo_client.errors import Refused, Unavailable
 from tap_klaviyo.model import Collection, Table
@@ -50,6 +51,17 @@ class TableStream(BookmarkedStream):
         self._stream_version = tap.version_of(tables)
 
     # What it reads, and from where ------------------------------------------------------------------------------------
+
+    @property
+    def metadata(self) -> MetadataMapping:
+        """The SDK's, or the catalog's, in which a column is not selected with its stream that must be asked for."""
+        is_new = self._metadata is None
+        metadata = super().metadata
+        for name in schema_files.optional_columns(schema_files.load(self.name)) if is_new else ():
+            column = metadata["properties", name]
+            if column.selected is None and column.selected_by_default is None:
+                column.selected_by_default = False
+        return metadata
 
     @property
     def columns(self) -> tuple[str, ...]:
