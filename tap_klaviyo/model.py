@@ -98,6 +98,7 @@ class Lookup:
             was read need not be asked for again. None where they hold none.
         optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
         linked: those of its includes that are not needed where their resources were listed.
+        may_lack: whether Klaviyo may have nothing of an owner that is there, which is then nothing to warn of.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Lookup:
     own_page_paths: tuple[str, ...] | None = None
     optional: bool = False
     linked: frozenset[str] = frozenset()
+    may_lack: bool = False
 
 
 @dataclass(frozen=True)

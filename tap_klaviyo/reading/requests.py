@@ -111,9 +111,10 @@ class PageRequests:
         size = operation(lookup.operation).page_size
         query = {**lookup.query, **({"page[size]": str(size)} if size else {})}
         linked = LinkedQuery.of(operation(lookup.operation), query, lookup.linked & self.listed)
+        owner_kind = None if lookup.may_lack else lookup.owner_kind
         reader = PageReader(
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
-            lambda read: self._request(lookup.operation, lookup.operation, linked, {}, lookup.owner_kind, read),
+            lambda read: self._request(lookup.operation, lookup.operation, linked, {}, owner_kind, read),
             workers=self.concurrency,
             acquire=lambda: self.client.acquire(lookup.operation, self._query(lookup.operation, linked)),
         )
@@ -152,8 +153,9 @@ class PageRequests:
                 return self._request(name, operation_id, linked, condition, parent, read)
             if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
-            logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
-            self.incomplete.add(name)
+            if parent is not None:
+                logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
+                self.incomplete.add(name)
             return EMPTY_PAGE
         read.trail.add_page(page.content)
         return page

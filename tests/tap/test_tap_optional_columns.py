@@ -19,7 +19,11 @@ OPTIONAL = {
     ("events", "attributes"),
     ("campaigns", "attributes"),
     ("flows", "attributes"),
+    ("lists", "profile_count"),
+    ("segments", "profile_count"),
+    ("campaigns", "estimated_recipient_count"),
 }
+COUNT, ESTIMATE = "profile_count", "estimated_recipient_count"
 # Stream -> its key.
 RAW = {"profiles": "profile_id", "events": "id", "campaigns": "campaign_id", "flows": "flow_id"}
 
@@ -90,3 +94,45 @@ def test_lines_of_the_others_are_as_they_were(account: RunningSandbox, tmp_path:
         if message["type"] == "SCHEMA":
             assert "attributes" not in message["schema"]["properties"]
     assert not any("attributes" in row for stream in RAW for row in run.rows(stream))
+
+
+def test_members_are_counted_without_being_read(account: RunningSandbox, tmp_path: Path) -> None:
+    """A call for each list and segment, none for their members; the counts are the account's own."""
+    before = len(account.requests)
+    run = read(account, tmp_path, {name: [COUNT] for name in ("lists", "segments")}, processes=0)
+    store = account.store
+    for stream, key, members in (
+        ("lists", "list_id", store.list_members),
+        ("segments", "segment_id", store.segment_members),
+    ):
+        assert {row[key]: row[COUNT] for row in run.rows(stream)} == {name: len(of) for name, of in members.items()}
+    asked = [entry for entry in list(account.requests)[before:] if COUNT in str(entry.query)]
+    assert sorted(entry.path for entry in asked) == sorted(
+        [
+            *(f"/api/lists/{name}" for name in store.lists.rows),
+            *(f"/api/segments/{name}" for name in store.segments.rows),
+        ]
+    )
+    assert not any("/profiles" in entry.path for entry in list(account.requests)[before:])
+
+
+def test_recipients_are_estimated_where_klaviyo_does(account: RunningSandbox, tmp_path: Path) -> None:
+    """A call for each campaign; one that Klaviyo has no estimate of is null, and nothing to warn of."""
+    run = read(account, tmp_path, {"campaigns": [ESTIMATE]}, processes=0)
+    told = {row["campaign_id"]: row[ESTIMATE] for row in run.rows("campaigns")}
+    scheduled = {name for name, row in account.store.campaigns.rows.items() if row["scheduled_at"]}
+    assert {name for name, count in told.items() if count is not None} == scheduled
+    assert scheduled
+    assert told.keys() > scheduled
+    for name in sorted(scheduled)[:5]:
+        said = answer(account, f"/api/campaign-recipient-estimations/{name}")["data"]["attributes"]
+        assert told[name] == said[ESTIMATE]
+    assert run.said("WARNING", "ERROR") == []
+
+
+def test_nothing_is_counted_that_nobody_asked_for(make_sandbox: Callable[..., RunningSandbox], tmp_path: Path) -> None:
+    """While the columns are not selected, no call is made for them."""
+    account = make_sandbox(profiles=5, events=0, limits=False)
+    read(account, tmp_path, dict.fromkeys(("lists", "segments", "campaigns")))
+    paths = {entry.path for entry in account.requests}
+    assert paths == {"/api/lists", "/api/segments", "/api/campaigns"}
