@@ -50,6 +50,9 @@ stay as they were when the row came, whatever becomes of the person, list or met
 Klaviyo; `emit_activate_version_messages` lets a target take it out where
 [a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
 
+The settings [`profile_properties` and `event_properties`](settings.md#tap-klaviyo) add columns to `profiles` and
+`events`, one for each custom property that they name; they cost no request.
+
 **What to read first.** Without a selection the tap reads the families from People to Events, 27 tables, for which the
 scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
 (marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and

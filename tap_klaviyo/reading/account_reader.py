@@ -25,6 +25,7 @@ from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
 from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.tables import property_columns
 from tap_klaviyo.workers.protocol import RowSpec
 
 logger = logging.getLogger("tap-klaviyo")
@@ -276,6 +277,10 @@ class AccountReader:
             # If metrics cannot be read, that is reported when it is the turn of the events.
             with contextlib.suppress(Refused, Unavailable):
                 self._metric_conditions  # noqa: B018 - kept for the events' turn
+        if is_first and (named := property_columns.metrics_named(self.selected)) and not self.sample_only:
+            with contextlib.suppress(Refused, Unavailable):
+                for entry in event_metrics.resolve(named, self.resources(event_metrics.COLLECTION))[1]:
+                    logger.warning("event_properties: the account has no metric called %s", entry)
 
     @cached_property
     def selection(self) -> Selection:

@@ -11,7 +11,7 @@ from typing import Any
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
-from singer_sdk.singerlib.catalog import MetadataMapping
+from singer_sdk.singerlib.catalog import Catalog, MetadataMapping
 
 from klaviyo_client.errors import Refused, Unavailable
 from tap_klaviyo.model import Collection, Table
@@ -22,7 +22,7 @@ from tap_klaviyo.rows.record_lines import Encoded
 from tap_klaviyo.streams.bookmarks import BookmarkedStream
 from tap_klaviyo.streams.reading_plan import reading_plan
 from tap_klaviyo.streams.run import RunTap
-from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
+from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES, property_columns
 
 
 class TableStream(BookmarkedStream):
@@ -36,13 +36,15 @@ class TableStream(BookmarkedStream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: RunTap, tables: Sequence[Table]) -> None:
-        self.tables = tables
-        self.table = table = next(entry for entry in tables if entry.collection.supplements is None)
+        # The table's schema file, with the columns that the settings add.
+        self.columns_file = property_columns.schema_of(tables[0].name, tap.config)
+        self.tables = [property_columns.with_roots(entry, self.columns_file) for entry in tables]
+        self.table = table = next(entry for entry in self.tables if entry.collection.supplements is None)
         self.collections = [entry.collection for entry in tables]
         self.gap_tables = [entry for entry in GAP_TABLES if entry.name == table.name]
         self._finished: set[str] = set()
         self.selected_by_default = table.name in BY_DEFAULT
-        super().__init__(tap, schema=singer_schema(schema_files.load(table.name)), name=table.name)
+        super().__init__(tap, schema=singer_schema(self.columns_file), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._has_written_schema = False
@@ -57,7 +59,7 @@ class TableStream(BookmarkedStream):
         """The SDK's, or the catalog's, in which a column is not selected with its stream that must be asked for."""
         is_new = self._metadata is None
         metadata = super().metadata
-        for name in schema_files.optional_columns(schema_files.load(self.name)) if is_new else ():
+        for name in schema_files.optional_columns(self.columns_file) if is_new else ():
             column = metadata["properties", name]
             if column.selected is None and column.selected_by_default is None:
                 column.selected_by_default = False
@@ -69,9 +71,23 @@ class TableStream(BookmarkedStream):
         known = self.effective_schema["properties"]
         return tuple(
             name
-            for name in schema_files.load(self.table.name)["properties"]
+            for name in self.columns_file["properties"]
             if name in known and self.mask.get(("properties", name), True)
         )
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """As the SDK does it; columns that the settings add and an older catalog lacks are told of."""
+        super().apply_catalog(catalog)
+        entry = catalog.get_stream(self.name)
+        if entry is None or not entry.metadata.resolve_selection()[()]:
+            return
+        known = {*self.effective_schema["properties"], *schema_files.load(self.name)["properties"]}
+        if missing := [name for name in self.columns_file["properties"] if name not in known]:
+            self.logger.warning(
+                "%s: the catalog lacks %s, which the settings name: make it anew with --discover",
+                self.name,
+                ", ".join(missing),
+            )
 
     @property
     def version(self) -> int | None:
