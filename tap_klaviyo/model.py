@@ -220,6 +220,7 @@ class SelectedTable:
         columns: the selected columns.
         since: resources with an older bookmark (RFC 3339 in UTC) are left out; None takes all.
         version: the version that its rows carry, when rows of older versions are to be deleted; None when they are not.
+        parents: the ids of the slices' parents whose rows it has; None for all.
     """
 
     table: Table
@@ -227,6 +228,7 @@ class SelectedTable:
     columns: tuple[str, ...]
     since: str | None = None
     version: int | None = None
+    parents: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,17 @@ SETTINGS: dict[str, Any] = {
                 "stands for those with Text Message and Text Messaging, too. By default all."
             ),
         },
+        "members_of": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "title": "Members of",
+            "description": (
+                "The lists and segments whose members are read: names in any case, or ids; a name that several have "
+                "stands for all of them, and one that nothing has is an error. By default all. Lists and segments are "
+                "listed once more for it, a call for ten. One that is added later is read from its first member on, "
+                "with the others."
+            ),
+        },
         "profile_properties": {
             **PROPERTIES,
             "title": "Columns of custom properties",

@@ -43,6 +43,7 @@ class PageRequests:
         concurrency: how many answers to wait for at once.
         sample_only: request the first resource only.
         incomplete: the collections of which something was skipped; added to.
+        whole: the collections of which one resource is no sample, because the user names some of them.
 
     Attributes:
         listed: the relationships whose resources were listed, so that pages need not include them.
@@ -56,6 +57,7 @@ class PageRequests:
     concurrency: int
     sample_only: bool
     incomplete: set[str]
+    whole: Container[str] = ()
     listed: set[str] = field(default_factory=set)
     unlinked: set[str] = field(default_factory=set)
 
@@ -68,7 +70,7 @@ class PageRequests:
         ordered = collection.name not in self.reread and can_be_cut(collection, op)
         if collection.has_order and collection.bookmark in op.sort and collection.name not in self.reread:
             query["sort"] = str(collection.bookmark)
-        if self.sample_only and "page[size]" in query:
+        if self.sample_only and "page[size]" in query and collection.name not in self.whole:
             query["page[size]"] = "1"
         needed = self.selection.needed_includes(collection)
         listed = self.listed.intersection(entry.relationship for entry in collection.listed)

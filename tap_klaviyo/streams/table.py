@@ -173,11 +173,18 @@ class TableStream(BookmarkedStream):
         looks_back = any(table.is_look_back_due(collection, now) for table in tables)
         for table in tables:
             table.set_looks_back(looks_back)
-        starts = {table.name: table.start_in(collection) for table in tables}
+        groups = self._tap.account.groups
+        starts = {
+            table.name: table.start_of_members(table.start_in(collection), groups.of_table(table._table_of(collection)))
+            for table in tables
+        }
         for stream in filled_from(self._tap, collection):
             if (start := stream._gap_start(tables, starts)) is not None:
                 starts[stream.name] = start
         return starts
+
+    def _table_of(self, collection: Collection) -> Table:
+        return next(entry for entry in self.tables if entry.collection == collection)
 
     def _gap_start(self, filling: Sequence[TableStream], starts: Mapping[str, datetime | None]) -> datetime | None:
         """After which time streams may fill its gaps: what was there before, earlier runs met; None for everything."""
@@ -194,6 +201,7 @@ class TableStream(BookmarkedStream):
         names = {entry.name for entry in self.collections_read}
         if names <= self._finished:
             self.note_run()
+            self.note_members(self._tap.account.groups.of_table(self._table_of(collection)))
         if self._stream_version is not None and names <= self._finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 

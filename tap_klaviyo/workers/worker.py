@@ -131,8 +131,8 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
     collection = COLLECTIONS[spec.collection]
     by_name = {table.name: table for table in (*TABLES, *GAP_TABLES) if table.collection == collection}
     tables = [
-        SelectedTable(property_columns.with_roots(by_name[name], schema), schema, columns, since, version)
-        for name, schema, columns, since, version in spec.tables
+        SelectedTable(property_columns.with_roots(by_name[name], schema), schema, columns, since, version, parents)
+        for name, schema, columns, since, version, parents in spec.tables
     ]
     return RowSpec(
         collection,
