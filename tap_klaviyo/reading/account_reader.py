@@ -304,7 +304,7 @@ class AccountReader:
     @cached_property
     def _named(self) -> Container[str]:
         """The collections of which the user names resources: one of them is no sample."""
-        return self.groups.by_name
+        return (*self.groups.by_name, *((event_metrics.COLLECTION,) if self.event_metrics else ()))
 
     @cached_property
     def groups(self) -> MembersOf:
