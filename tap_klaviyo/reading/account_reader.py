@@ -99,6 +99,8 @@ class AccountReader:
             as_lines: whether the rows are wanted as lines of RECORD messages, or as what goes into files.
         """
         self._check_names()
+        if self.selection.reads_all_attributes(collection):
+            logger.info("%s: attributes is selected, so all of them are asked for: pages are larger", collection.name)
         self._prefetch(collection)
         is_whole = collection.name in self.reread or None in starts.values()
         since = None if is_whole else min(start for start in starts.values() if start)

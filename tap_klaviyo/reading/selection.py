@@ -56,6 +56,10 @@ class Selection:
         only_ids = collection.linked - self.needed_includes(collection)
         return found if with_linked else without_includes(op, found, only_ids)
 
+    def reads_all_attributes(self, collection: Collection) -> bool:
+        """Whether a column has all attributes of a resource, so that no list of some can be asked for."""
+        return any(source.root == OWN and source.tokens == ("attributes",) for source in self._needs(collection))
+
     def needed_includes(self, collection: Collection) -> set[str | None]:
         """The relationships of which the selected columns need more than ids."""
         return {source.relationship for source in self._needs(collection) if source.root == INCLUDED}

@@ -207,6 +207,30 @@ def test_they_are_columns_from_the_first_row(account: RunningSandbox, tmp_path: 
 ADDED = ("loyalty_tier", "birthday", "visits", "spent_total", "vip", "last_seen", "colours", "shoe_size")
 
 
+def test_a_catalog_can_select_them_alone(account: RunningSandbox, tmp_path: Path) -> None:
+    """Discovery shows them to whoever gives the settings; then no more is asked for than they need."""
+    names = config(account, profile_properties=PROFILE_PROPERTIES, event_properties=EVENT_PROPERTIES)
+    catalog = json.loads(TapKlaviyo(config=names, parse_env_config=False).catalog_json_text)
+    before = len(account.requests)
+    chosen = select(catalog, {"profiles": ["visits"], "events": ["total"]})
+    run = run_tap(tmp_path, names, catalog=chosen)
+    assert run.code == 0, run.errors
+    assert [set(run.rows(stream)[0]) for stream in ("profiles", "events")] == [
+        {"profile_id", "updated", "visits"},
+        {"id", "event_datetime", "total"},
+    ]
+    assert {row["visits"] for row in run.rows("profiles")} == {12, None}
+    placed = sum(names_metric(account, event) for event in account.store.events.rows.values())
+    assert sum(row["total"] == 12.5 for row in run.rows("events")) == placed > 0
+    asked = {entry.path: entry.query for entry in list(account.requests)[before:]}
+    assert asked["/api/profiles"]["fields[profile]"] == "properties,updated"
+    assert asked["/api/events"]["fields[event]"] == "datetime,event_properties"
+
+
+def names_metric(account: RunningSandbox, event: Any) -> bool:
+    return account.store.metrics.rows[event["metric_id"]]["name"] in ("Placed Order", "Opened Email")
+
+
 def test_files_and_short_lines_have_them(account: RunningSandbox, tmp_path: Path) -> None:
     """As typed columns of Parquet; and lines without nulls leave them out like any other."""
     storage = {"root": (tmp_path / "files").as_uri()}
