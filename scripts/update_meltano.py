@@ -23,7 +23,8 @@ HUB = ROOT / "docs" / "meltano-hub"
 PROJECT = ROOT / "meltano.yml"
 sys.path.insert(0, str(ROOT))
 
-from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402 - the checkout's own packages
+from tap_klaviyo.rows import schema_files  # noqa: E402 - the checkout's own packages
+from tap_klaviyo.settings import SETTINGS as TAP  # noqa: E402
 from tap_klaviyo.tables import BY_DEFAULT, STREAMS  # noqa: E402
 from target_klaviyo.settings import SETTINGS as TARGET  # noqa: E402
 
@@ -152,7 +153,12 @@ def project() -> str:
         text, count = block.subn(lambda match, entries=entries: match[1] + entries, text)
         if count != 1:
             raise SystemExit(f"meltano.yml has no settings of {name}")
-    selection = "".join(f"        - {name}.*\n" for name in STREAMS if name in BY_DEFAULT)
+    names = [name for name in STREAMS if name in BY_DEFAULT]
+    selection = "".join(f"        - {name}.*\n" for name in names)
+    # What must be asked for by name.
+    for name in names:
+        optional = sorted(schema_files.optional_columns(schema_files.load(name)))
+        selection += "".join(f'        - "!{name}.{column}"\n' for column in optional)
     text, count = re.subn(rf"({SELECT}      select:\n)(?:        .*\n)*", lambda match: match[1] + selection, text)
     if count != 1:
         raise SystemExit("meltano.yml selects no tables of tap-klaviyo")

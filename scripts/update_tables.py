@@ -50,6 +50,9 @@ stay as they were when the row came, whatever becomes of the person, list or met
 Klaviyo; `emit_activate_version_messages` lets a target take it out where
 [a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
 
+The settings [`profile_properties` and `event_properties`](settings.md#tap-klaviyo) add columns to `profiles` and
+`events`, one for each custom property that they name; they cost no request.
+
 **What to read first.** Without a selection the tap reads the families from People to Events, 27 tables, for which the
 scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
 (marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and
@@ -66,7 +69,15 @@ Tables named `esp_` are those of the V1 specification, made of today's API. They
 all at once with `esp_*.*`. Their foreign keys are hashed as that specification has them, from bare ids, and find no
 `key`; the column `_join_key` beside each does.
 """
+RAW = "attributes"
+ALL_ATTRIBUTES = "; with `attributes`, sparse fields are not used, and pages are as large as Klaviyo makes them"
 HEADINGS = "\n| Table | Key | Bookmark | Calls | In a shop of middle size |\n|---|---|---|---|---|\n"
+
+
+def default_columns(schema: dict[str, Any]) -> list[str]:
+    """The columns that need not be asked for by name."""
+    optional = schema_files.optional_columns(schema)
+    return [name for name in schema["properties"] if name not in optional]
 
 
 def calls(table: Table) -> str:
@@ -83,9 +94,9 @@ def calls(table: Table) -> str:
 
 
 def rates(table: Table, schema: dict[str, Any]) -> tuple[int, int]:
-    """Requests a second and a minute that Klaviyo takes when every column is selected."""
+    """Requests a second and a minute that Klaviyo takes when every column is selected that need not be asked for."""
     op = operation(table.collection.operation)
-    needs = requirements(table, sources(schema, schema["properties"]).values())
+    needs = requirements(table, sources(schema, default_columns(schema)).values())
     return op.rates(selection.query(op, table.collection.resource, needs, needs))
 
 
@@ -116,20 +127,33 @@ def _plural(op: Operation) -> str:
 
 
 def extra_calls(table: Table, schema: dict[str, Any]) -> Iterator[str]:
-    """Columns that cost calls of their own."""
+    """Columns that cost calls of their own, in words."""
+    yield from (text for _, text in columns_with_calls(table, schema))
+
+
+def costs_calls(table: Table, schema: dict[str, Any]) -> bool:
+    """Whether some of them are read without being asked for."""
+    optional = schema_files.optional_columns(schema)
+    return any(not optional.issuperset(columns) for columns, _ in columns_with_calls(table, schema))
+
+
+def columns_with_calls(table: Table, schema: dict[str, Any]) -> Iterator[tuple[list[str], str]]:
+    """Columns that cost calls of their own, and which."""
     lookups = [root for root in table.roots if isinstance(root, Lookup) and not root.optional]
     for lookup in lookups:
         columns = _columns_behind(table, schema, lookup.name)
         op = operation(lookup.operation)
         spared = ", unless it was read shortly before" if lookup.own_page_paths is not None else ""
         yield (
+            columns,
             f"{_names(columns)}: 1 call of `GET {op.path}` for each {lookup.owner_kind}{spared} "
-            f"({op.steady} a minute)" + _scopes(op, table.collection)
+            f"({op.rates(lookup.query)[1]} a minute)" + _scopes(op, table.collection),
         )
     op = operation(COLLECTIONS["accounts"].operation)
     for root, spared in ((ACCOUNT, ""), (INTEGRATION, ", unless `esp_integration_id` is set")):
         if columns := _columns_behind(table, schema, root):
-            yield f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}" + _scopes(op, table.collection)
+            scopes = _scopes(op, table.collection)
+            yield columns, f"{_names(columns)}: 1 call of `GET {op.path}` in a run{spared}{scopes}"
 
 
 def aging_columns(table: Table, schema: dict[str, Any]) -> Iterator[str]:
@@ -175,6 +199,9 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
         yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
         yield f"- Calls: {calls(part)}\n"
     yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))
+    if optional := schema_files.optional_columns(schema):
+        names = [name for name in schema["properties"] if name in optional]
+        yield f"- Only when asked for by name: {_names(names)}{ALL_ATTRIBUTES if RAW in names else ''}\n"
     aging = dict.fromkeys(name for part in tables for name in aging_columns(part, schema))
     if aging:
         yield f"- As last read: {_names(list(aging))}; what changes there moves no bookmark\n"
@@ -202,7 +229,7 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
             f"{text}, in each of {lists} collections" if lists > 1 else text for text, lists in costs.items()
         )
         schema = schema_files.load(name)
-        dearer, shop = " *" if any(extra_calls(table, schema)) else "", cost_in_a_shop(STREAMS[name], schema)
+        dearer, shop = " *" if costs_calls(table, schema) else "", cost_in_a_shop(STREAMS[name], schema)
         yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} | {shop} |\n"
 
 

@@ -101,6 +101,7 @@ class Lookup:
             was read need not be asked for again. None where they hold none.
         optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
         linked: those of its includes that are not needed where their resources were listed.
+        may_lack: whether Klaviyo may have nothing of an owner that is there, which is then nothing to warn of.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Lookup:
     own_page_paths: tuple[str, ...] | None = None
     optional: bool = False
     linked: frozenset[str] = frozenset()
+    may_lack: bool = False
 
 
 @dataclass(frozen=True)
@@ -221,6 +223,7 @@ class SelectedTable:
         columns: the selected columns.
         since: resources with an older bookmark (RFC 3339 in UTC) are left out; None takes all.
         version: the version that its rows carry, when rows of older versions are to be deleted; None when they are not.
+        parents: the ids of the slices' parents whose rows it has; None for all.
     """
 
     table: Table
@@ -228,6 +231,7 @@ class SelectedTable:
     columns: tuple[str, ...]
     since: str | None = None
     version: int | None = None
+    parents: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

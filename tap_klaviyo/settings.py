@@ -9,6 +9,7 @@ from klaviyo_client.plugin import settings
 from tap_klaviyo.model import Table
 from tap_klaviyo.reports.settings import SETTING as REPORTS
 from tap_klaviyo.tables import COLLECTIONS, TABLES
+from tap_klaviyo.tables.property_columns import PROPERTIES
 
 _REREAD_TABLES = list(dict.fromkeys(table.name for table in TABLES if table.reread))
 REREAD = [*(name for name, collection in COLLECTIONS.items() if collection.reread), *_REREAD_TABLES]
@@ -111,6 +112,38 @@ SETTINGS: dict[str, Any] = {
                 "The metrics whose events are read: names in any case, ids, or the preset engagement (messages "
                 "received, opened, clicked, bounced, marked as spam; subscriptions begun and ended). A name with SMS "
                 "stands for those with Text Message and Text Messaging, too. By default all."
+            ),
+        },
+        "members_of": {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "title": "Members of",
+            "description": (
+                "The lists and segments whose members are read: names in any case, or ids; a name that several have "
+                "stands for all of them, and one that nothing has is an error. By default all. Lists and segments are "
+                "listed once more for it, a call for ten. One that is added later is read from its first member on, "
+                "with the others."
+            ),
+        },
+        "profile_properties": {
+            **PROPERTIES,
+            "title": "Columns of custom properties",
+            "description": (
+                "Custom properties of profiles that become columns of the table profiles, each with its type: string, "
+                'number, integer, boolean, date, date-time, array or object, as in {"Loyalty Tier": "string", '
+                '"Birthday": "date"}. The columns are in the SCHEMA from the first row on: small letters, with _ for '
+                'what is no letter or digit (loyalty_tier); {"type": "string", "column": "tier"} names another. A '
+                "value that does not fit the type is null, and counted in a warning."
+            ),
+        },
+        "event_properties": {
+            "type": "object",
+            "additionalProperties": PROPERTIES,
+            "title": "Columns of event properties",
+            "description": (
+                "Properties of events that become columns of the table events, by metric (its name in any case, or its "
+                'id), as in {"Placed Order": {"ItemCount": "integer"}}; types and names as in profile_properties. Null '
+                "in events of other metrics; a property that several metrics have with one type is one column."
             ),
         },
         "exclude_pushed_events": {

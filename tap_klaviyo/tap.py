@@ -23,7 +23,6 @@ from tap_klaviyo.files.destination import destination
 from tap_klaviyo.model import SelectedTable
 from tap_klaviyo.reading.page_reader import close_readers
 from tap_klaviyo.reports.declaration import Report, parse_reports
-from tap_klaviyo.rows import schema_files
 from tap_klaviyo.settings import SETTINGS
 from tap_klaviyo.streams.base import parse_time
 from tap_klaviyo.streams.connection_test import run_connection_test
@@ -31,7 +30,7 @@ from tap_klaviyo.streams.input_files import checked_file
 from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.streams.table import TableStream
-from tap_klaviyo.tables import GAP_TABLES, STREAMS
+from tap_klaviyo.tables import GAP_TABLES, STREAMS, property_columns
 
 
 class TapKlaviyo(RunTap):
@@ -77,6 +76,7 @@ class TapKlaviyo(RunTap):
             if start and parse_time("start_date", start) > datetime.now(UTC):
                 self.logger.warning("start_date %s is ahead of now: nothing older is read", start)
             self._parse_reports()
+            property_columns.check(self._config)
         return []
 
     def _parse_reports(self) -> list[Report]:
@@ -159,7 +159,7 @@ class TapKlaviyo(RunTap):
     def selected_tables(self) -> list[SelectedTable]:
         selected = [stream for stream in self._table_streams if stream.selected]
         return [
-            SelectedTable(table, schema_files.load(stream.name), stream.columns, version=stream.version)
+            SelectedTable(table, stream.columns_file, stream.columns, version=stream.version)
             for stream in selected
             for table in (*stream.tables, *stream.gap_tables)
             if table.gap is None or any(table.collection in other.collections for other in selected)

@@ -19,12 +19,14 @@ from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
 from tap_klaviyo.reading.gaps import Gaps, ids_in
 from tap_klaviyo.reading.lookups import LookupCache
+from tap_klaviyo.reading.members_of import MembersOf
 from tap_klaviyo.reading.page_reader import PageReader
 from tap_klaviyo.reading.prefetch import Prefetcher, is_prefetchable
 from tap_klaviyo.reading.requests import PageRequests
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION, Selection
 from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker, plan_slices
 from tap_klaviyo.rows.values import bookmark_text
+from tap_klaviyo.tables import property_columns
 from tap_klaviyo.workers.protocol import RowSpec
 
 logger = logging.getLogger("tap-klaviyo")
@@ -48,6 +50,7 @@ class AccountReader:
         collections: every collection there is, by name.
         reread: names of the collections that are read whole although they have a bookmark.
         event_metrics: the metrics whose events are wanted, as ``event_metrics.resolve`` takes them; empty for all.
+        members_of: the lists and segments whose members are wanted, by name or id; empty for all.
         exclude: collection -> resources that no table gets.
         integration: what the V1 tables call the account; by default its id.
         concurrency: how many answers to wait for at once.
@@ -68,6 +71,7 @@ class AccountReader:
     collections: Mapping[str, Collection]
     reread: Container[str] = ()
     event_metrics: Sequence[str] = ()
+    members_of: Sequence[str] = ()
     exclude: Mapping[str, PathEquals] = field(default_factory=dict)
     integration: str | None = None
     concurrency: int = 8
@@ -94,7 +98,9 @@ class AccountReader:
                 that table.
             as_lines: whether the rows are wanted as lines of RECORD messages, or as what goes into files.
         """
-        self._check_metrics()
+        self._check_names()
+        if self.selection.reads_all_attributes(collection):
+            logger.info("%s: attributes is selected, so all of them are asked for: pages are larger", collection.name)
         self._prefetch(collection)
         is_whole = collection.name in self.reread or None in starts.values()
         since = None if is_whole else min(start for start in starts.values() if start)
@@ -206,7 +212,8 @@ class AccountReader:
                 pages = (self.client.decode(collection.operation, page.page) for page in reader)
                 # The first filter sets may show nothing: a sample needs one resource to go on with.
                 resources = (resource for page in pages for resource in page.data)
-                self._resources[name] = _once_each(islice(resources, 1) if self.sample_only else resources)
+                is_sample = self.sample_only and name not in self._named
+                self._resources[name] = _once_each(islice(resources, 1) if is_sample else resources)
         return self._resources[name]
 
     def close(self) -> None:
@@ -230,7 +237,11 @@ class AccountReader:
     def _tables(self, collection: Collection, starts: Mapping[str, datetime | None]) -> list[SelectedTable]:
         """The tables that are read, each with its own start, unless the collection is read whole on purpose."""
         return [
-            replace(entry, since=self._since(entry, starts.get(entry.table.name)))
+            replace(
+                entry,
+                since=self._since(entry, starts.get(entry.table.name)),
+                parents=self.groups.of_table(entry.table),
+            )
             for entry in self.selection.tables_of(collection)
             if entry.table.name in starts or entry.table.gap is not None
         ]
@@ -247,6 +258,8 @@ class AccountReader:
     def _slices(self, collection: Collection, since: datetime | None = None) -> list[Slice]:
         # First, as an answer shows Klaviyo's clock.
         parents = self.resources(collection.parent) if collection.parent else ()
+        if (wanted := self.groups.of_collection(collection)) is not None:
+            parents = [parent for parent in parents if parent["id"] in wanted]
         extra_conditions = self._extra_conditions(collection)
         return plan_slices(
             collection, since=since, now=self.began(), parents=parents, extra_conditions=extra_conditions
@@ -269,18 +282,36 @@ class AccountReader:
             logger.info("event_metrics: of %s, the account has no metric called %s", preset, " or ".join(names))
         return event_metrics.conditions(ids)
 
-    def _check_metrics(self) -> None:
-        """Find out before anything is read whether there are such metrics: events are read last."""
+    def _check_names(self) -> None:
+        """Find out before anything is read whether there are such metrics, lists and segments: they are read late."""
         is_first, self._has_begun = not self._has_begun, True
+        if is_first:
+            self.groups.check()
         if is_first and self.event_metrics and self.selection.tables_of(self.collections[event_metrics.FILTERED]):
             # If metrics cannot be read, that is reported when it is the turn of the events.
             with contextlib.suppress(Refused, Unavailable):
                 self._metric_conditions  # noqa: B018 - kept for the events' turn
+        if is_first and (named := property_columns.metrics_named(self.selected)) and not self.sample_only:
+            with contextlib.suppress(Refused, Unavailable):
+                for entry in event_metrics.resolve(named, self.resources(event_metrics.COLLECTION))[1]:
+                    logger.warning("event_properties: the account has no metric called %s", entry)
 
     @cached_property
     def selection(self) -> Selection:
         """What is selected, and what that needs."""
-        return Selection(self.selected, self.exclude, bool(self.event_metrics), bool(self.integration))
+        return Selection(
+            self.selected, self.exclude, bool(self.event_metrics), bool(self.integration), self.groups.by_name
+        )
+
+    @cached_property
+    def _named(self) -> Container[str]:
+        """The collections of which the user names resources: one of them is no sample."""
+        return (*self.groups.by_name, *((event_metrics.COLLECTION,) if self.event_metrics else ()))
+
+    @cached_property
+    def groups(self) -> MembersOf:
+        """Whose members are read."""
+        return MembersOf(self.members_of, self.selected, self.resources)
 
     @cached_property
     def _prefetcher(self) -> Prefetcher:
@@ -316,6 +347,7 @@ class AccountReader:
             concurrency=self.concurrency,
             sample_only=self.sample_only,
             incomplete=self.incomplete,
+            whole=self._named,
         )
 
     # What the key may not read ----------------------------------------------------------------------------------------

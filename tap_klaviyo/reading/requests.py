@@ -44,6 +44,7 @@ class PageRequests:
         concurrency: how many answers to wait for at once.
         sample_only: request the first resource only.
         incomplete: the collections of which something was skipped; added to.
+        whole: the collections of which one resource is no sample, because the user names some of them.
 
     Attributes:
         listed: the relationships whose resources were listed, so that pages need not include them.
@@ -57,6 +58,7 @@ class PageRequests:
     concurrency: int
     sample_only: bool
     incomplete: set[str]
+    whole: Container[str] = ()
     listed: set[str] = field(default_factory=set)
     unlinked: set[str] = field(default_factory=set)
 
@@ -69,7 +71,7 @@ class PageRequests:
         ordered = collection.name not in self.reread and can_be_cut(collection, op)
         if collection.has_order and collection.bookmark in op.sort and collection.name not in self.reread:
             query["sort"] = str(collection.bookmark)
-        if self.sample_only and "page[size]" in query:
+        if self.sample_only and "page[size]" in query and collection.name not in self.whole:
             query["page[size]"] = "1"
         needed = self.selection.needed_includes(collection)
         listed = self.listed.intersection(entry.relationship for entry in collection.listed)
@@ -112,9 +114,10 @@ class PageRequests:
         size = operation(lookup.operation).page_size
         query = {**lookup.query, **({"page[size]": str(size)} if size else {})}
         linked = LinkedQuery.of(operation(lookup.operation), query, lookup.linked & self.listed)
+        owner_kind = None if lookup.may_lack else lookup.owner_kind
         reader = PageReader(
             Frontier(Slice({"id": owner}, parent={"id": owner}) for owner in owners),
-            lambda read: self._request(lookup.operation, lookup.operation, linked, {}, lookup.owner_kind, read),
+            lambda read: self._request(lookup.operation, lookup.operation, linked, {}, owner_kind, read),
             workers=self.concurrency,
             acquire=lambda: self.client.acquire(lookup.operation, self._query(lookup.operation, linked)),
         )
@@ -176,8 +179,9 @@ class PageRequests:
                 return self._request(name, operation_id, linked, condition, parent, read)
             if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
-            logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
-            self.incomplete.add(name)
+            if parent is not None:
+                logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
+                self.incomplete.add(name)
             return EMPTY_PAGE
         read.trail.add_page(page.content)
         return page

@@ -25,12 +25,14 @@ class Selection:
         exclude: collection -> resources that no table gets.
         by_metric: whether only events of some metrics are wanted; then the names of all metrics are needed.
         names_integration: whether the user says what the V1 tables call the account.
+        by_name: the collections of which the user names resources; then their names are needed.
     """
 
     tables: Sequence[SelectedTable]
     exclude: Mapping[str, PathEquals] = field(default_factory=dict)
     by_metric: bool = False
     names_integration: bool = False
+    by_name: Sequence[str] = ()
 
     def tables_of(self, collection: Collection) -> list[SelectedTable]:
         """The collection's tables."""
@@ -56,6 +58,10 @@ class Selection:
         only_ids = collection.linked - self.needed_includes(collection)
         return found if with_linked else without_includes(op, found, only_ids)
 
+    def reads_all_attributes(self, collection: Collection) -> bool:
+        """Whether a column has all attributes of a resource, so that no list of some can be asked for."""
+        return any(source.root == OWN and source.tokens == ("attributes",) for source in self._needs(collection))
+
     def needed_includes(self, collection: Collection) -> set[str | None]:
         """The relationships of which the selected columns need more than ids."""
         return {source.relationship for source in self._needs(collection) if source.root == INCLUDED}
@@ -75,6 +81,7 @@ class Selection:
         collections = {entry.table.collection.name: entry.table.collection for entry in self.tables}.values()
         names = {collection.parent for collection in collections if collection.parent}
         names |= {entry.collection for collection in collections for entry in self.listed_for(collection)}
+        names |= {*self.by_name}
         return names | {ACCOUNT_COLLECTION} | ({event_metrics.COLLECTION} if self.by_metric else set())
 
     @property
@@ -93,6 +100,8 @@ class Selection:
     def _needs(self, collection: Collection) -> list[Source]:
         """What the selected columns need of the collection, and what other collections need of it."""
         needs = list(event_metrics.NEEDS) if collection.name == event_metrics.COLLECTION and self.by_metric else []
+        if collection.name in self.by_name:
+            needs.append(Source(OWN, None, ("attributes", "name")))
         if condition := self.exclude.get(collection.name):
             needs.append(parse_source(condition.path))
         for entry in self.tables:

@@ -110,6 +110,7 @@ class RowMaker:
         self._is_excluded = None if exclude is None else _meets(exclude, typed)
         self.versions = {entry.table.name: entry.version for entry in tables}
         self._since = {entry.table.name: entry.since for entry in tables}
+        self._parents = {entry.table.name: entry.parents for entry in tables}
         self._gaps = {
             entry.table.name: GapFinder(entry, (known or {}).get(entry.table.name, ()))
             for entry in tables
@@ -167,8 +168,13 @@ class RowMaker:
         return SlicePart(resources, times, wanted, wanted_times, context)
 
     def resources_for(self, table: str, part: SlicePart) -> Sequence[Resource]:
-        """The resources for one table: those at or after the table's own start. A sibling table may start earlier."""
-        since = self._since[table]
+        """The resources for one table: those at or after the table's own start. A sibling table may start earlier.
+
+        None of a parent whose rows the table does not have.
+        """
+        since, parents = self._since[table], self._parents[table]
+        if parents is not None and (part.context[PARENT] or {}).get("id") not in parents:
+            return ()
         if table in self._gaps:
             return self._gaps[table].resources(part.wanted, part.wanted_times)
         if since is None:

@@ -49,8 +49,8 @@ def parse_source(text: str) -> Source:
         or bool(colon) != bool(relationship)
     ):
         raise ValueError(f"{PATH} {text!r} is no path to a column")
-    # Names hold dots, spaces and `$`; only `/` and `~` are escaped in a JSON Pointer.
-    tokens = tuple(token.replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
+    # Names hold dots, spaces and `$`; only `/` and `~` are escaped in a JSON Pointer, and `#`, which ends a root, here.
+    tokens = tuple(token.replace("~2", "#").replace("~1", "/").replace("~0", "~") for token in pointer.split("/")[1:])
     return Source(kind or OWN, relationship or None, tokens)
 
 

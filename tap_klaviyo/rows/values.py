@@ -27,8 +27,8 @@ def converter(column: Mapping[str, Any]) -> Convert:
     """The function that converts a JSON value to the column's type, or raises ConversionError."""
     types = column["type"] if isinstance(column["type"], list) else [column["type"]]
     kind = next(name for name in types if name != "null")
-    if kind == "string" and column.get("format") == "date-time":
-        return as_datetime
+    if kind == "string" and column.get("format") in _FORMATS:
+        return _FORMATS[column["format"]]
     return _CONVERTERS[kind]
 
 
@@ -39,7 +39,7 @@ def passthrough_type(column: Mapping[str, Any]) -> type | None:
     """
     types = column["type"] if isinstance(column["type"], list) else [column["type"]]
     kind = next(name for name in types if name != "null")
-    return None if column.get("format") == "date-time" else _PASSTHROUGH.get(kind)
+    return None if column.get("format") in _FORMATS else _PASSTHROUGH.get(kind)
 
 
 def as_text(value: Any) -> str:
@@ -112,6 +112,14 @@ def as_datetime(value: Any) -> str:
         raise ConversionError from error
 
 
+def as_date(value: Any) -> str:
+    """A day, as ``2026-01-31``; of a time the day that it says itself, wherever that is: a birthday has no zone."""
+    try:
+        return datetime.fromisoformat(value).date().isoformat()
+    except (TypeError, ValueError) as error:
+        raise ConversionError from error
+
+
 class KnownTimes(dict[Any, str]):
     """Texts of times that ``as_datetime`` has converted, and what they became. Of the last few pages."""
 
@@ -169,6 +177,7 @@ def _says_nothing(part: Any) -> bool:
 
 
 _PASSTHROUGH: Mapping[str, type] = {"string": str, "integer": int, "boolean": bool, "object": dict, "array": list}
+_FORMATS: Mapping[str, Convert] = {"date-time": as_datetime, "date": as_date}
 _CONVERTERS: Mapping[str, Convert] = {
     "string": as_text,
     "number": as_number,

@@ -11,7 +11,7 @@ from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.reading.slices import SETTLE
 from tap_klaviyo.rows.values import bookmark_text
 from tap_klaviyo.settings import is_read_whole
-from tap_klaviyo.streams import look_back
+from tap_klaviyo.streams import look_back, members
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 
 
@@ -79,6 +79,31 @@ class BookmarkedStream(PrefixBookmarkStream):
             return False
         state.update(replication_key=self.replication_key, replication_key_value=bookmark)
         return True
+
+    # Members ----------------------------------------------------------------------------------------------------------
+
+    def start_of_members(self, start: datetime | None, wanted: frozenset[str] | None) -> datetime | None:
+        """Where to start in a collection of members: where it starts anyway, unless somebody's were never read.
+
+        Args:
+            start: as ``start_in`` gives it.
+            wanted: the ids of those whose members are read; None for all.
+        """
+        if self.replication_method == REPLICATION_FULL_TABLE or not self.replication_key:
+            return start
+        state = self.get_context_state(None)
+        is_behind = self.bookmark is not None and members.is_behind(state, wanted)
+        if members.begin(state, wanted):
+            self.state_manager.is_flushed = False
+        if not is_behind:
+            return start
+        start_date = self.config.get("start_date")
+        return parse_time("start_date", start_date) if start_date else None
+
+    def note_members(self, wanted: frozenset[str] | None) -> None:
+        """Note in the STATE, at the stream's end, whose members were read up to the bookmark."""
+        if self.bookmark is not None and members.end(self.get_context_state(None), wanted):
+            self.state_manager.is_flushed = False
 
     # The past ---------------------------------------------------------------------------------------------------------
 

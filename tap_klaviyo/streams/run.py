@@ -93,6 +93,7 @@ class RunTap(Tap):
             collections=COLLECTIONS,
             reread=self.reread,
             event_metrics=self.config.get("event_metrics") or (),
+            members_of=self.config.get("members_of") or (),
             exclude={EVENTS.name: PUSHED_BY_TARGET} if self.config.get("exclude_pushed_events") else {},
             integration=(self.config.get("esp_integration_id") or "").strip() or None,
             concurrency=self.config.get("concurrency", CONCURRENCY),

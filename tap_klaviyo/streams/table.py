@@ -11,6 +11,7 @@ from typing import Any
 from singer_sdk.helpers.conform import TypeConformanceLevel
 from singer_sdk.helpers.types import Context, Record
 from singer_sdk.mapper import SameRecordTransform
+from singer_sdk.singerlib.catalog import Catalog, MetadataMapping
 
 from klaviyo_client.errors import Refused, Unavailable
 from tap_klaviyo.model import Collection, Table
@@ -21,7 +22,7 @@ from tap_klaviyo.rows.record_lines import Encoded
 from tap_klaviyo.streams.bookmarks import BookmarkedStream
 from tap_klaviyo.streams.reading_plan import reading_plan
 from tap_klaviyo.streams.run import RunTap
-from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES
+from tap_klaviyo.tables import BY_DEFAULT, GAP_TABLES, property_columns
 
 
 class TableStream(BookmarkedStream):
@@ -35,13 +36,15 @@ class TableStream(BookmarkedStream):
     TYPE_CONFORMANCE_LEVEL = TypeConformanceLevel.NONE
 
     def __init__(self, tap: RunTap, tables: Sequence[Table]) -> None:
-        self.tables = tables
-        self.table = table = next(entry for entry in tables if entry.collection.supplements is None)
+        # The table's schema file, with the columns that the settings add.
+        self.columns_file = property_columns.schema_of(tables[0].name, tap.config)
+        self.tables = [property_columns.with_roots(entry, self.columns_file) for entry in tables]
+        self.table = table = next(entry for entry in self.tables if entry.collection.supplements is None)
         self.collections = [entry.collection for entry in tables]
         self.gap_tables = [entry for entry in GAP_TABLES if entry.name == table.name]
         self._finished: set[str] = set()
         self.selected_by_default = table.name in BY_DEFAULT
-        super().__init__(tap, schema=singer_schema(schema_files.load(table.name)), name=table.name)
+        super().__init__(tap, schema=singer_schema(self.columns_file), name=table.name)
         self.primary_keys = table.key
         self.replication_key = table.bookmark
         self._has_written_schema = False
@@ -52,14 +55,39 @@ class TableStream(BookmarkedStream):
     # What it reads, and from where ------------------------------------------------------------------------------------
 
     @property
+    def metadata(self) -> MetadataMapping:
+        """The SDK's, or the catalog's, in which a column is not selected with its stream that must be asked for."""
+        is_new = self._metadata is None
+        metadata = super().metadata
+        for name in schema_files.optional_columns(self.columns_file) if is_new else ():
+            column = metadata["properties", name]
+            if column.selected is None and column.selected_by_default is None:
+                column.selected_by_default = False
+        return metadata
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The selected columns; key and bookmark always are. A catalog of an older version may know fewer."""
         known = self.effective_schema["properties"]
         return tuple(
             name
-            for name in schema_files.load(self.table.name)["properties"]
+            for name in self.columns_file["properties"]
             if name in known and self.mask.get(("properties", name), True)
         )
+
+    def apply_catalog(self, catalog: Catalog) -> None:
+        """As the SDK does it; columns that the settings add and an older catalog lacks are told of."""
+        super().apply_catalog(catalog)
+        entry = catalog.get_stream(self.name)
+        if entry is None or not entry.metadata.resolve_selection()[()]:
+            return
+        known = {*self.effective_schema["properties"], *schema_files.load(self.name)["properties"]}
+        if missing := [name for name in self.columns_file["properties"] if name not in known]:
+            self.logger.warning(
+                "%s: the catalog lacks %s, which the settings name: make it anew with --discover",
+                self.name,
+                ", ".join(missing),
+            )
 
     @property
     def version(self) -> int | None:
@@ -145,11 +173,18 @@ class TableStream(BookmarkedStream):
         looks_back = any(table.is_look_back_due(collection, now) for table in tables)
         for table in tables:
             table.set_looks_back(looks_back)
-        starts = {table.name: table.start_in(collection) for table in tables}
+        groups = self._tap.account.groups
+        starts = {
+            table.name: table.start_of_members(table.start_in(collection), groups.of_table(table._table_of(collection)))
+            for table in tables
+        }
         for stream in filled_from(self._tap, collection):
             if (start := stream._gap_start(tables, starts)) is not None:
                 starts[stream.name] = start
         return starts
+
+    def _table_of(self, collection: Collection) -> Table:
+        return next(entry for entry in self.tables if entry.collection == collection)
 
     def _gap_start(self, filling: Sequence[TableStream], starts: Mapping[str, datetime | None]) -> datetime | None:
         """After which time streams may fill its gaps: what was there before, earlier runs met; None for everything."""
@@ -166,6 +201,7 @@ class TableStream(BookmarkedStream):
         names = {entry.name for entry in self.collections_read}
         if names <= self._finished:
             self.note_run()
+            self.note_members(self._tap.account.groups.of_table(self._table_of(collection)))
         if self._stream_version is not None and names <= self._finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 

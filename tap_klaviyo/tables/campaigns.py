@@ -9,7 +9,7 @@ from typing import Any
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, Root, Table, each
-from tap_klaviyo.tables.table_functions import distinct_texts, strategy_of, with_positions
+from tap_klaviyo.tables.table_functions import distinct_texts, resources_by_id, strategy_of, with_positions
 
 # Klaviyo lists no campaigns without a channel, and archived ones only when asked for them.
 _CHANNELS = operation("get_campaigns").filter_values["messages.channel"]
@@ -43,6 +43,15 @@ TABLES = (
             Root("static", ("/attributes/send_strategy", _METHOD), strategy_of("static")),
             Root("throttled", ("/attributes/send_strategy", _METHOD), strategy_of("throttled")),
             Root("sto", ("/attributes/send_strategy", _METHOD), strategy_of("smart_send_time")),
+            Lookup(
+                "estimate",
+                "get_campaign_recipient_estimation",
+                owner_kind="campaign",
+                owner_path="/id",
+                match_path="/id",
+                extract=resources_by_id,
+                may_lack=True,
+            ),
         ),
         deletion_note="A deleted campaign stays as it was last read; an archived one is read and says so.",
     ),

@@ -6,9 +6,10 @@ import contextlib
 from collections.abc import Iterable
 from typing import Any
 
-from tap_klaviyo.model import Collection, Root, Table, each
+from tap_klaviyo.model import Collection, Lookup, Root, Table, each
 from tap_klaviyo.rows.values import ConversionError, as_datetime
 from tap_klaviyo.tables.profiles import LIST_SUPPRESSED_PROFILES, LIST_SUPPRESSIONS_OF_PARENT
+from tap_klaviyo.tables.table_functions import resources_by_id
 
 LISTS = Collection("lists", "get_lists", "list", bookmark="updated", reread=True)
 SEGMENTS = Collection("segments", "get_segments", "segment", bookmark="updated", reread=True)
@@ -96,6 +97,19 @@ SUBSCRIPTION = Root(
 )
 
 
+def counted(kind: str) -> Lookup:
+    """How many members a list or segment has: Klaviyo counts those of one at a time, fifteen times a minute."""
+    return Lookup(
+        "counted",
+        f"get_{kind}",
+        owner_kind=kind,
+        owner_path="/id",
+        match_path="/id",
+        extract=resources_by_id,
+        query={f"additional-fields[{kind}]": "profile_count", f"fields[{kind}]": "profile_count"},
+    )
+
+
 def member_list_tables(name: str) -> tuple[Table, Table]:
     """A table of members of lists and their subscriptions: who left, as suppressions say, then who is there."""
     left, there = (
@@ -115,7 +129,12 @@ def member_list_tables(name: str) -> tuple[Table, Table]:
 
 TABLES = (
     Table(
-        "lists", LISTS, key=("list_id",), bookmark="updated", deletion_note="A deleted list stays as it was last read."
+        "lists",
+        LISTS,
+        key=("list_id",),
+        bookmark="updated",
+        roots=(counted("list"),),
+        deletion_note="A deleted list stays as it was last read.",
     ),
     Table(
         "list_tags",
@@ -145,6 +164,7 @@ TABLES = (
         SEGMENTS,
         key=("segment_id",),
         bookmark="updated",
+        roots=(counted("segment"),),
         deletion_note="A deleted segment stays as it was last read.",
     ),
     Table(

@@ -93,7 +93,10 @@ class RowSpec:
 
     def to_picklable(self) -> PicklableRowSpec:
         """The same by names: tables hold functions, which cannot be pickled."""
-        tables = tuple((entry.table.name, entry.columns, entry.since, entry.version) for entry in self.tables)
+        tables = tuple(
+            (entry.table.name, entry.schema, entry.columns, entry.since, entry.version, entry.parents)
+            for entry in self.tables
+        )
         return PicklableRowSpec(
             self.collection.name,
             tables,
@@ -110,10 +113,10 @@ class RowSpec:
 
 @dataclass(frozen=True)
 class PicklableRowSpec:
-    """A ``RowSpec`` by names: tables are (name, columns, since, version)."""
+    """A ``RowSpec`` by names: tables are (name, schema, columns, since, version, parents)."""
 
     collection: str
-    tables: tuple[tuple[str, tuple[str, ...], str | None, int | None], ...]
+    tables: tuple[tuple[str, Mapping[str, Any], tuple[str, ...], str | None, int | None, frozenset[str] | None], ...]
     account: Resource | None
     api_url: str
     exclude: PathEquals | None

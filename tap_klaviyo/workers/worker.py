@@ -21,10 +21,9 @@ from klaviyo_client.privacy.uncaught import mask_process
 from tap_klaviyo.files.open_files import FilesBroken, OpenFiles
 from tap_klaviyo.files.rows import FileColumns, FileRows
 from tap_klaviyo.model import SelectedTable
-from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.lookup_protocol import WantedIds
 from tap_klaviyo.rows.record_lines import Lines
-from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES
+from tap_klaviyo.tables import COLLECTIONS, GAP_TABLES, TABLES, property_columns
 from tap_klaviyo.workers.protocol import (
     Failure,
     FinishedFiles,
@@ -132,8 +131,8 @@ def _to_row_spec(spec: PicklableRowSpec) -> RowSpec:
     collection = COLLECTIONS[spec.collection]
     by_name = {table.name: table for table in (*TABLES, *GAP_TABLES) if table.collection == collection}
     tables = [
-        SelectedTable(by_name[name], schema_files.load(name), columns, since, version)
-        for name, columns, since, version in spec.tables
+        SelectedTable(property_columns.with_roots(by_name[name], schema), schema, columns, since, version, parents)
+        for name, schema, columns, since, version, parents in spec.tables
     ]
     return RowSpec(
         collection,

@@ -24,7 +24,7 @@ def _discovery() -> str:
 
 
 def select(catalog: dict[str, Any], wanted: Mapping[str, Collection[str] | None]) -> dict[str, Any]:
-    """The catalog with these streams selected, and of each these columns (None: all)."""
+    """The catalog with these streams selected, and of each these columns (None: those that need not be asked for)."""
     for stream in catalog["streams"]:
         name = stream["tap_stream_id"]
         for entry in stream["metadata"]:
@@ -32,5 +32,6 @@ def select(catalog: dict[str, Any], wanted: Mapping[str, Collection[str] | None]
                 entry["metadata"]["selected"] = name in wanted
             else:
                 columns = wanted.get(name)
-                entry["metadata"]["selected"] = columns is None or entry["breadcrumb"][1] in columns
+                by_default = entry["metadata"].get("selected-by-default", True)
+                entry["metadata"]["selected"] = by_default if columns is None else entry["breadcrumb"][1] in columns
     return catalog

@@ -38,7 +38,13 @@ def page_of(table: Table) -> Page:
 
 def lookup_values(table: Table) -> dict[str, dict[str, Any]]:
     """The values that the table's lookups extract from their hand-made pages, and from the collection's own."""
-    pages = {"with_template": "campaign_messages", "stamp": "flow_messages", "sent": "event"}
+    pages = {
+        "with_template": "campaign_messages",
+        "stamp": "flow_messages",
+        "sent": "event",
+        "counted": "list",
+        "estimate": "campaign_recipient_estimation",
+    }
     return {
         root.name: {
             **(root.extract(page(table.collection.name)) if root.own_page_paths else {}),

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
+from tap_support import config, discovered, run_tap, select
 
 from klaviyo_client.api.metric_names import normalize_name
+from klaviyo_sandbox import RunningSandbox
 from tap_klaviyo.reading.event_metrics import MAX_IDS, PRESETS, conditions, presets_without_metric, resolve
 
 
@@ -117,3 +121,15 @@ def test_many_metrics_take_several_requests() -> None:
     assert len(made) == 3
     assert [text.count('"') // 2 for (text,) in made] == [MAX_IDS, MAX_IDS, 1]
     assert made[-1] == ('equals(metric_id,["M200"])',)
+
+
+def test_a_test_of_the_connection_knows_every_metric(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """Not only the first one that Klaviyo lists: a name is right, or exit code 2, as in a run."""
+    account = make_sandbox(profiles=5, events=50, limits=False)
+    catalog = select(discovered(), {"events": None})
+    *_, last = account.store.metrics.rows.values()
+    for name, code in ((last["name"], 0), ("Nothing at all", 2)):
+        tested = run_tap(tmp_path, config(account, event_metrics=[name]), "--test", catalog=catalog)
+        assert tested.code == code, tested.errors

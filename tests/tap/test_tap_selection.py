@@ -16,11 +16,12 @@ BY_NAME = {table.name: table for table in TABLES}
 
 
 def asked(table: str | Table, *columns: str) -> dict[str, str]:
-    """The query for these columns, or all, of a table."""
+    """The query for these columns of a table, or all that need not be asked for by name."""
     table = table if isinstance(table, Table) else BY_NAME[table]
     schema = schema_files.load(table.name)
     known = requirements(table, sources(schema, schema["properties"]).values())
-    selected = requirements(table, sources(schema, columns or schema["properties"]).values())
+    by_default = [name for name in schema["properties"] if name not in schema_files.optional_columns(schema)]
+    selected = requirements(table, sources(schema, columns or by_default).values())
     return query(operation(table.collection.operation), table.collection.resource, selected, known)
 
 

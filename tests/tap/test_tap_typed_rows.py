@@ -26,10 +26,12 @@ from tap_klaviyo.workers.protocol import RowSpec
 URL = "https://a.klaviyo.com"
 EVENTS = ("events", "event_group_ids", "event_attributions", "event_attribution_group_ids")
 COLUMNS = tuple(schema_files.load("events")["properties"])
+# Those of ``events`` that somebody must ask for.
+BY_NAME = tuple(schema_files.optional_columns(schema_files.load("events")))
 ODD_TEXT = "half a pair: \ud800"
 
 
-def selected(name: str, without: Sequence[str] = ()) -> SelectedTable:
+def selected(name: str, without: Sequence[str] = BY_NAME) -> SelectedTable:
     table = next(table for table in TABLES if table.name == name and table.collection.supplements is None)
     schema = schema_files.load(name)
     columns = tuple(
@@ -45,7 +47,7 @@ def spec(*tables: SelectedTable, collection: str = "events", exclude: PathEquals
 
 
 @cache
-def makers(tables: Sequence[str], without: Sequence[str] = ()) -> tuple[LineMaker[Lines], LineMaker[Lines]]:
+def makers(tables: Sequence[str], without: Sequence[str] = BY_NAME) -> tuple[LineMaker[Lines], LineMaker[Lines]]:
     """One that decodes events into types, and one that does not; without these columns of ``events``."""
     row_spec = spec(*(selected(name, without) for name in tables))
     encoders = line_encoders(dict.fromkeys(tables, 5))
@@ -149,7 +151,7 @@ def body(data: Any, included: Any) -> bytes:
     return json.dumps({"data": data, "included": included, "links": {"next": None}}).encode()
 
 
-def check(page: bytes, tables: Sequence[str], without: Sequence[str] = (), cut: str | None = None) -> None:
+def check(page: bytes, tables: Sequence[str], without: Sequence[str] = BY_NAME, cut: str | None = None) -> None:
     """Both ways make the same of a page, in lines, times and problems."""
     typed, plain = makers(tables, without)
     try:

@@ -33,6 +33,14 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
             [(True, True), (False, False), ("true", True), ("False", False), (1, True), (0, False)],
             ("", "yes", 2, None, [], {}),
         ),
+        (
+            values.as_date,
+            [
+                *(("2026-01-31", "2026-01-31"), ("20260131", "2026-01-31"), ("2026-01-31 23:30:00", "2026-01-31")),
+                ("2026-01-31T23:30:00-08:00", "2026-01-31"),
+            ],
+            ("", "x", "31.01.2026", "2026-02-30", 20260131, 1767225600.0, True, None, [], {}),
+        ),
         (values.as_object, [({}, {}), ({"$a b": [1]}, {"$a b": [1]})], ("{}", [], 1, True, None)),
         (
             values.as_text,
@@ -43,7 +51,7 @@ NOTHING_FITS = ("", "x", True, None, [], {}, float("nan"), float("inf"), "nan", 
             (float("nan"), float("-inf")),
         ),
     ],
-    ids=["number", "integer", "boolean", "object", "text"],
+    ids=["number", "integer", "boolean", "date", "object", "text"],
 )
 def test_values_become_what_their_column_promises(
     convert: values.Convert, fits: list[tuple[object, object]], unfit: tuple[object, ...]
