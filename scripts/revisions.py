@@ -67,6 +67,10 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
         "get_data_sources",
     ),
 }
+# (revision, operation id) -> parameters that its document has and the vendor's SDK of that revision has not.
+NOT_SHOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("2026-10-15", "get_campaign_messages"): ("fields[campaign-variation]",),
+}
 _SCHEMA = "#/schemas/"
 
 
@@ -78,6 +82,13 @@ def names(revision: str, default_ids: Container[str]) -> dict[str, str]:
         default_ids: those of the document that is kept.
     """
     return {f"{op}@{revision}" if op in default_ids else op: op for op in OTHERS[revision]}
+
+
+def as_shown(operation: Mapping[str, Any], revision: str) -> dict[str, Any]:
+    """An operation of a revision's document, without the parameters that the vendor's SDK does not show."""
+    hidden = NOT_SHOWN.get((revision, operation["operationId"]), ())
+    parameters = [parameter for parameter in operation.get("parameters", ()) if parameter["name"] not in hidden]
+    return {**operation, "parameters": parameters}
 
 
 def own_schemas(schemas: Mapping[str, Any], default_schemas: Mapping[str, Any]) -> set[str]:

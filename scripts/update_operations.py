@@ -100,9 +100,13 @@ def _facts_of(spec: dict[str, Any], names: Mapping[str, str], served_names: Coll
         names: our names of the operations -> their ids.
         served_names: our names of those that the sandbox serves.
     """
-    operations = {op["operationId"]: (path, method, op) for path, method, op in openapi.operations(spec)}
+    revision = spec["info"]["version"]
+    operations = {
+        op["operationId"]: (path, method, revisions.as_shown(op, revision))
+        for path, method, op in openapi.operations(spec)
+    }
     if unknown := set(names.values()) - operations.keys():
-        raise SystemExit(f"not in the specification {spec['info']['version']}: {', '.join(sorted(unknown))}")
+        raise SystemExit(f"not in the specification {revision}: {', '.join(sorted(unknown))}")
     known = {name: client_facts(spec, *operations[op]) for name, op in names.items()}
     served = {name: sandbox_facts(spec, *operations[op]) for name, op in names.items() if name in served_names}
     return known, served, openapi.reachable(served, _shapes(spec).__getitem__)
