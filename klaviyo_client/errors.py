@@ -13,7 +13,7 @@
     │   │   └── NotEnabled       nobody, unless it is needed: the account's plan does not have it
     │   ├── NotFound         404 the caller: the thing is gone
     │   ├── Conflict         409 the caller: another profile has this identifier
-    │   ├── RevisionRetired  410, or 400 about the header, the user: the pinned revision is not served, or no more
+    │   ├── RevisionRetired  410, or 400 about the header, the user: the revision asked for is not served, or no more
     │   ├── TooLarge         413 the caller: send less at once
     │   └── BadRequest       400 and the others: the caller, ``errors`` says where
     ├── Unavailable              nobody: retried already, try again later

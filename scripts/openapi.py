@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import os
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,13 @@ def load() -> dict[str, Any]:
     """The vendor's document, decoded; the caller may edit it."""
     document: dict[str, Any] = json.loads(lzma.decompress(kept_path().read_bytes()))
     return document
+
+
+def others() -> dict[str, dict[str, Any]]:
+    """Revision -> its document, for those that are at hand: at the paths that KLAVIYO_OPENAPI lists."""
+    paths = os.environ.get("KLAVIYO_OPENAPI", "").split(os.pathsep)
+    documents = [json.loads(Path(path).read_bytes()) for path in paths if path]
+    return {document["info"]["version"]: document for document in documents}
 
 
 def keep(content: bytes, revision: str) -> None:

@@ -6,9 +6,10 @@ id that both revisions have gets a name for each: ``get_campaigns`` and ``get_ca
 
 from __future__ import annotations
 
-import re
 from collections.abc import Container, Mapping
 from typing import Any
+
+import openapi
 
 # Revision -> ids of the operations that are asked for in it.
 OTHERS: Mapping[str, tuple[str, ...]] = {
@@ -41,7 +42,34 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
         "get_text_messaging_sender",
         "get_translations",
         "get_translation",
+        # What takes other parameters or another body than before.
+        "get_profiles",
+        "get_profile",
+        "get_profiles_for_list",
+        "get_profiles_for_segment",
+        "get_profiles_for_bulk_import_profiles_job",
+        "get_profile_for_push_token",
+        "create_or_update_profile",
+        "create_profile",
+        "update_profile",
+        "create_event",
+        "get_message_ids_for_campaign",
+        "get_template_for_campaign_message",
+        "get_flow_message",
+        "get_template_for_flow_message",
+        "get_templates",
+        "get_template",
+        "get_coupon_codes",
+        "get_coupon_code",
+        "get_coupon_codes_for_coupon",
+        "get_coupon_code_ids_for_coupon",
+        "get_coupon_for_coupon_code",
+        "get_data_sources",
     ),
+}
+# (revision, operation id) -> parameters that its document has and the vendor's SDK of that revision has not.
+NOT_SHOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("2026-10-15", "get_campaign_messages"): ("fields[campaign-variation]",),
 }
 _SCHEMA = "#/schemas/"
 
@@ -56,12 +84,28 @@ def names(revision: str, default_ids: Container[str]) -> dict[str, str]:
     return {f"{op}@{revision}" if op in default_ids else op: op for op in OTHERS[revision]}
 
 
-def with_own_schemas(facts: Any, revision: str) -> Any:
-    """Facts whose references lead to the schemas of their revision, which have its name: ``Campaign@2026-10-15``."""
+def as_shown(operation: Mapping[str, Any], revision: str) -> dict[str, Any]:
+    """An operation of a revision's document, without the parameters that the vendor's SDK does not show."""
+    hidden = NOT_SHOWN.get((revision, operation["operationId"]), ())
+    parameters = [parameter for parameter in operation.get("parameters", ()) if parameter["name"] not in hidden]
+    return {**operation, "parameters": parameters}
+
+
+def own_schemas(schemas: Mapping[str, Any], default_schemas: Mapping[str, Any]) -> set[str]:
+    """The names of those schemas that are not, with all that they refer to, as in the document that is kept."""
+    own = {name for name, schema in schemas.items() if schema != default_schemas.get(name)}
+    while more := {
+        name for name in schemas if name not in own and not own.isdisjoint(openapi.references(schemas[name]))
+    }:
+        own |= more
+    return own
+
+
+def renamed(facts: Any, revision: str, own: Container[str]) -> Any:
+    """Facts whose references lead to their revision's own schemas, which have its name: ``Campaign@2026-10-15``."""
     if isinstance(facts, dict):
-        return {key: with_own_schemas(value, revision) for key, value in facts.items()}
+        return {key: renamed(value, revision, own) for key, value in facts.items()}
     if isinstance(facts, list):
-        return [with_own_schemas(value, revision) for value in facts]
-    if isinstance(facts, str) and re.fullmatch(rf"{_SCHEMA}\w+", facts):
-        return f"{facts}@{revision}"
-    return facts
+        return [renamed(value, revision, own) for value in facts]
+    is_own = isinstance(facts, str) and facts.startswith(_SCHEMA) and facts.removeprefix(_SCHEMA) in own
+    return f"{facts}@{revision}" if is_own else facts

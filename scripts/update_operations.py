@@ -51,13 +51,19 @@ def build(
     Raises:
         SystemExit: an operation is in no document, or its document is needed and not here.
     """
-    revision = spec["info"]["version"]
-    known, served, schemas = _facts_of(spec, None, served_names)
-    default_ids = known.keys()
+    revision, default_schemas = spec["info"]["version"], _shapes(spec)
+    ids = {operation["operationId"]: operation["operationId"] for *_, operation in openapi.operations(spec)}
+    known, served, schemas = _facts_of(spec, ids, served_names)
     for other in revisions.OTHERS:
-        names = revisions.names(other, default_ids)
-        document = (others or {}).get(other)
-        more = _kept_facts(other, names, served_names) if document is None else _facts_of(document, names, served_names)
+        names = revisions.names(other, ids)
+        if others and other in others:
+            more = _in_revision(
+                other, _shapes(others[other]), default_schemas, _facts_of(others[other], names, served_names)
+            )
+        else:
+            more = _kept_facts(other, names, served_names)
+        if changed := [name for name in more[2].keys() & schemas.keys() if more[2][name] != schemas[name]]:
+            raise SystemExit(f"give the document of {other} with --and: {', '.join(sorted(changed))} changed")
         known, served, schemas = known | more[0], served | more[1], schemas | more[2]
     if unknown := [name for name in served_names if name not in served]:
         raise SystemExit(f"not in the specification: {', '.join(unknown)}")
@@ -78,46 +84,63 @@ def build(
     }
 
 
-Facts = dict[str, dict[str, Any]]
+# By name: what the client and the sandbox know of operations, and the schemas that the latter refer to.
+Facts = tuple[dict[str, Any], dict[str, Any], dict[str, Any]]
 
 
-def _facts_of(
-    spec: dict[str, Any], names: Mapping[str, str] | None, served_names: Collection[str]
-) -> tuple[Facts, Facts, Facts]:
-    """What the client and the sandbox know of a document's operations, and the schemas that the latter refer to.
+def _shapes(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: shape(schema) for name, schema in spec["components"]["schemas"].items()}
+
+
+def _facts_of(spec: dict[str, Any], names: Mapping[str, str], served_names: Collection[str]) -> Facts:
+    """The facts of a document's operations.
 
     Args:
         spec: the document.
-        names: our names of the operations -> their ids; None: all, by their ids.
+        names: our names of the operations -> their ids.
         served_names: our names of those that the sandbox serves.
     """
-    operations = {op["operationId"]: (path, method, op) for path, method, op in openapi.operations(spec)}
-    if names is None:
-        known = {name: client_facts(spec, *found) for name, found in operations.items()}
-        served = {name: sandbox_facts(spec, *found) for name, found in operations.items() if name in served_names}
-        return known, served, openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
     revision = spec["info"]["version"]
+    operations = {
+        op["operationId"]: (path, method, revisions.as_shown(op, revision))
+        for path, method, op in openapi.operations(spec)
+    }
     if unknown := set(names.values()) - operations.keys():
         raise SystemExit(f"not in the specification {revision}: {', '.join(sorted(unknown))}")
-    own = {"revision": revision}
-    known = {name: own | client_facts(spec, *operations[op]) for name, op in names.items()}
-    served = {name: own | sandbox_facts(spec, *operations[op]) for name, op in names.items() if name in served_names}
-    reached = openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
-    schemas = {f"{name}@{revision}": revisions.with_own_schemas(schema, revision) for name, schema in reached.items()}
-    return known, revisions.with_own_schemas(served, revision), schemas
+    known = {name: client_facts(spec, *operations[op]) for name, op in names.items()}
+    served = {name: sandbox_facts(spec, *operations[op]) for name, op in names.items() if name in served_names}
+    return known, served, openapi.reachable(served, _shapes(spec).__getitem__)
 
 
-def _kept_facts(revision: str, names: Collection[str], served_names: Collection[str]) -> tuple[Facts, Facts, Facts]:
-    """The same, as the committed files have it."""
+def _in_revision(revision: str, shapes: Mapping[str, Any], default_schemas: Mapping[str, Any], facts: Facts) -> Facts:
+    """The same facts as those of a revision: they name it, and so do their schemas where those are its own."""
+    known, served, schemas = facts
+    own = revisions.own_schemas(shapes, default_schemas)
+    of_revision = {"revision": revision}
+    return (
+        {name: of_revision | operation for name, operation in known.items()},
+        {name: of_revision | revisions.renamed(operation, revision, own) for name, operation in served.items()},
+        {
+            f"{name}@{revision}" if name in own else name: revisions.renamed(schema, revision, own)
+            for name, schema in schemas.items()
+        },
+    )
+
+
+def _kept_facts(revision: str, names: Collection[str], served_names: Collection[str]) -> Facts:
+    """The facts of a revision's operations as the committed files have them."""
     operations, facts = (json.loads(path.read_text("utf-8")) for path in (OPERATIONS, FACTS))
-    wanted = [name for name in names if name in served_names]
-    known, served = operations["operations"], facts["operations"]
-    if missing := {name for name in names if name not in known} | {name for name in wanted if name not in served}:
+    known, served = (
+        {name: found for name, found in entries.items() if name in names and found.get("revision") == revision}
+        for entries in (operations["operations"], facts["operations"])
+    )
+    wanted = {name for name in names if name in served_names}
+    if missing := (set(names) - known.keys()) | (wanted - served.keys()):
         raise SystemExit(
             f"give the document of {revision} with --and: nothing is known of {', '.join(sorted(missing))}"
         )
     kept = {name: served[name] for name in wanted}
-    return {name: known[name] for name in names}, kept, openapi.reachable(kept, facts["schemas"].__getitem__)
+    return known, kept, openapi.reachable(kept, facts["schemas"].__getitem__)
 
 
 def one_line_each(document: dict[str, Any]) -> str:

@@ -38,7 +38,9 @@ settings.load_profile("fast")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.stash[RECORDER] = Recorder([committed_facts(), vendor_document(openapi.load())])
+    config.stash[RECORDER] = Recorder(
+        [committed_facts(), *map(vendor_document, (openapi.load(), *openapi.others().values()))]
+    )
     config.stash[DESELECTED] = {"all": 0, "exhaustive": 0}
 
 

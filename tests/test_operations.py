@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.scripts import script
 
 from klaviyo_client.api.operations import operation
@@ -21,6 +22,42 @@ def test_committed_facts_are_what_the_script_makes_of_the_specification(specific
         "operations.json": True,
         "facts.json": True,
     }
+
+
+def test_facts_of_another_revision_are_what_the_script_makes_of_its_document(specification: dict[str, Any]) -> None:
+    """Where its document is at hand, they are made of it, and otherwise they stay as they stand."""
+    update, openapi, revisions = (script(name) for name in ("update_operations", "openapi", "revisions"))
+    others = openapi.others()
+    if missing := revisions.OTHERS.keys() - others.keys():
+        pytest.skip(f"KLAVIYO_OPENAPI names no document of {', '.join(sorted(missing))}")
+    texts = update.build(specification, update.SERVED.read_text().split(), others)
+    assert [target.name for target, text in texts.items() if target.read_text() != text] == []
+
+
+def test_facts_without_their_document_are_asked_for(
+    specification: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new operation of a revision cannot be made up: whoever adds one is told which document is wanted."""
+    update = script("update_operations")
+    served = update.SERVED.read_text().split()
+    with pytest.raises(SystemExit, match="not in the specification: get_nothing"):
+        update.build(specification, [*served, "get_nothing"])
+    wanted = {"2026-10-15": (*update.revisions.OTHERS["2026-10-15"], "get_nothing")}
+    monkeypatch.setattr(update.revisions, "OTHERS", wanted)
+    with pytest.raises(SystemExit, match="of 2026-10-15 with --and: nothing is known of get_nothing"):
+        update.build(specification, served)
+
+
+def test_schemas_that_revisions_have_alike_are_kept_once() -> None:
+    """A schema is a revision's own where it differs, or something that it refers to does."""
+    revisions = script("revisions")
+    leaf, wide = {"type": "string"}, {"type": "integer"}
+    schemas = {"A": {"$ref": "#/schemas/B"}, "B": {"items": {"$ref": "#/schemas/C"}}, "C": leaf, "D": leaf}
+    assert revisions.own_schemas(schemas, schemas) == set()
+    own = revisions.own_schemas({**schemas, "C": wide}, schemas)
+    assert own == {"A", "B", "C"}
+    renamed = revisions.renamed([schemas["A"], {"$ref": "#/schemas/D"}, "A"], "2026-10-15", own)
+    assert renamed == [{"$ref": "#/schemas/B@2026-10-15"}, {"$ref": "#/schemas/D"}, "A"]
 
 
 def test_every_operation_has_budgets_and_a_path() -> None:

@@ -66,7 +66,8 @@ class JudgeMiddleware:
             bool(credential),
             # The server's own object; another server has none.
             getattr(getattr(send, "__self__", None), "transport", None),
-            operation,
+            # A 429 is about an endpoint, whichever revision was asked for, and so is what a write does.
+            operation if specified is None else specified.endpoint,
             budget,
         )
 

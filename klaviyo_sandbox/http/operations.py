@@ -16,7 +16,8 @@ def write(store: Store, request: Request) -> Answer:
     Raises:
         Refusal: the request cannot be carried out, and nothing was changed.
     """
-    return WRITES[request.operation.id](store, request)
+    carry_out = WRITES.get(request.operation.id) or WRITES[request.operation.endpoint]
+    return carry_out(store, request)
 
 
 WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {

@@ -13,7 +13,7 @@ from klaviyo_sandbox.account.resources.read_operation import ReadOperation, unkn
 from klaviyo_sandbox.account.rows import IDENTIFIERS, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.reads.operations import READS
+from klaviyo_sandbox.reads.operations import read_operation
 from klaviyo_sandbox.reads.paging import Order, find_page, parse_cursor
 from klaviyo_sandbox.spec.documents import Documents, split_names
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found
@@ -62,7 +62,7 @@ def read(store: Store, request: Request) -> dict[str, Any] | bytes:
     Raises:
         Refusal: 400 for a filter, cursor or page size that is not allowed; 404 for what the account does not have.
     """
-    operation = READS[request.operation.id]
+    operation = read_operation(request.operation)
     if operation.rows is None:
         row_id = request.params[operation.id_parameter]
         row = find_row(store, operation.kind, row_id)

@@ -130,7 +130,7 @@ class Documents:
         for name, cursor in (("next", after), ("prev", before)):
             if cursor is not None:
                 links[name] = self._url(path, {**self._query, "page[cursor]": cursor})
-            elif self._operation.id not in _WITHOUT_NULL_LINKS:
+            elif self._operation.endpoint not in _WITHOUT_NULL_LINKS:
                 links[name] = None
         return links
 

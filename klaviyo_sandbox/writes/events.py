@@ -52,9 +52,10 @@ def create(store: Store, request: Request) -> Answer:
     attributes = request.body["data"]["attributes"]
     pointer = "/data/attributes"
     profile, headers = without_bad_phone(attributes["profile"]["data"], f"{pointer}/profile/data/attributes")
-    # Here, and only here, ``meta`` is among the attributes.
+    # Before revision 2026-10-15 ``meta`` is among the attributes, here and only here.
     profile_attributes = {name: value for name, value in profile["attributes"].items() if name != "meta"}
-    profile = {**profile, "attributes": profile_attributes, "meta": profile["attributes"].get("meta")}
+    meta = profile["attributes"].get("meta") or profile.get("meta")
+    profile = {**profile, "attributes": profile_attributes, "meta": meta}
     entry = _Entry(pointer, profile, {pointer: attributes})
     problems = list(_problems(store, entry))
     if problems:

@@ -9,7 +9,6 @@ from support.declared import OPERATIONS, READS, WRITES, in_revision, minimal_que
 from support.declared_bodies import acceptable_body
 from support.full_account import fill_account
 from support.official import CALLS, call
-from support.official_elsewhere import SdkRefused
 from support.walks import of_each_kind
 
 
@@ -43,17 +42,21 @@ def identities(data):
 
 def test_the_sdk_has_a_call_for_each():
     """Whatever the sandbox serves is called here, and nothing else: a new operation needs an entry in `CALLS`."""
-    assert CALLS.keys() == OPERATIONS.keys()
+    assert {name.partition("@")[0] for name in CALLS} == {name.partition("@")[0] for name in OPERATIONS}
 
 
-@pytest.mark.parametrize("operation", of_each_kind(READS))
+def of_each_endpoint(operations):
+    """As `of_each_kind`; an SDK has one revision, in which it asks for an endpoint."""
+    return of_each_kind(dict.fromkeys(name.partition("@")[0] for name in operations))
+
+
+@pytest.mark.parametrize("operation", of_each_endpoint(READS))
 def test_it_reads(reading, official, operation):
     """The SDK makes objects of the answer of its revision, and they are what a plain request is answered with."""
     api, caller, paths = reading
     name = in_revision(operation, official.revision)
     if name is None:
-        with pytest.raises((AttributeError, SdkRefused), match=r"no attribute|AttributeError"):
-            call(api, operation, *ids_in(paths[operation], operation))
+        assert caller.get(paths[operation], official.revision).status_code == 404
         return
     operation = name
     expected = identities(
@@ -69,10 +72,11 @@ def test_it_reads(reading, official, operation):
     assert identities(found["data"]) == expected
 
 
-@pytest.mark.parametrize("operation", of_each_kind(WRITES))
-def test_it_writes(writing, operation):
+@pytest.mark.parametrize("operation", of_each_endpoint(WRITES))
+def test_it_writes(writing, official, operation):
     """The SDK takes a body with all that is declared, and the sandbox takes what the SDK makes of it."""
     api, sandbox, paths = writing
+    operation = in_revision(operation, official.revision)
     ids = {kind: paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
     if operation == "request_profile_deletion":  # of nobody it is a 404
         call(api, "create_profile", {"data": {"type": "profile", "attributes": {"email": "full@example.com"}}})

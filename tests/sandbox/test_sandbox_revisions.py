@@ -8,7 +8,10 @@ import sys
 
 import pytest
 import requests
-from support.calls import KEY, REVISION, problem
+from support.calls import KEY, REVISION, Caller, problem
+from support.conformance import revision_of
+from support.declared import OPERATIONS, WITH_MORE_FIELDS, minimal_query
+from support.full_account import fill_account
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
@@ -23,6 +26,17 @@ OPT_OUT = {"X-Klaviyo-Revision-Fall-Forward-Opt-Out": "1"}
 def get(sandbox, revision=REVISION, path="profiles", **headers):
     given = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": revision, **headers}
     return requests.get(f"{sandbox.url}/api/{path}", headers=given, timeout=PATIENCE)
+
+
+def event_of(attributes):
+    """The body of an event of a person."""
+    metric = {"data": {"type": "metric", "attributes": {"name": "Waved"}}}
+    profile = {"data": {"type": "profile", "attributes": attributes}}
+    return {"data": {"type": "event", "attributes": {"properties": {}, "metric": metric, "profile": profile}}}
+
+
+def profile_of(event):
+    return event["data"]["attributes"]["profile"]["data"]
 
 
 def page(sandbox):
@@ -169,6 +183,35 @@ def test_what_is_included_has_the_shape_of_the_revision_too(strict):
     included = document["included"][0]
     alone = get(strict, NEWEST, f"campaign-messages/{included['id']}").json()["data"]
     assert included["attributes"] == alone["attributes"]
+
+
+def test_what_a_revision_has_more_can_be_asked_for(make_shared_sandbox):
+    """All fields and includes of each operation that has some more than in the revision before, at once."""
+    sandbox = make_shared_sandbox(limits=False, job_seconds=0.0, other_revisions="refuse")
+    paths, caller = fill_account(sandbox), Caller(sandbox.url)
+    reads = [name for name in WITH_MORE_FIELDS if OPERATIONS[name]["method"] == "GET"]
+    assert len(reads) > 10
+    for operation in reads:
+        schemas = {name: parameter["schema"] for name, parameter in OPERATIONS[operation]["parameters"].items()}
+        query = {name: ",".join(schema["items"]["enum"]) for name, schema in schemas.items() if "items" in schema}
+        answer = caller.get(paths[operation], revision_of(operation), **query, **minimal_query(operation))
+        assert answer.status_code == 200, (operation, answer.text)
+        assert sandbox.requests[-1].operation == operation
+    caller.close()
+
+
+def test_the_profile_of_an_event_has_its_meta_where_the_revision_wants_it(make_sandbox):
+    """Beside the attributes since 2026-10-15, and among them before; elsewhere it is a 400."""
+    sandbox = make_sandbox(limits=False)
+    caller, meta = Caller(sandbox.url), {"patch_properties": {"append": {"colors": "red"}}}
+    for revision, status in ((REVISION, 400), (NEWEST, 202)):
+        beside, within = [event_of({"email": f"{revision}@example.com"}) for _ in range(2)]
+        profile_of(beside)["meta"] = profile_of(within)["attributes"]["meta"] = meta
+        assert caller.post("events", beside, revision=revision).status_code == status
+        assert caller.post("events", within, revision=revision).status_code == {400: 202, 202: 400}[status]
+        [profile] = [row for row in sandbox.store.profiles.rows.values() if row["email"] == f"{revision}@example.com"]
+        assert profile["properties"]["colors"] == ["red"]
+    caller.close()
 
 
 def test_the_revisions_of_an_operation_share_its_limits(make_sandbox):

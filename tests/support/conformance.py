@@ -219,7 +219,10 @@ def vendor_document(spec: Mapping[str, Any]) -> Document:
         operation["operationId"]: openapi.responses(spec, operation) for *_, operation in openapi.operations(spec)
     }
     revision = spec.get("info", {}).get("version")
-    return Document("Klaviyo's document", answers, spec["components"]["schemas"], revision)
+    # What another revision has, too, has the revision's name as well.
+    answers |= {f"{name}@{revision}": declared for name, declared in answers.items()}
+    name = f"Klaviyo's document of {revision}" if revision else "Klaviyo's document"
+    return Document(name, answers, spec["components"]["schemas"], revision)
 
 
 class Recorder:

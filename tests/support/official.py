@@ -12,16 +12,15 @@ from support.calls import KEY, cursor_of
 from support.official_program import client
 from support.patience import until
 
-# Group of the SDK -> the operations in it that the sandbox serves.
+# Group of the SDK -> the operations in it that the sandbox serves, in whichever revision.
 _GROUPS = {
     "Accounts": "get_accounts get_account",
     "Campaigns": (
         "get_campaigns get_campaign get_campaign_recipient_estimation get_tags_for_campaign get_tag_ids_for_campaign "
         "get_messages_for_campaign get_message_ids_for_campaign get_campaign_message "
-        "get_template_for_campaign_message get_template_id_for_campaign_message "
-        "get_campaigns@2026-10-15 get_campaign@2026-10-15 get_messages_for_campaign@2026-10-15 get_campaign_messages "
-        "get_campaign_message@2026-10-15 get_campaign_audience get_campaign_audiences_for_campaign "
-        "get_campaign_variation get_variations_for_campaign_message"
+        "get_template_for_campaign_message get_template_id_for_campaign_message get_campaign_messages "
+        "get_campaign_audience get_campaign_audiences_for_campaign get_campaign_variation "
+        "get_variations_for_campaign_message"
     ),
     "Catalogs": (
         "get_catalog_items get_catalog_item get_catalog_variants get_catalog_variant "
@@ -122,7 +121,8 @@ def call(api: Any, operation: str, *arguments: Any, **query: Any) -> dict[str, A
     Raises:
         KeyError: no group of the SDK is known to have the operation.
     """
-    return to_dict(getattr(getattr(api, CALLS[operation]), operation.partition("@")[0])(*arguments, **query))
+    name = operation.partition("@")[0]
+    return to_dict(getattr(getattr(api, CALLS[name]), name)(*arguments, **query))
 
 
 def to_dict(document: Any) -> dict[str, Any]:
