@@ -97,11 +97,11 @@ SUBSCRIPTION = Root(
 )
 
 
-def counted(kind: str) -> Lookup:
+def counted(operation: str, kind: str) -> Lookup:
     """How many members a list or segment has: Klaviyo counts those of one at a time, fifteen times a minute."""
     return Lookup(
         "counted",
-        f"get_{kind}",
+        operation,
         owner_kind=kind,
         owner_path="/id",
         match_path="/id",
@@ -133,7 +133,7 @@ TABLES = (
         LISTS,
         key=("list_id",),
         bookmark="updated",
-        roots=(counted("list"),),
+        roots=(counted("get_list", "list"),),
         deletion_note="A deleted list stays as it was last read.",
     ),
     Table(
@@ -164,7 +164,7 @@ TABLES = (
         SEGMENTS,
         key=("segment_id",),
         bookmark="updated",
-        roots=(counted("segment"),),
+        roots=(counted("get_segment", "segment"),),
         deletion_note="A deleted segment stays as it was last read.",
     ),
     Table(
