@@ -23,6 +23,9 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
         "get_campaign_audiences_for_campaign",
         "get_campaign_variation",
         "get_variations_for_campaign_message",
+        # More than July's: consent to the tracking of clicks.
+        "bulk_subscribe_profiles",
+        "bulk_unsubscribe_profiles",
         # What is new.
         "list_billing_usage",
         "get_billing_usage",
