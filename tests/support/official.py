@@ -39,7 +39,8 @@ _GROUPS = {
     "Coupons": (
         "get_coupons get_coupon get_coupon_codes get_coupon_code get_coupon_codes_for_coupon "
         "get_coupon_code_ids_for_coupon get_coupon_for_coupon_code get_coupon_id_for_coupon_code "
-        "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job"
+        "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job "
+        "get_coupons@2026-10-15 get_coupon@2026-10-15"
     ),
     "Custom_Objects": (
         "get_data_sources get_data_source get_object_types get_object_type get_object_schema get_object_record "

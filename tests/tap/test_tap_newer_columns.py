@@ -38,3 +38,10 @@ def test_consent_to_clicks_is_asked_for_by_names_that_the_revision_knows() -> No
 def test_the_key_of_a_metrics_integration() -> None:
     """A metric of one's own has none."""
     assert columns("metrics", "name", "integration_key") == [("Placed Order", "shop"), ("Own", None)]
+
+
+def test_when_a_coupon_is_assigned_anew() -> None:
+    """Null where Klaviyo leaves it out."""
+    names = ("assigner_configuration_used", "assigner_configuration_unused_expired")
+    assert columns("coupons", *names) == [("ASSIGN_IF_EXPIRED", "ALWAYS_ASSIGN"), (None, None), (None, None)]
+    assert asked("coupons", "coupon_id", names[0])["fields[coupon]"] == "assigner_configuration.used"
