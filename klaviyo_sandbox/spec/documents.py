@@ -43,7 +43,7 @@ _WITHOUT_NULL_LINKS = frozenset(
 # Characters that are not quoted in a path: those that Klaviyo leaves in ids of catalogs, and those of placeholders.
 _UNQUOTED = "/$:<>"
 # Type -> its name in paths, where that is not the type with an s.
-_PATHS = {"template-universal-content": "template-universal-content"}
+_PATHS = {kind: kind for kind in ("billing-usage", "brand-voice", "template-universal-content")}
 _LINK_PATHS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 

@@ -77,7 +77,8 @@ class PageRequests:
         def fetch(read: SliceRead) -> RawPage:
             terms = conditions(read.slice, collection, op)
             condition = {"filter": filters.all_of(terms)} if terms else {}
-            return self._request(collection.name, op.id, linked, condition, collection.parent, read)
+            parent = None if collection.at_most_one else collection.parent
+            return self._request(collection.name, op.id, linked, condition, parent, read)
 
         can_cut = ordered and not self.sample_only
         frontier = Frontier(slices, page_size=op.page_size or 0, end=self._settled if can_cut else None)
@@ -152,8 +153,9 @@ class PageRequests:
                 return self._request(name, operation_id, linked, condition, parent, read)
             if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
-            logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
-            self.incomplete.add(name)
+            if parent is not None:
+                logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
+                self.incomplete.add(name)
             return EMPTY_PAGE
         read.trail.add_page(page.content)
         return page

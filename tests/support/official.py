@@ -22,6 +22,12 @@ _GROUPS = {
         "get_campaigns@2026-10-15 get_campaign@2026-10-15 get_messages_for_campaign@2026-10-15 get_campaign_messages "
         "get_campaign_message@2026-10-15"
     ),
+    "Billing": "list_billing_usage get_billing_usage",
+    "Brands": (
+        "get_brand_buttons get_brand_button get_brand_colors get_brand_color get_brand_email_defaults "
+        "get_brand_email_default get_brand_logos get_brand_logo get_brand_social_groups get_brand_social_group "
+        "get_brand_voice"
+    ),
     "Catalogs": (
         "get_catalog_items get_catalog_item get_catalog_variants get_catalog_variant "
         "get_catalog_categories get_catalog_category get_items_for_catalog_category "
@@ -96,7 +102,9 @@ _GROUPS = {
         "get_tag_ids_for_tag_group"
     ),
     "Templates": "get_templates get_template get_all_universal_content get_universal_content",
+    "Text_Messaging": "get_text_messaging_senders get_text_messaging_sender",
     "Tracking_Settings": "get_tracking_settings get_tracking_setting",
+    "Translations": "get_translations get_translation",
     "Web_Feeds": "get_web_feeds get_web_feed",
     "Webhooks": "get_webhooks get_webhook get_webhook_topics get_webhook_topic",
 }

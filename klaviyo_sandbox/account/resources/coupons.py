@@ -19,11 +19,17 @@ from klaviyo_sandbox.spec.times import format_datetime
 
 COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
 
+
+def _with_assigner(_: Store, row: Row) -> Row:
+    """A coupon of which nobody said when it is assigned anew is not."""
+    return {"assigner_configuration": {"used": "NEVER_ASSIGN", "unused_expired": "NEVER_ASSIGN"}, **row}
+
+
 READS: Mapping[str, ReadOperation] = {
     "get_coupons": ReadOperation(COUPON, all_rows(COUPON)),
     "get_coupon": ReadOperation(COUPON),
-    "get_coupons@2026-10-15": ReadOperation(COUPON, all_rows(COUPON)),
-    "get_coupon@2026-10-15": ReadOperation(COUPON),
+    "get_coupons@2026-10-15": ReadOperation(COUPON, all_rows(COUPON), view=_with_assigner),
+    "get_coupon@2026-10-15": ReadOperation(COUPON, view=_with_assigner),
     "get_coupon_codes": ReadOperation(
         CODE,
         all_rows(CODE),

@@ -12,7 +12,18 @@ from datetime import datetime
 from random import Random
 from typing import Protocol
 
-from klaviyo_sandbox.account.resources import account, catalog, content, coupons, forms, metrics, objects, people
+from klaviyo_sandbox.account.resources import (
+    account,
+    brands,
+    catalog,
+    content,
+    coupons,
+    forms,
+    metrics,
+    objects,
+    people,
+    translations,
+)
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation
 from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
@@ -38,6 +49,8 @@ FAMILIES: tuple[ResourceFamily, ...] = (
     account,
     people,
     objects,
+    brands,
+    translations,
 )
 
 
