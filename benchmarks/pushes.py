@@ -112,8 +112,8 @@ PUSHES: Mapping[str, Push] = {
         _address_only,
         before=_MEMBERS,
     ),
-    "subscriptions": Push({"action": "subscribe"}, {"bulk_subscribe_profiles": None}, _address_only),
-    "unsubscriptions": Push({"action": "unsubscribe"}, {"bulk_unsubscribe_profiles": None}, _address_only),
+    "subscriptions": Push({"action": "subscribe"}, {"bulk_subscribe_profiles@2026-10-15": None}, _address_only),
+    "unsubscriptions": Push({"action": "unsubscribe"}, {"bulk_unsubscribe_profiles@2026-10-15": None}, _address_only),
     "suppressions": Push(
         {"action": "suppress"}, {"bulk_suppress_profiles": None}, _address_only, before={"action": "upsert_profile"}
     ),

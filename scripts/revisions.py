@@ -24,6 +24,11 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
         "get_campaign_audiences_for_campaign",
         "get_campaign_variation",
         "get_variations_for_campaign_message",
+        # More than July's: consent to the tracking of clicks, and when a coupon is assigned anew.
+        "bulk_subscribe_profiles",
+        "bulk_unsubscribe_profiles",
+        "get_coupons",
+        "get_coupon",
         # What is new.
         "list_billing_usage",
         "get_billing_usage",

@@ -33,6 +33,7 @@ class Collection:
             bookmark. It is left out for tables of which that one is read whole, and what it cannot read is a warning.
         keep_deleted: rows that Klaviyo deleted must stay where they were loaded, because events refer to them or
             because Klaviyo forgets them by itself after some days.
+        at_most_one: a parent has one of it or none, to which Klaviyo answers 404.
         linked: the relationships whose ids its resources have without an include.
         listed: of these, the ones whose resources another collection lists.
         row_by_row: relationship -> the operation that gives its resources for one row, asked for each where Klaviyo
@@ -49,6 +50,7 @@ class Collection:
     reread: bool = False
     supplements: str | None = None
     keep_deleted: bool = False
+    at_most_one: bool = False
     linked: frozenset[str] = frozenset()
     listed: tuple[Listed, ...] = ()
     row_by_row: Mapping[str, str] = field(default_factory=dict)

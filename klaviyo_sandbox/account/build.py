@@ -11,7 +11,7 @@ from klaviyo_sandbox.account.resources.families import fill_resources
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.account import fill_common, rng_factory
 from klaviyo_sandbox.account.seeded.attributions import WINDOWS, parse_windows
-from klaviyo_sandbox.account.seeded.consents import with_consents
+from klaviyo_sandbox.account.seeded.consents import with_consents, with_tracking
 from klaviyo_sandbox.account.seeded.events import events
 from klaviyo_sandbox.account.seeded.histories import Person, address, history_of, moment, with_history
 from klaviyo_sandbox.account.seeded.profiles import PHONES, phone_number, profiles
@@ -39,9 +39,9 @@ def build(
         store.events = Table(generated.rows)
         store.attributions = generated.attributions
         last_seen = generated.last_seen
-    rng, list_ids = rng_for("consents"), list(store.lists.rows)
+    rng, tracking_rng, list_ids = rng_for("consents"), rng_for("tracking"), list(store.lists.rows)
     for number, row in enumerate(rows):
-        row = with_consents(rng, row, list_ids, END)
+        row = with_tracking(tracking_rng, with_consents(rng, row, list_ids, END), END)
         phone = phone_number(number) if number < PHONES else None
         person = Person(row, row["email"] or address(number), phone, list_ids, END)
         store.put_profile({**with_history(person, number), "last_event_date": last_seen.get(row["id"])})

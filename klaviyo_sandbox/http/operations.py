@@ -33,6 +33,8 @@ WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
     "bulk_create_events": events.create_many,
     "bulk_subscribe_profiles": consents.subscribe,
     "bulk_unsubscribe_profiles": consents.unsubscribe,
+    "bulk_subscribe_profiles@2026-10-15": consents.subscribe,
+    "bulk_unsubscribe_profiles@2026-10-15": consents.unsubscribe,
     "bulk_suppress_profiles": suppressions.suppress,
     "bulk_unsuppress_profiles": suppressions.unsuppress,
     "query_campaign_values": reports.answer,

@@ -9,7 +9,7 @@ from typing import Any
 
 def doubles_when_repeated(operation: str, body: bytes) -> bool:
     """Whether the account holds more, or less, after this write was done twice than after once."""
-    rule = _RULES.get(operation)
+    rule = _RULES.get(_endpoint(operation))
     if rule is None:
         return False
     try:
@@ -20,12 +20,17 @@ def doubles_when_repeated(operation: str, body: bytes) -> bool:
 
 def may_double(operation: str | None) -> bool:
     """Whether it depends on the body what a repetition of this operation does."""
-    return operation in _RULES
+    return operation is not None and _endpoint(operation) in _RULES
 
 
 def tells_of(path: str, operation: str) -> bool:
     """Whether who reads at this path may learn there whether the write was done."""
-    return path.startswith(_READ_AT[operation])
+    return path.startswith(_READ_AT[_endpoint(operation)])
+
+
+def _endpoint(operation: str) -> str:
+    """An operation's id without its revision."""
+    return operation.partition("@")[0]
 
 
 def _lacks_unique_id(document: Any) -> bool:

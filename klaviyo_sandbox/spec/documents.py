@@ -46,7 +46,7 @@ _WITHOUT_NULL_LINKS = frozenset(
 # Characters that are not quoted in a path: those that Klaviyo leaves in ids of catalogs, and those of placeholders.
 _UNQUOTED = "/$:<>"
 # Type -> its name in paths, where that is not the type with an s.
-_PATHS = {"template-universal-content": "template-universal-content"}
+_PATHS = {kind: kind for kind in ("billing-usage", "brand-voice", "template-universal-content")}
 # Kind of rows -> type of their resources, where one type has a shape of its own in another revision.
 _SHOWN_TYPES = {"omni-campaign": "campaign", "omni-campaign-message": "campaign-message"}
 _LINK_PATHS = {"self": "/relationships/{}/", "related": "/{}/"}

@@ -12,6 +12,8 @@ from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.spec.errors import Problem, invalid
 from klaviyo_sandbox.spec.times import parse_datetime
 
+# Consents of which a request cannot say when they were given.
+_UNDATED_KINDS = frozenset({"open_tracking", "click_tracking"})
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
 # Channel -> the identifier that its consents need.
 IDENTIFIER_OF_CHANNEL = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
@@ -36,7 +38,7 @@ class RequestedConsent:
 def requested_consents(resource: Mapping[str, Any]) -> list[RequestedConsent]:
     """Every consent that a row gives or withdraws."""
     return [
-        RequestedConsent(channel, kind, consent.get("consented_at"), kind != "open_tracking")
+        RequestedConsent(channel, kind, consent.get("consented_at"), kind not in _UNDATED_KINDS)
         for channel, kinds in resource["attributes"]["subscriptions"].items()
         for kind, consent in (kinds or {}).items()
         if isinstance(consent, Mapping) and "consent" in consent

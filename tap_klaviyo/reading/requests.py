@@ -137,11 +137,11 @@ class PageRequests:
         self, collection: Collection, linked: LinkedQuery, condition: Mapping[str, str], read: SliceRead
     ) -> RawPage:
         """A page with all that was asked for, also where Klaviyo refuses to include it."""
-        op = operation(collection.operation)
+        op, parent = operation(collection.operation), None if collection.at_most_one else collection.parent
 
         def request() -> RawPage:
             allowed = linked.without(op, self._refused.of(collection))
-            return self._request(collection.name, op.id, allowed, condition, collection.parent, read)
+            return self._request(collection.name, op.id, allowed, condition, parent, read)
 
         try:
             page = request()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tap_klaviyo.model import Collection, Family, Table
 from tap_klaviyo.tables import (
     account,
+    brands,
     campaigns,
     catalog,
     content,
@@ -36,7 +37,7 @@ FAMILIES: tuple[Family, ...] = (
     Family("Coupons", coupons.TABLES, by_default=False),
     Family("Bulk jobs on profiles", profile_jobs.TABLES, by_default=False),
     Family("Content", content.TABLES, by_default=False),
-    Family("Account", account.TABLES, by_default=False),
+    Family("Account", (*account.TABLES, *brands.TABLES), by_default=False),
     Family("More about people", people.TABLES, by_default=False),
     Family("Custom objects", objects.TABLES, by_default=False),
     Family("V1", (*esp.TABLES, *esp_events.TABLES), by_default=False),

@@ -1,8 +1,10 @@
-"""Tables of templates, images and web feeds, of sign-up forms, and of product reviews."""
+"""Tables of templates, their translations, images and web feeds, of sign-up forms, and of product reviews."""
 
 from __future__ import annotations
 
-from tap_klaviyo.model import Collection, Table, each
+from typing import Any
+
+from tap_klaviyo.model import Collection, Root, Table, each
 
 TEMPLATES = Collection("templates", "get_templates", "template", bookmark="updated")
 UNIVERSAL_CONTENT = Collection(
@@ -22,6 +24,14 @@ FORM_VERSIONS = Collection(
 REVIEWS = Collection(
     "reviews", "get_reviews", "review", bookmark="created", filter_sets=({"status": "all"},), reread=True
 )
+TRANSLATIONS = Collection("translations", "get_translations", "translation")
+
+
+def translated_type(translation_id: Any) -> str | None:
+    """The type of what is translated, of an id such as ``template::email::Abc123``."""
+    kind, separator, _ = translation_id.partition("::") if isinstance(translation_id, str) else ("", "", "")
+    return kind if separator else None
+
 
 TABLES = (
     Table(
@@ -80,5 +90,12 @@ TABLES = (
         bookmark="review_created",
         roots=(each("event", "/relationships/events/data"),),
         deletion_note="An event that is no longer part of a review stays.",
+    ),
+    Table(
+        "translations",
+        TRANSLATIONS,
+        key=("translation_id",),
+        roots=(Root("resource", ("/id",), translated_type),),
+        deletion_note="A translation that was taken away stays as it was last read.",
     ),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tap_klaviyo.model import Collection, Table
 from tap_klaviyo.tables.bulk_jobs import JOB_DELETION_NOTE
 
-COUPONS = Collection("coupons", "get_coupons", "coupon")
+COUPONS = Collection("coupons", "get_coupons@2026-10-15", "coupon")
 # Klaviyo lists codes below their coupon too, at a fifth of the rate.
 COUPON_CODES = Collection(
     "coupon_codes", "get_coupon_codes", "coupon-code", parent="coupons", parent_filter="coupon.id"

@@ -21,12 +21,15 @@ from target_klaviyo.model.times import parse_time
 KINDS = {
     "email": ("email", "marketing"),
     "email_open_tracking": ("email", "open_tracking"),
+    "email_click_tracking": ("email", "click_tracking"),
     "sms": ("sms", "marketing"),
     "sms_transactional": ("sms", "transactional"),
     "whatsapp": ("whatsapp", "marketing"),
     "whatsapp_transactional": ("whatsapp", "transactional"),
     "whatsapp_conversational": ("whatsapp", "conversational"),
 }
+# Klaviyo has no place for the time at which consent to these was given.
+_UNDATED_KINDS = frozenset({"open_tracking", "click_tracking"})
 SUBSCRIBABLE = tuple(name for name in KINDS if name != "whatsapp_conversational")
 # Stands for the channels whose identifier a record has. WhatsApp is not among them: not every number has it.
 AUTO = "auto"
@@ -128,7 +131,7 @@ def add_terms(attributes: dict[str, Any], fields: Record, consented_at: datetime
         return
     for kinds in attributes["subscriptions"].values():
         for kind, subscription in kinds.items():
-            if kind != "open_tracking" and subscription["consent"] == SUBSCRIBED:  # Klaviyo has no place for it there
+            if kind not in _UNDATED_KINDS and subscription["consent"] == SUBSCRIBED:
                 subscription["consented_at"] = utc_text(consented_at)
 
 

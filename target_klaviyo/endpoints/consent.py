@@ -33,8 +33,9 @@ from target_klaviyo.model.identifiers import identifiers_of
 from target_klaviyo.model.pointers import Path
 from target_klaviyo.model.records import CHANNEL_LEFT_OUT, Note, Outcome, OutcomeKind
 
-SUBSCRIBE = "bulk_subscribe_profiles"
-UNSUBSCRIBE = "bulk_unsubscribe_profiles"
+# In the first revision that knows consent to the tracking of clicks, and is otherwise the same.
+SUBSCRIBE = "bulk_subscribe_profiles@2026-10-15"
+UNSUBSCRIBE = "bulk_unsubscribe_profiles@2026-10-15"
 # What the batch key of a row may ask for.
 GLOBAL = "global_unless_member"
 

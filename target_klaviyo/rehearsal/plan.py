@@ -16,6 +16,7 @@ from typing import Any
 from klaviyo_client.api.operations import operation
 from klaviyo_client.errors import SettingsError
 from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.endpoints import consent
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
 from target_klaviyo.model.records import Outcome, Record
 from target_klaviyo.rehearsal.plan_stream import StreamPlan
@@ -29,8 +30,8 @@ _CHANGE_OF = {
     "bulk_import_profiles": "additions",
     "add_profiles_to_list": "additions",
     "remove_profiles_from_list": "removals",
-    "bulk_subscribe_profiles": "subscriptions",
-    "bulk_unsubscribe_profiles": "unsubscriptions",
+    consent.SUBSCRIBE: "subscriptions",
+    consent.UNSUBSCRIBE: "unsubscriptions",
 }
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from support.calls import problem
+from support.calls import REVISION, problem
 
 from klaviyo_sandbox.writes import consents
 
 GIVE, WITHDRAW = "profile-subscription-bulk-create-jobs", "profile-subscription-bulk-delete-jobs"
+OCTOBER, CLICKS = "2026-10-15", "email.click_tracking"
 ROWS = "/data/attributes/profiles/data"
 LONG_AGO = "2024-02-03T04:05:06Z"
 EMAIL, PHONE = {"email": "a@example.com"}, {"phone_number": "+12025550142"}
@@ -23,6 +24,11 @@ def to_subscriptions(consent, *channels, since=None):
         dated = {"consented_at": since} if since else {}
         subscriptions.setdefault(channel, {})[kind or "marketing"] = {"consent": consent, **dated}
     return subscriptions
+
+
+def _revision(channels):
+    """The first one that knows these channels."""
+    return OCTOBER if CLICKS in channels else REVISION
 
 
 def job(kind, rows, list_id=None, **more):
@@ -43,7 +49,7 @@ def give(call):
 
     def give(*rows, to=("email",), since=None, list_id=None, **more):
         full = [{"subscriptions": to_subscriptions("SUBSCRIBED", *to, since=since), **row} for row in rows]
-        return call.post(GIVE, job("create", full, list_id, **more))
+        return call.post(GIVE, job("create", full, list_id, **more), revision=_revision(to))
 
     return give
 
@@ -54,7 +60,7 @@ def withdraw(call):
 
     def withdraw(*rows, of=("email",), list_id=None):
         full = [{"subscriptions": to_subscriptions("UNSUBSCRIBED", *of), **row} for row in rows]
-        return call.post(WITHDRAW, job("delete", full, list_id))
+        return call.post(WITHDRAW, job("delete", full, list_id), revision=_revision(of))
 
     return withdraw
 
@@ -103,7 +109,7 @@ def test_consent_makes_a_profile_and_puts_it_on_the_list(call, give, subscriptio
 
 @pytest.mark.parametrize(
     "channel",
-    ["email", "email.open_tracking", "sms", "sms.transactional", "whatsapp", "whatsapp.transactional", "push"],
+    ["email", "email.open_tracking", CLICKS, "sms", "sms.transactional", "whatsapp", "whatsapp.transactional", "push"],
 )
 def test_every_channel_is_shown(give, subscriptions_of, channel):
     """Each channel and kind of message has its own consent, and the others stay as they were."""
@@ -115,7 +121,7 @@ def test_every_channel_is_shown(give, subscriptions_of, channel):
         assert subscriptions["email"]["marketing"]["consent"] == "NEVER_SUBSCRIBED"
 
 
-@pytest.mark.parametrize("channel", ["email", "sms", "sms.transactional", "whatsapp", "email.open_tracking"])
+@pytest.mark.parametrize("channel", ["email", "sms", "sms.transactional", "whatsapp", "email.open_tracking", CLICKS])
 def test_consent_is_withdrawn_for_everything_without_a_list(give, withdraw, subscriptions_of, channel):
     """A channel that was consented to is unsubscribed; e-mail is suppressed too."""
     give({**EMAIL, **PHONE}, to=(channel,))
@@ -127,6 +133,18 @@ def test_consent_is_withdrawn_for_everything_without_a_list(give, withdraw, subs
     if channel == "email":
         assert [entry["reason"] for entry in subscriptions["suppression"]] == ["UNSUBSCRIBE"]
         assert subscriptions["can_receive_email_marketing"] is False
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "state"), [(GIVE, "create", "SUBSCRIBED"), (WITHDRAW, "delete", "UNSUBSCRIBED")]
+)
+def test_consent_to_clicks_is_a_channel_of_a_revision(call, path, kind, state):
+    """The one before does not declare it; when it was given cannot be said, also of consent that is historical."""
+    row = {**EMAIL, "subscriptions": to_subscriptions(state, CLICKS)}
+    assert call.post(path, job(kind, [row])).status_code == 400
+    assert call.post(path, job(kind, [row]), revision=OCTOBER).status_code == 202
+    if kind == "create":
+        assert call.post(path, job(kind, [row], historical_import=True), revision=OCTOBER).status_code == 202
 
 
 def test_who_is_unknown_is_made_and_unsubscribed(withdraw, subscriptions_of):

@@ -22,6 +22,12 @@ _GROUPS = {
         "get_campaign_audience get_campaign_audiences_for_campaign get_campaign_variation "
         "get_variations_for_campaign_message"
     ),
+    "Billing": "list_billing_usage get_billing_usage",
+    "Brands": (
+        "get_brand_buttons get_brand_button get_brand_colors get_brand_color get_brand_email_defaults "
+        "get_brand_email_default get_brand_logos get_brand_logo get_brand_social_groups get_brand_social_group "
+        "get_brand_voice"
+    ),
     "Catalogs": (
         "get_catalog_items get_catalog_item get_catalog_variants get_catalog_variant "
         "get_catalog_categories get_catalog_category get_items_for_catalog_category "
@@ -39,7 +45,8 @@ _GROUPS = {
     "Coupons": (
         "get_coupons get_coupon get_coupon_codes get_coupon_code get_coupon_codes_for_coupon "
         "get_coupon_code_ids_for_coupon get_coupon_for_coupon_code get_coupon_id_for_coupon_code "
-        "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job"
+        "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job "
+        "get_coupons@2026-10-15 get_coupon@2026-10-15"
     ),
     "Custom_Objects": (
         "get_data_sources get_data_source get_object_types get_object_type get_object_schema get_object_record "
@@ -77,7 +84,8 @@ _GROUPS = {
         "get_list_for_bulk_import_profiles_job get_list_ids_for_bulk_import_profiles_job "
         "get_profiles_for_bulk_import_profiles_job get_profile_ids_for_bulk_import_profiles_job "
         "get_push_tokens get_push_token get_profile_for_push_token get_push_tokens_for_profile "
-        "get_push_token_ids_for_profile get_conversations_for_profile get_conversation_ids_for_profile"
+        "get_push_token_ids_for_profile get_conversations_for_profile get_conversation_ids_for_profile "
+        "bulk_subscribe_profiles@2026-10-15 bulk_unsubscribe_profiles@2026-10-15"
     ),
     "Reporting": (
         "query_campaign_values query_flow_values query_flow_series query_form_values query_form_series "
@@ -94,7 +102,9 @@ _GROUPS = {
         "get_tag_ids_for_tag_group"
     ),
     "Templates": "get_templates get_template get_all_universal_content get_universal_content",
+    "Text_Messaging": "get_text_messaging_senders get_text_messaging_sender",
     "Tracking_Settings": "get_tracking_settings get_tracking_setting",
+    "Translations": "get_translations get_translation",
     "Web_Feeds": "get_web_feeds get_web_feed",
     "Webhooks": "get_webhooks get_webhook get_webhook_topics get_webhook_topic",
 }

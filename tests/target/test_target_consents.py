@@ -9,10 +9,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from target_support import People, body_of, outcomes_of, refused, respond, rows_of, scripted_session, writes
+from target_support import (
+    Command,
+    People,
+    body_of,
+    outcomes_of,
+    records,
+    refused,
+    respond,
+    rows_of,
+    schema_of,
+    scripted_session,
+    writes,
+)
 
 from klaviyo_client.errors import SettingsError, Unavailable
 from klaviyo_client.http.transport import Request, Response, TransportError
+from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.model.records import Outcome, OutcomeKind, RejectedRecord
 
 SUBSCRIBE = {"action": "subscribe"}
@@ -97,6 +110,36 @@ def test_the_body_of_an_unsubscription_is_klaviyos() -> None:
     assert body_of(request) == {
         "data": {"type": "profile-subscription-bulk-delete-job", "attributes": {"profiles": {"data": people}}}
     }
+
+
+@pytest.mark.parametrize("kind", ["open_tracking", "click_tracking"])
+@pytest.mark.parametrize(("action", "states"), [("subscribe", [YES]), ("unsubscribe", [NO]), ("consent", [YES, NO])])
+def test_consent_to_tracking_is_a_channel(kind: str, action: str, states: list[dict[str, str]]) -> None:
+    """Of the option or of the record; it needs an e-mail address, and auto never stands for it."""
+    for state in states:
+        said = {"status": state["consent"]} if action == "consent" else {}
+        record = {**ADA, **said}
+        by_email = {"email": ADA["email"], "subscriptions": {"email": {kind: state}}}
+        for entry, own in (({"channels": [f"email_{kind}"]}, {}), ({}, {"channels": f"email_{kind}"})):
+            made = resource({"action": action, **entry}, {**record, **own})
+            assert made == {"type": "profile", "attributes": by_email}
+        by_auto = resource({"action": action, "channels": ["auto"]}, record)["attributes"]["subscriptions"]
+        assert by_auto == {"email": {"marketing": state}, "sms": {"marketing": state}}
+        lacking = {"phone_number": ADA["phone_number"], **said}
+        assert unfit({"action": action, "channels": [f"email_{kind}"]}, lacking).code == "no_email"
+
+
+def test_consent_to_tracking_arrives(target: Command, account: RunningSandbox) -> None:
+    """Given, and then withdrawn; what e-mail itself may do stays as it was."""
+    tracking = {"channels": ["email_open_tracking", "email_click_tracking"]}
+    for action, state in (("subscribe", "SUBSCRIBED"), ("unsubscribe", "UNSUBSCRIBED")):
+        lines = [schema_of("people"), *records("people", [{"email": "ada@example.com"}])]
+        run = target(lines, streams={"people": {"action": action, **tracking}})
+        assert run.code == 0, run.stderr
+        [ada] = [row for row in account.store.profiles.rows.values() if row["email"] == "ada@example.com"]
+        email = ada["subscriptions"]["email"]
+        found = [email[kind]["consent"] for kind in ("marketing", "open_tracking", "click_tracking")]
+        assert found == ["NEVER_SUBSCRIBED", state, state]
 
 
 def test_a_phone_number_alone_is_no_consent_to_sms() -> None:
@@ -201,11 +244,13 @@ def test_auto_tells_an_identifier_that_is_wrong_and_rejects_who_has_none(entry: 
 )
 def test_historical_consent_was_given_in_the_past(value: Any, sent: str) -> None:
     """A time in any usual form; what is none, or is not past, is rejected before Klaviyo refuses the request."""
-    entry = {**SUBSCRIBE, "historical_import": True, "channels": ["email", "email_open_tracking"]}
+    tracking = ["email_open_tracking", "email_click_tracking"]
+    entry = {**SUBSCRIBE, "historical_import": True, "channels": ["email", *tracking]}
     record = {"email": "ada@x.org", "consented_at": value}
     if sent.startswith("2"):
         subscriptions = resource(entry, record)["attributes"]["subscriptions"]
-        assert subscriptions == {"email": {"marketing": {**YES, "consented_at": sent}, "open_tracking": YES}}
+        dated = {"marketing": {**YES, "consented_at": sent}}
+        assert subscriptions == {"email": {**dated, "open_tracking": YES, "click_tracking": YES}}
     else:
         assert unfit(entry, record).code == sent
 

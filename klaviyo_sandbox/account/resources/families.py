@@ -14,6 +14,7 @@ from typing import Protocol
 
 from klaviyo_sandbox.account.resources import (
     account,
+    brands,
     catalog,
     content,
     coupons,
@@ -22,6 +23,7 @@ from klaviyo_sandbox.account.resources import (
     objects,
     omni_campaigns,
     people,
+    translations,
 )
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation
 from klaviyo_sandbox.account.store import Relation, Store
@@ -49,6 +51,8 @@ FAMILIES: tuple[ResourceFamily, ...] = (
     people,
     objects,
     omni_campaigns,
+    brands,
+    translations,
 )
 
 

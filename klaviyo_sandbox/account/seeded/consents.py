@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.rows import Row
@@ -38,6 +38,30 @@ def with_consents(rng: random.Random, row: Row, list_ids: Sequence[str], end: da
     if row["phone_number"] and rng.random() < 0.15:
         subscriptions["whatsapp"] = {"marketing": _whatsapp(rng, when, row["phone_number"])}
     return {**row, "subscriptions": subscriptions}
+
+
+def with_tracking(rng: random.Random, row: Row, end: datetime) -> Row:
+    """The profile with what it said to tracking of its e-mail, where it said something; some consent has an end."""
+    if not row["email"] or rng.random() >= 0.12:
+        return row
+    moment = random_time(rng, datetime.fromisoformat(row["created"]), end)
+    agreed = {kind: rng.random() < 0.6 for kind in ("open_tracking", "click_tracking")}
+    valid_until = moment + timedelta(days=730) if rng.random() < 0.3 else None
+    tracking = {kind: _tracking(given, moment, valid_until) for kind, given in agreed.items()}
+    return {**row, "subscriptions": {**row["subscriptions"], "email": {**row["subscriptions"]["email"], **tracking}}}
+
+
+def _tracking(agreed: bool, moment: datetime, valid_until: datetime | None) -> dict[str, Any]:
+    when = format_datetime(moment)
+    return {
+        "can_receive": agreed,
+        "consent": "SUBSCRIBED" if agreed else "UNSUBSCRIBED",
+        "consent_timestamp": when,
+        "created_timestamp": when,
+        "last_updated": when,
+        "metadata": {},
+        "valid_until": None if valid_until is None or not agreed else format_datetime(valid_until),
+    }
 
 
 def _push(rng: random.Random, when: str) -> dict[str, Any]:

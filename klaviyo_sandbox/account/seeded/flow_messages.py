@@ -50,6 +50,22 @@ def messages_of(definition: Mapping[str, Any]) -> Iterator[tuple[str, Message]]:
             yield from messages_of(variation)
 
 
+def content_of(kind: str, message: Message) -> Message | None:
+    """A message of an action of this kind in the shape that messages have where they are included."""
+    names: Mapping[str, Mapping[str, str]] = {
+        "send-email": {
+            "subject": "subject_line",
+            **{name: name for name in ("from_email", "from_label", "reply_to_email", "cc_email", "bcc_email")},
+        },
+        "send-sms": {"body": "body"},
+        "send-mobile-push": {"title": "title", "body": "body"},
+    }
+    if kind not in names:
+        return None
+    preview = {"preview_text": message["preview_text"] or ""} if kind == "send-email" else {}
+    return {**preview, **{name: message[source] for name, source in names[kind].items()}}
+
+
 def _tracking(flow: FlowContext) -> dict[str, Any]:
     adds_parameters = flow.rng.random() < 0.6
     return {

@@ -11,7 +11,7 @@ from typing import Any
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.seeded.flow_actions import Definition, action_definitions
-from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, FlowContext, messages_of
+from klaviyo_sandbox.account.seeded.flow_messages import CHANNELS, FlowContext, content_of, messages_of
 from klaviyo_sandbox.account.seeded.tags import Tagger
 from klaviyo_sandbox.account.seeded.times import random_time
 from klaviyo_sandbox.spec.times import format_datetime
@@ -176,6 +176,7 @@ def _action(
             "created": format_datetime(created),
             "updated": format_datetime(random_time(rng, created, updated)),
             "definition": message,
+            "content": content_of(kind, message),
         }
         for kind, message in messages_of(definition)
     ]

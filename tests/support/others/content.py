@@ -1,4 +1,4 @@
-"""Templates, images and web feeds, forms and their versions, reviews and their events."""
+"""Templates, translations, images and web feeds, forms and their versions, reviews and their events."""
 
 from __future__ import annotations
 
@@ -37,6 +37,23 @@ def _reviews(account: Witness) -> list[Json]:
     ]
 
 
+def _translations(account: Witness) -> Iterable[Key]:
+    """Asked for by each type of what is translated and each channel."""
+    kinds = ("campaign-variation", "flow-message", "template", "template-universal-content")
+    return [
+        (row["id"],)
+        for kind in kinds
+        for channel in ("email", "sms", "mobile_push", "whatsapp")
+        for row in account.rows(
+            "translations",
+            revision="2026-10-15",
+            filter=f"equals(resource_type,'{kind}'),equals(channel,'{channel}')",
+            page__size=5,
+            sort="-id",
+        )
+    ]
+
+
 def _events(account: Witness) -> Iterable[Key]:
     return [
         (review["id"], event["id"])
@@ -49,6 +66,7 @@ TRUTHS = {
     "templates": (("template_id",), _templates),
     "template_universal_content": (("template_universal_content_id",), _universal),
     "images": (("image_id",), _images),
+    "translations": (("translation_id",), _translations),
     "web_feeds": (("web_feed_id",), lambda account: [(row["id"],) for row in account.rows("web-feeds")]),
     "forms": (("form_id",), lambda account: [(row["id"],) for row in account.rows("forms")]),
     "form_versions": (("form_version_id",), _versions),
