@@ -1,23 +1,24 @@
 """Which revision of the API each operation is asked for in.
 
 An operation is asked for in the revision of the document that ``tests/specification`` keeps, unless it stands here. An
-id that both revisions have gets a name for each: ``get_campaigns`` and ``get_campaigns@2026-10-15``.
+id that both revisions have gets a name for each: ``get_campaigns`` and ``get_campaigns@2026-10-15``. Whichever has the
+plain one: to keep an operation on an older revision when the others move on, its plain name is put here.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-# Revision -> ids of the operations that are asked for in it.
+# Revision -> names of the operations that are asked for in it: ids, with the revision where another has the plain name.
 OTHERS: Mapping[str, tuple[str, ...]] = {
     "2026-10-15": (
         # Campaigns of every channel, and of several at once: another shape under the same paths.
-        "get_campaigns",
-        "get_campaign",
-        "get_messages_for_campaign",
-        "get_campaign_message",
+        "get_campaigns@2026-10-15",
+        "get_campaign@2026-10-15",
+        "get_messages_for_campaign@2026-10-15",
+        "get_campaign_message@2026-10-15",
         "get_campaign_messages",
         "get_campaign_audience",
         "get_campaign_audiences_for_campaign",
@@ -46,14 +47,20 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
 _SCHEMA = "#/schemas/"
 
 
-def names(revision: str, default_ids: Container[str]) -> dict[str, str]:
-    """Our name of each operation that is asked for in a revision -> its id.
+def names(default: str, default_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Revision -> our name of each operation that is asked for in it -> its id.
+
+    A name that another revision has taken is no name of the default's operation: that one has the revision behind it.
 
     Args:
-        revision: one of ``OTHERS``.
-        default_ids: those of the document that is kept.
+        default: the revision of the document that is kept.
+        default_ids: the ids in that document.
     """
-    return {f"{op}@{revision}" if op in default_ids else op: op for op in OTHERS[revision]}
+    found = {revision: {name: name.partition("@")[0] for name in OTHERS[revision]} for revision in OTHERS}
+    taken = {name for revision, listed in found.items() if revision != default for name in listed}
+    of_default = {f"{op}@{default}" if op in taken else op: op for op in default_ids}
+    # When the default has come to a revision that was asked for by name, code may go on to do so.
+    return {**found, default: {**of_default, **found.get(default, {})}}
 
 
 def with_own_schemas(facts: Any, revision: str) -> Any:

@@ -52,12 +52,14 @@ def build(
         SystemExit: an operation is in no document, or its document is needed and not here.
     """
     revision = spec["info"]["version"]
-    known, served, schemas = _facts_of(spec, None, served_names)
-    default_ids = known.keys()
-    for other in revisions.OTHERS:
-        names = revisions.names(other, default_ids)
+    names = revisions.names(revision, [entry["operationId"] for *_, entry in openapi.operations(spec)])
+    known, served, schemas = _facts_of(spec, names.pop(revision), served_names, is_default=True)
+    for other, wanted in names.items():
         document = (others or {}).get(other)
-        more = _kept_facts(other, names, served_names) if document is None else _facts_of(document, names, served_names)
+        if document is None:
+            more = _kept_facts(other, wanted, served_names)
+        else:
+            more = _facts_of(document, wanted, served_names)
         known, served, schemas = known | more[0], served | more[1], schemas | more[2]
     if unknown := [name for name in served_names if name not in served]:
         raise SystemExit(f"not in the specification: {', '.join(unknown)}")
@@ -82,27 +84,26 @@ Facts = dict[str, dict[str, Any]]
 
 
 def _facts_of(
-    spec: dict[str, Any], names: Mapping[str, str] | None, served_names: Collection[str]
+    spec: dict[str, Any], names: Mapping[str, str], served_names: Collection[str], *, is_default: bool = False
 ) -> tuple[Facts, Facts, Facts]:
     """What the client and the sandbox know of a document's operations, and the schemas that the latter refer to.
 
     Args:
         spec: the document.
-        names: our names of the operations -> their ids; None: all, by their ids.
+        names: our names of the operations -> their ids.
         served_names: our names of those that the sandbox serves.
+        is_default: whether its revision is that of most, which is not named.
     """
     operations = {op["operationId"]: (path, method, op) for path, method, op in openapi.operations(spec)}
-    if names is None:
-        known = {name: client_facts(spec, *found) for name, found in operations.items()}
-        served = {name: sandbox_facts(spec, *found) for name, found in operations.items() if name in served_names}
-        return known, served, openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
     revision = spec["info"]["version"]
     if unknown := set(names.values()) - operations.keys():
         raise SystemExit(f"not in the specification {revision}: {', '.join(sorted(unknown))}")
-    own = {"revision": revision}
+    own = {} if is_default else {"revision": revision}
     known = {name: own | client_facts(spec, *operations[op]) for name, op in names.items()}
     served = {name: own | sandbox_facts(spec, *operations[op]) for name, op in names.items() if name in served_names}
     reached = openapi.reachable(served, lambda name: shape(spec["components"]["schemas"][name]))
+    if is_default:
+        return known, served, reached
     schemas = {f"{name}@{revision}": revisions.with_own_schemas(schema, revision) for name, schema in reached.items()}
     return known, revisions.with_own_schemas(served, revision), schemas
 

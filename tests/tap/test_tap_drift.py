@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
+from support.calls import REVISION
 from support.commands import run_command
 from support.fast_clock import AT_ONCE, fast_clock, fast_command
 from support.front import Answer, front_of, refusal
@@ -28,7 +29,7 @@ from tap_klaviyo.tables import COLLECTIONS, STREAMS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 
 Edit = Callable[[str, dict[str, Any]], None]
-HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": "2026-07-15"}
+HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
 SECRET = "Xylophone-417"
 
 
