@@ -4,13 +4,14 @@
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
 # make lock   requirements.lock anew, from what pyproject.toml allows
+# make revision  the API's next revision: SPEC=path/to/stable.json, or the vendor's newest; prints what changed
 # make dist   wheel and sdist in dist/, checked
 # make bench  how fast the tap reads, what arrives in a database, how fast the target pushes; BENCH_ARGS=--quick for a minute of each
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all soak lint lock dist bench format clean
+.PHONY: demo test test-all soak lint lock revision dist bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py
@@ -43,6 +44,9 @@ bench: $(VENV)/installed-bench
 lock: $(VENV)/installed-release
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras --generate-hashes --no-header \
 	  --no-emit-package singer-klaviyo --output-file requirements.lock pyproject.toml
+
+revision: $(VENV)/installed-test
+	$(BIN)/python scripts/update_revision.py $(if $(SPEC),"$(SPEC)") $(if $(FOLLOW),--follow $(FOLLOW))
 
 dist: $(VENV)/installed-test
 	rm -rf dist

@@ -1,34 +1,35 @@
 """Which revision of the API each operation is asked for in.
 
 An operation is asked for in the revision of the document that ``tests/specification`` keeps, unless it stands here. An
-id that both revisions have gets a name for each: ``get_campaigns`` and ``get_campaigns@2026-10-15``.
+id that both revisions have gets a name for each: ``get_campaigns`` and ``get_campaigns@2026-10-15``. Whichever has the
+plain one: to keep an operation on an older revision when the others move on, its plain name is put here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 import openapi
 
-# Revision -> ids of the operations that are asked for in it.
+# Revision -> names of the operations that are asked for in it: ids, with the revision where another has the plain name.
 OTHERS: Mapping[str, tuple[str, ...]] = {
     "2026-10-15": (
         # Campaigns of every channel, and of several at once: another shape under the same paths.
-        "get_campaigns",
-        "get_campaign",
-        "get_messages_for_campaign",
-        "get_campaign_message",
+        "get_campaigns@2026-10-15",
+        "get_campaign@2026-10-15",
+        "get_messages_for_campaign@2026-10-15",
+        "get_campaign_message@2026-10-15",
         "get_campaign_messages",
         "get_campaign_audience",
         "get_campaign_audiences_for_campaign",
         "get_campaign_variation",
         "get_variations_for_campaign_message",
         # More than July's: consent to the tracking of clicks, and when a coupon is assigned anew.
-        "bulk_subscribe_profiles",
-        "bulk_unsubscribe_profiles",
-        "get_coupons",
-        "get_coupon",
+        "bulk_subscribe_profiles@2026-10-15",
+        "bulk_unsubscribe_profiles@2026-10-15",
+        "get_coupons@2026-10-15",
+        "get_coupon@2026-10-15",
         # What is new.
         "list_billing_usage",
         "get_billing_usage",
@@ -48,28 +49,28 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
         "get_translations",
         "get_translation",
         # What takes other parameters or another body than before.
-        "get_profiles",
-        "get_profile",
-        "get_profiles_for_list",
-        "get_profiles_for_segment",
-        "get_profiles_for_bulk_import_profiles_job",
-        "get_profile_for_push_token",
-        "create_or_update_profile",
-        "create_profile",
-        "update_profile",
-        "create_event",
-        "get_message_ids_for_campaign",
-        "get_template_for_campaign_message",
-        "get_flow_message",
-        "get_template_for_flow_message",
-        "get_templates",
-        "get_template",
-        "get_coupon_codes",
-        "get_coupon_code",
-        "get_coupon_codes_for_coupon",
-        "get_coupon_code_ids_for_coupon",
-        "get_coupon_for_coupon_code",
-        "get_data_sources",
+        "get_profiles@2026-10-15",
+        "get_profile@2026-10-15",
+        "get_profiles_for_list@2026-10-15",
+        "get_profiles_for_segment@2026-10-15",
+        "get_profiles_for_bulk_import_profiles_job@2026-10-15",
+        "get_profile_for_push_token@2026-10-15",
+        "create_or_update_profile@2026-10-15",
+        "create_profile@2026-10-15",
+        "update_profile@2026-10-15",
+        "create_event@2026-10-15",
+        "get_message_ids_for_campaign@2026-10-15",
+        "get_template_for_campaign_message@2026-10-15",
+        "get_flow_message@2026-10-15",
+        "get_template_for_flow_message@2026-10-15",
+        "get_templates@2026-10-15",
+        "get_template@2026-10-15",
+        "get_coupon_codes@2026-10-15",
+        "get_coupon_code@2026-10-15",
+        "get_coupon_codes_for_coupon@2026-10-15",
+        "get_coupon_code_ids_for_coupon@2026-10-15",
+        "get_coupon_for_coupon_code@2026-10-15",
+        "get_data_sources@2026-10-15",
     ),
 }
 # (revision, operation id) -> parameters that its document has and the vendor's SDK of that revision has not.
@@ -79,14 +80,20 @@ NOT_SHOWN: Mapping[tuple[str, str], tuple[str, ...]] = {
 _SCHEMA = "#/schemas/"
 
 
-def names(revision: str, default_ids: Container[str]) -> dict[str, str]:
-    """Our name of each operation that is asked for in a revision -> its id.
+def names(default: str, default_ids: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Revision -> our name of each operation that is asked for in it -> its id.
+
+    A name that another revision has taken is no name of the default's operation: that one has the revision behind it.
 
     Args:
-        revision: one of ``OTHERS``.
-        default_ids: those of the document that is kept.
+        default: the revision of the document that is kept.
+        default_ids: the ids in that document.
     """
-    return {f"{op}@{revision}" if op in default_ids else op: op for op in OTHERS[revision]}
+    found = {revision: {name: name.partition("@")[0] for name in OTHERS[revision]} for revision in OTHERS}
+    taken = {name for revision, listed in found.items() if revision != default for name in listed}
+    of_default = {f"{op}@{default}" if op in taken else op: op for op in default_ids}
+    # When the default has come to a revision that was asked for by name, code may go on to do so.
+    return {**found, default: {**of_default, **found.get(default, {})}}
 
 
 def as_shown(operation: Mapping[str, Any], revision: str) -> dict[str, Any]:

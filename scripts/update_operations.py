@@ -52,16 +52,15 @@ def build(
         SystemExit: an operation is in no document, or its document is needed and not here.
     """
     revision, default_schemas = spec["info"]["version"], _shapes(spec)
-    ids = {operation["operationId"]: operation["operationId"] for *_, operation in openapi.operations(spec)}
-    known, served, schemas = _facts_of(spec, ids, served_names)
-    for other in revisions.OTHERS:
-        names = revisions.names(other, ids)
+    names = revisions.names(revision, [operation["operationId"] for *_, operation in openapi.operations(spec)])
+    known, served, schemas = _facts_of(spec, names.pop(revision), served_names)
+    for other, wanted in names.items():
         if others and other in others:
             more = _in_revision(
-                other, _shapes(others[other]), default_schemas, _facts_of(others[other], names, served_names)
+                other, _shapes(others[other]), default_schemas, _facts_of(others[other], wanted, served_names)
             )
         else:
-            more = _kept_facts(other, names, served_names)
+            more = _kept_facts(other, wanted, served_names)
         if changed := [name for name in more[2].keys() & schemas.keys() if more[2][name] != schemas[name]]:
             raise SystemExit(f"give the document of {other} with --and: {', '.join(sorted(changed))} changed")
         known, served, schemas = known | more[0], served | more[1], schemas | more[2]

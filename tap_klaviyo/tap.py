@@ -26,6 +26,7 @@ from tap_klaviyo.reports.declaration import Report, parse_reports
 from tap_klaviyo.settings import SETTINGS
 from tap_klaviyo.streams.base import parse_time
 from tap_klaviyo.streams.connection_test import run_connection_test
+from tap_klaviyo.streams.drift import run_drift_check
 from tap_klaviyo.streams.input_files import checked_file
 from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.run import RunTap
@@ -98,7 +99,39 @@ class TapKlaviyo(RunTap):
                 option.callback = checked_file
                 # So that --test knows it, wherever it stands.
                 option.is_eager = True
+        command.params.append(
+            click.Option(
+                ["--drift"],
+                is_flag=True,
+                expose_value=False,
+                callback=cls.cb_drift,
+                help="Say how the account's answers differ from what the selected columns read: names only, no values.",
+            )
+        )
         return command
+
+    @classmethod
+    def cb_drift(cls, ctx: click.Context, param: click.Option, value: bool) -> None:  # noqa: ARG003 - click's
+        """``--drift``: read a page of each selected collection, and write what columns miss, in place of messages.
+
+        Raises:
+            Incomplete: not all that is selected could be read.
+        """
+        if not value or ctx.resilient_parsing:
+            return
+        run_drift_check(cls._tap_of_options(ctx), click.echo)
+        ctx.exit()
+
+    @classmethod
+    def _tap_of_options(cls, ctx: click.Context) -> TapKlaviyo:
+        """A tap with the settings and the catalog of the command line, before the SDK makes its own."""
+        cli_config, catalog = ctx.params["config"], ctx.params.get("catalog")
+        return cls(
+            config=cli_config.config,
+            catalog=None if catalog is None else json.load(catalog),
+            parse_env_config=cli_config.parse_env,
+            validate_config=True,
+        )
 
     @classmethod
     def cb_test(cls, ctx: click.Context, param: click.Option, value: str) -> None:
@@ -110,14 +143,7 @@ class TapKlaviyo(RunTap):
         if value != CliTestOptionValue.All.value:
             super().cb_test(ctx, param, value)
             return
-        cli_config, catalog = ctx.params["config"], ctx.params.get("catalog")
-        tap = cls(
-            config=cli_config.config,
-            catalog=None if catalog is None else json.load(catalog),
-            parse_env_config=cli_config.parse_env,
-            validate_config=True,
-        )
-        run_connection_test(tap)
+        run_connection_test(cls._tap_of_options(ctx))
         ctx.exit()
 
     def setup_mapper(self) -> None:

@@ -90,6 +90,7 @@ PURE = {
     "tap_klaviyo/files/columns.py",
     "tap_klaviyo/files/rows.py",
     "tap_klaviyo/model.py",
+    "tap_klaviyo/reading/drift.py",
     "tap_klaviyo/reading/event_metrics.py",
     "tap_klaviyo/reading/frontier.py",
     "tap_klaviyo/reading/linked_query.py",

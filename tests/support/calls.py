@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -10,6 +14,7 @@ import requests
 
 KEY = "pk_test"
 REVISION = "2026-07-15"
+FACTS = Path(__file__).resolve().parents[2] / "klaviyo_sandbox" / "spec" / "facts.json"
 MEDIA_TYPE = "application/vnd.api+json"
 
 
@@ -21,8 +26,12 @@ class Caller:
         self.session = requests.Session()
         self.session.headers.update({"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION})
 
-    def get(self, path: str, revision: str = REVISION, **query: Any) -> requests.Response:
-        """GET ``/api/{path}``. In names of parameters ``__`` opens a bracket: ``page__size`` is ``page[size]``."""
+    def get(self, path: str, revision: str | None = None, **query: Any) -> requests.Response:
+        """GET ``/api/{path}``. In names of parameters ``__`` opens a bracket: ``page__size`` is ``page[size]``.
+
+        Where no revision is named, it is that of the operation which the facts have under a plain name.
+        """
+        revision = revision or revision_of(path)
         parameters = {_bracketed(name): query[name] for name in query}
         return self.session.get(f"{self.url}/api/{path}", params=parameters, headers={"revision": revision})
 
@@ -39,8 +48,9 @@ class Caller:
     def delete(self, path: str, body: Any) -> requests.Response:
         return self.send("DELETE", path, body)
 
-    def pages(self, path: str, revision: str = REVISION, **query: Any) -> Iterator[dict[str, Any]]:
+    def pages(self, path: str, revision: str | None = None, **query: Any) -> Iterator[dict[str, Any]]:
         """Every page, by following ``links.next``."""
+        revision = revision or revision_of(path)
         document = self.get(path, revision, **query).json()
         while True:
             yield document
@@ -54,6 +64,21 @@ class Caller:
 
     def close(self) -> None:
         self.session.close()
+
+
+def revision_of(path: str) -> str:
+    """In which revision a path is read under the plain name of its operation."""
+    return next((revision for pattern, revision in _other_revisions() if pattern.fullmatch(path)), REVISION)
+
+
+@cache
+def _other_revisions() -> list[tuple[re.Pattern[str], str]]:
+    operations = json.loads(FACTS.read_text("utf-8"))["operations"]
+    return [
+        (re.compile(re.sub(r"\{\w+\}", "[^/]+", entry["path"].removeprefix("/api/"))), entry["revision"])
+        for name, entry in operations.items()
+        if entry["method"] == "GET" and "revision" in entry and "@" not in name
+    ]
 
 
 def _bracketed(name: str) -> str:
