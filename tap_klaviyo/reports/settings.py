@@ -53,8 +53,16 @@ SETTING: Mapping[str, Any] = {
             "by": _names("What metric_aggregates is told of, a column each. By default nothing: one row a day."),
             "interval": _text(
                 "How long each row is, in Klaviyo's words: hourly, daily, weekly or monthly; for metric_aggregates "
-                "hour, day, week or month. A report of values is asked for each day, week or month. By default a day."
+                "hour, day, week or month. A report of values is asked for each day, week or month, or, with total, "
+                "once for a whole timeframe. By default a day."
             ),
+            "timeframe": {
+                "type": ["string", "object"],
+                "description": (
+                    "What a report of values tells as a whole, one row for each grouping, read anew in every run: a "
+                    "name of Klaviyo's, such as last_30_days, or start and end, two days that are both included."
+                ),
+            },
             "filter": _text("A condition of Klaviyo's filter language that narrows the report."),
             "start_date": {
                 "type": "string",

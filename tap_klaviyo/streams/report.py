@@ -1,4 +1,7 @@
-"""The Singer stream of a report. Its bookmark is the last finished day that was read; its STATE also counts calls."""
+"""The Singer stream of a report. Its bookmark is the last finished day that was read; its STATE also counts calls.
+
+A report over a whole time frame has no bookmark: it is read anew in every run.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from tap_klaviyo.reports import call_log
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.rows import Row
 from tap_klaviyo.reports.session import ReportRefused, ReportSession
-from tap_klaviyo.reports.windows import Window, WindowPlan, last_finished_day, plan_windows, settled_day
+from tap_klaviyo.reports.windows import Window, WindowPlan, last_finished_day, plan_total, plan_windows, settled_day
 from tap_klaviyo.streams.base import AHEAD, PrefixBookmarkStream, parse_time
 from tap_klaviyo.streams.run import RunTap
 
@@ -29,7 +32,7 @@ class ReportStream(PrefixBookmarkStream):
         self.report = report
         super().__init__(tap, schema=report.schema, name=report.name)
         self.primary_keys = report.key
-        self.replication_key = report.days[-1]
+        self.replication_key = report.replication_key
 
     @property
     def calls(self) -> dict[str, int]:
@@ -61,10 +64,14 @@ class ReportStream(PrefixBookmarkStream):
                 self.logger.warning("%s: %s; stopped before %s, the next run goes on", self.name, error, window.first)
                 return
             self._advance_bookmark(session, window.last)
+            self.state_manager.is_flushed = False
+            self._write_state_message()
 
     # What it reads ----------------------------------------------------------------------------------------------------
 
     def _plan(self, session: ReportSession) -> WindowPlan:
+        if self.report.timeframe is not None:
+            return WindowPlan(plan_total(self.report, session.today))
         state = self.get_context_state(None) if self.replication_method != REPLICATION_FULL_TABLE else {}
         bookmark = self._bookmark_day(state, "replication_key_value")
         last = last_finished_day(session.today, self.report.unit)
@@ -109,7 +116,8 @@ class ReportStream(PrefixBookmarkStream):
         left = session.client.requests_left_today(operation.id)
         windows = plan.windows[-1:] if self.ABORT_AT_RECORD_COUNT is not None else plan.windows
         if not windows:
-            self.logger.info("%s: no day is finished that was not read", self.name)
+            what = "that was not read" if self.report.timeframe is None else "of its time frame"
+            self.logger.info("%s: no day %s is finished", self.name, what)
             return ()
         room = "" if left is None else f"; this day has {left} of {operation.daily} left"
         first, last = windows[0].first, windows[-1].last
@@ -128,7 +136,9 @@ class ReportStream(PrefixBookmarkStream):
     # How far it is ----------------------------------------------------------------------------------------------------
 
     def _advance_bookmark(self, session: ReportSession, read: date) -> None:
-        """Move the bookmark to a day, never back, and write it."""
+        """Move the bookmark to a day, never back. Of a whole time frame there is none."""
+        if self.report.timeframe is not None:
+            return
         state = self.get_context_state(None)
         before = self._bookmark_day(state, "replication_key_value")
         settled = settled_day(self.report, read, session.today)
@@ -139,5 +149,3 @@ class ReportStream(PrefixBookmarkStream):
                 SETTLED: settled.isoformat(),
             }
         )
-        self.state_manager.is_flushed = False
-        self._write_state_message()

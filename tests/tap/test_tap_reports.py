@@ -49,8 +49,8 @@ def catalog(reports: list[dict[str, Any]]) -> dict[str, Any]:
                 "stream": report.name,
                 "schema": report.schema,
                 "key_properties": list(report.key),
-                "replication_key": report.days[-1],
-                "replication_method": "INCREMENTAL",
+                "replication_key": report.replication_key,
+                "replication_method": "INCREMENTAL" if report.replication_key else "FULL_TABLE",
                 "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
             }
             for report in parse_reports(reports)
@@ -299,3 +299,66 @@ def test_reports_can_be_a_variable() -> None:
     assert (stream["replication_key"], stream["replication_method"]) == ("timeframe_end", "INCREMENTAL")
     assert [entry["metadata"]["selected"] for entry in stream["metadata"] if not entry["breadcrumb"]] == [True]
     assert "total_members" in stream["schema"]["properties"]
+
+
+def test_people_of_a_year_cannot_be_had_by_adding_months(account: RunningSandbox, tmp_path: Path) -> None:
+    """One call gives one row for each grouping, with who opened in all of the time frame, each counted once."""
+    entry = {"report": "campaign_values", "statistics": ["opens", "opens_unique"]}
+    reports = [
+        {**entry, "name": "months", "interval": "monthly"},
+        {**entry, "name": "year", "interval": "total", "timeframe": "last_12_months"},
+    ]
+    before = len(account.requests)
+    made = run(tmp_path, account, reports)
+    assert made.code == 0, made.errors
+    asked = [entry.operation for entry in list(account.requests)[before:]]
+    assert asked.count("query_campaign_values") == 13
+
+    stop = today().replace(day=1)
+    start = stop.replace(year=stop.year - 1)
+    within = [event for event in events(account) if start <= event.day < stop]
+    often, people = count(within, OPENS, campaign_keys)
+    for name, expected in (("opens", often), ("opens_unique", people)):
+        found = columns(made, "year", "campaign_id", "campaign_message_id", name)
+        assert found == {key: number for (key, _), number in expected.items()}
+    months = columns(made, "months", "campaign_id", "campaign_message_id", "timeframe_start", "opens_unique")
+    assert sum(months.values()) > sum(people.values())
+    days = {(row["timeframe_start"], row["timeframe_end"]) for row in made.rows("year")}
+    assert days == {(start.isoformat(), (stop - DAY).isoformat())}
+
+
+def test_a_whole_time_frame_is_read_in_every_run(account: RunningSandbox, tmp_path: Path) -> None:
+    """There is no bookmark; the STATE counts the call. A target is never told to take out rows of an earlier one."""
+    reports = [{"report": "segment_values", "timeframe": "last_30_days"}]
+    settings = {"emit_activate_version_messages": True}
+    first = run(tmp_path, account, reports, settings=settings)
+    second = run(tmp_path, account, reports, state=first.state, settings=settings)
+    assert first.rows("segment_values") == second.rows("segment_values") != []
+    assert {(row["timeframe_start"], row["timeframe_end"]) for row in second.rows("segment_values")} == {
+        (ago(30), ago(1))
+    }
+    bookmark = second.state["bookmarks"]["segment_values"]
+    assert "replication_key_value" not in bookmark
+    assert sum(bookmark["calls"].values()) == 2
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in second.messages}
+
+
+def test_a_whole_time_frame_waits_for_a_day_with_room(account: RunningSandbox, tmp_path: Path) -> None:
+    """Exit code 0, and a line that says so; nothing is read by halves."""
+    hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+    reports = [{"report": "form_values", "timeframe": "last_week"}]
+    made = run(tmp_path, account, reports, state={"bookmarks": {"form_values": {"calls": {hour: 225}}}})
+    assert made.code == 0, made.errors
+    assert made.rows("form_values") == []
+    assert "form_values: this day's budget has room for 0 of 1 calls; the next run goes on from" in made.errors
+
+
+def test_a_time_frame_of_which_nothing_is_over_is_not_asked_for(account: RunningSandbox, tmp_path: Path) -> None:
+    """A range that begins tomorrow costs no call and no error."""
+    tomorrow = (today() + DAY).isoformat()
+    reports = [{"report": "form_values", "timeframe": {"start": tomorrow, "end": tomorrow}}]
+    before = len(account.requests)
+    made = run(tmp_path, account, reports)
+    assert made.code == 0, made.errors
+    assert "query_form_values" not in [entry.operation for entry in list(account.requests)[before:]]
+    assert "form_values: no day of its time frame is finished" in made.errors
