@@ -27,6 +27,8 @@ OPERATIONS: Mapping[str, str] = {
     "metric_aggregates": "query_metric_aggregates",
 }
 CONVERSION_METRIC = "Placed Order"
+# In place of a metric's name: every one, of conversions those that are not Klaviyo's own.
+EVERY_METRIC = "all"
 REREAD_DAYS = 30
 
 Shape = Literal["values", "series", "aggregates"]
@@ -64,7 +66,9 @@ class Report:
         statistics: the statistics (an aggregate's measurements), a column each.
         group_by: the groupings (an aggregate's dimensions), a column each.
         interval: Klaviyo's word for how long each row is; of values, how long each call is, or ``TOTAL``.
-        metric: name or id of the metric that is aggregated, or whose events are conversions; None for neither.
+        metrics: names or ids of the metrics that are aggregated, or whose events are conversions; empty for neither.
+        by_metric: whether the metrics were given as several, so that the metric is in the key.
+        every_metric: whether it is every metric of the account; ``metrics`` names none then.
         filter: a condition more, as Klaviyo writes it.
         start: the first day to read, None for the earliest that Klaviyo has.
         reread_days: how many finished days are read again in every run.
@@ -76,7 +80,9 @@ class Report:
     statistics: tuple[str, ...]
     group_by: tuple[str, ...]
     interval: str
-    metric: str | None = None
+    metrics: tuple[str, ...] = ()
+    by_metric: bool = False
+    every_metric: bool = False
     filter: str | None = None
     start: date | None = None
     reread_days: int = REREAD_DAYS
@@ -117,25 +123,30 @@ class Report:
     def key(self) -> tuple[str, ...]:
         """The columns that name a row."""
         times = ("date_time",) if self.by_hour else self.days
-        return (*times, *map(column, self.group_by))
+        return (*times, *map(column, self.group_by), *(self.metric_columns[:1] if self.by_metric else ()))
 
     @property
-    def metric_column(self) -> str | None:
-        """The column of the metric's id."""
-        return None if self.metric is None else "metric_id" if self.shape == "aggregates" else "conversion_metric_id"
+    def has_metric(self) -> bool:
+        """Whether it is about metrics: those that it names, or every one."""
+        return self.every_metric or bool(self.metrics)
+
+    @property
+    def metric_columns(self) -> tuple[str, ...]:
+        """The columns of the metric's id and, where there are several, of its name."""
+        names = ("id", "name") if self.by_metric else ("id",) if self.has_metric else ()
+        return tuple(f"{'' if self.shape == 'aggregates' else 'conversion_'}metric_{name}" for name in names)
 
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a row."""
         hours = {"date_time": {"type": "string", "format": "date-time"}} if self.by_hour else {}
-        metric = {self.metric_column: _TEXT} if self.metric_column else {}
         return {
             "type": "object",
             "properties": {
                 **dict.fromkeys(self.days, _DAY),
                 **hours,
                 **{column(name): _TEXT for name in self.group_by},
-                **metric,
+                **dict.fromkeys(self.metric_columns, _TEXT),
                 **dict.fromkeys(self.statistics, _NUMBER),
             },
             "required": list(self.key),
@@ -178,21 +189,30 @@ def _parse_report(entry: Mapping[str, Any]) -> Report:
     _check_words(name, kind, entry, words.values())
     query = _query(kind)
     interval = _parse_interval(name, kind, entry, query)
-    report = Report(
+    return Report(
         name=name,
         report=kind,
         statistics=_parse_values(name, entry, words["statistics"], query.values[words["statistics"]]),
         group_by=_parse_group_by(name, entry, words["group_by"], query),
         interval=interval,
-        metric=entry.get(words["metric"]) or (CONVERSION_METRIC if "conversion_metric_id" in query.required else None),
+        **_parse_metrics(name, entry.get(words["metric"]), query),
         filter=entry.get("filter"),
         start=parse_day(f"start_date of {name}", entry["start_date"]) if entry.get("start_date") is not None else None,
         reread_days=entry.get("reread_days", REREAD_DAYS),
         timeframe=_parse_total(name, entry, query) if interval == TOTAL else None,
     )
-    if report.metric is None and "metric_id" in query.required:
-        raise SettingsError(f"reports: {name} needs metric, the name or id of the metric to aggregate")
-    return report
+
+
+def _parse_metrics(name: str, given: str | Sequence[str] | None, query: QueryBody) -> dict[str, Any]:
+    """Which metrics the report is about, as members of it."""
+    if not given:
+        if "metric_id" in query.required:
+            raise SettingsError(f"reports: {name} needs metric, the name or id of the metric to aggregate")
+        return {"metrics": (CONVERSION_METRIC,) if "conversion_metric_id" in query.required else ()}
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if any(word.strip().casefold() == EVERY_METRIC for word in names):
+        return {"by_metric": True, "every_metric": True}
+    return {"metrics": names, "by_metric": not isinstance(given, str)}
 
 
 def _check_words(name: str, kind: str, entry: Mapping[str, Any], words: Iterable[str]) -> None:

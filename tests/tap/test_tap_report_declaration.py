@@ -34,7 +34,8 @@ def test_an_entry_that_only_names_a_report_is_enough(kind: str) -> None:
         made.query.values["measurements" if kind == "metric_aggregates" else "statistics"]
     )
     assert made.unit == "day"
-    assert made.metric == (None if kind.startswith(("form", "segment")) else "Placed Order")
+    assert made.metrics == (() if kind.startswith(("form", "segment")) else ("Placed Order",))
+    assert not made.by_metric
 
 
 def test_every_column_has_a_name_of_its_own() -> None:
@@ -152,3 +153,27 @@ def test_time_frames_are_those_of_the_specification() -> None:
     assert str(raised.value).partition("it can be ")[2].partition(", or")[0].split(", ") == [
         name for name in query.timeframes if name != "today"
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "every"),
+    [(["Placed Order"], False), (["Placed Order", "XYZ123"], False), ("all", True), ("All ", True), (["all"], True)],
+)
+@pytest.mark.parametrize("kind", ["campaign_values", "flow_series", "metric_aggregates"])
+def test_several_metrics_are_told_apart_by_the_key(kind: str, given: Any, every: bool) -> None:
+    """A list of one metric is no other table than a list of two; a single metric keeps the key that it had."""
+    aggregates = kind == "metric_aggregates"
+    word = "metric" if aggregates else "conversion_metric"
+    (made,) = parse_reports([{"report": kind, word: given}])
+    (single,) = parse_reports([entry(kind)])
+    prefix = "" if aggregates else "conversion_"
+    assert Draft202012Validator(dict(SETTING)).is_valid([{"report": kind, word: given}])
+    assert made.every_metric == every
+    assert made.key == (*single.key, f"{prefix}metric_id")
+    assert made.schema["properties"].keys() - single.schema["properties"].keys() == {f"{prefix}metric_name"}
+
+
+@pytest.mark.parametrize("given", [[], [""], ["a", "a"], "", 5, {"a": 1}])
+def test_metrics_are_a_name_or_names(given: Any) -> None:
+    """The schema of the setting refuses anything else."""
+    assert not Draft202012Validator(dict(SETTING)).is_valid([entry("flow_values", conversion_metric=given)])

@@ -35,6 +35,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     name: json.loads(text) for name, text in re.findall(r"## `(\w+)`\n.*?```json\n(.*?)```", PAGE, flags=re.DOTALL)
 }
 WHOLE: dict[str, Any] = json.loads(PAGE.partition("## Whole time frames")[2].split("```")[1].removeprefix("json"))
+EVERY: dict[str, Any] = json.loads(PAGE.partition("## Several conv")[2].split("```")[1].removeprefix("json"))
 DAY = timedelta(days=1)
 RECEIVED = ("Received Email", "Received SMS", "Received Text Message")
 OPENED, CLICKED = (
@@ -105,7 +106,7 @@ def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbo
 @pytest.fixture(scope="module")
 def ran(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run with all examples. The orders that the forms' visitors did not place are Shopify's alone."""
-    examples = [*EXAMPLES.values(), WHOLE]
+    examples = [*EXAMPLES.values(), WHOLE, EVERY]
     folder = tmp_path_factory.mktemp("examples")
     made = run_tap(folder, config(account, reports=examples), catalog=catalog(examples))
     assert made.code == 0, made.errors
@@ -115,7 +116,7 @@ def ran(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 def test_every_row_of_a_report_fits_its_schema(ran: Run) -> None:
     """A loader need not validate what it is given; every example has rows."""
-    assert len(ran.streams) == len(EXAMPLES) + 1
+    assert len(ran.streams) == len(EXAMPLES) + 2
     assert misfits(ran.messages) == []
 
 
@@ -156,6 +157,16 @@ def test_the_example_of_a_whole_time_frame_says_what_events_say(ran: Run, accoun
         expected = count(within, metrics, flow_keys)[people]
         found = columns(ran, WHOLE["name"], *COLUMNS["flow_values"], name)
         assert found == {key: number for (key, _), number in expected.items()} != {}
+
+
+def test_the_example_of_several_metrics_tells_each_message_of_each(ran: Run) -> None:
+    """What is not about conversions is the same for every metric; conversions are not."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in ran.rows(EVERY["name"]):
+        found.setdefault(row["conversion_metric_name"], {})[row["campaign_message_id"]] = row
+    assert len(found) > 2
+    assert len({tuple(sorted((key, row["recipients"]) for key, row in rows.items())) for rows in found.values()}) == 1
+    assert any(row["conversions"] for row in found["Placed Order"].values())
 
 
 @pytest.mark.parametrize("kind", ["segment_values", "segment_series"])
