@@ -70,6 +70,8 @@ def query_facts(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, An
         "values": {name: listed for name, listed in values.items() if listed},
         "paged_in_body": "page_cursor" in attributes["properties"],
     }
+    if names := _timeframe_names(spec, attributes["properties"].get("timeframe", {})):
+        facts["timeframes"] = names
     if match := re.search(MAX_YEARS, prose.get("timeframe", "")):
         facts["max_years"] = int(match[1])
     if spans := re.findall(MAX_SPAN, prose.get("interval", "")):
@@ -97,6 +99,13 @@ def query_filters(spec: dict[str, Any], operation: dict[str, Any]) -> dict[str, 
             value = {"type": "string", **({"enum": values[name]} if name in values else {})}
             rules[name] = {"operators": {form: ops for form, ops in forms.items() if ops}, "value": value}
     return rules
+
+
+def _timeframe_names(spec: dict[str, Any], timeframe: dict[str, Any]) -> list[str]:
+    """The names of time frames that a query takes in place of a start and an end."""
+    schemas = spec["components"]["schemas"]
+    forms = [openapi.resolve(form, schemas) for form in timeframe.get("oneOf", ())]
+    return [name for form in forms for name in openapi.choices(form["properties"].get("key", {}))]
 
 
 def _first_match(patterns: tuple[str, ...], text: str) -> re.Match[str] | None:

@@ -17,17 +17,19 @@ from typing import Any
 import psycopg
 import pytest
 import yaml
+from support.calls import Caller
+from support.commands import singer_lines
 from support.demo import DEMO, ROOT, load
-from support.environments import provide_plugins
+from support.environments import programs, provide_plugins
 from support.markdown import code_blocks, commands, sections
 from support.patience import SCRIPT_PATIENCE
-from support.second_path import truth
+from support.second_path import forget, truth
 
 from klaviyo_sandbox.server import RunningSandbox
 
 PAGE = (ROOT / "docs" / "meltano.md").read_text()
 SECTIONS = sections(PAGE)
-SELECT, NIGHTLY, BACKFILL, COPY, PUSH, STATE = [title for title in SECTIONS if title]
+SELECT, NIGHTLY, BACKFILL, GONE, COPY, PUSH, STATE = [title for title in SECTIONS if title]
 STATE_ID = "production:tap-klaviyo-to-target-postgres"
 
 
@@ -264,3 +266,81 @@ def test_state_moves_to_another_place_and_back_in_time(project: Project, late: s
     assert any("/api/profiles greater-than(updated,2019-12-31T23:59:59" in text for text in anew)
     assert not any("datetime,2020" in text or "datetime,2019" in text for text in anew)
     assert list((project.folder / "state").rglob("state.json"))
+
+
+# Table -> its key, of what the recipe reads whole.
+WHOLE = {
+    "profiles": ("profile_id",),
+    "lists": ("list_id",),
+    "list_profiles": ("list_id", "profile_id"),
+    "segments": ("segment_id",),
+    "segment_profiles": ("segment_id", "profile_id"),
+    "campaigns": ("campaign_id",),
+}
+
+
+def test_what_is_gone_is_marked_once_a_week(project: Project, database: str, tmp_path: Path) -> None:
+    """One of each table, and no other row; those that stay keep the columns that the night has written."""
+    files, account = project.folder / ".meltano", project.account
+    if not (files / "loaders" / "target-postgres").exists():
+        provide_plugins(files, (project.folder / "meltano.yml").read_text(), "target-postgres")
+    forget(account)
+    night = [
+        message
+        for table, key in WHOLE.items()
+        for message in [
+            {"type": "SCHEMA", "stream": table, "schema": night_schema(key), "key_properties": key},
+            *(
+                {"type": "RECORD", "stream": table, "record": {**dict(zip(key, row, strict=True)), "kept": "as it was"}}
+                for row in truth(account, table)
+            ),
+        ]
+    ]
+    load_as_documented(night, database, tmp_path)
+    before = {table: table_rows(database, table) for table in WHOLE}
+
+    for group, members in (("lists", account.store.list_members), ("segments", account.store.segment_members)):
+        account.control.delete(group, next(group_id for group_id, held in members.items() if held.rows))
+    account.control.delete("campaigns", before["campaigns"][0]["campaign_id"])
+    profile = {"data": {"type": "profile", "id": before["profiles"][0]["profile_id"], "attributes": {}}}
+    with contextlib.closing(Caller(account.url)) as caller:
+        job = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": profile}}}
+        assert caller.post("data-privacy-deletion-jobs", job).status_code == 202
+    (week,) = commands(SECTIONS[GONE])
+    project.run(week)
+
+    forget(account)
+    for table, key in WHOLE.items():
+        after, there = table_rows(database, table), set(truth(account, table))
+        gone = {tuple(row[name] for name in key) for row in after if row["_sdc_deleted_at"] is not None}
+        assert gone == {tuple(row[name] for name in key) for row in before[table]} - there != set()
+        assert {row["kept"] for row in after} == {"as it was"}
+        assert len(after) == len(before[table])
+
+
+def load_as_documented(messages: list[dict[str, Any]], database: str, folder: Path) -> None:
+    """Load messages as meltano.yml has it."""
+    [plugin] = [
+        it
+        for it in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
+        if it["name"] == "target-postgres"
+    ]
+    loader = programs("target-postgres", plugin["pip_url"]) / "target-postgres"
+    settings = {setting["name"]: setting["value"] for setting in plugin["settings"] if "value" in setting}
+    address = load().Meltano("", database).environment["TARGET_POSTGRES_SQLALCHEMY_URL"]
+    (folder / "target.json").write_text(json.dumps({**settings, "sqlalchemy_url": address}))
+    command = [loader, "--config", folder / "target.json"]
+    done = subprocess.run(command, input=singer_lines(messages), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
+def table_rows(database: str, table: str) -> list[dict[str, Any]]:
+    """The rows of a table, in the order of their keys."""
+    with psycopg.connect(database) as connection:
+        query = f"select to_jsonb(t) from klaviyo.{table} t order by {', '.join(WHOLE[table])}"
+        return [row for (row,) in connection.execute(query).fetchall()]
+
+
+def night_schema(key: tuple[str, ...]) -> dict[str, Any]:
+    """The key, and a column that no other run writes."""
+    return {"type": "object", "properties": {name: {"type": "string"} for name in (*key, "kept")}}

@@ -34,6 +34,7 @@ class QueryBody:
         default_group_by: what Klaviyo groups by when a request names nothing.
         required_group_by: what must always be among the names.
         group_by_requires: name to group by -> another one that it requires.
+        timeframes: names of time frames, such as ``last_30_days``.
     """
 
     type: str
@@ -45,6 +46,7 @@ class QueryBody:
     default_group_by: tuple[str, ...] = ()
     required_group_by: tuple[str, ...] = ()
     group_by_requires: Mapping[str, str] = field(default_factory=dict)
+    timeframes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -161,6 +163,7 @@ def _query(facts: Mapping[str, Any]) -> QueryBody:
         default_group_by=tuple(facts.get("default_group_by", ())),
         required_group_by=tuple(facts.get("required_group_by", ())),
         group_by_requires=facts.get("group_by_requires", {}),
+        timeframes=tuple(facts.get("timeframes", ())),
     )
 
 

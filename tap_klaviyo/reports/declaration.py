@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from klaviyo_client.api.operations import Operation, QueryBody, operation
 from klaviyo_client.errors import SettingsError
+from tap_klaviyo.reports.timeframes import TimeFrame, offered, parse_day, parse_timeframe
 
 # The setting's name of a report -> the operation that answers it.
 OPERATIONS: Mapping[str, str] = {
@@ -26,6 +27,8 @@ OPERATIONS: Mapping[str, str] = {
     "metric_aggregates": "query_metric_aggregates",
 }
 CONVERSION_METRIC = "Placed Order"
+# In place of a metric's name: every one, of conversions those that are not Klaviyo's own.
+EVERY_METRIC = "all"
 REREAD_DAYS = 30
 
 Shape = Literal["values", "series", "aggregates"]
@@ -38,8 +41,12 @@ _UNITS: Mapping[str, Unit] = {
     **dict.fromkeys(("monthly", "month"), "month"),
 }
 _HOURLY = ("hourly", "hour")
+# Our word for no interval at all: one row for a grouping, told of a whole time frame.
+TOTAL = "total"
 # A report of values has no intervals: there is one call for each of these.
-_CALL_INTERVALS = ("daily", "weekly", "monthly")
+_CALL_INTERVALS = ("daily", "weekly", "monthly", TOTAL)
+# What an entry says of days that are read one after another, and of no whole time frame.
+_OF_DAYS = ("start_date", "reread_days")
 _NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 # A report of segments has no group_by: it always has a row for each.
 _SEGMENT = ("segment_id",)
@@ -58,11 +65,14 @@ class Report:
         report: what it is to Klaviyo, as in ``OPERATIONS``.
         statistics: the statistics (an aggregate's measurements), a column each.
         group_by: the groupings (an aggregate's dimensions), a column each.
-        interval: Klaviyo's word for how long each row is; of values, how long each call is.
-        metric: name or id of the metric that is aggregated, or whose events are conversions; None for neither.
+        interval: Klaviyo's word for how long each row is; of values, how long each call is, or ``TOTAL``.
+        metrics: names or ids of the metrics that are aggregated, or whose events are conversions; empty for neither.
+        by_metric: whether the metrics were given as several, so that the metric is in the key.
+        every_metric: whether it is every metric of the account; ``metrics`` names none then.
         filter: a condition more, as Klaviyo writes it.
         start: the first day to read, None for the earliest that Klaviyo has.
         reread_days: how many finished days are read again in every run.
+        timeframe: what a row is told of, where the interval is ``TOTAL``.
     """
 
     name: str
@@ -70,10 +80,13 @@ class Report:
     statistics: tuple[str, ...]
     group_by: tuple[str, ...]
     interval: str
-    metric: str | None = None
+    metrics: tuple[str, ...] = ()
+    by_metric: bool = False
+    every_metric: bool = False
     filter: str | None = None
     start: date | None = None
     reread_days: int = REREAD_DAYS
+    timeframe: TimeFrame | None = None
 
     @property
     def operation(self) -> Operation:
@@ -102,28 +115,38 @@ class Report:
         return ("timeframe_start", "timeframe_end") if self.shape == "values" else ("date",)
 
     @property
+    def replication_key(self) -> str | None:
+        """The bookmark's column; None where a whole time frame is read anew in every run."""
+        return None if self.timeframe is not None else self.days[-1]
+
+    @property
     def key(self) -> tuple[str, ...]:
         """The columns that name a row."""
         times = ("date_time",) if self.by_hour else self.days
-        return (*times, *map(column, self.group_by))
+        return (*times, *map(column, self.group_by), *(self.metric_columns[:1] if self.by_metric else ()))
 
     @property
-    def metric_column(self) -> str | None:
-        """The column of the metric's id."""
-        return None if self.metric is None else "metric_id" if self.shape == "aggregates" else "conversion_metric_id"
+    def has_metric(self) -> bool:
+        """Whether it is about metrics: those that it names, or every one."""
+        return self.every_metric or bool(self.metrics)
+
+    @property
+    def metric_columns(self) -> tuple[str, ...]:
+        """The columns of the metric's id and, where there are several, of its name."""
+        names = ("id", "name") if self.by_metric else ("id",) if self.has_metric else ()
+        return tuple(f"{'' if self.shape == 'aggregates' else 'conversion_'}metric_{name}" for name in names)
 
     @property
     def schema(self) -> dict[str, Any]:
         """The JSON Schema of a row."""
         hours = {"date_time": {"type": "string", "format": "date-time"}} if self.by_hour else {}
-        metric = {self.metric_column: _TEXT} if self.metric_column else {}
         return {
             "type": "object",
             "properties": {
                 **dict.fromkeys(self.days, _DAY),
                 **hours,
                 **{column(name): _TEXT for name in self.group_by},
-                **metric,
+                **dict.fromkeys(self.metric_columns, _TEXT),
                 **dict.fromkeys(self.statistics, _NUMBER),
             },
             "required": list(self.key),
@@ -165,20 +188,31 @@ def _parse_report(entry: Mapping[str, Any]) -> Report:
         words = {"statistics": "measurements", "group_by": "by", "metric": "metric"}
     _check_words(name, kind, entry, words.values())
     query = _query(kind)
-    report = Report(
+    interval = _parse_interval(name, kind, entry, query)
+    return Report(
         name=name,
         report=kind,
         statistics=_parse_values(name, entry, words["statistics"], query.values[words["statistics"]]),
         group_by=_parse_group_by(name, entry, words["group_by"], query),
-        interval=_parse_interval(name, entry, query),
-        metric=entry.get(words["metric"]) or (CONVERSION_METRIC if "conversion_metric_id" in query.required else None),
+        interval=interval,
+        **_parse_metrics(name, entry.get(words["metric"]), query),
         filter=entry.get("filter"),
-        start=_parse_day(name, entry.get("start_date")),
+        start=parse_day(f"start_date of {name}", entry["start_date"]) if entry.get("start_date") is not None else None,
         reread_days=entry.get("reread_days", REREAD_DAYS),
+        timeframe=_parse_total(name, entry, query) if interval == TOTAL else None,
     )
-    if report.metric is None and "metric_id" in query.required:
-        raise SettingsError(f"reports: {name} needs metric, the name or id of the metric to aggregate")
-    return report
+
+
+def _parse_metrics(name: str, given: str | Sequence[str] | None, query: QueryBody) -> dict[str, Any]:
+    """Which metrics the report is about, as members of it."""
+    if not given:
+        if "metric_id" in query.required:
+            raise SettingsError(f"reports: {name} needs metric, the name or id of the metric to aggregate")
+        return {"metrics": (CONVERSION_METRIC,) if "conversion_metric_id" in query.required else ()}
+    names = (given,) if isinstance(given, str) else tuple(given)
+    if any(word.strip().casefold() == EVERY_METRIC for word in names):
+        return {"by_metric": True, "every_metric": True}
+    return {"metrics": names, "by_metric": not isinstance(given, str)}
 
 
 def _check_words(name: str, kind: str, entry: Mapping[str, Any], words: Iterable[str]) -> None:
@@ -216,19 +250,29 @@ def _parse_group_by(name: str, entry: Mapping[str, Any], word: str, query: Query
     return wanted
 
 
-def _parse_interval(name: str, entry: Mapping[str, Any], query: QueryBody) -> str:
-    allowed = query.values.get("interval", _CALL_INTERVALS)
-    wanted = entry.get("interval") or next(word for word in ("daily", "day") if word in allowed)
+def _parse_interval(name: str, kind: str, entry: Mapping[str, Any], query: QueryBody) -> str:
+    allowed = _CALL_INTERVALS if _shape(kind) == "values" else query.values["interval"]
+    wanted = entry.get("interval") or (
+        TOTAL if "timeframe" in entry else next(word for word in ("daily", "day") if word in allowed)
+    )
+    if wanted == TOTAL and wanted not in allowed:
+        values = kind.replace("_series", "_values")
+        which = f", as {values}, have" if values in OPERATIONS and values != kind else " have"
+        raise SettingsError(f"reports: {name} cannot have a whole time frame: only reports of values{which} total")
     if wanted not in allowed:
         raise SettingsError(f"reports: {name} has interval {wanted}; it can be {', '.join(allowed)}")
+    if "timeframe" in entry and wanted != TOTAL:
+        raise SettingsError(f"reports: {name} has interval {wanted}; with timeframe it is {TOTAL}, or left out")
     return str(wanted)
 
 
-def _parse_day(name: str, text: str | None) -> date | None:
-    try:
-        return None if text is None else date.fromisoformat(text)
-    except ValueError as error:
-        raise SettingsError(f"reports: start_date of {name} must be a day such as 2026-01-31, not {text!r}") from error
+def _parse_total(name: str, entry: Mapping[str, Any], query: QueryBody) -> TimeFrame:
+    if "timeframe" not in entry:
+        raise SettingsError(f"reports: {name} needs timeframe, one of {offered(query.timeframes)}")
+    for word in _OF_DAYS:
+        if word in entry:
+            raise SettingsError(f"reports: {name} has {word}, but with interval {TOTAL} the timeframe says which days")
+    return parse_timeframe(name, entry["timeframe"], query.timeframes, query.max_years or 1)
 
 
 def _query(kind: str) -> QueryBody:

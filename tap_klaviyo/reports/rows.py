@@ -57,14 +57,27 @@ def _aggregate_attributes(report: Report, window: Window, zone: ZoneInfo, metric
 
 
 def rows(
-    report: Report, window: Window, answer: Mapping[str, Any], zone: ZoneInfo, metric_id: str | None
+    report: Report,
+    window: Window,
+    answer: Mapping[str, Any],
+    zone: ZoneInfo,
+    metric_id: str | None,
+    metric_name: str | None = None,
 ) -> Iterator[Row]:
     """The rows of one page of an answer: one for each grouping, and of a series for each interval in it.
+
+    Args:
+        report: what was asked for.
+        window: the days that it was asked for.
+        answer: the attributes of a page.
+        zone: the account's.
+        metric_id: the metric that it is about, None for none.
+        metric_name: that metric's.
 
     Raises:
         ValueError, TypeError, KeyError, AttributeError: the answer is not what the specification promises.
     """
-    metric = {report.metric_column: metric_id} if report.metric_column else {}
+    metric = dict(zip(report.metric_columns, (metric_id, metric_name), strict=False))
     if report.shape == "values":
         days = {"timeframe_start": window.first.isoformat(), "timeframe_end": window.last.isoformat()}
         for result in answer["results"]:

@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cached_property
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from klaviyo_client.api.metric_names import is_klaviyos
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadDocument, BadRequest, SettingsError
 from klaviyo_client.queries import query_pages
@@ -19,6 +21,13 @@ from tap_klaviyo.reports.windows import Window
 
 # How many names of metrics an error message lists.
 _MAX_NAMES = 40
+
+
+class Metric(NamedTuple):
+    """A metric of the account."""
+
+    id: str
+    name: str
 
 
 class ReportRefused(SettingsError):
@@ -59,52 +68,77 @@ class ReportSession:
         zone = self.zone  # may be the first request, whose answer shows Klaviyo's clock
         return self.client.server_clock.earlier(self.now).astimezone(zone).date()
 
-    def metric_id(self, report: Report) -> str | None:
-        """The id of a report's metric, None where it has none.
+    def metrics(self, report: Report) -> list[Metric]:
+        """The metrics of a report, in the account's order: a call each for every window.
 
         Raises:
-            ReportRefused: the account has no such metric, or several.
+            ReportRefused: the account has no such metric, or several of a name that is to be one, or more than the
+                calls of a day.
         """
-        if report.metric is None:
-            return None
-        ids, _ = resolve([report.metric], self._metrics)
-        if len(ids) == 1:
-            return ids[0]
-        word = "metric" if report.shape == "aggregates" else "conversion_metric"
-        if ids:
+        ids = self._metric_ids(report)
+        daily = report.operation.daily
+        if daily is not None and len(ids) > daily:
             raise ReportRefused(
-                f"reports: {len(ids)} metrics are called {report.metric}; let {word} of {report.name} be one of "
-                f"their ids, {' or '.join(ids)}"
+                f"reports: {report.name} takes {len(ids)} calls for each time frame, and a day has {daily}; name fewer "
+                f"metrics in {_word(report)}"
             )
-        names = sorted({str(metric["attributes"]["name"]) for metric in self._metrics})
-        more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
-        raise ReportRefused(
-            f"reports: the account has no metric called {report.metric}, which {word} of {report.name} names; it has "
-            f"{', '.join(names[:_MAX_NAMES])}{more}"
-        )
+        return [Metric(metric["id"], _name(metric)) for metric in self._metrics if metric["id"] in ids]
+
+    def _metric_ids(self, report: Report) -> set[str]:
+        if report.every_metric:
+            # How often Klaviyo's own happened after a message are statistics of their own.
+            is_told = report.shape == "aggregates"
+            ids = {m["id"] for m in self._metrics if is_told or not is_klaviyos(m["attributes"].get("integration"))}
+            if not ids:
+                raise ReportRefused(f"reports: {report.name} is about every metric, and the account has none")
+            return ids
+        found, unknown = resolve(report.metrics, self._metrics)
+        if unknown:
+            several = "s" if len(unknown) > 1 else ""
+            names = sorted({_name(metric) for metric in self._metrics})
+            more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+            raise ReportRefused(
+                f"reports: the account has no metric{several} called {', '.join(unknown)}, which {_word(report)} of "
+                f"{report.name} names; it has {', '.join(names[:_MAX_NAMES])}{more}"
+            )
+        if len(found) > 1 and not report.by_metric:
+            raise ReportRefused(
+                f"reports: {len(found)} metrics are called {report.metrics[0]}; let {_word(report)} of {report.name} "
+                f"be one of their ids, {' or '.join(found)}"
+            )
+        return set(found)
 
     @cached_property
     def _metrics(self) -> list[Resource]:
         pages = self.client.pages("get_metrics", query={"fields[metric]": "name,integration"})
         return [metric for page in pages for metric in page.data]
 
-    def pages(self, report: Report, window: Window) -> Iterator[list[Row]]:
-        """Request a window; the rows of each page of the answer.
+    def pages(self, report: Report, window: Window, metric: Metric | None) -> Iterator[list[Row]]:
+        """Request a window of one metric, None for a report without; the rows of each page of the answer.
 
         Raises:
             ReportRefused: Klaviyo refuses the request.
             NotAllowed, DailyLimitReached, Unavailable: as for ``KlaviyoClient.call``.
         """
-        metric_id = self.metric_id(report)
+        metric_id, metric_name = metric or (None, None)
         attributes = request_attributes(report, window, self.zone, metric_id)
         name = report.operation.id
         try:
             for answer in query_pages(self.client, name, attributes):
                 try:
-                    page = list(rows(report, window, answer, self.zone, metric_id))
+                    page = list(rows(report, window, answer, self.zone, metric_id, metric_name))
                 except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
                     raise BadDocument(f"{name}: the answer is no report", operation=name) from error
                 yield page
         except BadRequest as error:
             # The body holds nothing but what the settings say.
             raise ReportRefused(f"reports: Klaviyo refuses {report.name}: {error}") from error
+
+
+def _word(report: Report) -> str:
+    """The member of an entry that names its metrics."""
+    return "metric" if report.shape == "aggregates" else "conversion_metric"
+
+
+def _name(metric: Resource) -> str:
+    return str(metric["attributes"]["name"])

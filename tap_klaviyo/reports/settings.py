@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tap_klaviyo.reports.declaration import CONVERSION_METRIC, OPERATIONS, REREAD_DAYS
+from tap_klaviyo.reports.declaration import CONVERSION_METRIC, EVERY_METRIC, OPERATIONS, REREAD_DAYS
 
 # Klaviyo has the numbers of one year; within it there must be room for a first day.
 _MAX_REREAD_DAYS = 300
@@ -23,6 +23,10 @@ def _names(description: str) -> dict[str, Any]:
 
 def _text(description: str) -> dict[str, Any]:
     return {"type": "string", "minLength": 1, "description": description}
+
+
+def _metrics(description: str) -> dict[str, Any]:
+    return {**_names(description), "type": ["string", "array"], "minLength": 1}
 
 
 SETTING: Mapping[str, Any] = {
@@ -45,16 +49,27 @@ SETTING: Mapping[str, Any] = {
             "name": _text("The stream's name. By default the report's."),
             "statistics": _names("What is told, a column each. By default all that the report has."),
             "group_by": _names("What it is told of, a column each. By default what Klaviyo groups the report by."),
-            "conversion_metric": _text(
-                f"Name or id of the metric whose events are conversions. By default {CONVERSION_METRIC}."
+            "conversion_metric": _metrics(
+                "Name or id of the metric whose events are conversions, a list of several, a call for each, or "
+                f"{EVERY_METRIC} for every one that is not Klaviyo's own. By default {CONVERSION_METRIC}."
             ),
-            "metric": _text("Name or id of the metric that metric_aggregates is about."),
+            "metric": _metrics(
+                f"Name or id of the metric that metric_aggregates is about, a list of several, or {EVERY_METRIC}."
+            ),
             "measurements": _names("What metric_aggregates tells, a column each. By default all there are."),
             "by": _names("What metric_aggregates is told of, a column each. By default nothing: one row a day."),
             "interval": _text(
                 "How long each row is, in Klaviyo's words: hourly, daily, weekly or monthly; for metric_aggregates "
-                "hour, day, week or month. A report of values is asked for each day, week or month. By default a day."
+                "hour, day, week or month. A report of values is asked for each day, week or month, or, with total, "
+                "once for a whole timeframe. By default a day."
             ),
+            "timeframe": {
+                "type": ["string", "object"],
+                "description": (
+                    "What a report of values tells as a whole, one row for each grouping, read anew in every run: a "
+                    "name of Klaviyo's, such as last_30_days, or start and end, two days that are both included."
+                ),
+            },
             "filter": _text("A condition of Klaviyo's filter language that narrows the report."),
             "start_date": {
                 "type": "string",

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from tap_klaviyo.reports.declaration import Report, Unit
+from tap_klaviyo.reports.timeframes import add_years, finished_days
 
 _DAY = timedelta(days=1)
 
@@ -61,6 +62,12 @@ def plan_windows(
     return WindowPlan(tuple(_windows(report, oldest, last)), clipped_start=first)
 
 
+def plan_total(report: Report, today: date) -> tuple[Window, ...]:
+    """The one call of a whole time frame, as far as its days are finished; none where none is."""
+    days = None if report.timeframe is None else finished_days(report.timeframe, today)
+    return () if days is None else (Window(*days),)
+
+
 def settled_day(report: Report, read: date, today: date) -> date:
     """The last day that need not be read again, once everything up to a day was read."""
     return min(read, last_finished_day(today, report.unit) - report.reread_days * _DAY)
@@ -95,7 +102,7 @@ def _windows(report: Report, first: date, last: date) -> Iterator[Window]:
 
 def _fits(report: Report, first: date, stop: date) -> bool:
     days = _max_days(report).get(report.interval)
-    return (days is None or (stop - first).days <= days) and stop <= _one_year_after(first)
+    return (days is None or (stop - first).days <= days) and stop <= add_years(first, 1)
 
 
 def _max_days(report: Report) -> Mapping[str, int]:
@@ -108,16 +115,5 @@ def _max_days(report: Report) -> Mapping[str, int]:
 
 def _first_unit_of_year(last: date, unit: Unit) -> date:
     """The first day of the first unit that is wholly in the year that ends with a day."""
-    day = _add_years(last, -1) + _DAY
+    day = add_years(last, -1) + _DAY
     return day if unit_start(day, unit) == day else next_unit_start(day, unit)
-
-
-def _one_year_after(day: date) -> date:
-    return _add_years(day, 1)
-
-
-def _add_years(day: date, years: int) -> date:
-    try:
-        return day.replace(year=day.year + years)
-    except ValueError:  # the 29th of February
-        return day.replace(year=day.year + years, day=28)

@@ -39,6 +39,11 @@ class PrefixBookmarkStream(Stream):
     def _write_starting_replication_value(self, context: Context | None) -> None:
         pass
 
+    @property
+    def emit_activate_version_messages(self) -> bool:
+        """False: the SDK writes the message before the first row, and a target would empty the table in vain."""
+        return False
+
     def get_replication_key_signpost(self, context: Context | None = None) -> Any:  # noqa: ARG002 - the SDK's signature
         return None
 

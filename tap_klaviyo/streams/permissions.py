@@ -42,7 +42,7 @@ def report_requirements(reports: Iterable[Report]) -> list[Requirement]:
     """The operations that reports need: the time zone is the account's, and metrics are found by name."""
     return [
         Requirement(
-            report.name, (report.operation.id, "get_accounts", *(() if report.metric is None else ("get_metrics",)))
+            report.name, (report.operation.id, "get_accounts", *(("get_metrics",) if report.has_metric else ()))
         )
         for report in reports
     ]

@@ -205,11 +205,6 @@ class TableStream(BookmarkedStream):
         if self._stream_version is not None and names <= self._finished and not names & self._tap.account.incomplete:
             self._write_activate_version_message(self._stream_version)
 
-    @property
-    def emit_activate_version_messages(self) -> bool:
-        """False: the SDK writes the message before the first row, and a target would empty the table in vain."""
-        return False
-
     def _advance_bookmarks(self, collection: Collection, tables: Sequence[TableStream], batch: Batch) -> None:
         """Move the bookmarks as far as a batch that was written allows; now and then write them."""
         if batch.bookmark is None:

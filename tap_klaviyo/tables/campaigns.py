@@ -9,7 +9,13 @@ from typing import Any
 from klaviyo_client.api.operations import operation
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, Root, Table, each
-from tap_klaviyo.tables.table_functions import distinct_texts, resources_by_id, strategy_of, with_positions
+from tap_klaviyo.tables.table_functions import (
+    UTM_DELETION_NOTE,
+    distinct_texts,
+    resources_by_id,
+    strategy_of,
+    with_positions,
+)
 
 # Klaviyo lists no campaigns without a channel, and archived ones only when asked for them.
 _CHANNELS = operation("get_campaigns").filter_values["messages.channel"]
@@ -98,6 +104,14 @@ TABLES = (
         deletion_note=(
             "A changed send time takes the place of the one before it; of a list that got shorter, the rest stays."
         ),
+    ),
+    Table(
+        "campaign_utm_params",
+        CAMPAIGNS,
+        key=("campaign_id", "position"),
+        bookmark="campaign_updated_at",
+        roots=(each("parameter", "/attributes/tracking_options/custom_tracking_params", make=with_positions),),
+        deletion_note=UTM_DELETION_NOTE,
     ),
     Table(
         "campaign_tags",

@@ -7,6 +7,7 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Collection, Lookup, Root, Table, each
+from tap_klaviyo.tables.table_functions import UTM_DELETION_NOTE, with_positions
 
 FLOWS = Collection(
     "flows",
@@ -89,6 +90,14 @@ TABLES = (
             STAMP,
         ),
         deletion_note=FLOW_DELETION_NOTE,
+    ),
+    Table(
+        "flow_action_message_utm_params",
+        FLOWS,
+        key=("flow_action_message_id", "position"),
+        bookmark="flow_updated",
+        roots=(ACTIONS, MESSAGES, each("parameter", "message#/custom_tracking_params", make=with_positions)),
+        deletion_note=UTM_DELETION_NOTE,
     ),
     Table(
         "flow_tags",

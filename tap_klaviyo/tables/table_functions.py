@@ -7,6 +7,10 @@ from typing import Any
 
 from klaviyo_client.api.pages import Page
 
+UTM_DELETION_NOTE = (
+    "A changed parameter takes the place of the one before it; of a list that got shorter, the rest stays."
+)
+
 
 def distinct_texts(values: Any) -> list[Any]:
     """The texts of a list, each once; none of what is no list, as a property that anybody may set can be."""

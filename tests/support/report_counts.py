@@ -21,6 +21,7 @@ Key = tuple[str, ...]
 class Event:
     """One event, as the API gives it, and the message of its campaign that it is about, if it is about one."""
 
+    id: str
     metric: str
     profile_id: str
     when: datetime
@@ -41,6 +42,7 @@ def events(sandbox: RunningSandbox) -> list[Event]:
         names = {row["id"]: row["attributes"]["name"] for row in caller.rows("metrics")}
         return [
             Event(
+                row["id"],
                 names[row["relationships"]["metric"]["data"]["id"]],
                 row["relationships"]["profile"]["data"]["id"],
                 datetime.fromisoformat(row["attributes"]["datetime"]),

@@ -25,6 +25,7 @@ KEYS = {
     "campaign_messages": ("campaign_message_id",),
     "campaign_message_send_times": ("campaign_message_id", "position"),
     "campaign_tags": ("campaign_id", "tag_id"),
+    "campaign_utm_params": ("campaign_id", "position"),
     "events": ("id",),
     "event_attributions": ("event_id", "attribution_id"),
     "event_attribution_group_ids": ("event_id", "group_id"),
@@ -32,6 +33,7 @@ KEYS = {
     "flows": ("flow_id",),
     "flow_actions": ("flow_action_id",),
     "flow_action_messages": ("flow_action_message_id",),
+    "flow_action_message_utm_params": ("flow_action_message_id", "position"),
     "flow_tags": ("flow_id", "tag_id"),
     "lists": ("list_id",),
     "list_profiles": ("list_id", "profile_id"),
@@ -217,9 +219,29 @@ def _send_times(account: Witness) -> list[Key]:
     ]
 
 
-def _message_ids(account: Witness) -> list[Key]:
-    """Of every message that an action sends, or that an experiment sends in its place."""
-    keys: list[Key] = []
+def campaign_parameters(account: Witness) -> list[tuple[Key, Json]]:
+    """(campaign id and place, tracking parameter)."""
+    return [
+        ((campaign_id, position), parameter)
+        for campaign_id, (_, row) in account.campaigns().items()
+        for position, parameter in enumerate(
+            (row["attributes"].get("tracking_options") or {}).get("custom_tracking_params") or ()
+        )
+    ]
+
+
+def message_parameters(account: Witness) -> list[tuple[Key, Json]]:
+    """(message id and place, tracking parameter) of flows."""
+    return [
+        ((message["id"], position), parameter)
+        for message in _messages(account)
+        for position, parameter in enumerate(message.get("custom_tracking_params") or ())
+    ]
+
+
+def _messages(account: Witness) -> list[Json]:
+    """Every message that an action sends, or that an experiment sends in its place."""
+    found: list[Json] = []
     for _, action in account.flow_actions():
         data = definition(action).get("data") or {}
         experiment = data.get("current_experiment") or {}
@@ -228,8 +250,8 @@ def _message_ids(account: Witness) -> list[Key]:
             *((it or {}).get("data") for it in (data.get("main_action"), *experiment.get("variations", ()))),
         ]
         messages = [(sender or {}).get("message") or {} for sender in senders]
-        keys += [(message["id"],) for message in messages if message.get("id")]
-    return keys
+        found += [message for message in messages if message.get("id")]
+    return found
 
 
 def _group_ids(account: Witness) -> list[Key]:
@@ -292,13 +314,15 @@ _TRUTHS: dict[str, Callable[[Witness], Iterable[Key]]] = {
     "campaign_messages": lambda account: _ids(row for _, row in account.campaign_messages()),
     "campaign_message_send_times": _send_times,
     "campaign_tags": lambda account: account.tagged("campaigns"),
+    "campaign_utm_params": lambda account: [key for key, _ in campaign_parameters(account)],
     "events": lambda account: _ids(account.events().values()),
     "event_attributions": _attributions,
     "event_attribution_group_ids": _attribution_group_ids,
     "event_group_ids": _group_ids,
     "flows": lambda account: _ids(account.flows()),
     "flow_actions": lambda account: _ids(row for _, row in account.flow_actions()),
-    "flow_action_messages": _message_ids,
+    "flow_action_messages": lambda account: _ids(_messages(account)),
+    "flow_action_message_utm_params": lambda account: [key for key, _ in message_parameters(account)],
     "flow_tags": lambda account: account.tagged("flows"),
     "lists": lambda account: _ids(account.rows("lists")),
     "list_profiles": lambda account: account.members("lists"),

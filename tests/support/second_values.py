@@ -6,7 +6,19 @@ from collections.abc import Callable
 from typing import Any
 
 from klaviyo_sandbox import RunningSandbox
-from support.second_path import Json, Key, Witness, definition, marketing, properties, related, utc, witness
+from support.second_path import (
+    Json,
+    Key,
+    Witness,
+    campaign_parameters,
+    definition,
+    marketing,
+    message_parameters,
+    properties,
+    related,
+    utc,
+    witness,
+)
 
 Values = dict[Key, Json]
 
@@ -117,11 +129,21 @@ def profiles(account: Witness) -> Values:
     }
 
 
+def campaign_utm_params(account: Witness) -> Values:
+    return {key: dict(parameter) for key, parameter in campaign_parameters(account)}
+
+
+def flow_action_message_utm_params(account: Witness) -> Values:
+    return {key: {"name": it["param"], "value": it["value"]} for key, it in message_parameters(account)}
+
+
 _VALUES: dict[str, Callable[[Witness], Values]] = {
     "campaigns": campaigns,
     "campaign_messages": campaign_messages,
+    "campaign_utm_params": campaign_utm_params,
     "events": events,
     "flow_actions": flow_actions,
     "flow_action_messages": flow_action_messages,
+    "flow_action_message_utm_params": flow_action_message_utm_params,
     "profiles": profiles,
 }

@@ -21,7 +21,7 @@ WHOLE = {
     *("lists", "list_tags", "segments", "segment_tags", "tags", "metrics"),
     "member_lists",
     *("campaigns", "campaign_audiences_included", "campaign_audiences_excluded", "campaign_messages"),
-    *("campaign_message_send_times", "campaign_tags"),
+    *("campaign_message_send_times", "campaign_tags", "campaign_utm_params"),
 }
 
 

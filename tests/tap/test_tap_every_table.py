@@ -14,7 +14,16 @@ from tap_support import Run, config, discovered, run_tap, select, two_at_a_time
 
 from klaviyo_sandbox import Exchange, RunningSandbox
 
-WITH_VALUES = ("campaigns", "campaign_messages", "flow_actions", "flow_action_messages", "events", "profiles")
+WITH_VALUES = (
+    "campaigns",
+    "campaign_messages",
+    "flow_actions",
+    "flow_action_messages",
+    "events",
+    "profiles",
+    "campaign_utm_params",
+    "flow_action_message_utm_params",
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +53,7 @@ def test_values_agree_with_a_second_path(whole: tuple[Run, Counter[str]], accoun
 
 
 def test_one_pass_feeds_all_tables(whole: tuple[Run, Counter[str]]) -> None:
-    """26 tables and each page once; besides, a call for each campaign and for each action that sends something.
+    """28 tables and each page once; besides, a call for each campaign and for each action that sends something.
 
     And one for each list, by which those are found who left it.
     """

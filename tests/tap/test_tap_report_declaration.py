@@ -17,6 +17,10 @@ def entry(kind: str, **more: Any) -> dict[str, Any]:
     return {"report": kind, **({"metric": "Placed Order"} if kind == "metric_aggregates" else {}), **more}
 
 
+def span(start: str, end: str) -> dict[str, str]:
+    return {"start": start, "end": end}
+
+
 @pytest.mark.parametrize("kind", OPERATIONS)
 def test_an_entry_that_only_names_a_report_is_enough(kind: str) -> None:
     """All statistics, Klaviyo's own grouping, by days; the schema is one, and holds the key and the bookmark."""
@@ -30,7 +34,8 @@ def test_an_entry_that_only_names_a_report_is_enough(kind: str) -> None:
         made.query.values["measurements" if kind == "metric_aggregates" else "statistics"]
     )
     assert made.unit == "day"
-    assert made.metric == (None if kind.startswith(("form", "segment")) else "Placed Order")
+    assert made.metrics == (() if kind.startswith(("form", "segment")) else ("Placed Order",))
+    assert not made.by_metric
 
 
 def test_every_column_has_a_name_of_its_own() -> None:
@@ -73,6 +78,31 @@ def test_every_column_has_a_name_of_its_own() -> None:
         (entry("flow_series", start_date="2026-02-30"), "must be a day such as 2026-01-31, not '2026-02-30'"),
         (entry("flow_series", name="a-b"), "'a-b' is no name"),
         (entry("flow_series", name="events"), "events is the name of a table"),
+        (entry("flow_values", interval="total"), "needs timeframe, one of last_12_months, last_30_days, "),
+        (
+            entry("flow_values", interval="total", timeframe="last_31_days"),
+            "has timeframe last_31_days; it can be last_",
+        ),
+        (entry("flow_values", interval="total", timeframe="today"), "today is not over yet"),
+        (entry("flow_series", interval="total", timeframe="last_week"), "only reports of values, as flow_values, have"),
+        (entry("metric_aggregates", interval="total", timeframe="last_week"), "only reports of values have total"),
+        (entry("segment_series", timeframe="last_week"), "only reports of values, as segment_values, have"),
+        (
+            entry("flow_values", interval="daily", timeframe="last_week"),
+            "has interval daily; with timeframe it is total",
+        ),
+        (entry("flow_values", timeframe="last_week", reread_days=3), "has reread_days, but with interval total"),
+        (
+            entry("flow_values", timeframe="last_week", start_date="2026-01-01"),
+            "has start_date, but with interval total",
+        ),
+        (entry("flow_values", timeframe={"start": "2026-01-02"}), "timeframe of flow_values must have start and end"),
+        (entry("flow_values", timeframe=span("2026-01-02", "2026-01-01")), "must not end before it starts"),
+        (entry("flow_values", timeframe=span("2026-01-01", "2027-01-01")), "longer than 1 year"),
+        (
+            entry("flow_values", timeframe=span("2026-01-01T00:00:00Z", "2026-01-05")),
+            "must be a day such as 2026-01-31",
+        ),
     ],
 )
 def test_what_a_report_does_not_have_is_an_error_that_names_what_it_has(given: dict[str, Any], said: str) -> None:
@@ -94,3 +124,56 @@ def test_hours_are_named_by_points_in_time() -> None:
     (made,) = parse_reports([entry("flow_series", interval="hourly")])
     assert made.key == ("date_time", "flow_id", "flow_message_id", "send_channel")
     assert made.days == ("date",)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in OPERATIONS if kind.endswith("_values")])
+def test_a_whole_time_frame_is_a_stream_without_bookmark(kind: str) -> None:
+    """It is read whole in every run; a row's key holds the days that it is about. The interval need not be said."""
+    given = [
+        entry(kind, timeframe="last_30_days"),
+        entry(kind, name="year", timeframe=span("2026-01-01", "2026-12-31")),
+    ]
+    assert Draft202012Validator(dict(SETTING)).is_valid(given)
+    for made in parse_reports(given):
+        assert made.interval == "total"
+        assert made.replication_key is None
+        assert made.key[:2] == ("timeframe_start", "timeframe_end")
+    (daily,) = parse_reports([entry(kind)])
+    assert daily.replication_key == "timeframe_end"
+    assert daily.schema == parse_reports(given)[0].schema
+
+
+def test_time_frames_are_those_of_the_specification() -> None:
+    """The error lists all that Klaviyo has but today, which is not over."""
+    query = operation("query_campaign_values").query
+    assert query is not None
+    assert len(query.timeframes) > 10
+    with pytest.raises(SettingsError) as raised:
+        parse_reports([entry("campaign_values", timeframe="next_week")])
+    assert str(raised.value).partition("it can be ")[2].partition(", or")[0].split(", ") == [
+        name for name in query.timeframes if name != "today"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "every"),
+    [(["Placed Order"], False), (["Placed Order", "XYZ123"], False), ("all", True), ("All ", True), (["all"], True)],
+)
+@pytest.mark.parametrize("kind", ["campaign_values", "flow_series", "metric_aggregates"])
+def test_several_metrics_are_told_apart_by_the_key(kind: str, given: Any, every: bool) -> None:
+    """A list of one metric is no other table than a list of two; a single metric keeps the key that it had."""
+    aggregates = kind == "metric_aggregates"
+    word = "metric" if aggregates else "conversion_metric"
+    (made,) = parse_reports([{"report": kind, word: given}])
+    (single,) = parse_reports([entry(kind)])
+    prefix = "" if aggregates else "conversion_"
+    assert Draft202012Validator(dict(SETTING)).is_valid([{"report": kind, word: given}])
+    assert made.every_metric == every
+    assert made.key == (*single.key, f"{prefix}metric_id")
+    assert made.schema["properties"].keys() - single.schema["properties"].keys() == {f"{prefix}metric_name"}
+
+
+@pytest.mark.parametrize("given", [[], [""], ["a", "a"], "", 5, {"a": 1}])
+def test_metrics_are_a_name_or_names(given: Any) -> None:
+    """The schema of the setting refuses anything else."""
+    assert not Draft202012Validator(dict(SETTING)).is_valid([entry("flow_values", conversion_metric=given)])

@@ -34,6 +34,8 @@ PAGE = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
 EXAMPLES: dict[str, dict[str, Any]] = {
     name: json.loads(text) for name, text in re.findall(r"## `(\w+)`\n.*?```json\n(.*?)```", PAGE, flags=re.DOTALL)
 }
+WHOLE: dict[str, Any] = json.loads(PAGE.partition("## Whole time frames")[2].split("```")[1].removeprefix("json"))
+EVERY: dict[str, Any] = json.loads(PAGE.partition("## Several conv")[2].split("```")[1].removeprefix("json"))
 DAY = timedelta(days=1)
 RECEIVED = ("Received Email", "Received SMS", "Received Text Message")
 OPENED, CLICKED = (
@@ -104,7 +106,7 @@ def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbo
 @pytest.fixture(scope="module")
 def ran(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Run:
     """One run with all examples. The orders that the forms' visitors did not place are Shopify's alone."""
-    examples = list(EXAMPLES.values())
+    examples = [*EXAMPLES.values(), WHOLE, EVERY]
     folder = tmp_path_factory.mktemp("examples")
     made = run_tap(folder, config(account, reports=examples), catalog=catalog(examples))
     assert made.code == 0, made.errors
@@ -114,14 +116,15 @@ def ran(account: RunningSandbox, tmp_path_factory: pytest.TempPathFactory) -> Ru
 
 def test_every_row_of_a_report_fits_its_schema(ran: Run) -> None:
     """A loader need not validate what it is given; every example has rows."""
-    assert len(ran.streams) == len(EXAMPLES)
+    assert len(ran.streams) == len(EXAMPLES) + 2
     assert misfits(ran.messages) == []
 
 
 def test_each_report_has_an_example_and_each_member_a_line() -> None:
     """The page tells of all there is."""
     assert EXAMPLES.keys() == OPERATIONS.keys()
-    assert re.findall(r"^\| `(\w+)` \|", PAGE, flags=re.MULTILINE) == [*SETTING["items"]["properties"]]
+    members = PAGE.partition("## Which days")[0]
+    assert re.findall(r"^\| `(\w+)` \|", members, flags=re.MULTILINE) == [*SETTING["items"]["properties"]]
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -143,6 +146,27 @@ def test_an_example_says_what_events_say(ran: Run, account: RunningSandbox, kind
             found = columns(ran, example.get("name", kind), *COLUMNS[kind], day, name)
         assert found == {(*key, row): number for (key, row), number in expected.items()}
         assert expected
+
+
+def test_the_example_of_a_whole_time_frame_says_what_events_say(ran: Run, account: RunningSandbox) -> None:
+    """One row for each message of a flow, about all of the last twelve months, in which each person counts once."""
+    first, last = span("monthly")
+    within = [event for event in events(account) if first <= event.day <= last]
+    for name in WHOLE["statistics"]:
+        metrics, people = COUNTED[name]
+        expected = count(within, metrics, flow_keys)[people]
+        found = columns(ran, WHOLE["name"], *COLUMNS["flow_values"], name)
+        assert found == {key: number for (key, _), number in expected.items()} != {}
+
+
+def test_the_example_of_several_metrics_tells_each_message_of_each(ran: Run) -> None:
+    """What is not about conversions is the same for every metric; conversions are not."""
+    found: dict[str, dict[str, Any]] = {}
+    for row in ran.rows(EVERY["name"]):
+        found.setdefault(row["conversion_metric_name"], {})[row["campaign_message_id"]] = row
+    assert len(found) > 2
+    assert len({tuple(sorted((key, row["recipients"]) for key, row in rows.items())) for rows in found.values()}) == 1
+    assert any(row["conversions"] for row in found["Placed Order"].values())
 
 
 @pytest.mark.parametrize("kind", ["segment_values", "segment_series"])

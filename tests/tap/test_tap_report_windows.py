@@ -15,6 +15,7 @@ from tap_klaviyo.reports.windows import (
     Window,
     last_finished_day,
     next_unit_start,
+    plan_total,
     plan_windows,
     settled_day,
     unit_start,
@@ -185,3 +186,54 @@ def test_calls_are_as_many_as_the_page_says(kind: str, interval: str, first: int
     yesterday = TODAY - DAY
     settled = settled_day(one, last_finished_day(yesterday, one.unit), yesterday)
     assert len(plan_windows(one, today=TODAY, start=None, settled=settled).windows) == nightly
+
+
+TOTALS = {
+    # TODAY is Wednesday, the 18th of March 2026.
+    "yesterday": ("2026-03-17", "2026-03-17"),
+    "this_week": ("2026-03-16", "2026-03-17"),
+    "last_week": ("2026-03-09", "2026-03-15"),
+    "this_month": ("2026-03-01", "2026-03-17"),
+    "last_month": ("2026-02-01", "2026-02-28"),
+    "this_year": ("2026-01-01", "2026-03-17"),
+    "last_year": ("2025-01-01", "2025-12-31"),
+    "last_7_days": ("2026-03-11", "2026-03-17"),
+    "last_30_days": ("2026-02-16", "2026-03-17"),
+    "last_90_days": ("2025-12-18", "2026-03-17"),
+    "last_365_days": ("2025-03-18", "2026-03-17"),
+    "last_3_months": ("2025-12-01", "2026-02-28"),
+    "last_12_months": ("2025-03-01", "2026-02-28"),
+}
+
+
+def total(timeframe: Any) -> Report:
+    return report("campaign_values", interval="total", timeframe=timeframe)
+
+
+def test_every_time_frame_of_klaviyo_is_finished_days() -> None:
+    """Counted back from yesterday, weeks from Monday; each that the specification names but today is known."""
+    assert {*TOTALS, "today"} == {*total("last_week").query.timeframes}
+    for key, (first, last) in TOTALS.items():
+        (window,) = plan_total(total(key), TODAY)
+        assert (window.first.isoformat(), window.last.isoformat()) == (first, last), key
+
+
+@given(key=st.sampled_from([*TOTALS]), today=st.dates(date(2020, 1, 1), date(2032, 12, 31)))
+def test_a_time_frame_is_one_call_of_a_year_at_most(key: str, today: date) -> None:
+    """On every day of the calendar; nothing of it is not over. Of a week that begins today nothing is finished."""
+    windows = plan_total(total(key), today)
+    assert len(windows) <= 1
+    assert windows or (key.startswith("this_") and (today.day == 1 or today.weekday() == 0))
+    for window in windows:
+        assert window.first <= window.last < today
+        assert (window.last - window.first).days <= 365
+
+
+def test_a_range_that_is_not_over_ends_yesterday() -> None:
+    """The row says so; of one that has not begun there is nothing yet."""
+    assert plan_total(total({"start": "2026-01-01", "end": "2026-12-31"}), TODAY) == (
+        Window(date(2026, 1, 1), TODAY - DAY),
+    )
+    past = {"start": "2023-06-01", "end": "2024-05-31"}
+    assert plan_total(total(past), TODAY) == (Window(date(2023, 6, 1), date(2024, 5, 31)),)
+    assert plan_total(total({"start": "2026-03-18", "end": "2026-12-31"}), TODAY) == ()

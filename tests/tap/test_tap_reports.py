@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -49,8 +50,8 @@ def catalog(reports: list[dict[str, Any]]) -> dict[str, Any]:
                 "stream": report.name,
                 "schema": report.schema,
                 "key_properties": list(report.key),
-                "replication_key": report.days[-1],
-                "replication_method": "INCREMENTAL",
+                "replication_key": report.replication_key,
+                "replication_method": "INCREMENTAL" if report.replication_key else "FULL_TABLE",
                 "metadata": [{"breadcrumb": [], "metadata": {"selected": True}}],
             }
             for report in parse_reports(reports)
@@ -299,3 +300,179 @@ def test_reports_can_be_a_variable() -> None:
     assert (stream["replication_key"], stream["replication_method"]) == ("timeframe_end", "INCREMENTAL")
     assert [entry["metadata"]["selected"] for entry in stream["metadata"] if not entry["breadcrumb"]] == [True]
     assert "total_members" in stream["schema"]["properties"]
+
+
+def test_people_of_a_year_cannot_be_had_by_adding_months(account: RunningSandbox, tmp_path: Path) -> None:
+    """One call gives one row for each grouping, with who opened in all of the time frame, each counted once."""
+    entry = {"report": "campaign_values", "statistics": ["opens", "opens_unique"]}
+    reports = [
+        {**entry, "name": "months", "interval": "monthly"},
+        {**entry, "name": "year", "interval": "total", "timeframe": "last_12_months"},
+    ]
+    before = len(account.requests)
+    made = run(tmp_path, account, reports)
+    assert made.code == 0, made.errors
+    asked = [entry.operation for entry in list(account.requests)[before:]]
+    assert asked.count("query_campaign_values") == 13
+
+    stop = today().replace(day=1)
+    start = stop.replace(year=stop.year - 1)
+    within = [event for event in events(account) if start <= event.day < stop]
+    often, people = count(within, OPENS, campaign_keys)
+    for name, expected in (("opens", often), ("opens_unique", people)):
+        found = columns(made, "year", "campaign_id", "campaign_message_id", name)
+        assert found == {key: number for (key, _), number in expected.items()}
+    months = columns(made, "months", "campaign_id", "campaign_message_id", "timeframe_start", "opens_unique")
+    assert sum(months.values()) > sum(people.values())
+    days = {(row["timeframe_start"], row["timeframe_end"]) for row in made.rows("year")}
+    assert days == {(start.isoformat(), (stop - DAY).isoformat())}
+
+
+def test_a_whole_time_frame_is_read_in_every_run(account: RunningSandbox, tmp_path: Path) -> None:
+    """There is no bookmark; the STATE counts the call. A target is never told to take out rows of an earlier one."""
+    reports = [{"report": "segment_values", "timeframe": "last_30_days"}]
+    settings = {"emit_activate_version_messages": True}
+    first = run(tmp_path, account, reports, settings=settings)
+    second = run(tmp_path, account, reports, state=first.state, settings=settings)
+    assert first.rows("segment_values") == second.rows("segment_values") != []
+    assert {(row["timeframe_start"], row["timeframe_end"]) for row in second.rows("segment_values")} == {
+        (ago(30), ago(1))
+    }
+    bookmark = second.state["bookmarks"]["segment_values"]
+    assert "replication_key_value" not in bookmark
+    assert sum(bookmark["calls"].values()) == 2
+    assert "ACTIVATE_VERSION" not in {message["type"] for message in second.messages}
+
+
+def test_a_whole_time_frame_waits_for_a_day_with_room(account: RunningSandbox, tmp_path: Path) -> None:
+    """Exit code 0, and a line that says so; nothing is read by halves."""
+    hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+    reports = [{"report": "form_values", "timeframe": "last_week"}]
+    made = run(tmp_path, account, reports, state={"bookmarks": {"form_values": {"calls": {hour: 225}}}})
+    assert made.code == 0, made.errors
+    assert made.rows("form_values") == []
+    assert "form_values: this day's budget has room for 0 of 1 calls; the next run goes on from" in made.errors
+
+
+def test_a_time_frame_of_which_nothing_is_over_is_not_asked_for(account: RunningSandbox, tmp_path: Path) -> None:
+    """A range that begins tomorrow costs no call and no error."""
+    tomorrow = (today() + DAY).isoformat()
+    reports = [{"report": "form_values", "timeframe": {"start": tomorrow, "end": tomorrow}}]
+    before = len(account.requests)
+    made = run(tmp_path, account, reports)
+    assert made.code == 0, made.errors
+    assert "query_form_values" not in [entry.operation for entry in list(account.requests)[before:]]
+    assert "form_values: no day of its time frame is finished" in made.errors
+
+
+def conversions(account: RunningSandbox, names: set[str], since: Any) -> dict[tuple[str, str, str], float]:
+    """Conversions by campaign, message and metric from a day on; an event counts for what it is first attributed to."""
+    store, found = account.store, Counter[tuple[str, str, str]]()
+    by_id = {event.id: event for event in events(account)}
+    for event in by_id.values():
+        if event.metric not in names or event.day < since:
+            continue
+        old = event.properties.get("$attribution") or {}
+        first = next(iter(store.attributions.get(event.id, ())), None)
+        if "$message" in old:
+            only = store.campaigns.get(old["$message"])
+            keys = [] if "$flow" in old or only is None else [(only["id"], only["message_ids"][0])]
+        else:
+            keys = [] if first is None else list(campaign_keys(by_id[first["attributed-event"][1]]))
+        found.update((*key, str(store.events.rows[event.id]["metric_id"])) for key in keys)
+    return dict(found)
+
+
+def test_every_conversion_metric_in_one_entry(account: RunningSandbox, tmp_path: Path) -> None:
+    """A row for each grouping and metric, of all metrics but Klaviyo's own, each with its conversions and its name."""
+    reports = [{"report": "campaign_values", "timeframe": "last_365_days", "conversion_metric": "all"}]
+    before = len(account.requests)
+    made = run(tmp_path, account, reports)
+    assert made.code == 0, made.errors
+    rows = account.store.metrics.rows.values()
+    names = {row["id"]: row["name"] for row in rows if row["integration"]["name"] != "Klaviyo"}
+    assert {(row["conversion_metric_id"], row["conversion_metric_name"]) for row in made.rows("campaign_values")} == {
+        *names.items()
+    }
+    calls = [entry.operation for entry in list(account.requests)[before:]].count("query_campaign_values")
+    assert calls == len(names) > 2
+    assert f"campaign_values: {calls} calls (1 time frame, {calls} metrics) for {ago(365)} to {ago(1)};" in made.errors
+    found = columns(
+        made, "campaign_values", "campaign_id", "campaign_message_id", "conversion_metric_id", "conversions"
+    )
+    assert found == conversions(account, set(names.values()), today() - 365 * DAY)
+    assert len({metric for _, _, metric in found}) > 1
+
+
+def test_several_conversion_metrics_are_a_list(account: RunningSandbox, tmp_path: Path) -> None:
+    """By name or id, each once. Days go forward when all metrics of theirs are read."""
+    order = metric_id(account, "Placed Order")
+    metrics = ["placed order", order, "Ordered Product"]
+    reports = [
+        {"report": "flow_series", "conversion_metric": metrics, "statistics": ["conversions"], "start_date": ago(70)},
+        {"report": "metric_aggregates", "metric": metrics, "measurements": ["count"], "start_date": ago(10)},
+    ]
+    before = len(account.requests)
+    made = run(tmp_path, account, reports)
+    assert made.code == 0, made.errors
+    asked = [entry.operation for entry in list(account.requests)[before:]]
+    assert (asked.count("query_flow_series"), asked.count("query_metric_aggregates")) == (4, 2)
+    assert "flow_series: 4 calls (2 time frames, 2 metrics) for" in made.errors
+    expected = {order, metric_id(account, "Ordered Product")}
+    assert {row["conversion_metric_id"] for row in made.rows("flow_series")} == expected
+    assert {row["metric_id"] for row in made.rows("metric_aggregates")} == expected
+    columns(made, "flow_series", "flow_id", "flow_message_id", "date", "conversion_metric_id", "conversions")
+    counted = columns(made, "metric_aggregates", "date", "metric_name", "count")
+    for name in ("Placed Order", "Ordered Product"):
+        within = [event for event in events(account) if event.metric == name and event.day >= today() - 10 * DAY]
+        assert {day: number for (day, told), number in counted.items() if told == name} == Counter(
+            event.day.isoformat() for event in within
+        )
+
+
+def test_a_day_without_room_for_all_metrics_stops_between_time_frames(account: RunningSandbox, tmp_path: Path) -> None:
+    """No day is told of one metric and not of the other; the next run goes on."""
+    hour = f"{datetime.now(UTC):%Y-%m-%dT%H}"
+    reports = [
+        {
+            "report": "campaign_values",
+            "conversion_metric": ["Placed Order", "Ordered Product"],
+            "start_date": ago(5),
+            "statistics": ["conversions"],
+        }
+    ]
+    first = run(tmp_path, account, reports, state={"bookmarks": {"campaign_values": {"calls": {hour: 220}}}})
+    assert first.code == 0, first.errors
+    assert "this day's budget has room for 4 of 10 calls; the next run goes on from " + ago(3) in first.errors
+    assert first.state["bookmarks"]["campaign_values"]["replication_key_value"] == ago(4)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["Placed Order", "Plaecd Order", "No"], "the account has no metrics called Plaecd Order, No, which"),
+        ([f"M{number}" for number in range(3)], "the account has no metrics called M0, M1, M2, which"),
+    ],
+)
+def test_a_list_with_unknown_metrics_is_exit_2(
+    account: RunningSandbox, tmp_path: Path, given: list[str], said: str
+) -> None:
+    """All of them are named, and what there is."""
+    made = run(tmp_path, account, [{"report": "flow_series", "conversion_metric": given}])
+    assert made.code == 2
+    assert said in made.errors.splitlines()[-1]
+    assert "it has Active on Site, Bounced Email" in made.errors.splitlines()[-1]
+
+
+def test_more_metrics_than_calls_of_a_day_are_exit_2(
+    make_sandbox: Callable[..., RunningSandbox], tmp_path: Path
+) -> None:
+    """They would never be read: the line says how many calls one time frame takes, and how many a day has."""
+    sandbox = make_sandbox(profiles=2, events=20, limits=False)
+    row = next(row for row in sandbox.store.metrics.rows.values() if row["name"] == "Placed Order")
+    with sandbox.store.lock:
+        for number in range(225):
+            sandbox.store.metrics.put({**row, "id": f"M{number:05}", "name": f"Metric {number}"})
+    made = run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": "all"}])
+    assert made.code == 2
+    assert "calls for each time frame, and a day has 225" in made.errors.splitlines()[-1]

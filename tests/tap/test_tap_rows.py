@@ -65,6 +65,19 @@ def test_campaign_message_send_times() -> None:
     ]
 
 
+def test_utm_parameters() -> None:
+    """One row each, in their places; without any of its own, a campaign or a message has those of the account."""
+    wanted = ("campaign_id", "position", "name", "type", "value", "is_added")
+    assert columns("campaign_utm_params", *wanted) == [
+        (STATIC, 0, "utm_medium", "static", "email", True),
+        (STATIC, 1, "utm_id", "dynamic", "campaign_id", True),
+    ]
+    wanted = ("flow_action_message_id", "position", "flow_action_id", "flow_id", "name", "value", "is_added")
+    assert columns("flow_action_message_utm_params", *wanted) == [
+        ("FMSG01", 0, "10000001", "FLOW01", "utm_source", "klaviyo", True)
+    ]
+
+
 def test_tags() -> None:
     """Of campaigns, flows, lists and segments; and the tags themselves, one without a name."""
     pairs = [(STATIC, TAG_A), (STATIC, TAG_B), (THROTTLED, TAG_B), (SMS, TAG_A)]
