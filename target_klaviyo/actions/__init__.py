@@ -8,6 +8,7 @@ from __future__ import annotations
 from target_klaviyo.actions.audience_manifest import AUDIENCE_MANIFEST
 from target_klaviyo.actions.consent_table import CONSENT
 from target_klaviyo.actions.consents import SUBSCRIBE, UNSUBSCRIBE
+from target_klaviyo.actions.coupons import COUPON, COUPON_CODES
 from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
 from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
@@ -34,5 +35,7 @@ ACTIONS: dict[str, Action] = {
         TRACK,
         UPDATE_PROFILE,
         AUDIENCE_MANIFEST,
+        COUPON,
+        COUPON_CODES,
     )
 }

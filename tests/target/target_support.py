@@ -67,6 +67,8 @@ EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
     "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
     "update_profile": ({"create_list": True}, FORM),
+    "coupon": ({}, {"external_id": "SPRING", "description": "Lovelace", "monitor_configuration": {"a": 1}}),
+    "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1", "expires_at": "2030-01-01"}),
 }
 
 
@@ -263,6 +265,10 @@ def writes(wire: Scripted) -> list[Request]:
 WRITTEN = ("updated", "last_updated", "consent_timestamp", "timestamp")
 
 
+# Types of resources beside people that actions write.
+SHOP = ("coupon", "coupon-code", "catalog-item", "catalog-variant", "catalog-category")
+
+
 def held(account: RunningSandbox) -> dict[str, Any]:
     """The account's state, without the times at which it was last written."""
     store = account.store
@@ -270,6 +276,7 @@ def held(account: RunningSandbox) -> dict[str, Any]:
         tables = {name: getattr(store, name) for name in ("profiles", "lists", "metrics")}
         found: dict[str, Any] = {name: [undated(row) for row in table.rows.values()] for name, table in tables.items()}
         found["events"] = list(store.events.rows.values())
+        found |= {kind: list(store.resources[kind].rows.values()) for kind in SHOP}
         found["members"] = {key: list(table.rows.values()) for key, table in store.list_members.items()}
         found = {name: sorted(rows, key=str) if isinstance(rows, list) else rows for name, rows in found.items()}
     copied: dict[str, Any] = json.loads(json.dumps(found))

@@ -27,6 +27,7 @@ BEFORE = {
     "suppress": "upsert_profile",
     "unsuppress": "suppress",
     "delete_profile": "upsert_profile",
+    "coupon_codes": "coupon",
 }
 # Records that a second run rejects: whoever has left a list is not on it any more.
 REJECTED_AGAIN = {"unsubscribe": 1}
@@ -283,6 +284,26 @@ def test_update_profile(example: Callable[[str], Run], reader: Reader) -> None:
     [signed] = reader.events(ADA)["Signed Up"]
     assert {"$event_id": "signup-1", "$value": 3, "page": "home"}.items() <= signed["event_properties"].items()
     assert reader.profile(CHLOE)["properties"] == {"colour": "blue"}
+
+
+def test_coupon(example: Callable[[str], Run], reader: Reader) -> None:
+    """By the id of the shop; of what is said of one the last counts."""
+    example("coupon")
+    found = {row["id"]: row["attributes"]["description"] for row in to_dict(reader.api.Coupons.get_coupons())["data"]}
+    assert (found["LAMPS10"], found["WELCOME"]) == ("10 % off lamps and bulbs", None)
+
+
+def test_coupon_codes(example: Callable[[str], Run], reader: Reader) -> None:
+    """Each with its coupon and when it ends; one that somebody has used is left out."""
+    assert outcomes(example("coupon_codes"))["left out"] == 1
+    read = reader.api.Coupons.get_coupon_codes_for_coupon
+    found = {
+        row["attributes"]["unique_code"]: row["attributes"]["expires_at"]
+        for coupon in ("LAMPS10", "WELCOME")
+        for row in to_dict(read(coupon))["data"]
+    }
+    assert found.keys() == {"LAMP-7F3K", "LAMP-9Q2M", "HELLO-1"}
+    assert found["LAMP-7F3K"] == at(2030, 12, 31, 22, 59, 59)
 
 
 # All of them ----------------------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ def test_what_cannot_be_read_is_marked(written: bytes, expected: Any, as_it_came
         *(("identify", name) for name in ("$id", "$email", "$lists")),
         *(("track", name) for name in ("$id", "$event_id", "event")),
         *(("update_profile", name) for name in ("email", "list")),
+        *(("coupon_codes", name) for name in ("coupon_id", "unique_code")),
     ],
 )
 def test_a_field_that_tells_one_from_others_is_never_changed(action: str, field: str) -> None:

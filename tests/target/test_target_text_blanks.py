@@ -29,6 +29,8 @@ LEAST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "identify": ({}, ADA),
     "track": ({}, {**ADA, "event": "Waved"}),
     "update_profile": ({}, ADA),
+    "coupon": ({}, {"external_id": "SPRING"}),
+    "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1"}),
     "audience_manifest": ({}, {"list": "News", "expected_count": 1}),
 }
 
