@@ -6,6 +6,7 @@ A new action is one declaration in a module of this folder, one entry here, and 
 from __future__ import annotations
 
 from target_klaviyo.actions.audience_manifest import AUDIENCE_MANIFEST
+from target_klaviyo.actions.catalog import CATALOG_CATEGORIES, CATALOG_ITEMS, CATALOG_VARIANTS
 from target_klaviyo.actions.consent_table import CONSENT
 from target_klaviyo.actions.consents import SUBSCRIBE, UNSUBSCRIBE
 from target_klaviyo.actions.coupons import COUPON, COUPON_CODES
@@ -37,5 +38,8 @@ ACTIONS: dict[str, Action] = {
         AUDIENCE_MANIFEST,
         COUPON,
         COUPON_CODES,
+        CATALOG_ITEMS,
+        CATALOG_VARIANTS,
+        CATALOG_CATEGORIES,
     )
 }

@@ -69,5 +69,5 @@ COUPON_CODES = Action(
     deliver=coupons.deliver_codes,
     adds=frozenset(),
     is_about_people=False,
-    after=(COUPON.name,),
+    after=lambda _payload: (COUPON.name,),
 )

@@ -31,6 +31,9 @@ LEAST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "update_profile": ({}, ADA),
     "coupon": ({}, {"external_id": "SPRING"}),
     "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1"}),
+    "catalog_items": ({}, {"external_id": "LAMP-1"}),
+    "catalog_variants": ({}, {"external_id": "LAMP-1"}),
+    "catalog_categories": ({}, {"external_id": "LAMPS"}),
     "audience_manifest": ({}, {"list": "News", "expected_count": 1}),
 }
 

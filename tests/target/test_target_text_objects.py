@@ -33,6 +33,8 @@ OBJECTS: list[tuple[str, Mapping[str, Any], str, Any]] = [
     ("order_completed", ORDER, "items", [{"sku": "A", "price": 2}, {"sku": "B"}]),
     ("list_members", {**ADA, "list_name": "News"}, "properties", {"plan": "gold"}),
     ("coupon", {"external_id": "SPRING"}, "monitor_configuration", {"low_balance_threshold": 5}),
+    ("catalog_items", {"external_id": "LAMP-1"}, "custom_metadata", {"colour": "red"}),
+    ("catalog_variants", {"external_id": "LAMP-1"}, "custom_metadata", {"colour": "red"}),
 ]
 
 
@@ -51,6 +53,7 @@ def test_the_json_of_an_object_is_the_object(
         "properties",
         "location",
         "monitor_configuration",
+        "custom_metadata",
     )
 
 
