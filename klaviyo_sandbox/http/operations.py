@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reports import aggregates, reports
 from klaviyo_sandbox.spec.exchange import Answer, Request
-from klaviyo_sandbox.writes import consents, events, lists, profiles, shop, suppressions
+from klaviyo_sandbox.writes import consents, events, lists, objects, profiles, shop, suppressions
 
 
 def write(store: Store, request: Request) -> Answer:
@@ -38,6 +38,8 @@ WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
     "update_coupon": shop.update_coupon,
     "update_coupon_code": shop.update_coupon_code,
     "bulk_create_coupon_codes": shop.accept_job,
+    "bulk_create_data_source_records": objects.ingest,
+    "bulk_delete_object_records": objects.delete,
     **{
         f"bulk_{verb}_catalog_{plural}": shop.accept_job
         for verb in ("create", "update", "delete")

@@ -14,6 +14,7 @@ from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
 from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
+from target_klaviyo.actions.objects import OBJECT_RECORDS
 from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
 from target_klaviyo.actions.suppressions import SUPPRESS, UNSUPPRESS
@@ -41,5 +42,6 @@ ACTIONS: dict[str, Action] = {
         CATALOG_ITEMS,
         CATALOG_VARIANTS,
         CATALOG_CATEGORIES,
+        OBJECT_RECORDS,
     )
 }

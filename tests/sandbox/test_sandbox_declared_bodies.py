@@ -21,11 +21,13 @@ NEEDED = {
     "query_metric_aggregates": {"by"},
     "bulk_create_coupon_codes": {"data"},
     "bulk_create_catalog_variants": {"data"},
+    "bulk_create_data_source_records": {"data-source-records", "relationships", "data-source", "data"},
+    "bulk_delete_object_records": {"data"},
 }
 # Types of resources that bodies name.
 NAMED = (
     *("profile", "list", "segment", "metric", "coupon", "coupon-code"),
-    *("catalog-item", "catalog-variant", "catalog-category"),
+    *("catalog-item", "catalog-variant", "catalog-category", "data-source", "object-record"),
 )
 
 

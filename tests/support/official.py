@@ -49,7 +49,8 @@ _GROUPS = {
         "get_data_sources get_data_source get_object_types get_object_type get_object_schema get_object_record "
         "get_current_schema_for_object_type get_schema_versions_for_object_type "
         "get_schema_version_ids_for_object_type get_records_for_object_type get_record_ids_for_object_type "
-        "get_ingestion_logs_for_object_type get_ingestion_log_ids_for_object_type"
+        "get_ingestion_logs_for_object_type get_ingestion_log_ids_for_object_type "
+        "bulk_create_data_source_records bulk_delete_object_records"
     ),
     "Data_Privacy": "request_profile_deletion",
     "Events": "get_events get_event create_event bulk_create_events",

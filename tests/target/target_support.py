@@ -51,6 +51,8 @@ ADA = {"email": "ada@example.com"}
 FORM = {"email": "form@example.com", "list": "Made by a form", "confirmOptIn": True, "first_name": "Lovelace"}
 
 PHONE = "+14155550111"
+# The data source of every small account that feeds a type of objects.
+SOURCE = "01HZ8HH500XBGQ113GSKETD2JG"
 LAMP = {"external_id": "LAMP-1", "title": "Lamp", "description": "Bright", "url": "https://shop.example.com/1"}
 
 # For each action an entry of the settings and a record that it sends.
@@ -76,6 +78,7 @@ EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
         {**LAMP, "item_id": "$custom:::$default:::SKU-0007", "sku": "L", "inventory_quantity": 1, "price": 2},
     ),
     "catalog_categories": ({}, {"external_id": "LAMPS", "name": "Lovelace"}),
+    "object_records": ({"data_source": SOURCE}, {"properties": {"name": "Lovelace", "boxes": 3}}),
 }
 
 
@@ -273,7 +276,7 @@ WRITTEN = ("updated", "last_updated", "consent_timestamp", "timestamp")
 
 
 # Types of resources beside people that actions write.
-SHOP = ("coupon", "coupon-code", "catalog-item", "catalog-variant", "catalog-category")
+SHOP = ("coupon", "coupon-code", "catalog-item", "catalog-variant", "catalog-category", "object-record")
 
 
 def held(account: RunningSandbox) -> dict[str, Any]:

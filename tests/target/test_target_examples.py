@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.official import official_client, to_dict
+from support.official import official_client, pages, to_dict
 from target_support import Command, Run, held
 
 from klaviyo_sandbox import RunningSandbox
@@ -338,6 +338,21 @@ def test_catalog_variants(example: Callable[[str], Run], reader: Reader) -> None
         row["attributes"]["sku"]: (row["attributes"]["price"], row["attributes"]["inventory_quantity"]) for row in rows
     }
     assert found == {"L1R": (49.5, 12), "L1B": (47, 0)}
+
+
+def test_object_records(example: Callable[[str], Run], reader: Reader) -> None:
+    """Objects of the type that the source feeds; of what is said of one the last counts."""
+    assert outcomes(example("object_records"))["accepted"] == 3
+    objects = reader.api.Custom_Objects
+    [kind] = [
+        row["id"] for row in to_dict(objects.get_object_types())["data"] if row["attributes"]["title"] == "Subscription"
+    ]
+    found = {
+        row["attributes"]["record_properties"]["name"]: row["attributes"]["record_properties"]
+        for page in pages(objects.get_records_for_object_type, id=kind)
+        for row in page["data"]
+    }
+    assert (found["S-1"]["boxes"], found["S-2"]["paused"]) == (3, True)
 
 
 # All of them ----------------------------------------------------------------------------------------------------------

@@ -45,6 +45,7 @@ def test_what_cannot_be_read_is_marked(written: bytes, expected: Any, as_it_came
         *(("track", name) for name in ("$id", "$event_id", "event")),
         *(("update_profile", name) for name in ("email", "list")),
         *(("coupon_codes", name) for name in ("coupon_id", "unique_code")),
+        ("object_records", "data_source_id"),
         *(("catalog_items", name) for name in ("external_id", "category_ids")),
     ],
 )

@@ -33,6 +33,7 @@ OBJECTS: list[tuple[str, Mapping[str, Any], str, Any]] = [
     ("order_completed", ORDER, "items", [{"sku": "A", "price": 2}, {"sku": "B"}]),
     ("list_members", {**ADA, "list_name": "News"}, "properties", {"plan": "gold"}),
     ("coupon", {"external_id": "SPRING"}, "monitor_configuration", {"low_balance_threshold": 5}),
+    ("object_records", {"data_source_id": "01"}, "properties", {"plan": "gold"}),
     ("catalog_items", {"external_id": "LAMP-1"}, "custom_metadata", {"colour": "red"}),
     ("catalog_variants", {"external_id": "LAMP-1"}, "custom_metadata", {"colour": "red"}),
 ]
