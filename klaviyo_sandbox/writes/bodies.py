@@ -16,7 +16,7 @@ from klaviyo_sandbox.spec.facts import Schema
 # Klaviyo sends this header when it accepted a profile but dropped its phone number, which was invalid.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
 # Members that hold the rows of a bulk request.
-_ROWS = ("profiles", "coupon-codes", "items", "variants", "categories", "data-source-records")
+BULK_ROWS = ("profiles", "coupon-codes", "items", "variants", "categories", "data-source-records")
 # The pointer to a row, at the beginning of a pointer into it.
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
 
@@ -46,7 +46,7 @@ def count_items(body: Any) -> int:
     # A suppression of a whole list names no profiles.
     if "object-records" in data.get("relationships", {}):
         return len(data["relationships"]["object-records"].get("data") or ())
-    rows = next((attributes[name]["data"] for name in _ROWS if attributes.get(name)), None)
+    rows = next((attributes[name]["data"] for name in BULK_ROWS if attributes.get(name)), None)
     return 1 if rows is None else len(rows)
 
 

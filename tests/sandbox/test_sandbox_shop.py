@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +167,14 @@ def test_what_was_written_outlives_the_process(tmp_path: Path) -> None:
             assert call.get("coupons/SPRING").status_code == 200
             assert call.get(f"catalog-items/{compound('LAMP-1')}").status_code == 200
             call.close()
+
+
+def test_a_push_of_the_shop_is_about_nobody(call: Caller, writing: RunningSandbox) -> None:
+    """The page shows its rows by the shop's ids; whoever has the same external id is not meant."""
+    attributes = {"email": "ada@example.com", "external_id": "LAMP-1"}
+    call.post("profile-import", {"data": {"type": "profile", "attributes": attributes}})
+    changed(call, "item", "create", [resource("item", ITEM), resource("item", {**ITEM, "external_id": "LAMP-2"})])
+    page = call.session.get(f"{writing.url}/pushes/2", headers={"Accept": "text/html"})
+    assert page.status_code == 200
+    shown = re.findall(r"<span>(LAMP-\d)</span>", page.text)
+    assert (shown, "ada@example.com" in page.text) == (["LAMP-1", "LAMP-2"], False)
