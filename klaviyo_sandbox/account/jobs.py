@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from klaviyo_sandbox.account import consent, profiles
+from klaviyo_sandbox.account import bulk_jobs, consent, profiles
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -89,6 +89,7 @@ def run_due(store: Store) -> None:
             results = _run_import(store, job) if job["kind"] == IMPORT else _run_suppression(store, job)
         # The request is not needed any more.
         table_of(store, job["kind"]).put({**job, "resources": (), "whom": (), **results, "is_over": True})
+    bulk_jobs.run_due(store)
 
 
 def _run_import(store: Store, job: Row) -> Mapping[str, Any]:

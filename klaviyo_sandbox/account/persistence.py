@@ -34,6 +34,7 @@ _SCHEMA = (
     f"PRAGMA user_version = {_FORMAT}",
 )
 _MEMBERS = ("list_members", "segment_members")
+_RESOURCES = "resources"
 
 
 class DataRefused(Exception):
@@ -225,6 +226,8 @@ def _named_tables(store: Store) -> Iterator[tuple[str, Table]]:
     for name in _MEMBERS:
         for group_id, members in getattr(store, name).items():
             yield f"{name}/{group_id}", members
+    for kind, table in store.resources.items():
+        yield f"{_RESOURCES}/{kind}", table
 
 
 def _apply(store: Store, part: str, row_id: str, text: str | None) -> None:
@@ -255,6 +258,8 @@ def _fingerprint(store: Store) -> str:
     """A hash that differs when the same seed makes another account; looks at a few rows only of each table."""
     digest = hashlib.sha256()
     for name, table in _named_tables(store):
+        if name.startswith(_RESOURCES):  # databases from before they could be written do not know them
+            continue
         keys = table.sorted_keys("id")
         sample_ids = [keys[position][1] for position in (0, len(keys) // 2, -1)] if keys else []
         digest.update(encode_json([name, len(keys), *(dict(table.rows[row_id]) for row_id in sample_ids)]))

@@ -68,7 +68,7 @@ class Store:
             campaign_messages, flows, flow_actions, flow_messages: rows of each resource. Points in time are strings, as
             ``times.format_datetime`` makes them. Beside its attributes a row holds the ids of what it is related to,
             as in ``profile_id`` or ``tag_ids``; ids of deleted resources may stay.
-        resources: type -> rows of the resources that nobody writes through the API.
+        resources: type -> rows of the resources beside people, most of which are only read.
         relations: (type, relationship) -> the identities on its other side, for those resources.
         jobs, suppress_jobs, unsuppress_jobs: bulk import and suppression jobs, in the form that ``jobs.py`` keeps them.
         pending_consents: consents that wait for their double opt-in, by ``rows.pending_id``.

@@ -17,12 +17,15 @@ from klaviyo_sandbox.browser.model import Block, Cell, Document, Facts, Link, Ta
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.request_log import Push
 from klaviyo_sandbox.http.traffic import is_write
-from klaviyo_sandbox.writes.bodies import parse_json
+from klaviyo_sandbox.writes.bodies import BULK_ROWS, parse_json
 
 # Requests that are searched for writes, from the latest back; reads stand between them.
 _MAX_SEARCHED = 5_000
 # People whom a line names, and the longest text that is shown of a row.
 _MAX_PEOPLE, _MAX_TEXT = 3, 2_000
+# How the types of resources begin that are no people's, and by which attributes those are known.
+_NOT_PEOPLE = ("coupon", "catalog-", "data-source-", "object-")
+_IDS = ("external_id", "unique_code")
 _LIST_PATH = re.compile(r"/api/lists/([^/]+)/.*")
 
 
@@ -110,7 +113,13 @@ def _resource_links(store: Store, kind: str, row_id: str) -> Iterator[Link]:
 
 
 def _person(store: Store, row: Any) -> Link | str | None:
-    """Whom a row is about: a link where there is such a profile now, else the identifier that it was sent with."""
+    """Whom a row is about: a link where there is such a profile now, else the identifier that it was sent with.
+
+    What is no person's has the id that the shop knows it by.
+    """
+    if str(_at(row, "type")).startswith(_NOT_PEOPLE):
+        names = [_at(row, "attributes", name) for name in _IDS] + [_at(row, "id")]
+        return next((name for name in names if isinstance(name, str) and name), None)
     profile = _at(row, "attributes", "profile", "data") or row
     attributes = _at(profile, "attributes")
     values = [("id", _at(profile, "id"))] if _at(profile, "type") == "profile" else []
@@ -150,17 +159,17 @@ def _outline(body: bytes) -> _Outline:
 
 
 def _rows_of(document: Any) -> list[Any]:
-    """The profiles, events, members or single thing that the body of a write holds; it may have any shape."""
+    """The profiles, events, members, other rows or single thing that the body of a write holds; of any shape."""
     data = _at(document, "data")
     if isinstance(data, list):
         return data
     entries = _at(data, "attributes", "events-bulk-create", "data")
     if isinstance(entries, list):
         return [event for entry in entries for event in _events_of(entry)]
-    profiles = _at(data, "attributes", "profiles", "data")
-    if isinstance(profiles, list):
-        return profiles
-    return [] if data is None else [data]
+    held = (_at(data, "attributes", name, "data") for name in BULK_ROWS)
+    objects = _at(data, "relationships", "object-records", "data")
+    rows = next((rows for rows in (*held, objects) if isinstance(rows, list)), None)
+    return ([] if data is None else [data]) if rows is None else rows
 
 
 def _events_of(entry: Any) -> list[Any]:

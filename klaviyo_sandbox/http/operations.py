@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reports import aggregates, reports
 from klaviyo_sandbox.spec.exchange import Answer, Request
-from klaviyo_sandbox.writes import consents, events, lists, profiles, suppressions
+from klaviyo_sandbox.writes import consents, events, lists, objects, profiles, shop, suppressions
 
 
 def write(store: Store, request: Request) -> Answer:
@@ -37,6 +37,17 @@ WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
     "bulk_unsubscribe_profiles@2026-10-15": consents.unsubscribe,
     "bulk_suppress_profiles": suppressions.suppress,
     "bulk_unsuppress_profiles": suppressions.unsuppress,
+    "create_coupon": shop.create_coupon,
+    "update_coupon": shop.update_coupon,
+    "update_coupon_code": shop.update_coupon_code,
+    "bulk_create_coupon_codes": shop.accept_job,
+    "bulk_create_data_source_records": objects.ingest,
+    "bulk_delete_object_records": objects.delete,
+    **{
+        f"bulk_{verb}_catalog_{plural}": shop.accept_job
+        for verb in ("create", "update", "delete")
+        for plural in ("items", "variants", "categories")
+    },
     "query_campaign_values": reports.answer,
     "query_flow_values": reports.answer,
     "query_flow_series": reports.answer,

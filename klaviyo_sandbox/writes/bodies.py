@@ -15,6 +15,8 @@ from klaviyo_sandbox.spec.facts import Schema
 
 # Klaviyo sends this header when it accepted a profile but dropped its phone number, which was invalid.
 PHONE_DROPPED = {"X-Klaviyo-Partial-Failure": "phone_number"}
+# Members that hold the rows of a bulk request.
+BULK_ROWS = ("profiles", "coupon-codes", "items", "variants", "categories", "data-source-records")
 # The pointer to a row, at the beginning of a pointer into it.
 _ROW = re.compile(r".*/data/\d+(?=/|$)")
 
@@ -33,7 +35,7 @@ def parse_json(body: bytes) -> object:
 
 
 def count_items(body: Any) -> int:
-    """How many profiles, events or members the body of a write holds; its shape has been checked."""
+    """How many profiles, events, members or other rows the body of a write holds; its shape has been checked."""
     data = body["data"]
     if isinstance(data, list):
         return len(data)
@@ -42,7 +44,10 @@ def count_items(body: Any) -> int:
         entries = attributes["events-bulk-create"]["data"]
         return sum(len(entry["attributes"]["events"]["data"]) for entry in entries)
     # A suppression of a whole list names no profiles.
-    return len(attributes["profiles"]["data"]) if attributes.get("profiles") else 1
+    if "object-records" in data.get("relationships", {}):
+        return len(data["relationships"]["object-records"].get("data") or ())
+    rows = next((attributes[name]["data"] for name in BULK_ROWS if attributes.get(name)), None)
+    return 1 if rows is None else len(rows)
 
 
 def check_body(request: Request, schemas: Mapping[str, Schema]) -> None:
@@ -86,7 +91,7 @@ def check_rows(request: Request, rows: Sequence[Any], pointer: str) -> None:
     """
     check_count(request, len(rows), pointer)
     if not rows:
-        raise Refusal([invalid("At least one profile is required.", pointer)])
+        raise Refusal([invalid("At least one row is required.", pointer)])
 
 
 def profile_problem(resource: Mapping[str, Any], pointer: str) -> Problem | None:

@@ -101,6 +101,8 @@ class Action:
             it; otherwise such a record is left out.
         needs_list: a record must say, or the option ``list`` must say, which list.
         needs_field: fields of which a stream must have one, or nothing could be done with any record.
+        after: what ``resource`` made -> the actions whose rows that came earlier must have their outcomes before it is
+            sent: what it names, they make.
         max_rows: rows to send at once, where that is not what one request may hold.
         concurrency_factor: batches in flight for each that the setting ``concurrency`` allows: more than one where
             they are so small that its number would not spend the budget.
@@ -131,6 +133,7 @@ class Action:
     accepts_deleted: bool = False
     needs_list: bool = False
     needs_field: tuple[str, ...] = ()
+    after: Callable[[Record], tuple[str, ...]] = lambda _payload: ()
     max_rows: int | None = None
     concurrency_factor: int = 1
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from queue import Empty, SimpleQueue
@@ -89,6 +89,7 @@ class Dispatcher:
             if self._in_flight:
                 self._wait()
             self.poll()
+        self._finish_those_before(action.after(row.payload))
         for step in _steps_after(row):
             self._expect(step)
         self._add_to_slot(stream, action, row)
@@ -274,6 +275,13 @@ class Dispatcher:
             return False
         removes = action.removes(row.batch_key)
         return any(addition in self._expected for addition in product(_person_of(action, row), removes))
+
+    def _finish_those_before(self, actions: Collection[str]) -> None:
+        """Send the rows of actions that make what a row names, and wait until they have their outcomes."""
+        for queue in [queue for queue in self._queues.values() if queue.action.name in actions]:
+            self._make_room(queue, queue.slots)
+            for slot in queue.slots:
+                self._wait_until_idle(slot)
 
 
 def _unit_outcomes(queue: Queue, session: Session, rows: Sequence[Row]) -> Iterator[tuple[Unit, Outcome]]:

@@ -31,29 +31,40 @@ class JobKind:
     """A kind of jobs.
 
     Attributes:
-        read_one, read_page: Klaviyo's operations that read one of them, and a page of them.
-        newest_first: how to sort them, those that came last first.
+        read_one: Klaviyo's operation that reads one of them.
         name: what to call one, for people.
+        read_page: the operation that reads a page of them, where it can be sorted: of others a page need not hold the
+            newest.
+        newest_first: how to sort them, those that came last first.
     """
 
     read_one: str
-    read_page: str
-    newest_first: str
     name: str
+    read_page: str | None = None
+    newest_first: str | None = None
 
 
-IMPORTS = JobKind("get_bulk_import_profiles_job", "get_bulk_import_profiles_jobs", "-created_at", "import job")
+IMPORTS = JobKind("get_bulk_import_profiles_job", "import job", "get_bulk_import_profiles_jobs", "-created_at")
 SUPPRESSIONS = JobKind(
-    "get_bulk_suppress_profiles_job", "get_bulk_suppress_profiles_jobs", "-created", "suppression job"
+    "get_bulk_suppress_profiles_job", "suppression job", "get_bulk_suppress_profiles_jobs", "-created"
 )
 UNSUPPRESSIONS = JobKind(
-    "get_bulk_unsuppress_profiles_job", "get_bulk_unsuppress_profiles_jobs", "-created", "suppression job"
+    "get_bulk_unsuppress_profiles_job", "suppression job", "get_bulk_unsuppress_profiles_jobs", "-created"
 )
+COUPON_CODES = JobKind("get_bulk_create_coupon_codes_job", "coupon code job")
+# (what is done, with what) -> the jobs that do it.
+CATALOG_CHANGES = {
+    (verb, plural): JobKind(f"get_bulk_{verb}_{name}_job", f"catalog job ({verb} {plural})")
+    for verb in ("create", "update", "delete")
+    for plural, name in (("items", "catalog_items"), ("variants", "variants"), ("categories", "categories"))
+}
+KINDS = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, COUPON_CODES, *CATALOG_CHANGES.values())
 
 
 def polling_calls(kind: JobKind) -> tuple[Call, ...]:
     """The calls that poll jobs of this kind."""
-    return Call(kind.read_one, "to follow its jobs"), Call(kind.read_page, "to follow many of them at once")
+    one = Call(kind.read_one, "to follow its jobs")
+    return (one,) if kind.read_page is None else (one, Call(kind.read_page, "to follow many of them at once"))
 
 
 class JobPoller:
@@ -117,14 +128,14 @@ class JobPoller:
         return len(self._awaited) > 1
 
     def _read(self, job_id: str) -> Job | None:
-        """The job's attributes now: out of a page that all threads share while there are many, else by its id.
+        """The job's attributes now: out of a page that all threads share while there are many, or by its id.
 
         None while Klaviyo, which has taken it, says that it knows no such job.
         """
-        if self._are_many:
+        if self._are_many and self._kind.read_page is not None:
             with self._page_lock:
                 if self._client.clock.monotonic() >= self._page_read_at + _FRESH_SECONDS:
-                    self._page = self._read_page()
+                    self._page = self._read_page(self._kind.read_page)
                     self._page_read_at = self._client.clock.monotonic()
                 if job_id in self._page:
                     return self._page[job_id]
@@ -139,12 +150,12 @@ class JobPoller:
             raise BadDocument(message, operation=self._kind.read_one)
         return attributes
 
-    def _read_page(self) -> dict[str, Job]:
+    def _read_page(self, read: str) -> dict[str, Job]:
         """The newest jobs of the account, ours among them unless many others came since."""
-        query = {"sort": self._kind.newest_first}
-        if size := operation(self._kind.read_page).page_size:
+        query = {"sort": self._kind.newest_first} if self._kind.newest_first else {}
+        if size := operation(read).page_size:
             query["page[size]"] = str(size)
-        jobs = self._client.page(self._kind.read_page, query=query).data
+        jobs = self._client.page(read, query=query).data
         return {job["id"]: job["attributes"] for job in jobs if _has_status(job.get("attributes"))}
 
 

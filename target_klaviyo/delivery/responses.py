@@ -15,7 +15,9 @@ from target_klaviyo.delivery.refusals import error_outcome, points_at_list
 from target_klaviyo.model.identifiers import Identifier, identifiers_of
 from target_klaviyo.model.records import Note, Outcome, OutcomeKind, Record
 
-_ROW = re.compile(r"/profiles/data/(\d+)(?:/|$)")
+_ROW = re.compile(
+    r"/(?:profiles|coupon-codes|items|variants|categories|data-source-records|object-records)/data/(\d+)(?:/|$)"
+)
 
 
 def row_index(pointer: str | None) -> int | None:

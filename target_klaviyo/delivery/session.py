@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from klaviyo_client.client import KlaviyoClient
 from target_klaviyo.delivery.consent_order import ConsentOrder
-from target_klaviyo.delivery.jobs import IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS, JobKind, JobPoller
+from target_klaviyo.delivery.jobs import KINDS, JobKind, JobPoller
 from target_klaviyo.delivery.linked_identifiers import LinkedIdentifiers
 from target_klaviyo.delivery.lists import ListFinder
 from target_klaviyo.delivery.manifests import AudienceSizes
@@ -33,6 +33,5 @@ class Session:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", ListFinder(self.client))
-        kinds = (IMPORTS, SUPPRESSIONS, UNSUPPRESSIONS)
-        pollers = {kind: JobPoller(self.client, self.job_timeout, kind) for kind in kinds}
+        pollers = {kind: JobPoller(self.client, self.job_timeout, kind) for kind in KINDS}
         object.__setattr__(self, "job_pollers", pollers)

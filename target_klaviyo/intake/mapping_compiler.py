@@ -18,8 +18,8 @@ from target_klaviyo.intake.value_sources import ValueSource
 from target_klaviyo.model.names import KnownNames, fold_name
 
 Schema = Mapping[str, Any]
-# Names of fields that tell one person, event, order or list from others.
-_ID = re.compile(r"(?:^|_)id$|^_kx$|^list_name$|^lists$")
+# Names of fields that tell one person, event, order, list or code from others.
+_ID = re.compile(r"(?:^|_)id$|^_kx$|^list_name$|^lists$|^unique_code$")
 _SINGER_COLUMNS = ("_sdc_*",)
 
 

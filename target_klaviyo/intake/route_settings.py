@@ -154,7 +154,8 @@ def _refuse_disowned_mirrors(routes: Mapping[str, Route]) -> None:
 
 def unknown_stream(stream: str) -> SettingsError:
     """The error for a stream that nothing says what to do with."""
-    example = f'"streams": {{"{stream}": {{"action": "upsert_profile"}}}}'
+    action = next((name for name in (stream, stream.removesuffix("s")) if name in ACTIONS), "upsert_profile")
+    example = f'"streams": {{"{stream}": {{"action": "{action}"}}}}'
     copied = ", ".join(action.self_copy_guard[0] for action in ACTIONS.values() if action.self_copy_guard)
     return SettingsError(
         f"nothing says what to do with the stream {stream}: deselect it in the tap (of tap-klaviyo's streams a copy "

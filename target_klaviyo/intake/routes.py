@@ -44,8 +44,8 @@ from target_klaviyo.model.records import (
 )
 from target_klaviyo.model.texts import is_blank
 
-# Fields that tell one person, event, list or run from others.
-_IDENTIFYING = re.compile(r"(?:^|_)id$|^list|^metric$|^event$")
+# Fields that tell one person, event, list, code or run from others, or name several such.
+_IDENTIFYING = re.compile(r"(?:^|_)ids?$|^list|^metric$|^event$|^unique_code$")
 
 
 @dataclass(frozen=True)

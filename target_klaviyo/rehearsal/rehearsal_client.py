@@ -27,7 +27,7 @@ from target_klaviyo.rehearsal.request_bodies import display_name, parse_request
 
 # How the ids begin that Klaviyo never gave. Its own have no hyphen there.
 _FAKE_PREFIX = "rehearsal-"
-_JOBS = frozenset(kind.read_page for kind in (jobs.IMPORTS, jobs.SUPPRESSIONS, jobs.UNSUPPRESSIONS))
+_JOBS = frozenset(kind.read_page for kind in jobs.KINDS if kind.read_page is not None)
 # People whose names are kept, so that whoever is removed by Klaviyo's id has one in the plan.
 _MAX_NAMES = 200_000
 

@@ -8,6 +8,8 @@ from typing import Any
 
 from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, VISITOR_IDENTIFIERS
 
+# Attributes of a request that hold its rows, none of which is a person.
+_ROWS = ("coupon-codes", "items", "variants", "categories", "data-source-records")
 # From the strongest on.
 _IDENTIFIERS = (*ATTRIBUTE_IDENTIFIERS, *VISITOR_IDENTIFIERS)
 
@@ -17,7 +19,7 @@ class RequestContents:
     """The contents of one request.
 
     Attributes:
-        items: how many profiles or events.
+        items: how many profiles, events or other rows.
         people: the profiles, as JSON:API resources.
         list_id: the list that they are put on, taken off, or consent to.
     """
@@ -44,6 +46,11 @@ def parse_request(path: Mapping[str, str], body: Mapping[str, Any]) -> RequestCo
     list_id = lists[0]["id"] if lists[0] else None
     if "profiles" in attributes:
         return RequestContents(len(attributes["profiles"]["data"]), attributes["profiles"]["data"], list_id)
+    if "object-records" in relationships:
+        return RequestContents(len(relationships["object-records"]["data"]), [])
+    for name in _ROWS:
+        if name in attributes:
+            return RequestContents(len(attributes[name]["data"]), [])
     return RequestContents(1, [data] if data["type"] == "profile" else [], list_id)
 
 

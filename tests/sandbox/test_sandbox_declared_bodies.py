@@ -19,7 +19,16 @@ NEEDED = {
     "bulk_unsuppress_profiles": {"profiles"},
     "request_profile_deletion": {"email"},
     "query_metric_aggregates": {"by"},
+    "bulk_create_coupon_codes": {"data"},
+    "bulk_create_catalog_variants": {"data"},
+    "bulk_create_data_source_records": {"data-source-records", "relationships", "data-source", "data"},
+    "bulk_delete_object_records": {"data"},
 }
+# Types of resources that bodies name.
+NAMED = (
+    *("profile", "list", "segment", "metric", "coupon", "coupon-code"),
+    *("catalog-item", "catalog-variant", "catalog-category", "data-source", "object-record"),
+)
 
 
 class Writer:
@@ -28,7 +37,7 @@ class Writer:
     def __init__(self, sandbox):
         self.paths = fill_account(sandbox)
         self.caller = Caller(sandbox.url)
-        self.ids = {kind: self.paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
+        self.ids = {kind: self.paths[f"get_{kind.replace('-', '_')}"].split("/")[1] for kind in NAMED}
 
     def send(self, operation, body, query=None):
         if operation == "request_profile_deletion":  # nobody is deleted twice

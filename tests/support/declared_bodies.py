@@ -27,6 +27,7 @@ _TEXTS = {
     "end": "2026-01-09T23:59:59+00:00",
     "timezone": "Europe/Berlin",
     "value_currency": "EUR",
+    "expires_at": "2030-01-31T12:00:00Z",
 }
 _WRONG_VALUES = {"object": "text", "array": {}, "string": 5, "boolean": "text", "number": "text", "integer": "text"}
 

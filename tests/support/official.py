@@ -40,19 +40,23 @@ _GROUPS = {
         "get_bulk_create_catalog_items_job get_bulk_update_catalog_items_job "
         "get_bulk_delete_catalog_items_job get_bulk_create_variants_job get_bulk_update_variants_job "
         "get_bulk_delete_variants_job get_bulk_create_categories_job get_bulk_update_categories_job "
-        "get_bulk_delete_categories_job"
+        "get_bulk_delete_categories_job "
+        "bulk_create_catalog_items bulk_update_catalog_items bulk_delete_catalog_items "
+        "bulk_create_catalog_variants bulk_update_catalog_variants bulk_delete_catalog_variants "
+        "bulk_create_catalog_categories bulk_update_catalog_categories bulk_delete_catalog_categories"
     ),
     "Coupons": (
         "get_coupons get_coupon get_coupon_codes get_coupon_code get_coupon_codes_for_coupon "
         "get_coupon_code_ids_for_coupon get_coupon_for_coupon_code get_coupon_id_for_coupon_code "
         "get_bulk_create_coupon_code_jobs get_bulk_create_coupon_codes_job "
-        "get_coupons@2026-10-15 get_coupon@2026-10-15"
+        "create_coupon update_coupon update_coupon_code bulk_create_coupon_codes"
     ),
     "Custom_Objects": (
         "get_data_sources get_data_source get_object_types get_object_type get_object_schema get_object_record "
         "get_current_schema_for_object_type get_schema_versions_for_object_type "
         "get_schema_version_ids_for_object_type get_records_for_object_type get_record_ids_for_object_type "
-        "get_ingestion_logs_for_object_type get_ingestion_log_ids_for_object_type"
+        "get_ingestion_logs_for_object_type get_ingestion_log_ids_for_object_type "
+        "bulk_create_data_source_records bulk_delete_object_records"
     ),
     "Data_Privacy": "request_profile_deletion",
     "Events": "get_events get_event create_event bulk_create_events",

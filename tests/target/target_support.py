@@ -51,6 +51,9 @@ ADA = {"email": "ada@example.com"}
 FORM = {"email": "form@example.com", "list": "Made by a form", "confirmOptIn": True, "first_name": "Lovelace"}
 
 PHONE = "+14155550111"
+# The data source of every small account that feeds a type of objects.
+SOURCE = "01HZ8HH500XBGQ113GSKETD2JG"
+LAMP = {"external_id": "LAMP-1", "title": "Lamp", "description": "Bright", "url": "https://shop.example.com/1"}
 
 # For each action an entry of the settings and a record that it sends.
 EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -67,6 +70,15 @@ EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
     "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
     "update_profile": ({"create_list": True}, FORM),
+    "coupon": ({}, {"external_id": "SPRING", "description": "Lovelace", "monitor_configuration": {"a": 1}}),
+    "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1", "expires_at": "2030-01-01"}),
+    "catalog_items": ({}, {**LAMP, "custom_metadata": {"by": "Lovelace"}, "published": True}),
+    "catalog_variants": (
+        {},
+        {**LAMP, "item_id": "$custom:::$default:::SKU-0007", "sku": "L", "inventory_quantity": 1, "price": 2},
+    ),
+    "catalog_categories": ({}, {"external_id": "LAMPS", "name": "Lovelace"}),
+    "object_records": ({"data_source": SOURCE}, {"properties": {"name": "Lovelace", "boxes": 3}}),
 }
 
 
@@ -263,6 +275,10 @@ def writes(wire: Scripted) -> list[Request]:
 WRITTEN = ("updated", "last_updated", "consent_timestamp", "timestamp")
 
 
+# Types of resources beside people that actions write.
+SHOP = ("coupon", "coupon-code", "catalog-item", "catalog-variant", "catalog-category", "object-record")
+
+
 def held(account: RunningSandbox) -> dict[str, Any]:
     """The account's state, without the times at which it was last written."""
     store = account.store
@@ -270,6 +286,7 @@ def held(account: RunningSandbox) -> dict[str, Any]:
         tables = {name: getattr(store, name) for name in ("profiles", "lists", "metrics")}
         found: dict[str, Any] = {name: [undated(row) for row in table.rows.values()] for name, table in tables.items()}
         found["events"] = list(store.events.rows.values())
+        found |= {kind: [undated(row) for row in store.resources[kind].rows.values()] for kind in SHOP}
         found["members"] = {key: list(table.rows.values()) for key, table in store.list_members.items()}
         found = {name: sorted(rows, key=str) if isinstance(rows, list) else rows for name, rows in found.items()}
     copied: dict[str, Any] = json.loads(json.dumps(found))

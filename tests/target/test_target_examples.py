@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.official import official_client, to_dict
+from support.official import official_client, pages, to_dict
 from target_support import Command, Run, held
 
 from klaviyo_sandbox import RunningSandbox
@@ -20,6 +20,7 @@ FOLDER = Path(__file__).parents[2] / "examples"
 STREAMS: dict[str, Any] = json.loads((FOLDER / "streams.json").read_text())
 ADA, BRUNO, CHLOE = "ada.moss@example.com", "bruno.lind@example.com", "chloe.park@example.com"
 DARIO = "+12025550104"
+SHOP = "$custom:::$default:::"
 # The example that goes first where one speaks of people, or of a list, that there must be.
 BEFORE = {
     "consent": "subscribe",
@@ -27,6 +28,9 @@ BEFORE = {
     "suppress": "upsert_profile",
     "unsuppress": "suppress",
     "delete_profile": "upsert_profile",
+    "coupon_codes": "coupon",
+    "catalog_items": "catalog_categories",
+    "catalog_variants": "catalog_items",
 }
 # Records that a second run rejects: whoever has left a list is not on it any more.
 REJECTED_AGAIN = {"unsubscribe": 1}
@@ -62,6 +66,10 @@ class Reader:
         for row in document["data"]:
             found.setdefault(names[row["relationships"]["metric"]["data"]["id"]], []).append(row["attributes"])
         return found
+
+    def category(self, external_id: str) -> dict[str, Any]:
+        """The attributes of a category of the catalog."""
+        return dict(to_dict(self.api.Catalogs.get_catalog_category(SHOP + external_id))["data"]["attributes"])
 
     def members(self, name: str) -> set[str]:
         """Who is on the one list of this name, by e-mail address or else phone number."""
@@ -283,6 +291,68 @@ def test_update_profile(example: Callable[[str], Run], reader: Reader) -> None:
     [signed] = reader.events(ADA)["Signed Up"]
     assert {"$event_id": "signup-1", "$value": 3, "page": "home"}.items() <= signed["event_properties"].items()
     assert reader.profile(CHLOE)["properties"] == {"colour": "blue"}
+
+
+def test_coupon(example: Callable[[str], Run], reader: Reader) -> None:
+    """By the id of the shop; of what is said of one the last counts."""
+    example("coupon")
+    found = {row["id"]: row["attributes"]["description"] for row in to_dict(reader.api.Coupons.get_coupons())["data"]}
+    assert (found["LAMPS10"], found["WELCOME"]) == ("10 % off lamps and bulbs", None)
+
+
+def test_coupon_codes(example: Callable[[str], Run], reader: Reader) -> None:
+    """Each with its coupon and when it ends; one that somebody has used is left out."""
+    assert outcomes(example("coupon_codes"))["left out"] == 1
+    read = reader.api.Coupons.get_coupon_codes_for_coupon
+    found = {
+        row["attributes"]["unique_code"]: row["attributes"]["expires_at"]
+        for coupon in ("LAMPS10", "WELCOME")
+        for row in to_dict(read(coupon))["data"]
+    }
+    assert found.keys() == {"LAMP-7F3K", "LAMP-9Q2M", "HELLO-1"}
+    assert found["LAMP-7F3K"] == at(2030, 12, 31, 22, 59, 59)
+
+
+def test_catalog_categories(example: Callable[[str], Run], reader: Reader) -> None:
+    """By the shop's id; of what is said of one the last counts."""
+    example("catalog_categories")
+    found = [reader.category(name)["name"] for name in ("lamps", "bulbs")]
+    assert found == ["Lamps", "Bulbs and tubes"]
+
+
+def test_catalog_items(example: Callable[[str], Run], reader: Reader) -> None:
+    """Items are there, with what is known of them, in their categories."""
+    example("catalog_items")
+    item = to_dict(reader.api.Catalogs.get_catalog_item(SHOP + "LAMP-1"))["data"]["attributes"]
+    assert (item["title"], item["price"], item["custom_metadata"]) == ("Desk lamp", 49.5, {"colour": "red"})
+    read = reader.api.Catalogs.get_items_for_catalog_category
+    found = {name: {row["id"] for row in to_dict(read(SHOP + name))["data"]} for name in ("lamps", "bulbs")}
+    assert found == {"lamps": {SHOP + "LAMP-1", SHOP + "BULB-7"}, "bulbs": {SHOP + "BULB-7"}}
+
+
+def test_catalog_variants(example: Callable[[str], Run], reader: Reader) -> None:
+    """Each hangs on its item."""
+    example("catalog_variants")
+    rows = to_dict(reader.api.Catalogs.get_variants_for_catalog_item(SHOP + "LAMP-1"))["data"]
+    found = {
+        row["attributes"]["sku"]: (row["attributes"]["price"], row["attributes"]["inventory_quantity"]) for row in rows
+    }
+    assert found == {"L1R": (49.5, 12), "L1B": (47, 0)}
+
+
+def test_object_records(example: Callable[[str], Run], reader: Reader) -> None:
+    """Objects of the type that the source feeds; of what is said of one the last counts."""
+    assert outcomes(example("object_records"))["accepted"] == 3
+    objects = reader.api.Custom_Objects
+    [kind] = [
+        row["id"] for row in to_dict(objects.get_object_types())["data"] if row["attributes"]["title"] == "Subscription"
+    ]
+    found = {
+        row["attributes"]["record_properties"]["name"]: row["attributes"]["record_properties"]
+        for page in pages(objects.get_records_for_object_type, id=kind)
+        for row in page["data"]
+    }
+    assert (found["S-1"]["boxes"], found["S-2"]["paused"]) == (3, True)
 
 
 # All of them ----------------------------------------------------------------------------------------------------------

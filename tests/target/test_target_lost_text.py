@@ -44,13 +44,18 @@ def test_what_cannot_be_read_is_marked(written: bytes, expected: Any, as_it_came
         *(("identify", name) for name in ("$id", "$email", "$lists")),
         *(("track", name) for name in ("$id", "$event_id", "event")),
         *(("update_profile", name) for name in ("email", "list")),
+        *(("coupon_codes", name) for name in ("coupon_id", "unique_code")),
+        ("object_records", "data_source_id"),
+        *(("catalog_items", name) for name in ("external_id", "category_ids")),
     ],
 )
 def test_a_field_that_tells_one_from_others_is_never_changed(action: str, field: str) -> None:
     """Two that differ in what was lost would become one: the record is rejected, and the reason quotes nothing."""
     options, record = EVERY[action]
     route = parse_routes({"s": {"action": action, **options}}, None)["s"]
-    values = ["a\ufffd"] if field == "$lists" else "a\ufffd@example.com" if "email" in field else "a\ufffd"
+    values = (
+        ["a\ufffd"] if field in ("$lists", "category_ids") else "a\ufffd@example.com" if "email" in field else "a\ufffd"
+    )
     broken = {**record, field: values}
     with pytest.raises(RejectedRecord, match="lost text") as caught:
         route.row(SourceRecord("s", broken), broken)

@@ -54,7 +54,7 @@ def test_a_key_that_may_do_all_is_told_so(target: Command, account: RunningSandb
     assert everything(account) == before
     written = [entry.status for entry in account.requests if entry.method != "GET"]
     assert set(written) == {400}
-    assert len(account.requests) < 12
+    assert len(account.requests) < 16
     assert list(target.folder.iterdir()) == [target.folder / "config.json"]
 
 

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from target_support import EVERY, NOW, Command, records, rows_of
+from target_support import EVERY, NOW, SOURCE, Command, records, rows_of
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
@@ -29,6 +29,12 @@ LEAST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "identify": ({}, ADA),
     "track": ({}, {**ADA, "event": "Waved"}),
     "update_profile": ({}, ADA),
+    "coupon": ({}, {"external_id": "SPRING"}),
+    "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1"}),
+    "catalog_items": ({}, {"external_id": "LAMP-1"}),
+    "catalog_variants": ({}, {"external_id": "LAMP-1"}),
+    "catalog_categories": ({}, {"external_id": "LAMPS"}),
+    "object_records": ({"data_source": SOURCE}, {"plan": "gold"}),
     "audience_manifest": ({}, {"list": "News", "expected_count": 1}),
 }
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from klaviyo_sandbox.account import bulk_jobs as running_jobs
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -29,6 +30,7 @@ _ITEMS = 120
 
 # Fields of filters -> members of rows.
 _catalog_read = partial(ReadOperation, stored_paths={"ids": "id", "category.id": "category_ids", "item.id": "item_ids"})
+_job_read = partial(ReadOperation, view=running_jobs.view)
 READS: Mapping[str, ReadOperation] = {
     "get_catalog_items": _catalog_read(ITEM, all_rows(ITEM)),
     "get_catalog_item": ReadOperation(ITEM),
@@ -43,12 +45,12 @@ READS: Mapping[str, ReadOperation] = {
     "get_categories_for_catalog_item": _catalog_read(CATEGORY, related_rows(ITEM, "categories")),
     "get_category_ids_for_catalog_item": _catalog_read(CATEGORY, related_rows(ITEM, "categories")),
     **{
-        f"get_bulk_{verb}_{plural}_jobs": ReadOperation(f"{kind}-bulk-{verb}-job", all_rows(f"{kind}-bulk-{verb}-job"))
+        f"get_bulk_{verb}_{plural}_jobs": _job_read(f"{kind}-bulk-{verb}-job", all_rows(f"{kind}-bulk-{verb}-job"))
         for kind, (plural, _) in _KINDS.items()
         for verb in _VERBS
     },
     **{
-        f"get_bulk_{verb}_{plural}_job": ReadOperation(f"{kind}-bulk-{verb}-job", id_parameter="job_id")
+        f"get_bulk_{verb}_{plural}_job": _job_read(f"{kind}-bulk-{verb}-job", id_parameter="job_id")
         for kind, (plural, _) in _KINDS.items()
         for verb in _VERBS
     },

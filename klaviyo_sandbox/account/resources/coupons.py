@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
+from klaviyo_sandbox.account import bulk_jobs as running_jobs
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
@@ -34,8 +35,8 @@ READS: Mapping[str, ReadOperation] = {
     "get_coupon_code_ids_for_coupon": ReadOperation(CODE, related_rows(COUPON, "coupon-codes")),
     "get_coupon_for_coupon_code": ReadOperation(COUPON, related_rows(CODE, "coupon"), to_one=True),
     "get_coupon_id_for_coupon_code": ReadOperation(COUPON, related_rows(CODE, "coupon"), to_one=True),
-    "get_bulk_create_coupon_code_jobs": ReadOperation(JOB, all_rows(JOB)),
-    "get_bulk_create_coupon_codes_job": ReadOperation(JOB, id_parameter="job_id"),
+    "get_bulk_create_coupon_code_jobs": ReadOperation(JOB, all_rows(JOB), view=running_jobs.view),
+    "get_bulk_create_coupon_codes_job": ReadOperation(JOB, id_parameter="job_id", view=running_jobs.view),
 }
 RELATIONS: Mapping[tuple[str, str], Relation] = {
     (COUPON, "coupon-codes"): referenced_by(CODE, "coupon_id"),

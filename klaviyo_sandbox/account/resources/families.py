@@ -1,4 +1,4 @@
-"""Families of resources that an account has and nobody writes through the API, one module each.
+"""Families of resources that an account has beside its people, one module each: most are only read.
 
 A family has ``READS`` (operation -> ``ReadOperation``), ``RELATIONS`` ((type, relationship) -> identities) and
 ``rows(store, rng_for, start, end)``, which gives type -> ``Table`` of what the account has from the beginning;

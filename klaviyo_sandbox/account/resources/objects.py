@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id, ulid
+from klaviyo_sandbox.account.objects import RAW
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -73,7 +74,12 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
             _log(rng, type_id, row["id"] if index % 2 else None, end) for index, row in enumerate(type_records[:9])
         ]
     return {
-        SOURCE: Table(_source(rng, title, start, shared=is_shared) for title, is_shared in _SOURCES),
+        # The first source feeds the first type.
+        SOURCE: Table(
+            {**_source(rng, title, start, shared=is_shared), "type_id": None if is_shared else types[0]["id"]}
+            for title, is_shared in _SOURCES
+        ),
+        RAW: Table(),
         TYPE: Table(types),
         SCHEMA: Table(schemas),
         RECORD: Table(records),
