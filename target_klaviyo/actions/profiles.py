@@ -29,6 +29,16 @@ LIST_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+ONLY_CHANGED: dict[str, Any] = {
+    "type": "boolean",
+    "default": False,
+    "description": (
+        "Whether records are left out that say what an earlier run has delivered: they are known by keyed hashes on "
+        "file (the setting fingerprints_path). What others have changed in Klaviyo meanwhile is not noticed."
+    ),
+}
+
+
 def resource(fields: Record, context: Context | None = None) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     """The profile as Klaviyo's JSON:API resource."""
     profile: dict[str, Any] = {"type": "profile"}
@@ -79,6 +89,7 @@ UPSERT_PROFILE = Action(
             "default": False,
             "description": "Whether people who do not exist are rejected instead of created.",
         },
+        "only_changed": ONLY_CHANGED,
         "nulls": {
             "type": "string",
             "enum": ["skip", "clear"],

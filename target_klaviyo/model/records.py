@@ -64,6 +64,10 @@ IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT = "identifier_left_out", "channel_left_out
 PRODUCTS_LEFT_OUT, VALUE_LEFT_OUT = "products_left_out", "value_left_out"
 
 
+# The code of records that were delivered before and are left out while they say the same.
+UNCHANGED = "unchanged"
+
+
 class RejectedRecord(Exception):
     """A record, or a line, that cannot be sent.
 
