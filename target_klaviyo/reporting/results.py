@@ -12,7 +12,7 @@ from typing import Any
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from target_klaviyo.model.amounts import Limit
-from target_klaviyo.model.records import UNCHANGED, Outcome, OutcomeKind, SourceRecord
+from target_klaviyo.model.records import NOTHING_TO_DO, UNCHANGED, Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.left_out import LeftOutValues
 from target_klaviyo.reporting.outcomes_file import OutcomesFile
 from target_klaviyo.reporting.rejects_file import RejectsFile
@@ -90,6 +90,7 @@ class RunResults:
         self._closed = False
         self._limit = limit or Limit()
         self._total = self._rejected = 0
+        self._nothing_to_do = 0
         self._unchanged: Counter[tuple[str, str]] = Counter()
         self._lock = threading.RLock()
         self._counts: dict[tuple[str, str], Counter[OutcomeKind]] = {}
@@ -187,7 +188,7 @@ class RunResults:
             NothingDelivered: it is.
         """
         counts = self._total_counts()
-        done = counts[OutcomeKind.DELIVERED] + counts[OutcomeKind.ACCEPTED] + self._unchanged.total()
+        done = counts[OutcomeKind.DELIVERED] + counts[OutcomeKind.ACCEPTED] + self._nothing_to_do
         if self._rejected and not done:
             raise NothingDelivered(f"nothing was delivered, {self._rejected:,} rejected: see {self._rejects.path}")
 
@@ -246,8 +247,9 @@ class RunResults:
             self._report.add(stream, action, outcome, record)
         if self._outcomes is not None:
             self._outcomes.add(stream, action, outcome, record if isinstance(record, Mapping) else None)
-        if outcome.code == UNCHANGED:
-            self._unchanged[stream, action] += 1
+        if outcome.code in NOTHING_TO_DO:
+            self._nothing_to_do += 1
+            self._unchanged[stream, action] += outcome.code == UNCHANGED
         elif outcome.code is not None and (stream, outcome.code) not in self._warned:
             self._warned.add((stream, outcome.code))
             self._warn(stream, outcome)
