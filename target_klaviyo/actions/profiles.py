@@ -17,8 +17,8 @@ from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDAT
 from target_klaviyo.model.identifiers import IDENTIFIERS
 from target_klaviyo.model.records import Call, Context, Options, Record, RejectedRecord
 
-_PATCHES = ("append", "unappend", "unset")
-_NOT_ATTRIBUTES = ("id", "list_id", "list_name", *_PATCHES)
+PATCHES = ("append", "unappend", "unset")
+_NOT_ATTRIBUTES = ("id", "list_id", "list_name", *PATCHES)
 # What cannot be set only where it is empty.
 NEVER_EMPTY = frozenset((*_NOT_ATTRIBUTES, *IDENTIFIERS, "country_code"))
 _OBJECTS = ("location", "properties")
@@ -58,7 +58,7 @@ def resource(fields: Record, context: Context | None = None) -> dict[str, Any]: 
         for name, value in fields.items()
         if name not in _NOT_ATTRIBUTES and not (value is None and name in _OBJECTS)
     }
-    if patch := {name: fields[name] for name in _PATCHES if fields.get(name) is not None}:
+    if patch := {name: fields[name] for name in PATCHES if fields.get(name) is not None}:
         profile["meta"] = {"patch_properties": patch}
     return profile
 
@@ -69,7 +69,7 @@ def _resource(fields: Record, context: Context) -> dict[str, Any]:
     Raises:
         RejectedRecord: it would change what only people have who exist.
     """
-    if context.options.get(CREATE_ONLY) and (patches := [name for name in _PATCHES if fields.get(name) is not None]):
+    if context.options.get(CREATE_ONLY) and (patches := [name for name in PATCHES if fields.get(name) is not None]):
         raise RejectedRecord(
             "not_new", f"{patches[0]} changes people who exist, and create_only is set", pointer=f"/{patches[0]}"
         )
