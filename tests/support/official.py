@@ -69,7 +69,7 @@ _GROUPS = {
         "query_metric_aggregates"
     ),
     "Profiles": (
-        "get_profiles get_profile create_or_update_profile create_profile update_profile "
+        "get_profiles get_profile create_or_update_profile create_profile update_profile merge_profiles "
         "bulk_import_profiles get_bulk_import_profiles_jobs get_bulk_import_profiles_job "
         "get_errors_for_bulk_import_profiles_job bulk_subscribe_profiles bulk_unsubscribe_profiles "
         "bulk_suppress_profiles get_bulk_suppress_profiles_jobs get_bulk_suppress_profiles_job "
