@@ -97,6 +97,17 @@ SETTINGS: dict[str, Any] = {
                 "its owner may read the file. Every run makes it anew. By default none is written."
             ),
         },
+        "fingerprints_path": {
+            "type": "string",
+            "minLength": 1,
+            "default": "target-klaviyo-fingerprints",
+            "title": "Fingerprints",
+            "description": (
+                "Folder of the files by which streams with only_changed know what was delivered before: one for each "
+                "stream, and the key of their hashes. Keep it between runs; delete a file, and its stream is sent "
+                "whole again."
+            ),
+        },
         "on_reject": {
             "type": "string",
             "enum": ["skip", "fail"],

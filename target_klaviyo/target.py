@@ -9,6 +9,7 @@ its outcome.
 from __future__ import annotations
 
 import copy
+import json
 import os
 import sys
 import time
@@ -27,6 +28,7 @@ from target_klaviyo.actions.audience_manifest import AUDIENCE_MANIFEST
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.fingerprints import Fingerprints
 from target_klaviyo.delivery.graceful_stop import GracefulStop, StoppableTransport
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
@@ -93,6 +95,7 @@ class TargetKlaviyo(CommandTarget):
         self._stop = GracefulStop()
         self.session = Session(self._make_client(), job_timeout=self.config["job_timeout"])
         self.ledger = Ledger()
+        self.fingerprints = self._make_fingerprints()
         self.states = StateWriter(self.ledger, lambda: self.mirrors, self._write_true_state)
         progress = Progress(
             lambda: self.results.records,
@@ -125,9 +128,17 @@ class TargetKlaviyo(CommandTarget):
         )
         return RunResults(RejectsFile(self._writable_path("rejects_path")), limit, report, outcomes)
 
-    def _writable_path(self, setting: str) -> Path:
-        default = SETTINGS["properties"][setting]["default"]
-        return writable_path(setting, self.config[setting], os.environ, default=default)
+    def _writable_path(self, setting: str, *below: str) -> Path:
+        default, value = (
+            str(Path(text, *below)) for text in (SETTINGS["properties"][setting]["default"], self.config[setting])
+        )
+        return writable_path(setting, value, os.environ, default=default)
+
+    def _make_fingerprints(self) -> Fingerprints:
+        is_asked_for = any(route.options.get("only_changed") for route in self.routes.values())
+        folder = self._writable_path("fingerprints_path", "key").parent if is_asked_for else None
+        account = json.dumps([self.config.get(name) for name in ("api_url", "api_key", *settings.OAUTH)])
+        return Fingerprints(folder, account, keeps=not self.is_rehearsal)
 
     def _make_client(self) -> KlaviyoClient:
         client_type = KlaviyoClient if self._rehearsal is None else self._rehearsal.make_client
@@ -288,6 +299,7 @@ class TargetKlaviyo(CommandTarget):
         """Take the outcome of a row: of a record, or of one step of it."""
         source = row.source
         self.mirrors.settle(source, outcome)
+        self.fingerprints.settle(source, outcome)
         if self.ledger.add_outcome(source, outcome) and source.outcome is not None:
             self.results.add(source, source.action, source.outcome)
 
@@ -339,6 +351,7 @@ class TargetKlaviyo(CommandTarget):
             super().process_endofpipe()
             if self._rehearsal is not None:
                 self._rehearsal.ask(self.session)
+            self.close_fingerprints()
             self.finish_mirrors()
             self.states.finish()
             self.results.check_delivered()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.reports import aggregates, reports
 from klaviyo_sandbox.spec.exchange import Answer, Request
-from klaviyo_sandbox.writes import consents, events, lists, objects, profiles, shop, suppressions
+from klaviyo_sandbox.writes import consents, events, lists, merging, objects, profiles, shop, suppressions
 
 
 def write(store: Store, request: Request) -> Answer:
@@ -26,6 +26,7 @@ WRITES: Mapping[str, Callable[[Store, Request], Answer]] = {
     "update_profile": profiles.update,
     "bulk_import_profiles": profiles.import_many,
     "request_profile_deletion": profiles.delete,
+    "merge_profiles": merging.merge,
     "create_list": lists.create,
     "add_profiles_to_list": lists.add_members,
     "remove_profiles_from_list": lists.remove_members,

@@ -15,7 +15,7 @@ from tap_klaviyo.reading.samples import Samples
 from tap_klaviyo.reading.selection import ACCOUNT_COLLECTION
 from tap_klaviyo.reports.declaration import Report
 from tap_klaviyo.reports.session import ReportRefused
-from tap_klaviyo.reports.windows import plan_windows
+from tap_klaviyo.reports.windows import plan_total, plan_windows
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.rows.roots import ACCOUNT, EXTRACTED, INTEGRATION, PARENT, PASS
 from tap_klaviyo.streams.run import RunTap
@@ -102,8 +102,12 @@ class DriftCheck:
     def _read_report(self, report: Report) -> None:
         """The answer to one call, for the last days that are finished."""
         session = self._tap.session
-        (window,) = plan_windows(report, today=session.today, start=None, settled=None).windows[-1:]
-        rows = next(iter(session.pages(report, window)), [])
+        if report.timeframe is None:
+            windows = plan_windows(report, today=session.today, start=None, settled=None).windows
+        else:
+            windows = plan_total(report, session.today)
+        metric = session.metrics(report)[0] if report.has_metric else None
+        rows = next(iter(session.pages(report, windows[-1], metric)), []) if windows else []
         empty = [name for name in report.statistics if all(row[name] is None for row in rows)]
         self._reports[report.name] = len(rows), empty
 

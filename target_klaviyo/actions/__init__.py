@@ -14,6 +14,7 @@ from target_klaviyo.actions.deletion import DELETE_PROFILE
 from target_klaviyo.actions.events import TRACK_EVENT
 from target_klaviyo.actions.legacy import IDENTIFY, TRACK, UPDATE_PROFILE
 from target_klaviyo.actions.lists import LIST_MEMBERS
+from target_klaviyo.actions.merging import MERGE_PROFILES
 from target_klaviyo.actions.objects import OBJECT_RECORDS
 from target_klaviyo.actions.orders import ORDER_COMPLETED
 from target_klaviyo.actions.profiles import UPSERT_PROFILE
@@ -33,6 +34,7 @@ ACTIONS: dict[str, Action] = {
         SUPPRESS,
         UNSUPPRESS,
         DELETE_PROFILE,
+        MERGE_PROFILES,
         IDENTIFY,
         TRACK,
         UPDATE_PROFILE,

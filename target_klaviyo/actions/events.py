@@ -10,6 +10,7 @@ from typing import Any
 from klaviyo_client.api.json_text import LOST_TEXT
 from klaviyo_client.api.metric_names import normalize_name
 from target_klaviyo.actions.person_fields import lift_person
+from target_klaviyo.actions.profiles import PATCHES
 from target_klaviyo.actions.profiles import resource as profile_resource
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.delivery.batches import encode_json
@@ -60,8 +61,8 @@ def resource(fields: Record, context: Context) -> dict[str, Any]:
 
 def profile(fields: Record) -> dict[str, Any]:
     """Whose event it is, as Klaviyo's JSON:API resource."""
-    identifiers = {name: fields[name] for name in _IDENTIFIERS if name in fields}
-    return profile_resource({**fields.get("profile", {}), **identifiers})
+    beside = {name: fields[name] for name in (*_IDENTIFIERS, *PATCHES) if name in fields}
+    return profile_resource({**fields.get("profile", {}), **beside})
 
 
 def event(fields: Record, context: Context) -> dict[str, Any]:

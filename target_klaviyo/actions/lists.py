@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from target_klaviyo.actions.profiles import LIST_OPTIONS, resource
+from target_klaviyo.actions.profiles import LIST_OPTIONS, ONLY_CHANGED, resource
 from target_klaviyo.audience.completeness import Rules
 from target_klaviyo.delivery import lists
 from target_klaviyo.delivery.action import Action, BatchKey, Row, UnitOutcome
@@ -16,7 +16,7 @@ from target_klaviyo.model.records import Call, Context, Note, Options, Record, R
 
 _REMOVE, MIRROR = "remove", "mirror"
 _LIST_FIELDS = ("list_id", "list_name")
-_MIRROR_OPTIONS = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals", "max_unidentified")
+MIRROR_OPTIONS = ("owns_list", "size_field", "assume_complete", "allow_empty", "max_removals", "max_unidentified")
 
 
 def _removes(context: Context) -> bool:
@@ -50,8 +50,10 @@ def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
 def _check(options: Options) -> None:
     if options["mode"] == _REMOVE and options["create_list"]:
         raise ValueError("create_list is not for mode: remove; nobody can be removed from a list that is just made")
+    if options["mode"] == _REMOVE and options["only_changed"]:
+        raise ValueError("only_changed is not for mode: remove; whoever is on the list again would stay on it")
     if options["mode"] != MIRROR:
-        misplaced = [name for name in _MIRROR_OPTIONS if options.get(name) not in (None, False)]
+        misplaced = [name for name in MIRROR_OPTIONS if options.get(name) not in (None, False)]
         if misplaced:
             raise ValueError(f"{misplaced[0]} is for mode: mirror only")
         return
@@ -92,6 +94,13 @@ LIST_MEMBERS = Action(
             ),
         },
         "on_conflict": CONFLICT_OPTION,
+        "only_changed": {
+            **ONLY_CHANGED,
+            "description": (
+                f"{ONLY_CHANGED['description']} But for a mirror: whoever is not on its list any more is put on it "
+                "again."
+            ),
+        },
         "owns_list": {
             "type": "boolean",
             "default": False,

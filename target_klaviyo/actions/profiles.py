@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from target_klaviyo.delivery import lists
-from target_klaviyo.delivery.action import Action, BatchKey
+from target_klaviyo.delivery.action import Action, BatchKey, Row, UnitOutcome
 from target_klaviyo.delivery.resending import CONFLICT_OPTION, UPDATE_STRONGEST
-from target_klaviyo.endpoints import list_members, people
+from target_klaviyo.delivery.session import Session
+from target_klaviyo.endpoints import empty_fields, list_members, new_people, people
+from target_klaviyo.endpoints.empty_fields import SET_IF_EMPTY
+from target_klaviyo.endpoints.new_people import CREATE_ONLY
 from target_klaviyo.endpoints.profile_imports import CALLS, CLEAR, IMPORT, UPDATE_ONLY, deliver
-from target_klaviyo.model.records import Call, Context, Record
+from target_klaviyo.model.identifiers import IDENTIFIERS
+from target_klaviyo.model.records import Call, Context, Options, Record, RejectedRecord
 
-_PATCHES = ("append", "unappend", "unset")
-_NOT_ATTRIBUTES = ("id", "list_id", "list_name", *_PATCHES)
+PATCHES = ("append", "unappend", "unset")
+_NOT_ATTRIBUTES = ("id", "list_id", "list_name", *PATCHES)
+# What cannot be set only where it is empty.
+NEVER_EMPTY = frozenset((*_NOT_ATTRIBUTES, *IDENTIFIERS, "country_code"))
 _OBJECTS = ("location", "properties")
 
 LIST_OPTIONS: dict[str, dict[str, Any]] = {
@@ -29,6 +37,16 @@ LIST_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+ONLY_CHANGED: dict[str, Any] = {
+    "type": "boolean",
+    "default": False,
+    "description": (
+        "Whether records are left out that say what an earlier run has delivered: they are known by keyed hashes on "
+        "file (the setting fingerprints_path). What others have changed in Klaviyo meanwhile is not noticed."
+    ),
+}
+
+
 def resource(fields: Record, context: Context | None = None) -> dict[str, Any]:  # noqa: ARG001 - every action's signature
     """The profile as Klaviyo's JSON:API resource."""
     profile: dict[str, Any] = {"type": "profile"}
@@ -40,18 +58,49 @@ def resource(fields: Record, context: Context | None = None) -> dict[str, Any]: 
         for name, value in fields.items()
         if name not in _NOT_ATTRIBUTES and not (value is None and name in _OBJECTS)
     }
-    if patch := {name: fields[name] for name in _PATCHES if fields.get(name) is not None}:
+    if patch := {name: fields[name] for name in PATCHES if fields.get(name) is not None}:
         profile["meta"] = {"patch_properties": patch}
     return profile
 
 
+def _resource(fields: Record, context: Context) -> dict[str, Any]:
+    """The same of somebody who may have to be created.
+
+    Raises:
+        RejectedRecord: it would change what only people have who exist.
+    """
+    if context.options.get(CREATE_ONLY) and (patches := [name for name in PATCHES if fields.get(name) is not None]):
+        raise RejectedRecord(
+            "not_new", f"{patches[0]} changes people who exist, and create_only is set", pointer=f"/{patches[0]}"
+        )
+    return resource(fields)
+
+
+def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
+    if created := [row for row in rows if CREATE_ONLY in row.batch_key]:
+        yield from new_people.deliver(session, created)
+    left, done = empty_fields.without_filled(session, [row for row in rows if CREATE_ONLY not in row.batch_key])
+    yield from done
+    for unit, outcome in deliver(session, list(left)):
+        yield replace(unit, rows=tuple(left[row] for row in unit.rows)), outcome
+
+
+def _check(options: Options) -> None:
+    if options[CREATE_ONLY]:
+        others = [name for name in (UPDATE_ONLY, SET_IF_EMPTY) if options.get(name)]
+        if others:
+            raise ValueError(f"create_only is not for {others[0]}: it leaves whoever exists as they are")
+
+
 def _batch_key(_fields: Record, context: Context) -> BatchKey:
     flags = {
+        CREATE_ONLY: context.options[CREATE_ONLY],
         UPDATE_ONLY: context.options["update_only"],
         CLEAR: context.options["nulls"] == "clear",
         UPDATE_STRONGEST: context.options["on_conflict"] == UPDATE_STRONGEST,
     }
-    return tuple(name for name, is_set in flags.items() if is_set)
+    paths = context.options.get(SET_IF_EMPTY)
+    return (*(name for name, is_set in flags.items() if is_set), *([(SET_IF_EMPTY, paths)] if paths else ()))
 
 
 UPSERT_PROFILE = Action(
@@ -65,11 +114,14 @@ UPSERT_PROFILE = Action(
         *lists.find_calls(option="list"),
         lists.CREATE_LIST,
         people.find_call("to know who exists", option="update_only"),
+        *new_people.CALLS,
+        *empty_fields.CALLS,
         Call(list_members.ADD, "to put on the list whose fields were cleared", option="nulls", values=("clear",)),
     ),
-    resource=resource,
+    resource=_resource,
     batch_key=_batch_key,
-    deliver=deliver,
+    deliver=_deliver,
+    check=_check,
     adds=frozenset({"profile", "list"}),
     options={
         **LIST_OPTIONS,
@@ -79,6 +131,24 @@ UPSERT_PROFILE = Action(
             "default": False,
             "description": "Whether people who do not exist are rejected instead of created.",
         },
+        CREATE_ONLY: {
+            "type": "boolean",
+            "default": False,
+            "description": (
+                "Whether people who exist are left out, as they are and off the list: only whoever does not exist is "
+                "created, one request each (750 a minute)."
+            ),
+        },
+        SET_IF_EMPTY: {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "description": (
+                "Fields, by Klaviyo's names or those of their columns (first_name, location.city, a custom property), "
+                "that are only sent where the person has no value. What people have is read before they are written: "
+                "what others set in between is overwritten."
+            ),
+        },
+        "only_changed": ONLY_CHANGED,
         "nulls": {
             "type": "string",
             "enum": ["skip", "clear"],

@@ -12,11 +12,13 @@ from target_klaviyo.audience.completeness import Decision, Rules, decide
 from target_klaviyo.audience.feed import AudienceFeed
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.model.identifiers import ATTRIBUTE_IDENTIFIERS, Identifier, identifiers_of
-from target_klaviyo.model.records import Options
+from target_klaviyo.model.records import Options, Record
 
 _MEMBERS = "get_profiles_for_list"
 # Klaviyo refuses bounds within the last seconds, and whoever joins while we run is nobody's to remove.
 _SETTLE = timedelta(seconds=10)
+# So long at once a wait for the members lasts, before whoever waits looks after the rest of the run.
+_POLL_SECONDS = 0.2
 
 
 @dataclass
@@ -40,6 +42,7 @@ class Mirror:
     members: dict[str, tuple[Identifier, ...]] | None = None
     error: BaseException | None = None
     _thread: threading.Thread | None = None
+    _everyone: frozenset[Identifier] | None = None
 
     def start_reading(self, session: Session, now: datetime) -> None:
         """Read who is on the list, in a thread, while records come."""
@@ -61,6 +64,18 @@ class Mirror:
             }
         except BaseException as error:  # noqa: BLE001 - raised in the main thread by whoever needs the members
             self.error = error
+
+    def wait_for_members(self) -> bool:
+        """Wait a moment for the members; whether they are read, or cannot be."""
+        if self._thread is not None:
+            self._thread.join(_POLL_SECONDS)
+        return self._thread is None or not self._thread.is_alive()
+
+    def has_member(self, person: Record) -> bool:
+        """Whether the person was on the list when the run began; the members were waited for."""
+        if self._everyone is None:
+            self._everyone = frozenset(one for identifiers in (self.members or {}).values() for one in identifiers)
+        return not self._everyone.isdisjoint(identifiers_of(person).items())
 
     def decide(self, manifest: int | None) -> Decision:
         """Decide what is done about those who are absent, once input has ended.

@@ -55,7 +55,7 @@ def accepted_outcome(reply: Reply, profile: Record, *, is_single: bool) -> Outco
 
 
 # From the best to the worst.
-_RANK = (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED, OutcomeKind.REJECTED)
+_RANK = (OutcomeKind.LEFT_OUT, OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED, OutcomeKind.REJECTED)
 
 
 def worst_outcome(outcomes: Iterable[Outcome]) -> Outcome:

@@ -11,6 +11,7 @@ from target_klaviyo.delivery.jobs import KINDS, JobKind, JobPoller
 from target_klaviyo.delivery.linked_identifiers import LinkedIdentifiers
 from target_klaviyo.delivery.lists import ListFinder
 from target_klaviyo.delivery.manifests import AudienceSizes
+from target_klaviyo.delivery.merges import Merges
 from target_klaviyo.delivery.unsubscribes import PendingUnsubscribes
 
 
@@ -30,6 +31,7 @@ class Session:
     linked_identifiers: LinkedIdentifiers = field(init=False, default_factory=LinkedIdentifiers)
     consent_order: ConsentOrder = field(init=False, default_factory=ConsentOrder)
     audience_sizes: AudienceSizes = field(init=False, default_factory=AudienceSizes)
+    merges: Merges = field(init=False, default_factory=Merges)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "lists", ListFinder(self.client))

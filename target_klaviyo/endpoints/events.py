@@ -75,7 +75,8 @@ def split_row(row: Row, *, max_events: int | None = None, max_bytes: int | None 
     parts = split_by_size(
         events, lambda event: (1, len(encode_json(event)) + _ENVELOPE), max_count=max_events, max_bytes=room
     )
-    payloads = [{"profile": profile, "events": part} for part in parts]
+    rest = _without_meta(profile)  # what is to be appended is appended once
+    payloads = [{"profile": rest if number else profile, "events": part} for number, part in enumerate(parts)]
     return [replace(row, payload=payload, body=encode_json(payload)) for payload in payloads]
 
 
@@ -203,11 +204,24 @@ def _send_singly(session: Session, units: Sequence[Unit]) -> list[UnitOutcome]:
     return [unit_outcome for of_person in outcomes for unit_outcome in of_person]
 
 
+def _single_profile(profile: Record) -> Record:
+    """The profile as the single request takes it: there, and only there, ``meta`` is among the attributes."""
+    if "meta" not in profile:
+        return profile
+    return {**_without_meta(profile), "attributes": {**profile["attributes"], "meta": profile["meta"]}}
+
+
+def _without_meta(profile: Record) -> Record:
+    return {name: value for name, value in profile.items() if name != "meta"}
+
+
 def _send_single(session: Session, unit: Unit) -> Outcome:
     """Send a unit's events one after another; the outcome is a refusal's, or the last one that has a code."""
     result: Outcome | None = None
-    for event in unit.payload["events"]:
-        body = {"data": {"type": "event", "attributes": {**event, "profile": {"data": unit.payload["profile"]}}}}
+    profile = unit.payload["profile"]
+    for number, event in enumerate(unit.payload["events"]):
+        data = _without_meta(profile) if number else _single_profile(profile)
+        body = {"data": {"type": "event", "attributes": {**event, "profile": {"data": data}}}}
         try:
             reply = session.client.call(SINGLE, body=encode_json(body), idempotent=True)
         except Refused as refused:

@@ -5,7 +5,7 @@ Nothing is kept between calls: who is not there now may be there in a minute. Th
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -41,16 +41,19 @@ class Matches:
     Attributes:
         ids: row -> Klaviyo's id of its person.
         refused: row -> why Klaviyo did not look for its person.
+        attributes: row -> what was asked for of its person.
     """
 
     ids: dict[Row, str] = field(default_factory=dict)
     refused: dict[Row, Outcome] = field(default_factory=dict)
+    attributes: dict[Row, Mapping[str, Any]] = field(default_factory=dict)
 
 
-def find_profiles(session: Session, rows: Iterable[Row]) -> Matches:
+def find_profiles(session: Session, rows: Iterable[Row], attributes: Collection[str] = ()) -> Matches:
     """Whom the rows are about, by their strongest identifier that Klaviyo knows.
 
-    Rows that are in neither of the answer's parts are about nobody that the account has.
+    Rows that are in neither of the answer's parts are about nobody that the account has. ``attributes`` are those that
+    are wanted of each, beside identifiers.
 
     Raises:
         Refused: the key or a scope is wrong.
@@ -59,8 +62,9 @@ def find_profiles(session: Session, rows: Iterable[Row]) -> Matches:
     matches = Matches()
     unmatched = list(rows)
     for name in IDENTIFIERS:
-        matches_by_name = find_by(session, name, unmatched)
+        matches_by_name = find_by(session, name, unmatched, attributes=attributes)
         matches.ids.update(matches_by_name.ids)
+        matches.attributes.update(matches_by_name.attributes)
         # Refused by one identifier, a person may still be found by the next.
         matches.refused.update(matches_by_name.refused)
         unmatched = [row for row in unmatched if row not in matches_by_name.ids]
@@ -69,8 +73,12 @@ def find_profiles(session: Session, rows: Iterable[Row]) -> Matches:
     return matches
 
 
-def find_by(session: Session, name: str, rows: Iterable[Row], list_id: str | None = None) -> Matches:
+def find_by(
+    session: Session, name: str, rows: Iterable[Row], list_id: str | None = None, attributes: Collection[str] = ()
+) -> Matches:
     """The profiles of the rows' people by one identifier; with a list, only those who are on it.
+
+    ``attributes`` are those that are wanted of each, beside identifiers.
 
     Raises:
         Refused: the key or a scope is wrong.
@@ -78,9 +86,9 @@ def find_by(session: Session, name: str, rows: Iterable[Row], list_id: str | Non
     """
     matches = Matches()
 
-    def query(chunk: Sequence[Sequence[Row]]) -> SendResult[dict[str, str]]:
+    def query(chunk: Sequence[Sequence[Row]]) -> SendResult[dict[str, Mapping[str, Any]]]:
         units = [single(row) for rows in chunk for row in rows]
-        return send_splitting(units, partial(_query, session, name, list_id))
+        return send_splitting(units, partial(_query, session, name, list_id, attributes))
 
     rows_by_value: dict[str, list[Row]] = {}
     for row in rows:
@@ -92,24 +100,28 @@ def find_by(session: Session, name: str, rows: Iterable[Row], list_id: str | Non
     for result in map_parallel(query, list(chunks), max_threads=_THREADS):
         for unit, outcome in result.outcomes:
             matches.refused.update(dict.fromkeys(unit.rows, outcome))
-        for units, ids in result.accepted:
+        for units, profiles in result.accepted:
             for row in (row for unit in units for row in unit.rows):
-                if profile_id := ids.get(identifiers_of(row.payload)[name]):
-                    matches.ids[row] = profile_id
+                if profile := profiles.get(identifiers_of(row.payload)[name]):
+                    matches.ids[row] = profile["id"]
+                    if attributes:
+                        matches.attributes[row] = profile.get("attributes") or {}
     return matches
 
 
-def _query(session: Session, name: str, list_id: str | None, units: Sequence[Unit]) -> dict[str, str]:
-    """Identifier, in the form that can be compared -> Klaviyo's id, for those that the account has."""
+def _query(
+    session: Session, name: str, list_id: str | None, attributes: Collection[str], units: Sequence[Unit]
+) -> dict[str, Mapping[str, Any]]:
+    """Identifier, in the form that can be compared -> the profile, for those that the account has."""
     op = operation(_ALL if list_id is None else _ON_LIST)
     query = {
         "filter": condition("any", name, _spellings(name, (row for unit in units for row in unit.rows))),
-        "fields[profile]": ",".join(ATTRIBUTE_IDENTIFIERS),
+        "fields[profile]": ",".join(dict.fromkeys((*ATTRIBUTE_IDENTIFIERS, *attributes))),
         "page[size]": str(op.page_size),
     }
     pages = session.client.pages(op.id, path={} if list_id is None else {"id": list_id}, query=query)
     profiles: Iterator[Mapping[str, Any]] = (entry for page in pages for entry in page.data)
-    return {known[name]: entry["id"] for entry in profiles if name in (known := identifiers_of(entry))}
+    return {known[name]: entry for entry in profiles if name in (known := identifiers_of(entry))}
 
 
 def _spellings(name: str, rows: Iterable[Row]) -> dict[str, None]:

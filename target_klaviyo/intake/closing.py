@@ -74,6 +74,7 @@ class Closing:
             self._run.dispatcher.drain(self._run.states.write_due)
             self._run.states.write_due()
             self._run.states.finish()
+            self._run.close_fingerprints()
         finally:
             if not self._is_asked_twice:
                 self._close_results(end)

@@ -15,6 +15,7 @@ from klaviyo_client.plugin import config_check
 from klaviyo_client.plugin.booleans import parse_boolean
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Action
+from target_klaviyo.endpoints.empty_fields import SET_IF_EMPTY
 from target_klaviyo.intake import contracts
 from target_klaviyo.intake.bad_values import DROP, REJECT
 from target_klaviyo.intake.column_types import ColumnTypes, parse_types
@@ -24,6 +25,7 @@ from target_klaviyo.intake.field_values import parse_list
 from target_klaviyo.intake.mapping import Mapper, missing_columns
 from target_klaviyo.intake.mapping_compiler import compile_mapper
 from target_klaviyo.intake.routes import Route, default_options
+from target_klaviyo.intake.set_if_empty import missing_properties, paths_to_set_if_empty
 from target_klaviyo.model.identifiers import checked_region
 from target_klaviyo.model.records import ListRef, Options
 
@@ -131,6 +133,10 @@ def check_columns(stream: str, route: Route, columns: Iterable[str]) -> list[str
         with faults.collecting():
             suggestion = config_check.suggestion(name, sorted(known))
             raise SettingsError(f"streams.{stream}.types.{name}: the stream has no such column{suggestion}")
+    for name in missing_properties(route.options.get(SET_IF_EMPTY) or (), route.mapper, known):
+        with faults.collecting():
+            hint = config_check.suggestion(name, sorted(known))
+            raise SettingsError(f"streams.{stream}.{SET_IF_EMPTY}: nothing comes in as {name}{hint}")
     faults.raise_all()
     missing = missing_columns(route.mapper, known.__contains__)
     return [f"streams.{stream}.mapping reads {path}, and the stream has no such column" for path in missing]
@@ -192,6 +198,9 @@ def _parse_route(stream: str, entry: Mapping[str, Any], region: str | None, now:
     mapper = None
     with faults.collecting(prefix):
         mapper = _parse_mapping(entry, contract, options, keeps_unknown=unknown == "properties" and takes_properties)
+    if mapper is not None and options.get(SET_IF_EMPTY):
+        with faults.collecting(prefix):
+            options[SET_IF_EMPTY] = paths_to_set_if_empty(options[SET_IF_EMPTY], mapper)
     with faults.collecting():
         region = _parse_region(stream, entry) or region
     faults.raise_all()
@@ -253,7 +262,7 @@ def _parse_option(stream: str, entry: Mapping[str, Any], action: Action, name: s
         with contextlib.suppress(ValueError):
             value = parse_boolean(value)
     if schema["type"] == "array":
-        value = parse_list(value, are_words=True)
+        value = parse_list(value, are_words="enum" in schema["items"])
     if not jsonschema_rs.is_valid(dict(schema), value):
         raise SettingsError(f"streams.{stream}.{name} must be {describe_option(schema)}")
     return value.strip() if isinstance(value, str) else value

@@ -11,11 +11,13 @@ from singer_sdk import Target
 from klaviyo_client.errors import Incomplete, SettingsError
 from target_klaviyo.audience.mirrors import Mirrors
 from target_klaviyo.delivery.dispatch import Dispatcher
+from target_klaviyo.delivery.fingerprints import Fingerprints
 from target_klaviyo.delivery.ledger import Ledger
 from target_klaviyo.delivery.session import Session
 from target_klaviyo.intake.routes import Route
 from target_klaviyo.intake.state_writer import StateWriter
 from target_klaviyo.rehearsal.plan import Plan
+from target_klaviyo.reporting.left_out import unchanged_section
 from target_klaviyo.reporting.results import RunResults, TooManyRejects
 
 
@@ -29,6 +31,7 @@ class RunTarget(Target):
         session: what all actions share.
         results: what became of the records.
         ledger: which records have their outcome.
+        fingerprints: which rows were delivered before.
         states: writes STATE messages.
         warned: what was said of the streams' SCHEMAs.
         refused: in a rehearsal, the streams whose settings cannot be used.
@@ -40,6 +43,7 @@ class RunTarget(Target):
     session: Session
     results: RunResults
     ledger: Ledger
+    fingerprints: Fingerprints
     states: StateWriter
     warned: set[str]
     refused: set[str]
@@ -94,6 +98,16 @@ class RunTarget(Target):
                 self.results.add_section(result.section())
         if rejects is not None:
             raise rejects
+
+    def close_fingerprints(self) -> None:
+        """Keep on file what was delivered, and tell what was left out as unchanged. A second call does nothing.
+
+        Raises:
+            Incomplete: it cannot be kept.
+        """
+        for stream, fingerprints in self.fingerprints.close().items():
+            if fingerprints.left_out and not self.is_rehearsal:  # whose plan counts it with its other reasons
+                self.results.add_section(unchanged_section(stream, fingerprints.left_out, fingerprints.path))
 
     @property
     @abstractmethod

@@ -10,12 +10,15 @@ from singer_sdk.exceptions import MissingKeyPropertiesError, RecordsWithoutSchem
 from singer_sdk.sinks import Sink
 
 from klaviyo_client.errors import Incomplete, NotAllowed, NotFound, SettingsError
+from target_klaviyo.actions.lists import MIRROR_OPTIONS
 from target_klaviyo.delivery.action import Action, Row
+from target_klaviyo.delivery.fingerprints import StreamFingerprints, unchanged
 from target_klaviyo.intake.bad_values import LeftOut
 from target_klaviyo.intake.column_checks import unidentified_stream, unreachable_paths
 from target_klaviyo.intake.column_fates import ColumnFates
 from target_klaviyo.intake.records import parse_stream_schema
 from target_klaviyo.intake.route_settings import check_columns, unknown_stream, with_column_defaults
+from target_klaviyo.intake.routes import Route
 from target_klaviyo.intake.run import RunTarget
 from target_klaviyo.intake.schema_dialects import UNKNOWN_COLUMNS
 from target_klaviyo.model.records import OutcomeKind, Record, RejectedRecord, SourceRecord
@@ -65,6 +68,11 @@ class KlaviyoSink(Sink):
         if self.route.is_mirror and self.route.list is not None and not target.is_retrying:
             # Also when no record comes: the list's members are read from now on.
             self._mirrors.begin(stream_name, self.route.list, self.route.options)
+        self._fingerprints = (
+            target.fingerprints.of_stream(stream_name, _context(self.route))
+            if self.route.options.get("only_changed")
+            else None
+        )
         self._self_copy_guard = self.route.self_copy_guard(stream_name)
         target.warn_once(self._stream_schema.warnings)
         if columns and UNKNOWN_COLUMNS not in self.original_schema:
@@ -107,7 +115,39 @@ class KlaviyoSink(Sink):
             raise
         self.tally_record_read()
         self.record_counter_metric.increment()
+        if self._fingerprints is not None:
+            self._leave_out_unchanged(self._fingerprints, source, action, row)
         self._dispatcher.add(self.stream_name, action, row)
+
+    def _leave_out_unchanged(
+        self, fingerprints: StreamFingerprints, source: SourceRecord, action: Action, row: Row
+    ) -> None:
+        """Remember that a row is about to be sent, unless it was delivered before.
+
+        Raises:
+            RejectedRecord: it was, and is left out.
+            SettingsError: its list cannot be found.
+        """
+        try:
+            list_id = None if row.list is None else self._session.lists.id_of(row.list)
+        except RejectedRecord:  # the delivery says so
+            return
+        digests = fingerprints.digests(action, row, list_id)
+        if fingerprints.is_unchanged(digests) and self._is_on_mirror(row):
+            fingerprints.left_out += 1
+            rejection = unchanged()
+            self._mirrors.settle(source, rejection.outcome)
+            raise rejection
+        fingerprints.begin(source, digests)
+
+    def _is_on_mirror(self, row: Row) -> bool:
+        """Whether the row's person is on the list that is made equal to the stream; True where there is none."""
+        if not self.route.is_mirror or row.list is None:
+            return True
+        mirror = self._mirrors.begin(self.stream_name, row.list, self.route.options)
+        while not mirror.wait_for_members():
+            self._dispatcher.poll()
+        return mirror.has_member(row.payload)
 
     def _tell_plan(self, plan: Plan, source: SourceRecord, record: Record) -> None:
         """Tell what each column becomes, and find the list.
@@ -201,3 +241,12 @@ class KlaviyoSink(Sink):
     def process_batch(self, context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature
         """Send what waits; returns when every row has its outcome, which is what a STATE relies on."""
         self._dispatcher.flush()
+
+
+def _context(route: Route) -> dict[str, Any]:
+    """What must be as it was for a row to be unchanged, beside what is sent of it.
+
+    How values are read shows in what is sent, and who may be removed changes nothing that is.
+    """
+    entry = {name: value for name, value in route.entry.items() if name not in (*MIRROR_OPTIONS, "types")}
+    return {"entry": entry, "action": route.action.name, "region": route.region}

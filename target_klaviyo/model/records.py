@@ -64,6 +64,14 @@ IDENTIFIER_LEFT_OUT, CHANNEL_LEFT_OUT = "identifier_left_out", "channel_left_out
 PRODUCTS_LEFT_OUT, VALUE_LEFT_OUT = "products_left_out", "value_left_out"
 
 
+# The code of records that were delivered before and are left out while they say the same.
+UNCHANGED = "unchanged"
+# Those of records that create_only and set_if_empty leave out, because there is somebody, or a value.
+EXISTS, HAS_VALUES = "exists", "has_values"
+# Records that are left out so are as good as delivered.
+NOTHING_TO_DO = frozenset({UNCHANGED, EXISTS, HAS_VALUES})
+
+
 class RejectedRecord(Exception):
     """A record, or a line, that cannot be sent.
 

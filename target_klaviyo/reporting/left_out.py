@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from klaviyo_client.privacy.redaction import mask
 from target_klaviyo.model.pointers import from_pointer
 from target_klaviyo.model.records import Outcome, Record
+from target_klaviyo.reporting.run_report import Section
 
 # The records of a field and a reason that are shown; the rest is counted.
 MAX_RECORDS = 5
@@ -58,3 +60,10 @@ class LeftOutValues:
         for entry in self.to_json():
             records = "1 record" if entry["count"] == 1 else f"{entry['count']:,} records"
             yield f"{entry['stream']}: left out of {records}: {entry['field']} ({entry['code']}: {entry['reason']})"
+
+
+def unchanged_section(stream: str, count: int, path: Path) -> Section:
+    """The part of the report about the records of a stream that were left out as unchanged."""
+    are = "record was" if count == 1 else "records were"
+    note = f"{count:,} {are} delivered before, and left out. To send them again, delete {path.absolute()}."
+    return Section(f"Unchanged in {stream}", [note], facts={"stream": stream, "unchanged": count})

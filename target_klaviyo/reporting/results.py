@@ -12,7 +12,7 @@ from typing import Any
 from klaviyo_client.errors import Incomplete, SettingsError
 from klaviyo_client.http.usage import Usage
 from target_klaviyo.model.amounts import Limit
-from target_klaviyo.model.records import Outcome, OutcomeKind, SourceRecord
+from target_klaviyo.model.records import NOTHING_TO_DO, UNCHANGED, Outcome, OutcomeKind, SourceRecord
 from target_klaviyo.reporting.left_out import LeftOutValues
 from target_klaviyo.reporting.outcomes_file import OutcomesFile
 from target_klaviyo.reporting.rejects_file import RejectsFile
@@ -90,6 +90,8 @@ class RunResults:
         self._closed = False
         self._limit = limit or Limit()
         self._total = self._rejected = 0
+        self._nothing_to_do = 0
+        self._unchanged: Counter[tuple[str, str]] = Counter()
         self._lock = threading.RLock()
         self._counts: dict[tuple[str, str], Counter[OutcomeKind]] = {}
         self._sections: list[Section] = []
@@ -126,7 +128,7 @@ class RunResults:
     def counts_in_words(self) -> str:
         """What became of all records so far."""
         with self._lock:
-            return _format_counts(self._total_counts())
+            return _format_counts(self._total_counts(), self._unchanged.total())
 
     def sync(self) -> None:
         """Make sure that what was rejected so far survives a crash: a STATE is about to vouch for it."""
@@ -186,7 +188,8 @@ class RunResults:
             NothingDelivered: it is.
         """
         counts = self._total_counts()
-        if self._rejected and not counts[OutcomeKind.DELIVERED] and not counts[OutcomeKind.ACCEPTED]:
+        done = counts[OutcomeKind.DELIVERED] + counts[OutcomeKind.ACCEPTED] + self._nothing_to_do
+        if self._rejected and not done:
             raise NothingDelivered(f"nothing was delivered, {self._rejected:,} rejected: see {self._rejects.path}")
 
     def _write_report(self, end: RunEnd, not_sent: int, usage: Mapping[str, Usage]) -> str | None:
@@ -221,7 +224,8 @@ class RunResults:
 
     def _log_counts(self, report_path: Path | None) -> None:
         for (stream, action), counts in self._counts.items():
-            logger.info("%s%s: %s", stream, f" ({action})" if action else "", _format_counts(counts))
+            unchanged = self._unchanged[stream, action]
+            logger.info("%s%s: %s", stream, f" ({action})" if action else "", _format_counts(counts, unchanged))
         for line in self._left_out.log_lines():
             logger.warning("%s", line)
         total = self._total_counts()
@@ -229,7 +233,7 @@ class RunResults:
         where = f" (see {self._rejects.path})" if rejected else ""
         level = logging.WARNING if rejected else logging.INFO
         report = f"; report: {report_path}" if report_path else ""
-        logger.log(level, "done: %s%s%s", _format_counts(total), where, report)
+        logger.log(level, "done: %s%s%s", _format_counts(total, self._unchanged.total()), where, report)
 
     def _total_counts(self) -> Counter[OutcomeKind]:
         return sum(self._counts.values(), Counter[OutcomeKind]())
@@ -243,7 +247,10 @@ class RunResults:
             self._report.add(stream, action, outcome, record)
         if self._outcomes is not None:
             self._outcomes.add(stream, action, outcome, record if isinstance(record, Mapping) else None)
-        if outcome.code is not None and (stream, outcome.code) not in self._warned:
+        if outcome.code in NOTHING_TO_DO:
+            self._nothing_to_do += 1
+            self._unchanged[stream, action] += outcome.code == UNCHANGED
+        elif outcome.code is not None and (stream, outcome.code) not in self._warned:
             self._warned.add((stream, outcome.code))
             self._warn(stream, outcome)
 
@@ -261,6 +268,7 @@ class RunResults:
             logger.warning("%s: %s (%s): %s", stream, outcome.kind, outcome.code, outcome.reason)
 
 
-def _format_counts(counts: Counter[OutcomeKind]) -> str:
+def _format_counts(counts: Counter[OutcomeKind], unchanged: int) -> str:
     shown = [kind for kind in OutcomeKind if counts[kind] or kind is not OutcomeKind.LEFT_OUT]
-    return ", ".join(f"{counts[kind]} {kind}" for kind in shown)
+    words = ", ".join(f"{counts[kind]} {kind}" for kind in shown)
+    return f"{words} ({unchanged} unchanged)" if unchanged else words

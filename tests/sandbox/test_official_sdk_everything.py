@@ -7,7 +7,7 @@ from support.calls import Caller
 from support.conformance import revision_of
 from support.declared import OPERATIONS, READS, WRITES, in_revision, minimal_query
 from support.declared_bodies import acceptable_body
-from support.full_account import fill_account
+from support.full_account import fill_account, ids_by_type
 from support.official import CALLS, call
 from support.walks import of_each_kind
 
@@ -77,7 +77,7 @@ def test_it_writes(writing, official, operation):
     """The SDK takes a body with all that is declared, and the sandbox takes what the SDK makes of it."""
     api, sandbox, paths = writing
     operation = in_revision(operation, official.revision)
-    ids = {kind: paths[f"get_{kind}"].split("/")[1] for kind in ("profile", "list", "segment", "metric")}
+    ids = ids_by_type(sandbox, paths)
     if operation == "request_profile_deletion":  # of nobody it is a 404
         call(api, "create_profile", {"data": {"type": "profile", "attributes": {"email": "full@example.com"}}})
     call(api, operation, *ids_in(paths[operation], operation), acceptable_body(operation, ids))

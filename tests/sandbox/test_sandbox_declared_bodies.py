@@ -7,7 +7,7 @@ from support.calls import Caller
 from support.conformance import revision_of
 from support.declared import OPERATIONS, WRITES, forbidden_queries
 from support.declared_bodies import acceptable_body, acceptable_variants, faulty_bodies, full_body
-from support.full_account import fill_account
+from support.full_account import fill_account, ids_by_type
 
 # Members without which the vendor's prose lets nothing through that the rest of the full body asks for. A subscription
 # names its profile by an id, too, and the account knows the phone number that goes with it by then. What an aggregate
@@ -17,6 +17,7 @@ NEEDED = {
     "bulk_unsubscribe_profiles": {"email", "phone_number"},
     "bulk_suppress_profiles": {"profiles"},
     "bulk_unsuppress_profiles": {"profiles"},
+    "merge_profiles": {"data"},
     "request_profile_deletion": {"email"},
     "query_metric_aggregates": {"by"},
     "bulk_create_coupon_codes": {"data"},
@@ -24,11 +25,6 @@ NEEDED = {
     "bulk_create_data_source_records": {"data-source-records", "relationships", "data-source", "data"},
     "bulk_delete_object_records": {"data"},
 }
-# Types of resources that bodies name.
-NAMED = (
-    *("profile", "list", "segment", "metric", "coupon", "coupon-code"),
-    *("catalog-item", "catalog-variant", "catalog-category", "data-source", "object-record"),
-)
 
 
 class Writer:
@@ -37,7 +33,7 @@ class Writer:
     def __init__(self, sandbox):
         self.paths = fill_account(sandbox)
         self.caller = Caller(sandbox.url)
-        self.ids = {kind: self.paths[f"get_{kind.replace('-', '_')}"].split("/")[1] for kind in NAMED}
+        self.ids = ids_by_type(sandbox, self.paths)
 
     def send(self, operation, body, query=None):
         if operation == "request_profile_deletion":  # nobody is deleted twice

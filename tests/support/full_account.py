@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from klaviyo_sandbox import RunningSandbox
 from klaviyo_sandbox.account.relations import find_row, related_identities, table_of
 from support.calls import Caller, import_job
@@ -33,6 +35,20 @@ def fill_account(sandbox: RunningSandbox) -> dict[str, str]:
         assert caller.post(f"{kind}s", body).status_code == 202
     caller.close()
     return {name: _path(sandbox, operation["path"].removeprefix("/api/")) for name, operation in OPERATIONS.items()}
+
+
+# Types of resources that bodies name.
+_NAMED = (
+    *("profile", "list", "segment", "metric", "coupon", "coupon-code"),
+    *("catalog-item", "catalog-variant", "catalog-category", "data-source", "object-record"),
+)
+
+
+def ids_by_type(sandbox: RunningSandbox, paths: Mapping[str, str]) -> dict[str, str]:
+    """Resource type -> an id that the account knows, for bodies that name one; a merge is into another profile."""
+    ids = {kind: paths[f"get_{kind.replace('-', '_')}"].split("/")[1] for kind in _NAMED}
+    others = [profile_id for profile_id in sandbox.store.profiles.rows if profile_id != ids["profile"]]
+    return {**ids, "profile-merge": others[-1]}
 
 
 def _path(sandbox: RunningSandbox, template: str) -> str:

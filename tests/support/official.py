@@ -80,7 +80,7 @@ _GROUPS = {
         "query_metric_aggregates"
     ),
     "Profiles": (
-        "get_profiles get_profile create_or_update_profile create_profile update_profile "
+        "get_profiles get_profile create_or_update_profile create_profile update_profile merge_profiles "
         "bulk_import_profiles get_bulk_import_profiles_jobs get_bulk_import_profiles_job "
         "get_errors_for_bulk_import_profiles_job bulk_subscribe_profiles bulk_unsubscribe_profiles "
         "bulk_suppress_profiles get_bulk_suppress_profiles_jobs get_bulk_suppress_profiles_job "
@@ -88,8 +88,7 @@ _GROUPS = {
         "get_list_for_bulk_import_profiles_job get_list_ids_for_bulk_import_profiles_job "
         "get_profiles_for_bulk_import_profiles_job get_profile_ids_for_bulk_import_profiles_job "
         "get_push_tokens get_push_token get_profile_for_push_token get_push_tokens_for_profile "
-        "get_push_token_ids_for_profile get_conversations_for_profile get_conversation_ids_for_profile "
-        "bulk_subscribe_profiles@2026-10-15 bulk_unsubscribe_profiles@2026-10-15"
+        "get_push_token_ids_for_profile get_conversations_for_profile get_conversation_ids_for_profile"
     ),
     "Reporting": (
         "query_campaign_values query_flow_values query_flow_series query_form_values query_form_series "

@@ -19,6 +19,7 @@ from klaviyo_client.http.clock import Clock
 from klaviyo_client.http.retries import RetryPolicy
 from klaviyo_client.http.transport import Request, Response
 from klaviyo_sandbox import RunningSandbox
+from klaviyo_sandbox.account import profiles
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Row
 from target_klaviyo.delivery.session import Session
@@ -67,6 +68,7 @@ EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "suppress": ({}, {"email": "e@example.com"}),
     "unsuppress": ({}, {"email": "f@example.com"}),
     "delete_profile": ({"allow_deletion": True}, {"email": "g@example.com"}),
+    "merge_profiles": ({"allow_merging": True}, {"email": "l@example.com", "merged_email": "m@example.com"}),
     "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
     "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
     "update_profile": ({"create_list": True}, FORM),
@@ -79,6 +81,24 @@ EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     ),
     "catalog_categories": ({}, {"external_id": "LAMPS", "name": "Lovelace"}),
     "object_records": ({"data_source": SOURCE}, {"properties": {"name": "Lovelace", "boxes": 3}}),
+}
+
+
+# Those of the records above who must be there already.
+THERE = ("l@example.com", "m@example.com")
+
+
+def add_people(account: RunningSandbox, *addresses: str) -> None:
+    """Put people into an account."""
+    with account.store.lock:
+        for address in addresses:
+            profiles.upsert(account.store, {"attributes": {"email": address}}, keep_on_null=False)
+
+
+# Options without which an action is refused, because it cannot be undone.
+NEEDED: dict[str, dict[str, Any]] = {
+    "delete_profile": {"allow_deletion": True},
+    "merge_profiles": {"allow_merging": True},
 }
 
 
@@ -256,7 +276,7 @@ class People:
             for key in sorted(among)
             if (key if name == "id" else self.profiles[key].get(name)) in values
         ]
-        assert request.query["fields[profile]"] == "email,phone_number,external_id"
+        assert request.query["fields[profile]"].startswith("email,phone_number,external_id")
         start = int(request.query.get("page[cursor]", 0))
         end = start + min(self.size, int(request.query["page[size]"]))
         more = request.url + "?" + urlencode({**request.query, "page[cursor]": end}) if end < len(found) else None

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from target_support import Command, records, rows_of
+from target_support import NEEDED, Command, records, rows_of
 
 from klaviyo_client.errors import SettingsError
 from klaviyo_sandbox import RunningSandbox
@@ -18,7 +18,7 @@ ADA = {"email": "ada@example.com"}
 
 
 def fields(action: str, record: Mapping[str, Any], **entry: Any) -> dict[str, Any]:
-    entry = {"action": action, **({"allow_deletion": True} if action == "delete_profile" else {}), **entry}
+    entry = {"action": action, **NEEDED.get(action, {}), **entry}
     return parse_routes({"s": entry}, None)["s"].mapper.fields(record)
 
 
@@ -80,8 +80,7 @@ def test_an_address_is_found_by_other_spellings(action: str, spelling: str) -> N
 
 def test_klaviyos_old_name_of_an_address_is_found_in_capitals() -> None:
     """By every action that knows the name `$email`."""
-    settings = {"delete_profile": {"allow_deletion": True}}
-    routes = parse_routes({name: {"action": name, **settings.get(name, {})} for name in ACTIONS}, None)
+    routes = parse_routes({name: {"action": name, **NEEDED.get(name, {})} for name in ACTIONS}, None)
     knowing = [route.mapper for route in routes.values() if "$email" in route.mapper.by_name]
     assert knowing
     assert all(mapper.fields({"$EMAIL": "ada@example.com"}) == ADA for mapper in knowing)
@@ -93,9 +92,7 @@ def test_klaviyos_old_name_of_an_address_is_found_in_capitals() -> None:
 @pytest.mark.parametrize("action", ACTIONS)
 def test_every_field_is_found_in_capitals(action: str, write: Any) -> None:
     """A table of Snowflake's needs no mapping, and its fields are the same as those of one in small letters."""
-    mapper = parse_routes({"s": {"action": action, **({"allow_deletion": True} if "delete" in action else {})}}, None)[
-        "s"
-    ].mapper
+    mapper = parse_routes({"s": {"action": action, **NEEDED.get(action, {})}}, None)["s"].mapper
     for column, path in mapper.by_name.items():
         value: Any = {"array": "x", "boolean": "yes", "object": '{"a": "1"}', "number": "1", "integer": "1"}.get(
             next(iter(mapper.types[path])), "x"

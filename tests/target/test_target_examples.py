@@ -31,6 +31,7 @@ BEFORE = {
     "coupon_codes": "coupon",
     "catalog_items": "catalog_categories",
     "catalog_variants": "catalog_items",
+    "merge_profiles": "upsert_profile",
 }
 # Records that a second run rejects: whoever has left a list is not on it any more.
 REJECTED_AGAIN = {"unsubscribe": 1}
@@ -252,6 +253,14 @@ def test_delete_profile(example: Callable[[str], Run], reader: Reader) -> None:
     example("delete_profile")
     assert [len(reader.profiles(of)) for of in (ADA, BRUNO, CHLOE, DARIO)] == [1, 0, 0, 0]
     assert reader.members("Customers") == {ADA}
+
+
+def test_merge_profiles(example: Callable[[str], Run], reader: Reader) -> None:
+    """Two people become one, who has what they lacked of the others, and keeps what they had."""
+    example("merge_profiles")
+    assert [len(reader.profiles(of)) for of in (ADA, BRUNO, CHLOE, DARIO)] == [1, 0, 0, 1]
+    ada = reader.profile(ADA)
+    assert (ada["first_name"], ada["external_id"]) == ("Ada", "C-1001")
 
 
 def test_identify(example: Callable[[str], Run], reader: Reader) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from target_support import EVERY, KEY, Command, Run, outcomes_of, rows_of
+from target_support import EVERY, KEY, THERE, Command, Run, add_people, outcomes_of, rows_of
 
 from klaviyo_client import permissions
 from klaviyo_client.api.operations import operation
@@ -125,6 +125,7 @@ def test_an_action_makes_do_with_what_it_declares(account: RunningSandbox, name:
         scopes=" ".join({scope for need in requirement.operations for scope in operation(need).scopes})
     )
     session = Session(KlaviyoClient(KEY, account.url), job_timeout=60)
+    add_people(account, *THERE)
     (outcome,) = outcomes_of(session, name, rows_of(entry, record))
     assert outcome.kind in (OutcomeKind.DELIVERED, OutcomeKind.ACCEPTED)
 

@@ -16,11 +16,13 @@ from target_support import (
     ADA,
     EVERY,
     KEY,
+    THERE,
     Command,
     People,
     Run,
     Scripted,
     Time,
+    add_people,
     outcomes_of,
     records,
     respond,
@@ -84,6 +86,7 @@ def test_no_action_sends_anything(target: Command, account: RunningSandbox) -> N
     assert EVERY.keys() == ACTIONS.keys() - {"audience_manifest"}  # which sends nothing anyway
     streams = {name: {"action": name, **entry} for name, (entry, _) in EVERY.items()}
     messages = [line for name, (_, row) in EVERY.items() for line in (schema(name, [row]), *records(name, [row]))]
+    add_people(account, *THERE)
     before = held(account)
 
     run = target([*messages, STATE], streams=streams, dry_run=True)

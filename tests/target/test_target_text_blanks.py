@@ -26,6 +26,7 @@ LEAST: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "suppress": ({}, ADA),
     "unsuppress": ({}, ADA),
     "delete_profile": ({"allow_deletion": True}, ADA),
+    "merge_profiles": ({"allow_merging": True}, {**ADA, "merged_email": "b@example.com"}),
     "identify": ({}, ADA),
     "track": ({}, {**ADA, "event": "Waved"}),
     "update_profile": ({}, ADA),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from target_support import NOW, Command, records
+from target_support import NEEDED, NOW, Command, records
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
@@ -112,7 +112,7 @@ def test_every_text_field_takes_a_number_and_every_number_field_a_text(action: s
 
 
 def _needed(action: str) -> dict[str, Any]:
-    return {"allow_deletion": True} if action == "delete_profile" else {}
+    return NEEDED.get(action, {})
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,10 @@ NO_OBJECTS = st.sampled_from(['{"a"', "nope", "[1]", 7, True, ["a"]])
 NO_ADDRESSES = st.sampled_from(["somebody", "a@", "a b@example.com", *BLANK])
 
 
+# Into whom others are merged.
+STAYS = {"email": "p9999@example.com"}
+
+
 def part(names: str, good: st.SearchStrategy[Any], bad: st.SearchStrategy[Any] | None = None) -> Parts:
     """One of these columns; a bad value comes seldom, so that most records can be sent."""
     chosen = st.sampled_from(names.split("|"))
@@ -131,9 +135,11 @@ CONTENTS: dict[str, Parts] = {
     "suppress": group(part("note", TEXTS)),
     "unsuppress": group(part("note", TEXTS)),
     "delete_profile": group(part("external_id|EXTERNAL_ID", st.sampled_from(BLANK)), part("note", TEXTS)),
+    "merge_profiles": group(part("note", TEXTS), needed=part("email|EMAIL", st.just(STAYS["email"]), NO_ADDRESSES)),
 }
 ENTRIES: dict[str, dict[str, Any]] = {
     "delete_profile": {"allow_deletion": True},
+    "merge_profiles": {"allow_merging": True, "max_merges": 10_000},
     "list_members": {"list": "Made", "create_list": True},
 }
 # What must have been done with people before this can be done.
@@ -141,13 +147,15 @@ BEFORE = {
     "suppress": ("upsert_profile",),
     "unsuppress": ("upsert_profile", "suppress"),
     "delete_profile": ("upsert_profile",),
+    "merge_profiles": ("upsert_profile",),
 }
 
 
 def make_records(action: str, size: int) -> list[tuple[int, dict[str, Any], bool]]:
     """So many different people's records, each with its number and whether it can be sent."""
     made: list[tuple[int, dict[str, Any], bool]] = []
-    address = part("email|EMAIL|E-Mail|$email", st.just("p{}@example.com"), NO_ADDRESSES)
+    columns = "merged_email|MERGED_EMAIL" if action == "merge_profiles" else "email|EMAIL|E-Mail|$email"
+    address = part(columns, st.just("p{}@example.com"), NO_ADDRESSES)
 
     @settings(max_examples=size * 3, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
     @given(address, CONTENTS[action])
@@ -172,7 +180,7 @@ def numbers_there(account: RunningSandbox, action: str, total: int) -> set[int]:
         return {event["event_properties"]["n"] for event in events}
     if action in ("upsert_profile", "list_members", "identify", "update_profile"):
         return {person["properties"]["n"] for person in people}
-    if action == "delete_profile":
+    if action in ("delete_profile", "merge_profiles"):
         return set(range(total)) - {_number(person) for person in people}
     by_consent = {"subscribe": "SUBSCRIBED", "consent": "SUBSCRIBED", "unsubscribe": "UNSUBSCRIBED"}
     marketing = {_number(person): person["subscriptions"]["email"]["marketing"] for person in people}
@@ -194,6 +202,7 @@ def test_every_record_has_its_one_outcome(target: Command, account: RunningSandb
     made = make_records(action, size)
     schema = {"type": "SCHEMA", "stream": "s", "key_properties": [], "schema": {"properties": {}}}
     everybody = [{"email": f"p{at}@example.com"} for at, _, _ in made]
+    everybody += [STAYS] if action == "merge_profiles" else []
     for first in BEFORE.get(action, ()):
         before = target([schema, *records("s", everybody)], streams={"s": {"action": first}})
         assert (before.code, before.rejected) == (0, [])
