@@ -59,6 +59,8 @@ OTHERS: Mapping[str, tuple[str, ...]] = {
         "get_template_for_flow_message",
         "get_templates",
         "get_template",
+        "get_coupons",
+        "get_coupon",
         "get_coupon_codes",
         "get_coupon_code",
         "get_coupon_codes_for_coupon",

@@ -9,11 +9,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from klaviyo_sandbox.account.relations import find_row, related_identities
+from klaviyo_sandbox.account.resources.omni_campaigns import VIEWS
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, unknown_resource
 from klaviyo_sandbox.account.rows import IDENTIFIERS, Row, values_at
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
-from klaviyo_sandbox.reads.operations import VIEWS, read_operation
+from klaviyo_sandbox.reads.operations import read_operation
 from klaviyo_sandbox.reads.paging import Order, find_page, parse_cursor
 from klaviyo_sandbox.spec.documents import Documents, split_names
 from klaviyo_sandbox.spec.errors import invalid_parameter, not_found

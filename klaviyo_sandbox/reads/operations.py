@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 
 from klaviyo_sandbox.account import jobs
 from klaviyo_sandbox.account.relations import related_identities, table_of
 from klaviyo_sandbox.account.resources import omni_campaigns
 from klaviyo_sandbox.account.resources.families import FAMILIES
-from klaviyo_sandbox.account.resources.read_operation import FindRows, ReadOperation, View, all_rows, related_rows
+from klaviyo_sandbox.account.resources.read_operation import FindRows, ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.account.table import Table
@@ -69,24 +68,9 @@ def _suppression_jobs(kind: str) -> ReadOperation:
     return ReadOperation(kind, all_rows(kind), view=jobs.view, aliases={"created": "created_at"})
 
 
-def _coupon_in_october(_: Store, row: Row) -> Row:
-    return {"assigner_configuration": {"used": "NEVER_ASSIGN", "unused_expired": "NEVER_ASSIGN"}, **row}
-
-
-# (revision, type) -> how a resource is shown in it, also where it is included.
-VIEWS: Mapping[tuple[str, str], View] = {
-    **omni_campaigns.VIEWS,
-    (omni_campaigns.REVISION, "coupon"): _coupon_in_october,
-}
-
-
 def read_operation(operation: Operation) -> ReadOperation:
-    """How an operation is carried out: in its own way, or as its endpoint in every revision."""
-    if operation.id in READS:
-        return READS[operation.id]
-    read = READS[operation.endpoint]
-    view = VIEWS.get((operation.revision or "", read.kind))
-    return read if view is None else replace(read, view=view)
+    """How an operation is carried out: in its own way, or as its endpoint is in every revision."""
+    return READS.get(operation.id) or READS[operation.endpoint]
 
 
 _list_members = _members_of("list", lambda store: store.list_members)

@@ -19,9 +19,17 @@ from klaviyo_sandbox.spec.times import format_datetime
 
 COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
 
+
+def _with_assigner(_: Store, row: Row) -> Row:
+    """A coupon of which nobody said when it is assigned anew is not."""
+    return {"assigner_configuration": {"used": "NEVER_ASSIGN", "unused_expired": "NEVER_ASSIGN"}, **row}
+
+
 READS: Mapping[str, ReadOperation] = {
     "get_coupons": ReadOperation(COUPON, all_rows(COUPON)),
     "get_coupon": ReadOperation(COUPON),
+    "get_coupons@2026-10-15": ReadOperation(COUPON, all_rows(COUPON), view=_with_assigner),
+    "get_coupon@2026-10-15": ReadOperation(COUPON, view=_with_assigner),
     "get_coupon_codes": ReadOperation(
         CODE,
         all_rows(CODE),
@@ -42,6 +50,14 @@ RELATIONS: Mapping[tuple[str, str], Relation] = {
     (CODE, "profile"): references("profile", "profile_id"),
     (JOB, "coupon-codes"): references(CODE, "code_ids"),
 }
+# When somebody who has a code gets a new one: once it is used, and once it has expired.
+_ASSIGNERS = [
+    {"used": used, "unused_expired": unused_expired}
+    for used, unused_expired in (
+        *(("ALWAYS_ASSIGN", "NEVER_ASSIGN"), ("ASSIGN_IF_EXPIRED", "ALWAYS_ASSIGN")),
+        *(("NEVER_ASSIGN", "NEVER_ASSIGN"), ("NEVER_ASSIGN", "ALWAYS_ASSIGN")),
+    )
+]
 # (name, description, when to warn that codes run out, number of codes); the first has more than a page of codes.
 _COUPONS: tuple[tuple[str, str | None, dict[str, Any] | None, int], ...] = (
     ("10OFF", "10% off for purchases over $50", {"low_balance_threshold": "500"}, 130),
@@ -62,8 +78,14 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
     codes = [_code(rng, name, index, profile_ids, end) for name, _, _, count in _COUPONS for index in range(count)]
     return {
         COUPON: Table(
-            {"id": name, "external_id": name, "description": description, "monitor_configuration": monitor}
-            for name, description, monitor, _ in _COUPONS
+            {
+                "id": name,
+                "external_id": name,
+                "description": description,
+                "monitor_configuration": monitor,
+                "assigner_configuration": assigner,
+            }
+            for (name, description, monitor, _), assigner in zip(_COUPONS, _ASSIGNERS, strict=True)
         ),
         CODE: Table(codes),
         JOB: Table(bulk_jobs(rng_for("coupon jobs"), "code_ids", [row["id"] for row in codes], end)),
