@@ -27,6 +27,9 @@ def create_coupon(store: Store, attributes: Mapping[str, Any]) -> Row:
         "external_id": attributes["external_id"],
         "description": attributes.get("description"),
         "monitor_configuration": attributes.get("monitor_configuration"),
+        # Nobody who has a code gets a new one unless somebody says so.
+        "assigner_configuration": attributes.get("assigner_configuration")
+        or {"used": "NEVER_ASSIGN", "unused_expired": "NEVER_ASSIGN"},
     }
     if row["id"] in store.resources[COUPON]:
         raise duplicate(f"A coupon with external_id {row['id']} already exists.", "/attributes/external_id")
