@@ -72,14 +72,15 @@ def command(line: Run, url: str, workspace: Path, settings: frozenset[str]) -> l
 
 
 def write_catalog(workspace: Path, subject: Subject) -> None:
-    """The tap's own catalog with one stream selected, whole."""
+    """The tap's own catalog with one stream selected, with all columns but those that must be asked for by name."""
     config = workspace / "discover.json"
     config.write_text(json.dumps({"api_key": KEY}))
     done = subprocess.run([*TAP, f"--config={config}", "--discover"], capture_output=True, check=True)
     catalog = json.loads(done.stdout)
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
-            entry["metadata"]["selected"] = stream["tap_stream_id"] == subject.stream
+            by_default = not entry["breadcrumb"] or entry["metadata"].get("selected-by-default", True)
+            entry["metadata"]["selected"] = stream["tap_stream_id"] == subject.stream and by_default
     (workspace / "catalog.json").write_text(json.dumps(catalog))
 
 

@@ -172,8 +172,9 @@ def _catalog() -> Mapping[str, Any]:
     )
     for stream in catalog["streams"]:
         for entry in stream["metadata"]:
-            looked_up = entry["breadcrumb"][-1:] in [[name] for name in LOOKED_UP]
-            entry["metadata"]["selected"] = stream["tap_stream_id"] == "events" and not looked_up
+            by_name = entry["metadata"].get("selected-by-default") is False and entry["breadcrumb"]
+            left_out = by_name or entry["breadcrumb"][-1:] in [[name] for name in LOOKED_UP]
+            entry["metadata"]["selected"] = stream["tap_stream_id"] == "events" and not left_out
     return catalog
 
 
