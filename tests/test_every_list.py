@@ -35,7 +35,9 @@ def lists(document: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def read() -> set[str]:
     lookups = {root.operation for table in TABLES for root in table.roots if isinstance(root, Lookup)}
-    return {found.operation for found in COLLECTIONS.values()} | lookups | set(OPERATIONS.values())
+    names = {found.operation for found in COLLECTIONS.values()} | lookups | set(OPERATIONS.values())
+    # In whichever revision.
+    return {name.partition("@")[0] for name in names}
 
 
 def excused() -> set[str]:

@@ -93,7 +93,8 @@ class OpenFiles:
         self._destination = destination
         self._open: dict[str, _OpenFile] = {}
         self._opened = 0
-        self._is_broken = False
+        # Why rows that were added are in no whole file; "" while all are.
+        self._why_broken = ""
 
     def add(self, shape: StreamShape, rows: FileRows | FileColumns) -> None:
         """Add rows of a stream to its file, which is begun if there is none.
@@ -141,12 +142,16 @@ class OpenFiles:
     @contextmanager
     def _breaking(self) -> Iterator[None]:
         """Whatever goes wrong here, no file of this process is whole any more."""
-        if self._is_broken:
-            raise FilesBroken("a file of rows could not be written")
-        self._is_broken = True
-        with writing_to(self._destination.folder):
-            yield
-        self._is_broken = False
+        if self._why_broken:
+            raise FilesBroken(self._why_broken)
+        self._why_broken = "a file of rows could not be written"
+        try:
+            with writing_to(self._destination.folder):
+                yield
+        except FilesBroken as error:
+            self._why_broken = str(error)
+            raise
+        self._why_broken = ""
 
     def _begin(self, shape: StreamShape, rows: FileRows | FileColumns) -> _OpenFile:
         self._opened += 1

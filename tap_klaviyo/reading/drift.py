@@ -34,6 +34,7 @@ Schemas = Mapping[str, Mapping[str, Any]]
 Collections = Mapping[str, Collection]
 
 _ATTRIBUTES = "attributes"
+_ALL_ATTRIBUTES = Source(OWN, None, (_ATTRIBUTES,))
 # Below these, names are the account's own.
 _OF_THE_ACCOUNT = frozenset(
     (
@@ -130,6 +131,8 @@ def attributes_read(tables: Iterable[Table], schemas: Schemas, collections: Coll
             *(
                 place
                 for source in sources(schema, schema["properties"]).values()
+                # A column of all attributes says nothing of any.
+                if source != _ALL_ATTRIBUTES
                 for place in _places(table, source, collections)
             ),
         ):

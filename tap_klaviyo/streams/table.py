@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Mapping, Sequence
 from datetime import datetime
 from functools import cached_property
 from typing import Any
@@ -140,7 +140,7 @@ class TableStream(BookmarkedStream):
 
     def _batches(
         self, collection: Collection, tables: Sequence[TableStream], *, as_lines: bool = False
-    ) -> Iterator[Batch]:
+    ) -> Generator[Batch, None, None]:
         names = [stream.name for stream in (*tables, *filled_from(self._tap, collection))]
         try:
             with (
@@ -239,11 +239,13 @@ class TableStream(BookmarkedStream):
                 written = [*tables, *filled_from(self._tap, collection)]
                 for sibling in written:
                     sibling._write_schema_message()
-                for batch in self._batches(collection, tables, as_lines=True):
-                    for table in written:
-                        table._write_encoded(batch.encoded.get(table.name))
-                    counter.increment(batch.encoded[self.name].count if self.name in batch.encoded else 0)
-                    self._advance_bookmarks(collection, tables, batch)
+                # Closed at once, whatever happens: a worker that goes on would begin a file that nobody removes.
+                with contextlib.closing(self._batches(collection, tables, as_lines=True)) as batches:
+                    for batch in batches:
+                        for table in written:
+                            table._write_encoded(batch.encoded.get(table.name))
+                        counter.increment(batch.encoded[self.name].count if self.name in batch.encoded else 0)
+                        self._advance_bookmarks(collection, tables, batch)
 
     @property
     def _can_write_lines(self) -> bool:

@@ -84,7 +84,9 @@ def _compare(table: str, daily: Rows, whole: Rows, excused: set[Key]) -> Iterato
 
 
 def _without_times_of_reading(table: str, rows: Rows) -> Rows:
-    columns = schema_files.load(table)["properties"]
+    schema = schema_files.load(table)
+    optional = schema_files.optional_columns(schema)
+    columns = {name: column for name, column in schema["properties"].items() if name not in optional}
     kept = [name for name, column in columns.items() if column.get("x-klaviyo-path") != "extracted#"]
     return {key: {name: row[name] for name in kept} for key, row in rows.items()}
 

@@ -47,11 +47,12 @@ class Scripted(KlaviyoClient):
 def account(
     client: KlaviyoClient, *names: str, columns: tuple[str, ...] | None = None, **options: Any
 ) -> AccountReader:
-    """A run over these tables, with all of their columns or some."""
+    """A run over these tables, with some of their columns, or all but those that somebody must ask for."""
     selected = []
     for name in names:
         schema = schema_files.load(name)
-        selected.append(SelectedTable(BY_NAME[name], schema, columns or tuple(schema["properties"])))
+        usual = [column for column in schema["properties"] if column not in schema_files.optional_columns(schema)]
+        selected.append(SelectedTable(BY_NAME[name], schema, columns or tuple(usual)))
     return AccountReader(client, NOW, selected, COLLECTIONS, **options)
 
 
