@@ -193,4 +193,4 @@ class View:
 
 def link_to(kind: str, row_id: str, text: str | None = None) -> Link:
     """Link to the page of one resource, such as ("lists", its id, its name)."""
-    return Link(text or row_id, f"/{kind}/{quote(row_id, safe='')}")
+    return Link(text or row_id, f"/{kind}/{quote(row_id, safe='', errors='replace')}")

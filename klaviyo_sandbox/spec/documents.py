@@ -52,6 +52,11 @@ _SHOWN_TYPES = {"omni-campaign": "campaign", "omni-campaign-message": "campaign-
 _LINK_PATHS = {"self": "/relationships/{}/", "related": "/{}/"}
 
 
+def _quoted(path: str) -> str:
+    # Half of a surrogate pair, which no address can hold, may be the id of what somebody has made.
+    return quote(path, safe=_UNQUOTED, errors="replace")
+
+
 def field_tree(names: Iterable[str]) -> Tree:
     """Names such as ``location.city`` as nested dictionaries; an empty one stands for everything below."""
     tree: Tree = {}
@@ -149,7 +154,7 @@ class Documents:
         return self._resource(kind, row, self._operation.included[shown_type(kind)], frozenset())
 
     def _url(self, path: str, query: Mapping[str, str]) -> str:
-        return f"{self._base}{quote(path, safe=_UNQUOTED)}" + (f"?{urlencode(query)}" if query else "")
+        return f"{self._base}{_quoted(path)}" + (f"?{urlencode(query)}" if query else "")
 
     def primary_resource(self, kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
         """A resource of ``data``."""
@@ -175,7 +180,7 @@ class Documents:
         resource: dict[str, Any] = {"type": shown_type(kind), "id": row["id"]}
         if shape.attributes:
             resource["attributes"] = self._attributes(kind, row, shape)
-        url = f"{self._base}/api/{plural(shown_type(kind))}/{quote(row['id'], safe=_UNQUOTED)}"
+        url = f"{self._base}/api/{plural(shown_type(kind))}/{_quoted(row['id'])}"
         if shape.relations and not self._is_bare(kind, row, shape):
             resource["relationships"] = {
                 name: relationship
