@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 from singer_sdk.contrib.msgspec import MsgSpecWriter
 from singer_sdk.singerlib import RecordMessage
+from support.fast_clock import AT_ONCE, fast_clock
 from tap_support import config
 
-from klaviyo_client.client import KlaviyoClient
+from klaviyo_client.http.clock import Clock
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo import tap
 from tap_klaviyo.reading import batches
@@ -40,8 +41,9 @@ def read(
     """Runs the tap; gives its lines by stream, those of STATE by themselves, without the time of extraction."""
     # A STATE at every edge, whatever the clock says.
     monkeypatch.setattr(streams_run, "STATE_SECONDS", 0)
-    # Flows' details would wait for Klaviyo's limits.
-    monkeypatch.setattr(KlaviyoClient, "acquire", lambda *_: None)
+    # Details of flows, and look-ups, would wait for Klaviyo's limits.
+    clock = fast_clock(AT_ONCE)
+    monkeypatch.setattr(Clock.__init__, "__defaults__", (clock.monotonic, clock.sleep))
 
     def run(*, bookmarks: dict[str, Any] | None = None, **settings: Any) -> Lines:
         made = tap.TapKlaviyo(
