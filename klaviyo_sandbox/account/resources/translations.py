@@ -51,17 +51,11 @@ def rows(store: Store, rng_for: Callable[[str], random.Random], start: datetime,
 def _translated(store: Store, kind: str, count: int) -> Iterator[tuple[str, str, Row]]:
     """(type, channel, row) of what is translated."""
     # A webhook has no words.
-    found = (row for row in _table(store, kind).rows.values() if kind != "flow-message" or row["content"])
+    found = (row for row in table_of(store, kind).rows.values() if kind != "flow-message" or row["content"])
     for row in itertools.islice(found, count):
         details = (row.get("definition") or {}).get("details") or {} if kind == VARIATION else {}
         channel = details.get("channel") or _CHANNELS.get(str(row.get("channel")), "email")
         yield kind, {"push": "mobile_push"}.get(channel, channel), row
-
-
-def _table(store: Store, kind: str) -> Table:
-    # Where an account keeps no variations, a message is its own only one.
-    is_kept = kind != VARIATION or VARIATION in store.resources
-    return table_of(store, kind if is_kept else "campaign-message")
 
 
 def _translation(rng: random.Random, kind: str, channel: str, row: Row, start: datetime, end: datetime) -> Row:
