@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 from klaviyo_sandbox.account import bulk_jobs as running_jobs
+from klaviyo_sandbox.account.catalog import CATEGORY, ITEM, VARIANT
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -18,7 +19,6 @@ from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-ITEM, VARIANT, CATEGORY = "catalog-item", "catalog-variant", "catalog-category"
 # Type -> (its plural in the names of operations, the member of rows that holds ids of this type).
 _KINDS = {
     ITEM: ("catalog_items", "item_ids"),

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account import bulk_jobs as running_jobs
+from klaviyo_sandbox.account.coupons import CODE, COUPON
 from klaviyo_sandbox.account.ids import short_id
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
@@ -18,7 +19,7 @@ from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-COUPON, CODE, JOB = "coupon", "coupon-code", "coupon-code-bulk-create-job"
+JOB = "coupon-code-bulk-create-job"
 
 
 READS: Mapping[str, ReadOperation] = {

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from klaviyo_sandbox.account.ids import short_id, ulid
-from klaviyo_sandbox.account.objects import RAW
+from klaviyo_sandbox.account.objects import LOG, RAW, RECORD
 from klaviyo_sandbox.account.relations import referenced_by, references
 from klaviyo_sandbox.account.resources.read_operation import ReadOperation, all_rows, related_rows
 from klaviyo_sandbox.account.rows import Row
@@ -16,9 +16,7 @@ from klaviyo_sandbox.account.store import Relation, Store
 from klaviyo_sandbox.account.table import Table
 from klaviyo_sandbox.spec.times import format_datetime
 
-SOURCE, TYPE, SCHEMA, RECORD, LOG = (
-    *("data-source", "object-type", "object-schema", "object-record", "object-ingestion-log"),
-)
+SOURCE, TYPE, SCHEMA = "data-source", "object-type", "object-schema"
 
 READS: Mapping[str, ReadOperation] = {
     "get_data_sources": ReadOperation(SOURCE, all_rows(SOURCE)),
