@@ -2,7 +2,7 @@
 
     python benchmarks/chart.py
 
-Writes the chart and the table of ``docs/performance.md`` anew from ``benchmarks/end_to_end.json``.
+Writes the chart and the table of ``docs/measurements.md`` anew from ``benchmarks/end_to_end.json``.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from arrivals import ALONE, markdown, rate, share, table
 
 ROOT = Path(__file__).parents[1]
 FOUND = Path(__file__).with_name("end_to_end.json")
-PAGE, CHART = ROOT / "docs" / "performance.md", ROOT / "docs" / "end-to-end.svg"
+PAGE, CHART = ROOT / "docs" / "measurements.md", ROOT / "docs" / "end-to-end.svg"
 TABLE = re.compile(r"(?<=<!-- end to end -->\n).*?(?=<!-- end of end to end -->)", re.DOTALL)
 # What is drawn -> as it is in light, in dark. The first are placeholders that matplotlib takes for colours.
 COLORS = {

@@ -70,7 +70,7 @@ class _Run:
     "--max-removals", help="With --mirror: at most so many, such as 500, 5% or '500, 5%'; by default 1000, 10%."
 )
 @click.option(
-    "--action", default=entries.MEMBERS, show_default=True, help="What is done with the rows: docs/actions.md."
+    "--action", default=entries.MEMBERS, show_default=True, help="What is done with the rows: docs/reference/actions."
 )
 @click.option("--option", "options", multiple=True, help="A further option of the action: NAME=VALUE. Repeatable.")
 @click.option("--region", help="Country of phone numbers without country code, such as US.")

@@ -34,6 +34,7 @@ def write_or_check(texts: Mapping[Path, str], *, check: bool) -> int:
         if check:
             print(f"{path.name} differs from what {Path(sys.argv[0]).name} makes", file=sys.stderr)
         else:
+            path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(texts[path], "utf-8")
             print(f"wrote {path.name}")
     return int(check and bool(stale))

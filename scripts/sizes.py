@@ -1,4 +1,4 @@
-"""How many rows a shop of middle size has in each collection of Klaviyo; docs/tables.md counts calls with them."""
+"""How many rows a mid-sized shop has in each collection of Klaviyo; docs/reference/tables counts calls with them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Write docs/actions.md from the catalogue of actions, their contracts and the facts about Klaviyo's operations.
+"""Write docs/reference/actions from the catalogue, its contracts and the facts about Klaviyo's operations.
 
-python scripts/update_actions.py            # write the page
-python scripts/update_actions.py --check    # write nothing, fail when it differs
+python scripts/update_actions.py            # write an index, and a page for each action
+python scripts/update_actions.py --check    # write nothing, fail when one differs
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "actions.md"
+FOLDER = ROOT / "docs" / "reference" / "actions"
 sys.path.insert(0, str(ROOT))
 
 from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
@@ -28,38 +28,72 @@ from target_klaviyo.intake import contracts  # noqa: E402
 
 Schema = Mapping[str, Any]
 
+MADE_BY = (
+    "<!-- Made by scripts/update_actions.py from target_klaviyo/actions, schemas/target and "
+    "klaviyo_client/api/operations.json. -->"
+)
 INTRODUCTION = """\
-# Actions
+# Which actions are there, and what do they need?
 
-<!-- Made by scripts/update_actions.py: target_klaviyo/actions, schemas/target, klaviyo_client/api/operations.json. -->
+{made_by}
 
-An action is something that `target-klaviyo` does with a record. Some streams take an action by their name alone; for
-any other the setting `streams` names it, with its options. Five options are every action's: `mapping` says where a
-field comes from (field -> column, path into one, or `{"value": a constant}`), `unknown_columns` whether columns that
-are no field become custom properties (`properties`, the default) or are left out (`drop`), `default_region` of
-which country the stream's phone numbers are, in place of the setting of that name, and `on_bad_value` what becomes of
-a value that does not fit: `drop` (the default) sends the record without it where it can do without, which is counted
-and told, and `reject` rejects the record. The fifth is `types`, by which columns and properties are read.
+An action is what `target-klaviyo` does with a record. The setting `streams` names the action of each stream. Some
+streams get theirs by name, so they need no setting. Consent, suppression, deletion and removal are never chosen by a
+stream's name.
 
-A record can do without a field that is `optional` below, without custom properties, and without an identifier beside
-another one that can be used. All else rejects it: what says who it is, what is to be done, and when.
-
-`types` is column or property -> type, by its name or another spelling of it: `string`, `number`, `integer`, `boolean`,
-`date`, `datetime` or `list`, or one with a format, such as `{"type": "date", "format": "%d.%m.%Y"}` (as `strptime` has
-it) or `{"type": "number", "format": "1.234,50"}` (an example that shows the marks). What has two readings is never
-guessed: without a format a date is one of ISO 8601 and a number has no thousands marks. A date is sent as
-`2026-01-31`, a datetime with its zone (UTC where it has none); a boolean is one of true, yes, y, t, on, 1, false, no,
-n, f, off and 0; a list is one, the JSON of one, or what stands between commas. A blank says nothing. Klaviyo's
-conditions on numbers, dates and yes or no do not work on texts.
-
-**Columns**: a column of one of these names is the field without any mapping; of several the first in the record counts.
-A field that is reached `by mapping` only has none. **Never sent**: columns that are left out unless a mapping reads
-them; `_sdc_*` always are among them. **At once**: what is taken together at most; bytes are those of one request.
-**Example**: Singer lines to pipe into the target; [examples/streams.json](../examples/streams.json) is the setting
-`streams` for all of them, and [examples/README.md](../examples/README.md) says how to try them without an account.
-
-| Action | Does | Stream that takes it by name |
+| Action | What it does | Streams that get it by name |
 |---|---|---|
+{actions}
+```yaml
+streams:
+  audience-vip_customers:            # tap-postgres names a view SCHEMA-VIEW
+    action: list_members
+    list: VIP customers              # its name, or Klaviyo's id
+    create_list: true                # create it if it is missing
+    unknown_columns: drop            # the default, `properties`, makes custom properties of them
+    mapping:                         # Klaviyo's field: a column, a path into one, or {{value: a constant}}
+      external_id: customer_number
+      properties.vip_orders: orders
+```
+
+Columns with the names of Klaviyo's fields (`email`, `phone_number`, `external_id`, `first_name`, `location_city`, ...)
+need no mapping. A record about a person needs an e-mail address, a phone number or an external id.
+
+## Options of every action
+
+| Option | What it does |
+|---|---|
+| `mapping` | where each field comes from: field -> column, path into a column, or `{{"value": constant}}` |
+| `unknown_columns` | columns that are no field: `properties` (default) makes them custom properties, `drop` omits |
+| `default_region` | country of the stream's phone numbers, in place of the setting of the same name |
+| `on_bad_value` | a value that does not fit: `drop` (default) sends the record without it, `reject` rejects it |
+| `types` | the type of a column or property, see below |
+
+`on_bad_value: drop` can leave out fields that are marked `optional`, custom properties, and an identifier beside
+another valid one; the log counts them. Any other value that does not fit rejects the record.
+
+`types` maps a column or property to `string`, `number`, `integer`, `boolean`, `date`, `datetime` or `list`, or to a
+type with a format: `{{"type": "date", "format": "%d.%m.%Y"}}` (a `strptime` format) or
+`{{"type": "number", "format": "1.234,50"}}` (an example that shows the separators).
+
+- The target never guesses between two readings. Without a format, a date must be ISO 8601 and a number has no
+  thousands separators.
+- A date is sent as `2026-01-31`, a datetime with its time zone (UTC if it has none).
+- A boolean is one of true, yes, y, t, on, 1, false, no, n, f, off, 0.
+- A list is a JSON array, or text separated by commas.
+- A blank value is not sent.
+
+Klaviyo's conditions on numbers, dates and booleans do not work on text, so declare the types.
+
+## Words on the pages of actions
+
+- **Columns**: a column with one of these names fills the field without a mapping; the first in the record counts. A
+  field marked `by mapping` needs one.
+- **Never sent**: columns that are left out unless a mapping reads them. `_sdc_*` columns always are.
+- **At once**: the most rows in one batch; bytes are those of one request.
+- **Example**: Singer lines that you can pipe into the target. [examples/streams.json](../../../examples/streams.json)
+  is the setting `streams` for all of them, and [examples/README.md](../../../examples/README.md) says how to try them
+  without an account.
 """
 
 
@@ -67,7 +101,7 @@ def section(action: Action) -> Iterator[str]:
     """What a user has to know of an action."""
     contract = contracts.load(action.name).schema
     op = operation(action.operation)
-    yield f"\n## {action.name}\n\n{action.summary}\n\n"
+    yield f"# {action.name}\n\n{MADE_BY}\n\n{action.summary}\n\n"
     yield f"- Stream: {_quoted(action.streams) or 'any that the setting `streams` gives this action'}\n"
     if action.steps is not None:
         yield "- Made of other actions, which are done with a record one after the other, each within its own limits\n"
@@ -78,7 +112,7 @@ def section(action: Action) -> Iterator[str]:
     yield from (f"- {line}\n" for line in requirements(action, contract))
     yield from (f"- {line}\n" for line in defaults_by_table(action))
     if (ROOT / example(action)).exists():
-        yield f"- Example: [{example(action)}](../{example(action)})\n"
+        yield f"- Example: [{example(action)}](../../../{example(action)})\n"
     if action.options:
         yield "\n| Option | Type | Default | What it does |\n|---|---|---|---|\n"
         yield from (_line(*cells) for cells in options(action))
@@ -196,16 +230,22 @@ def _line(*cells: str) -> str:
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |\n"
 
 
-def page() -> str:
-    parts = [INTRODUCTION]
-    parts += [
-        _line(f"[{action.name}](#{action.name})", action.summary, _quoted(action.streams))
+def index() -> str:
+    """The first page: all actions, and what is true of every one."""
+    lines = (
+        _line(f"[{action.name}]({action.name}.md)", action.summary, _quoted(action.streams))
         for action in ACTIONS.values()
-    ]
-    for action in ACTIONS.values():
-        parts += section(action)
-    return "".join(parts)
+    )
+    return INTRODUCTION.format(made_by=MADE_BY, actions="".join(lines))
+
+
+def pages() -> dict[Path, str]:
+    """The text of each page, by its file."""
+    return {
+        FOLDER / "index.md": index(),
+        **{FOLDER / f"{name}.md": "".join(section(action)) for name, action in ACTIONS.items()},
+    }
 
 
 if __name__ == "__main__":
-    sys.exit(run(__doc__, lambda: {PAGE: page()}))
+    sys.exit(run(__doc__, pages))

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the table of programs that read the sandbox into docs/sandbox.md, with what an account has for them.
+"""Write the table of programs that read the sandbox into docs/sandbox/fidelity.md, with what an account has for them.
 
 python scripts/update_outsiders.py            # write the table
 python scripts/update_outsiders.py --check    # write nothing, fail when it differs
@@ -14,7 +14,7 @@ from pathlib import Path
 from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "sandbox.md"
+PAGE = ROOT / "docs" / "sandbox" / "fidelity.md"
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 from support.outsiders import ACCOUNT, table_of_counts  # noqa: E402 - the checkout's own packages

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write the list of operations in docs/sandbox.md from the sandbox's facts.
+"""Write the list of operations in docs/sandbox/operations.md from the sandbox's facts.
 
 python scripts/update_sandbox.py            # write the list
 python scripts/update_sandbox.py --check    # write nothing, fail when it differs
@@ -15,7 +15,7 @@ from pathlib import Path
 from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "sandbox.md"
+PAGE = ROOT / "docs" / "sandbox" / "operations.md"
 sys.path.insert(0, str(ROOT))
 
 from klaviyo_sandbox.spec.facts import Operation, load  # noqa: E402 - the checkout's own packages

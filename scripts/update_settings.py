@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/settings.md from the settings schemas of both plugins.
+"""Write docs/reference/settings.md from the settings schemas of both plugins.
 
 python scripts/update_settings.py            # write the page
 python scripts/update_settings.py --check    # write nothing, fail when it differs
@@ -16,7 +16,7 @@ from typing import Any
 from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "settings.md"
+PAGE = ROOT / "docs" / "reference" / "settings.md"
 sys.path.insert(0, str(ROOT))
 
 from klaviyo_client.plugin.settings import CONNECTION  # noqa: E402 - the checkout's own packages

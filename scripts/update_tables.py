@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/tables.md, and the list of tables in the README, from schemas, catalogue and Klaviyo's facts.
+"""Write docs/reference/tables from schemas, catalogue and Klaviyo's facts: an index, and a page for each family.
 
 python scripts/update_tables.py            # write them
 python scripts/update_tables.py --check    # write nothing, fail when they differ
@@ -7,7 +7,6 @@ python scripts/update_tables.py --check    # write nothing, fail when they diffe
 
 from __future__ import annotations
 
-import re
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,14 +16,13 @@ from typing import Any
 from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGE = ROOT / "docs" / "tables.md"
-README = ROOT / "README.md"
+FOLDER = ROOT / "docs" / "reference" / "tables"
 sys.path.insert(0, str(ROOT))
 
 from sizes import SIZES, calls_for  # noqa: E402 - it needs the packages above
 
 from klaviyo_client.api.operations import Operation, operation  # noqa: E402 - the checkout's own packages
-from tap_klaviyo.model import Collection, Lookup, Table  # noqa: E402
+from tap_klaviyo.model import Collection, Family, Lookup, Table  # noqa: E402
 from tap_klaviyo.reading import selection  # noqa: E402
 from tap_klaviyo.rows import schema_files  # noqa: E402
 from tap_klaviyo.rows.paths import INCLUDED, OWN, sources  # noqa: E402
@@ -32,46 +30,50 @@ from tap_klaviyo.rows.roots import ACCOUNT, INTEGRATION, PARENT, requirements, r
 from tap_klaviyo.settings import REREAD, is_read_whole  # noqa: E402
 from tap_klaviyo.tables import BY_DEFAULT, COLLECTIONS, FAMILIES, STREAMS  # noqa: E402
 
+MADE_BY = (
+    "<!-- Made by scripts/update_tables.py from schemas/tap, tap_klaviyo/tables and "
+    "klaviyo_client/api/operations.json. -->"
+)
 INTRODUCTION = """\
-# Tables
+# Which tables are there, and what do they cost?
 
-<!-- Made by scripts/update_tables.py from schemas/tap, tap_klaviyo/tables and klaviyo_client/api/operations.json. -->
+{made_by}
 
-Every table is a stream of `tap-klaviyo`. Tables of one collection are read in one pass: selecting several of them costs
-what the dearest costs, and what no selected column needs is not requested. Timestamps are RFC 3339 in UTC.
-U+0000, which PostgreSQL takes in no text and no JSON, is U+FFFD, also in names of properties.
+Every table is a stream of `tap-klaviyo`. Without a selection the tap reads the {default} tables that are marked "by
+default"; it reads the others when you [select them](../../recipes/select.md). A first load of a large account is
+faster without the columns that cost a request for each row: their tables are marked * on the pages below.
 
-**Bookmark**: the column that an incremental run goes on from; a table without one is read whole in every run. The
-collections {reread} are read whole, too, and so are
-the tables {reread_tables}, unless the setting `reread` says otherwise: a tag added, an
-action edited, a review published or a subscription ended need not move the bookmark. **As last read**: columns that
-stay as they were when the row came, whatever becomes of the person, list or metric that they speak of; join `profiles`,
-`lists` and `metrics` by their ids for what holds today. **Gone**: what becomes of a row whose source is no longer in
-Klaviyo; `emit_activate_version_messages` lets a target take it out where
-[a whole read](reliability.md#which-deletions-can-be-seen) shows that it is gone.
+| Family | Tables | Read |
+|---|---|---|
+{families}
+- **One pass for a collection.** Tables of one collection are read from the same pages. Selecting several costs no more
+  than the most expensive of them. The tap does not request what no selected column needs.
+- **Bookmark**: the column that an incremental run continues from. A table without one is read whole in every run. So
+  are the collections {reread} and the tables {reread_tables}, because a change there (a tag
+  added, an action edited, a review published, a subscription ended) need not move the bookmark. The setting
+  [`reread`](../settings.md#tap-klaviyo) changes which.
+- **As last read**: columns that keep the value of the day when the row was read. They are about a person, a list or a
+  metric. Join `profiles`, `lists` and `metrics` by their ids for today's value.
+- **Gone**: what happens to a row after its source was deleted in Klaviyo. With `emit_activate_version_messages` a
+  target can remove such rows, where [a whole read](../../reliability.md#which-deletions-can-be-seen) shows them.
+- **Values**: timestamps are RFC 3339 in UTC. U+0000, which PostgreSQL cannot store, becomes U+FFFD, in values and in
+  names of properties.
+- **Custom properties** are JSON in `properties` and `event_properties`.
+  [`profile_properties` and `event_properties`](../settings.md#tap-klaviyo) make typed columns of the ones that you
+  name, at no extra request.
+- **Tables named `esp_`** are those of the V1 specification, made from today's API. Select all of them with `esp_*.*`.
+  Their foreign keys are hashed as that specification says, from bare ids, so they match no row's `key`. The column
+  `_join_key` beside each does.
 
-The settings [`profile_properties` and `event_properties`](settings.md#tap-klaviyo) add columns to `profiles` and
-`events`, one for each custom property that they name; they cost no request.
-
-**What to read first.** Without a selection the tap reads the families from People to Events, 27 tables, for which the
-scopes in the README are enough. For a first sync of a large account leave out the columns that cost calls of their own
-(marked *), as the entry `tap-klaviyo-quick` in [meltano.md](meltano.md#what-to-select) does, and `stg_member_lists` and
-`member_lists`, which hold `list_profiles` in the form of older tables. The other families are read when they are
-selected: most are a handful of calls, those of a call for each metric, job or profile are not.
-
-**Calls in a shop of middle size**: requests, and the minutes that Klaviyo's limit makes of them, for a whole read of
-{profiles:,} profiles, {events:,} events, {lists} lists and {segments} segments with {members:,} members, {campaigns}
-campaigns, {flows} flows, {metrics} metrics, {items:,} catalog items and {codes:,} coupon codes; `scripts/sizes.py` has
-all of it. Collections are read at the same time, so that the minutes do not add up, and an incremental run takes a
-fraction.
-
-Tables named `esp_` are those of the V1 specification, made of today's API. They are left out unless they are selected,
-all at once with `esp_*.*`. Their foreign keys are hashed as that specification has them, from bare ids, and find no
-`key`; the column `_join_key` beside each does.
+**Calls in a mid-sized shop**, on the pages below, are the requests for one whole read, and the minutes that Klaviyo's
+limit makes of them. The shop has {profiles:,} profiles, {events:,} events, {lists} lists and {segments} segments with
+{members:,} members, {campaigns} campaigns, {flows} flows, {metrics} metrics, {items:,} catalog items and {codes:,}
+coupon codes; `scripts/sizes.py` has the rest. Collections are read at the same time, so do not add up the minutes. An
+incremental run takes a fraction.
 """
 RAW = "attributes"
 ALL_ATTRIBUTES = "; with `attributes`, sparse fields are not used, and pages are as large as Klaviyo makes them"
-HEADINGS = "\n| Table | Key | Bookmark | Calls | In a shop of middle size |\n|---|---|---|---|---|\n"
+HEADINGS = "\n| Table | Key | Bookmark | Calls | In a mid-sized shop |\n|---|---|---|---|---|\n"
 
 
 def default_columns(schema: dict[str, Any]) -> list[str]:
@@ -106,8 +108,8 @@ def price(table: Table, schema: dict[str, Any]) -> str:
     rows = rates(table, schema)[1] * (op.page_size or 0)
     calls = calls_for(table.collection, COLLECTIONS)
     return (
-        f"unless `reread` says otherwise, by {calls:,} calls in the shop of middle size; Klaviyo gives "
-        f"{rows:,} rows a minute at the most"
+        f"unless `reread` says otherwise: {calls:,} calls in a mid-sized shop; Klaviyo gives at most "
+        f"{rows:,} rows a minute"
     )
 
 
@@ -186,7 +188,7 @@ def _names(columns: list[str]) -> str:
 def section(tables: Sequence[Table]) -> Iterator[str]:
     table = tables[0]
     schema = schema_files.load(table.name)
-    yield f"\n### {table.name}\n\n{schema['description']}\n\n"
+    yield f"\n## {table.name}\n\n{schema['description']}\n\n"
     if table.name not in BY_DEFAULT:
         yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
@@ -219,8 +221,9 @@ def streams(tables: Sequence[Table]) -> list[str]:
     return list(dict.fromkeys(table.name for table in tables))
 
 
-def overview(family: str, names: Sequence[str]) -> Iterator[str]:
-    yield f"\n## {family}\n" + HEADINGS
+def overview(names: Sequence[str]) -> Iterator[str]:
+    """The table of a family's tables: keys, bookmarks and costs."""
+    yield HEADINGS
     for name in names:
         table = STREAMS[name][0]
         bookmark = f"`{table.bookmark}`" if table.bookmark else ""
@@ -231,12 +234,38 @@ def overview(family: str, names: Sequence[str]) -> Iterator[str]:
         schema = schema_files.load(name)
         dearer, shop = " *" if costs_calls(table, schema) else "", cost_in_a_shop(STREAMS[name], schema)
         yield f"| [{name}](#{name}) | {_names(list(table.key))} | {bookmark} | {cost}{dearer} | {shop} |\n"
+    yield "\n\\* Some columns cost requests of their own, listed with the table. Deselect them to save these.\n"
 
 
-def page() -> str:
+def file_name(family: Family) -> str:
+    """The name of a family's page."""
+    return f"{family.name.lower().replace(' ', '-')}.md"
+
+
+def page(family: Family) -> str:
+    """The page of a family: an overview, and a section for each table."""
+    names = streams(family.tables)
+    read = "by default" if family.by_default else "when selected"
+    parts = [f"# Tables: {family.name}\n\n{MADE_BY}\n\nRead {read}. [All tables](index.md) says what the words mean.\n"]
+    parts += overview(names)
+    for name in names:
+        parts += section(STREAMS[name])
+    return "".join(parts)
+
+
+def index() -> str:
+    """The first page: all families with their tables, and what is true of every table."""
     reread = [f"`{name}`" for name, collection in COLLECTIONS.items() if collection.reread]
     reread_tables = [f"`{name}`" for name in REREAD if name not in COLLECTIONS]
-    introduction = INTRODUCTION.format(
+    families = "".join(
+        f"| [{family.name}]({file_name(family)}) | {_names(streams(family.tables))} | "
+        f"{'by default' if family.by_default else 'when selected'} |\n"
+        for family in FAMILIES
+    )
+    return INTRODUCTION.format(
+        made_by=MADE_BY,
+        default=len(BY_DEFAULT),
+        families=families,
         reread=", ".join(reread[:-1]) + " and " + reread[-1],
         reread_tables=", ".join(reread_tables[:-1]) + " and " + reread_tables[-1],
         profiles=SIZES["profiles"],
@@ -250,28 +279,12 @@ def page() -> str:
         items=SIZES["catalog_items"],
         codes=SIZES["coupon_codes"],
     )
-    parts = [introduction]
-    parts.append("\n\\* Some columns cost calls of their own, listed with the table; deselect them to save these.\n")
-    for family in FAMILIES:
-        parts += overview(family.name, streams(family.tables))
-        for name in streams(family.tables):
-            parts += section(STREAMS[name])
-    return "".join(parts)
 
 
-def readme() -> str:
-    """The README with its list of families brought up to date."""
-    lines = ["| Family | Tables | Read |\n|---|---|---|\n"]
-    for family in FAMILIES:
-        read = "by default" if family.by_default else "when selected"
-        place = family.name.lower().replace(" ", "-")
-        lines.append(f"| [{family.name}](docs/tables.md#{place}) | {_names(streams(family.tables))} | {read} |\n")
-    marked = re.compile(r"(?<=<!-- tables -->\n).*?(?=<!-- end of tables -->)", re.DOTALL)
-    text, count = marked.subn(lambda _: "".join(lines), README.read_text(encoding="utf-8"))
-    if count != 1:
-        raise ValueError("the README has no place for the list of tables")
-    return text
+def pages() -> dict[Path, str]:
+    """The text of each page, by its file."""
+    return {FOLDER / "index.md": index(), **{FOLDER / file_name(family): page(family) for family in FAMILIES}}
 
 
 if __name__ == "__main__":
-    sys.exit(run(__doc__, lambda: {PAGE: page(), README: readme()}))
+    sys.exit(run(__doc__, pages))

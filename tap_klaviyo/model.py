@@ -161,7 +161,7 @@ class Table:
         key: the columns that name a row.
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
-        deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/tables.md``.
+        deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/reference/tables``.
         reread: read whole in every run although the collection has a bookmark, unless the user says otherwise: what
             changes in its columns (a subscription ended) moves no bookmark. Other tables of the collection go on from
             theirs.
@@ -183,7 +183,7 @@ class Family:
     """Tables of one subject, which are all selected by default, or none of them.
 
     Attributes:
-        name: its heading in ``docs/tables.md`` and in the README.
+        name: the title of its page in ``docs/reference/tables``.
         tables: the tables; two of one name are one stream.
         by_default: whether they are selected when nobody says what is.
     """

@@ -174,7 +174,7 @@ SETTINGS: dict[str, Any] = {
             "title": "Without nulls",
             "description": (
                 "Leave columns that are null out of the lines, which are half as long then (events), and cheaper to "
-                "load. For loaders that make null of what is missing: docs/performance.md names those that do."
+                "load. For loaders that make null of what is missing: docs/loaders.md names those that do."
             ),
         },
         "emit_activate_version_messages": {

@@ -1,4 +1,4 @@
-"""What the script for docs/actions.md makes of actions and contracts that are not in the catalogue yet."""
+"""What the script for docs/reference/actions makes of actions and contracts that are not in the catalogue yet."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_an_example_is_linked_when_it_is_there(
     (tmp_path / "examples").mkdir()
     (tmp_path / "examples" / "one.jsonl").touch()
     monkeypatch.setattr(script, "ROOT", tmp_path)
-    assert "- Example: [examples/one.jsonl](../examples/one.jsonl)\n" in section(action)
+    assert "- Example: [examples/one.jsonl](../../../examples/one.jsonl)\n" in section(action)
 
 
 @pytest.mark.parametrize(

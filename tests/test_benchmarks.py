@@ -149,7 +149,7 @@ def test_the_chart_can_be_read_in_light_and_in_dark():
 def test_the_page_shows_the_run_that_is_on_file():
     """`python benchmarks/chart.py` brings table and chart up to date with `benchmarks/end_to_end.json`."""
     results = json.loads((BENCHMARKS / "end_to_end.json").read_text())
-    page = (ROOT / "docs" / "performance.md").read_text()
+    page = (ROOT / "docs" / "measurements.md").read_text()
     assert chart.with_table(page, results) == page
     texts = _texts(ET.parse(ROOT / "docs" / "end-to-end.svg").getroot())
     rates = [f"{line['rows'] / line['seconds']:,.0f}" for line in results["lines"]]

@@ -97,13 +97,13 @@ def test_the_example_of_a_table(colours: Path) -> None:
     assert run(colours, "-c", "import tap_klaviyo; print(tap_klaviyo.__file__)").startswith(str(colours))
     catalog = json.loads(run(colours, "-m", "tap_klaviyo", "--config", "config.json", "--discover"))
     assert "profile_favorite_colors" in {stream["tap_stream_id"] for stream in catalog["streams"]}
-    assert "### profile_favorite_colors\n" in (colours / "docs" / "tables.md").read_text()
+    assert "## profile_favorite_colors\n" in (colours / "docs" / "reference" / "tables" / "people.md").read_text()
     run_tests(colours, ["tests/tap/test_tap_favorite_colors.py"], "row")
 
 
 def test_the_example_of_an_action(points: Path) -> None:
     """Its files make an action that is documented, and does what its own test says to an account."""
-    assert "## award_points\n" in (points / "docs" / "actions.md").read_text()
+    assert "# award_points\n" in (points / "docs" / "reference" / "actions" / "award_points.md").read_text()
     run_tests(points, ["tests/target/test_target_award_points.py"], "award")
 
 

@@ -1,4 +1,4 @@
-"""What the README says exists, and what exists is in the README."""
+"""What the documents say exists, and what exists is in the documents."""
 
 from __future__ import annotations
 
@@ -20,37 +20,61 @@ from test_architecture import FLOORS
 from klaviyo_sandbox.__main__ import parser as sandbox_options
 from tap_klaviyo.reports.declaration import OPERATIONS as REPORTS
 from tap_klaviyo.settings import SETTINGS as TAP
-from tap_klaviyo.tables import FAMILIES, TABLES
+from tap_klaviyo.tables import BY_DEFAULT, FAMILIES, STREAMS, TABLES
 from target_klaviyo.actions import ACTIONS
 from target_klaviyo.settings import SETTINGS as TARGET
 
 ROOT = Path(__file__).parents[1]
-README = sections((ROOT / "README.md").read_text())
+DOCS = ROOT / "docs"
+REFERENCE = DOCS / "reference"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *DOCS.glob("**/*.md"), *ROOT.glob("examples/**/README.md")]
 
 
-def rows(title: str) -> dict[str, list[str]]:
-    """The section's table: first cell, without backticks -> all cells."""
-    lines = re.findall(r"^\| `(\w+)` \|(.*)\|$", README[title], flags=re.MULTILINE)
-    return {name: [cell.strip() for cell in rest.split("|")] for name, rest in lines}
+def test_the_readme_is_short() -> None:
+    """All else has a page of its own."""
+    lines = (ROOT / "README.md").read_text().splitlines()
+    assert len(lines) <= 120
+    assert [line for line in lines if len(line) > 160 and not line.startswith("|")] == []
 
 
-def test_the_page_of_tables_is_made_of_the_schemas() -> None:
-    """`python scripts/update_tables.py` brings it up to date, and the README's list of families."""
+def test_the_readme_counts_what_there_is() -> None:
+    """Tables, those that are read by default, and actions."""
+    text = (ROOT / "README.md").read_text()
+    said = re.findall(r"\*\*(\d+) (tables|actions)\*\*(?:, (\d+) of them by default)?", text)
+    tables, actions = (str(len(STREAMS)), "tables", str(len(BY_DEFAULT))), (str(len(ACTIONS)), "actions", "")
+    assert said == [tables, actions]
+
+
+@pytest.mark.parametrize("page", [*DOCS.glob("*.md"), *DOCS.glob("[!r]*/*.md"), *DOCS.glob("recipes/*.md")])
+def test_a_page_has_one_question_as_its_title(page: Path) -> None:
+    """Its answer comes first: a paragraph or a table, before any further heading."""
+    title, *rest = [line for line in page.read_text().splitlines() if line and not line.startswith("<!--")]
+    assert title.startswith("# ")
+    assert title.endswith("?")
+    assert not rest[0].startswith("#")
+
+
+def test_the_pages_of_tables_are_made_of_the_schemas() -> None:
+    """`python scripts/update_tables.py` brings them up to date: an index and a page for each family, and no other."""
     done = subprocess.run([sys.executable, ROOT / "scripts" / "update_tables.py", "--check"], check=False)
-    assert done.returncode == 0, "docs/tables.md or the README differs from the schemas"
-    page = (ROOT / "docs" / "tables.md").read_text()
-    assert all(f"\n### {table.name}\n" in page for table in TABLES)
-    listed = "".join(re.findall(r"^\| \[.*$", README["Tables"], flags=re.MULTILINE))
+    assert done.returncode == 0, "docs/reference/tables differs from the schemas: python scripts/update_tables.py"
+    assert len(list((REFERENCE / "tables").glob("*.md"))) == 1 + len(FAMILIES)
+    assert table_sections().keys() == {table.name for table in TABLES}
+    listed = "".join(re.findall(r"^\| \[.*$", (REFERENCE / "tables" / "index.md").read_text(), flags=re.MULTILINE))
     assert {table.name for table in TABLES} == set(re.findall(r"`(\w+)`", listed))
+
+
+def table_sections() -> dict[str, str]:
+    """What the pages say of each table."""
+    pages = (path.read_text("utf-8") for path in (REFERENCE / "tables").glob("*.md") if path.name != "index.md")
+    return {title: text for page in pages for title, text in sections(page).items() if title}
 
 
 def test_the_page_of_tables_says_which_columns_grow_old() -> None:
     """Those of the person in a membership, and of the person and the metric in an event; none where all is read."""
-    page = (ROOT / "docs" / "tables.md").read_text(encoding="utf-8")
-    sections = {name: text for name, _, text in (part.partition("\n") for part in page.split("\n### ")[1:])}
     aging = {
         name: found[1].replace("`", "").split(", ")
-        for name, text in sections.items()
+        for name, text in table_sections().items()
         if (found := re.search("^- As last read: (.*);", text, re.MULTILINE))
     }
     assert aging["list_profiles"] == ["list_name", "email", "phone_number", "external_id"]
@@ -74,22 +98,23 @@ def test_every_table_is_of_one_family() -> None:
     assert sum(map(len, names)) == len(set().union(*names))
 
 
-def test_the_page_of_actions_is_made_of_the_catalogue() -> None:
-    """`python scripts/update_actions.py` brings it up to date; it shows the example of each action that has one."""
+def test_the_pages_of_actions_are_made_of_the_catalogue() -> None:
+    """`python scripts/update_actions.py` brings them up to date; each shows the action's example, and no other is."""
     done = subprocess.run([sys.executable, ROOT / "scripts" / "update_actions.py", "--check"], check=False)
-    assert done.returncode == 0, "docs/actions.md differs from the actions and their contracts"
-    page = (ROOT / "docs" / "actions.md").read_text()
+    assert done.returncode == 0, "docs/reference/actions differs from the actions: python scripts/update_actions.py"
+    pages = {path.stem: path.read_text() for path in (REFERENCE / "actions").glob("*.md")}
+    assert pages.keys() == {"index", *ACTIONS}
     for action in ACTIONS:
-        assert f"\n## {action}\n" in page
-        assert (f"](../examples/{action}.jsonl)" in page) is (ROOT / "examples" / f"{action}.jsonl").exists()
+        shown = f"](../../../examples/{action}.jsonl)" in pages[action]
+        assert shown is (ROOT / "examples" / f"{action}.jsonl").exists()
 
 
 def test_the_page_of_the_sandbox_lists_what_is_served() -> None:
-    """`python scripts/update_sandbox.py` brings it up to date; its commands have options that there are."""
+    """`python scripts/update_sandbox.py` brings it up to date; the documented commands have options that exist."""
     done = subprocess.run([sys.executable, ROOT / "scripts" / "update_sandbox.py", "--check"], check=False)
-    assert done.returncode == 0, "docs/sandbox.md differs from the sandbox's facts"
-    page = (ROOT / "docs" / "sandbox.md").read_text()
-    commands = re.findall(r"^\$ klaviyo-sandbox (.*)$", page, flags=re.MULTILINE)
+    assert done.returncode == 0, "docs/sandbox/operations.md differs: python scripts/update_sandbox.py"
+    text = "".join(path.read_text() for path in [DOCS / "start" / "sandbox.md", *(DOCS / "sandbox").glob("*.md")])
+    commands = re.findall(r"^\$ klaviyo-sandbox (.*)$", text, flags=re.MULTILINE)
     assert len(commands) >= 4
     for command in commands:
         sandbox_options().parse_args(shlex.split(command))
@@ -116,34 +141,22 @@ def test_whoever_comes_from_elsewhere_finds_names_that_there_are() -> None:
         assert set(names) - known - {"select", "stream_maps", "_sdc_batched_at"} == set(), cell
 
 
-def test_every_action_is_in_the_readme() -> None:
-    """Each action and the streams that take it by name."""
-    expected = {action.name: ", ".join(f"`{stream}`" for stream in action.streams) for action in ACTIONS.values()}
-    assert {name: cells[-1] for name, cells in rows("Actions").items()} == expected
-
-
 def test_the_page_of_settings_is_made_of_the_schemas() -> None:
-    """`python scripts/update_settings.py` brings it up to date; and the README says of its few whose they are."""
+    """`python scripts/update_settings.py` brings it up to date."""
     done = subprocess.run([sys.executable, ROOT / "scripts" / "update_settings.py", "--check"], check=False)
-    assert done.returncode == 0, "docs/settings.md differs from the settings"
-    lines = re.findall(r"^\| (`[^|]*`) \|([^|]*)\|([^|]*)\|", README["Settings"], flags=re.MULTILINE)
-    found = {name: (tap, target) for names, tap, target in lines for name in re.findall(r"`(\w+)`", names)}
-    assert len(found) >= 8
-    expected = {
-        name: ("yes" if name in TAP["properties"] else "", "yes" if name in TARGET["properties"] else "")
-        for name in found
-    }
-    assert {name: (tap.strip(), target.strip()) for name, (tap, target) in found.items()} == expected
+    assert done.returncode == 0, "docs/reference/settings.md differs: python scripts/update_settings.py"
+    text = (REFERENCE / "settings.md").read_text()
+    assert [name for name in {**TAP["properties"], **TARGET["properties"]} if f"| `{name}` |" not in text] == []
 
 
 def test_no_page_tells_to_set_a_revision() -> None:
     """A revision belongs to an operation: the page of settings says that the old setting does nothing."""
-    assert "| `revision` | string |  | Does nothing: " in (ROOT / "docs" / "settings.md").read_text()
+    assert "| `revision` | string |  | Does nothing: " in (REFERENCE / "settings.md").read_text()
     for name in ("meltano.yml", "docs/meltano-hub/tap-klaviyo.yml", "docs/meltano-hub/target-klaviyo.yml"):
         assert "name: revision" not in (ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/meltano.md", "meltano.yml"])
+@pytest.mark.parametrize("page", ["docs/recipes/select.md", "docs/recipes/deletions.md", "meltano.yml"])
 def test_each_selection_selects_something(page: str) -> None:
     """A pattern with what Meltano does not know, such as braces, would match no column, without a word."""
     schemas = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schemas" / "tap").glob("*.json")}
@@ -155,13 +168,24 @@ def test_each_selection_selects_something(page: str) -> None:
     assert [pattern for pattern in ours if not fnmatch.filter(columns, pattern.removeprefix("!"))] == []
 
 
-@pytest.mark.parametrize(
-    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/README.md")]
-)
+def anchors(page: Path) -> set[str]:
+    """What a link to a heading of the page may say behind its #."""
+    text = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    """Every relative link points to a file or folder of the repository."""
-    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text())
-    assert [link for link in links if not (page.parent / link).exists()] == []
+    """Every relative link points to a file or folder of the repository, and to a heading that it has."""
+    links = re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)(?:#([^)\s]+))?\)", page.read_text())
+    links += [(path, "") for path in re.findall(r"(?:src|srcset|href)=\"(?!https?:)([^\"#]+)\"", page.read_text())]
+    wrong = []
+    for path, anchor in links:
+        target = (page.parent / path) if path else page
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            wrong.append(f"{path}#{anchor}")
+    assert wrong == []
 
 
 WALK = re.compile(r"^\d+\. `([\w/]+\.py)`: (.*)$", re.MULTILINE)

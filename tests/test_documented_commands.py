@@ -15,6 +15,7 @@ import pytest
 from support.demo import load
 from support.documented import ROOT, Reader, RunElsewhere, RunHere
 from support.markdown import Console, console_blocks
+from test_meltano_recipes import RECIPES
 
 from klaviyo_sandbox.server import RunningSandbox
 
@@ -50,8 +51,9 @@ MAKE = {
 
 
 # Blocks that install something: nobody's tests need the network who does not ask for all of them.
-INSTALL = {("README.md", 1), ("docs/audiences.md", 0)}
-BUILDS_ON = {("docs/audiences.md", 0): ("README.md", 1), ("README.md", 3): ("README.md", 2)}
+WAREHOUSE, PIPE, REHEARSE = "docs/start/warehouse.md", "docs/start/pipe.md", "docs/audiences/rehearse.md"
+INSTALL = {(WAREHOUSE, 0), (REHEARSE, 0)}
+BUILDS_ON = {(REHEARSE, 0): (WAREHOUSE, 0), (PIPE, 1): (PIPE, 0)}
 HERE = {"<<'EOF'": "<<EOF", '"api_key": "pk_..."': '"api_key": "pk_reader", "api_url": "$TAP_KLAVIYO_API_URL"'}
 # There is no state before the first run.
 PIPED = {**HERE, " --state state.json": ""}
@@ -181,19 +183,21 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
     linked = {BARE: "mkdir klaviyo && ln -s ../.venv/bin klaviyo/bin"}
     lake = RunElsewhere(("tests/tap/test_tap_lake.py::test_the_one_command_brings_an_account_and_then_what_is_new",))
     return {
-        "docs/lake.md": [lake],
-        "README.md": [
-            makes,
-            RunHere(seen.extracted_and_pushed, uris),
-            RunHere(seen.piped, PIPED | linked),
-            RunHere(seen.pushed_one, HERE),
-        ],
+        "README.md": [makes],
+        WAREHOUSE: [RunHere(seen.extracted_and_pushed, uris)],
+        PIPE: [RunHere(seen.piped, PIPED | linked), RunHere(seen.pushed_one, HERE)],
+        "docs/recipes/lake.md": [lake],
         "CONTRIBUTING.md": [makes, makes],
-        "docs/audiences.md": [RunHere(seen.rehearsed)],
-        "docs/csv.md": [RunElsewhere(("tests/audience/test_audience_document.py::test_two_commands_are_enough",))] * 2,
-        "docs/sandbox.md": [
+        REHEARSE: [RunHere(seen.rehearsed)],
+        "docs/start/audience.md": [
+            RunElsewhere(("tests/audience/test_audience_document.py::test_two_commands_are_enough",))
+        ]
+        * 2,
+        "docs/start/sandbox.md": [
             RunElsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
             RunHere(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),
+        ],
+        "docs/sandbox/options.md": [
             sandbox_options,
             sandbox_options,
             RunHere(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
@@ -207,7 +211,7 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
         "examples/audience/README.md": [
             RunElsewhere(("tests/test_audience_project.py::test_two_lists_follow_two_views_and_a_cap_stops_them",)),
         ],
-        "docs/meltano.md": [recipes] * len(blocks("docs/meltano.md")),
+        **{page: [recipes] * len(blocks(page)) for page in (f"docs/recipes/{name}.md" for name in RECIPES)},
         "examples/accounts/README.md": [accounts] * 3,
         # The last block says of itself that it is not tested.
         "examples/dbt/README.md": [dbt, dbt, dbt, makes],
@@ -269,10 +273,10 @@ def test_commands_do_what_the_page_says(page: str, number: int, read: Callable[[
 def test_the_package_brings_what_the_pair_needs(
     make_reader: Callable[[Path], Reader], account: RunningSandbox, database: str, tmp_path: Path
 ) -> None:
-    """`pip install .` into an empty environment is enough for the README's pipe and its push."""
+    """`pip install .` into an empty environment is enough for a pipe from Klaviyo and one to it."""
     reader = make_reader(tmp_path)
     seen = Seen(reader, account, database)
-    _, _, piped, pushed = blocks("README.md")
+    piped, pushed = blocks(PIPE)
     assert BARE in piped.script
     seen.piped(reader.type(piped, RunHere(seen.piped, PIPED)))
     seen.pushed_one(reader.type(pushed, RunHere(seen.pushed_one, HERE)))

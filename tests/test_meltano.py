@@ -198,7 +198,7 @@ def test_jsonl_holds_exactly_the_account(with_loaders: Any, account: RunningSand
 
     rows = {t: [json.loads(line) for line in (tmp_path / f"{t}.jsonl").read_text().splitlines()] for t in KEYS}
     found = {t: [tuple(row[name] for name in key) for row in rows[t]] for t, key in KEYS.items()}
-    # Who is suppressed on a list and still there comes twice, the fuller row last, as docs/tables.md says.
+    # Who is suppressed on a list and still there comes twice, the fuller row last, as docs/reference/tables says.
     assert {t for t, keys in found.items() if len(keys) > len(set(keys))} <= {"member_lists"}
     found["member_lists"] = list(dict.fromkeys(found["member_lists"]))
     assert {t: sorted(keys) for t, keys in found.items()} == {

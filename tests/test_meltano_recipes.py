@@ -1,4 +1,4 @@
-"""The recipes of docs/meltano.md: each of its commands and blocks of YAML, run in one project."""
+"""Recipes of docs/recipes that build on one another: their commands and blocks of YAML, run in one project."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from support.calls import Caller
 from support.commands import singer_lines
 from support.demo import DEMO, ROOT, load
 from support.environments import programs, provide_plugins
-from support.markdown import code_blocks, commands, sections
+from support.markdown import code_blocks, commands
 from support.patience import SCRIPT_PATIENCE
 from support.second_path import forget, truth
 
 from klaviyo_sandbox.server import RunningSandbox
 
-PAGE = (ROOT / "docs" / "meltano.md").read_text()
-SECTIONS = sections(PAGE)
-SELECT, NIGHTLY, BACKFILL, GONE, COPY, PUSH, STATE = [title for title in SECTIONS if title]
+START, *NAMES = ("index", "select", "nightly", "backfill", "deletions", "copy-account", "push-from-postgres", "state")
+RECIPES = {name: (ROOT / "docs" / "recipes" / f"{name}.md").read_text() for name in (START, *NAMES)}
+SELECT, NIGHTLY, BACKFILL, GONE, COPY, PUSH, STATE = NAMES
 STATE_ID = "production:tap-klaviyo-to-target-postgres"
 
 
 class Project:
-    """A Meltano project as a reader of the page has it, with an account to read and one to copy into."""
+    """A Meltano project as a reader of the pages has it, with an account to read and one to copy into."""
 
     def __init__(self, folder: Path, account: RunningSandbox, other: RunningSandbox, runner: Any, database: str):
         self.folder, self.account, self.other, self.database = folder, account, other, database
@@ -92,9 +92,9 @@ def add(project: Any, addition: Any) -> Any:
 
 
 def with_additions(project: str) -> str:
-    """``meltano.yml`` with all blocks of YAML of the page."""
+    """``meltano.yml`` with all blocks of YAML of the pages."""
     document = yaml.safe_load(project)
-    for block in code_blocks(PAGE):
+    for block in [block for page in RECIPES.values() for block in code_blocks(page)]:
         if block.language == "yaml":
             document = add(document, yaml.safe_load(block.text))
     return yaml.safe_dump(document, sort_keys=False)
@@ -115,7 +115,7 @@ def project(
     )
     (folder / "meltano.yml").write_text(with_additions(checkout))
     project = Project(folder, account, other, demo.Meltano(account.url, database), database)
-    export, _install = commands(SECTIONS[""])
+    _path, export, _install = commands(RECIPES[START])
     name, value = export.removeprefix("export ").split("=")
     project.environment[name] = value
     provide_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
@@ -125,7 +125,7 @@ def project(
 @pytest.fixture(scope="module")
 def installed(project: Project) -> Project:
     """With all plugins of the project, as the page installs them."""
-    _export, install = commands(SECTIONS[""])
+    *_exports, install = commands(RECIPES[START])
     project.run(install)
     return project
 
@@ -133,7 +133,7 @@ def installed(project: Project) -> Project:
 @pytest.fixture(scope="module")
 def late(installed: Project) -> str:
     """The id of an event that was recorded between the two nights that have gone by since."""
-    first, second = commands(SECTIONS[NIGHTLY])
+    first, second = commands(RECIPES[NIGHTLY])
     installed.run(first)
     (event,) = installed.account.control.add_events(count=1, seconds=-3600)
     installed.run(second)
@@ -142,15 +142,15 @@ def late(installed: Project) -> str:
 
 def test_every_block_of_the_page_is_run() -> None:
     """A block in another language, or a section that has none to run, would be a recipe that nobody tried."""
-    blocks = code_blocks(PAGE)
-    assert {block.language for block in blocks} == {"console", "yaml"}
-    assert [title for title, section in SECTIONS.items() if not commands(section)] == []
-    assert PAGE.count("```") == 2 * len(blocks)
+    blocks = {name: code_blocks(page) for name, page in RECIPES.items()}
+    assert {block.language for page in blocks.values() for block in page} == {"console", "yaml"}
+    assert [name for name, page in RECIPES.items() if not commands(page)] == []
+    assert {name: page.count("```") for name, page in RECIPES.items()} == {n: 2 * len(b) for n, b in blocks.items()}
 
 
 def test_the_nameless_selection_selects_nobodys_name(project: Project) -> None:
     """Meltano selects the columns that the page names, and none with an address, a number or a name of a person."""
-    (line,) = commands(SECTIONS[SELECT])
+    (line,) = commands(RECIPES[SELECT])
     output = project.run(line)
     chosen = {
         line.split("] ")[1].strip()
@@ -174,7 +174,7 @@ def test_nights_land_what_there_is_and_then_what_is_new(project: Project, late: 
 @pytest.mark.exhaustive
 def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) -> None:
     """With a suffix it reads from its own start date, only what is selected, and goes on from its own STATE."""
-    *exports, refresh, again = commands(SECTIONS[BACKFILL])
+    *exports, refresh, again = commands(RECIPES[BACKFILL])
     nightly = project.state()
 
     first = project.filters(*exports, refresh)
@@ -190,7 +190,7 @@ def test_a_backfill_leaves_the_nightly_state_alone(project: Project, late: str) 
 
 def test_a_rehearsal_copies_nothing_and_the_copy_everybody(project: Project) -> None:
     """The first line sends nothing; after the second the other account has the people and the lists, and no consent."""
-    rehearse, copy, *_ = commands(SECTIONS[COPY])
+    rehearse, copy, *_ = commands(RECIPES[COPY])
 
     before = len(project.account.requests)
     project.run(rehearse)
@@ -210,7 +210,7 @@ def test_a_plain_pipe_copies_the_same(
 ) -> None:
     """Typed without Meltano, the rehearsal sends nothing, and the copy everybody, with STATE for the next one."""
     other = make_shared_sandbox(profiles=0, events=0, seed=2, limits=False, job_seconds=0.05)
-    [source, copy, *lines] = commands(SECTIONS[COPY])[2:]
+    [source, copy, *lines] = commands(RECIPES[COPY])[2:]
     lines = [
         *(
             line.replace('"pk_..."', f'"pk_x", "api_url": "{url}"')
@@ -233,7 +233,7 @@ def test_a_plain_pipe_copies_the_same(
 @pytest.mark.exhaustive
 def test_a_view_becomes_a_list(project: Project, late: str) -> None:
     """Whoever is in the view of PostgreSQL is on the list, made for it."""
-    (push,) = commands(SECTIONS[PUSH])
+    (push,) = commands(RECIPES[PUSH])
     with psycopg.connect(project.database) as connection:
         connection.execute(DEMO.with_name("audience.sql").read_text())
         (size,) = connection.execute("select count(*) from audience.vip_customers where email like '%@%'").fetchone()
@@ -248,7 +248,7 @@ def test_a_view_becomes_a_list(project: Project, late: str) -> None:
 @pytest.mark.exhaustive
 def test_state_moves_to_another_place_and_back_in_time(project: Project, late: str) -> None:
     """It holds moments and no person; a run goes on from it elsewhere; one table's bookmark is set back alone."""
-    get, export, put, go_on, set_back, again = commands(SECTIONS[STATE])
+    get, export, put, go_on, set_back, again = commands(RECIPES[STATE])
     project.run(get, export, put)
     bookmarks = json.loads((project.folder / "state.json").read_text())["singer_state"]["bookmarks"]
     moments = [its for its in bookmarks.values() if its]
@@ -306,7 +306,7 @@ def test_what_is_gone_is_marked_once_a_week(project: Project, database: str, tmp
     with contextlib.closing(Caller(account.url)) as caller:
         job = {"data": {"type": "data-privacy-deletion-job", "attributes": {"profile": profile}}}
         assert caller.post("data-privacy-deletion-jobs", job).status_code == 202
-    (week,) = commands(SECTIONS[GONE])
+    (week,) = commands(RECIPES[GONE])
     project.run(week)
 
     forget(account)

@@ -300,7 +300,11 @@ def test_a_move_brings_everything_up_to_date(
     assert "klaviyo-2099-01-15.json.xz" in page
     blob = subprocess.run(["git", "hash-object", spec], capture_output=True, text=True, check=True).stdout.strip()
     assert blob in page
-    assert {ROOT / "examples/demo/demo.py", ROOT / "docs/sandbox.md", ROOT / "benchmarks/subjects.py"} <= written.keys()
+    assert {
+        ROOT / "examples/demo/demo.py",
+        ROOT / "docs/start/sandbox.md",
+        ROOT / "benchmarks/subjects.py",
+    } <= written.keys()
     asked = re.compile(rf"[\"']revision[\"']\s*[:,]\s*[\"']{KEPT}[\"']|-H [\"']revision: {KEPT}")
     texts = {**update.typed_texts(), **written}
     assert [path for path, text in texts.items() if asked.search(text)] == []

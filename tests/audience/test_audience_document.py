@@ -1,4 +1,4 @@
-"""docs/csv.md as somebody who is no engineer types it, with the files of examples/csv/."""
+"""docs/start/audience.md as somebody who is no engineer types it, with the files of examples/csv/."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from support.fast_clock import fast_command
 from support.markdown import console_blocks
 
 ROOT = Path(__file__).parents[2]
-PAGE = (ROOT / "docs" / "csv.md").read_text()
+PAGE = (ROOT / "docs" / "start" / "audience.md").read_text()
 LIST = "VIP customers"
 
 

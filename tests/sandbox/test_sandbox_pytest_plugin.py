@@ -9,7 +9,8 @@ from support.markdown import code_blocks
 
 pytest_plugins = ["pytester"]
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "sandbox.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "start" / "sandbox.md", DOCS / "sandbox" / "manners.md")
 CONFTEST = 'pytest_plugins = ["klaviyo_sandbox.pytest_plugin"]'
 
 
@@ -56,7 +57,7 @@ def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
 def test_the_examples_in_the_documents_pass(pytester: pytest.Pytester) -> None:
     """Whoever copies the files has tests that pass."""
     conftest, example, example_of_breaches = [
-        block.text for block in code_blocks(DOCUMENT.read_text()) if block.language == "python"
+        block.text for page in PAGES for block in code_blocks(page.read_text()) if block.language == "python"
     ]
     pytester.makeconftest(conftest)
     pytester.makepyfile(test_example=example, test_breaches=example_of_breaches)

@@ -1,4 +1,4 @@
-"""Which rows of a warehouse may differ from a whole read, and why; docs/tables.md says it of each table."""
+"""Which rows of a warehouse may differ from a whole read, and why; docs/reference/tables says it of each table."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from klaviyo_sandbox.account.relations import find_row
 from klaviyo_sandbox.account.store import Store
 from tap_klaviyo.rows import schema_files
 
-_SECTIONS = (Path(__file__).parents[2] / "docs" / "tables.md").read_text().split("\n### ")
-# Table -> what docs/tables.md says of it.
-DOCS = {section.partition("\n")[0].strip(): section for section in _SECTIONS[1:]}
+_PAGES = (Path(__file__).parents[2] / "docs" / "reference" / "tables").glob("*.md")
+_SECTIONS = [section for page in _PAGES for section in page.read_text().split("\n## ")[1:]]
+# Table -> what docs/reference/tables says of it.
+DOCS = {section.partition("\n")[0].strip(): section for section in _SECTIONS}
 AS_LAST_READ = "As last read: "
 
 
@@ -26,7 +27,7 @@ class Excuse:
     """Why some rows may differ from a whole read.
 
     Attributes:
-        note: what docs/tables.md says of it, beside the table.
+        note: what docs/reference/tables says of it, beside the table.
         holds: whether it holds for a row: the shop, the row after daily runs, and the row of the whole read, either of
             which may be missing.
     """

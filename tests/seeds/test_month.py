@@ -102,7 +102,7 @@ def live(read: Read, request: pytest.FixtureRequest) -> Callable[..., Counter[tu
 
 
 def test_a_month_of_daily_runs_is_what_a_whole_read_gives(live: Callable[..., Counter[tuple[str, str]]]) -> None:
-    """All tables of V1 and V2, but for rows of which docs/tables.md says why they differ; each such note is needed."""
+    """All tables of V1 and V2, but for rows of which the reference says why they differ; each such note is needed."""
     excused = live(1, DAYS, VERBS)
     notes = {(table, excuse.note) for table, excuses in EXCUSES.items() for excuse in excuses}
     assert notes - excused.keys() == set()

@@ -1,4 +1,4 @@
-"""Every example of docs/reports.md is run, and its numbers are counted a second way."""
+"""Every example of docs/reference/reports.md is run, and its numbers are counted a second way."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.reports.declaration import OPERATIONS
 from tap_klaviyo.reports.settings import SETTING
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reports.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "reports.md").read_text()
 EXAMPLES: dict[str, dict[str, Any]] = {
     name: json.loads(text) for name, text in re.findall(r"## `(\w+)`\n.*?```json\n(.*?)```", PAGE, flags=re.DOTALL)
 }

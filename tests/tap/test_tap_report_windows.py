@@ -180,7 +180,7 @@ def test_calls_are_counted_by_hours_of_a_day() -> None:
     ],
 )
 def test_calls_are_as_many_as_the_page_says(kind: str, interval: str, first: int, nightly: int) -> None:
-    """docs/reports.md tells what a first run costs, and one of each night."""
+    """docs/reference/reports.md tells what a first run costs, and one of each night."""
     one = report(kind, interval=interval)
     assert len(plan_windows(one, today=TODAY, start=None, settled=None).windows) == first
     yesterday = TODAY - DAY

@@ -24,7 +24,7 @@ from target_klaviyo.rehearsal.push_command import push_command
 from target_klaviyo.rehearsal.screen import plan_screen
 from target_klaviyo.target import TargetKlaviyo
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "audiences.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "audiences" / "rehearse.md"
 MAKE = {"list": "VIP", "create_list": True}
 
 
