@@ -161,7 +161,7 @@ class Table:
         key: the columns that name a row.
         bookmark: the column that holds the collection's bookmark, None for a table that is always read whole.
         roots: what its columns' paths start from, each after what it needs.
-        deletion_note: what becomes of a row whose source was deleted in Klaviyo, for the reader of ``docs/reference/tables``.
+        deletion_note: what becomes of a row whose source was deleted in Klaviyo, for readers of the reference.
         reread: read whole in every run although the collection has a bookmark, unless the user says otherwise: what
             changes in its columns (a subscription ended) moves no bookmark. Other tables of the collection go on from
             theirs.
