@@ -8,8 +8,8 @@ from klaviyo_client.plugin import settings
 
 _STREAMS = """\
 What to do with each incoming stream: its name -> {"action": ..., ...}. docs/reference/actions has the actions, their \
-options and their fields. The streams profiles, events, orders, list_members and list_profiles take their action by name; any \
-other must be named here. \
+options and their fields. The streams profiles, events, orders, list_members and list_profiles take their action by \
+name; any other must be named here. \
 "mapping": Klaviyo's field -> column, path into one, or {"value": constant}; fields that it leaves out are taken from \
 columns of their name. \
 "unknown_columns": "properties" (they become custom properties) or "drop". \
