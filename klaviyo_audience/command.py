@@ -62,38 +62,40 @@ class _Run:
 @click.command("klaviyo-audience", context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--list", "list_name", help="The list that the people go to, by its name or Klaviyo's id.")
-@click.option("--create-list", is_flag=True, help="Make the list when the account has none of that name.")
+@click.option("--create-list", is_flag=True, help="Create the list if the account has none of that name.")
 @click.option(
-    "--mirror", is_flag=True, help="Make the list equal to the rows: who is on it and not among them is taken off."
+    "--mirror", is_flag=True, help="Make the list equal to the rows: members who are not among them are removed."
 )
 @click.option(
-    "--max-removals", help="With --mirror: at most so many, such as 500, 5% or '500, 5%'; by default 1000, 10%."
+    "--max-removals", help="With --mirror: the most removals, such as 500, 5% or '500, 5%'; by default 1000, 10%."
 )
 @click.option(
-    "--action", default=entries.MEMBERS, show_default=True, help="What is done with the rows: docs/reference/actions."
+    "--action", default=entries.MEMBERS, show_default=True, help="What to do with the rows: docs/reference/actions."
 )
 @click.option("--option", "options", multiple=True, help="A further option of the action: NAME=VALUE. Repeatable.")
 @click.option("--region", help="Country of phone numbers without country code, such as US.")
-@click.option("--query", help="A select, in place of a file, or of a table of a DuckDB file.")
-@click.option("--from", "address", help=f"Where to ask it: postgresql://user:password@host/db; or {_ADDRESS}.")
+@click.option("--query", help="A select, instead of a file or of a DuckDB table.")
+@click.option("--from", "address", help=f"The database of --query: postgresql://user:password@host/db; or {_ADDRESS}.")
 @click.option("--table", help="The table of a DuckDB file.")
 @click.option("--sheet", help="The sheet of a workbook.")
 @click.option("--encoding", help="The encoding of a text file that is not UTF-8, such as cp1252.")
-@click.option("--map", "mapping", multiple=True, help="The column of a field: phone_number=Mobile. Repeatable.")
+@click.option("--map", "mapping", multiple=True, help="The column for a field: phone_number=Mobile. Repeatable.")
 @click.option(
     "--no-recognise", is_flag=True, help="Recognise no headers such as Mobile or Surname; fields' own names count."
 )
-@click.option("--split-name", help="The column with full names, of which first and last names are made.")
+@click.option("--split-name", help="A column of full names, to split into first and last name.")
 @click.option("--types", multiple=True, help="The type of a column: 'Last order=date:%d.%m.%Y'. Repeatable.")
 @click.option(
-    "--on-bad-value", type=click.Choice(["drop", "reject"]), help="What a bad value costs: itself, or the row."
+    "--on-bad-value",
+    type=click.Choice(["drop", "reject"]),
+    help="Leave out a value that does not fit, or reject its row.",
 )
 @click.option(
     "--config", multiple=True, help="A JSON file with the target's settings; TARGET_KLAVIYO_... is read, too."
 )
-@click.option("--report", help="Where a report of the run goes: run.json (and run.html).")
+@click.option("--report", help="Write a report of the run: run.json (and run.html).")
 @click.option("--yes", "-y", is_flag=True, help="Push without asking.")
-@click.option("--print-singer", is_flag=True, help="Print Singer lines for target-klaviyo in place of pushing.")
+@click.option("--print-singer", is_flag=True, help="Print Singer lines for target-klaviyo instead of pushing.")
 def audience(**given: Any) -> int:
     """Push a file (.csv, .xlsx, .parquet, .duckdb) or a query to Klaviyo.
 
@@ -190,7 +192,7 @@ def _go_on(run: _Run, feed: Feed, columns: Columns, wishes: Wishes, settings: Ma
     click.echo(f"{feed.stream}: {words.count_rows(feed.count)}", err=True)
     if not feed.count:
         if wishes.options.get("mode") == "mirror":
-            raise Incomplete("there is no row: nobody is taken off a list for that")
+            raise Incomplete("there are no rows, and an empty input removes nobody from a list")
         return 0
     guesses = feed.guesses
     answers = _ask_types(run, guesses, wishes, list(feed.columns))
@@ -247,7 +249,7 @@ def _plan_and_push(run: _Run, feed: Feed, settings: Mapping[str, Any]) -> int:
     if not run.is_confirmed:
         show_plan(feed, settings, command)
         if not run.can_ask:
-            click.echo("Nothing was pushed: nobody is here to be asked.", err=True)
+            click.echo("Nothing was pushed: there is no terminal to confirm on.", err=True)
             return UNCONFIRMED
         if not click.confirm("Push?", err=True):
             click.echo("Nothing was pushed.", err=True)

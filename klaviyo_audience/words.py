@@ -38,7 +38,7 @@ def describe_doubts(columns: Columns, guesses: Mapping[str, Guess], types: Mappi
     """Lines about what could be meant otherwise, with the option that says so; the arguments as above."""
     recognised = columns.recognised
     if columns.left_out:
-        yield f"Left out, as they are never sent: {', '.join(columns.left_out)}"
+        yield f"Never sent: {', '.join(columns.left_out)}"
     for column, field, first in recognised.seconds:
         fate = "is a custom property" if column in columns.properties else "is left out"
         choice = shlex.join(["--map", f"{field}={column}"])

@@ -94,7 +94,7 @@ class KlaviyoClient:
         if self.app is None:
             return PrivateKey(self.api_key)
         if self.api_key:
-            raise errors.SettingsError("an api_key and an OAuth app are given; one of them must go")
+            raise errors.SettingsError("set either api_key or the OAuth app, not both")
         return OAuthCredentials(
             self.app,
             api_url=self.api_url,

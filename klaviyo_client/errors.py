@@ -162,7 +162,7 @@ class DailyLimitReached(Unavailable):
     @classmethod
     def of(cls, operation: str, seconds: int) -> DailyLimitReached:
         """The error for an operation that may be called again in so many seconds."""
-        message = f"{operation}: this day's requests are spent; there is room again in {seconds / 3600:.1f} hours"
+        message = f"{operation}: today's requests are used up; the next are possible in {seconds / 3600:.1f} hours"
         return cls(message, operation=operation, retry_after=seconds)
 
 

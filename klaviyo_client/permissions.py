@@ -228,4 +228,4 @@ def log_permissions(permissions: Collection[Permission], logger: logging.Logger,
     scopes = frozenset[str]().union(*(permission.scopes for permission in unmet))
     names = ", ".join(permission.requirement.name for permission in unmet)
     need = f"; these scopes are needed: {', '.join(sorted(scopes))}" if scopes else ""
-    raise MissingScopes(f"the key may not do all that is asked of it: {names}{need}")
+    raise MissingScopes(f"the key lacks scopes: {names}{need}")

@@ -100,8 +100,8 @@ SETTINGS: dict[str, Any] = {
             "format": "date-time",
             "title": "Start date",
             "description": (
-                "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. "
-                "By default everything. Tables without a bookmark, and what reread names, are read whole."
+                "The earliest profile change, event or membership to read, such as 2026-01-01T00:00:00Z. By default "
+                "everything. Tables without a bookmark, and those in reread, are read whole."
             ),
         },
         "event_metrics": {
@@ -119,10 +119,9 @@ SETTINGS: dict[str, Any] = {
             "items": {"type": "string", "minLength": 1},
             "title": "Members of",
             "description": (
-                "The lists and segments whose members are read: names in any case, or ids; a name that several have "
-                "stands for all of them, and one that nothing has is an error. By default all. Lists and segments are "
-                "listed once more for it, a call for ten. One that is added later is read from its first member on, "
-                "with the others."
+                "The lists and segments whose members are read: names in any case, or ids; a name that several "
+                "share means all of them, and an unknown name is an error. By default all. This lists lists and "
+                "segments once more, one call for ten. One that you add later is read from its first member."
             ),
         },
         "profile_properties": {
@@ -151,8 +150,8 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Without pushed events",
             "description": (
-                "Leave out the events that target-klaviyo recorded, so that what came out of a warehouse does not come "
-                "back into it."
+                "Leave out the events that target-klaviyo recorded, so that a warehouse does not load what it has "
+                "pushed."
             ),
         },
         "reread": {
@@ -173,8 +172,8 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Without nulls",
             "description": (
-                "Leave columns that are null out of the lines, which are half as long then (events), and cheaper to "
-                "load. For loaders that make null of what is missing: docs/loaders.md names those that do."
+                "Leave null columns out of the lines, which halves the lines of events and is faster to load. Only "
+                "for loaders that set missing columns to null: docs/loaders.md names them."
             ),
         },
         "emit_activate_version_messages": {
@@ -182,9 +181,9 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Let targets delete",
             "description": (
-                "Send ACTIVATE_VERSION after the last row of each table that is read whole in every run (no bookmark, "
-                "or named in reread), so that a target takes out the rows that Klaviyo has no more. Never when a part "
-                "was skipped, and never for flows, which old events refer to."
+                "Send ACTIVATE_VERSION after the last row of each table that is read whole in every run (no "
+                "bookmark, or named in reread), so that a target removes rows that are gone from Klaviyo. Never if "
+                "a part was skipped, and never for flows, which old events refer to."
             ),
         },
         "lookback": {
@@ -198,9 +197,9 @@ SETTINGS: dict[str, Any] = {
             "default": LOOKBACK,
             "title": "Lookback",
             "description": (
-                "Days before its bookmark from which a collection is read again, once a day (see lookback_schedule), "
-                "because Klaviyo writes some of it down late. Never before start_date. By default 7 for events, 1 for "
-                "members of lists and segments, and 0 for the others."
+                "Days before its bookmark from which a collection is read again, once a day (see "
+                "lookback_schedule), because Klaviyo records some of it late. Never before start_date. By default 7 "
+                "for events, 1 for members of lists and segments, and 0 for the others."
             ),
         },
         "lookback_schedule": {
@@ -209,8 +208,8 @@ SETTINGS: dict[str, Any] = {
             "default": DAILY,
             "title": "When to look back",
             "description": (
-                "daily: one run a day reads all that lookback says, the others only two hours before the bookmark; "
-                "what Klaviyo writes down later than that comes up to a day after. always: every run reads all of it."
+                "daily: one run a day reads all of lookback, the others only two hours before the bookmark; later "
+                "records arrive up to a day after. always: every run reads all of it."
             ),
         },
         "reports": REPORTS,
@@ -231,8 +230,8 @@ SETTINGS: dict[str, Any] = {
             "default": CONCURRENCY,
             "title": "Concurrency",
             "description": (
-                "How many answers of Klaviyo to wait for at once. The default spends the whole budget for events when "
-                "Klaviyo takes a second to answer; what is not needed is not used."
+                "How many requests may be under way at once. The default uses the whole budget for events if "
+                "Klaviyo takes a second to answer."
             ),
         },
         "processes": {
@@ -241,8 +240,9 @@ SETTINGS: dict[str, Any] = {
             "maximum": 32,
             "title": "Processes",
             "description": (
-                "Processes that make rows of events, of which Klaviyo gives more than one core can take; they start "
-                "when there is much to read. By default one for each core, at most 4; 0 does it all in one process."
+                "Processes that turn pages of events into rows, because one core is slower than Klaviyo's limit; "
+                "they start if there is much to read. By default one for each core, at most 4; 0 uses no further "
+                "process."
             ),
         },
         "strict": {
@@ -250,8 +250,8 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Strict",
             "description": (
-                "Stop at the first scope that the key lacks, with exit code 2, and at the first table that cannot be "
-                "read. Otherwise it is left out, the rest is read, and the run ends with exit code 1."
+                "Stop at the first scope that the key lacks, with exit code 2, and at the first table that cannot "
+                "be read. Otherwise the tap skips it, reads the rest, and ends with exit code 1."
             ),
         },
     },

@@ -75,7 +75,7 @@ class TapKlaviyo(RunTap):
             destination(self._config.get("batch_config"))
             start = self._config.get("start_date")
             if start and parse_time("start_date", start) > datetime.now(UTC):
-                self.logger.warning("start_date %s is ahead of now: nothing older is read", start)
+                self.logger.warning("start_date %s is in the future: nothing older is read", start)
             self._parse_reports()
             property_columns.check(self._config)
         return []
@@ -105,7 +105,7 @@ class TapKlaviyo(RunTap):
                 is_flag=True,
                 expose_value=False,
                 callback=cls.cb_drift,
-                help="Say how the account's answers differ from what the selected columns read: names only, no values.",
+                help="List how the account's answers differ from the selected columns: names only, no values.",
             )
         )
         return command

@@ -33,8 +33,8 @@ SETTINGS: dict[str, Any] = {
             "pattern": "^[A-Za-z]{2}$",
             "title": "Region of phone numbers",
             "description": (
-                "Country (ISO 3166, two letters) of phone numbers that have no country code, where neither the record "
-                "(country_code) nor its stream (default_region) says it."
+                "Country (ISO 3166, two letters) of phone numbers without a country code, unless the record "
+                "(country_code) or its stream (default_region) names one."
             ),
         },
         "dry_run": {
@@ -42,8 +42,8 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Rehearse only",
             "description": (
-                "Read what is needed, send nothing, and say what would be sent: on one screen, and whole in plan_path. "
-                "No STATE is written, and the rejects file is left alone."
+                "Read what is needed, send nothing, and say what would be sent: on one screen, and whole in "
+                "plan_path. No STATE is written, and the rejects file is not touched."
             ),
         },
         "plan_path": {
@@ -91,10 +91,10 @@ SETTINGS: dict[str, Any] = {
             "minLength": 1,
             "title": "Outcomes",
             "description": (
-                "Where one line for each record goes, as soon as it is known what became of it: Singer messages of the "
-                "stream klaviyo_outcomes (run, stream, key, action, outcome, code, reason, time), to be piped into any "
-                "target. key is what key_properties of the record's stream name; nothing else is personal, and only "
-                "its owner may read the file. Every run makes it anew. By default none is written."
+                "Where one line for each record goes, as soon as it is known what became of it: Singer messages of "
+                "the stream klaviyo_outcomes (run, stream, key, action, outcome, code, reason, time), to be piped "
+                "into any target. key is what key_properties of the record's stream name; nothing else is personal, "
+                "and only its owner may read the file. Every run replaces it. By default none is written."
             ),
         },
         "fingerprints_path": {
@@ -114,15 +114,16 @@ SETTINGS: dict[str, Any] = {
             "default": "skip",
             "title": "When a record is rejected",
             "description": (
-                "skip: put it on file and go on. fail: stop at the first, settle what is under way, exit with 1."
+                "skip: write it to the rejects file and continue. fail: stop at the first, finish what is under "
+                "way, exit with 1."
             ),
         },
         "max_rejects": {
             "type": ["integer", "string"],
-            "title": "Rejected records that the run bears",
+            "title": "Most rejected records",
             "description": (
-                "A number such as 100: the run stops when more are rejected. A percentage such as 5%: judged at the "
-                "end. The exit code is 1 then. By default any number is borne."
+                "A number such as 100: the run stops when more are rejected. A percentage such as 5%: checked at "
+                "the end. The exit code is 1 then. By default there is no limit."
             ),
         },
         "concurrency": {
@@ -132,8 +133,8 @@ SETTINGS: dict[str, Any] = {
             "default": 8,
             "title": "Batches at once",
             "description": (
-                "Batches of one stream that may be under way at once; some times as many of actions whose batches are "
-                "small. Each is held in memory until Klaviyo has said what became of it."
+                "Batches of one stream that may be under way at once; several times as many for actions with small "
+                "batches. Each stays in memory until its outcomes are known."
             ),
         },
         "job_timeout": {
@@ -160,8 +161,8 @@ SETTINGS: dict[str, Any] = {
             "default": False,
             "title": "Strict about the Singer protocol",
             "description": (
-                "Stop at a record that comes before its SCHEMA or lacks a key property, as other targets do. "
-                "By default it is rejected alone."
+                "Stop at a record that comes before its SCHEMA or lacks a key property, as other targets do. By "
+                "default only that record is rejected."
             ),
         },
     },

@@ -184,7 +184,7 @@ class TargetKlaviyo(CommandTarget):
     def _process_schema_message(self, message_dict: dict[str, Any]) -> None:
         stream = message_dict.get("stream")
         if not isinstance(stream, str):
-            raise Incomplete("a SCHEMA of the tap names no stream; nothing that follows could be read by it")
+            raise Incomplete("a SCHEMA of the tap names no stream; its records cannot be read")
         if self._is_settings_test(stream):
             self.check_permissions()
             return

@@ -37,9 +37,7 @@ def read_excel(path: Path, sheet: str | None) -> Iterator[Rows]:
         try:
             book = openpyxl.load_workbook(path, read_only=True, data_only=True)
         except Exception as error:
-            raise SettingsError(
-                f"{path.name} is no Excel workbook that can be read (.xlsx, without password)"
-            ) from error
+            raise SettingsError(f"{path.name} is not a readable Excel workbook (.xlsx, without password)") from error
         try:
             yield rows_below_header(_cells(_choose_sheet(book, sheet, path.name)), path.name)
         finally:
@@ -50,7 +48,7 @@ def _choose_sheet(book: Any, name: str | None, file: str) -> Any:
     visible = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
     fitting = [sheet for sheet in (visible if name is None else book.worksheets) if name in (None, sheet.title)]
     if len(fitting) != 1:
-        what = "it has several sheets: say --sheet NAME" if name is None else f"it has no sheet {name!r}"
+        what = "it has several sheets: choose one with --sheet NAME" if name is None else f"it has no sheet {name!r}"
         raise SettingsError(f"{file}: {what}; there are {', '.join(sheet.title for sheet in visible)}")
     return fitting[0]
 

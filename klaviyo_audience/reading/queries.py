@@ -63,7 +63,7 @@ def _parse_address(address: str) -> URL:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError) as error:
-        raise SettingsError("--from is no address such as postgresql://user:password@host/database") from error
+        raise SettingsError("--from must be an address such as postgresql://user:password@host/database") from error
     if url.password:
         add_secrets(str(url.password))
     if url.drivername in ("postgres", "postgresql"):

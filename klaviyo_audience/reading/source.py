@@ -70,7 +70,9 @@ class Source:
         """
         if self.path is None:
             if self.address is None or self.query is None:
-                raise SettingsError("say a file, or --query 'select ...' with --from ADDRESS; --help has all options")
+                raise SettingsError(
+                    "name a file, or use --query 'select ...' with --from ADDRESS; --help has all options"
+                )
             self._refuse("table", "sheet", "encoding")
         elif self.address is not None and not self.is_address_of_environment:
             raise SettingsError("--from is for a query of a database: leave the file out")
@@ -91,7 +93,7 @@ class Source:
                 return read()
         known = ", ".join(ending for endings, *_ in readers for ending in endings)
         hint = "; save it as .xlsx" if ending in (".xls", ".xlsb", ".ods", ".numbers") else ""
-        raise SettingsError(f"{path.name} is of no known kind ({known}){hint}")
+        raise SettingsError(f"{path.name} is not a known kind of file ({known}){hint}")
 
     def _refuse(self, *options: str) -> None:
         for option in sorted(options):

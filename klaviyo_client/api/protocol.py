@@ -288,15 +288,15 @@ def refusal(status: int, body: bytes, operation: Operation, advice_on_401: str =
     advice = advice_on_401 if status == 401 else _ADVICE.get(status)
     kind = _REFUSALS.get(status, errors.BadRequest)
     if status == 403 and any(_NOT_ENABLED.search(entry.detail) for entry in entries):
-        kind, advice = errors.NotEnabled, f"the account's plan does not have what {operation.id} needs"
+        kind, advice = errors.NotEnabled, f"the account's plan does not include {operation.id}"
     elif status == 403:
         advice = (
-            f"the key may not do {operation.id}: it needs the scope {' and '.join(operation.scopes) or '(none named)'}"
+            f"the key lacks a scope for {operation.id}: it needs {' and '.join(operation.scopes) or '(none named)'}"
         )
     elif status == 400 and any(entry.parameter == "revision" for entry in entries):
         kind, advice = (
             errors.RevisionRetired,
-            "the revision that this version asks for is not served: update singer-klaviyo",
+            "Klaviyo no longer serves the revision that this version requests: update singer-klaviyo",
         )
     message = f"{advice} ({details})" if advice else f"{operation.id} was refused: {details}"
     return kind(message, status=status, operation=operation.id, errors=entries)

@@ -144,13 +144,13 @@ def _scopes(value: Any) -> frozenset[str] | None:
 def _refusal(status: int, code: str) -> errors.KlaviyoError:
     if code in _GRANT:
         return errors.GrantRefused(
-            f"Klaviyo accepts the refresh token no more ({code}): it has expired or was revoked, or the app was "
+            f"Klaviyo no longer accepts the refresh token ({code}): it has expired or was revoked, or the app was "
             "uninstalled. Authorise the app again, and set the new refresh_token"
         )
     if code in _CLIENT:
         return errors.SettingsError(
-            f"Klaviyo does not accept client_id and client_secret ({code}): check that both are of the app that gave "
-            "the refresh_token"
+            f"Klaviyo does not accept client_id and client_secret ({code}): check that both belong to the app that "
+            "issued the refresh_token"
         )
     if status < 400 and code == "missing_token":
         return _unusable(status)

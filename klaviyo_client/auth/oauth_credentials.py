@@ -169,7 +169,7 @@ class OAuthCredentials:
             if old is None or now >= old.ends_at:
                 self._renewal_error = fault
                 raise
-            logger.warning("%s; going on with the access token that still holds", fault)
+            logger.warning("%s; continuing with the access token, which is still valid", fault)
             wait = max(RETRY_SECONDS, self._rate_limiter.pause_left(self._permit))
             return replace(old, renew_at=now + wait)
         except errors.SettingsError as error:
@@ -229,8 +229,8 @@ class OAuthCredentials:
         if not self._warned:
             self._warned = True
             logger.warning(
-                "Klaviyo gave a new refresh token, and the configured one may be accepted no more: set "
-                "refresh_token_path, so that the next run has it"
+                "Klaviyo gave a new refresh token, and the configured one may stop working: set refresh_token_path, "
+                "so that the next run has it"
             )
 
     # The token endpoint -----------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ class TokenFile:
         except (ValueError, TypeError, KeyError):
             # Not chained: the reason may quote what the file holds.
             raise SettingsError(
-                f"refresh_token_path names a file that holds no refresh token ({self.path}): name another, or delete it"
+                f"refresh_token_path names a file without a refresh token ({self.path}): name another, or delete it"
             ) from None
         return token if isinstance(token, str) and token and ancestor == self._fingerprint else self.configured
 
@@ -76,8 +76,8 @@ class TokenFile:
             private_files.write_private(self.path, json.dumps(document, indent=2) + "\n")
         except OSError as error:
             raise SettingsError(
-                f"the new refresh token could not be written ({error}), and Klaviyo may take the old one no more: "
-                "correct refresh_token_path; authorise the app again if the next run is refused"
+                f"the new refresh token could not be written ({error}), and Klaviyo may no longer accept the old "
+                "one: correct refresh_token_path; authorise the app again if the next run is refused"
             ) from error
 
     def lock(self, sleep: Callable[[float], None]) -> AbstractContextManager[None]:

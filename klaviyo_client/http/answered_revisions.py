@@ -32,8 +32,8 @@ class AnsweredRevisions:
             self._told.add((operation.id, answered))
         if not is_known:
             logger.warning(
-                "%s: Klaviyo answered in revision %s of its API, not in %s, which was asked for: what it says may have "
-                "another shape; update singer-klaviyo",
+                "%s: Klaviyo answered in revision %s of its API, not in %s, which was asked for: its content may "
+                "differ; update singer-klaviyo",
                 operation.id,
                 answered,
                 operation.revision,

@@ -51,7 +51,9 @@ class ServerClock:
             side = "behind" if self.skew > _NONE else "ahead of"
             seconds = abs(self.skew).total_seconds()
             logger.warning(
-                "the clock of this machine is %.0f s %s Klaviyo's; the earlier of both is taken for now", seconds, side
+                "the clock of this machine is %.0f s %s Klaviyo's; the earlier of both counts as now",
+                seconds,
+                side,
             )
 
     def earlier(self, moment: datetime) -> datetime:

@@ -128,7 +128,7 @@ def check(schema: Mapping[str, Any], config: Mapping[str, Any], plugin: str, kno
         raise SettingsError("; ".join(sorted(problems)))
     for name, setting in schema["properties"].items():
         if setting.get("deprecated") and config.get(name) not in (None, ""):
-            logger.warning("the setting %s changes nothing any more, take it out: %s", name, setting["description"])
+            logger.warning("the setting %s has no effect any more, remove it: %s", name, setting["description"])
 
 
 def _problem(path: list[str | int], rule: list[str | int], schema: Mapping[str, Any]) -> str:

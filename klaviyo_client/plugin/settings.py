@@ -45,9 +45,9 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
         "minLength": 1,
         "title": "File of the refresh token",
         "description": (
-            "Where a refresh token that Klaviyo gives in place of the configured one is kept for the next run; only "
-            "its owner may read the file. It is preferred to refresh_token until that is set to another one. "
-            "By default a new one is kept for the run only, and a warning tells of it."
+            "Where to keep a refresh token that replaces the configured one, for the next run; only its owner can "
+            "read the file. It takes precedence over refresh_token until that is set to another one. By default a "
+            "new one is kept for this run only, and the log warns."
         ),
     },
     "api_url": {
@@ -70,7 +70,7 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
         "maximum": 1,
         "default": 0.9,
         "title": "Share of the rate limits",
-        "description": "The part of the account's rate limits that may be spent; the rest is for your other apps.",
+        "description": "The part of the account's rate limits to use; the rest is for your other apps.",
     },
     "request_timeout": {
         "type": "number",
@@ -84,7 +84,7 @@ CONNECTION: Mapping[str, Mapping[str, Any]] = {
         "type": "string",
         "pattern": r"^[\x20-\x7e]+$",
         "title": "User agent",
-        "description": "How the requests name themselves to Klaviyo. By default the plugin's name and version.",
+        "description": "The User-Agent of the requests. By default the plugin's name and version.",
     },
 }
 

@@ -30,7 +30,7 @@ def mask_process() -> None:
 
 
 def _log_uncaught(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-    _log(logging.CRITICAL, "nobody caught an error", _traceback(kind, error, trace))
+    _log(logging.CRITICAL, "unexpected error", _traceback(kind, error, trace))
 
 
 def _log_uncaught_in_thread(ended: threading.ExceptHookArgs) -> None:
@@ -38,7 +38,7 @@ def _log_uncaught_in_thread(ended: threading.ExceptHookArgs) -> None:
         return
     name = "one that is gone" if ended.thread is None else ended.thread.name
     trace = _traceback(ended.exc_type, ended.exc_value, ended.exc_traceback)
-    _log(logging.ERROR, f"nobody caught an error in a thread, {name}", trace)
+    _log(logging.ERROR, f"unexpected error in a thread, {name}", trace)
 
 
 def _log_ignored(ignored: UnraisableHookArgs) -> None:

@@ -144,7 +144,7 @@ class RunFiles:
             FilesBroken: rows that were added are in none.
         """
         if self._is_broken:
-            raise FilesBroken("rows that were read are in no file; nothing after the last STATE is safe to resume from")
+            raise FilesBroken("rows were read but not written; resume from the last STATE")
         with self._writer.undisturbed():
             self._is_broken = True
             for stream in list(self._rows_of_messages):

@@ -100,7 +100,7 @@ class AccountReader:
         """
         self._check_names()
         if self.selection.reads_all_attributes(collection):
-            logger.info("%s: attributes is selected, so all of them are asked for: pages are larger", collection.name)
+            logger.info("%s: attributes is selected, so Klaviyo sends all attributes, in larger pages", collection.name)
         self._prefetch(collection)
         is_whole = collection.name in self.reread or None in starts.values()
         since = None if is_whole else min(start for start in starts.values() if start)

@@ -53,7 +53,7 @@ class Gaps:
                 try:
                     known[name] = frozenset().union(*map(self._ids_of, self._others(name)))
                 except (Refused, Unavailable) as error:
-                    logger.warning("%s: no rows for what only events know of, because %s", name, error)
+                    logger.warning("%s: no rows for objects that only events mention, because %s", name, error)
         return known
 
     def rows(self, entry: SelectedTable) -> GapRows:

@@ -92,7 +92,7 @@ class MembersOf:
         ids = {kind: frozenset(name for pairs in found.values() for of, name in pairs if of == kind) for kind in groups}
         for kind in self.kinds:
             if not ids[kind]:
-                logger.info("members_of: it names none of the %s, so nobody of these is read", kind)
+                logger.info("members_of: it names none of the %s, so the tap reads no members of them", kind)
         return ids
 
 

@@ -39,7 +39,9 @@ class RefusedIncludes:
             return False
         if not spared <= self.refused:
             names = " and ".join(sorted(name for _, name in spared))
-            logger.warning("%s: Klaviyo refuses to include %s, each row is asked for them", collection.name, names)
+            logger.warning(
+                "%s: Klaviyo refuses to include %s; the tap requests them for each row", collection.name, names
+            )
         self.refused.update(spared)
         return True
 

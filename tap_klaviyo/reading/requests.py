@@ -174,13 +174,13 @@ class PageRequests:
                 page = self._page(operation_id, {**linked.whole, **condition}, link, read)
         except (NotFound, BadRequest) as error:
             if read.link is not None and read.restarts < MAX_RESTARTS and is_about_cursor(error):
-                logger.warning("%s: a cursor has expired, its pages are read again from the first one", name)
+                logger.warning("%s: a cursor expired; the tap reads its pages again", name)
                 read.link, read.trail, read.restarts = None, None, read.restarts + 1
                 return self._request(name, operation_id, linked, condition, parent, read)
             if read.slice.parent is None or not (isinstance(error, NotFound) or _is_about_id(error)):
                 raise
             if parent is not None:
-                logger.warning("%s: %s %s is gone since it was listed, skipped", name, parent, read.slice.parent["id"])
+                logger.warning("%s: %s %s was deleted during the run; skipped", name, parent, read.slice.parent["id"])
                 self.incomplete.add(name)
             return EMPTY_PAGE
         read.trail.add_page(page.content)

@@ -59,7 +59,7 @@ class ReportSession:
             return ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError) as error:
             raise SettingsError(
-                f"reports: this machine knows no time zone {name}, the account's; install the Python package tzdata"
+                f"reports: the account's time zone {name} is unknown on this machine; install the Python package tzdata"
             ) from error
 
     @property
@@ -79,8 +79,8 @@ class ReportSession:
         daily = report.operation.daily
         if daily is not None and len(ids) > daily:
             raise ReportRefused(
-                f"reports: {report.name} takes {len(ids)} calls for each time frame, and a day has {daily}; name fewer "
-                f"metrics in {_word(report)}"
+                f"reports: {report.name} takes {len(ids)} calls for each time frame, and a day allows {daily}; name "
+                f"fewer metrics in {_word(report)}"
             )
         return [Metric(metric["id"], _name(metric)) for metric in self._metrics if metric["id"] in ids]
 

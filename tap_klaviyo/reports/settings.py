@@ -33,8 +33,8 @@ SETTING: Mapping[str, Any] = {
     "type": "array",
     "title": "Reports",
     "description": (
-        "Reports of Klaviyo, a stream for each entry: a row for each grouping and day (or week, month, hour), a column "
-        "for each statistic. Read by finished days of the account's time zone."
+        "Klaviyo's reports, one stream for each entry: one row for each grouping and day (or week, month, hour), "
+        "one column for each statistic. Read by finished days of the account's time zone."
     ),
     "items": {
         "type": "object",
@@ -47,8 +47,8 @@ SETTING: Mapping[str, Any] = {
                 "description": "Which of Klaviyo's reports it is.",
             },
             "name": _text("The stream's name. By default the report's."),
-            "statistics": _names("What is told, a column each. By default all that the report has."),
-            "group_by": _names("What it is told of, a column each. By default what Klaviyo groups the report by."),
+            "statistics": _names("The statistics, one column each. By default all that the report has."),
+            "group_by": _names("The groupings, one column each. By default Klaviyo's own."),
             "conversion_metric": _metrics(
                 "Name or id of the metric whose events are conversions, a list of several, a call for each, or "
                 f"{EVERY_METRIC} for every one that is not Klaviyo's own. By default {CONVERSION_METRIC}."
@@ -56,8 +56,8 @@ SETTING: Mapping[str, Any] = {
             "metric": _metrics(
                 f"Name or id of the metric that metric_aggregates is about, a list of several, or {EVERY_METRIC}."
             ),
-            "measurements": _names("What metric_aggregates tells, a column each. By default all there are."),
-            "by": _names("What metric_aggregates is told of, a column each. By default nothing: one row a day."),
+            "measurements": _names("The measurements of metric_aggregates, one column each. By default all."),
+            "by": _names("The dimensions of metric_aggregates, one column each. By default none: one row a day."),
             "interval": _text(
                 "How long each row is, in Klaviyo's words: hourly, daily, weekly or monthly; for metric_aggregates "
                 "hour, day, week or month. A report of values is asked for each day, week or month, or, with total, "

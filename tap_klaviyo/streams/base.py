@@ -17,8 +17,8 @@ from tap_klaviyo.streams.run import RunTap
 
 # Told of a stream, and of its bookmark.
 AHEAD = (
-    "the bookmark of %s %s is ahead of now: reading from lookback before now; what changed earlier and was not read "
-    "needs a run without this bookmark"
+    "the bookmark of %s %s is in the future: the tap reads from lookback before now; for earlier changes run once "
+    "without this bookmark"
 )
 
 

@@ -21,7 +21,7 @@ def run_connection_test(tap: RunTap) -> None:
     tap.writer.is_muted = True
     tap.run_sync_dry_run(streams=[stream for stream in tap.streams.values() if stream.selected])
     if any(stream.selected for stream in tap.streams.values()):
-        tap.logger.info("all that is selected can be read")
+        tap.logger.info("the key can read everything that is selected")
     else:
         tap.logger.warning("nothing is selected, so nothing was tested: select streams in the catalog")
 

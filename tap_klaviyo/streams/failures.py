@@ -87,6 +87,6 @@ class Failures:
             )
         if self.failed:
             parts.append(
-                f"{', '.join(self.failed)} failed, as said above; their bookmarks stay, and the next run goes on there"
+                f"{', '.join(self.failed)} failed, see above; their bookmarks stay, and the next run continues there"
             )
         return f"incomplete: {'; '.join(parts)}" if parts else None

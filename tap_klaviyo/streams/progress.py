@@ -161,7 +161,7 @@ class Progress(ProgressDisplay):
         }
         text = f"{current.collection}: {rows:,} rows, {rate:,.0f} a second"
         text += "" if busy is None else f", {busy[1]:.0%} of the limit of {busy[0]} used"
-        text += "" if seconds_left is None else f", some {max(1, round(seconds_left / 60))} minutes left"
+        text += "" if seconds_left is None else f", about {max(1, round(seconds_left / 60))} minutes left"
         return Status(_line("PROGRESS", fields), text, fraction)
 
     # Summaries --------------------------------------------------------------------------------------------------------

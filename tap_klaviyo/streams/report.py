@@ -67,7 +67,7 @@ class ReportStream(PrefixBookmarkStream):
                         self.get_context_state(None)[CALLS] = call_log.add_call(self.calls, datetime.now(UTC))
                         yield page
             except DailyLimitReached as error:
-                self.logger.warning("%s: %s; stopped before %s, the next run goes on", self.name, error, window.first)
+                self.logger.warning("%s: %s; stopped before %s; the next run continues", self.name, error, window.first)
                 return
             self._advance_bookmark(session, window.last)
             self.state_manager.is_flushed = False
@@ -94,7 +94,7 @@ class ReportStream(PrefixBookmarkStream):
         )
         if plan.clipped_start is not None:
             self.logger.warning(
-                "%s: Klaviyo tells of one year only, so %s is the first day instead of %s",
+                "%s: Klaviyo has reports of one year only, so %s is the first day instead of %s",
                 self.name,
                 plan.windows[0].first if plan.windows else "none",
                 plan.clipped_start,
@@ -137,7 +137,7 @@ class ReportStream(PrefixBookmarkStream):
             return windows
         fitting = left // metrics
         self.logger.warning(
-            "%s: this day's budget has room for %d of %d calls; the next run goes on from %s",
+            "%s: today's budget has room for %d of %d calls; the next run continues from %s",
             self.name,
             fitting * metrics,
             calls,

@@ -220,7 +220,7 @@ class WorkerPool:
 
     def _died(self, reason: str) -> WorkerDied:
         name = self._spec.collection.name
-        return WorkerDied(f"a process that shapes pages of {name} ended before its work ({reason})")
+        return WorkerDied(f"a worker process for pages of {name} ended early ({reason})")
 
 
 def _start_worker(shared_lines: SharedLines | None) -> subprocess.Popen[bytes]:

@@ -86,7 +86,7 @@ def _select_fields(
     if AUTO in said:
         said = _said(fields, expand_channels(channels, {*fields, *faults}))
     if not said:
-        reason = "the record says neither subscribed nor unsubscribed, so nothing is sent"
+        reason = "the record has neither status, subscribed or unsubscribed, so nothing is sent"
         raise RejectedRecord("nothing_said", reason, pointer="/status", kind=OutcomeKind.LEFT_OUT)
     selected, note = select_fields({**fields, "channels": list(said)}, faults, context)
     if SUBSCRIBED in _states(selected).values() and context.options["historical_import"]:

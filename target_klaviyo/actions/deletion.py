@@ -15,8 +15,8 @@ from target_klaviyo.model.identifiers import IDENTIFIERS, note_left_out, require
 from target_klaviyo.model.records import Context, Note, Options, Outcome, OutcomeKind, Record, RejectedRecord
 
 _DELETE = "request_profile_deletion"
-_NOBODY = "nobody has this external_id, so nobody was deleted"
-_NOT_THERE = "Klaviyo has nobody of this identifier: gone already, or never there"
+_NOBODY = "no profile has this external_id, so none was deleted"
+_NOT_THERE = "no profile has this identifier: it was deleted before, or never existed"
 
 
 def _select_fields(
@@ -43,7 +43,7 @@ def _resource(fields: Record, context: Context) -> dict[str, Any]:  # noqa: ARG0
 
 def _check(options: Options) -> None:
     if not options["allow_deletion"]:
-        raise ValueError("allow_deletion must be true: whoever is deleted cannot be brought back")
+        raise ValueError("allow_deletion must be true: a deletion cannot be undone")
 
 
 def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:

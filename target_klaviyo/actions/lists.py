@@ -104,7 +104,7 @@ LIST_MEMBERS = Action(
         "owns_list": {
             "type": "boolean",
             "default": False,
-            "description": "Must be true to mirror: whoever a form or a person has put on the list is taken off, too.",
+            "description": "Must be true to mirror, because a mirror also removes people added by a form or by hand.",
         },
         "size_field": {
             "type": "string",

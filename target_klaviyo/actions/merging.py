@@ -20,9 +20,9 @@ _MERGE = "merge_profiles"
 _PREFIX = "merged_"
 # Records whose people are looked up at once.
 _MAX_ROWS = 50
-_NOBODY = Outcome(OutcomeKind.REJECTED, 200, "not_found", None, "Klaviyo has nobody of this identifier to merge into")
-_NOT_THERE = "Klaviyo has nobody of the identifier to merge: merged already, or never there"
-_ONE_ALREADY = "both identifiers are one profile's already"
+_NOBODY = Outcome(OutcomeKind.REJECTED, 200, "not_found", None, "no profile has the identifier to merge into")
+_NOT_THERE = "no profile has the identifier to merge: it was merged before, or never existed"
+_ONE_ALREADY = "both identifiers belong to one profile already"
 
 
 def _select_fields(
@@ -66,7 +66,7 @@ def _profile(identifiers: Mapping[str, Any]) -> dict[str, Any]:
 
 def _check(options: Options) -> None:
     if not options["allow_merging"]:
-        raise ValueError("allow_merging must be true: profiles that were merged cannot be told apart again")
+        raise ValueError("allow_merging must be true: a merge cannot be undone")
 
 
 def _deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:

@@ -89,7 +89,7 @@ def _check(options: Options) -> None:
     if options[CREATE_ONLY]:
         others = [name for name in (UPDATE_ONLY, SET_IF_EMPTY) if options.get(name)]
         if others:
-            raise ValueError(f"create_only is not for {others[0]}: it leaves whoever exists as they are")
+            raise ValueError(f"create_only does not work with {others[0]}: it changes no profile that exists")
 
 
 def _batch_key(_fields: Record, context: Context) -> BatchKey:

@@ -81,7 +81,7 @@ class Mirrors:
     @property
     def why_held_back(self) -> str:
         """Why a STATE is held back at the end, for people."""
-        return "; ".join(self._why_incomplete or ["the mirror did not come to its end"])
+        return "; ".join(self._why_incomplete or ["the mirror did not finish"])
 
     def add(self, stream: str, source: SourceRecord, ref: ListRef, options: Options, person: Mapping[str, Any]) -> None:
         """Add a record of a mirrored stream that is about to be sent; ``settle`` is told of its outcome.

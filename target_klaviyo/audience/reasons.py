@@ -51,38 +51,40 @@ class Reason:
 
 UNPROVEN = Reason(
     Obstacle.UNPROVEN,
-    "nothing says how many people were to come",
+    "nothing proves that the whole audience came",
     "set size_field to a column with the audience's size (count(*) over ()), send a record of audience_manifest, or "
     "vouch for the source with assume_complete: true",
 )
 ANOTHER_OVER_CAP = Reason(
-    Obstacle.OTHER_OVER_CAP, "another list of this run is over its cap, which is a sign that something is wrong"
+    Obstacle.OTHER_OVER_CAP, "another list of this run is over its cap, so something may be wrong"
 )
 TOO_MANY_REJECTS = Reason(
     Obstacle.TOO_MANY_REJECTS,
     "more records were rejected than on_reject and max_rejects allow",
-    "mend them, or set max_rejects",
+    "fix them, or set max_rejects",
 )
 
 
 def too_many_nameless(feed: AudienceFeed, most: int) -> Reason:
     """More records name nobody than may."""
-    text = f"{feed.nameless:,} of its {feed.records:,} records do not say whom they are about"
-    advice = f"at most {most:,} may, since their people may be on the list: mend them, or set max_unidentified"
+    text = f"{feed.nameless:,} of its {feed.records:,} records have no e-mail, phone or id"
+    advice = f"at most {most:,} may, since their people may be on the list: fix them, or set max_unidentified"
     return Reason(Obstacle.NAMELESS, text, advice)
 
 
 def unreadable(feed: AudienceFeed) -> Reason:
     """Nobody knows how many people were in what could not be read."""
     text = f"{feed.unattributed:,} records or lines could not be read, or name no list"
-    return Reason(Obstacle.UNREADABLE, text, "mend them, or let size_field or audience_manifest say how many come")
+    return Reason(
+        Obstacle.UNREADABLE, text, "fix them, or let size_field or audience_manifest give the number of people"
+    )
 
 
 def disagreement(feed: AudienceFeed, size_field: str | None) -> Reason | None:
     """Why the records give no size although they should."""
     column = f"the column {size_field!r}" if size_field else "the size"
     if feed.sizes == {NO_SIZE}:
-        text = f"{column} is missing from its records, or holds no whole number"
+        text = f"{column} is missing from its records, or is not a whole number"
         return Reason(Obstacle.NO_SIZE, text, "size_field must name a column with the audience's size")
     if len(feed.sizes) <= 1:
         return None
@@ -90,8 +92,8 @@ def disagreement(feed: AudienceFeed, size_field: str | None) -> Reason | None:
     sizes = [*(f"{size:,}" for size in given[:5]), *(["..."] if len(given) > 5 else [])]
     if feed.sizes & {None, NO_SIZE}:
         sizes.append("none")
-    text = f"its records do not agree about the size of the audience ({column}: {', '.join(sizes)})"
-    return Reason(Obstacle.SIZES_DISAGREE, text, "let one query give all rows and their count(*) over ()")
+    text = f"its records disagree about the size of the audience ({column}: {', '.join(sizes)})"
+    return Reason(Obstacle.SIZES_DISAGREE, text, "use one query for all rows and their count(*) over ()")
 
 
 def wrong_size(feed: AudienceFeed, expected: int, source: str | None) -> Reason:
@@ -103,30 +105,32 @@ def wrong_size(feed: AudienceFeed, expected: int, source: str | None) -> Reason:
         text += f"; {feed.repeated:,} more records were about people seen before"
     if feed.repeated and expected == feed.records:
         advice = (
-            f"{source or 'the size'} counts rows, and a mirror needs people, since a row that comes twice can hide one "
-            "that is lost: give each person one row"
+            f"{source or 'the size'} counts rows instead of people, and a duplicate row can hide a lost one: give "
+            "each person one row"
         )
     else:
-        advice = "run again with the whole audience, or mend what counts it: one for each person, not for each row"
+        advice = "run again with the whole audience, or fix the count: one for each person, not for each row"
     return Reason(Obstacle.WRONG_SIZE, text, advice)
 
 
 def empty(feed: AudienceFeed, manifest: int | None) -> Reason:
     """Nobody came, and that is not meant to empty the list."""
     if feed.nameless:
-        return Reason(Obstacle.EMPTY, "nobody came whom its records name", "give them identifiers")
+        return Reason(Obstacle.EMPTY, "none of its records names a person", "give them identifiers")
     if manifest == 0:
-        return Reason(Obstacle.EMPTY, "nobody came, and allow_empty is not set", "set allow_empty: true if it is meant")
-    advice = "if it is meant, send a record of it with expected_count 0, and set allow_empty: true"
+        return Reason(
+            Obstacle.EMPTY, "nobody came, and allow_empty is not set", "set allow_empty: true if that is intended"
+        )
+    advice = "if that is intended, send a record of it with expected_count 0, and set allow_empty: true"
     return Reason(Obstacle.EMPTY, "nobody came, and audience_manifest does not say 0", advice)
 
 
 def not_owned(absent: int, members: int) -> Reason:
     """The list may hold people whom others have put there."""
-    text = "owns_list must be true for mode: mirror, which also removes people whom a form or a person has added"
+    text = "owns_list must be true for mode: mirror, which also removes people added by a form or by hand"
     if absent:
         text += f" ({strangers_of(absent, members)})"
-    advice = "set owns_list: true if this stream alone says who is on the list, or mirror to a list of its own"
+    advice = "set owns_list: true if this stream alone decides who is on the list, or mirror to a new list"
     return Reason(Obstacle.NOT_OWNED, text, advice)
 
 
@@ -134,7 +138,7 @@ def over_cap(absent: int, members: int, limit: Limit) -> Reason:
     """More would be removed than may."""
     most = limit.of(members)
     text = f"{absent:,} of {members:,} members would be removed, and max_removals allows {most:,}"
-    advice = f"see who they are, and if they are to go, set max_removals: {absent} for one run"
+    advice = f"check the people, and to remove them set max_removals: {absent} for one run"
     if is_mostly_strange(absent, members):
         advice = f"{EXPLAINED_STRANGERS}; {advice}"
     return Reason(Obstacle.OVER_CAP, text, advice)

@@ -131,24 +131,25 @@ class MirrorResult:
         name, absent = repr(self.mirror.name), len(self.decision.absent)
         if self.reasons and absent:
             was = "would be" if self.is_rehearsal else "was"
-            stay = f"{people(absent)} who {'is' if absent == 1 else 'are'} not in the stream {_stay(absent)}"
-            return f"Nobody {was} taken off {name}: {stay}"
+            stay = f"{people(absent)} not in the stream {_stay(absent)}"
+            return f"Nobody {was} removed from {name}: {stay}"
         if not absent:
-            return f"Nobody {'would have' if self.is_rehearsal else 'had'} to leave {name}"
-        return f"{people(self.removed)} {'would be ' if self.is_rehearsal else ''}taken off {name}"
+            return f"Nobody {'would have' if self.is_rehearsal else 'had'} to be removed from {name}"
+        return f"{people(self.removed)} {'would be ' if self.is_rehearsal else ''}removed from {name}"
 
     @property
     def summary(self) -> str:
         """The result in one line, which adds up: without the stream, and without naming anybody."""
         counts, name = self.counts, repr(self.mirror.name)
         if self.is_rehearsal:
-            has, joined, left, makes = "has", "would join", "would leave", "would make"
+            has, removed, now = "has", "would be removed", "then"
         else:
-            has, joined, left, makes = "had", "joined", "left", "makes"
+            has, removed, now = "had", "removed", "now"
         of_all = f" of {counts.absent:,}" if counts.left != counts.absent else ""
+        members = "member" if counts.before == 1 else "members"
         return (
-            f"{people(counts.audience)} for the list {name}, which {has} {counts.before:,}: "
-            f"{counts.left:,}{of_all} {left}, {counts.joined:,} {joined}, which {makes} {counts.after:,}"
+            f"list {name} {has} {counts.before:,} {members}: {counts.left:,}{of_all} {removed}, {counts.joined:,} "
+            f"added, {counts.after:,} {now}; the audience has {people(counts.audience)}"
         )
 
     @property
@@ -159,9 +160,9 @@ class MirrorResult:
     def _notes(self) -> Iterator[str]:
         counts = self.counts
         if counts.repeated:
-            yield f"{_records(counts.repeated)} about somebody who had come before; each person counts once."
+            yield f"{_records(counts.repeated)} about a person of an earlier record; each person counts once."
         if counts.unidentified:
-            yield f"{_records(counts.unidentified)} about nobody whom an identifier names{self._may_be_wrong(counts)}."
+            yield f"{_records(counts.unidentified)} without an e-mail, phone or id{self._may_be_wrong(counts)}."
         if counts.refused_on_list:
             stay = _stay(counts.refused_on_list)
             yield f"{people(counts.refused_on_list)} could not be sent, and {stay} on the list."
@@ -182,8 +183,8 @@ class MirrorResult:
         at_most = min(counts.unidentified, counts.left)
         if not at_most:
             return ""
-        leave = "would leave" if self.is_rehearsal else "left"
-        return f": of those who {leave}, {at_most:,} may be meant by them, and no more"
+        removed = "would be removed" if self.is_rehearsal else "removed"
+        return f", so up to {at_most:,} of the people {removed} may belong on the list"
 
     @property
     def problem(self) -> str | None:

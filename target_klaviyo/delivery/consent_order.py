@@ -14,8 +14,8 @@ class Verdict(Enum):
     """Whether a record's word counts beside what was said before in this run."""
 
     COUNTS = "it counts"
-    IS_OLDER = "something later was said"
-    IS_UNCLEAR = "it cannot be told which of the two is later"
+    IS_OLDER = "a later record decides"
+    IS_UNCLEAR = "the order of the two is unknown"
 
 
 class ConsentOrder:

@@ -49,7 +49,9 @@ class Hasher:
         except OSError as error:
             raise SettingsError(f"fingerprints_path cannot be used: {path}: {error.strerror}") from error
         if len(self._key) != _KEY_BYTES:
-            raise SettingsError(f"fingerprints_path: {path} is no key; delete {folder}, and everything is sent again")
+            raise SettingsError(
+                f"fingerprints_path: {path} is not a key; delete {folder}, and everything is sent again"
+            )
 
     def digest(self, *parts: str | bytes) -> bytes:
         """The digest of some parts: the same for the same parts, and for no others."""
@@ -186,7 +188,7 @@ def _read_or_make_key(path: Path, *, keeps: bool) -> bytes:
 
 def _unusable(path: Path, error: Exception) -> str:
     if isinstance(error, sqlite3.OperationalError) and "locked" in str(error):
-        return f"another run uses {path}: two runs of one stream at once cannot tell what is unchanged"
+        return f"another run uses {path}: only_changed works for one run of a stream at a time"
     what = (error.strerror or type(error).__name__) if isinstance(error, OSError) else str(error)
     return f"the fingerprints in {path} cannot be used ({what}); delete the file, and everything is sent again"
 

@@ -21,7 +21,7 @@ from target_klaviyo.model.records import UNCHANGED, Outcome, OutcomeKind, Reject
 
 def unchanged() -> RejectedRecord:
     """Why a record is left out that says what was delivered before."""
-    reason = "it was delivered before, and only_changed leaves out what is unchanged"
+    reason = "unchanged since it was delivered, and only_changed is set"
     return RejectedRecord(UNCHANGED, reason, kind=OutcomeKind.LEFT_OUT)
 
 

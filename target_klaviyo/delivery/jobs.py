@@ -118,7 +118,7 @@ class JobPoller:
             elif clock.monotonic() + pause > deadline:
                 raise Incomplete(
                     f"{self._kind.name} {job_id} is still {job['status']} after {self._timeout:g} s (job_timeout); "
-                    "run again, which repeats nothing that was done"
+                    "run again; nothing that is done is repeated"
                 )
             clock.sleep(pause)
             pause = min(pause * 2, _LONGEST_WAIT)
@@ -146,7 +146,7 @@ class JobPoller:
                 raise
             return None
         if not _has_status(attributes):
-            message = f"{self._kind.read_one}: the answer does not say how the job is"
+            message = f"{self._kind.read_one}: the answer has no status of the job"
             raise BadDocument(message, operation=self._kind.read_one)
         return attributes
 
@@ -178,7 +178,7 @@ def failure(kind: JobKind, job_id: str, job: Job, status: int) -> Outcome | None
         code, what = JOB_NOT_FOUND, "took and does not know"
     else:
         return None
-    reason = f"Klaviyo {what} the {kind.name} {job_id}; some of its rows may have been taken"
+    reason = f"Klaviyo {what} the {kind.name} {job_id}; Klaviyo may have accepted some of its rows"
     return Outcome(OutcomeKind.REJECTED, status, code, None, reason)
 
 

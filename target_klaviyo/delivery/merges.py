@@ -23,8 +23,8 @@ class Merges:
         """
         if self._count >= limit:
             raise CapExceeded(
-                f"merge_profiles: {limit:,} profiles were merged, and max_merges allows no more; rehearse with "
-                "dry_run, look at who they are, and raise it"
+                f"merge_profiles: {limit:,} profiles were merged, the most that max_merges allows; check the people "
+                "with dry_run, then raise it"
             )
         self._count += 1
 

@@ -85,7 +85,7 @@ def without_refused_attribute(unit: Unit, outcome: Outcome) -> Reduced | None:
         return None
     code = IDENTIFIER_LEFT_OUT if path[0] in IDENTIFIERS else VALUE_LEFT_OUT
     name = ".".join(path)
-    return payload, Note(code, to_pointer(path), f"{name} was left out, for Klaviyo refuses it: {outcome.reason}")
+    return payload, Note(code, to_pointer(path), f"{name} was left out because Klaviyo rejects it: {outcome.reason}")
 
 
 def _with_strongest_identifier(unit: Unit) -> Reduced | None:
@@ -96,5 +96,5 @@ def _with_strongest_identifier(unit: Unit) -> Reduced | None:
         return None
     attributes = {name: value for name, value in unit.payload["attributes"].items() if name not in others}
     first, *more = (to_pointer((name,)) for name in others)
-    reason = f"{', '.join(others)} was left out: the identifiers are not one profile's, and the strongest counts"
+    reason = f"{', '.join(others)} was left out: the identifiers belong to different profiles, and the strongest counts"
     return {**unit.payload, "attributes": attributes}, Note(IDENTIFIER_LEFT_OUT, first, reason, tuple(more))

@@ -48,7 +48,7 @@ def accepted_outcome(reply: Reply, profile: Record, *, is_single: bool) -> Outco
     """
     dropped = reply.partial_failure
     if dropped and dropped in profile["attributes"]:
-        reason = f"Klaviyo took the record but {'dropped' if is_single else 'may have dropped'} its {dropped}"
+        reason = f"Klaviyo accepted the record but {'dropped' if is_single else 'may have dropped'} its {dropped}"
         pointer = f"/data/attributes/{dropped}"
         return Outcome(OutcomeKind.DELIVERED, reply.status, "partial_failure", pointer, reason)
     return Outcome(OutcomeKind.DELIVERED, reply.status)
@@ -101,7 +101,7 @@ def job_outcomes(units: Sequence[Unit], reply: Reply, failed: int, errors: Seque
     """
     rejected, unattributed = _rejected_by_errors(units, reply, errors)
     unattributed = max(unattributed, failed - len(errors))
-    reason = f"{unattributed} rows of this job failed, and Klaviyo names none"
+    reason = f"{unattributed} rows of this job failed, and Klaviyo does not say which"
     perhaps_failed = Outcome(OutcomeKind.ACCEPTED, reply.status, "unattributed", None, reason)
     is_single = len(units) == 1
     outcomes: list[UnitOutcome] = []
@@ -136,7 +136,7 @@ def _rejected_by_errors(
 
 def _import_error_outcome(error: Mapping[str, Any], status: int) -> Outcome:
     found = api_error(error)
-    reason = found.detail or found.title or "Klaviyo refused the row in its job and does not say why"
+    reason = found.detail or found.title or "Klaviyo rejected the row in its job and gave no reason"
     return error_outcome(replace(found, code=found.code or "import_error", detail=reason), status)
 
 

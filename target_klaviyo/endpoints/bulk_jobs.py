@@ -88,7 +88,7 @@ def _outcomes_in(job: Job, units: Sequence[Unit], reply: Reply) -> Iterator[Unit
         if position is not None and position < len(units):
             rejected.setdefault(position, _error_outcome(error, reply.status))
     unattributed = max(_failures(job) - len(rejected), len(errors) - len(rejected))
-    reason = f"{unattributed} rows of this job failed, and Klaviyo names none"
+    reason = f"{unattributed} rows of this job failed, and Klaviyo does not say which"
     perhaps = Outcome(OutcomeKind.ACCEPTED, reply.status, UNATTRIBUTED, None, reason)
     delivered = perhaps if unattributed > 0 else Outcome(OutcomeKind.DELIVERED, reply.status)
     yield from ((unit, rejected.get(position, delivered)) for position, unit in enumerate(units))
@@ -110,5 +110,5 @@ def _failures(job: Job) -> int:
 
 def _error_outcome(error: Mapping[str, Any], status: int) -> Outcome:
     found = api_error(error)
-    reason = found.detail or found.title or "Klaviyo refused the row in its job and does not say why"
+    reason = found.detail or found.title or "Klaviyo rejected the row in its job and gave no reason"
     return error_outcome(replace(found, code=found.code or "job_error", detail=reason), status)

@@ -28,7 +28,11 @@ _CREATE, _UPDATE = "create", "update"
 _MAX_VALUES, _MAX_URL_BYTES = 100, 6000
 _THREADS = 4
 _GONE = Outcome(
-    OutcomeKind.DELIVERED, 200, "not_found", None, "Klaviyo has none of this id: gone already, or never there"
+    OutcomeKind.DELIVERED,
+    200,
+    "not_found",
+    None,
+    "Klaviyo has nothing with this id: it was deleted before, or never existed",
 )
 
 
@@ -134,7 +138,7 @@ def _upsert(session: Session, part: Part, units: Sequence[Unit], known: set[str]
     new = []
     for unit in (unit for unit in units if unit.payload["id"] not in known):
         if missing := _missing(part, unit.payload):
-            reason = f"Klaviyo has none of this id, and to make one the record lacks {', '.join(missing)}"
+            reason = f"Klaviyo has nothing with this id, and to create it the record lacks {', '.join(missing)}"
             yield unit, Outcome(OutcomeKind.REJECTED, None, "invalid_field", "/", reason)
         else:
             new.append(unit)
@@ -174,7 +178,7 @@ def _rejection(outcome: Outcome) -> Outcome:
     """The outcome of what a job did not do, also where the job does not say which it did not."""
     if outcome.kind is OutcomeKind.REJECTED:
         return outcome
-    return replace(outcome, kind=OutcomeKind.REJECTED, reason="its job did not do it, and Klaviyo does not say why")
+    return replace(outcome, kind=OutcomeKind.REJECTED, reason="its job failed, and Klaviyo gave no reason")
 
 
 def _find(session: Session, part: Part, ids: Sequence[str]) -> set[str]:

@@ -43,8 +43,10 @@ _TYPES = {
     SUBSCRIBE: "profile-subscription-bulk-create-job",
     UNSUBSCRIBE: "profile-subscription-bulk-delete-job",
 }
-_AGAIN = "the person is being unsubscribed from this list already; asked again, Klaviyo may unsubscribe them everywhere"
-_REPEATED = Outcome(OutcomeKind.ACCEPTED, None, "repeated", None, "this was asked for already in this run")
+_AGAIN = (
+    "the person is being unsubscribed from this list; a second request may make Klaviyo unsubscribe them everywhere"
+)
+_REPEATED = Outcome(OutcomeKind.ACCEPTED, None, "repeated", None, "this run has requested it already")
 # Channel -> the identifier that it needs.
 IDENTIFIER_OF_CHANNEL = {"email": "email", "sms": "phone_number", "whatsapp": "phone_number"}
 
@@ -100,7 +102,7 @@ def _identifier_at(path: Path) -> str:
 
 
 def _note_on_channel(identifier: str, channel: str, outcome: Outcome) -> Note:
-    reason = f"{channel} was left out, for Klaviyo refuses it: {outcome.reason}"
+    reason = f"{channel} was left out because Klaviyo rejects it: {outcome.reason}"
     return Note(CHANNEL_LEFT_OUT, f"/{identifier}", reason)
 
 
@@ -240,7 +242,7 @@ def _find_members(session: Session, pieces: Sequence[Row], list_id: str) -> tupl
         if piece in matches.ids:
             ids[piece] = matches.ids[piece]
             continue
-        reason = f"nobody on the list has this {name}, and Klaviyo would unsubscribe the person everywhere"
+        reason = f"no member of the list has this {name}, and Klaviyo would unsubscribe the person everywhere"
         nobody = Outcome(OutcomeKind.REJECTED, 200, "not_on_list", f"/{name}", reason)
         not_on_list.append((single(piece), matches.refused.get(piece, nobody)))
     return ids, not_on_list

@@ -26,14 +26,14 @@ _OUTCOMES = {
         None,
         "superseded",
         None,
-        "another record of this run says something later of this consent",
+        "a later record of this run decides this consent",
     ),
     Verdict.IS_UNCLEAR: Outcome(
         OutcomeKind.LEFT_OUT,
         None,
         "consent_disagrees",
         None,
-        "another record of this run withdraws this consent, and without consented_at nobody knows which is later",
+        "another record of this run withdraws this consent, and without consented_at their order is unknown",
     ),
 }
 

@@ -33,7 +33,7 @@ _CODES = BulkChange(
 # Requests of one batch at once; their budget is 350 a second.
 _THREADS = 16
 _CONFLICT = 409
-_SAME = Outcome(OutcomeKind.DELIVERED, 200, "unchanged", None, "Klaviyo has it so already")
+_SAME = Outcome(OutcomeKind.DELIVERED, 200, "unchanged", None, "Klaviyo has the same value already")
 
 
 def deliver(session: Session, rows: Sequence[Row]) -> Iterator[UnitOutcome]:
@@ -94,7 +94,9 @@ def _settle(session: Session, doubtful: UnitOutcome) -> UnitOutcome:
     unit, outcome = doubtful
     known = _read(session, _READ_CODE, unit.payload["id"])
     if known is None:
-        reason = outcome.reason if outcome.kind is OutcomeKind.REJECTED else "Klaviyo did not make it, and not why"
+        reason = (
+            outcome.reason if outcome.kind is OutcomeKind.REJECTED else "Klaviyo did not create it, and gave no reason"
+        )
         return unit, Outcome(OutcomeKind.REJECTED, outcome.status, outcome.code, outcome.pointer, reason)
     expires_at = unit.payload["resource"]["attributes"].get("expires_at")
     if expires_at is None or _is_same_time(known.get("expires_at"), expires_at):

@@ -24,7 +24,7 @@ CALLS = (people.find_call("to know what people have", option=SET_IF_EMPTY),)
 # Of these each member counts by itself.
 _OBJECTS = ("location", "properties")
 _ALL_SET = Outcome(
-    OutcomeKind.LEFT_OUT, 200, HAS_VALUES, None, "the person has all that it says already, and set_if_empty is set"
+    OutcomeKind.LEFT_OUT, 200, HAS_VALUES, None, "the person has values for all its fields, and set_if_empty is set"
 )
 
 

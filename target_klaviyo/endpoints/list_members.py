@@ -21,7 +21,7 @@ from target_klaviyo.model.records import Outcome, OutcomeKind
 ADD = "add_profiles_to_list"
 REMOVE = "remove_profiles_from_list"
 _QUOTED = re.compile(r"""(['"])(.+?)\1""")
-_NOBODY = "nobody is known by these identifiers, so nobody was removed"
+_NOBODY = "no profile has these identifiers, so nobody was removed"
 _NO_PROFILE = "Klaviyo has no profile with this id"
 
 

@@ -30,9 +30,9 @@ CALLS = (
 CREATE_ONLY = "create_only"
 # Single requests at once: their budget is 75 a second.
 _THREADS = 16
-_EXISTS = Outcome(OutcomeKind.LEFT_OUT, 200, EXISTS, None, "somebody has these identifiers, and create_only is set")
+_EXISTS = Outcome(OutcomeKind.LEFT_OUT, 200, EXISTS, None, "a profile has these identifiers, and create_only is set")
 _NO_NEW_ID = Outcome(
-    OutcomeKind.REJECTED, 200, "not_found", None, "nobody has this id of Klaviyo's, and only Klaviyo gives ids"
+    OutcomeKind.REJECTED, 200, "not_found", None, "no profile has this Klaviyo id, and only Klaviyo assigns ids"
 )
 
 

@@ -73,7 +73,7 @@ def _without_unknown(session: Session, rows: Sequence[Row]) -> tuple[Sequence[Ro
     if not update_only:
         return rows, []
     matches = people.find_profiles(session, update_only)
-    reason = "nobody has these identifiers, and update_only is set"
+    reason = "no profile has these identifiers, and update_only is set"
     nobody = Outcome(OutcomeKind.REJECTED, 200, "not_found", None, reason)
     unknown = [(single(row), matches.refused.get(row, nobody)) for row in update_only if row not in matches.ids]
     return [row for row in rows if UPDATE_ONLY not in row.batch_key or row in matches.ids], unknown

@@ -64,7 +64,7 @@ class Closing:
             sys.exit(128 + signum)
         self._signal = signum
         self._stop.request()
-        logger.warning("stopped by signal %d; settling what is under way", signum)
+        logger.warning("stopped by signal %d; waiting for the requests that are under way", signum)
         self._reader.stopped = True
         self._run.dispatcher.stop()
 
@@ -83,5 +83,13 @@ class Closing:
         pending = self._run.ledger.pending
         if pending and not self._run.is_rehearsal:
             because = f"{end.reason}: " if end.reason else ""
-            logger.warning("%srecords not sent: %d; they come again, as no STATE vouches for them", because, pending)
+            were, them = ("record was", "it") if pending == 1 else ("records were", "them")
+            logger.warning(
+                "%s%s %s not sent; the next run sends %s (no STATE was written past %s)",
+                because,
+                f"{pending:,}",
+                were,
+                them,
+                them,
+            )
         self._run.results.close(end, not_sent=pending, usage=self._run.session.client.usage())

@@ -50,7 +50,7 @@ def parse_message(line: str | bytes, types: Collection[str]) -> dict[str, Any]:
     if not isinstance(message, dict) or not isinstance(message.get("type"), str):
         raise RejectedRecord("not_singer", "a line is not a Singer message: it has no type")
     if message["type"] not in types:
-        raise RejectedRecord("unknown_type", "a line is a message of a type that Singer does not know")
+        raise RejectedRecord("unknown_type", "a line is a message of an unknown type")
     if message["type"] == "RECORD" and not (
         isinstance(message.get("stream"), str) and isinstance(message.get("record"), dict)
     ):

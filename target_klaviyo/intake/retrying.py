@@ -61,7 +61,7 @@ class Retrying:
             if source is None:
                 logger.warning("%s is in use by another run and stays", file)
                 return
-            logger.info("what an earlier run rejected is sent first: %s", file)
+            logger.info("sending records that an earlier run rejected: %s", file)
             self.is_active = True
             try:
                 read(source)
@@ -76,7 +76,7 @@ class Retrying:
                 aside = set_aside(file)
             except OSError as error:
                 raise Incomplete(f"{file} was sent again and cannot be renamed: {error.strerror}") from error
-            logger.info("%s was sent again, and is %s now; delete it when you like", file, aside)
+            logger.info("%s was sent again and renamed to %s; you can delete it", file, aside)
 
     def refuse_stream(self, stream: str, error: SettingsError) -> None:
         """Note that the settings do not fit a stream any more: its records stay on file."""
@@ -100,7 +100,7 @@ class Retrying:
 
 def superseded(action: str) -> RejectedRecord:
     """Why a record of an audience is not sent again."""
-    reason = f"{action} of an earlier run: the audience comes whole in every run"
+    reason = f"{action} of an earlier run is not sent again: every run gets the whole audience"
     return RejectedRecord("audience_of_before", reason, kind=OutcomeKind.LEFT_OUT)
 
 

@@ -153,8 +153,8 @@ def _refuse_disowned_mirrors(routes: Mapping[str, Route]) -> None:
     disowned = [f"streams.{stream}" for stream, route in routes.items() if route.is_disowned_mirror]
     if disowned:
         raise SettingsError(
-            f"{', '.join(disowned)}: owns_list must be true for mode: mirror, which also removes people whom a form or "
-            "a person has added; with dry_run: true a run says who they are, and whatever else it would be refused for"
+            f"{', '.join(disowned)}: owns_list must be true for mode: mirror, which also removes people added by a "
+            "form or by hand; a run with dry_run: true lists these people, and all other reasons for a refusal"
         )
 
 

@@ -105,7 +105,7 @@ class Route:
         make_steps = self.action.steps
         steps = left_out.without_faults(lambda some: list(make_steps(some, context)), fields)
         if not steps:
-            raise RejectedRecord("nothing_to_do", "the record says nothing that could be sent")
+            raise RejectedRecord("nothing_to_do", "the record has nothing that can be sent")
         action, row = self._chain(source, steps, context)
         return action, replace(row, notes=(*left_out.notes, *row.notes))
 
@@ -274,7 +274,9 @@ class Route:
             name for name in fields if fields[name] is not None
         )
         if self.list is None and needs_list:
-            raise RejectedRecord("no_list", "the record has no list_id or list_name, and its stream has no option list")
+            raise RejectedRecord(
+                "no_list", "the record has no list_id or list_name, and the stream's option list is not set"
+            )
         return self.list if "list" in action.options else None
 
 

@@ -226,7 +226,7 @@ class KlaviyoSink(Sink):
         except NotFound:
             return
         except NotAllowed:
-            self.logger.warning("%s: the key may not read what would tell whether this copies an account into itself",
+            self.logger.warning("%s: the key lacks the scope to check whether this copies an account into itself",
                                 self.stream_name)  # fmt: skip
             return
         raise SettingsError(

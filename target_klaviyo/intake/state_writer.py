@@ -43,9 +43,9 @@ class StateWriter:
         """Write what may be written in the end of the STATE that mirrors hold back, and warn where that is not all."""
         state = self._write_held()
         if self._held is not None and state != self._held:
-            subject = "no STATE is" if state is None else "the STATE is without the mirrored stream's place when it is"
+            written = "no STATE" if state is None else "STATE without the bookmark of the mirrored stream"
             reason = self._mirrors().why_held_back
-            logger.warning("%s written, so that the mirrored feed comes whole again: %s", subject, reason)
+            logger.warning("wrote %s, so that the next run gets the whole audience again: %s", written, reason)
 
     def _write_held(self) -> Mapping[str, Any] | None:
         """Write what may be written of the STATE that mirrors hold back; the result is that."""

@@ -144,7 +144,7 @@ def parse_region(value: object) -> str | None:
     if re.fullmatch(r"\+?[0-9]{1,3}", text):
         region = phonenumbers.region_code_for_country_code(int(text))
     if region not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError("no country has this code")
+        raise ValueError("it is not a country's code")
     return region
 
 
@@ -209,7 +209,7 @@ def refuse_lost_text(name: str, value: Any) -> None:
     """
     texts = value if isinstance(value, list) else [value]
     if any(isinstance(text, str) and LOST_TEXT in text for text in texts):
-        reason = f"{name} holds half a surrogate pair, bytes that are no UTF-8, or U+FFFD, which stands for lost text"
+        reason = f"{name} has half a surrogate pair, bytes that are not UTF-8, or U+FFFD, the mark of lost text"
         raise RejectedRecord("lost_text", reason, pointer=f"/{name}")
 
 

@@ -170,14 +170,14 @@ def _parse_moment(value: Any, form: str | None, what: str) -> datetime:
 def _check_date_format(form: str, *, has_time: bool = False) -> None:
     fault = f'must have a format such as "%d.%m.%Y{" %H:%M" if has_time else ""}"'
     if unclear := _UNCLEAR_DIRECTIVES.search(form):
-        raise ValueError(f"{fault}; {unclear[1]} means one thing here and another elsewhere")
+        raise ValueError(f"{fault}; {unclear[1]} differs between languages")
     try:
         found = datetime.strptime(_SAMPLE.strftime(form), form)  # noqa: DTZ007
     except (ValueError, re.error) as error:
         raise ValueError(fault) from error
     time_found = (found.hour, found.minute, found.second)
     if found.date() != _SAMPLE.date() or time_found not in _SAMPLE_TIMES:
-        raise ValueError(f"{fault}: it must say the whole {'time' if found.date() == _SAMPLE.date() else 'date'}")
+        raise ValueError(f"{fault}: it must cover the whole {'time' if found.date() == _SAMPLE.date() else 'date'}")
 
 
 # Others ---------------------------------------------------------------------------------------------------------------
@@ -217,7 +217,7 @@ def _read_list(value: Any, _form: str | None) -> list[Any]:
     elif isinstance(value, int | float | Decimal):
         value = [value]
     if not isinstance(value, list | tuple | set):
-        raise NotOfType("must be a list, the JSON of one, or texts with commas between them")
+        raise NotOfType("must be a list, a JSON array, or text separated by commas")
     return list(value)
 
 

@@ -17,7 +17,7 @@ def look_up_people(session: Session, stream: StreamPlan) -> None:
     if len(people) > MAX_ASKED:
         stream.why_not_asked = f"more than {MAX_ASKED:,} people"
     elif len(people) < len(stream.people):
-        stream.why_not_asked = "some are known by a visitor's id only"
+        stream.why_not_asked = "some have only a visitor's id"
     elif people:
         try:
             matches = find_profiles(session, people.values())

@@ -38,7 +38,7 @@ def is_rehearsal(config: Mapping[str, Any], environment: Mapping[str, str]) -> b
     except ValueError as error:
         raise SettingsError(f"{_VARIABLE} must be true or false") from error
     if is_asked_for and not config["dry_run"]:
-        raise SettingsError(f"{_VARIABLE} asks for a rehearsal, and the config does not: add --config ENV, or unset it")
+        raise SettingsError(f"{_VARIABLE} is set but ignored: add --config ENV, or unset it")
     return bool(config["dry_run"])
 
 

@@ -84,7 +84,7 @@ class RehearsalResults(RunResults):
             return
         self._closed = True
         if end is not None and end.reason:
-            logger.warning("the rehearsal fails: %s", end.reason)
+            logger.warning("the rehearsal failed: %s", end.reason)
         sections = [section.to_json() for section in self._sections]
         left_out = self._left_out.to_json()
         fault = end.reason if end is not None else None
@@ -100,7 +100,7 @@ class RehearsalResults(RunResults):
             raise SettingsError(f"plan_path cannot be written: {error.strerror or type(error).__name__}") from error
         _show(plan_screen(plan, str(self._path)))
         is_warning = plan["rejected"] or not self._complete
-        early = "" if self._complete else " (it ended early: this is not all)"
+        early = "" if self._complete else " (it ended early; there may be more)"
         logger.log(
             logging.WARNING if is_warning else logging.INFO,
             "rehearsal%s: %s; nothing was sent (see %s)",

@@ -35,7 +35,7 @@ _BEFORE_THE_PUSH = frozenset(("not_owned",))
 # What would become of the people of a list -> the words.
 _CHANGES = {
     "additions": "put on it",
-    "removals": "taken off it",
+    "removals": "removed from it",
     "subscriptions": "subscribed to it",
     "unsubscriptions": "unsubscribed from it",
 }
@@ -81,7 +81,7 @@ def _head(plan: Mapping[str, Any]) -> Iterator[str]:
     account = f" for the account {_clean(plan['account'])}" if plan["account"] else ""
     yield f"PLAN{account}: nothing was sent."
     if not plan["complete"]:
-        yield "It ended early: this is not all."
+        yield "It ended early; there may be more."
     for problem in plan["problems"]:
         yield from _wrap(f"- {problem}", "", "  ")
 
@@ -217,7 +217,7 @@ def _mirror(section: Mapping[str, Any]) -> Iterator[str]:
     names = [next(iter(person.values())) for person in twice if person]
     if names:
         examples = ", ".join(_clean(hint_at(name)) for name in names[:MAX_EXAMPLES])
-        yield from _wrap(f"Came more than once: {examples}", "  - ", "    ")
+        yield from _wrap(f"Duplicates: {examples}", "  - ", "    ")
 
 
 def _mirror_reasons(plan: Mapping[str, Any]) -> set[str]:
@@ -233,16 +233,16 @@ def _foot(plan: Mapping[str, Any], path: str) -> Iterator[str]:
     reads = sum(entry["requests"] for entry in plan["reads"])
     cost = f"{_count(requests, 'request')} that {'writes' if requests == 1 else 'write'} and {reads:,} that read"
     yield f"It takes {cost}: {format_minutes(plan['minutes'])}."
-    yield from _wrap(f"Everybody by name, and every rejected record: {path}", "", "  ")
+    yield from _wrap(f"All people and rejected records: {path}", "", "  ")
     obstacles = _mirror_reasons(plan)
     if obstacles:
-        yield "The push would fail: it takes nobody off a list for the reasons above."
+        yield "The push would fail: it removes nobody from a list, for the reasons above."
     elif plan["fails"]:
         yield from _wrap(f"The push would fail: {_clean(plan['fails'])}", "", "  ")
     if plan["problems"] or not plan["complete"] or obstacles & _BEFORE_THE_PUSH:
-        yield "Mend this first, and look at the plan again."
+        yield "Fix this first, and rehearse again."
     elif plan["command"]:
-        yield f"To push it{' all the same' if plan['fails'] else ''}: {_clean(plan['command'])}"
+        yield f"To push{' anyway' if plan['fails'] else ''}: {_clean(plan['command'])}"
 
 
 def format_minutes(minutes: float) -> str:

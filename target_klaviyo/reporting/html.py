@@ -18,10 +18,10 @@ MAX_ROWS = 1_000
 
 # What happened to records: key in the document -> label and meaning on the page.
 _OUTCOMES = {
-    "delivered": {"label": "Delivered", "meaning": "Klaviyo says that it has them"},
-    "accepted": {"label": "Accepted", "meaning": "Klaviyo took them and tells no more"},
-    "rejected": {"label": "Rejected", "meaning": "not in Klaviyo, or not whole"},
-    "left_out": {"label": "Left out", "meaning": "as a setting says"},
+    "delivered": {"label": "Delivered", "meaning": "Klaviyo has them"},
+    "accepted": {"label": "Accepted", "meaning": "Klaviyo accepted them and does not report the result"},
+    "rejected": {"label": "Rejected", "meaning": "not in Klaviyo, or only in part"},
+    "left_out": {"label": "Left out", "meaning": "skipped by a setting"},
 }
 
 

@@ -65,5 +65,5 @@ class LeftOutValues:
 def unchanged_section(stream: str, count: int, path: Path) -> Section:
     """The part of the report about the records of a stream that were left out as unchanged."""
     are = "record was" if count == 1 else "records were"
-    note = f"{count:,} {are} delivered before, and left out. To send them again, delete {path.absolute()}."
+    note = f"{count:,} {are} unchanged and skipped. To send them again, delete {path.absolute()}."
     return Section(f"Unchanged in {stream}", [note], facts={"stream": stream, "unchanged": count})

@@ -24,14 +24,14 @@ _SCHEMA: Mapping[str, Any] = {
     "schema": {
         "type": "object",
         "properties": {
-            "run": {**_TEXT, "description": "The run; its report has the same."},
+            "run": {**_TEXT, "description": "Id of the run, as in its report."},
             "stream": {**_TEXT, "description": "The stream of the record."},
-            "key": {**_OPTIONAL, "description": "The value of the stream's key; a JSON array where it has several."},
-            "action": {**_OPTIONAL, "description": "What was to be done."},
+            "key": {**_OPTIONAL, "description": "The value of the stream's key; a JSON array for several columns."},
+            "action": {**_OPTIONAL, "description": "The action."},
             "outcome": {**_TEXT, "description": "delivered, accepted, rejected or left out."},
             "code": {**_OPTIONAL, "description": "Why, for programs."},
-            "reason": {**_OPTIONAL, "description": "Why, for people; it names nobody."},
-            "time": {**_TEXT, "format": "date-time", "description": "When this was known."},
+            "reason": {**_OPTIONAL, "description": "Why, in words; without personal data."},
+            "time": {**_TEXT, "format": "date-time", "description": "When the outcome was known."},
         },
     },
 }

@@ -39,7 +39,7 @@ def writable_path(setting: str, value: str, environment: Mapping[str, str], *, d
         for folder in _fallback_folders(environment):
             if _fault(folder / path) is None:
                 logger.warning(
-                    "the working directory cannot be written, so %s is in %s; name a place that outlasts this machine",
+                    "the working directory is not writable, so %s is in %s; set a permanent place",
                     setting,
                     folder,
                 )

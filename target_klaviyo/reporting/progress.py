@@ -66,4 +66,4 @@ class Progress(ProgressDisplay):
 def _estimate(expected: int | None, rate: float) -> str:
     if expected is None or rate <= 0:
         return ""
-    return f"; {expected:,} to come, in some {max(1, round(expected / rate / 60))} minutes"
+    return f"; {expected:,} to come, in about {max(1, round(expected / rate / 60))} minutes"

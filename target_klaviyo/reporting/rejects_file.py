@@ -90,7 +90,7 @@ class RejectsFile:
         except OSError as error:
             raise SettingsError(f"rejects_path cannot be written: {self.path}: {error.strerror}") from error
         if path != self.path:
-            logger.info("%s is another run's and stays; this run's rejected records go to %s", self.path, path)
+            logger.info("%s belongs to another run; this run's rejected records go to %s", self.path, path)
         self.path = path
         return file
 

@@ -178,7 +178,7 @@ class RunResults:
             return None
         return TooManyRejects(
             f"{self._rejected:,} of {self._total:,} records were rejected, more than on_reject and max_rejects "
-            f"allow; they are in {self._rejects.path}"
+            f"allow: see {self._rejects.path}"
         )
 
     def check_delivered(self) -> None:
@@ -258,7 +258,7 @@ class RunResults:
         """Say of the first record of a kind what became of it."""
         if outcome.kind is OutcomeKind.REJECTED:
             logger.warning(
-                "%s: rejected (%s): %s. It is in %s; others like it are only counted.",
+                "%s: rejected (%s): %s. It is in %s; further ones are only counted.",
                 stream,
                 outcome.code,
                 (outcome.reason or "no reason given").rstrip("."),

@@ -159,13 +159,13 @@ def test_settings_come_as_those_of_the_target(audience: Audience, people: Path) 
         (["people.csv", "--list", "x", "--types", "Code=money"], "--types Code=money"),
         (["people.csv", "--list", "x", "--types", "Nothing=date"], "there is no column Nothing"),
         (["people.csv", "--list", "x", "--split-name", "First Name", "--yes"], "names already"),
-        (["--list", "x"], "say a file, or --query"),
+        (["--list", "x"], "name a file, or use --query"),
         (["people.csv", "--lst", "x"], "--list"),
         (["people.csv", "--list", "x", "--region", "USA"], "--region must be"),
         (["people.csv", "--list", "x", "--max-removals", "5"], "--max-removals is for mode: mirror only"),
         (["people.csv", "--list", "x", "--option", "colour=red"], "--option colour is unknown"),
         (["people.csv", "--list", "No such list"], "--create-list makes it"),
-        ([], "say a file, or --query"),
+        ([], "name a file, or use --query"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(audience: Audience, people: Path, arguments: list[str], message: str) -> None:

@@ -80,8 +80,8 @@ def test_nothing_is_written(database: str) -> None:
         ("postgresql://u:sesame-open@127.0.0.1:9/db", "select 1", "the query of the database fails"),
         ("sqlite://", "select nobody", "no such column"),
         ("sqlite://", "select 1 as a, 2 as a", "two columns of one name: a"),
-        ("sqlite://", None, "say a file, or --query"),
-        (None, "select 1", "say a file, or --query"),
+        ("sqlite://", None, "name a file, or use --query"),
+        (None, "select 1", "name a file, or use --query"),
     ],
 )
 def test_what_does_not_work_is_said(address: str | None, query: str | None, message: str) -> None:

@@ -238,7 +238,7 @@ def test_a_token_that_still_holds_bears_an_endpoint_that_is_down(
         account.now += passing
         client.page("get_lists")
     assert Down.asked == 2
-    assert caplog.text.count("going on with the access token that still holds") == 2
+    assert caplog.text.count("continuing with the access token, which is still valid") == 2
     account.now += 300
     with pytest.raises(errors.SignInFault):
         client.page("get_lists")

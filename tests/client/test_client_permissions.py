@@ -168,8 +168,7 @@ def test_the_check_fails_for_what_is_required_only(caplog: pytest.LogCaptureFixt
         "named: usable; not key, id, the key lacks accounts:read; not tag, the key lacks tags:read",
     ]
     assert str(caught.value) == (
-        "the key may not do all that is asked of it: members, named; "
-        "these scopes are needed: accounts:read, profiles:read, tags:read"
+        "the key lacks scopes: members, named; these scopes are needed: accounts:read, profiles:read, tags:read"
     )
     log_permissions(permissions, logging.getLogger("any"), required=["lists"])
 

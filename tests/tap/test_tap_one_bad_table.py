@@ -62,7 +62,7 @@ def test_an_operation_that_fails_for_good_leaves_the_later_tables_alone(
     ]
     assert all("get_lists" in line for line in errors)
     assert run.errors.splitlines()[-1].endswith(
-        "incomplete: lists, list_profiles failed, as said above; their bookmarks stay, and the next run goes on there"
+        "incomplete: lists, list_profiles failed, see above; their bookmarks stay, and the next run continues there"
     )
     assert {"lists", "list_profiles"}.isdisjoint(
         name for name, bookmark in run.state["bookmarks"].items() if "replication_key_value" in bookmark

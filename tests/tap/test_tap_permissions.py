@@ -71,7 +71,7 @@ def test_only_what_the_catalog_selects_is_judged(
     assert run.code == 0, run.errors
     assert verdicts(run) == {"lists": "usable", "member_lists": "usable"}
     assert run.messages == []
-    assert run.errors.rstrip().endswith("all that is selected can be read")
+    assert run.errors.rstrip().endswith("the key can read everything that is selected")
     read = [entry for entry in sandbox.requests if entry.status == 200]
     assert {entry.operation for entry in read} == {"get_lists", "get_profiles", "get_profiles_for_list"}
 

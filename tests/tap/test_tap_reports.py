@@ -191,7 +191,7 @@ def test_a_day_that_others_have_spent_stops_in_order(
     made = run(tmp_path, sandbox, [{"report": "form_values"}])
 
     assert made.code == 0, made.errors
-    assert "this day's requests are spent; there is room again in 22.1 hours" in made.errors
+    assert "today's requests are used up; the next are possible in 22.1 hours" in made.errors
     assert "replication_key_value" not in json.dumps(made.state)
 
 

@@ -247,7 +247,8 @@ def test_a_few_records_of_nobody_do_not_keep_everybody_on_the_list(push: Pusher,
     assert run.code == 0, run.stderr
     assert on_list(account) == numbered(1)
     assert (
-        "5 records are about nobody whom an identifier names: of those who left, 2 may be meant by them" in run.stderr
+        "5 records are without an e-mail, phone or id, so up to 2 of the people removed may belong on the list"
+        in run.stderr
     )
     assert len(run.rejected) == 5
 
@@ -321,7 +322,7 @@ def test_a_size_that_is_none_is_told_as_such(push: Pusher, account: RunningSandb
     push(people([1, 2]))
     run = push(people([1], first_name="Ada"), size_field=column)
     assert run.code == 1
-    assert f"the column '{column}' is missing from its records, or holds no whole number" in run.stderr
+    assert f"the column '{column}' is missing from its records, or is not a whole number" in run.stderr
     assert "-1 were" not in run.stderr
     assert on_list(account) == numbered(1, 2)
 
@@ -441,11 +442,11 @@ def test_a_mirror_can_be_rehearsed(push: Pusher, account: RunningSandbox, tmp_pa
     assert set(plan["removals"]["identifiers"]) == numbered(2, 3)
     assert set(plan["additions"]["identifiers"]) == numbered(9)
     assert (plan["additions"]["count"], plan["already_on_it"]) == (1, 1)
-    assert "3 people for the list 'VIP', which has 4: 2 would leave, 1 would join, which would make 3\n" in run.stderr
+    assert "list 'VIP' has 4 members: 2 would be removed, 1 added, 3 then; the audience has 3 people\n" in run.stderr
     assert "        1  would be put on it: p***@e***.com\n" in run.stderr
     assert "        1  on it already\n" in run.stderr
     assert "  not sent (the size of the audience): size\n" in run.stderr
-    assert "        2  would be taken off it: p***@e***.com, p***@e***.com\n" in run.stderr
+    assert "        2  would be removed from it: p***@e***.com, p***@e***.com\n" in run.stderr
 
 
 def test_a_rehearsal_with_nobody_new_adds_nobody(push: Pusher) -> None:

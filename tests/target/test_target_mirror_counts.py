@@ -104,8 +104,8 @@ def test_the_line_in_the_log_adds_up(push: Pusher) -> None:
     rows = [*people([0, 1, 2, 9]), *people([2])]
     run = push_vouched(push, rows)
     assert run.code == 0, run.stderr
-    assert "vips: 4 people for the list 'VIP', which had 6: 3 left, 1 joined, which makes 4\n" in run.stderr
-    assert "vips: 1 record is about somebody who had come before; each person counts once.\n" in run.stderr
+    assert "vips: list 'VIP' had 6 members: 3 removed, 1 added, 4 now; the audience has 4 people\n" in run.stderr
+    assert "vips: 1 record is about a person of an earlier record; each person counts once.\n" in run.stderr
 
 
 def push_vouched(push: Pusher, rows: Iterable[Mapping[str, Any]], **config: Any) -> Run:
@@ -135,22 +135,22 @@ def test_two_rows_of_one_person_are_told(push: Pusher, target: Command) -> None:
     facts = facts_of(target.folder, "target-klaviyo-plan.json")
     assert (facts["repeated"], facts["came"]) == (1, 3)
     assert facts["repeated_examples"] == [{"email": "twice@example.com"}]
-    assert "1 record is about somebody who had come before" in run.stderr
+    assert "1 record is about a person of an earlier record" in run.stderr
     assert "twice@" not in run.stderr.lower()
 
 
 @pytest.mark.parametrize(
     ("numbers", "entry", "line", "heading"),
     [
-        ([0, 5], {}, "2 people for the list 'VIP', which has 3: 2 would leave, 1 would join, which would make 2",
-         "2 people would be taken off 'VIP'"),
-        ([0, 1], {}, "2 people for the list 'VIP', which has 3: 1 would leave, 0 would join, which would make 2",
-         "1 person would be taken off 'VIP'"),
-        ([0, 1, 2], {}, "3 people for the list 'VIP', which has 3: 0 would leave, 0 would join, which would make 3",
-         "Nobody would have to leave 'VIP'"),
+        ([0, 5], {}, "list 'VIP' has 3 members: 2 would be removed, 1 added, 2 then; the audience has 2 people",
+         "2 people would be removed from 'VIP'"),
+        ([0, 1], {}, "list 'VIP' has 3 members: 1 would be removed, 0 added, 2 then; the audience has 2 people",
+         "1 person would be removed from 'VIP'"),
+        ([0, 1, 2], {}, "list 'VIP' has 3 members: 0 would be removed, 0 added, 3 then; the audience has 3 people",
+         "Nobody would have to be removed from 'VIP'"),
         ([0, 1], {"max_removals": 0},
-         "2 people for the list 'VIP', which has 3: 0 of 1 would leave, 0 would join, which would make 3",
-         "Nobody would be taken off 'VIP': 1 person who is not in the stream stays"),
+         "list 'VIP' has 3 members: 0 of 1 would be removed, 0 added, 3 then; the audience has 2 people",
+         "Nobody would be removed from 'VIP': 1 person not in the stream stays"),
     ],
 )  # fmt: skip
 def test_a_rehearsal_says_what_would_be(
@@ -174,9 +174,9 @@ def test_the_heading_says_what_happened(push: Pusher, target: Command) -> None:
         (section,) = json.loads((target.folder / "run.json").read_text())["sections"]
         headings.append(section["title"])
     assert headings == [
-        "Nobody was taken off 'VIP': 2 people who are not in the stream stay",
-        "2 people taken off 'VIP'",
-        "Nobody had to leave 'VIP'",
+        "Nobody was removed from 'VIP': 2 people not in the stream stay",
+        "2 people removed from 'VIP'",
+        "Nobody had to be removed from 'VIP'",
     ]
 
 
@@ -222,5 +222,5 @@ def test_a_removal_that_breaks_off_is_told_as_far_as_it_came() -> None:
     mirror = Mirror("vips", "VIP", "L1", {})
     mirror.members = {name: (("email", f"{name}@example.com"),) for name in "abc"}
     result = MirrorResult(mirror, Decision(("a", "b", "c")), removed=2)
-    assert (result.heading, result.counts.after) == ("2 people taken off 'VIP'", 1)
+    assert (result.heading, result.counts.after) == ("2 people removed from 'VIP'", 1)
     assert result.problem == "vips: Klaviyo refused 1 removal"

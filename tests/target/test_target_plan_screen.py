@@ -342,7 +342,7 @@ def test_a_run_that_would_fail_says_why() -> None:
 @pytest.mark.parametrize(("code", "has_command"), [("over_cap", True), ("not_owned", False)])
 def test_a_mirror_that_removes_nobody_says_why(code: str, has_command: bool) -> None:
     """Each reason where the list is, who came twice masked, and no command where a push would not begin."""
-    title = "Nobody would be taken off 'VIP'"
+    title = "Nobody would be removed from 'VIP'"
     notes = ["3 people for the list 'VIP'.", "first reason: set this.", "second reason: mend that."]
     facts = {"reasons": [{"code": code}], "repeated_examples": [{"email": "ada@example.com"}, {}]}
     section = {"title": title, "notes": notes, "facts": facts}

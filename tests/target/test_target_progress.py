@@ -53,7 +53,7 @@ def test_a_line_tells_the_budget_and_the_time_that_is_left(caplog: pytest.LogCap
             clock.sleep(30)
             progress.show()
     assert caplog.messages == [
-        "3,000 records taken in, 100 a second; none; 20% of the limit of a used; 12,000 to come, in some 2 minutes",
+        "3,000 records taken in, 100 a second; none; 20% of the limit of a used; 12,000 to come, in about 2 minutes",
         "3,000 records taken in, 0 a second; none; 44% of the limit of b used",
     ]
 
