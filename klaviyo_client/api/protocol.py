@@ -272,7 +272,7 @@ def response_error(
         return errors.Throttled.of(operation.id, wait)
     if status == 403 and not api_errors(body):
         # No verdict on the key: Klaviyo says why.
-        message = f"{operation.id}: the way to Klaviyo is blocked: a proxy or firewall answered 403, not Klaviyo"
+        message = f"{operation.id}: a proxy or firewall answered 403, not Klaviyo"
         return errors.Blocked(message, operation=operation.id, retry_after=wait)
     # A 501 that says what is not served is no fault that passes.
     if (status == 408 or status >= 500) and not (status == 501 and api_errors(body)):
@@ -296,7 +296,7 @@ def refusal(status: int, body: bytes, operation: Operation, advice_on_401: str =
     elif status == 400 and any(entry.parameter == "revision" for entry in entries):
         kind, advice = (
             errors.RevisionRetired,
-            "Klaviyo no longer serves the revision that this version requests: update singer-klaviyo",
+            "Klaviyo does not serve the revision that this version requests: update singer-klaviyo",
         )
     message = f"{advice} ({details})" if advice else f"{operation.id} was refused: {details}"
     return kind(message, status=status, operation=operation.id, errors=entries)

@@ -183,8 +183,7 @@ class MirrorResult:
         at_most = min(counts.unidentified, counts.left)
         if not at_most:
             return ""
-        removed = "would be removed" if self.is_rehearsal else "removed"
-        return f", so up to {at_most:,} of the people {removed} may belong on the list"
+        return f", so up to {at_most:,} of the removals may be wrong"
 
     @property
     def problem(self) -> str | None:

@@ -230,8 +230,8 @@ class KlaviyoSink(Sink):
                                 self.stream_name)  # fmt: skip
             return
         raise SettingsError(
-            f"the stream {self.stream_name} was read from the account that it is to be sent to. If that is "
-            f'meant, say so: "streams": {{"{self.stream_name}": {{"action": "{self.route.action.name}"}}}}'
+            f"the stream {self.stream_name} comes from the account that it goes to. If that is intended, set "
+            f'"streams": {{"{self.stream_name}": {{"action": "{self.route.action.name}"}}}}'
         )
 
     def process_record(self, record: dict[str, Any], context: dict[str, Any]) -> None:  # noqa: ARG002 - the SDK's signature

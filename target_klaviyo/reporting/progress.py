@@ -53,7 +53,7 @@ class Progress(ProgressDisplay):
         self._last = (now, records)
         rate = (records - last_records) / (now - last_time) if now > last_time else 0.0
         expected = self._expected()
-        line = f"{records:,} records taken in, {rate:,.0f} a second; {self._outcomes()}"
+        line = f"{records:,} records read, {rate:,.0f} a second; {self._outcomes()}"
         line += self._budget(now) + _estimate(expected, rate)
         return Status(line, line, records / (records + expected) if expected and records else None)
 

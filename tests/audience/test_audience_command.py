@@ -37,7 +37,7 @@ def test_without_a_yes_it_shows_what_it_would_do(audience: Audience, people: Pat
     assert done.returncode == 4, done.stderr
     assert done.stdout == ""
     assert re.search(r"Mobile +phone_number", done.stderr)
-    assert done.stderr.count("To push it: ") == 1
+    assert done.stderr.count("To push: ") == 1
     assert "klaviyo-audience people.csv --list 'VIP customers' --create-list --yes" in done.stderr
     assert "ada@example.com" not in done.stderr
     assert audience.written == []
@@ -182,7 +182,7 @@ def test_what_cannot_be_meant_ends_with_2(audience: Audience, people: Path, argu
         ("streams.people v2.csv.mapping.phon is no field", "--map.phon is no field"),
         ("x would be removed, and max_removals allows 5", "x would be removed, and --max-removals allows 5"),
         ('map it: "streams": {"p": {"mapping": {"email": "<column>"}}}', "map it: --map 'email=<column>'"),
-        ("if they are to go, set max_removals: 47); 47 stay", "if they are to go, set --max-removals 47); 47 stay"),
+        ("to remove them set max_removals: 47); 47 stay", "to remove them set --max-removals 47); 47 stay"),
         ("or set max_unidentified: 9", "or set --option max_unidentified=9"),
         ("3 people stay on the list", "3 people stay on the list"),
     ],

@@ -183,7 +183,7 @@ def test_the_sheet_of_a_workbook(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no sheet 'July'"):
         read(path, sheet="July")
     path.write_bytes(b"PK no workbook")
-    with pytest.raises(SettingsError, match="no Excel workbook"):
+    with pytest.raises(SettingsError, match="not a readable Excel workbook"):
         read(path)
 
 
@@ -252,7 +252,7 @@ def test_nothing_is_downloaded(people: Path) -> None:
     [
         ("missing.csv", {}, "there is no file"),
         ("people.xls", {}, "save it as .xlsx"),
-        ("people.pdf", {}, "of no known kind"),
+        ("people.pdf", {}, "not a known kind of file"),
         ("people.csv", {"sheet": "May"}, "--sheet does not go with"),
         ("people.csv", {"query": "select 1"}, "--query does not go with"),
         ("people.csv", {"address": "sqlite://"}, "leave the file out"),

@@ -72,7 +72,7 @@ def test_nothing_is_written(database: str) -> None:
     ("address", "query", "message"),
     [
         ("sqlite:///shop.sqlite", "select 1", "there is no file shop.sqlite"),
-        ("not an address", "select 1", "--from is no address"),
+        ("not an address", "select 1", "--from must be an address"),
         ("snowflake://u:sesame-open@account/db", "select 1", "pip install 'snowflake-sqlalchemy'"),
         ("bigquery://project", "select 1", "pip install 'sqlalchemy-bigquery'"),
         ("redshift+redshift_connector://host/db", "select 1", "pip install 'sqlalchemy-redshift"),

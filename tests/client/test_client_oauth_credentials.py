@@ -432,5 +432,5 @@ def test_no_secret_is_logged_at_debug(
 
 def test_a_key_and_an_app_do_not_go_together() -> None:
     """Nobody could say whose limits and scopes hold."""
-    with pytest.raises(errors.SettingsError, match="one of them must go"):
+    with pytest.raises(errors.SettingsError, match="set either api_key or the OAuth app"):
         KlaviyoClient("pk_test", app=client_app())

@@ -42,7 +42,7 @@ def test_a_revision_is_taken_and_changes_nothing(revision: str | None, caplog: p
     settings.connect(config, "tap-klaviyo")
     said = [record.getMessage() for record in caplog.records]
     assert len(said) == bool(revision)
-    assert all("the setting revision changes nothing any more, take it out" in line for line in said)
+    assert all("the setting revision has no effect any more, remove it" in line for line in said)
     assert not any("2026" in line or "latest" in line for line in said)
 
 

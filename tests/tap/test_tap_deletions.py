@@ -106,7 +106,7 @@ def test_not_when_a_part_was_skipped(make_sandbox: MakeSandbox, tmp_path: Path) 
         lambda _process: sandbox.control.delete("lists", ids[-1]),
     )
     assert run.code == 0
-    assert "is gone since it was listed, skipped" in run.errors
+    assert "was deleted during the run; skipped" in run.errors
     assert activated(run) == {"lists", "tags"}
 
 

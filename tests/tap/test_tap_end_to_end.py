@@ -292,7 +292,7 @@ def test_a_list_that_is_deleted_while_the_tap_runs_is_skipped(
     run = run_tap_until(tmp_path, config(sandbox), catalog, is_member_of_the_last, delete_the_last)
 
     assert run.code == 0, run.errors
-    assert [line for line in run.said("WARNING") if "is gone since it was listed, skipped" in line and last in line]
+    assert [line for line in run.said("WARNING") if "was deleted during the run; skipped" in line and last in line]
     assert len(run.said("WARNING")) == 1
     assert set(keys(run, "list_profiles")) == others
 

@@ -166,7 +166,7 @@ def test_an_unknown_definition_is_no_gap(make_sandbox: Callable[..., RunningSand
     assert run.code == 1
     assert len(run.rows("events")) == 300
     assert set(by_id(run)) == set(sandbox.store.campaigns.rows)
-    assert any("no rows for what only events know of" in line for line in run.said("WARNING"))
+    assert any("no rows for objects that only events mention" in line for line in run.said("WARNING"))
 
 
 def test_events_without_campaigns_are_read_as_before(account: RunningSandbox, tmp_path: Path) -> None:

@@ -227,6 +227,6 @@ def test_a_flow_that_is_deleted_while_it_is_read_is_skipped(
     assert gone
     warnings = run.said("WARNING")
     assert warnings
-    assert all("is gone since it was listed, skipped" in line for line in warnings)
+    assert all("was deleted during the run; skipped" in line for line in warnings)
     assert {line.split("action ")[1].split()[0] for line in warnings} <= gone
     assert {row["channel"] is None for row in rows if row["flow_id"] != last} == {False}

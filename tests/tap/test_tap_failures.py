@@ -161,7 +161,7 @@ def test_what_the_plan_does_not_have_is_a_warning(
     assert run.code == 0, run.errors
     lines = [line for line in run.said("WARNING", "ERROR", "CRITICAL") if "skipped, " in line]
     assert [line.partition("skipped, ")[2] for line in lines] == [
-        f"the account's plan does not have what {operation} needs (You must have Advanced KDP enabled to use this "
+        f"the account's plan does not include {operation} (You must have Advanced KDP enabled to use this "
         "endpoint. [/data/])"
         for operation in ("get_webhooks", "get_webhook_topics")
     ]
@@ -282,7 +282,7 @@ def test_a_list_that_vanishes_is_skipped(caplog: pytest.LogCaptureFixture) -> No
     rows = [row for batch in batches for row in batch.rows.get(table.name, ())]
     assert [(row["list_id"], row["list_name"], row["profile_id"]) for row in rows] == [("HERE", "b", "P")]
     assert [record.getMessage() for record in caplog.records] == [
-        "list_profiles: lists GONE is gone since it was listed, skipped"
+        "list_profiles: lists GONE was deleted during the run; skipped"
     ]
 
 
@@ -304,7 +304,7 @@ def test_who_may_not_read_metrics_gets_the_rest(make_sandbox: Callable[..., Runn
     run = run_tap(tmp_path, config(sandbox, event_metrics=["Placed Order"]), catalog=catalog)
     assert run.code == 1
     assert len(run.rows("profiles")) == 5
-    assert "events: skipped, the key may not do get_metrics" in run.errors
+    assert "events: skipped, the key lacks a scope for get_metrics" in run.errors
     assert [entry.path for entry in sandbox.requests].count("/api/metrics") == 2
 
 

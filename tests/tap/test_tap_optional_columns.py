@@ -84,7 +84,7 @@ def test_raw_attributes_are_what_klaviyo_sends(account: RunningSandbox, tmp_path
         for row in rows[:5]:
             assert row["attributes"] == answer(account, f"/api/{stream}/{row[key]}")["data"]["attributes"], stream
         assert not any(name == f"fields[{stream.removesuffix('s')}]" for name in asked[f"/api/{stream}"])
-    told = {stream: f"{stream}: attributes is selected, so all of them are asked for" for stream in RAW}
+    told = {stream: f"{stream}: attributes is selected, so Klaviyo sends all attributes" for stream in RAW}
     assert all(line in run.errors for line in told.values())
     assert asked["/api/lists"]["fields[list]"] == "name,updated"
 

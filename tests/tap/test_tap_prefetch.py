@@ -77,7 +77,7 @@ def test_a_missing_scope_is_reported_in_its_turn(make_sandbox: MakeSandbox, tmp_
         tmp_path, config(sandbox), catalog=select(discovered(), {"profiles": None, "campaigns": None, "metrics": None})
     )
     assert run.code == 1
-    assert "campaigns: skipped, the key may not do get_campaigns" in run.errors
+    assert "campaigns: skipped, the key lacks a scope for get_campaigns" in run.errors
     assert len(run.rows("metrics")) == len(sandbox.store.metrics.rows)
 
 

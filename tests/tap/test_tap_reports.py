@@ -159,7 +159,7 @@ def test_a_day_that_has_no_room_stops_in_order(account: RunningSandbox, tmp_path
     first = run(tmp_path, account, reports, state={"bookmarks": {"two": {"calls": {hour: 210}}}})
     assert first.code == 0, first.errors
     assert [len({row["timeframe_end"] for row in first.rows(name)}) for name in ("one", "two")] == [12, 3]
-    assert f"two: this day's budget has room for 3 of 12 calls; the next run goes on from {ago(9)}" in first.errors
+    assert f"two: today's budget has room for 3 of 12 calls; the next run continues from {ago(9)}" in first.errors
     assert first.state["bookmarks"]["two"]["replication_key_value"] == ago(10)
 
     tomorrow = {name: {**entry, "calls": {}} for name, entry in first.state["bookmarks"].items()}
@@ -351,7 +351,7 @@ def test_a_whole_time_frame_waits_for_a_day_with_room(account: RunningSandbox, t
     made = run(tmp_path, account, reports, state={"bookmarks": {"form_values": {"calls": {hour: 225}}}})
     assert made.code == 0, made.errors
     assert made.rows("form_values") == []
-    assert "form_values: this day's budget has room for 0 of 1 calls; the next run goes on from" in made.errors
+    assert "form_values: today's budget has room for 0 of 1 calls; the next run continues from" in made.errors
 
 
 def test_a_time_frame_of_which_nothing_is_over_is_not_asked_for(account: RunningSandbox, tmp_path: Path) -> None:
@@ -443,7 +443,7 @@ def test_a_day_without_room_for_all_metrics_stops_between_time_frames(account: R
     ]
     first = run(tmp_path, account, reports, state={"bookmarks": {"campaign_values": {"calls": {hour: 220}}}})
     assert first.code == 0, first.errors
-    assert "this day's budget has room for 4 of 10 calls; the next run goes on from " + ago(3) in first.errors
+    assert "today's budget has room for 4 of 10 calls; the next run continues from " + ago(3) in first.errors
     assert first.state["bookmarks"]["campaign_values"]["replication_key_value"] == ago(4)
 
 
@@ -475,4 +475,4 @@ def test_more_metrics_than_calls_of_a_day_are_exit_2(
             sandbox.store.metrics.put({**row, "id": f"M{number:05}", "name": f"Metric {number}"})
     made = run(tmp_path, sandbox, [{"report": "flow_series", "conversion_metric": "all"}])
     assert made.code == 2
-    assert "calls for each time frame, and a day has 225" in made.errors.splitlines()[-1]
+    assert "calls for each time frame, and a day allows 225" in made.errors.splitlines()[-1]

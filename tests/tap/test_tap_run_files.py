@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_finished_ends_all_announcements(files: RunFiles, 
     with pytest.raises(FilesBroken, match="it is gone"):
         go()
     for _ in range(2):
-        with pytest.raises(FilesBroken, match="nothing after the last STATE"):
+        with pytest.raises(FilesBroken, match="resume from the last STATE"):
             files.announce()
     assert not written.messages
 

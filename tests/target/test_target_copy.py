@@ -183,7 +183,7 @@ def test_a_copy_of_an_account_into_itself_is_refused(source: RunningSandbox, tmp
     done = Command(tmp_path, {"api_key": KEY, "api_url": source.url})(lines, streams=CREATE)
     assert (done.code, done.stdout) == (2, "")
     [line] = done.said("CRITICAL", "ERROR")
-    assert f"the stream {stream} was read from the account that it is to be sent to" in line
+    assert f"the stream {stream} comes from the account that it goes to" in line
     assert f'"streams": {{"{stream}": {{"action": ' in line
     assert {found.method for found in list(source.requests)[asked:]} == {"GET"}
     assert held(source) == before

@@ -336,7 +336,7 @@ def test_a_revision_in_the_settings_changes_nothing(target: Command, account: Ru
     """Who set one is told once that it does nothing, and every request asks for its operation's own."""
     account.control.change(other_revisions="refuse")
     run = target(ONE, revision="2020-01-01")
-    assert (run.code, run.stderr.count("the setting revision changes nothing any more")) == (0, 1), run.stderr
+    assert (run.code, run.stderr.count("the setting revision has no effect any more")) == (0, 1), run.stderr
 
 
 def test_batch_files_are_refused(target: Command) -> None:
@@ -369,7 +369,7 @@ def test_a_signal_settles_what_is_under_way(target: Command, account: RunningSan
         assert process.stderr is not None
         until(lambda: account.store.jobs.rows)
         process.send_signal(signal.SIGTERM)
-        assert any("settling what is under way" in line for line in process.stderr)
+        assert any("waiting for the requests that are under way" in line for line in process.stderr)
         account.control.advance(seconds=3600)
         out, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 143

@@ -28,7 +28,7 @@ def test_whoever_joined_a_list_can_leave_it(target: Command, account: RunningSan
     assert run.code == 0
     assert len(account.store.list_members[list_id].rows) == 5
     [line] = run.said("WARNING")
-    assert "delivered (not_found): nobody is known by these identifiers" in line
+    assert "delivered (not_found): no profile has these identifiers" in line
 
 
 def test_update_only_and_clearing_nulls(target: Command, account: RunningSandbox) -> None:

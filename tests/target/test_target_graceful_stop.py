@@ -127,7 +127,7 @@ def test_a_second_signal_ends_at_once(target: Command, silent: socket.socket, st
         with connection:
             process.send_signal(signal.SIGTERM)
             assert process.stderr is not None
-            assert any("settling what is under way" in line for line in process.stderr)
+            assert any("waiting for the requests that are under way" in line for line in process.stderr)
             # Python sees a signal that comes just before a system call only after it, so wait until the call has begun.
             until(lambda: psutil.Process(process.pid).status() == psutil.STATUS_SLEEPING)
             process.send_signal(signal.SIGINT)
@@ -165,4 +165,4 @@ def test_one_signal_ends_a_storm(target: Command, status: int) -> None:
         server.shutdown()
     assert process.returncode == 143
     assert out == ""
-    assert "records not sent: 1" in err
+    assert "1 record was not sent" in err

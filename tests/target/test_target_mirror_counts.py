@@ -94,8 +94,9 @@ def test_before_and_joined_less_left_is_after(
     assert facts["came"] + facts["repeated"] + facts["unidentified"] == facts["records"] == len(rows)
     assert others <= there
     of_all = f" of {facts['absent']}" if facts["left"] != facts["absent"] else ""
-    changes = f"{facts['left']}{of_all} left, {facts['joined']} joined, which makes {len(there - others)}"
-    assert f"which had {facts['before']}: {changes}" in run.stderr
+    members = "member" if facts["before"] == 1 else "members"
+    changes = f"{facts['left']}{of_all} removed, {facts['joined']} added, {len(there - others)} now"
+    assert f"had {facts['before']} {members}: {changes}; " in run.stderr
 
 
 def test_the_line_in_the_log_adds_up(push: Pusher) -> None:
@@ -187,7 +188,7 @@ def test_a_first_mirror_on_a_full_list_explains_itself(push: Pusher, account: Ru
     streams = {"vips": {name: value for name, value in VOUCHED.items() if name != "max_removals"}}
     run = target(feed(people([0, 50])), streams=streams)
     assert run.code == 3
-    assert "which had 10: 0 of 9 left, 1 joined, which makes 11\n" in run.stderr
+    assert "had 10 members: 0 of 9 removed, 1 added, 11 now; " in run.stderr
     assert "9 of 10 members would be removed, and max_removals allows 1" in run.stderr
     for said in ("a form, an import or a person", "owns_list", "a list of its own", "set max_removals: 9"):
         assert said in run.stderr

@@ -127,7 +127,7 @@ def test_a_feed_that_shows_that_it_was_whole_has_its_state(target: Command, acco
     assert (run.code, run.states) == (0, [{"bookmarks": {"others": {"id": 5}}}])
     run = target([*lines, {"type": "STATE", "value": {"at": 1}}], streams=vouched)
     assert (run.code, run.states) == (0, [])
-    assert "no STATE is written" in run.stderr
+    assert "wrote no STATE" in run.stderr
 
 
 def test_half_a_feed_has_no_state(target: Command, account: RunningSandbox) -> None:

@@ -176,7 +176,7 @@ def test_a_copy_from_snowflake_into_its_own_account_is_refused(target: Command, 
     schema = {"type": "SCHEMA", "stream": "events", "schema": {"properties": {name: {} for name in row}}}
     run = target([schema, *records("events", [row])])
     assert run.code == 2
-    assert "was read from the account that it is to be sent to" in run.stderr
+    assert "comes from the account that it goes to" in run.stderr
 
 
 def test_every_action_takes_its_record_in_capitals() -> None:

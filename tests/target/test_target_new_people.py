@@ -109,7 +109,7 @@ def test_of_a_new_persons_rows_the_first_creates_them() -> None:
 def test_create_only_does_not_go_with_what_changes_people() -> None:
     """Settings and records that cannot be meant are refused."""
     for other in ({"update_only": True}, {"set_if_empty": ["title"]}):
-        with pytest.raises(SettingsError, match="create_only is not for"):
+        with pytest.raises(SettingsError, match="create_only does not work with"):
             parse_routes({"people": {**CREATE, **other}}, None)
     with pytest.raises(RejectedRecord, match="append changes people who exist"):
         rows_of({**CREATE, "mapping": {"append": "more"}}, {**ADA, "more": {"Tags": "x"}})

@@ -239,7 +239,7 @@ def test_a_file_that_is_none_is_told(nights: Nights) -> None:
     with pytest.raises(SettingsError, match="delete the file, and everything is sent again"):
         nights.begin()
     (nights.folder / "key").write_bytes(b"short")
-    with pytest.raises(SettingsError, match="is no key"):
+    with pytest.raises(SettingsError, match="is not a key"):
         nights.begin()
 
 

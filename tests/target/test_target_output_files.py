@@ -94,7 +94,7 @@ def test_a_retry_of_all_files_at_once_reads_none_of_its_own(target: Command) -> 
     assert run.code == 1, run.stderr
     assert [file.read_text() for file in files] == before
     assert set(on_file(target.folder).values()) == {2}
-    assert "is another run's and stays" in run.stderr
+    assert "belongs to another run" in run.stderr
 
 
 def in_the_way(folder: Path) -> Path:

@@ -92,7 +92,7 @@ def test_the_screen_says_what_a_person_asks(target: Command, account: RunningSan
     assert re.match(r" +6  ", line_with(screen, "put on it"))
     assert "less than a minute" in screen
     assert "target-klaviyo-plan.json" in screen
-    assert "--config" in line_with(screen, "To push it: ")
+    assert "--config" in line_with(screen, "To push: ")
     assert max(len(line) for line in screen.splitlines() if "To push" not in line) <= 100
     assert "example.com" not in run.stderr
     assert "\x1b" not in screen
@@ -148,7 +148,7 @@ def test_who_calls_it_says_what_comes_next(account: RunningSandbox, tmp_path: Pa
     lines = [schema("profiles", [ADA]), *records("profiles", [ADA])]
     target.listen(io.StringIO("".join(f"{json.dumps(line)}\n" for line in lines)))
     err = capsys.readouterr().err
-    assert "\nTo push it: klaviyo-audience people.csv --yes\n" in err
+    assert "\nTo push: klaviyo-audience people.csv --yes\n" in err
     assert json.loads((tmp_path / "plan.json").read_text())["command"] == "klaviyo-audience people.csv --yes"
 
 
@@ -336,7 +336,7 @@ def test_a_run_that_would_fail_says_why() -> None:
     """And names the command all the same where settings are right: a mirror's additions stand."""
     screen = plan_screen({**EMPTY, "fails": "nobody is removed"}, "plan.json")
     assert "The push would fail: nobody is removed" in screen
-    assert "To push it all the same: x" in screen
+    assert "To push anyway: x" in screen
 
 
 @pytest.mark.parametrize(("code", "has_command"), [("over_cap", True), ("not_owned", False)])
@@ -347,10 +347,10 @@ def test_a_mirror_that_removes_nobody_says_why(code: str, has_command: bool) -> 
     facts = {"reasons": [{"code": code}], "repeated_examples": [{"email": "ada@example.com"}, {}]}
     section = {"title": title, "notes": notes, "facts": facts}
     screen = plan_screen({**EMPTY, "sections": [section], "fails": "many words"}, "plan.json")
-    for words in (title, *notes, "more than once: a***@e***.com", "for the reasons above"):
+    for words in (title, *notes, "Duplicates: a***@e***.com", "for the reasons above"):
         assert words in screen
     assert "many words" not in screen
-    assert ("To push it" in screen) == has_command
+    assert ("To push" in screen) == has_command
 
 
 @pytest.mark.parametrize(

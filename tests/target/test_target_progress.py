@@ -30,9 +30,9 @@ def test_a_line_tells_what_came_and_how_fast(caplog: pytest.LogCaptureFixture) -
             progress.show()
         progress.show()
     assert caplog.messages == [
-        "30,000 records taken in, 1,000 a second; 5 delivered",
-        "36,000 records taken in, 200 a second; 5 delivered",
-        "36,000 records taken in, 0 a second; 5 delivered",
+        "30,000 records read, 1,000 a second; 5 delivered",
+        "36,000 records read, 200 a second; 5 delivered",
+        "36,000 records read, 0 a second; 5 delivered",
     ]
 
 
@@ -53,8 +53,8 @@ def test_a_line_tells_the_budget_and_the_time_that_is_left(caplog: pytest.LogCap
             clock.sleep(30)
             progress.show()
     assert caplog.messages == [
-        "3,000 records taken in, 100 a second; none; 20% of the limit of a used; 12,000 to come, in about 2 minutes",
-        "3,000 records taken in, 0 a second; none; 44% of the limit of b used",
+        "3,000 records read, 100 a second; none; 20% of the limit of a used; 12,000 to come, in about 2 minutes",
+        "3,000 records read, 0 a second; none; 44% of the limit of b used",
     ]
 
 
@@ -93,14 +93,14 @@ def test_a_short_run_says_nothing_of_it(target: Command) -> None:
     done = run_command(command, PEOPLE, folder=target.folder)
     assert done.returncode == 0, done.stderr
     assert "done: 40 delivered" in done.stderr
-    assert "taken in" not in done.stderr
+    assert "records read" not in done.stderr
 
 
 def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, account: RunningSandbox) -> None:
     """While a job is waited for, input has ended and nothing else happens; no address is in the line."""
     account.control.change(speed=1, job_seconds=3600)
     (target.folder / "config.json").write_text(json.dumps(target.config))
-    wanted = "40 records taken in, 0 a second; 0 delivered, 0 accepted, 0 rejected"
+    wanted = "40 records read, 0 a second; 0 delivered, 0 accepted, 0 rejected"
     lines = []
     with warm.Popen(saying("SECONDS", 0.1), stdin=warm.PIPE, stderr=warm.PIPE, text=True, cwd=target.folder) as run:
         assert run.stdin is not None
@@ -114,14 +114,14 @@ def test_a_run_that_waits_for_klaviyo_says_how_far_it_is(target: Command, accoun
                 account.control.advance(seconds=3600)
     assert run.returncode == 0
     assert any(wanted in line for line in lines)
-    assert "@" not in "".join(line for line in lines if "taken in" in line)
+    assert "@" not in "".join(line for line in lines if "records read" in line)
 
 
 def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None:
     """In place of the lines; it gives way to what is logged, and is gone at the end."""
     account.control.change(speed=1, job_seconds=3600)
     (target.folder / "config.json").write_text(json.dumps(target.config))
-    render_bar = "\r\x1b[2K40 records taken in, "
+    render_bar = "\r\x1b[2K40 records read, "
     with (
         Terminal() as terminal,
         warm.Popen(
@@ -140,5 +140,5 @@ def test_a_terminal_gets_a_bar(target: Command, account: RunningSandbox) -> None
         account.control.advance(seconds=3600)
     assert run.returncode == 0
     shown = [line.split("\r\x1b[2K")[-1] for line in terminal.text.split("\n")]
-    assert not [line for line in shown if "taken in" in line]
+    assert not [line for line in shown if "records read" in line]
     assert any("done: 40 delivered" in line for line in shown)
