@@ -137,7 +137,7 @@ def test_the_text_for_a_terminal() -> None:
         found = read.progress.status()
     assert found is not None
     assert found.fraction == 0.5
-    assert found.text == ("events: 3,300 rows, 11 a second, 100% of the limit of get_events used, some 5 minutes left")
+    assert found.text == ("events: 3,300 rows, 11 a second, 100% of the limit of get_events used, about 5 minutes left")
 
 
 @given(

@@ -234,7 +234,7 @@ def test_a_bookmark_that_is_ahead_comes_back(account: RunningSandbox, tmp_path: 
     first = run(tmp_path, account, reports, state={"bookmarks": {"segment_series": bookmark}})
     assert first.code == 0, first.errors
     (line,) = first.said("WARNING")
-    assert "the bookmark of segment_series 2099-01-01 is ahead of now" in line
+    assert "the bookmark of segment_series 2099-01-01 is in the future" in line
     assert first.rows("segment_series")
     assert first.state["bookmarks"]["segment_series"]["replication_key_value"] == ago(1)
     second = run(tmp_path, account, reports, state=first.state)
@@ -266,7 +266,7 @@ def test_a_start_of_long_ago_is_a_warning(account: RunningSandbox, tmp_path: Pat
     made = run(tmp_path, account, [{"report": "segment_series", "interval": "weekly", "start_date": "2020-01-01"}])
     assert made.code == 0
     (line,) = made.said("WARNING")
-    assert "Klaviyo tells of one year only" in line
+    assert "Klaviyo has reports of one year only" in line
     dates = sorted({row["date"] for row in made.rows("segment_series")})
     assert 51 <= len(dates) <= 52
     assert {datetime.fromisoformat(text).weekday() for text in dates} == {0}
