@@ -1,0 +1,131 @@
+"""What a project of one's own takes from here: the definitions for Meltano Hub, and the file to include."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tomllib
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from jsonschema import Draft202012Validator
+from support.demo import ROOT
+from support.documented import copy_checkout
+from support.scripts import script
+
+HUB = ROOT / "docs" / "meltano-hub"
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PIP_URL = f"git+{PROJECT['urls']['Repository']}@v{PROJECT['version']}"
+# What the Hub's own schemas allow in the definition of an extractor; a loader has no `select`.
+LEGAL_IN_THE_HUB = {
+    *("name", "variant", "namespace", "label", "description", "executable", "pip_url", "docs", "repo", "logo_url"),
+    *("hidden", "settings", "settings_group_validation", "commands", "capabilities", "metadata", "schema", "select"),
+    *("requires", "maintenance_status", "domain_url", "keywords", "definition", "next_steps", "settings_preamble"),
+    *("usage", "prereq"),
+}
+KINDS = {"tap-klaviyo": "extractors", "target-klaviyo": "loaders"}
+
+
+def hub(name: str) -> dict[str, Any]:
+    definition: dict[str, Any] = yaml.safe_load((HUB / f"{name}.yml").read_text())
+    return definition
+
+
+def entry(file: str, name: str) -> dict[str, Any]:
+    """A plugin of a project, or of a file that projects include."""
+    plugins: dict[str, list[dict[str, Any]]] = yaml.safe_load((ROOT / file).read_text())["plugins"]
+    (found,) = [each for each in plugins[KINDS[name]] if each["name"] == name]
+    return found
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_the_hub_would_take_a_definition(name: str) -> None:
+    """Its keys are those of the Hub's schema, but for `variants`, which is for `meltano add --from-ref` alone."""
+    definition = hub(name)
+    assert set(definition) - {"variants"} <= LEGAL_IN_THE_HUB
+    assert {"name", "namespace", "variant", "label", "pip_url", "executable"} <= set(definition)
+    assert ("select" in definition) == (name == "tap-klaviyo")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_definition_installs_the_tag_of_its_own_repository(name: str) -> None:
+    """And not a package of that name in a registry, which would be somebody else's."""
+    assert hub(name)["pip_url"] == PIP_URL
+    assert shlex.split(PIP_URL) == [PIP_URL]
+    assert hub(name)["repo"] == PROJECT["urls"]["Repository"]
+
+
+def test_the_hub_selects_the_tables_that_the_project_of_the_checkout_selects() -> None:
+    """Without `select` Meltano would read all tables, and every column that costs look-ups."""
+    selection = entry("meltano.yml", "tap-klaviyo")["select"]
+    assert len([pattern for pattern in selection if pattern.startswith("!")]) >= 5
+    assert hub("tap-klaviyo")["select"] == selection
+    assert [variant["select"] for variant in hub("tap-klaviyo")["variants"]] == [selection]
+
+
+def test_the_variant_of_a_definition_is_the_definition() -> None:
+    """What `meltano add --from-ref` takes from the variant is what stands above it."""
+    definition = hub("tap-klaviyo")
+    (variant,) = definition["variants"]
+    assert variant.pop("name") == definition["variant"]
+    assert variant == {key: definition[key] for key in variant}
+    assert set(variant) >= {"pip_url", "executable", "capabilities", "settings", "settings_group_validation"}
+
+
+@pytest.mark.parametrize("file", ["meltano.yml", "examples/audience/meltano.yml"])
+def test_projects_are_what_meltano_takes_for_one(file: str) -> None:
+    """Meltano's own schema knows every key, kind of setting and capability."""
+    check_against_the_schema(ROOT / file)
+
+
+def check_against_the_schema(path: Path) -> None:
+    schema = json.loads((files("meltano.schemas") / "meltano.schema.json").read_text())
+    errors = Draft202012Validator(schema).iter_errors(yaml.safe_load(path.read_text()))
+    assert [(list(error.absolute_path), error.message[:200]) for error in errors] == []
+
+
+def test_pip_installs_from_the_tag(tmp_path: Path) -> None:
+    """The `pip_url` as it stands, with git led to a repository of this machine: both commands, and the schemas."""
+    home = copy_checkout(tmp_path)
+    for arguments in (
+        ["init", "--quiet"],
+        ["add", "--all"],
+        ["-c", "user.name=Test", "-c", "user.email=test@example.com", "commit", "--quiet", "--message", "As it is"],
+        ["tag", f"v{PROJECT['version']}"],
+    ):
+        subprocess.run(["git", *arguments], cwd=home, check=True)
+    environment = {
+        **os.environ,
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{home.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": PROJECT["urls"]["Repository"],
+    }
+    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    words = shlex.split(hub("tap-klaviyo")["pip_url"])
+    done = subprocess.run(
+        [*install, "--target", tmp_path / "installed", *words],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    installed = tmp_path / "installed"
+    assert {path.name for path in (installed / "bin").iterdir()} >= {"tap-klaviyo", "target-klaviyo"}
+    assert (installed / "tap_klaviyo" / "schemas" / "events.json").is_file()
+
+
+def test_addresses_in_documents_name_the_version_that_there_is() -> None:
+    """Whoever copies a line gets the tag of these documents; `scripts/update_meltano.py` brings them up to date."""
+    addresses = script("addresses")
+    old = f"curl {PROJECT['urls']['Repository']}/raw/v0.0.9/a.yml, git+{PROJECT['urls']['Repository']}@v0.0.9 or v0.0.9"
+    new = addresses.with_tag(old)
+    assert new.count(f"v{PROJECT['version']}") == 2
+    assert new.endswith("or v0.0.9")
