@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write what Meltano needs to know of both plugins, and the address of this version where documents name it.
 
-python scripts/update_meltano.py            # write meltano.yml, docs/meltano-hub/*.yml and the pages
+python scripts/update_meltano.py            # write meltano.yml, the file to include, docs/meltano-hub/*.yml, the pages
 python scripts/update_meltano.py --check    # write nothing, fail when one differs
 """
 
@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import re
 import sys
+import textwrap
 from pathlib import Path
 
 import addresses
 from generated import run
-from meltano_plugins import PLUGINS, hub_definition, selection, setting_lines
+from meltano_plugins import PLUGINS, hub_definition, project_entry, selection, setting_lines
 
 ROOT = Path(__file__).resolve().parents[1]
 HUB = ROOT / "docs" / "meltano-hub"
 PROJECT = ROOT / "meltano.yml"
+INCLUDED = ROOT / "examples" / "project" / "klaviyo.meltano.yml"
 # Meltano selects everything unless told otherwise, whatever the catalog says.
 SELECT = "      # The default tables; `meltano select tap-klaviyo 'templates.*'` adds one, 'esp_*.*' all of V1.\n"
 
@@ -40,6 +42,17 @@ def project() -> str:
     return text
 
 
+def included() -> str:
+    """Both plugins for a project of one's own, which names the file under ``include_paths``."""
+    text = (
+        "# Made by scripts/update_meltano.py of singer-klaviyo, for `include_paths` in the meltano.yml of a project.\n"
+    )
+    text += "plugins:\n"
+    for plugin in PLUGINS:
+        text += f"  {plugin.kind}:\n" + textwrap.indent("".join(project_entry(plugin)), "  ")
+    return text
+
+
 def pages() -> dict[Path, str]:
     """Documents that name an address of this version, with its tag."""
     found = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")]
@@ -48,9 +61,9 @@ def pages() -> dict[Path, str]:
 
 
 def files() -> dict[Path, str]:
-    """Both definitions, the project, and the pages."""
+    """Both definitions, the project of the checkout, the file for other projects, and the pages."""
     definitions = {HUB / f"{plugin.name}.yml": "".join(hub_definition(plugin)) for plugin in PLUGINS}
-    return definitions | {PROJECT: project()} | pages()
+    return definitions | {PROJECT: project(), INCLUDED: included()} | pages()
 
 
 if __name__ == "__main__":

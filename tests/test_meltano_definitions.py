@@ -20,6 +20,7 @@ from support.documented import copy_checkout
 from support.scripts import script
 
 HUB = ROOT / "docs" / "meltano-hub"
+EXAMPLE = "examples/project"
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PIP_URL = f"git+{PROJECT['urls']['Repository']}@v{PROJECT['version']}"
 # What the Hub's own schemas allow in the definition of an extractor; a loader has no `select`.
@@ -78,10 +79,41 @@ def test_the_variant_of_a_definition_is_the_definition() -> None:
     assert set(variant) >= {"pip_url", "executable", "capabilities", "settings", "settings_group_validation"}
 
 
-@pytest.mark.parametrize("file", ["meltano.yml", "examples/audience/meltano.yml"])
+@pytest.mark.parametrize(
+    "file", ["meltano.yml", "examples/audience/meltano.yml", f"{EXAMPLE}/meltano.yml", f"{EXAMPLE}/klaviyo.meltano.yml"]
+)
 def test_projects_are_what_meltano_takes_for_one(file: str) -> None:
     """Meltano's own schema knows every key, kind of setting and capability."""
     check_against_the_schema(ROOT / file)
+
+
+def test_the_file_to_include_holds_the_two_plugins_and_nothing_else() -> None:
+    """Nothing of the demo's; what the definitions for the Hub say, as far as a project may say it."""
+    included = yaml.safe_load((ROOT / EXAMPLE / "klaviyo.meltano.yml").read_text())
+    assert included.keys() == {"plugins"}
+    names = {kind: [plugin["name"] for plugin in plugins] for kind, plugins in included["plugins"].items()}
+    assert names == {kind: [name] for name, kind in KINDS.items()}
+    for name in KINDS:
+        plugin, definition = entry(f"{EXAMPLE}/klaviyo.meltano.yml", name), hub(name)
+        definition["capabilities"] = [word for word in definition["capabilities"] if word != "validate-records"]
+        left_out = {"variants", "maintenance_status", "keywords", "domain_url"}
+        assert plugin == {key: value for key, value in definition.items() if key not in left_out}
+
+
+def test_the_whole_project_includes_it_and_has_the_environments_of_meltano_init() -> None:
+    """What it sets for an environment are settings of the plugins, and its loader is the one of the checkout."""
+    project = yaml.safe_load((ROOT / EXAMPLE / "meltano.yml").read_text())
+    assert project["include_paths"] == ["klaviyo.meltano.yml"]
+    assert [environment["name"] for environment in project["environments"]] == ["dev", "staging", "prod"]
+    assert project["default_environment"] == "dev"
+    known = {name: {setting["name"] for setting in hub(name)["settings"]} for name in KINDS}
+    for environment in project["environments"]:
+        for plugins in environment.get("config", {}).get("plugins", {}).values():
+            for plugin in plugins:
+                assert plugin["config"].keys() <= known[plugin["name"]]
+    (loader,) = project["plugins"]["loaders"]
+    checkout = yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
+    assert loader in checkout
 
 
 def check_against_the_schema(path: Path) -> None:
