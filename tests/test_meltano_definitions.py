@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -122,8 +123,8 @@ def check_against_the_schema(path: Path) -> None:
     assert [(list(error.absolute_path), error.message[:200]) for error in errors] == []
 
 
-def test_pip_installs_from_the_tag(tmp_path: Path) -> None:
-    """The `pip_url` as it stands, with git led to a repository of this machine: both commands, and the schemas."""
+def test_pip_makes_the_plugins_from_the_tag(tmp_path: Path) -> None:
+    """The `pip_url` as it stands, with git led to a repository of this machine: both plugins, and the schemas."""
     home = copy_checkout(tmp_path)
     for arguments in (
         ["init", "--quiet"],
@@ -138,25 +139,23 @@ def test_pip_installs_from_the_tag(tmp_path: Path) -> None:
         "GIT_CONFIG_KEY_0": f"url.{home.as_uri()}.insteadOf",
         "GIT_CONFIG_VALUE_0": PROJECT["urls"]["Repository"],
     }
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
-    words = shlex.split(hub("tap-klaviyo")["pip_url"])
-    done = subprocess.run(
-        [*install, "--target", tmp_path / "installed", *words],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    make = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--no-index"]
+    make += ["--wheel-dir", str(tmp_path), *shlex.split(hub("tap-klaviyo")["pip_url"])]
+    done = subprocess.run(make, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    installed = tmp_path / "installed"
-    assert {path.name for path in (installed / "bin").iterdir()} >= {"tap-klaviyo", "target-klaviyo"}
-    assert (installed / "tap_klaviyo" / "schemas" / "events.json").is_file()
+    with zipfile.ZipFile(tmp_path / f"singer_klaviyo-{PROJECT['version']}-py3-none-any.whl") as wheel:
+        names = wheel.namelist()
+        (programs,) = [wheel.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+    assert "tap_klaviyo/schemas/events.json" in names
+    assert {"tap-klaviyo", "target-klaviyo"} <= {line.partition(" = ")[0] for line in programs.splitlines()}
 
 
 def test_addresses_in_documents_name_the_version_that_there_is() -> None:
     """Whoever copies a line gets the tag of these documents; `scripts/update_meltano.py` brings them up to date."""
     addresses = script("addresses")
+    assert addresses.with_tag("singer_klaviyo-0.0.9-py3-none-any.whl") == (
+        f"singer_klaviyo-{PROJECT['version']}-py3-none-any.whl"
+    )
     old = f"curl {PROJECT['urls']['Repository']}/raw/v0.0.9/a.yml, git+{PROJECT['urls']['Repository']}@v0.0.9 or v0.0.9"
     new = addresses.with_tag(old)
     assert new.count(f"v{PROJECT['version']}") == 2
