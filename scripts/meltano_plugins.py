@@ -98,7 +98,7 @@ def hub_definition(plugin: Plugin) -> Iterator[str]:
     yield from _identity(plugin)
     yield "domain_url: https://www.klaviyo.com\n"
     yield from _package(plugin)
-    yield "maintenance_status: active\nkeywords: [api, meltano_sdk]\n"
+    yield "maintenance_status: active\nquality: unknown\nkeywords: [api, meltano_sdk]\n"
     if plugin.kind == "loaders":
         yield f"capabilities: {_flow(plugin.capabilities)}\n"
         yield from _declared(plugin)

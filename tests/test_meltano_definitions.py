@@ -29,7 +29,7 @@ LEGAL_IN_THE_HUB = {
     *("name", "variant", "namespace", "label", "description", "executable", "pip_url", "docs", "repo", "logo_url"),
     *("hidden", "settings", "settings_group_validation", "commands", "capabilities", "metadata", "schema", "select"),
     *("requires", "maintenance_status", "domain_url", "keywords", "definition", "next_steps", "settings_preamble"),
-    *("usage", "prereq"),
+    *("usage", "prereq", "quality", "python", "supported_python_versions", "log_parser"),
 }
 KINDS = {"tap-klaviyo": "extractors", "target-klaviyo": "loaders"}
 
@@ -51,7 +51,7 @@ def test_the_hub_would_take_a_definition(name: str) -> None:
     """Its keys are those of the Hub's schema, but for `variants`, which is for `meltano add --from-ref` alone."""
     definition = hub(name)
     assert set(definition) - {"variants"} <= LEGAL_IN_THE_HUB
-    assert {"name", "namespace", "variant", "label", "pip_url", "executable"} <= set(definition)
+    assert {"name", "namespace", "variant", "label", "quality", "pip_url", "executable"} <= set(definition)
     assert ("select" in definition) == (name == "tap-klaviyo")
 
 
@@ -97,7 +97,7 @@ def test_the_file_to_include_holds_the_two_plugins_and_nothing_else() -> None:
     for name in KINDS:
         plugin, definition = entry(f"{EXAMPLE}/klaviyo.meltano.yml", name), hub(name)
         definition["capabilities"] = [word for word in definition["capabilities"] if word != "validate-records"]
-        left_out = {"variants", "maintenance_status", "keywords", "domain_url"}
+        left_out = {"variants", "maintenance_status", "quality", "keywords", "domain_url"}
         assert plugin == {key: value for key, value in definition.items() if key not in left_out}
 
 
