@@ -193,6 +193,16 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
             RunElsewhere(("tests/audience/test_audience_document.py::test_two_commands_are_enough",))
         ]
         * 2,
+        "docs/start/meltano-project.md": [
+            RunElsewhere((f"tests/test_meltano_project.py::{name}",))
+            for name in (
+                "test_a_project_that_includes_the_file_runs",
+                "test_a_project_that_includes_the_file_runs",
+                "test_plugins_that_are_added_from_their_definitions_run",
+                "test_plugins_that_are_added_from_their_definitions_run",
+                "test_a_wheel_takes_the_place_of_the_repository",
+            )
+        ],
         "docs/start/sandbox.md": [
             RunElsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
             RunHere(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),

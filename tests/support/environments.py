@@ -16,6 +16,8 @@ import yaml
 from meltano.core.venv_service import fingerprint
 from uv import find_uv_bin
 
+from support.scripts import script
+
 # What uv answers with when a request fails, and not what it was asked for.
 _UV_FAILED = 2
 
@@ -78,7 +80,7 @@ def provide_plugins(folder: Path, project: str, *names: str) -> None:
         home = folder / kind / name / "venv"
         home.mkdir(parents=True)
         arguments = shlex.split(plugin["pip_url"])
-        if arguments[0] == "-e":
+        if arguments[0] == "-e" or arguments == [script("addresses").PIP_URL]:
             (home / "bin").mkdir()
             for program in ("python", plugin["executable"]):
                 (home / "bin" / program).symlink_to(Path(sys.executable).with_name(program))
