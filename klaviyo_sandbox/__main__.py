@@ -47,7 +47,7 @@ to go on later:
     keeps what is written in DIR, before it is answered; started again with DIR, also after a kill, the account is as
     it was. DIR belongs to one account: its seed, numbers and kind are known from there, and no others are taken.
 """
-_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install '.[sandbox]' in a clone of singer-klaviyo"
+_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install ./klaviyo_sandbox in a clone of singer-klaviyo"
 
 
 # The names of these functions are texts that users read: "argument --port: invalid _count value".
