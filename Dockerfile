@@ -9,7 +9,7 @@ FROM ${BASE} AS tools
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /src
 COPY pyproject.toml requirements.lock ./
-COPY scripts/locked.py scripts/
+COPY scripts/locked.py scripts/long_description.py scripts/
 COPY klaviyo_sandbox/pyproject.toml klaviyo_sandbox/
 RUN python scripts/locked.py --only-build > build.txt \
  && pip install --quiet --require-hashes --requirement build.txt \

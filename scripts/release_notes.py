@@ -11,34 +11,29 @@ import argparse
 import re
 import sys
 import tomllib
-from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PROJECTS = ("pyproject.toml", "klaviyo_sandbox/pyproject.toml")
 
 
-def versions() -> list[str]:
-    """The version of each project of this repository."""
-    return [tomllib.loads((ROOT / name).read_text())["project"]["version"] for name in PROJECTS]
+def version_here() -> str:
+    """The version that both distributions are built with."""
+    return str(tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"])
 
 
-def notes(tag: str, versions: Sequence[str], changes: str) -> str:
+def notes(tag: str, version: str, changes: str) -> str:
     """What stands under the newest head of the changelog.
 
     Args:
         tag: `v` and the version.
-        versions: the version of each project, as ``versions()`` gives them.
+        version: what is built, as ``version_here()`` gives it.
         changes: the changelog, whose heads are `## VERSION - DAY`.
 
     Raises:
         SystemExit: it is not to be released so; the message says what to change.
     """
-    version, sandbox = versions
     if tag != f"v{version}":
-        sys.exit(f"the tag {tag} is not v{version}, the version of {PROJECTS[0]}")
-    if sandbox != version:
-        sys.exit(f"{PROJECTS[1]} says {sandbox}, not {version}")
+        sys.exit(f"the tag {tag} is not v{version}, the version of pyproject.toml")
     _, head, text = re.split(r"^## (.+)$", changes, flags=re.MULTILINE)[:3]
     newest, _, day = head.partition(" - ")
     if newest != version:
@@ -52,7 +47,7 @@ def main() -> None:
     """Print the notes of the tag on the command line."""
     options = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     options.add_argument("tag")
-    print(notes(options.parse_args().tag, versions(), (ROOT / "CHANGELOG.md").read_text()), end="")
+    print(notes(options.parse_args().tag, version_here(), (ROOT / "CHANGELOG.md").read_text()), end="")
 
 
 if __name__ == "__main__":

@@ -65,7 +65,8 @@ def test_what_is_built_finds_all_that_the_projects_hold() -> None:
         *wheel["packages"],
         *wheel["force-include"],
         *build["project"]["license-files"],
-        build["project"]["readme"],
+        "README.md",
+        build["tool"]["hatch"]["metadata"]["hooks"]["custom"]["path"],
     }
     assert {name for name in needed if not any(f"{name}/".startswith(f"{source}/") for source in copied())} == set()
     assert "klaviyo_sandbox" in copied()

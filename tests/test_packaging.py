@@ -207,9 +207,24 @@ def test_what_is_built_would_be_taken_by_an_index(built: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_an_index_shows_the_readme_with_its_pictures(built: Path) -> None:
+    """The long description of the wheel leads to the repository at this version: beside an index lies nothing."""
+    project = project_of("singer-klaviyo")
+    with zipfile.ZipFile(wheel_of(built, "singer-klaviyo")) as wheel:
+        (metadata_file,) = [name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")]
+        text = wheel.read(metadata_file).decode()
+    home = f"{project['urls']['Repository']}/"
+    links = re.findall(r"\]\(([^)]+)\)|(?:src|srcset|href)=\"([^\"]+)\"", text)
+    assert len(links) > 20
+    assert [link for pair in links if not (link := "".join(pair)).startswith("https://")] == []
+    assert f"]({home}blob/v{project['version']}/docs/start/install.md)" in text
+    assert f"]({home}raw/v{project['version']}/docs/end-to-end.svg)" in text
+
+
 def test_version_stands_in_one_place(built: Path) -> None:
     """`pyproject.toml` says it; files, plugins and the newest head of the changelog follow."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = project_of("singer-klaviyo")["version"]
+    assert "version" not in project_of("klaviyo-sandbox")
     assert sorted(path.name for path in built.iterdir() if path.suffix in (".whl", ".gz")) == [
         f"klaviyo_sandbox-{version}-py3-none-any.whl",
         f"klaviyo_sandbox-{version}.tar.gz",

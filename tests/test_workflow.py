@@ -143,27 +143,26 @@ CHANGES = """# Changelog
 
 def test_the_notes_of_a_release_are_its_part_of_the_changelog() -> None:
     """What stands under the version's head, up to the next one's."""
-    assert release_notes.notes("v1.2.0", ["1.2.0", "1.2.0"], CHANGES) == "### Added\n\n- Something.\n"
+    assert release_notes.notes("v1.2.0", "1.2.0", CHANGES) == "### Added\n\n- Something.\n"
 
 
 @pytest.mark.parametrize(
-    ("tag", "versions", "changes", "problem"),
+    ("tag", "version", "changes", "problem"),
     [
-        ("v1.2.1", ["1.2.0", "1.2.0"], CHANGES, "the tag v1.2.1 is not v1.2.0, the version of pyproject.toml"),
-        ("1.2.0", ["1.2.0", "1.2.0"], CHANGES, "the tag 1.2.0 is not v1.2.0"),
-        ("v1.2.0", ["1.2.0", "1.1.0"], CHANGES, "klaviyo_sandbox/pyproject.toml says 1.1.0, not 1.2.0"),
-        ("v1.3.0", ["1.3.0", "1.3.0"], CHANGES, "the newest head of CHANGELOG.md is 1.2.0, not 1.3.0"),
-        ("v1.2.0", ["1.2.0"] * 2, CHANGES.replace("2026-12-01", "unreleased"), "CHANGELOG.md says unreleased"),
+        ("v1.2.1", "1.2.0", CHANGES, "the tag v1.2.1 is not v1.2.0, the version of pyproject.toml"),
+        ("1.2.0", "1.2.0", CHANGES, "the tag 1.2.0 is not v1.2.0"),
+        ("v1.3.0", "1.3.0", CHANGES, "the newest head of CHANGELOG.md is 1.2.0, not 1.3.0"),
+        ("v1.2.0", "1.2.0", CHANGES.replace("2026-12-01", "unreleased"), "CHANGELOG.md says unreleased"),
     ],
 )
-def test_a_tag_that_is_not_the_version_is_refused(tag: str, versions: list[str], changes: str, problem: str) -> None:
+def test_a_tag_that_is_not_the_version_is_refused(tag: str, version: str, changes: str, problem: str) -> None:
     """A release of something else than the tag says would be there for good: it stops, and says what to change."""
     with pytest.raises(SystemExit, match=re.escape(problem)):
-        release_notes.notes(tag, versions, changes)
+        release_notes.notes(tag, version, changes)
 
 
 def test_the_version_of_this_checkout_can_be_released() -> None:
     """Only the day is missing in the changelog, or nothing."""
-    version, changes = release_notes.versions(), (ROOT / "CHANGELOG.md").read_text()
+    version, changes = release_notes.version_here(), (ROOT / "CHANGELOG.md").read_text()
     dated = re.sub(r"^(## \S+ - )unreleased$", r"\g<1>2026-12-01", changes, count=1, flags=re.MULTILINE)
-    assert release_notes.notes(f"v{version[0]}", version, dated).startswith("### ")
+    assert release_notes.notes(f"v{version}", version, dated).startswith("### ")
