@@ -71,6 +71,8 @@ def test_a_job_may_do_what_it_needs_and_no_more(workflows: dict[str, dict[str, A
         "image": {"contents": "read", "packages": "write"},
     }
     assert [job for job in workflows["ci.yml"]["jobs"].values() if "permissions" in job] == []
+    fetching = [step for step in steps(workflows) if step.get("uses", "").startswith("actions/checkout@")]
+    assert [step for step in fetching if step.get("with") != {"persist-credentials": False}] == []
 
 
 def test_what_the_workflows_call_is_there(workflows: dict[str, dict[str, Any]]) -> None:
