@@ -401,6 +401,8 @@ def test_the_sandbox_alone_is_read_by_the_installed_tap(
     assert read.returncode == 0, read.stderr
     kinds = [json.loads(line)["type"] for line in read.stdout.splitlines()]
     assert kinds.count("RECORD") > 1
+    told = sandbox_alone.run(tmp_path, "klaviyo-sandbox", "--version").stdout
+    assert told == f"klaviyo-sandbox {project_of('singer-klaviyo')['version']}\n"
     look = "from importlib.util import find_spec; print([find_spec(name) for name in ('singer_sdk', 'requests')])"
     assert sandbox_alone.run(tmp_path, "python", "-c", look).stdout == "[None, None]\n"
 

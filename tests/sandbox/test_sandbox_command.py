@@ -6,12 +6,16 @@ import socket
 import subprocess
 import sys
 import textwrap
+from importlib import metadata
+from unittest.mock import Mock
 
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller
 from support.commands import run_command
 from support.patience import PATIENCE
+
+from klaviyo_sandbox.__main__ import main
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox"]
 SMALL = ["--profiles", "20", "--events", "30"]
@@ -120,6 +124,15 @@ def test_without_what_it_needs_it_says_what_to_install():
         "needs starlette and uvicorn: pip install ./klaviyo_sandbox in a clone of singer-klaviyo\n"
     )
     assert done.stderr.count("\n") == 1
+
+
+def test_its_version_is_told_where_nothing_is_installed(monkeypatch, capsys):
+    """In a checkout that nobody installed, `--version` says so."""
+    monkeypatch.setattr(metadata, "version", Mock(side_effect=metadata.PackageNotFoundError))
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "klaviyo-sandbox, not installed\n"
 
 
 def test_faults_are_asked_for_by_option():
