@@ -70,7 +70,7 @@ class Environment:
     """
 
     def __init__(self, folder: Path, wheel: Path, distribution: str) -> None:
-        venv.create(folder, with_pip=False)
+        venv.create(folder, symlinks=True, with_pip=False)
         self.bin = folder / "bin"
         self._site = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder), "platbase": str(folder)}))
         for name in ("pip", *needed(*project_of(distribution)["dependencies"])):
