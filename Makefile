@@ -5,7 +5,7 @@
 # make lint   style and types
 # make lock   requirements.lock anew, from what pyproject.toml allows
 # make revision  the API's next revision: SPEC=path/to/stable.json, or the vendor's newest; prints what changed
-# make dist   wheel and sdist in dist/, checked
+# make dist   wheels and sdists of the plugins and of the sandbox in dist/, checked
 # make bench  how fast the tap reads, what arrives in a database, how fast the target pushes; BENCH_ARGS=--quick for a minute of each
 PYTHON ?= python3
 VENV := .venv
@@ -51,6 +51,7 @@ revision: $(VENV)/installed-test
 dist: $(VENV)/installed-test
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
+	$(BIN)/python -m build --no-isolation --outdir dist klaviyo_sandbox
 	$(BIN)/twine check --strict dist/*
 
 format: $(VENV)/installed-lint
@@ -69,17 +70,17 @@ $(BIN)/python:
 # LOCK= takes the newest versions that pyproject.toml allows.
 LOCK ?= requirements.lock
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
-# What is editable has no hash, and pip wants all or none: so the others come first, what builds the project among them.
+# What is editable has no hash, and pip wants all or none: so the others come first, what builds the projects among them.
 ifneq ($(LOCK),)
-$(VENV)/installed-%: pyproject.toml $(LOCK) scripts/locked.py | $(BIN)/python
+$(VENV)/installed-%: pyproject.toml klaviyo_sandbox/pyproject.toml $(LOCK) scripts/locked.py | $(BIN)/python
 	@echo "Installing into $(VENV) (the first time takes a minute or two) ..."
 	@$(BIN)/python scripts/locked.py build $* > $(VENV)/locked-$*.txt
 	$(PIP) --require-hashes --requirement $(VENV)/locked-$*.txt
-	$(PIP) --no-deps --no-build-isolation --editable .
+	$(PIP) --no-deps --no-build-isolation --editable . --editable klaviyo_sandbox
 	@touch $@
 else
-$(VENV)/installed-%: pyproject.toml | $(BIN)/python
+$(VENV)/installed-%: pyproject.toml klaviyo_sandbox/pyproject.toml | $(BIN)/python
 	@echo "Installing into $(VENV) (the first time takes a minute or two) ..."
-	$(PIP) --editable '.[$*]'
+	$(PIP) --editable '.[$*]' --editable klaviyo_sandbox
 	@touch $@
 endif

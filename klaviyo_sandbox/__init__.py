@@ -5,8 +5,8 @@
     with serve(profiles=200, events=1000, seed=1) as sandbox:
         ...  # requests to sandbox.url; sandbox.store is the live account
 
-Needs the extra ``singer-klaviyo[sandbox]``. It imports nothing of the tap, the target or their client, so that it can
-bear witness about them.
+A distribution of its own, ``klaviyo-sandbox``. It imports nothing of the tap, the target or their client, so that it
+can bear witness about them.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ __all__ = ["Exchange", "PortTaken", "RunningSandbox", "serve"]
 
 
 def __getattr__(name: str) -> Any:
-    # Only who serves needs the extra; the command must be able to say that it is missing.
+    # Only who serves needs starlette; the command must be able to say that it is missing.
     if name == "Exchange":
         from klaviyo_sandbox.http import request_log
 

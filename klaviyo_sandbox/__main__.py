@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from types import FrameType
 
@@ -47,7 +48,7 @@ to go on later:
     keeps what is written in DIR, before it is answered; started again with DIR, also after a kill, the account is as
     it was. DIR belongs to one account: its seed, numbers and kind are known from there, and no others are taken.
 """
-_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install '.[sandbox]' in a clone of singer-klaviyo"
+_MISSING = "klaviyo-sandbox needs starlette and uvicorn: pip install ./klaviyo_sandbox in a clone of singer-klaviyo"
 
 
 # The names of these functions are texts that users read: "argument --port: invalid _count value".
@@ -95,6 +96,18 @@ def _speed(text: str) -> float:
     return number
 
 
+class _Version(argparse.Action):
+    """Looks the version up when it is asked for: what is installed is searched for it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        try:
+            version = f" {metadata.version('klaviyo-sandbox')}"
+        except metadata.PackageNotFoundError:
+            version = ", not installed"
+        print(f"klaviyo-sandbox{version}")
+        parser.exit()
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's options and their defaults."""
     options = argparse.ArgumentParser(
@@ -103,6 +116,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=_NOTES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    options.add_argument("--version", action=_Version, nargs=0, help="show the version and end")
     options.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     options.add_argument("--port", type=_count, default=8765, help="0 takes any free port (default: %(default)s)")
     options.add_argument("--seed", type=int, help="the same seed gives the same account (default: 1)")

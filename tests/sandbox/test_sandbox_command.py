@@ -6,12 +6,16 @@ import socket
 import subprocess
 import sys
 import textwrap
+from importlib import metadata
+from unittest.mock import Mock
 
 import pytest
 import requests
 from support.calls import KEY, REVISION, Caller
 from support.commands import run_command
 from support.patience import PATIENCE
+
+from klaviyo_sandbox.__main__ import main
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox"]
 SMALL = ["--profiles", "20", "--events", "30"]
@@ -98,8 +102,8 @@ def test_bad_options_are_told_without_a_traceback(arguments):
     assert "Traceback" not in done.stderr
 
 
-def test_without_its_extra_it_says_what_to_install():
-    """When starlette is not there the command names the extra in one line."""
+def test_without_what_it_needs_it_says_what_to_install():
+    """When starlette is not there the command says what brings it in one line."""
     program = """
         import sys
         sys.modules["starlette"] = None
@@ -116,8 +120,19 @@ def test_without_its_extra_it_says_what_to_install():
         env=environment,
     )
     assert done.returncode == 2
-    assert done.stderr.endswith("needs starlette and uvicorn: pip install '.[sandbox]' in a clone of singer-klaviyo\n")
+    assert done.stderr.endswith(
+        "needs starlette and uvicorn: pip install ./klaviyo_sandbox in a clone of singer-klaviyo\n"
+    )
     assert done.stderr.count("\n") == 1
+
+
+def test_its_version_is_told_where_nothing_is_installed(monkeypatch, capsys):
+    """In a checkout that nobody installed, `--version` says so."""
+    monkeypatch.setattr(metadata, "version", Mock(side_effect=metadata.PackageNotFoundError))
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == "klaviyo-sandbox, not installed\n"
 
 
 def test_faults_are_asked_for_by_option():
