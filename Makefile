@@ -3,6 +3,7 @@
 # make test-all  every test; SEED=... draws the same examples again
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
+# make generate  every generated page and file anew; CHECK=1 only says which are out of date
 # make lock   requirements.lock anew, from what pyproject.toml allows
 # make revision  the API's next revision: SPEC=path/to/stable.json, or the vendor's newest; prints what changed
 # make dist   wheel and sdist in dist/, checked
@@ -11,7 +12,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all soak lint lock revision dist bench format clean
+.PHONY: demo test test-all soak lint generate lock revision dist bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py
@@ -34,6 +35,9 @@ lint: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+generate: $(VENV)/installed-test
+	$(BIN)/python scripts/generate.py $(if $(CHECK),--check)
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)

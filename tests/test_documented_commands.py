@@ -164,7 +164,7 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
     flow = next(iter(account.store.flows.rows))
     port = str(urlsplit(account.url).port)
     makes = RunElsewhere(())
-    sandbox_options = RunElsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
+    sandbox_options = RunElsewhere(("tests/test_docs.py::test_the_commands_of_the_sandbox_page_have_their_options",))
     dbt = RunElsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
     recipes = RunElsewhere(("tests/test_meltano_recipes.py::test_every_block_of_the_page_is_run",))
     accounts = RunElsewhere(
