@@ -1,4 +1,4 @@
-# make demo   see the product work, from nothing
+# make demo   see the product work, from nothing; KEEP=1 keeps its account and database running until Ctrl-C
 # make test   every module and promise, on all cores, without network
 # make test-all  every test; SEED=... draws the same examples again
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
@@ -15,7 +15,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test test-all soak lint generate lock revision dist bench format clean
 
 demo: $(VENV)/installed-demo
-	$(BIN)/python examples/demo/demo.py
+	$(BIN)/python examples/demo/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
 
 # A part of the suite, as PYTEST_ARGS names it, runs in one process where `-n 0` says so.
 PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
@@ -37,7 +37,7 @@ lint: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/mypy
 
 generate: $(VENV)/installed-test
-	$(BIN)/python scripts/generate.py $(if $(CHECK),--check)
+	$(BIN)/python scripts/generate.py $(if $(filter-out 0,$(CHECK)),--check)
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)

@@ -27,7 +27,25 @@ COUNTS = {
     "settings": {len(TAP["properties"]), len(TARGET["properties"])},
     "operations": {SERVED, UNSERVED, SERVED + UNSERVED},
 }
-WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen".split()
+WORDS = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+]
 COUNTED = re.compile(rf"\b(\d+|{'|'.join(WORDS[10:])})\s+(?:\w+\s+)?({'|'.join(COUNTS)})\b")
 
 
