@@ -40,6 +40,7 @@ MAKE = {
             "tests/test_benchmarks.py::test_the_benchmark_of_the_target_prints_a_table",
         )
     ),
+    "generate": RunElsewhere(("tests/test_generate.py::test_what_a_script_makes_is_up_to_date",)),
     "revision": RunElsewhere(("tests/test_revision.py::test_a_move_brings_everything_up_to_date",)),
     "soak": RunElsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
     "dist": RunElsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
