@@ -80,7 +80,9 @@ def test_every_table_is_of_one_family() -> None:
         for file in sorted((ROOT / "tap_klaviyo" / "tables").glob("[!_]*.py"))
         for table in getattr(import_module(f"tap_klaviyo.tables.{file.stem}"), "TABLES", ())
     ]
-    assert {id(table) for tables in families for table in tables} == {id(table) for table in declared}
+    assert {id(table) for tables in families for table in tables} == {id(table) for table in declared}, (
+        "add the module's Family(NAME, MODULE.TABLES) to FAMILIES in tap_klaviyo/tables/__init__.py"
+    )
     assert len(TABLES) == len(declared)
     names = [{table.name for table in tables} for tables in families]
     assert sum(map(len, names)) == len(set().union(*names))
@@ -89,10 +91,12 @@ def test_every_table_is_of_one_family() -> None:
 def test_the_pages_of_actions_are_made_of_the_catalogue() -> None:
     """Each shows its example, and there is no other page."""
     pages = {path.stem: path.read_text() for path in (REFERENCE / "actions").glob("*.md")}
-    assert pages.keys() == {"index", *ACTIONS}
+    assert {"index", *ACTIONS} <= pages.keys(), "run `make generate`"
+    left = sorted(pages.keys() - {"index", *ACTIONS})
+    assert not left, f"delete these pages from docs/reference/actions, whose actions there are not: {left}"
     for action in ACTIONS:
         shown = f"](../../../examples/{action}.jsonl)" in pages[action]
-        assert shown is (ROOT / "examples" / f"{action}.jsonl").exists()
+        assert shown is (ROOT / "examples" / f"{action}.jsonl").exists(), "run `make generate`"
 
 
 def test_the_commands_of_the_sandbox_page_have_their_options() -> None:
