@@ -1,8 +1,9 @@
-# make demo   see the product work, from nothing
+# make demo   see the product work, from nothing; KEEP=1 keeps its account and database running until Ctrl-C
 # make test   every module and promise, on all cores, without network
 # make test-all  every test; SEED=... draws the same examples again
 # make soak   kill the tap a thousand times (KILLS=1000, SEED=any)
 # make lint   style and types
+# make generate  every generated page and file anew; CHECK=1 only says which are out of date
 # make lock   requirements.lock anew, from what pyproject.toml allows
 # make revision  the API's next revision: SPEC=path/to/stable.json, or the vendor's newest; prints what changed
 # make dist   wheels and sdists of the plugins and of the sandbox in dist/, checked
@@ -11,10 +12,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all soak lint lock revision dist bench format clean
+.PHONY: demo test test-all soak lint generate lock revision dist bench format clean
 
 demo: $(VENV)/installed-demo
-	$(BIN)/python examples/demo/demo.py
+	$(BIN)/python examples/demo/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
 
 # A part of the suite, as PYTEST_ARGS names it, runs in one process where `-n 0` says so.
 PYTEST := $(BIN)/python -m pytest -n logical --dist worksteal
@@ -34,6 +35,9 @@ lint: $(VENV)/installed-lint $(VENV)/installed-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+generate: $(VENV)/installed-test
+	$(BIN)/python scripts/generate.py $(if $(filter-out 0,$(CHECK)),--check)
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python benchmarks/extract.py $(BENCH_ARGS)

@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def run(purpose: str | None, make: Callable[[], Mapping[Path, str]]) -> int:
     """The command line of a script that needs nothing but the project.
@@ -31,10 +33,11 @@ def write_or_check(texts: Mapping[Path, str], *, check: bool) -> int:
     """
     stale = [path for path, text in texts.items() if not path.exists() or path.read_text("utf-8") != text]
     for path in stale:
+        name = path.relative_to(ROOT) if path.is_relative_to(ROOT) else path
         if check:
-            print(f"{path.name} differs from what {Path(sys.argv[0]).name} makes", file=sys.stderr)
+            print(f"{name} is out of date: run `make generate`, or scripts/{Path(sys.argv[0]).name}", file=sys.stderr)
         else:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(texts[path], "utf-8")
-            print(f"wrote {path.name}")
+            print(f"wrote {name}")
     return int(check and bool(stale))

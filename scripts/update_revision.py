@@ -26,6 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import generate
 import openapi
 import revisions
 import spec_changes
@@ -43,7 +44,8 @@ USERS = {
 # A revision where it is asked for: in a header, a constant, a command. Prose may tell of the past, and stays.
 _TYPED = r"((?i:revision)[\"']?\s*[:=]\s*[\"'`]?){}(?![-.T\w])"
 SUFFIXES = {".py", ".md", ".yml", ".yaml", ".toml", ".json", ".jsonl", ".sh"}
-GENERATORS = ("update_settings", "update_tables", "update_actions", "update_meltano", "update_sandbox")
+# The facts are made here, of the new document and the one before.
+GENERATORS = [name for name in generate.names() if name != generate.FACTS]
 
 
 @dataclass(frozen=True)

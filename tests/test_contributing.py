@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,65 +60,57 @@ def run(checkout: Path, *command: str) -> str:
     return done.stdout
 
 
-def run_tests(checkout: Path, names: Iterable[str], match: str) -> None:
-    """Run those of these tests in the copy that have to do with what an example adds."""
-    said = run(checkout, "-m", "pytest", "-q", "-p", "no:cacheprovider", *names, "-k", match)
-    assert re.search(r"[1-9]\d* passed", said), said
-
-
-@pytest.fixture
-def colours(tmp_path: Path) -> Path:
-    """A copy of the checkout with the table of the worked example."""
-    checkout = follow("A worked example: colours", tmp_path, expected=6)
-    run(checkout, "scripts/update_tables.py")
+@pytest.fixture(scope="module")
+def followed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the checkout, under version control as a clone is, in which both examples were followed."""
+    checkout = copy_checkout(tmp_path_factory.mktemp("contributing"))
+    for title, expected in (("A worked example: colours", 6), ("A worked example: points", 7)):
+        taken = steps(title)
+        assert len(taken) == expected
+        for step in taken:
+            step.take(checkout)
+    run(checkout, "scripts/generate.py")
+    subprocess.run(["git", "init", "--quiet"], cwd=checkout, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=checkout, check=True)
     return checkout
 
 
-@pytest.fixture
-def points(tmp_path: Path) -> Path:
-    """A copy of the checkout with the action of the worked example."""
-    checkout = follow("A worked example: points", tmp_path, expected=9)
-    run(checkout, "scripts/update_actions.py")
-    return checkout
-
-
-def follow(title: str, folder: Path, expected: int) -> Path:
-    checkout, taken = copy_checkout(folder), steps(title)
-    assert len(taken) == expected
-    for step in taken:
-        step.take(checkout)
-    return checkout
-
-
-def test_the_example_of_a_table(colours: Path) -> None:
-    """Its files make a table that is documented, discovered, and has the rows that its own test says."""
-    (colours / "config.json").write_text('{"api_key": "pk_test"}')
-    assert run(colours, "-c", "import tap_klaviyo; print(tap_klaviyo.__file__)").startswith(str(colours))
-    catalog = json.loads(run(colours, "-m", "tap_klaviyo", "--config", "config.json", "--discover"))
+def test_the_table_is_discovered_and_documented(followed: Path) -> None:
+    """By the copy's own tap, in the page of its family, and in what Meltano selects."""
+    (followed / "config.json").write_text('{"api_key": "pk_test"}')
+    assert run(followed, "-c", "import tap_klaviyo; print(tap_klaviyo.__file__)").startswith(str(followed))
+    catalog = json.loads(run(followed, "-m", "tap_klaviyo", "--config", "config.json", "--discover"))
     assert "profile_favorite_colors" in {stream["tap_stream_id"] for stream in catalog["streams"]}
-    assert "## profile_favorite_colors\n" in (colours / "docs" / "reference" / "tables" / "people.md").read_text()
-    run_tests(colours, ["tests/tap/test_tap_favorite_colors.py"], "row")
+    pages = "".join(page.read_text() for page in (followed / "docs" / "reference").glob("**/*.md"))
+    assert "# profile_favorite_colors\n" in pages
+    assert "award_points" in pages
+    assert "- profile_favorite_colors.*\n" in (followed / "meltano.yml").read_text()
 
 
-def test_the_example_of_an_action(points: Path) -> None:
-    """Its files make an action that is documented, and does what its own test says to an account."""
-    assert "# award_points\n" in (points / "docs" / "reference" / "actions" / "award_points.md").read_text()
-    run_tests(points, ["tests/target/test_target_award_points.py"], "award")
+# The examples' own tests and those that take each table or action in turn, and the tests that none of them is missed.
+EXAMPLES = "favorite_colors or award_points or test_an_award or test_a_row_for_each_colour"
+WHOLE = "witness or test_every_action or test_every_file or no_action or test_every_table_is"
+# They read the catalogues; what they find in a page that changes with each table is in the other documents' tests.
+CATALOGUES = re.compile(
+    r"^from (?:tap_klaviyo\.tables|target_klaviyo\.actions|support\.second_path|support\.others|target_support) import",
+    re.MULTILINE,
+)
+# It reads every table for this one; and the links of documents are the same.
+LEFT_OUT = "not selected_alone and not links_lead_somewhere"
 
 
-@pytest.mark.exhaustive
-def test_the_table_of_the_example_passes_the_tests_of_all_tables(colours: Path) -> None:
-    """It equals what a witness counts in an account, and so on."""
-    # The SDK's own suite, and what selects each table alone, would read every table for this one.
-    where = ["tests/tap", "tests/test_docs.py", "--ignore=tests/tap/test_tap_sdk_suite.py"]
-    run_tests(colours, where, "(favorite_colors or test_docs) and not selected_alone")
-
-
-@pytest.mark.exhaustive
-def test_the_action_of_the_example_passes_the_tests_of_all_actions(points: Path) -> None:
-    """It is rehearsed, does the same when it runs again, and so on."""
-    where = ["tests/target", "tests/test_docs.py", "tests/test_actions_page.py"]
-    run_tests(points, where, "award_points or test_docs or test_actions_page")
+def test_no_test_of_tables_or_actions_fails(followed: Path) -> None:
+    """Whatever reads the catalogues takes the new table and the new action; no step is missing."""
+    files = [file for file in (followed / "tests").glob("**/test_*.py") if CATALOGUES.search(file.read_text())]
+    names = [str(file.relative_to(followed)) for file in sorted(files) if file.stem != "test_tap_sdk_suite"]
+    assert {"tests/test_docs.py", "tests/test_counts.py", "tests/tap/test_tap_end_to_end.py"} < set(names)
+    documents = "test_docs or test_counts or test_architecture"
+    chosen = f"({EXAMPLES} or {WHOLE} or {documents}) and {LEFT_OUT}"
+    own = ["tests/tap/test_tap_favorite_colors.py", "tests/target/test_target_award_points.py"]
+    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", "not exhaustive", "-k", chosen]
+    said = run(followed, *command, *dict.fromkeys([*names, *own, "tests/test_architecture.py"]))
+    (passed,) = re.findall(r"(\d+) passed", said)
+    assert int(passed) > 150, said
 
 
 def test_what_it_quotes_is_there() -> None:

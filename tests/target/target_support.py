@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlencode
 
 from support.commands import run_command
@@ -56,32 +56,70 @@ PHONE = "+14155550111"
 SOURCE = "01HZ8HH500XBGQ113GSKETD2JG"
 LAMP = {"external_id": "LAMP-1", "title": "Lamp", "description": "Bright", "url": "https://shop.example.com/1"}
 
-# For each action an entry of the settings and a record that it sends.
-EVERY: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "upsert_profile": ({"list": "Made", "create_list": True, "nulls": "clear"}, {**ADA, "first_name": None}),
-    "track_event": ({}, {**ADA, "metric": "Waved", "properties": {"at": "us"}}),
-    "order_completed": ({}, {**ADA, "order_id": "1", "value": 3, "items": [{"sku": "A", "price": 3}]}),
-    "list_members": ({"list": "Made", "create_list": True}, {"email": "b@example.com"}),
-    "subscribe": ({"list": "Made", "create_list": True}, {"email": "c@example.com"}),
-    "unsubscribe": ({}, {"email": "d@example.com"}),
-    "consent": ({}, {"email": "k@example.com", "status": "subscribed", "phone_number": PHONE, "sms_status": "no"}),
-    "suppress": ({}, {"email": "e@example.com"}),
-    "unsuppress": ({}, {"email": "f@example.com"}),
-    "delete_profile": ({"allow_deletion": True}, {"email": "g@example.com"}),
-    "merge_profiles": ({"allow_merging": True}, {"email": "l@example.com", "merged_email": "m@example.com"}),
-    "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
-    "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
-    "update_profile": ({"create_list": True}, FORM),
-    "coupon": ({}, {"external_id": "SPRING", "description": "Lovelace", "monitor_configuration": {"a": 1}}),
-    "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1", "expires_at": "2030-01-01"}),
-    "catalog_items": ({}, {**LAMP, "custom_metadata": {"by": "Lovelace"}, "published": True}),
-    "catalog_variants": (
-        {},
-        {**LAMP, "item_id": "$custom:::$default:::SKU-0007", "sku": "L", "inventory_quantity": 1, "price": 2},
-    ),
-    "catalog_categories": ({}, {"external_id": "LAMPS", "name": "Lovelace"}),
-    "object_records": ({"data_source": SOURCE}, {"properties": {"name": "Lovelace", "boxes": 3}}),
-}
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+class Records(dict[str, tuple[dict[str, Any], dict[str, Any]]]):
+    """Action -> an entry of the settings and a record that it sends."""
+
+    def __missing__(self, action: str) -> NoReturn:
+        raise AssertionError(advice_for({action}))
+
+
+def advice_for(actions: Iterable[str]) -> str:
+    """What to add for these actions, of which no test has a record."""
+    return "".join(
+        f"\nthe action {name!r} has no record to test with: add examples/{name}.jsonl (a SCHEMA, RECORDs, a STATE) "
+        f'and to examples/streams.json "NAME OF ITS STREAM": {{"action": "{name}"}}. If its first record will not do, '
+        f"add to EVERY in tests/target/target_support.py: "
+        f'"{name}": ({{}}, {{"email": "x@example.com"}}),  # options, a record'
+        for name in sorted(actions)
+    )
+
+
+def of_examples(actions: Iterable[str]) -> dict[str, tuple[dict[str, Any], dict[str, Any]]]:
+    """Action -> the settings of its example, and its first record, for those that have an example."""
+    entries = json.loads((EXAMPLES / "streams.json").read_text())
+    found = {}
+    for action in actions:
+        path = EXAMPLES / f"{action}.jsonl"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        for line in [line for line in lines if line["type"] == "RECORD"][:1]:
+            options = {name: value for name, value in entries.get(line["stream"], {}).items() if name != "action"}
+            found[action] = (options, line["record"])
+    return found
+
+
+# Those whose example is longer, or does less, than what tests need; the others have the first record of their example.
+EVERY = Records(
+    {
+        "upsert_profile": ({"list": "Made", "create_list": True, "nulls": "clear"}, {**ADA, "first_name": None}),
+        "track_event": ({}, {**ADA, "metric": "Waved", "properties": {"at": "us"}}),
+        "order_completed": ({}, {**ADA, "order_id": "1", "value": 3, "items": [{"sku": "A", "price": 3}]}),
+        "list_members": ({"list": "Made", "create_list": True}, {"email": "b@example.com"}),
+        "subscribe": ({"list": "Made", "create_list": True}, {"email": "c@example.com"}),
+        "unsubscribe": ({}, {"email": "d@example.com"}),
+        "consent": ({}, {"email": "k@example.com", "status": "subscribed", "phone_number": PHONE, "sms_status": "no"}),
+        "suppress": ({}, {"email": "e@example.com"}),
+        "unsuppress": ({}, {"email": "f@example.com"}),
+        "delete_profile": ({"allow_deletion": True}, {"email": "g@example.com"}),
+        "merge_profiles": ({"allow_merging": True}, {"email": "l@example.com", "merged_email": "m@example.com"}),
+        "identify": ({"consent": "subscribe"}, {"$email": "h@example.com", "$first_name": "Lovelace"}),
+        "track": ({}, {"$email": "i@example.com", "event": "Waved"}),
+        "update_profile": ({"create_list": True}, FORM),
+        "coupon": ({}, {"external_id": "SPRING", "description": "Lovelace", "monitor_configuration": {"a": 1}}),
+        "coupon_codes": ({}, {"coupon_id": "10OFF", "unique_code": "C-1", "expires_at": "2030-01-01"}),
+        "catalog_items": ({}, {**LAMP, "custom_metadata": {"by": "Lovelace"}, "published": True}),
+        "catalog_variants": (
+            {},
+            {**LAMP, "item_id": "$custom:::$default:::SKU-0007", "sku": "L", "inventory_quantity": 1, "price": 2},
+        ),
+        "catalog_categories": ({}, {"external_id": "LAMPS", "name": "Lovelace"}),
+        "object_records": ({"data_source": SOURCE}, {"properties": {"name": "Lovelace", "boxes": 3}}),
+    }
+)
+# It sends nothing.
+EVERY |= of_examples(name for name in ACTIONS if name not in EVERY and name != "audience_manifest")
 
 
 # Those of the records above who must be there already.

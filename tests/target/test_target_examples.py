@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from support.official import official_client, pages, to_dict
-from target_support import Command, Run, held
+from target_support import Command, Run, advice_for, held
 
 from klaviyo_sandbox import RunningSandbox
 from target_klaviyo.actions import ACTIONS
@@ -103,11 +103,13 @@ def chain(action: str) -> list[str]:
 
 
 def messages(action: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (FOLDER / f"{action}.jsonl").read_text().splitlines()]
+    path = FOLDER / f"{action}.jsonl"
+    assert path.exists(), advice_for({action})
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def pipe(target: Command, action: str) -> Run:
-    done = target((FOLDER / f"{action}.jsonl").read_text().splitlines(), streams=STREAMS)
+    done = target([json.dumps(message) for message in messages(action)], streams=STREAMS)
     assert done.code == 0, done.stderr
     return done
 
@@ -388,12 +390,18 @@ def test_again_nothing_more_changes(target: Command, account: RunningSandbox, ac
 
 def test_every_file_and_every_entry_is_of_use() -> None:
     """One file for each action; each stream in them has that action, by its entry or its name, and no entry is left."""
-    assert {path.stem for path in FOLDER.glob("*.jsonl")} == set(ACTIONS)
+    files = {path.stem for path in FOLDER.glob("*.jsonl")}
+    assert ACTIONS.keys() <= files, advice_for(ACTIONS.keys() - files)
+    assert files <= ACTIONS.keys(), f"no action has these names: {sorted(files - ACTIONS.keys())}"
     seen = set()
     for action in ACTIONS.values():
         streams = {message["stream"] for message in messages(action.name) if "stream" in message}
         assert {STREAMS.get(name, {}).get("action") or action.name for name in streams} == {action.name}
-        assert {name for name in streams if "action" not in STREAMS.get(name, {})} <= set(action.streams)
+        nameless = {name for name in streams if "action" not in STREAMS.get(name, {})} - set(action.streams)
+        assert not nameless, (
+            f"nothing says what to do with streams of examples/{action.name}.jsonl: add to examples/streams.json "
+            + "".join(f'"{name}": {{"action": "{action.name}"}},' for name in sorted(nameless))
+        )
         seen |= streams
     assert set(STREAMS) <= seen
 
