@@ -193,11 +193,11 @@ def serve(
             sandbox = Sandbox(
                 store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens, judge
             )
-            sandbox.faults = initial_faults.text
             record = _unserved_recorder(sandbox, account_clock)
             fault_middleware = FaultMiddleware(
                 sandbox.app, initial_faults, seed, record, account_clock, sandbox.operation_id
             )
+            sandbox.faults = lambda: fault_middleware.text
             return ServedAccount(sandbox, fault_middleware, account_clock, quotas, seed)
 
         control = Control(make_account)

@@ -200,6 +200,7 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
         "docs/sandbox/options.md": [
             sandbox_options,
             sandbox_options,
+            sandbox_options,
             RunHere(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),
             sandbox_options,
             sandbox_options,

@@ -69,7 +69,7 @@ class Sandbox:
 
     Attributes:
         access, quotas, latency: as above; they may be changed while it serves.
-        faults: what requests can meet before they come here, as text.
+        faults: tells what requests can meet before they come here, as text.
         requests: the requests that were made, oldest first; the latest 100,000 are kept.
         request_count: how many were made in all.
         pushes: the latest requests that write and came to the account, with their bodies.
@@ -94,7 +94,7 @@ class Sandbox:
         self.quotas = quotas
         self._clock = clock
         self.latency = latency
-        self.faults = ""
+        self.faults: Callable[[], str] = str
         self._observer = observer
         self._include_limit = include_limit
         self.tokens = tokens

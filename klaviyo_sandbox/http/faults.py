@@ -1,38 +1,41 @@
 """Injects faults: some requests meet what an overloaded account, a proxy or the network would do to them.
 
 A new kind of fault needs its name in ``KINDS`` (``fault_settings.py``), a method of ``FaultMiddleware`` that answers
-with it (listed in its ``_answer_with``), the status that the request log shows of it (``_serve_or_record``), an example
-in the help of ``--faults`` (``__main__.py``), a row in ``docs/sandbox/options.md``, a test in ``test_sandbox_faults``.
+with it (listed in its ``_answer_with``), the status that the request log shows of it (``_serve_or_record``), a line in
+the help of ``--faults`` (``options.py``), a row in ``docs/sandbox/options.md`` and a test in ``test_sandbox_faults.py``.
 If faults of one kind differ from each other, ``Fault`` has an attribute for that and ``FaultChooser.choose`` draws it.
 """
 
 from __future__ import annotations
-
 import socket
 import struct
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable
+from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
-
 from starlette.datastructures import Headers
-
 from klaviyo_sandbox.http import fault_answers
 from klaviyo_sandbox.http.access import asked_revision
-from klaviyo_sandbox.http.asgi import (
-    App,
-    Message,
-    Receive,
-    Send,
-    WholeRequest,
-    WholeResponse,
-    get_response,
-    read_request,
-    send_response,
-)
+from klaviyo_sandbox.http.asgi import App
+from klaviyo_sandbox.http.asgi import Message
+from klaviyo_sandbox.http.asgi import Receive
+from klaviyo_sandbox.http.asgi import Send
+from klaviyo_sandbox.http.asgi import WholeRequest
+from klaviyo_sandbox.http.asgi import WholeResponse
+from klaviyo_sandbox.http.asgi import get_response
+from klaviyo_sandbox.http.asgi import read_request
+from klaviyo_sandbox.http.asgi import send_response
 from klaviyo_sandbox.http.clock import Clock
-from klaviyo_sandbox.http.fault_pages import LateRows, Place, lead_back, parse_collection, place_of
-from klaviyo_sandbox.http.fault_settings import Fault, FaultChooser, Faults
+from klaviyo_sandbox.http.fault_pages import LateRows
+from klaviyo_sandbox.http.fault_pages import Place
+from klaviyo_sandbox.http.fault_pages import lead_back
+from klaviyo_sandbox.http.fault_pages import parse_collection
+from klaviyo_sandbox.http.fault_pages import place_of
+from klaviyo_sandbox.http.fault_settings import Fault
+from klaviyo_sandbox.http.fault_settings import FaultChooser
+from klaviyo_sandbox.http.fault_settings import Faults
 from klaviyo_sandbox.spec.exchange import encode_json
 
 RecordUnserved = Callable[[str, str, str | None, Mapping[str, str], int, str, int | None], object]
@@ -85,7 +88,10 @@ class FaultMiddleware:
         self._expired: set[Place] = set()
         self._answer_with: Mapping[str, Callable[[WholeRequest, Fault], Awaitable[None]]] = {
             "429": self._refuse,
+            "500": self._refuse,
+            "502": self._refuse,
             "503": self._refuse,
+            "504": self._refuse,
             "reset": self._reset,
             "stall": self._stall,
             "truncate": self._truncate,
@@ -104,6 +110,11 @@ class FaultMiddleware:
         self.faults = faults
         self._chooser = FaultChooser(faults, self._seed)
 
+    @property
+    def text(self) -> str:
+        """The faults that requests can still meet, as ``parse_faults`` reads them."""
+        return self._chooser.text
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or not."""
         fault = self._choose(scope) if scope["type"] == "http" else None
@@ -120,18 +131,30 @@ class FaultMiddleware:
 
     def _choose(self, scope: Message) -> Fault | None:
         """The fault that a request meets; None when it meets none, or one that only others can meet."""
-        method, path = scope["method"], scope["path"]
-        if self.faults.refuse:
-            status = self.faults.refuse.get(self._find_operation(method, path, _revision(scope)) or "")
-            if status is not None:
-                return Fault("refuse", status=status)
-        fault, place = self._chooser.choose(self._clock()), _place(scope)
-        is_further_page = method == "GET" and any(name == "page[cursor]" for name, _ in place[1])
+        place = _place(scope)
+        is_read = scope["method"] == "GET"
+        is_further_page = is_read and any(name == "page[cursor]" for name, _ in place[1])
+
+        def can_meet(kind: str) -> bool:
+            return kind not in _OF_PAGES or (is_further_page if kind == "expired" else is_read)
+
+        named = self._choose_named(scope, can_meet)
+        if named is not None and named.kind != "expired":
+            return named
+        fault = named or self._chooser.choose(self._clock())
         if is_further_page and (place in self._expired or (fault is not None and fault.kind == "expired")):
             self._expired.add(place)
             return Fault("expired")
-        can_meet = fault is None or fault.kind not in _OF_PAGES or (method == "GET" and fault.kind != "expired")
-        return fault if can_meet else None
+        return fault if fault is None or can_meet(fault.kind) else None
+
+    def _choose_named(self, scope: Message, can_meet: Callable[[str], bool]) -> Fault | None:
+        """The fault that is no matter of chance: a counted one, or that of an operation which refuses for good."""
+        if not (self.faults.counted or self.faults.refuse):
+            return None
+        operation = self._find_operation(scope["method"], scope["path"], _revision(scope))
+        status = self.faults.refuse.get(operation or "")
+        refusal = None if status is None else Fault("refuse", status=status)
+        return self._chooser.choose_counted(operation, can_meet) or refusal
 
     def _must_see_page(self, scope: Message) -> bool:
         is_read = scope["type"] == "http" and scope["method"] == "GET"

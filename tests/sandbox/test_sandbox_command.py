@@ -129,7 +129,9 @@ def test_faults_are_asked_for_by_option():
         process.communicate(timeout=PATIENCE)
     refused = run(*SMALL, "--port", "0", "--faults", "503=2")
     assert refused.returncode == 2
-    assert refused.stderr == "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2'\n"
+    assert refused.stderr == (
+        "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2' (503x2: the next 2 requests)\n"
+    )
 
 
 def test_how_long_and_how_often_is_attributed_are_options():
