@@ -760,3 +760,30 @@ def test_a_report_is_no_push(writing, call):
     source = requests.get(writing.url, timeout=PATIENCE).text
     assert "Nothing was written yet." in source
     assert set(_bars(source)) == {"read"}
+
+
+def test_the_page_says_which_jobs_it_counts(writing, call):
+    """A subscription has no job that Klaviyo lets one look up: it is a push, and the table of jobs says so."""
+    subscription = {
+        "data": {
+            "type": "profile-subscription-bulk-create-job",
+            "attributes": {
+                "profiles": {
+                    "data": [
+                        {
+                            "type": "profile",
+                            "attributes": {
+                                "email": "ada@example.com",
+                                "subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}},
+                            },
+                        }
+                    ]
+                }
+            },
+        }
+    }
+    assert call.post("profile-subscription-bulk-create-jobs", subscription).status_code == 202
+    for path in ("/", "/jobs"):
+        text = open_page(writing.url, path).text
+        assert "No import and no suppression was sent." in text
+        assert "Other bulk writes have no job to look up. They are among the pushes." in text

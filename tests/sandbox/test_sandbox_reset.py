@@ -159,7 +159,7 @@ def test_a_copy_of_an_account_is_the_account():
 
 @pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}, {"content-type": "text/plain"}])
 def test_a_reset_needs_no_body_and_no_content_type(make_sandbox, headers):
-    """As `curl -X POST` sends it; a page of another origin is refused all the same, and so is a body of another type."""
+    """As `curl -X POST` sends it. A page of another origin is refused all the same, and so is any field."""
     sandbox = make_sandbox(**SMALL)
     url = f"{sandbox.url}/sandbox/reset"
     sandbox.control.change(latency=0.001)
