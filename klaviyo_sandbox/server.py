@@ -240,10 +240,12 @@ def _unserved_recorder(sandbox: Sandbox, clock: Clock) -> RecordUnserved:
         status: int,
         fault: str,
         retry_after: int | None,
+        client: str,
     ) -> None:
         operation = sandbox.operation_id(method, path, revision)
+        # It took no time, and brought nothing.
         sandbox.record(
-            LoggedRequest(method, path, query, status, fault, clock(), operation=operation, retry_after=retry_after)
+            LoggedRequest(method, path, query, status, fault, clock(), 0.0, operation, 0, retry_after, client)
         )
 
     return record

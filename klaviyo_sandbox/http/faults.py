@@ -7,38 +7,36 @@ If faults of one kind differ from each other, ``Fault`` has an attribute for tha
 """
 
 from __future__ import annotations
+
 import socket
 import struct
 import time
-from collections.abc import Awaitable
-from collections.abc import Callable
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from urllib.parse import parse_qsl
+
 from starlette.datastructures import Headers
+
 from klaviyo_sandbox.http import fault_answers
 from klaviyo_sandbox.http.access import asked_revision
-from klaviyo_sandbox.http.asgi import App
-from klaviyo_sandbox.http.asgi import Message
-from klaviyo_sandbox.http.asgi import Receive
-from klaviyo_sandbox.http.asgi import Send
-from klaviyo_sandbox.http.asgi import WholeRequest
-from klaviyo_sandbox.http.asgi import WholeResponse
-from klaviyo_sandbox.http.asgi import get_response
-from klaviyo_sandbox.http.asgi import read_request
-from klaviyo_sandbox.http.asgi import send_response
+from klaviyo_sandbox.http.asgi import (
+    App,
+    Message,
+    Receive,
+    Send,
+    WholeRequest,
+    WholeResponse,
+    get_response,
+    read_request,
+    send_response,
+)
 from klaviyo_sandbox.http.clock import Clock
-from klaviyo_sandbox.http.fault_pages import LateRows
-from klaviyo_sandbox.http.fault_pages import Place
-from klaviyo_sandbox.http.fault_pages import lead_back
-from klaviyo_sandbox.http.fault_pages import parse_collection
-from klaviyo_sandbox.http.fault_pages import place_of
-from klaviyo_sandbox.http.fault_settings import Fault
-from klaviyo_sandbox.http.fault_settings import FaultChooser
-from klaviyo_sandbox.http.fault_settings import Faults
+from klaviyo_sandbox.http.fault_pages import LateRows, Place, lead_back, parse_collection, place_of
+from klaviyo_sandbox.http.fault_settings import Fault, FaultChooser, Faults
+from klaviyo_sandbox.http.request_log import client_name
 from klaviyo_sandbox.spec.exchange import encode_json
 
-RecordUnserved = Callable[[str, str, str | None, Mapping[str, str], int, str, int | None], object]
+RecordUnserved = Callable[[str, str, str | None, Mapping[str, str], int, str, int | None, str], object]
 FindOperation = Callable[[str, str, str | None], str | None]
 
 # The key, in the ASGI scope of a request that meets a fault, whose value is the fault's kind.
@@ -60,7 +58,7 @@ class FaultMiddleware:
         faults: how often which fault is met.
         seed: of the random numbers that choose them.
         record: called with each request that never reaches the account: method, path, query, status (0: no answer),
-            kind of fault, seconds that the client is asked to wait.
+            kind of fault, seconds that the client is asked to wait, name of the client.
         clock: the account's.
         find_operation: gives the id of the operation of a method, path and revision; None where there is none.
 
@@ -219,7 +217,7 @@ class FaultMiddleware:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         status = fault_answers.status(fault)
         asked = scope["method"], scope["path"], _revision(scope)
-        self._record(*asked, query, status, fault.kind, fault.retry_after)
+        self._record(*asked, query, status, fault.kind, fault.retry_after, client_name(Headers(scope=scope)))
         return None
 
     async def _serve(self, request: WholeRequest, fault: Fault | None = None) -> WholeResponse:
