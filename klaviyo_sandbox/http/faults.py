@@ -2,7 +2,7 @@
 
 A new kind of fault needs its name in ``KINDS`` (``fault_settings.py``), a method of ``FaultMiddleware`` that answers
 with it (listed in its ``_answer_with``), the status that the request log shows of it (``_serve_or_record``), a line in
-the help of ``--faults`` (``options.py``), a row in ``docs/sandbox/options.md`` and a test in ``test_sandbox_faults.py``.
+the help of ``--faults`` (``options.py``), a row in ``docs/sandbox/options.md``, a test in ``test_sandbox_faults.py``.
 If faults of one kind differ from each other, ``Fault`` has an attribute for that and ``FaultChooser.choose`` draws it.
 """
 
