@@ -193,11 +193,11 @@ def serve(
             sandbox = Sandbox(
                 store, access, initial_quotas, account_clock, latency, observer, include_limit, tokens, judge
             )
-            sandbox.faults = initial_faults.text
             record = _unserved_recorder(sandbox, account_clock)
             fault_middleware = FaultMiddleware(
                 sandbox.app, initial_faults, seed, record, account_clock, sandbox.operation_id
             )
+            sandbox.faults = lambda: fault_middleware.text
             return ServedAccount(sandbox, fault_middleware, account_clock, quotas, seed)
 
         control = Control(make_account)
@@ -240,10 +240,12 @@ def _unserved_recorder(sandbox: Sandbox, clock: Clock) -> RecordUnserved:
         status: int,
         fault: str,
         retry_after: int | None,
+        client: str,
     ) -> None:
         operation = sandbox.operation_id(method, path, revision)
+        # It took no time, and brought nothing.
         sandbox.record(
-            LoggedRequest(method, path, query, status, fault, clock(), operation=operation, retry_after=retry_after)
+            LoggedRequest(method, path, query, status, fault, clock(), 0.0, operation, 0, retry_after, client)
         )
 
     return record

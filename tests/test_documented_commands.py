@@ -153,6 +153,11 @@ class Seen:
         assert done.returncode == 0, done.stderr[-3000:]
         assert len(json.loads(done.stdout)["data"]) == 1
 
+    def failed_and_reset(self, done: subprocess.CompletedProcess[str]) -> None:
+        assert done.returncode == 0, done.stderr[-3000:]
+        assert '"faults":"429x2"' in done.stdout
+        assert self.account.control.settings["faults"] == ""
+
     def controlled(self, done: subprocess.CompletedProcess[str]) -> None:
         assert done.returncode == 0, done.stderr[-3000:]
         assert "errors" not in done.stdout
@@ -207,8 +212,10 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
         "docs/start/sandbox.md": [
             RunElsewhere(("tests/sandbox/test_sandbox_command.py::test_it_says_where_it_is_and_leaves_cleanly",)),
             RunHere(seen.answered, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),
+            RunHere(seen.failed_and_reset, {"127.0.0.1:8765": f"127.0.0.1:{port}"}),
         ],
         "docs/sandbox/options.md": [
+            sandbox_options,
             sandbox_options,
             sandbox_options,
             RunHere(seen.controlled, {"127.0.0.1:8765": f"127.0.0.1:{port}", "XgT4Yk": flow}),

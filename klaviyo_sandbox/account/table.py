@@ -108,6 +108,18 @@ class Table:
         keys = self.sorted_keys(field)
         return (self.rows[keys[position][1]] for position in positions)
 
+    def entries_at(
+        self,
+        field: str,
+        positions: range,
+        clauses: Collection[Clause],  # noqa: ARG002 - a table's signature
+    ) -> Iterator[tuple[int, Row]]:
+        """Positions of ``sorted_keys(field)`` with their rows, without some that do not satisfy the clauses.
+
+        Here none is left out. The positions go up or down by one.
+        """
+        return zip(positions, self.rows_at(field, positions), strict=True)
+
     def check_scan(self, clauses: Collection[Clause]) -> None:
         """Refuse conditions that cannot be checked row by row; here all of them can.
 

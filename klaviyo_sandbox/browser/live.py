@@ -20,13 +20,14 @@ MAX_BREACHES = 10
 
 def requests(latest: Iterable[LoggedRequest]) -> Table:
     """Requests in the order given: the latest first."""
-    columns = ("Time", "Request", "Status", "ms")
+    columns = ("Time", "Request", "Status", "ms", "Client")
     rows = [
         (
             clock_time(request.at),
             _name(request),
             status(request),
             round(request.seconds * 1000) if request.seconds else None,
+            _short_client(request),
         )
         for request in latest
     ]
@@ -79,6 +80,11 @@ def breaches(judge: Judge) -> Table:
 
 def _name(request: LoggedRequest) -> str:
     return f"{request.method} {request.path.removeprefix('/api')}"
+
+
+def _short_client(request: LoggedRequest) -> str:
+    """The first word of the client's name, without a version."""
+    return request.client.partition(" ")[0].partition("/")[0][:16]
 
 
 def clock_time(seconds: float, href: str = "") -> Timestamp:

@@ -43,7 +43,7 @@ def overview(sandbox: Sandbox) -> View:
         return View(
             account["contact_information"]["organization_name"],
             blocks,
-            f"Account {account['id']}, times in UTC" + (f", faults: {sandbox.faults}" if sandbox.faults else ""),
+            f"Account {account['id']}, times in UTC" + (f", faults: {faults}" if (faults := sandbox.faults()) else ""),
             tiles=_total_tiles(store),
             live=(
                 live.budgets(sandbox.quotas),

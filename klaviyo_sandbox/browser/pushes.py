@@ -74,6 +74,7 @@ def page(sandbox: Sandbox, number: str, query: Mapping[str, str]) -> View | None
             "Request": f"{request.method} {request.path}",
             "Status": live.status(request),
             "Items": request.items or None,
+            "Client": request.client,
             "Leads to": _links(store, push),
         }
         shown = [(_person(store, row) or "", _shorten(_content(row))) for row in rows[start : start + tables.PAGE_SIZE]]

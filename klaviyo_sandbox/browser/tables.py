@@ -168,7 +168,9 @@ def import_jobs(store: Store, count: int, more: Link | None = None) -> Table:
             )
         )
     columns = ("Created", "Kind", "Status", "Rows", "Done", "Failed or skipped")
-    return Table("Jobs", columns, rows, "No job was sent.", numeric=columns[3:], more=more)
+    note = "Other bulk writes have no job to look up. They are among the pushes."
+    empty_text = f"No import and no suppression was sent. {note}"
+    return Table("Jobs", columns, rows, empty_text, numeric=columns[3:], note=note, more=more)
 
 
 def tag_names(store: Store, row: Row) -> str:

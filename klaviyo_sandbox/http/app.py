@@ -28,7 +28,7 @@ from klaviyo_sandbox.http.access import (
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.faults import SCOPE_KEY
 from klaviyo_sandbox.http.quotas import Budget, Quotas, budget_of
-from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest, PushLog
+from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest, PushLog, client_name
 from klaviyo_sandbox.http.traffic import Traffic
 from klaviyo_sandbox.manners.judge import Judge
 from klaviyo_sandbox.reads import collections
@@ -69,7 +69,7 @@ class Sandbox:
 
     Attributes:
         access, quotas, latency: as above; they may be changed while it serves.
-        faults: what requests can meet before they come here, as text.
+        faults: tells what requests can meet before they come here, as text.
         requests: the requests that were made, oldest first; the latest 100,000 are kept.
         request_count: how many were made in all.
         pushes: the latest requests that write and came to the account, with their bodies.
@@ -94,7 +94,7 @@ class Sandbox:
         self.quotas = quotas
         self._clock = clock
         self.latency = latency
-        self.faults = ""
+        self.faults: Callable[[], str] = str
         self._observer = observer
         self._include_limit = include_limit
         self.tokens = tokens
@@ -172,6 +172,7 @@ class Sandbox:
             operation.id if operation else None,
             answer.items,
             _retry_after(response.headers),
+            client_name(web.headers),
         )
         self.record(logged)
         if operation is not None and operation.body is not None and not operation.query:
@@ -188,10 +189,9 @@ class Sandbox:
         if self.latency:
             await self._clock.sleep(self.latency)
         answer = self.tokens.answer(web.method, web.headers, body, self.access.granted_scopes)
-        fault, seconds = web.scope.get(SCOPE_KEY), self._seconds_since(start)
-        self.record(
-            LoggedRequest(web.method, oauth.PATH, {}, answer.status, fault, self._clock(), seconds, oauth.OPERATION_ID)
-        )
+        fault, seconds, client = web.scope.get(SCOPE_KEY), self._seconds_since(start), client_name(web.headers)
+        now, name = self._clock(), oauth.OPERATION_ID
+        self.record(LoggedRequest(web.method, oauth.PATH, {}, answer.status, fault, now, seconds, name, client=client))
         headers = {**answer.headers, **identifying_headers(asked_revision(web.headers))}
         return Response(encode_json(answer.document), answer.status, headers, "application/json")
 

@@ -108,7 +108,7 @@ class Control:
         """All settings that ``change`` takes, with their present values."""
         store, scopes = self._sandbox.store, self._sandbox.access.scopes
         return {
-            "faults": self.current.fault_middleware.faults.text,
+            "faults": self.current.fault_middleware.text,
             "latency": self._sandbox.latency,
             "limits": self._sandbox.quotas is not None,
             "scopes": None if scopes is None else " ".join(sorted(scopes)),
@@ -143,7 +143,6 @@ class Control:
         if faults is not None:
             self.current.fault_middleware.change(faults)
             self.current.quotas.other_app = faults.other_app
-            sandbox.faults = faults.text
         if "scopes" in settings:
             sandbox.access = replace(sandbox.access, scopes=scopes)
         if "other_revisions" in settings:

@@ -6,7 +6,7 @@ GET    /sandbox/clock             {"now": ...}
 POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
 POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
 POST   /sandbox/suppressions      {"profile_id": ..., "reason": "HARD_BOUNCE"}
-POST   /sandbox/reset             {}
+POST   /sandbox/reset             {} or nothing
 GET    /sandbox/breaches          {"count": 2, "breaches": [{"kind", "reason", "operation", "method", "path", ...}]}
 POST   /sandbox/tokens            {"end": "access"} or {"end": "all"}
 DELETE /sandbox/flows/ID          and campaigns, lists, segments, tags, templates
@@ -38,6 +38,8 @@ from klaviyo_sandbox.http.control_fields import (
 from klaviyo_sandbox.writes.bodies import parse_json
 
 ROOT = "/sandbox/"
+# What takes no fields, and so needs no body either.
+_BODILESS = frozenset({"reset"})
 # No settings are longer.
 _MAX_BYTES = 1_000_000
 
@@ -81,7 +83,8 @@ class ControlApp:
         if (origin := web.headers.get("origin")) and not _is_same_origin(origin, web.headers.get("host")):
             return _error(403, "a page of another origin must not change this account")
         try:
-            return handlers[web.method](await _read_fields(web) if web.method in ("POST", "PATCH") else {})
+            has_fields = web.method in ("POST", "PATCH")
+            return handlers[web.method](await _read_fields(web, name in _BODILESS) if has_fields else {})
         except InvalidChange as error:
             return _error(400, str(error))
         except NotThere as error:
@@ -127,11 +130,13 @@ class ControlApp:
         return Response(status_code=204)
 
 
-async def _read_fields(web: Request) -> Mapping[str, Any]:
+async def _read_fields(web: Request, may_be_empty: bool) -> Mapping[str, Any]:
+    body = await web.body()
+    if may_be_empty and not body:
+        return {}
     # A browser sends a preflight request before it sends this type to another origin, and gets no permission.
     if web.headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
         raise InvalidChange("the content type must be application/json")
-    body = await web.body()
     try:
         fields = parse_json(body) if len(body) <= _MAX_BYTES else None
     except ValueError:

@@ -11,15 +11,26 @@ from klaviyo_sandbox.reads.paging import bad_cursor
 from klaviyo_sandbox.spec import errors
 from klaviyo_sandbox.spec.exchange import encode_json, identifying_headers
 
-_UNAVAILABLE_PAGE = (
-    b"<html>\r\n<head><title>503 Service Temporarily Unavailable</title></head>\r\n<body>\r\n</body>\r\n</html>\r\n"
-)
+# What a proxy before the account says of it.
+_PROXY_TITLES: Mapping[int, str] = {
+    502: "502 Bad Gateway",
+    503: "503 Service Temporarily Unavailable",
+    504: "504 Gateway Time-out",
+}
 # As a firewall before an API shows it to what it takes for a robot.
 _CHALLENGE_PAGE = (
     b'<!DOCTYPE html><html lang="en-US"><head><title>Just a moment...</title></head>'
     b"<body><noscript>Enable JavaScript and cookies to continue</noscript></body></html>"
 )
-_STATUSES: Mapping[str, int] = {"429": 429, "reset": 0, "challenge": 403, "expired": 400}
+_STATUSES: Mapping[str, int] = {
+    "429": 429,
+    "reset": 0,
+    "challenge": 403,
+    "expired": 400,
+    "500": 500,
+    "502": 502,
+    "504": 504,
+}
 
 
 def status(fault: Fault) -> int:
@@ -36,11 +47,16 @@ def refusal(fault: Fault, revision: str | None = None) -> WholeResponse:
     """
     if fault.kind == "challenge":
         return _response(403, _CHALLENGE_PAGE, "text/html; charset=UTF-8", {"cf-mitigated": "challenge"})
-    if fault.html and status(fault) == 503 and fault.kind != "refuse":
-        return _response(503, _UNAVAILABLE_PAGE, "text/html", _retry_after(fault))
+    if fault.kind in ("502", "504") or (fault.html and status(fault) == 503 and fault.kind != "refuse"):
+        return _response(status(fault), _proxy_page(status(fault)), "text/html", _retry_after(fault))
     document = encode_json(_refusal(fault).document())
     headers = {**identifying_headers(revision), **_retry_after(fault)}
     return _response(status(fault) or 503, document, "application/vnd.api+json", headers)
+
+
+def _proxy_page(status: int) -> bytes:
+    title = _PROXY_TITLES[status]
+    return f"<html>\r\n<head><title>{title}</title></head>\r\n<body>\r\n</body>\r\n</html>\r\n".encode()
 
 
 def _refusal(fault: Fault) -> errors.Refusal:
@@ -48,6 +64,8 @@ def _refusal(fault: Fault) -> errors.Refusal:
         return errors.throttled(fault.retry_after or 1)
     if fault.kind == "expired":
         return bad_cursor()
+    if fault.kind == "500":
+        return errors.server_error("A server error occurred.")
     return errors.unavailable() if fault.kind != "refuse" else _refusal_for_good(fault.status)
 
 

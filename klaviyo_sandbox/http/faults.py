@@ -1,8 +1,8 @@
 """Injects faults: some requests meet what an overloaded account, a proxy or the network would do to them.
 
 A new kind of fault needs its name in ``KINDS`` (``fault_settings.py``), a method of ``FaultMiddleware`` that answers
-with it (listed in its ``_answer_with``), the status that the request log shows of it (``_serve_or_record``), an example
-in the help of ``--faults`` (``__main__.py``), a row in ``docs/sandbox/options.md``, a test in ``test_sandbox_faults``.
+with it (listed in its ``_answer_with``), the status that the request log shows of it (``_serve_or_record``), a line in
+the help of ``--faults`` (``options.py``), a row in ``docs/sandbox/options.md``, a test in ``test_sandbox_faults.py``.
 If faults of one kind differ from each other, ``Fault`` has an attribute for that and ``FaultChooser.choose`` draws it.
 """
 
@@ -33,9 +33,10 @@ from klaviyo_sandbox.http.asgi import (
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.fault_pages import LateRows, Place, lead_back, parse_collection, place_of
 from klaviyo_sandbox.http.fault_settings import Fault, FaultChooser, Faults
+from klaviyo_sandbox.http.request_log import client_name
 from klaviyo_sandbox.spec.exchange import encode_json
 
-RecordUnserved = Callable[[str, str, str | None, Mapping[str, str], int, str, int | None], object]
+RecordUnserved = Callable[[str, str, str | None, Mapping[str, str], int, str, int | None, str], object]
 FindOperation = Callable[[str, str, str | None], str | None]
 
 # The key, in the ASGI scope of a request that meets a fault, whose value is the fault's kind.
@@ -57,7 +58,7 @@ class FaultMiddleware:
         faults: how often which fault is met.
         seed: of the random numbers that choose them.
         record: called with each request that never reaches the account: method, path, query, status (0: no answer),
-            kind of fault, seconds that the client is asked to wait.
+            kind of fault, seconds that the client is asked to wait, name of the client.
         clock: the account's.
         find_operation: gives the id of the operation of a method, path and revision; None where there is none.
 
@@ -85,7 +86,10 @@ class FaultMiddleware:
         self._expired: set[Place] = set()
         self._answer_with: Mapping[str, Callable[[WholeRequest, Fault], Awaitable[None]]] = {
             "429": self._refuse,
+            "500": self._refuse,
+            "502": self._refuse,
             "503": self._refuse,
+            "504": self._refuse,
             "reset": self._reset,
             "stall": self._stall,
             "truncate": self._truncate,
@@ -104,6 +108,11 @@ class FaultMiddleware:
         self.faults = faults
         self._chooser = FaultChooser(faults, self._seed)
 
+    @property
+    def text(self) -> str:
+        """The faults that requests can still meet, as ``parse_faults`` reads them."""
+        return self._chooser.text
+
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request, or not."""
         fault = self._choose(scope) if scope["type"] == "http" else None
@@ -120,18 +129,30 @@ class FaultMiddleware:
 
     def _choose(self, scope: Message) -> Fault | None:
         """The fault that a request meets; None when it meets none, or one that only others can meet."""
-        method, path = scope["method"], scope["path"]
-        if self.faults.refuse:
-            status = self.faults.refuse.get(self._find_operation(method, path, _revision(scope)) or "")
-            if status is not None:
-                return Fault("refuse", status=status)
-        fault, place = self._chooser.choose(self._clock()), _place(scope)
-        is_further_page = method == "GET" and any(name == "page[cursor]" for name, _ in place[1])
+        place = _place(scope)
+        is_read = scope["method"] == "GET"
+        is_further_page = is_read and any(name == "page[cursor]" for name, _ in place[1])
+
+        def can_meet(kind: str) -> bool:
+            return kind not in _OF_PAGES or (is_further_page if kind == "expired" else is_read)
+
+        named = self._choose_named(scope, can_meet)
+        if named is not None and named.kind != "expired":
+            return named
+        fault = named or self._chooser.choose(self._clock())
         if is_further_page and (place in self._expired or (fault is not None and fault.kind == "expired")):
             self._expired.add(place)
             return Fault("expired")
-        can_meet = fault is None or fault.kind not in _OF_PAGES or (method == "GET" and fault.kind != "expired")
-        return fault if can_meet else None
+        return fault if fault is None or can_meet(fault.kind) else None
+
+    def _choose_named(self, scope: Message, can_meet: Callable[[str], bool]) -> Fault | None:
+        """The fault that is no matter of chance: a counted one, or that of an operation which refuses for good."""
+        if not (self.faults.counted or self.faults.refuse):
+            return None
+        operation = self._find_operation(scope["method"], scope["path"], _revision(scope))
+        status = self.faults.refuse.get(operation or "")
+        refusal = None if status is None else Fault("refuse", status=status)
+        return self._chooser.choose_counted(operation, can_meet) or refusal
 
     def _must_see_page(self, scope: Message) -> bool:
         is_read = scope["type"] == "http" and scope["method"] == "GET"
@@ -196,7 +217,7 @@ class FaultMiddleware:
         query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
         status = fault_answers.status(fault)
         asked = scope["method"], scope["path"], _revision(scope)
-        self._record(*asked, query, status, fault.kind, fault.retry_after)
+        self._record(*asked, query, status, fault.kind, fault.retry_after, client_name(Headers(scope=scope)))
         return None
 
     async def _serve(self, request: WholeRequest, fault: Fault | None = None) -> WholeResponse:

@@ -32,6 +32,7 @@ class LoggedRequest:
         operation: the operation's id, None when the request met none.
         items: how many rows a write brought; 0 when it was refused, and for reads.
         retry_after: whole seconds that the answer asked to wait; None when it named no time.
+        client: its ``User-Agent``, the first 200 characters of it.
     """
 
     method: str
@@ -44,6 +45,12 @@ class LoggedRequest:
     operation: str | None = None
     items: int = 0
     retry_after: int | None = None
+    client: str = ""
+
+
+def client_name(headers: Mapping[str, str]) -> str:
+    """What a request says of the program that makes it; headers are found by lower-case names."""
+    return headers.get("user-agent", "")[:200]
 
 
 @dataclass(frozen=True)

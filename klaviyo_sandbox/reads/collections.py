@@ -120,10 +120,11 @@ def _narrow_to_filtered_profiles(
     if operation.kind != "profile":
         return table
     for clause in clauses:
-        is_indexed = clause.field == "id" or (clause.field in IDENTIFIERS and store.profiles.is_indexed(clause.field))
+        is_id = clause.field in ("id", "profile_id")
+        is_indexed = is_id or (clause.field in IDENTIFIERS and store.profiles.is_indexed(clause.field))
         if is_indexed and clause.operator in ("equals", "any"):
             values = clause.value if isinstance(clause.value, tuple) else (clause.value,)
-            row_ids = values if clause.field == "id" else store.profiles.ids_with(clause.field, values)
+            row_ids = values if is_id else store.profiles.ids_with(clause.field, values)
             return Table(table.rows[row_id] for row_id in dict.fromkeys(row_ids) if row_id in table)
     return table
 

@@ -98,9 +98,9 @@ def find_page(
         stop = min(stop, bisect.bisect_left(keys, cursor.position))
     table.check_scan(row_clauses)
     positions = range(start, stop) if walks_up else range(stop - 1, start - 1, -1)
-    rows = map(view, table.rows_at(order.field, positions))
+    entries = table.entries_at(order.field, positions, row_clauses)
+    matches: Iterable[tuple[int, Row]] = ((position, view(row)) for position, row in entries)
     # Most pages leave nothing out, and then no row has to be compared.
-    matches: Iterable[tuple[int, Row]] = zip(positions, rows, strict=True)
     if row_clauses:
         matches = (match for match in matches if all(holds(match[1], clause) for clause in row_clauses))
     # One row more than requested shows that there is another page.

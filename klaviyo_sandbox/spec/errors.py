@@ -142,6 +142,5 @@ def unavailable() -> Refusal:
     return Refusal([Problem(503, "service_unavailable", "Service unavailable.", detail, {"pointer": "/data"})])
 
 
-def server_error() -> Refusal:
-    detail = "The sandbox failed to answer; its log says why."
+def server_error(detail: str = "The sandbox failed to answer; its log says why.") -> Refusal:
     return Refusal([Problem(500, "error", "A server error occurred.", detail, {"pointer": "/data"})])

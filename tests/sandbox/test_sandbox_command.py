@@ -7,12 +7,15 @@ import subprocess
 import sys
 import textwrap
 from importlib import metadata
+from pathlib import Path
 from unittest.mock import Mock
 
 import pytest
 import requests
+import yaml
 from support.calls import KEY, REVISION, Caller
 from support.commands import run_command
+from support.markdown import code_blocks
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.__main__ import main
@@ -144,7 +147,9 @@ def test_faults_are_asked_for_by_option():
         process.communicate(timeout=PATIENCE)
     refused = run(*SMALL, "--port", "0", "--faults", "503=2")
     assert refused.returncode == 2
-    assert refused.stderr == "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2'\n"
+    assert refused.stderr == (
+        "klaviyo-sandbox: faults: 503 must be a number from 0 to 1, not '2' (503x2: the next 2 requests)\n"
+    )
 
 
 def test_how_long_and_how_often_is_attributed_are_options():
@@ -183,3 +188,27 @@ def test_how_jobs_end_and_what_is_a_repetition_are_options():
         caller.close()
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=PATIENCE)
+
+
+def test_the_steps_for_continuous_integration_work(tmp_path):
+    """Each in a shell of its own, as a runner types them: one waits, one finds the address, the last reports."""
+    page = (Path(__file__).parents[2] / "docs" / "start" / "sandbox.md").read_text()
+    (workflow,) = (block.text for block in code_blocks(page) if block.language == "yaml")
+    typed = [step["run"] for step in yaml.safe_load(workflow)["steps"] if "run" in step]
+    _, start_it, wait, _, end = [text.replace("8765", "0") for text in typed]
+    environment = {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
+
+    def type_step(text):
+        # What goes on in the background must not hold a pipe open.
+        output = tmp_path / "output"
+        with output.open("wb") as file:
+            command = ["bash", "-e", "-o", "pipefail", "-c", text]
+            done = subprocess.run(command, cwd=tmp_path, env=environment, stdout=file, stderr=file, check=False)
+        assert done.returncode == 0, output.read_text()
+        return output.read_text()
+
+    type_step(f"{start_it.replace('--port 0', '--port 0 --profiles 5 --events 5')}")
+    find_address = "until " + next(line for line in page.splitlines() if "grep -o" in line).split("`")[3]
+    url = type_step(f"{find_address}; do sleep 0.05; done").split()[-1]
+    assert '"faults":""' in type_step(wait.replace("http://127.0.0.1:0", url))
+    assert "Klaviyo sandbox ended: no breaches of manners" in type_step(end)

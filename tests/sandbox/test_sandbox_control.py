@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -16,7 +19,9 @@ from support.patience import PATIENCE
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import NotFound
 from klaviyo_sandbox import serve
-from klaviyo_sandbox.http.control_fields import InvalidChange, NotThere
+from klaviyo_sandbox.http.control import Control
+from klaviyo_sandbox.http.control_app import ControlApp
+from klaviyo_sandbox.http.control_fields import SETTINGS, InvalidChange, NotThere
 from klaviyo_sandbox.http.fault_settings import FaultChooser
 
 HEADERS = {"Authorization": f"Klaviyo-API-Key {KEY}", "revision": REVISION}
@@ -330,3 +335,16 @@ def test_python_and_http_are_one(running):
         running.control.change(colour="blue")
     with pytest.raises(NotThere, match="there is no flow X"):
         running.control.delete("flows", "X")
+
+
+def test_the_page_has_every_request_with_its_call_in_python():
+    """Each row of the table names what there is, and together they name all of it."""
+    page = (Path(__file__).parents[2] / "docs" / "sandbox" / "options.md").read_text()
+    rows = [re.split(r"\s*\|\s*", line)[1:] for line in page.splitlines() if re.match(r"\| `[A-Z]+ /sandbox/", line)]
+    calls = [re.search(r"`control\.(\w+)", row[2])[1] for row in rows]
+    assert set(calls) == {name for name in vars(Control) if not name.startswith("_")}
+    asked = {tuple(re.search(r"`([A-Z]+) /sandbox/(\w+)", row[0]).groups()) for row in rows}
+    served = ControlApp(SimpleNamespace())._handlers
+    assert asked - {("DELETE", "flows")} == {(method, name) for name in served for method in served[name]}
+    (settings,) = (row[1] for row in rows if "`PATCH " in row[0])
+    assert set(re.findall(r"`(\w+)`", settings)) == set(SETTINGS)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 import time
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 from support.calls import Caller, problem
 
 from klaviyo_sandbox.account.procedural.account import build_procedural
+from klaviyo_sandbox.account.procedural.overlay import OverlayKeys
 from klaviyo_sandbox.account.procedural.virtual_table import SortOrder, VirtualTable
 from klaviyo_sandbox.account.rows import event_key, values_at
 from klaviyo_sandbox.account.table import Table
@@ -268,3 +270,23 @@ def test_a_hidden_row_of_an_order_that_is_asked_for_later_stays_hidden():
     early.sorted_keys("at")
     assert list(early.sorted_keys("at")) == list(late.sorted_keys("at"))
     assert [key[1] for key in late.sorted_keys("at")] == ["R00", "R02", "R06", "R08", "R10"]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_positions_of_the_base_and_of_the_whole_lead_to_each_other(seed):
+    """Whatever was omitted and added: each key of the base is found, and a run of the whole names its part of it."""
+    rng = random.Random(seed)
+    base = [(f"{number:03d}", "") for number in range(0, 60, 2)]
+    keys = OverlayKeys(base)
+    omitted = rng.sample(base, rng.randrange(20))
+    for key in omitted:
+        keys.omit(key)
+    for number in rng.sample(range(1, 61, 2), rng.randrange(1, 20)):
+        keys.add((f"{number:03d}", ""))
+    for number, key in enumerate(base):
+        if key not in omitted:
+            assert keys[keys.position_of_base(number)] == key
+    low, high = sorted(rng.sample(range(len(keys)), 2))
+    within = [number for number, key in enumerate(base) if keys[low] <= key <= keys[high]]
+    assert list(keys.base_range(range(low, high + 1))) == within
+    assert list(keys.base_range(range(high, low - 1, -1))) == within[::-1]

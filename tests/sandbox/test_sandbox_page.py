@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -17,13 +18,14 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 from jinja2 import UndefinedError
-from support.calls import Caller, import_job
+from support.calls import REVISION, Caller, import_job
 from support.patience import PATIENCE
 
 from klaviyo_sandbox.account.procedural.account import build_procedural
 from klaviyo_sandbox.browser import html, live
 from klaviyo_sandbox.browser.model import Link, Table, View
 from klaviyo_sandbox.http import request_log
+from klaviyo_sandbox.http.oauth import OAuthApp
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import LoggedRequest
 from klaviyo_sandbox.http.traffic import Traffic
@@ -760,3 +762,50 @@ def test_a_report_is_no_push(writing, call):
     source = requests.get(writing.url, timeout=PATIENCE).text
     assert "Nothing was written yet." in source
     assert set(_bars(source)) == {"read"}
+
+
+def test_the_page_says_which_jobs_it_counts(writing, call):
+    """A subscription has no job that Klaviyo lets one look up: it is a push, and the table of jobs says so."""
+    subscription = {
+        "data": {
+            "type": "profile-subscription-bulk-create-job",
+            "attributes": {
+                "profiles": {
+                    "data": [
+                        {
+                            "type": "profile",
+                            "attributes": {
+                                "email": "ada@example.com",
+                                "subscriptions": {"email": {"marketing": {"consent": "SUBSCRIBED"}}},
+                            },
+                        }
+                    ]
+                }
+            },
+        }
+    }
+    assert call.post("profile-subscription-bulk-create-jobs", subscription).status_code == 202
+    for path in ("/", "/jobs"):
+        text = open_page(writing.url, path).text
+        assert "No import and no suppression was sent." in text
+        assert "Other bulk writes have no job to look up. They are among the pushes." in text
+
+
+def test_each_request_says_which_client_made_it(make_sandbox):
+    """By the User-Agent, also where a fault or the token endpoint answered; the strip has its first word."""
+    sandbox = make_sandbox(profiles=3, events=0, oauth=OAuthApp("app", "secret", "token"))
+    agents = ("my-shop/2.1 (linux) <b>", "other", "x" * 500, "")
+    for agent in agents:
+        sandbox.control.change(faults="resetx1" if agent == "other" else "")
+        headers = {"Authorization": "Klaviyo-API-Key pk_x", "revision": REVISION, "User-Agent": agent}
+        with contextlib.suppress(requests.ConnectionError):
+            requests.get(f"{sandbox.url}/api/profiles", headers=headers, timeout=PATIENCE)
+    requests.post(f"{sandbox.url}/oauth/token", headers={"User-Agent": "signer/1"}, timeout=PATIENCE)
+    assert [request.client for request in sandbox.requests] == [agents[0], "other", "x" * 200, "", "signer/1"]
+    rows = _live_update(sandbox, 0)["requests"]
+    assert re.findall(r'data-label="Client"><span>([^<]*)', rows) == ["signer", "", "x" * 16, "other", "my-shop"]
+    call = Caller(sandbox.url)
+    call.session.headers["User-Agent"] = agents[0]
+    call.post("lists", {"data": {"type": "list", "attributes": {"name": "Made"}}})
+    assert agents[0] in open_page(sandbox.url, _push_paths(sandbox)[0]).text
+    call.close()

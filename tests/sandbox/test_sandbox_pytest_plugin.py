@@ -10,7 +10,6 @@ from support.markdown import code_blocks
 pytest_plugins = ["pytester"]
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = (DOCS / "start" / "sandbox.md", DOCS / "sandbox" / "manners.md")
 CONFTEST = 'pytest_plugins = ["klaviyo_sandbox.pytest_plugin"]'
 
 
@@ -53,17 +52,48 @@ def test_marks_say_what_the_account_is_like(pytester: pytest.Pytester) -> None:
     pytester.runpytest_inprocess("--strict-markers", "-p", "no:randomly").assert_outcomes(passed=5)
 
 
+def python_blocks(page: str) -> list[str]:
+    """The examples of a page, in order."""
+    return [block.text for block in code_blocks((DOCS / page).read_text()) if block.language == "python"]
+
+
 @pytest.mark.klaviyo_breaches("early", reason="an example makes some, in this process")
 def test_the_examples_in_the_documents_pass(pytester: pytest.Pytester) -> None:
-    """Whoever copies the files has tests that pass."""
-    conftest, example, example_of_breaches = [
-        block.text for page in PAGES for block in code_blocks(page.read_text()) if block.language == "python"
-    ]
+    """Whoever copies the files has tests that pass, the first of them in six lines."""
+    conftest, reader, retries, _ = python_blocks("start/sandbox.md")
+    (breaches,) = python_blocks("sandbox/manners.md")
+    assert len([line for line in reader.splitlines() if line]) <= 6
+    assert (DOCS / "start" / "sandbox.md").read_text().count("\n") < 120
     pytester.makeconftest(conftest)
-    pytester.makepyfile(test_example=example, test_breaches=example_of_breaches)
+    pytester.makepyfile(test_reader=reader, test_retries=retries, test_breaches=breaches)
     outcomes = pytester.runpytest_inprocess("--strict-markers").parseoutcomes()
-    assert outcomes.get("passed", 0) >= 3
+    assert outcomes.get("passed", 0) == 3
     assert set(outcomes) <= {"passed", "warnings", "warning"}
+
+
+def test_the_account_that_tests_share_in_the_documents_is_new_for_each(pytester: pytest.Pytester) -> None:
+    """It keeps its address; rows, faults and requests of the test before are gone."""
+    *_, conftest = python_blocks("start/sandbox.md")
+    pytester.makeconftest(conftest)
+    pytester.makepyfile(
+        """
+        import pytest, requests
+
+        HEADERS = {"Authorization": "Klaviyo-API-Key pk_test", "revision": "2026-07-15"}
+        seen = set()
+
+        @pytest.mark.parametrize("number", range(2))
+        def test_alone(klaviyo, number):
+            seen.add(klaviyo.url)
+            assert len(seen) == 1
+            assert list(klaviyo.requests) == []
+            assert len(klaviyo.store.lists.rows) == 12
+            klaviyo.control.delete("lists", next(iter(klaviyo.store.lists.rows)))
+            klaviyo.control.change(faults="503x9", latency=0.001)
+            assert requests.get(f"{klaviyo.url}/api/lists", headers=HEADERS, timeout=300).status_code == 503
+        """
+    )
+    pytester.runpytest_inprocess("--strict-markers", "-p", "no:randomly", "-p", "no:xdist").assert_outcomes(passed=2)
 
 
 def test_a_test_whose_client_has_bad_manners_fails(pytester: pytest.Pytester) -> None:

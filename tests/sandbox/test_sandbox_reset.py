@@ -155,3 +155,18 @@ def test_a_copy_of_an_account_is_the_account():
     row["location"]["city"] = "Elsewhere"
     assert other.profiles.rows[row["id"]]["location"]["city"] != "Elsewhere"
     assert one.lock is not other.lock
+
+
+@pytest.mark.parametrize("headers", [{}, {"content-type": "application/json"}, {"content-type": "text/plain"}])
+def test_a_reset_needs_no_body_and_no_content_type(make_sandbox, headers):
+    """As `curl -X POST` sends it. A page of another origin is refused all the same, and so is any field."""
+    sandbox = make_sandbox(**SMALL)
+    url = f"{sandbox.url}/sandbox/reset"
+    sandbox.control.change(latency=0.001)
+    elsewhere = requests.post(url, headers={**headers, "origin": "https://example.com"}, timeout=60)
+    assert elsewhere.status_code == 403
+    for data in (b"{", b'{"hard": true}'):
+        assert requests.post(url, data=data, headers=headers, timeout=60).status_code == 400
+    assert sandbox.control.settings["latency"] == 0.001
+    assert requests.post(url, headers=headers, timeout=60).status_code == 204
+    assert sandbox.control.settings["latency"] == 0.0

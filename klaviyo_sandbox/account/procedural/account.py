@@ -2,7 +2,7 @@
 
 Everything else (campaigns, flows, tags, metrics ...) is that of the seeded account. Rows that are written override the
 computed ones. Rows are found by id, by the fields that they can be sorted by, profiles by their identifiers, and events
-by ``metric_id``; any other search is a 400, because it would compute every row.
+by ``metric_id`` and ``profile_id``; any other search is a 400, because it would compute every row.
 """
 
 from __future__ import annotations
@@ -94,7 +94,8 @@ class _Members:
         count = len(range(self.offset, len(self.profiles), self.step)) if self.step else 0
         by_id = SortOrder(lambda position: (self._id(position), self._id(position)), lambda position: position)
         by_time = SortOrder(lambda position: (self._joined(position), self._id(position)), lambda position: position)
-        return VirtualTable(count, self._row, self._find, {"id": by_id, "joined_group_at": by_time})
+        orders = {"id": by_id, "joined_group_at": by_time}
+        return VirtualTable(count, self._row, self._find, orders, ("joined_group_at",))
 
     def _id(self, position: int) -> str:
         return self.profiles.id(self.offset + position * self.step)

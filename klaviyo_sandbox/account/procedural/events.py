@@ -12,6 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from klaviyo_sandbox.account.procedural.crowds import Crowd, draw_crowd
 from klaviyo_sandbox.account.procedural.ids import event_id, event_number
 from klaviyo_sandbox.account.procedural.profiles import ProceduralProfiles
 from klaviyo_sandbox.account.procedural.row_templates import (
@@ -35,8 +36,8 @@ VALUE_NAMES = ("id", "timestamp", "datetime", "uuid", "profile", "send_time", "f
 TOUCH_NAMES = VALUE_NAMES[6:]
 
 _CHUNK_SIZE = 512
-# Neighbouring chunks that are about the same people, and how many people these are at most.
-_CHUNKS_PER_GROUP, _MAX_PEOPLE = 4, 256
+# Neighbouring chunks that are about the same people.
+_CHUNKS_PER_GROUP = 4
 _TEMPLATES_PER_MONTH = 128
 _MONTH = 30 * 86_400
 # Chunks, and groups of people, that are cached: the pages of a hundred concurrent windows share them. About 40 MB.
@@ -103,6 +104,7 @@ class ProceduralEvents:
         self._count = count
         rng = random.Random(seed)
         self._salt = rng.getrandbits(20)
+        self._crowd_salt = random.Random(f"{seed} crowds").getrandbits(64)
         self._timeline = Timeline(rng, start, hours, count)
         self._profiles = profiles
         self._metric_ids = metric_ids
@@ -113,6 +115,9 @@ class ProceduralEvents:
             self._draw_people
         )
         self._month_templates: Callable[[int], Sequence[EventTemplate]] = functools.cache(self._draw_month)
+        self._chunks_about: Callable[[int], Sequence[int]] = functools.lru_cache(maxsize=_CACHED)(
+            self._find_chunks_about
+        )
 
     def id(self, number: int) -> str:
         return event_id(number, self._salt)
@@ -133,13 +138,46 @@ class ProceduralEvents:
         by_id = SortOrder(lambda number: (self.id(number), self.id(number)), lambda position: position)
         orders = {"id": by_id, "datetime": by_time}
         return VirtualTable(
-            self._count, self.row, self.find, orders, ("metric_id", "datetime"), {"unique_id": self._at_seconds}
+            self._count,
+            self.row,
+            self.find,
+            orders,
+            # Every event has a profile and a metric, by which `has(profile)` finds all.
+            ("metric_id", "datetime", "profile", "metric"),
+            {"unique_id": self._at_seconds},
+            {"profile_id": self._numbers_about},
         )
 
     def _at_seconds(self, unique_id: str) -> Iterator[int]:
         """Numbers of the events in the seconds that a unique id names; a computed event names its own second."""
         for second in map(int, _SECOND.findall(unique_id)):
             yield from range(self._timeline.count_before(second), self._timeline.count_before(second + 1))
+
+    def _numbers_about(self, profile_id: str, numbers: range) -> Iterator[int]:
+        """Those of the numbers, in their order, whose events are about a profile."""
+        person = self._profiles.find(profile_id)
+        if person is None:
+            return
+        key, (low, high) = profile_id.encode(), sorted((numbers[0], numbers[-1]))
+        chunks = self._chunks_about(person)
+        for part in chunks if numbers.step > 0 else reversed(chunks):
+            if low < (part + 1) * _CHUNK_SIZE and high >= part * _CHUNK_SIZE:
+                rows = self._chunk(part)
+                of_chunk = range(part * _CHUNK_SIZE, part * _CHUNK_SIZE + len(rows))
+                for number in of_chunk[:: numbers.step]:
+                    if number in numbers and rows[number - of_chunk.start].person.row_values[0] == key:
+                        yield number
+
+    def _find_chunks_about(self, person: int) -> Sequence[int]:
+        """The chunks that may have events of a profile, ascending."""
+        chunk_count = -(-self._count // _CHUNK_SIZE)
+        groups = range(-(-chunk_count // _CHUNKS_PER_GROUP))
+        found = [group for group in groups if person in self._crowd(group)]
+        return [
+            part
+            for group in found
+            for part in range(group * _CHUNKS_PER_GROUP, min(chunk_count, (group + 1) * _CHUNKS_PER_GROUP))
+        ]
 
     def attributions(self) -> Mapping[str, tuple[Row, ...]]:
         """Event id -> attributions of the event."""
@@ -167,12 +205,13 @@ class ProceduralEvents:
             rows.append(EventRow(templates[position], values, person, touches.get(position, ())))
         return rows
 
-    def _draw_people(self, number: int) -> Sequence[TemplateRow]:
+    def _draw_people(self, group: int) -> Sequence[TemplateRow]:
         """Draw the people whose events are in a group of chunks."""
-        rng = random.Random(f"{self._seed} crowd {number}")
-        start = self._timeline.second_at(number * _CHUNKS_PER_GROUP * _CHUNK_SIZE)
-        count = max(1, self._profiles.count_before(start))
-        return [self._profiles.row(rng.randrange(count)) for _ in range(min(_MAX_PEOPLE, count))]
+        return [self._profiles.row(number) for number in self._crowd(group).people()]
+
+    def _crowd(self, group: int) -> Crowd:
+        hour = self._timeline.hour_at(group * _CHUNKS_PER_GROUP * _CHUNK_SIZE)
+        return draw_crowd(self._crowd_salt, group, max(1, self._profiles.count_before_hour(hour)))
 
     def _draw_month(self, month: int) -> Sequence[EventTemplate]:
         """Draw the templates of a month: one of every kind of event, and more of the kinds that happen often."""

@@ -99,6 +99,17 @@ class OverlayKeys(KeySequence):
             return self._added[self._added_before(position)][1]
         return self._base[run.base + position - run.start]
 
+    def position_of_base(self, number: int) -> int:
+        """Position of a key of the base that is not omitted."""
+        added = bisect.bisect_right(self._added, number, key=_base_position_of)
+        return number - bisect.bisect_left(self._omitted, number) + added
+
+    def base_range(self, positions: range) -> range:
+        """The positions of the base, in the same direction, between the keys at some positions that exist."""
+        low, high = min(positions[0], positions[-1]), max(positions[0], positions[-1])
+        base = range(bisect.bisect_left(self._base, self[low]), bisect.bisect_right(self._base, self[high]))
+        return base[:: positions.step]
+
     def _added_before(self, position: int) -> int:
         return bisect.bisect_left(range(len(self._added)), position, key=self._position_of_added)
 
@@ -110,6 +121,10 @@ class OverlayKeys(KeySequence):
     def _visible_before(self, number: int) -> int:
         """How many keys of the base stand before the omitted one of this number and are not omitted."""
         return self._omitted[number] - number
+
+
+def _base_position_of(added: tuple[int, SortKey]) -> int:
+    return added[0]
 
 
 def _key_of(added: tuple[int, SortKey]) -> SortKey:

@@ -54,9 +54,9 @@ class ProceduralProfiles:
     def __len__(self) -> int:
         return len(self._created)
 
-    def count_before(self, second: int) -> int:
-        """How many profiles were created before a second."""
-        return self._created.count_before(second)
+    def count_before_hour(self, hour: int) -> int:
+        """How many profiles were created before an hour of the account."""
+        return self._created.count_before_hour(hour)
 
     def created(self, number: int) -> int:
         return self._created.second_at(number)

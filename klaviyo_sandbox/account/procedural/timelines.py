@@ -39,7 +39,7 @@ class Timeline:
 
     def second_at(self, rank: int) -> int:
         """The second (since 1970) of a rank that exists."""
-        hour = bisect.bisect_right(self._firsts, rank) - 1
+        hour = self.hour_at(rank)
         first = self._firsts[hour]
         size, position = self._firsts[hour + 1] - first, rank - first
         if self._bursts[hour]:
@@ -52,7 +52,7 @@ class Timeline:
         """The seconds of the ranks from ``first`` on and before ``last``."""
         seconds: list[int] = []
         while first < last:
-            hour = bisect.bisect_right(self._firsts, first) - 1
+            hour = self.hour_at(first)
             low, high = self._firsts[hour], self._firsts[hour + 1]
             size, start, stop = high - low, self._start + hour * _HOUR, min(high, last)
             if self._bursts[hour]:
@@ -61,6 +61,14 @@ class Timeline:
                 seconds += [start + _HOUR * position // size for position in range(first - low, stop - low)]
             first = stop
         return seconds
+
+    def hour_at(self, rank: int) -> int:
+        """The number of the hour of a rank that exists."""
+        return bisect.bisect_right(self._firsts, rank) - 1
+
+    def count_before_hour(self, hour: int) -> int:
+        """How many ranks are earlier than the hour of a number; all of them for one after the last."""
+        return self._firsts[min(hour, len(self._firsts) - 1)]
 
     def count_before(self, second: int) -> int:
         """How many ranks are earlier than a second."""

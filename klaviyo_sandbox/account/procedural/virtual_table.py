@@ -5,6 +5,8 @@ A row that is written is held in memory, and overrides the computed one of its i
 
 from __future__ import annotations
 
+import bisect
+import heapq
 import itertools
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -38,6 +40,8 @@ class VirtualTable(Table):
         orders: field -> order; the table cannot be sorted otherwise.
         scanned: fields that may be checked row by row, page by page.
         finders: field -> value -> numbers of the rows that may have it; rows cannot be looked up by other fields.
+        selectors: field -> (value, numbers) -> those of the numbers, in their order, whose rows have it. Only for
+            tables all of whose orders are that of the numbers.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class VirtualTable(Table):
         orders: Mapping[str, SortOrder],
         scanned: Collection[str] = (),
         finders: Mapping[str, Callable[[str], Iterable[int]]] | None = None,
+        selectors: Mapping[str, Callable[[str, range], Iterator[int]]] | None = None,
     ) -> None:
         super().__init__()
         self._written = Table()
@@ -59,6 +64,7 @@ class VirtualTable(Table):
         self._row = row
         self._find = find
         self._finders = finders or {}
+        self._selectors = selectors or {}
         self._virtual_orders = orders
         self._scanned = scanned
 
@@ -119,6 +125,25 @@ class VirtualTable(Table):
             return (self._written.rows[keys[positions][1]],)
         return map(self._row, map(self._order(field).number_at, positions))
 
+    def entries_at(self, field: str, positions: range, clauses: Collection[Clause]) -> Iterator[tuple[int, Row]]:
+        chosen = [clause for clause in clauses if clause.field in self._selectors and clause.operator == "equals"]
+        if not chosen or not positions:
+            return super().entries_at(field, positions, clauses)
+        select, value = self._selectors[chosen[0].field], chosen[0].value
+        keys = self.sorted_keys(field)
+        if not isinstance(keys, OverlayKeys):
+            return ((number, self._row(number)) for number in select(value, positions))
+        numbers = keys.base_range(positions)
+        computed = ((number, self._row(number)) for number in (select(value, numbers) if numbers else ()))
+        visible = (
+            (keys.position_of_base(number), row) for number, row in computed if row["id"] not in self._overridden
+        )
+        written = (self._written.rows[row_id] for row_id in self._written.ids_with(chosen[0].field, (value,)))
+        places = ((bisect.bisect_left(keys, sort_key(row, field)), row) for row in written)
+        is_descending = positions.step < 0
+        within = sorted((entry for entry in places if entry[0] in positions), key=_position, reverse=is_descending)
+        return heapq.merge(visible, within, key=_position, reverse=is_descending)
+
     def _take_out(self, row_id: str) -> bool:
         """Remove a row, written or computed; was there one?"""
         written = self._written.get(row_id)
@@ -142,14 +167,25 @@ class VirtualTable(Table):
 
     def check_scan(self, clauses: Collection[Clause]) -> None:
         for clause in clauses:
-            if clause.field not in self._scanned:
-                detail = f"A procedural account cannot be searched by '{clause.field}' in this order."
-                raise invalid_parameter(detail, "filter")
+            if clause.field not in self._scanned and clause.field not in self._selectors:
+                fields = {*self._scanned, *self._selectors, *self._finders, *self._virtual_orders}
+                raise invalid_parameter(_refusal("searched", clause.field, fields), "filter")
 
     def _order(self, field: str) -> SortOrder:
         if field not in self._virtual_orders:
-            raise invalid_parameter(f"A procedural account cannot be sorted by '{field}'.", "sort")
+            raise invalid_parameter(_refusal("sorted", field, self._virtual_orders), "sort")
         return self._virtual_orders[field]
+
+
+def _position(entry: tuple[int, Row]) -> int:
+    return entry[0]
+
+
+def _refusal(verb: str, field: str, fields: Iterable[str]) -> str:
+    return (
+        f"A procedural account (more than 100,000 rows) cannot be {verb} by '{field}'. "
+        f"It can be {verb} by {', '.join(sorted(fields))}."
+    )
 
 
 def _runs(keys: OverlayKeys, positions: range) -> Iterator[range | int]:
