@@ -156,7 +156,9 @@ def test_no_page_tells_to_set_a_revision() -> None:
         assert "name: revision" not in (ROOT / name).read_text()
 
 
-@pytest.mark.parametrize("page", ["docs/recipes/select.md", "docs/recipes/deletions.md", "meltano.yml"])
+@pytest.mark.parametrize(
+    "page", ["docs/recipes/select.md", "docs/recipes/deletions.md", "docs/recipes/one-metric.md", "meltano.yml"]
+)
 def test_each_selection_selects_something(page: str) -> None:
     """A pattern with what Meltano does not know, such as braces, would match no column, without a word."""
     schemas = {path.stem: json.loads(path.read_text()) for path in (ROOT / "schemas" / "tap").glob("*.json")}

@@ -17,8 +17,8 @@ from target_support import ADA, PROFILE_SCHEMA, Command, records
         (
             {"__filter__": "spent > 3"},
             (
-                "__filter__: spent > 3 (TypeError): spent is null in a record; write (spent > 3) if spent else False to "
-                "leave such records out, else True to keep them"
+                "__filter__: spent > 3 (TypeError): spent is null in a record; write (spent > 3) if spent else "
+                "False to leave such records out, else True to keep them"
             ),
         ),
     ],
