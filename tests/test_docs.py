@@ -157,7 +157,15 @@ def test_no_page_tells_to_set_a_revision() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/recipes/select.md", "docs/recipes/deletions.md", "docs/recipes/one-metric.md", "meltano.yml"]
+    "page",
+    [
+        *(
+            f"docs/recipes/{name}.md"
+            for name in ("select", "deletions", "one-metric", "hash-emails", "leave-people-out")
+        ),
+        *(f"docs/recipes/{name}.md" for name in ("custom-properties", "stream-maps", "flattening")),
+        "meltano.yml",
+    ],
 )
 def test_each_selection_selects_something(page: str) -> None:
     """A pattern with what Meltano does not know, such as braces, would match no column, without a word."""
