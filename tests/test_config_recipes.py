@@ -2,55 +2,25 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
-import io
 import json
 import re
-import sys
 import textwrap
-from collections import defaultdict
 from collections.abc import Callable
 from fnmatch import fnmatchcase
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import duckdb
 import psycopg
 import pytest
 import yaml
-from support.catalogs import select
-from support.markdown import code_blocks
+from support.recipes import RECIPES, ROOT, Message, chosen, entries, read_with, rows
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.rows import schema_files
-from tap_klaviyo.tap import TapKlaviyo
 from target_klaviyo.model.identifiers import parse_email
 from target_klaviyo.model.records import RejectedRecord
-
-ROOT = Path(__file__).parents[1]
-RECIPES = ROOT / "docs" / "recipes"
-Message = dict[str, Any]
-
-
-def entries(page: str) -> dict[str, Any]:
-    """The extractors of a page, by name."""
-    blocks = [
-        yaml.safe_load(block.text) for block in code_blocks((RECIPES / page).read_text()) if block.language == "yaml"
-    ]
-    return {entry["name"]: entry for block in blocks for entry in block.get("plugins", {}).get("extractors", ())}
-
-
-def chosen(patterns: list[str], catalog: dict[str, Any]) -> dict[str, list[str]]:
-    """The columns that Meltano selects by patterns, by stream."""
-    wanted = defaultdict[str, list[str]](list)
-    for stream in catalog["streams"]:
-        for column in stream["schema"]["properties"]:
-            name = f"{stream['tap_stream_id']}.{column}"
-            hits = [pattern for pattern in patterns if fnmatchcase(name, pattern.removeprefix("!"))]
-            if hits and not any(pattern.startswith("!") for pattern in hits):
-                wanted[stream["tap_stream_id"]].append(column)
-    return wanted
 
 
 @pytest.fixture(scope="module")
@@ -60,24 +30,8 @@ def account(make_shared_sandbox: Callable[..., RunningSandbox]) -> RunningSandbo
 
 @pytest.fixture
 def read(account: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[Message]]:
-    """Runs the tap in this process with an entry of a page, whose settings may be added to; gives its messages."""
-
-    def run(entry: dict[str, Any], state: Message | None = None, **settings: Any) -> list[Message]:
-        config = {"api_key": "pk_recipes", "api_url": account.url, "rate_limit_share": 1.0, "processes": 0}
-        config |= {**entry.get("config", {}), **settings}
-        catalog = copy.deepcopy(TapKlaviyo(config=config, parse_env_config=False).catalog_dict)
-        written = io.BytesIO()
-        with monkeypatch.context() as patch, io.TextIOWrapper(written, write_through=True) as stdout:
-            patch.setattr(sys, "stdout", stdout)
-            wanted = select(catalog, chosen(entry["select"], catalog))
-            TapKlaviyo(config=config, catalog=wanted, state=state, parse_env_config=False).sync_all()
-            return [json.loads(line) for line in written.getvalue().splitlines()]
-
-    return run
-
-
-def rows(messages: list[Message], table: str) -> list[Message]:
-    return [it["record"] for it in messages if it["type"] == "RECORD" and it["stream"] == table]
+    """Runs the tap with an entry of a page; gives its messages."""
+    return partial(read_with, account.url, monkeypatch)
 
 
 def metric_names(messages: list[Message]) -> set[str]:
