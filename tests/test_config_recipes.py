@@ -63,6 +63,19 @@ def test_no_wildcard_selects_a_column_that_somebody_must_ask_for() -> None:
     assert len(selections()) >= 12
 
 
+def nulls(value: Any, path: str = "") -> list[str]:
+    """Where in a document nulls stand."""
+    if isinstance(value, dict):
+        return [found for key, part in value.items() for found in nulls(part, f"{path}/{key}")]
+    return [path] if value is None else []
+
+
+def test_no_setting_of_a_recipe_is_null() -> None:
+    """Meltano 4.4 ends with a KeyError on a null in the settings of a plugin that inherits."""
+    pages = [page.name for page in RECIPES.glob("*.md") if page.name != "schedule.md"]
+    assert [found for page in pages for name, entry in entries(page).items() for found in nulls(entry, name)] == []
+
+
 def test_one_metric_is_read_without_a_request_for_each_event(
     account: RunningSandbox, read: Callable[..., list[Message]]
 ) -> None:

@@ -62,15 +62,15 @@ class LookupCalls:
         self._told.add(key)
         columns = ", ".join(self.columns(collection, lookup.name))
         logger.warning(
-            "%s: %d %ss so far need a request each (%s), at most %d a minute. %d wait now, for about %d minutes, and "
-            "later rows add to them.%s%s",
+            "%s: %d %ss so far need a request each (%s), at most %d a minute. %d wait now, for about %s, and later "
+            "rows add to them.%s%s",
             collection.name,
             self._asked[key],
             lookup.owner_kind,
             lookup.operation,
             allowed,
             count,
-            max(1, count // allowed),
+            "a minute" if count < 2 * allowed else f"{count // allowed} minutes",
             f" Deselect {columns} to avoid these requests." if columns else "",
             "" if lookup.own_page_paths is None else _READ_ITSELF,
         )
