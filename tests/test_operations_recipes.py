@@ -143,7 +143,7 @@ def test_a_shop_is_copied_and_its_report_read_as_the_pages_say(
         make_sandbox(profiles=profiles, events=0, seed=seed, limits=False, job_seconds=0.05)
         for profiles, seed in ((20, 4), (0, 2))
     )
-    plugins = yaml.safe_load(blocks("copy-account.md", "yaml")[1])["plugins"]
+    plugins = yaml.safe_load(blocks("copy-shop.md", "yaml")[0])["plugins"]
     (entry,), (loader,) = plugins["extractors"], plugins["loaders"]
     messages = first_of_each(read_with(source.url, monkeypatch, entry), 8)
     config = {"api_key": "pk_copy", "api_url": other.url, "report_path": "run.json", **loader["config"]}
