@@ -36,8 +36,9 @@ or sent; names that begin with `_` or `$` are for your own notes. `--about` prin
 Exactly one kind of credentials must be given: `api_key`, or `client_id`, `client_secret` and `refresh_token`.
 """
 SDK = (
-    "The Meltano SDK adds `stream_maps`, `stream_map_config`, `flattening_enabled` and `flattening_max_depth` to both; "
-    "its documentation says what they do.\n"
+    "The Meltano SDK adds `stream_maps`, `stream_map_config`, `flattening_enabled` and `flattening_max_depth` to both: "
+    "[what stream maps do and cost](../recipes/stream-maps.md), [what flattening does and costs]"
+    "(../recipes/flattening.md).\n"
 )
 
 

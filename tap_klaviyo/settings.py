@@ -111,7 +111,9 @@ SETTINGS: dict[str, Any] = {
             "description": (
                 "The metrics whose events are read: names in any case, ids, or the preset engagement (messages "
                 "received, opened, clicked, bounced, marked as spam; subscriptions begun and ended). A name with SMS "
-                "stands for those with Text Message and Text Messaging, too. By default all."
+                "stands for those with Text Message and Text Messaging, too. By default all. Without the metrics of "
+                "messages, deselect events.attribution_send_ts, events.attribution_attributed_channel and "
+                "event_attribution_group_ids: they need a request for each attributed event then, 150 a minute."
             ),
         },
         "members_of": {

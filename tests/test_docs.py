@@ -143,7 +143,16 @@ def test_no_page_tells_to_set_a_revision() -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["docs/recipes/select.md", "docs/recipes/deletions.md", "docs/start/meltano-project.md", "meltano.yml"]
+    "page",
+    [
+        *(
+            f"docs/recipes/{name}.md"
+            for name in ("select", "deletions", "one-metric", "hash-emails", "leave-people-out")
+        ),
+        *(f"docs/recipes/{name}.md" for name in ("custom-properties", "stream-maps", "flattening")),
+        "docs/start/meltano-project.md",
+        "meltano.yml",
+    ],
 )
 def test_each_selection_selects_something(page: str) -> None:
     """A pattern with what Meltano does not know, such as braces, would match no column, without a word."""
@@ -154,6 +163,27 @@ def test_each_selection_selects_something(page: str) -> None:
     ours = [pattern for pattern in patterns if not pattern.startswith("audience-")]
     assert len(ours) >= 2
     assert [pattern for pattern in ours if not fnmatch.filter(columns, pattern.removeprefix("!"))] == []
+
+
+def test_no_page_puts_an_address_of_a_sandbox_where_it_reaches_production() -> None:
+    """What stands in .env goes before every environment of Meltano, production included."""
+    said = [text for page in PAGES for text in re.split(r"\n\s*\n|\n(?=- )", page.read_text())]
+    assert [text for text in said if "KLAVIYO_API_URL=" in text and re.search(r"`\.env`|> \.env", text)] == []
+
+
+def test_the_environment_of_the_sandbox_leads_to_it() -> None:
+    """The door to the warehouse names an environment of meltano.yml whose address is the documented sandbox's."""
+    environments = {
+        entry["name"]: entry for entry in yaml.safe_load((ROOT / "meltano.yml").read_text())["environments"]
+    }
+    named = set(re.findall(r"--environment (\w+)", (DOCS / "start" / "warehouse.md").read_text()))
+    assert {"sandbox", "production"} <= named <= set(environments)
+    port = re.findall(r"^\$ klaviyo-sandbox --port (\d+)$", (DOCS / "start" / "sandbox.md").read_text(), re.MULTILINE)[
+        0
+    ]
+    plugins = environments["sandbox"]["config"]["plugins"]
+    addresses = [entry["config"]["api_url"] for kind in plugins.values() for entry in kind]
+    assert addresses == [f"http://127.0.0.1:{port}"] * 2
 
 
 def anchors(page: Path) -> set[str]:

@@ -187,12 +187,20 @@ def plans(reader: Reader, account: RunningSandbox, database: str) -> dict[str, l
     }
     # What is installed serves; that the package brings all it needs is the last test's business.
     linked = {BARE: "mkdir klaviyo && ln -s ../.venv/bin klaviyo/bin"}
+    alerts = [
+        RunElsewhere((f"tests/test_operations_recipes.py::{test}",))
+        for test in (
+            "test_a_run_that_fails_sends_its_last_lines_and_fails",
+            "test_a_shop_is_copied_and_its_report_read_as_the_pages_say",
+        )
+    ]
     lake = RunElsewhere(("tests/tap/test_tap_lake.py::test_the_one_command_brings_an_account_and_then_what_is_new",))
     return {
         "README.md": [makes],
         WAREHOUSE: [RunHere(seen.extracted_and_pushed, uris)],
         PIPE: [RunHere(seen.piped, PIPED | linked), RunHere(seen.pushed_one, HERE)],
         "docs/recipes/lake.md": [lake],
+        "docs/recipes/alerts.md": alerts,
         "CONTRIBUTING.md": [makes, makes],
         REHEARSE: [RunHere(seen.rehearsed)],
         "docs/start/audience.md": [

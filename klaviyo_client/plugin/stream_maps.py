@@ -5,6 +5,7 @@ What it was about stands in the SDK's own frames, which the traceback has. No va
 
 from __future__ import annotations
 
+import ast
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ from klaviyo_client.errors import SettingsError
 _MODULE = ("singer_sdk", "mapper.py")
 _STREAM, _MAKING, _EVALUATING = "register_raw_stream_schema", "_init_functions_and_schema", "_eval"
 _FILTER = "__filter__"
+# What expressions call the whole record.
+_RECORD = ("_", "record")
+# How an expression fails on a null.
+_ON_NULL = ("AttributeError", "AttributeDoesNotExist", "TypeError")
 # Longer expressions are cut.
 _MAX_LENGTH = 200
 
@@ -44,6 +49,8 @@ def is_failure(error: BaseException) -> bool:
 def describe_failure(error: BaseException) -> str:
     """What failed, in words: ``the stream map of profiles fails: email: float(email) (ValueError)``.
 
+    Where columns of the expression are null, it says which, and how to write it.
+
     Args:
         error: for which ``is_failure`` holds.
     """
@@ -55,7 +62,9 @@ def describe_failure(error: BaseException) -> str:
         detail = str(error) if _explains_itself(error) else type(error).__name__
         return f"{beginning}: {detail}"
     name, expression = entry
-    return f"{beginning}: {name}: {_shortened(expression) or 'no expression'} ({_kind(error)})"
+    text = _shortened(expression)
+    nulls = _nulls(frames) if _kind(error) in _ON_NULL else []
+    return f"{beginning}: {name}: {text or 'no expression'} ({_kind(error)}){_advice(name, text, nulls)}"
 
 
 def is_mistake(error: BaseException) -> bool:
@@ -93,6 +102,46 @@ def _entry(frames: list[tuple[str, Mapping[str, Any]]]) -> tuple[str, Any] | Non
         if function == _MAKING and variables.get("filter_rule") is not None:
             return _FILTER, variables["filter_rule"]
     return None
+
+
+def _nulls(frames: list[tuple[str, Mapping[str, Any]]]) -> list[str]:
+    """The columns that an expression reads, as it writes them, and that are null in the record that it failed with."""
+    for function, variables in reversed(frames):
+        if function == _EVALUATING and "record" in variables:
+            record, own = variables["record"], variables["property_name"]
+            read = _columns_read(str(variables["expr"]), own)
+            return [text for text, column in read.items() if column in record and record[column] is None]
+    return []
+
+
+def _columns_read(expression: str, own: str | None) -> dict[str, str]:
+    """The columns that an expression reads: as it writes them -> their names."""
+    columns = {}
+    for node in ast.walk(ast.parse(expression.strip())):
+        match node:
+            case ast.Name(id="self") if own is not None:
+                columns["self"] = own
+            case ast.Name(id=name):
+                columns[name] = name
+            case ast.Subscript(value=ast.Name(id=name), slice=ast.Constant(value=str(column))) if name in _RECORD:
+                columns[ast.unparse(node)] = column
+            case ast.Call(
+                func=ast.Attribute(value=ast.Name(id=name), attr="get"), args=[ast.Constant(value=str(column)), *_]
+            ) if name in _RECORD:
+                columns[ast.unparse(node)] = column
+    return columns
+
+
+def _advice(name: str, expression: str, nulls: list[str]) -> str:
+    if not nulls:
+        return ""
+    condition, verb = " and ".join(nulls), "is" if len(nulls) == 1 else "are"
+    said = f": {', '.join(nulls)} {verb} null in a record"
+    if name == _FILTER:
+        return (
+            f"{said}; write ({expression}) if {condition} else False to leave such records out, else True to keep them"
+        )
+    return f"{said}; write {expression} if {condition} else None"
 
 
 def _explains_itself(error: BaseException) -> bool:

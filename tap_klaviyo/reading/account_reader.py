@@ -18,6 +18,7 @@ from tap_klaviyo.model import Collection, Lookup, PathEquals, Resource, Selected
 from tap_klaviyo.reading import event_metrics, prefetch
 from tap_klaviyo.reading.batches import Batch, BatchMaker
 from tap_klaviyo.reading.gaps import Gaps, ids_in
+from tap_klaviyo.reading.lookup_calls import LookupCalls
 from tap_klaviyo.reading.lookups import LookupCache
 from tap_klaviyo.reading.members_of import MembersOf
 from tap_klaviyo.reading.page_reader import PageReader
@@ -141,7 +142,7 @@ class AccountReader:
             row_maker,
             LookupCache(
                 {**row_maker.lookups, **{entry.lookup.name: entry.lookup for entry in spec.collection.listed}},
-                self._requests.lookup_pages,
+                partial(self.lookup_calls.pages, spec.collection, request=self._requests.lookup_pages),
                 partial(self._lookup_denied, spec.collection),
                 row_maker.complete,
             ),
@@ -219,6 +220,11 @@ class AccountReader:
     def close(self) -> None:
         """Request nothing more of what was to be read later."""
         self._prefetcher.close()
+
+    @cached_property
+    def lookup_calls(self) -> LookupCalls:
+        """The calls of look-ups that rows wait for."""
+        return LookupCalls(self.client.rate_limit_share, self.selection.deselectable)
 
     @cached_property
     def _gaps(self) -> Gaps:

@@ -97,6 +97,15 @@ class Selection:
             for column in columns_reading(entry, *roots)
         ]
 
+    def deselectable(self, collection: Collection, *roots: str) -> list[str]:
+        """As ``columns_that_read``, in words for a selection: ``table.*`` where the table's key is among them."""
+        names = []
+        for entry in self.tables_of(collection):
+            columns = columns_reading(entry, *roots)
+            whole = not set(entry.table.key).isdisjoint(columns)
+            names += [f"{entry.table.name}.*"] if whole else [f"{entry.table.name}.{name}" for name in columns]
+        return names
+
     def _needs(self, collection: Collection) -> list[Source]:
         """What the selected columns need of the collection, and what other collections need of it."""
         needs = list(event_metrics.NEEDS) if collection.name == event_metrics.COLLECTION and self.by_metric else []

@@ -75,6 +75,7 @@ class Progress(ProgressDisplay):
     Args:
         usage: the requests that were sent so far, by operation.
         until: gives where the time span that is read ends.
+        waiting: how many look-ups rows wait for.
         quiet: log nothing.
         clock: seconds.
 
@@ -89,12 +90,14 @@ class Progress(ProgressDisplay):
         usage: Callable[[], Mapping[str, Usage]],
         until: Callable[[], datetime],
         *,
+        waiting: Callable[[], int] = lambda: 0,
         quiet: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__(self.status, logger, interval=self.SECONDS, terminal=terminal())
         self._usage = usage
         self._until = until
+        self._waiting = waiting
         self._quiet = quiet
         self._clock = clock
         self._began: float | None = None
@@ -144,7 +147,7 @@ class Progress(ProgressDisplay):
         self._last_status = (now, self._total_rows + rows)
         seconds = now - before
         rate = (self._total_rows + rows - total) / seconds if seconds > 0 else 0.0
-        busy = self._minute.busiest(now, usage)
+        busy, waiting = self._minute.busiest(now, usage), self._waiting()
         fraction = current.fraction(self._until())
         seconds_left = None
         if fraction is not None and fraction >= _MIN_FRACTION:
@@ -156,11 +159,13 @@ class Progress(ProgressDisplay):
             "rows_per_second": round(rate, 1),
             "operation": busy and busy[0],
             "budget_share": busy and round(busy[1], 3),
+            "look_ups_waiting": waiting or None,
             "part": fraction if fraction is None else round(fraction, 3),
             "seconds_left": seconds_left if seconds_left is None else round(seconds_left),
         }
         text = f"{current.collection}: {rows:,} rows, {rate:,.0f} a second"
         text += "" if busy is None else f", {busy[1]:.0%} of the limit of {busy[0]} used"
+        text += f", {waiting:,} look-ups waiting" if waiting else ""
         text += "" if seconds_left is None else f", about {max(1, round(seconds_left / 60))} minutes left"
         return Status(_line("PROGRESS", fields), text, fraction)
 

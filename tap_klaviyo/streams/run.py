@@ -171,7 +171,12 @@ class RunTap(Tap):
     @cached_property
     def progress(self) -> Progress:
         """How far this run is; a test of the connection says nothing of it."""
-        return Progress(self.account.client.usage, lambda: self.account.began() - SETTLE, quiet=self.is_test)
+        return Progress(
+            self.account.client.usage,
+            lambda: self.account.began() - SETTLE,
+            waiting=lambda: self.account.lookup_calls.waiting,
+            quiet=self.is_test,
+        )
 
     def skip(self, tables: Sequence[str], error: NotAllowed) -> None:
         """Leave these tables or columns out, go on with the others, and report them at the end.

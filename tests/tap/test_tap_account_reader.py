@@ -28,8 +28,8 @@ BY_NAME = {table.name: table for table in TABLES}
 class Scripted(KlaviyoClient):
     """An account with a function for each operation's answer; records what was requested."""
 
-    def __init__(self, answers: Mapping[str, Callable[[Mapping[str, str]], Page]]) -> None:
-        super().__init__(api_key="pk_test")
+    def __init__(self, answers: Mapping[str, Callable[[Mapping[str, str]], Page]], **options: Any) -> None:
+        super().__init__(api_key="pk_test", **options)
         self._answers = {"get_metrics": lambda _: Page(()), **answers}
         self.asked: list[tuple[str, str | None]] = []
 

@@ -67,6 +67,49 @@ def test_a_stream_map_that_fails_says_where(
     assert named in run.errors.splitlines()[-1]
 
 
+@pytest.mark.parametrize(
+    ("entry", "advice"),
+    [
+        (
+            {"phone_number": "md5(phone_number)"},
+            "phone_number is null in a record; write md5(phone_number) if phone_number else None",
+        ),
+        ({"phone_number": "sha256(self)"}, "self is null in a record; write sha256(self) if self else None"),
+        ({"title": "title.upper()"}, "title is null in a record; write title.upper() if title else None"),
+        (
+            {"n": "_['title'] + email"},
+            "_['title'] is null in a record; write _['title'] + email if _['title'] else None",
+        ),
+        ({"n": "record.get('title') + ''"}, "if record.get('title') else None"),
+        (
+            {"n": "title + external_id"},
+            "title, external_id are null in a record; write title + external_id if title and external_id else None",
+        ),
+        (
+            {"__filter__": "title.startswith('x')"},
+            "write (title.startswith('x')) if title else False to leave such records out",
+        ),
+        ({"n": "int(profile_id)"}, None),
+        ({"n": "nowhere + title"}, None),
+    ],
+)
+def test_a_null_that_a_stream_map_cannot_take_is_named(
+    account: RunningSandbox, tmp_path: Path, entry: dict[str, Any], advice: str | None
+) -> None:
+    """Which column is null, and how to write the expression; nothing of that where none is."""
+    for row in account.store.profiles.rows.values():
+        row.update(phone_number=None, title=None, external_id=None)
+    run = run_tap(
+        tmp_path,
+        config(account, stream_maps={"profiles": entry}),
+        catalog=select(discovered(), {"profiles": None}),
+    )
+    line = run.errors.splitlines()[-1]
+    assert run.code != 0
+    assert (advice or "profiles fails") in line
+    assert (advice is not None) is ("null in a record" in line)
+
+
 def test_a_selection_of_nothing_is_told(account: RunningSandbox, tmp_path: Path) -> None:
     """A run that reads nothing because of a typing error in a pattern looks like one that had nothing to read."""
     run = run_tap(tmp_path, config(account), catalog=select(discovered(), {}))

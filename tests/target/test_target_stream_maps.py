@@ -14,7 +14,13 @@ from target_support import ADA, PROFILE_SCHEMA, Command, records
         ({"spent": "float(first_name)"}, "spent: float(first_name) (ValueError)"),
         ({"first_name": "nowhere.upper()"}, "first_name: nowhere.upper() (NameNotDefined)"),
         ({"first_name": "first_name['x']"}, "first_name: first_name['x'] (TypeError)"),
-        ({"__filter__": "spent > 3"}, "__filter__: spent > 3 (TypeError)"),
+        (
+            {"__filter__": "spent > 3"},
+            (
+                "__filter__: spent > 3 (TypeError): spent is null in a record; write (spent > 3) if spent else "
+                "False to leave such records out, else True to keep them"
+            ),
+        ),
     ],
 )
 def test_a_record_that_a_stream_map_fails_on_says_where(target: Command, entry: dict[str, Any], named: str) -> None:
