@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -102,7 +103,7 @@ class _Version(argparse.Action):
             version = f" {metadata.version('klaviyo-sandbox')}"
         except metadata.PackageNotFoundError:
             version = ", not installed"
-        print(f"klaviyo-sandbox{version}")
+        sys.stdout.write(f"klaviyo-sandbox{version}\n")
         parser.exit()
 
 
