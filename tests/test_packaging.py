@@ -104,6 +104,20 @@ def test_version_stands_in_one_place(built: Path) -> None:
     assert newest[1] == version
 
 
+def test_a_distribution_says_where_it_lives() -> None:
+    """Whoever finds the package finds the code, what changed, the documents and where to ask, all in one repository."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert set(project["urls"]) == {"Repository", "Documentation", "Changelog", "Issues"}
+    home = project["urls"]["Repository"]
+    assert re.fullmatch(r"https://github\.com/[\w-]+/singer-klaviyo", home)
+    assert [url for url in project["urls"].values() if not f"{url}/".startswith(f"{home}/")] == []
+    assert [
+        name
+        for name in re.findall(r"/blob/main/(\S+)", " ".join(project["urls"].values()))
+        if not (ROOT / name).is_file()
+    ] == []
+
+
 def entries_of(text: str) -> list[tuple[Requirement, list[str]]]:
     """What a file of requirements pins, each with its hashes."""
     lines = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
