@@ -36,12 +36,6 @@ def test_a_push_is_of_three_streams_and_has_two_records_about_nobody() -> None:
     assert [record for record in records if record["email"] != PERSON["email"]] == screenshots.BROKEN
 
 
-def test_the_clock_begins_at_a_fixed_moment() -> None:
-    """It goes on from there, and never back."""
-    clock = screenshots.clock_from(1_000.0)
-    assert 1_000.0 <= clock() <= clock()
-
-
 def test_a_report_shows_no_path_of_the_machine_that_made_it(tmp_path: Path) -> None:
     """Files stand without their folder, and the command has the name that an installation gives it."""
     text = f"python -m target_klaviyo --config {tmp_path}/target.json --input {tmp_path}/rejects.jsonl"
