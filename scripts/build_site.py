@@ -67,7 +67,7 @@ NAMES = {
     "faq": "Questions",
     "key": "API key and scopes",
     "lake": "Parquet and DuckDB",
-    "monitor": "Watch and alert",
+    "monitor": "Watch a run",
     "nightly": "Every night",
     "peers": "Other connectors",
     "pipe": "Without Meltano",
