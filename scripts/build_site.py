@@ -132,8 +132,9 @@ def for_site(text: str, page: PurePosixPath, address: str) -> str:
         if found["attribute"]:
             return f'{found["attribute"]}"{rewrite(found["file"], page, address)}"'
         words, target = found["words"], found["target"]
-        if words in (target, target.removesuffix("index.md")) and target.endswith(".md"):
-            words = title((ROOT / page.parent / target).read_text("utf-8"))
+        path = ROOT / page.parent / target
+        if words in (target, target.removesuffix("index.md")) and path.suffix == ".md" and path.exists():
+            words = title(path.read_text("utf-8"))
         return f"{words}]({rewrite(target, page, address)})"
 
     parts = _CODE.split(text)
@@ -253,7 +254,7 @@ def build(work: Path, site: Path) -> int:
     copy_pages(work / "docs")
     (work / "zensical.toml").write_text(configuration(work / "docs"), "utf-8")
     command = [sys.executable, "-m", "zensical", "build", "--clean", "--strict"]
-    done = subprocess.run(command, cwd=work, env={**os.environ, "NO_COLOR": "1"}, check=False)
+    done = subprocess.run(command, cwd=work, check=False)
     if done.returncode == 0:
         shutil.rmtree(site, ignore_errors=True)
         shutil.move(work / "site", site)

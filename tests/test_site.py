@@ -94,6 +94,12 @@ def test_a_page_for_the_site_keeps_its_code() -> None:
     )
 
 
+def test_a_page_that_is_missing_is_left_to_the_build_to_be_told() -> None:
+    """The link stays, so that its file and line are named."""
+    text = "[docs/none.md](docs/none.md)"
+    assert build_site.for_site(text, PurePosixPath("README.md"), ADDRESS) == "[docs/none.md](none.md)"
+
+
 @pytest.mark.parametrize(
     ("page", "title", "expected"),
     [
