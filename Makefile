@@ -6,13 +6,15 @@
 # make generate  every generated page and file anew; CHECK=1 only says which are out of date
 # make lock   requirements.lock anew, from what pyproject.toml allows
 # make revision  the API's next revision: SPEC=path/to/stable.json, or the vendor's newest; prints what changed
+# make docs   the documentation site in site/; SERVE=1 shows it at http://localhost:8000
+# make screenshots  the pictures of the README anew; needs chromium
 # make dist   wheels and sdists of the plugins and of the sandbox in dist/, checked
 # make bench  how fast the tap reads, what arrives in a database, how fast the target pushes; BENCH_ARGS=--quick for a minute of each
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-all soak lint generate lock revision dist bench format clean
+.PHONY: demo test test-all soak lint generate lock revision docs screenshots dist bench format clean
 
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/demo/demo.py $(if $(filter-out 0,$(KEEP)),--keep)
@@ -52,6 +54,12 @@ lock: $(VENV)/installed-release
 revision: $(VENV)/installed-test
 	$(BIN)/python scripts/update_revision.py $(if $(SPEC),"$(SPEC)") $(if $(FOLLOW),--follow $(FOLLOW))
 
+docs: $(VENV)/installed-docs
+	$(BIN)/python scripts/build_site.py $(if $(SERVE),--serve)
+
+screenshots: $(VENV)/installed-test
+	$(BIN)/python scripts/screenshots.py
+
 dist: $(VENV)/installed-test
 	rm -rf dist
 	$(BIN)/python -m build --no-isolation
@@ -63,7 +71,7 @@ format: $(VENV)/installed-lint
 	$(BIN)/ruff format .
 
 clean:
-	rm -rf $(VENV) .meltano .demo dist build
+	rm -rf $(VENV) .meltano .demo dist build site
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

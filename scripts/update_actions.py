@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from action_groups import GROUPS
 from generated import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -40,10 +41,9 @@ INTRODUCTION = """\
 An action is what `target-klaviyo` does with a record. The setting `streams` names the action of each stream. Some
 streams get theirs by name, so they need no setting. Consent, suppression, deletion and removal are never chosen by a
 stream's name.
-
-| Action | What it does | Streams that get it by name |
-|---|---|---|
 {actions}
+## How do I give a stream its action?
+
 ```yaml
 streams:
   audience-vip_customers:            # tap-postgres names a view SCHEMA-VIEW
@@ -106,7 +106,6 @@ def section(action: Action) -> Iterator[str]:
     if action.steps is not None:
         yield "- Made of other actions, which are done with a record one after the other, each within its own limits\n"
     yield f"- Operation: `{op.method} {op.path}` ({_rates(op)}), {_scopes(op)}\n"
-    yield from (f"- {line}\n" for line in other_calls(action))
     if action.steps is None:
         yield f"- At once: {size(action)}\n"
     yield from (f"- {line}\n" for line in requirements(action, contract))
@@ -114,11 +113,14 @@ def section(action: Action) -> Iterator[str]:
     if (ROOT / example(action)).exists():
         yield f"- Example: [{example(action)}](../../../{example(action)})\n"
     if action.options:
-        yield "\n| Option | Type | Default | What it does |\n|---|---|---|---|\n"
+        yield "\n## Options\n\n| Option | Type | Default | What it does |\n|---|---|---|---|\n"
         yield from (_line(*cells) for cells in options(action))
-    yield f"\n{contract['description']}\n\n"
+    yield f"\n## Fields\n\n{contract['description']}\n\n"
     yield "| Field | Type | Columns | What it is |\n|---|---|---|---|\n"
     yield from (_line(*cells) for cells in fields(contract["properties"]))
+    if action.other_operations:
+        yield "\n## Other requests\n\n| Request | What for | When | Scope |\n|---|---|---|---|\n"
+        yield from (_line(*cells) for cells in other_calls(action))
 
 
 def example(action: Action) -> str:
@@ -137,13 +139,13 @@ def size(action: Action) -> str:
     return rows + whole + each
 
 
-def other_calls(action: Action) -> Iterator[str]:
-    """Calls beside the action's own, when they are made, and what they need."""
+def other_calls(action: Action) -> Iterator[tuple[str, ...]]:
+    """Calls beside the action's own: request, purpose, the option or field that asks for it, and scopes."""
     for call in action.other_operations:
         op = operation(call.operation)
         kind = "with" if call.option else "for records with"
-        when = f", {kind} `{call.used_when}`" if call.used_when else ""
-        yield f"Besides: `{op.method} {op.path}` {call.purpose}{when}, {_scopes(op)}"
+        when = f"{kind} `{call.used_when}`" if call.used_when else ""
+        yield f"`{op.method} {op.path}`", call.purpose, when, _scope_names(op)
 
 
 def requirements(action: Action, contract: Schema) -> Iterator[str]:
@@ -215,7 +217,11 @@ def _rates(op: Operation) -> str:
 
 
 def _scopes(op: Operation) -> str:
-    return f"scope {' and '.join(f'`{scope}`' for scope in op.scopes)}" if op.scopes else "no scope"
+    return f"scope {_scope_names(op)}" if op.scopes else "no scope"
+
+
+def _scope_names(op: Operation) -> str:
+    return " and ".join(f"`{scope}`" for scope in op.scopes)
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -231,12 +237,17 @@ def _line(*cells: str) -> str:
 
 
 def index() -> str:
-    """The first page: all actions, and what is true of every one."""
-    lines = (
-        _line(f"[{action.name}]({action.name}.md)", action.summary, _quoted(action.streams))
-        for action in ACTIONS.values()
-    )
-    return INTRODUCTION.format(made_by=MADE_BY, actions="".join(lines))
+    """The first page: all actions in groups, and what is true of every one."""
+    grouped = {name for names in GROUPS.values() for name in names}
+    others = tuple(name for name in ACTIONS if name not in grouped)
+    groups = {**GROUPS, "Others": others} if others else GROUPS
+    return INTRODUCTION.format(made_by=MADE_BY, actions="".join(map(group, groups, groups.values())))
+
+
+def group(heading: str, names: Iterable[str]) -> str:
+    """The table of some actions."""
+    lines = (_line(f"[{name}]({name}.md)", ACTIONS[name].summary, _quoted(ACTIONS[name].streams)) for name in names)
+    return f"\n## {heading}\n\n| Action | What it does | Streams that get it by name |\n|---|---|---|\n{''.join(lines)}"
 
 
 def pages() -> dict[Path, str]:

@@ -189,17 +189,15 @@ def section(tables: Sequence[Table]) -> Iterator[str]:
     table = tables[0]
     schema = schema_files.load(table.name)
     yield f"\n## {table.name}\n\n{schema['description']}\n\n"
-    if table.name not in BY_DEFAULT:
-        yield "- Selected: only when asked for\n"
     yield f"- Key: {_names(list(table.key))}\n"
     yield f"- Bookmark: {f'`{table.bookmark}`' if table.bookmark else 'none, read whole'}\n"
     yield from (f"- Whole in every run: {price(part, schema)}\n" for part in tables if part.reread)
     for part in tables:
         op = operation(part.collection.operation)
         burst, steady = rates(part, schema)
-        yield f"- Endpoint: `GET {op.path}` in revision {op.revision} ({burst} a second, {steady} a minute), scope "
-        yield " and ".join(f"`{scope}`" for scope in op.scopes) + "\n"
-        yield f"- Calls: {calls(part)}\n"
+        scopes = " and ".join(f"`{scope}`" for scope in op.scopes)
+        yield f"- Read from: `GET {op.path}`, 1 call {calls(part).removeprefix('1 ')} "
+        yield f"(revision {op.revision}; {burst} calls a second, {steady} a minute; scope {scopes})\n"
     yield from dict.fromkeys(f"- {line}\n" for part in tables for line in extra_calls(part, schema))
     if optional := schema_files.optional_columns(schema):
         names = [name for name in schema["properties"] if name in optional]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import pytest
 from support import scripts
 
+from target_klaviyo.actions import ACTIONS
 from target_klaviyo.delivery.action import Action
 from target_klaviyo.intake import contracts
 from target_klaviyo.model.records import Call
@@ -37,7 +39,7 @@ def test_an_action_made_of_others(section: Callable[[Action], str]) -> None:
     assert "- Operation: `POST /api/events` (350 a second, 3500 a minute), scope `events:write`" in text
     assert "At once" not in text
     assert "| Option |" not in text
-    assert "Besides" not in text
+    assert "## Other requests" not in text
 
 
 def test_an_action_of_single_requests(section: Callable[[Action], str]) -> None:
@@ -50,7 +52,7 @@ def test_an_action_of_single_requests(section: Callable[[Action], str]) -> None:
     assert "- At once: 500 rows in requests of 1, 100,000 bytes\n" in section(replace(one, max_rows=500))
 
 
-def test_other_calls_are_those_that_the_action_declares(script: Any) -> None:
+def test_other_calls_are_those_that_the_action_declares(script: Any, section: Callable[[Action], str]) -> None:
     """Each with its purpose, the option or field that asks for it, and its scopes."""
     calls = (
         Call("get_lists", "to look"),
@@ -58,12 +60,26 @@ def test_other_calls_are_those_that_the_action_declares(script: Any) -> None:
         Call("get_profiles", "to find them", option="mode", values=("remove", "mirror")),
         Call("create_event", "to say so", field="event"),
     )
-    assert list(script.other_calls(Action("one", "One.", "create_event", other_operations=calls))) == [
-        "Besides: `GET /api/lists` to look, scope `lists:read`",
-        "Besides: `POST /api/lists` to make one, with `create_list`, scope `lists:write`",
-        "Besides: `GET /api/profiles` to find them, with `mode: remove or mirror`, scope `profiles:read`",
-        "Besides: `POST /api/events` to say so, for records with `event`, scope `events:write`",
+    action = Action("one", "One.", "create_event", other_operations=calls)
+    assert list(script.other_calls(action)) == [
+        ("`GET /api/lists`", "to look", "", "`lists:read`"),
+        ("`POST /api/lists`", "to make one", "with `create_list`", "`lists:write`"),
+        ("`GET /api/profiles`", "to find them", "with `mode: remove or mirror`", "`profiles:read`"),
+        ("`POST /api/events`", "to say so", "for records with `event`", "`events:write`"),
     ]
+    assert "| `GET /api/lists` | to look |  | `lists:read` |\n" in section(action)
+
+
+def test_actions_are_listed_in_groups(script: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each once; one that is in no group yet is shown, too."""
+    names = re.findall(r"^\| \[(\w+)\]\(\1\.md\)", script.index(), flags=re.MULTILINE)
+    assert sorted(names) == sorted(ACTIONS)
+    assert "## Consent\n" in script.index()
+    assert "## Others\n" not in script.index()
+    monkeypatch.setattr(script, "GROUPS", {"Some": ("coupon",)})
+    assert script.index().count("| [coupon](coupon.md) |") == 1
+    assert "## Others\n" in script.index()
+    assert re.findall(r"^\| \[(\w+)\]", script.index(), flags=re.MULTILINE)[0] == "coupon"
 
 
 def test_an_example_is_linked_when_it_is_there(

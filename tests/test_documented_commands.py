@@ -43,6 +43,9 @@ MAKE = {
     "generate": RunElsewhere(("tests/test_generate.py::test_what_a_script_makes_is_up_to_date",)),
     "revision": RunElsewhere(("tests/test_revision.py::test_a_move_brings_everything_up_to_date",)),
     "soak": RunElsewhere(("tests/tap/test_tap_chaos.py::test_kills_lose_nothing",)),
+    "docs": RunElsewhere(
+        ("tests/test_site.py::test_the_site_is_built_without_a_warning_and_every_link_leads_somewhere",)
+    ),
     "dist": RunElsewhere(("tests/test_packaging.py::test_what_is_built_would_be_taken_by_an_index",)),
     # These two are what .ci/run consists of, and the third is a part of one of them.
     "test-all": RunElsewhere(()),
