@@ -305,4 +305,4 @@ def _unreadable_as_bad_document(name: str) -> Iterator[None]:
     except protocol.BadLink as error:
         raise errors.BadDocument(f"{name}: the answer cannot be followed: {error}", operation=name) from error
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        raise errors.BadDocument(f"{name}: the answer is no JSON:API document", operation=name) from error
+        raise errors.BadDocument(f"{name}: the answer is not a JSON:API document", operation=name) from error

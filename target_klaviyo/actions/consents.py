@@ -43,8 +43,8 @@ def channels_option(names: Iterable[str], verb: str) -> dict[str, Any]:
         "minItems": 1,
         "default": ["email"],
         "description": (
-            f"What people are {verb} ({', '.join(names)}); auto: email for whoever has an e-mail address, sms for "
-            "whoever has a phone number. A record's own channels go before it."
+            f"What people are {verb} ({', '.join(names)}); auto: email for records with an e-mail address, sms "
+            "for records with a phone number. A record's own channels take precedence."
         ),
     }
 

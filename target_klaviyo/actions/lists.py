@@ -51,7 +51,9 @@ def _check(options: Options) -> None:
     if options["mode"] == _REMOVE and options["create_list"]:
         raise ValueError("create_list is not for mode: remove; nobody can be removed from a list that is just made")
     if options["mode"] == _REMOVE and options["only_changed"]:
-        raise ValueError("only_changed is not for mode: remove; whoever is on the list again would stay on it")
+        raise ValueError(
+            "only_changed does not work with mode: remove: people who joined the list again would stay on it"
+        )
     if options["mode"] != MIRROR:
         misplaced = [name for name in MIRROR_OPTIONS if options.get(name) not in (None, False)]
         if misplaced:
@@ -96,10 +98,7 @@ LIST_MEMBERS = Action(
         "on_conflict": CONFLICT_OPTION,
         "only_changed": {
             **ONLY_CHANGED,
-            "description": (
-                f"{ONLY_CHANGED['description']} But for a mirror: whoever is not on its list any more is put on it "
-                "again."
-            ),
+            "description": (f"{ONLY_CHANGED['description']} A mirror adds people again who are no longer on its list."),
         },
         "owns_list": {
             "type": "boolean",

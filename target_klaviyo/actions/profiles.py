@@ -41,8 +41,8 @@ ONLY_CHANGED: dict[str, Any] = {
     "type": "boolean",
     "default": False,
     "description": (
-        "Whether records are left out that say what an earlier run has delivered: they are known by keyed hashes on "
-        "file (the setting fingerprints_path). What others have changed in Klaviyo meanwhile is not noticed."
+        "Whether to skip records that say what an earlier run has delivered, by keyed hashes on file (the setting "
+        "fingerprints_path). Changes that others made in Klaviyo meanwhile are not noticed."
     ),
 }
 
@@ -135,7 +135,7 @@ UPSERT_PROFILE = Action(
             "type": "boolean",
             "default": False,
             "description": (
-                "Whether people who exist are left out, as they are and off the list: only whoever does not exist is "
+                "Whether people who exist are skipped, unchanged and not added to the list: only new people are "
                 "created, one request each (750 a minute)."
             ),
         },

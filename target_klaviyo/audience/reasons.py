@@ -10,8 +10,8 @@ from target_klaviyo.model.amounts import Limit
 
 # What a first mirror finds on a list that was filled otherwise.
 EXPLAINED_STRANGERS = (
-    "such is a list that a form, an import or a person has filled until now; a mirror takes them off, whoever put them "
-    "there (owns_list says that it may), and with a list of its own they stay where they are"
+    "a form, an import or a person may have added them; a mirror removes them all the same (owns_list allows it); to "
+    "keep them, mirror to a list of its own"
 )
 
 

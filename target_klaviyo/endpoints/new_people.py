@@ -23,7 +23,7 @@ from target_klaviyo.model.records import EXISTS, Call, Outcome, OutcomeKind
 
 CREATE = "create_profile"
 CALLS = (
-    Call(CREATE, "to create whoever does not exist", option="create_only"),
+    Call(CREATE, "to create new people", option="create_only"),
     people.find_call("to know who exists", option="create_only"),
 )
 # What a row's batch key asks for.
