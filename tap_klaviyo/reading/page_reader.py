@@ -124,6 +124,12 @@ class PageReader:
             self._start_thread()
 
     @property
+    def pages_expected(self) -> float:
+        """How many pages are still to be handed out, as far as those that came show."""
+        with self._changed:
+            return self._frontier.pages_expected
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing more of it is wanted."""
         return self._stopped

@@ -122,6 +122,23 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
     reader.close()
 
 
+def test_how_many_pages_are_to_come_is_known_from_the_first() -> None:
+    """A day of four hours, a row each second, in pages of ten: sixty of them and more are still to come."""
+    rows = account(NOON - at * SECOND for at in range(4 * 3600))
+    server = Server(KINDS["events"], rows, page_size=10, clock=NOON)
+    kind = KINDS["events"]
+
+    def fetch(read: SliceRead) -> RawPage:
+        return server.get(conditions(read.slice, kind.collection, kind.operation), read.link)
+
+    frontier = Frontier([Slice(start=NOON - timedelta(hours=4))], page_size=10, end=lambda: NOON)
+    reader = PageReader(frontier, fetch, workers=1, times=times_of)
+    assert reader.pages_expected == 1
+    next(reader)
+    assert 1440 <= reader.pages_expected <= 1700
+    reader.close()
+
+
 def test_what_waits_is_packed_but_for_a_few_pages() -> None:
     """A page that is soon wanted need not be packed and unpacked; what waits long takes a sixth of its size."""
     body = b'{"data":[]}'.ljust(9_000)
