@@ -1,7 +1,7 @@
 """Decodes response documents with ``data``: four ways, from the cheapest to the whole. Pure.
 
-- ``parse_outline``: only the next link and the bookmarks of the first and last resource, with the document compressed
-  beside them. The tap does this to every page, in the threads that fetch pages.
+- ``parse_outline``: only the next link and the bookmarks of the first and last resource, with the document beside
+  them. The tap does this to every page, in the threads that fetch pages.
 - ``TypedDecoder``: the resources as objects of a type that has what is wanted of them. The tap's fast path: it makes
   rows of large collections, events above all, of pages decoded this way, mostly in worker processes.
 - ``decode_in_chunks``: the resources, so many at a time. The tap's way for what ``TypedDecoder`` does not take.
@@ -14,7 +14,7 @@ Each reads what ``decode_json`` reads, at whatever cost: a page with half a surr
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NotRequired, TypedDict
 
 import lz4.block
@@ -100,16 +100,18 @@ class RawPage:
     """A page that is not decoded yet, but for its outline.
 
     Attributes:
-        compressed: the document; compressed, for hundreds may be held, of two million bytes each.
+        held: the document, in the bytes that are held of it.
         next: the absolute URL of the next page, or None.
         size: how many primary resources it holds.
         first_and_last: the first and the last of them; empty for an empty page.
+        is_packed: whether what is held is compressed, for hundreds may be held, of two million bytes each.
     """
 
-    compressed: bytes
+    held: bytes
     next: str | None
     size: int
     first_and_last: tuple[Any, ...] = ()
+    is_packed: bool = field(default=True, kw_only=True)
 
     @property
     def content(self) -> Hashable | None:
@@ -119,7 +121,11 @@ class RawPage:
     @property
     def body(self) -> bytes:
         """The document as it came."""
-        return decompress(self.compressed)
+        return decompress(self.held) if self.is_packed else self.held
+
+    def packed(self) -> RawPage:
+        """The same page, with its document compressed."""
+        return self if self.is_packed else replace(self, held=compress(self.held), is_packed=True)
 
 
 def compress(body: bytes) -> bytes:
@@ -135,7 +141,7 @@ def decompress(compressed: bytes) -> bytes:
 
 
 def parse_outline(body: bytes, api_url: str, url: str = "") -> RawPage:
-    """A document with ``data`` as a page of which only the next link, the first and the last resource are decoded.
+    """A document with ``data`` as a page, not packed yet, of which the next link and two resources are decoded.
 
     Args:
         body: the document.
@@ -152,10 +158,11 @@ def parse_outline(body: bytes, api_url: str, url: str = "") -> RawPage:
         return _slow_outline(body, api_url, url)
     edges = (outline.data[0], outline.data[-1]) if outline.data else ()
     return RawPage(
-        compressed=compress(body),
+        held=body,
         next=_next_page({"links": outline.links}, api_url, url),
         size=len(outline.data),
         first_and_last=tuple(decode_json(bytes(resource)) for resource in edges),
+        is_packed=False,
     )
 
 
@@ -164,10 +171,11 @@ def _slow_outline(body: bytes, api_url: str, url: str) -> RawPage:
     document = _document(body)
     rows = _primary_resources(document)
     return RawPage(
-        compressed=compress(body),
+        held=body,
         next=_next_page(document, api_url, url),
         size=len(rows),
         first_and_last=(rows[0], rows[-1]) if rows else (),
+        is_packed=False,
     )
 
 

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.auth import AuthBase
 from urllib3 import ProxyManager
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
@@ -71,16 +70,6 @@ class Transport(Protocol):
         """
 
 
-class _Authorization(AuthBase):
-    # An auth object, because `requests` lets a ~/.netrc entry for the host replace a plain header.
-    def __init__(self, value: str) -> None:
-        self._value = value
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = self._value
-        return request
-
-
 class _Session(requests.Session):
     # `requests` reads a redirect's address even when it is not to follow it, and may raise another library's error.
     def get_redirect_target(self, resp: requests.Response) -> None:  # noqa: ARG002 - the library's signature
@@ -137,21 +126,12 @@ class RequestsTransport:
         adapter = _Adapter(pool_classes(self._answer_timeout, monotonic), pool_size=pool_size)
         self._session.mount("https://", adapter)
         self._session.mount("http://", adapter)
+        self._environments: dict[tuple[str, str], Mapping[str, Any]] = {}
 
     def send(self, request: Request) -> Response:
         began = self._monotonic()
         try:
-            with self._session.request(
-                request.method,
-                request.url,
-                params=request.query,
-                headers=request.headers,
-                data=request.body,
-                auth=_Authorization(request.authorization),
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,
-            ) as answer:
+            with self._send(request) as answer:
                 # At once: `content` reads a page of two megabytes in two hundred pieces, and copies them. Unpacking
                 # stops at the size, too.
                 body = answer.raw.read(self._size_to_read(answer), decode_content=True)
@@ -172,6 +152,29 @@ class RequestsTransport:
             headers={name.lower(): value for name, value in answer.headers.items()},
             body=body,
         )
+
+    def _send(self, request: Request) -> requests.Response:
+        """The answer, whose body is still to be read.
+
+        A session's own ``request`` looks through the environment each time, and through its cookies and a ~/.netrc, the
+        latter of which would replace our key: together for as long as all the rest of a request takes.
+        """
+        prepared = requests.Request(
+            request.method,
+            request.url,
+            headers={**self._session.headers, **request.headers, "Authorization": request.authorization},
+            data=request.body,
+            params=request.query,
+        ).prepare()
+        settings = {**self._environment(request.url), "stream": True}
+        return self._session.send(prepared, timeout=self._timeout, allow_redirects=False, **settings)
+
+    def _environment(self, url: str) -> Mapping[str, Any]:
+        """The proxies and certificates that the environment has for an address."""
+        origin = urlsplit(url)[:2]
+        if origin not in self._environments:
+            self._environments[origin] = self._session.merge_environment_settings(url, {}, None, None, None)
+        return self._environments[origin]
 
     def _size_to_read(self, answer: requests.Response) -> int:
         # Of an answer that has just the size that was asked for, urllib3 makes no copy.

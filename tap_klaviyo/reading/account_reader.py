@@ -33,8 +33,8 @@ from tap_klaviyo.workers.protocol import RowSpec
 logger = logging.getLogger("tap-klaviyo")
 
 # Pages that are read before worker processes are started: these take half a second to start, too much for a nightly
-# handful.
-PAGES_BEFORE_WORKERS = 20
+# handful. When so many times as many are still expected, they are started at once: what a page shows may be a rush.
+PAGES_BEFORE_WORKERS, CERTAINLY_MANY = 20, 4
 ROWS_PER_SECOND_OF_ONE_CORE = 20_000
 # A clock that is off by more takes Klaviyo's certificate for one of another time.
 _MAX_SKEW = timedelta(days=31)
@@ -111,12 +111,12 @@ class AccountReader:
         batches = self._batch_maker(spec, slices, ids, as_lines=as_lines)
         has_workers = as_lines and not ids and self.processes > 0 and _is_fast(operation(collection.operation))
         with contextlib.closing(self._pages(collection, slices)) as pages:
-            first: Iterable[SlicePage] = islice(pages, PAGES_BEFORE_WORKERS if has_workers else None)
+            first: Iterable[SlicePage] = pages_before_workers(pages) if has_workers else pages
             left: Iterator[SlicePage] = pages
             if has_workers and self.files is not None:
                 # What writes files takes memory and a start in each process: where there is much, workers alone do.
                 first = list(first)
-                if len(first) == PAGES_BEFORE_WORKERS:
+                if len(first) == PAGES_BEFORE_WORKERS or _expects_many(pages):
                     first, left = (), chain(first, pages)
             stopped = yield from batches.make_here(first)
             if stopped:
@@ -373,6 +373,18 @@ class AccountReader:
 
     def _lookup_denied(self, collection: Collection, lookup: Lookup, error: NotAllowed) -> None:
         self.on_denied(self.selection.columns_that_read(collection, lookup.name), error)
+
+
+def pages_before_workers(pages: PageReader) -> Iterator[SlicePage]:
+    """The first pages, until those to come are worth worker processes."""
+    for page in islice(pages, PAGES_BEFORE_WORKERS):
+        yield page
+        if _expects_many(pages):
+            return
+
+
+def _expects_many(pages: PageReader) -> bool:
+    return pages.pages_expected >= CERTAINLY_MANY * PAGES_BEFORE_WORKERS
 
 
 def _once_each(resources: Iterable[Resource]) -> list[Resource]:

@@ -256,6 +256,11 @@ class Frontier:
             tail = replace(read.slice, start=stop, stop=None, inner=True)
             self._reads.insert(index + 2, SliceRead(tail, is_tail=True))
 
+    @property
+    def pages_expected(self) -> float:
+        """How many pages are still to be handed out, as far as those that came show."""
+        return sum(len(read.pages) + read.pages_expected for read in self._reads)
+
     # Handing out ------------------------------------------------------------------------------------------------------
 
     @property

@@ -14,8 +14,12 @@ from tap_klaviyo.model import SlicePage
 from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_times import PageTimes
 
-# Bytes of packed pages that may wait to be handed out, whatever the volume: some 200 pages of events.
+# Bytes of pages that may wait to be handed out, whatever the volume: some 200 packed pages of events.
 MEMORY = 45_000_000
+# The part of it that pages take as they came: to pack one and to unpack it takes as long as to receive it.
+_PLAIN_PART = 0.25
+# How many times smaller a page is packed, as long as none shows it.
+_PACKED_PART = 5
 # How many pages may wait for each thread, where pages are small.
 PAGES_PER_THREAD = 12
 # A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
@@ -66,7 +70,7 @@ class PageReader:
             chosen after that, by what is known then.
         rate: requests a second that may be sent.
         times: a page's first and last bookmark.
-        memory: bytes of packed pages that may wait to be handed out.
+        memory: bytes of pages that may wait to be handed out; most of them are packed then.
     """
 
     def __init__(
@@ -89,7 +93,7 @@ class PageReader:
         self._memory = memory
         self._threads = 0
         self._in_flight = 0
-        self._held = self._held_bytes = 0
+        self._held = self._held_bytes = self._plain_bytes = 0
         self._received = self._received_bytes = 0
         self._latency = 0.0
         self._max_ahead = PAGES_PER_THREAD * workers
@@ -120,6 +124,12 @@ class PageReader:
             self._start_thread()
 
     @property
+    def pages_expected(self) -> float:
+        """How many pages are still to be handed out, as far as those that came show."""
+        with self._changed:
+            return self._frontier.pages_expected
+
+    @property
     def is_closed(self) -> bool:
         """Whether nothing more of it is wanted."""
         return self._stopped
@@ -138,7 +148,8 @@ class PageReader:
                 slice_page = self._frontier.pop()
                 if slice_page is not None:
                     self._held -= 1
-                    self._held_bytes -= len(slice_page.page.compressed)
+                    self._held_bytes -= len(slice_page.page.held)
+                    self._plain_bytes -= 0 if slice_page.page.is_packed else len(slice_page.page.held)
                     self._changed.notify_all()
                     return slice_page
                 self._start_thread()
@@ -178,14 +189,18 @@ class PageReader:
             if read is None:
                 return
             read.permit = permit
-            began = time.monotonic()
-            try:
-                page = self._fetch(read)
-                times = self._times(page)
-            except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
-                self._store(read, error)
-            else:
-                self._store(read, page, times, time.monotonic() - began)
+            self._fetch_page(read)
+
+    def _fetch_page(self, read: SliceRead) -> None:
+        # On its own, so that no thread holds on to the page that it fetched last while it waits.
+        began = time.monotonic()
+        try:
+            page = self._fetch(read)
+            times = self._times(page)
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread, which raises it
+            self._store(read, error)
+        else:
+            self._store(read, page, times, time.monotonic() - began)
 
     def _wait_for_work(self) -> bool:
         """Wait until a page can be requested; whether anything is still wanted."""
@@ -213,19 +228,28 @@ class PageReader:
         self, read: SliceRead, answer: RawPage | BaseException, times: PageTimes | None = None, seconds: float = 0.0
     ) -> None:
         """Take the answer to a request, or its error; ``seconds``: how long it took."""
+        if isinstance(answer, RawPage) and not (answer.is_packed or self._reserve_plain(len(answer.held))):
+            answer = answer.packed()
         with self._changed:
             self._in_flight -= 1
             if isinstance(answer, BaseException):
                 self._frontier.add_error(read, answer)
             else:
                 self._held += 1
-                self._held_bytes += len(answer.compressed)
+                self._held_bytes += len(answer.held)
                 self._received += 1
-                self._received_bytes += len(answer.compressed)
+                self._received_bytes += len(answer.held) // (1 if answer.is_packed else _PACKED_PART)
                 self._latency += (seconds - self._latency) / min(self._received, 10)
                 self._adapt_slices()
                 self._frontier.add_page(read, answer, times or PageTimes())
             self._changed.notify_all()
+
+    def _reserve_plain(self, size: int) -> bool:
+        """Whether a page of so many bytes may wait as it came; then it is counted."""
+        with self._changed:
+            has_room = self._plain_bytes + size <= self._memory * _PLAIN_PART
+            self._plain_bytes += size if has_room else 0
+        return has_room
 
     def _adapt_slices(self) -> None:
         """Adapt the size of slices, and how many pages are read ahead, to the size of pages and the latency."""

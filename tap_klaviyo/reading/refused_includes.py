@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from klaviyo_client.api.json_text import decode_json
-from klaviyo_client.api.pages import RawPage, compress
+from klaviyo_client.api.pages import RawPage
 from klaviyo_client.client import KlaviyoClient
 from klaviyo_client.errors import BadRequest, NotFound
 from tap_klaviyo.model import Collection
@@ -63,7 +63,8 @@ class RefusedIncludes:
                 relationships = resource.get("relationships") or {}
                 resource["relationships"] = {**relationships, name: {"data": identities}}
                 included += related
-        return replace(page, compressed=compress(msgspec.json.encode({**document, "included": included})))
+        document = {**document, "included": included}
+        return replace(page, held=msgspec.json.encode(document), is_packed=False)
 
     def _related(self, operation_id: str, row_id: str) -> list[Mapping[str, Any]]:
         with contextlib.suppress(NotFound):

@@ -129,16 +129,16 @@ class PicklableRowSpec:
 
 @dataclass(frozen=True)
 class Job:
-    """A compressed page to make lines of.
+    """A page to make lines of.
 
     Attributes:
-        compressed: the page.
+        document: the page, compressed; or where in the shared memory it is, as it came.
         slice: the slice that it is of.
         cut: as ``slice_rows.own_rows`` takes it.
         slot: the slot of the shared memory that its lines go to; None where there is no such memory.
     """
 
-    compressed: bytes
+    document: bytes | Span
     slice: Slice
     cut: str | None
     slot: int | None

@@ -1,4 +1,4 @@
-"""Shared memory for lines, so that a worker need not send them through a pipe.
+"""Shared memory for pages and their lines, so that these need not go through a pipe.
 
 Through a pipe, the two and a half million bytes of a page are copied three times, and the system allocates them page by
 page each time; that is a tenth of what an event costs.
@@ -28,7 +28,7 @@ class Span:
 
 
 class SharedLines:
-    """Memory of slots of ``SLOT_BYTES``, each for the lines of one page. Slots that nobody wrote to take no memory.
+    """Memory of slots of ``SLOT_BYTES``, each for one page, then for its lines. What nobody wrote to takes no memory.
 
     Args:
         descriptor: the open file that the memory is.
@@ -69,6 +69,18 @@ class SharedLines:
         """Free a slot whose lines are no longer needed."""
         with self._free_lock:
             self._free.append(slot)
+
+    def write_document(self, slot: int, document: bytes) -> Span | None:
+        """Write a page's document, to be read before its lines are written; None when a slot cannot hold it."""
+        if len(document) > SLOT_BYTES:
+            return None
+        start = slot * SLOT_BYTES
+        self._memory[start : start + len(document)] = document
+        return Span(start, start + len(document), 1)
+
+    def read_document(self, span: Span) -> bytes:
+        """The document that ``write_document`` wrote."""
+        return self._memory[span.start : span.stop]
 
     def write(self, slot: int, lines: Mapping[str, Lines]) -> dict[str, Span] | None:
         """Write the lines of each table; None, and nothing is written, when a slot cannot hold them."""

@@ -1,4 +1,4 @@
-"""Worker process: reads compressed pages from stdin, writes their lines to shared memory, to stdout, or into files.
+"""Worker process: reads pages from stdin or shared memory, writes lines to shared memory, to stdout, or into files.
 
 ``pool.py`` starts it as ``python -m tap_klaviyo.workers.worker``, with the descriptor of the shared memory if there is
 one. Nobody else does.
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 from klaviyo_client.api.pages import decompress
 from klaviyo_client.plugin.tuning import PAGES, tune_gc
@@ -37,7 +37,7 @@ from tap_klaviyo.workers.protocol import (
     receive,
     send,
 )
-from tap_klaviyo.workers.shared_memory import SharedLines
+from tap_klaviyo.workers.shared_memory import SharedLines, Span
 from tap_klaviyo.workers.tuning import keep_freed_memory
 
 
@@ -102,7 +102,7 @@ class _Maker:
 
     def make(self, job: Job) -> JobResult:
         """Make lines of a page, or add its rows to files."""
-        body, now = decompress(job.compressed), datetime.now(UTC)
+        body, now = self._document(job), datetime.now(UTC)
         made, times, problems = self._line_maker.make_lines(body, job.slice, job.cut, self._lookups, now)
         counts = self._add_to_files(made)
         lines = {name: part for name, part in made.items() if isinstance(part, Lines)}
@@ -112,6 +112,11 @@ class _Maker:
         if self._shared_lines is not None and job.slot is not None:
             spans = self._shared_lines.write(job.slot, lines)
         return replace(result, lines=lines) if spans is None else replace(result, spans=spans)
+
+    def _document(self, job: Job) -> bytes:
+        if self._shared_lines is not None and isinstance(job.document, Span):
+            return self._shared_lines.read_document(job.document)
+        return decompress(cast("bytes", job.document))
 
     def finish_files(self) -> FinishedFiles:
         """Finish the files of what was made so far."""

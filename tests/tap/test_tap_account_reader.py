@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -16,7 +16,7 @@ from klaviyo_client.api import filters
 from klaviyo_client.api.pages import Page, RawPage, parse_outline
 from klaviyo_client.client import KlaviyoClient
 from tap_klaviyo.model import Lookup, SelectedTable
-from tap_klaviyo.reading import lookups
+from tap_klaviyo.reading import account_reader, lookups
 from tap_klaviyo.reading.account_reader import AccountReader
 from tap_klaviyo.rows import schema_files
 from tap_klaviyo.tables import COLLECTIONS, TABLES
@@ -529,3 +529,26 @@ def test_what_is_read_again_goes_to_every_table_whole() -> None:
         {"flows": 1, "flow_tags": 1},
         {},
     ]
+
+
+class _Reader:
+    """Hands out numbers for pages, and expects so many more after each."""
+
+    def __init__(self, expected: Sequence[int]) -> None:
+        self._left = iter(expected)
+        self.pages_expected = 1
+
+    def __iter__(self) -> Iterator[int]:
+        for number, expected in enumerate(self._left):
+            self.pages_expected = expected
+            yield number
+
+
+@pytest.mark.parametrize(
+    ("expected", "made_here"),
+    [([3, 2, 1, 0], 4), ([79] * 40, 20), ([500] * 40, 1), ([60, 90, 90], 2)],
+    ids=["few", "unsure", "many", "many later"],
+)
+def test_worker_processes_begin_as_soon_as_there_is_much_for_them(expected: list[int], made_here: int) -> None:
+    """The first page may show that hundreds follow; a handful, or twenty pages, are made in this process."""
+    assert len(list(account_reader.pages_before_workers(cast("Any", _Reader(expected))))) == made_here

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from random import Random
@@ -37,7 +38,7 @@ def pages(counts: Callable[[str], int] = lambda _: 3, *, size: int = 0) -> Calla
 
 
 def names(slice_pages: Iterable[SlicePage]) -> list[str]:
-    return [page.page.compressed.decode().strip() for page in slice_pages]
+    return [page.page.held.decode().strip() for page in slice_pages]
 
 
 def expected(counts: Callable[[str], int] = lambda _: 3, owners: int = 12) -> list[str]:
@@ -121,6 +122,60 @@ def test_no_more_is_read_ahead_than_can_wait() -> None:
     reader.close()
 
 
+def test_how_many_pages_are_to_come_is_known_from_the_first() -> None:
+    """A day of four hours, a row each second, in pages of ten: sixty of them and more are still to come."""
+    rows = account(NOON - at * SECOND for at in range(4 * 3600))
+    server = Server(KINDS["events"], rows, page_size=10, clock=NOON)
+    kind = KINDS["events"]
+
+    def fetch(read: SliceRead) -> RawPage:
+        return server.get(conditions(read.slice, kind.collection, kind.operation), read.link)
+
+    frontier = Frontier([Slice(start=NOON - timedelta(hours=4))], page_size=10, end=lambda: NOON)
+    reader = PageReader(frontier, fetch, workers=1, times=times_of)
+    assert reader.pages_expected == 1
+    next(reader)
+    assert 1440 <= reader.pages_expected <= 1700
+    reader.close()
+
+
+def test_what_waits_is_packed_but_for_a_few_pages() -> None:
+    """A page that is soon wanted need not be packed and unpacked; what waits long takes a sixth of its size."""
+    body = b'{"data":[]}'.ljust(9_000)
+
+    def plain(read: SliceRead) -> RawPage:
+        return RawPage(body, pages(lambda _: 40)(read).next, 1, is_packed=False)
+
+    reader = PageReader(Frontier(SLICES[:1]), plain, workers=3, memory=100_000)
+    reader.start()
+    until(lambda: reader._held == 3 * PAGES_PER_THREAD)
+    assert reader._held_bytes < 2 * 9_000 + 3 * PAGES_PER_THREAD * 1_000
+    read = list(reader)
+    assert [page.page.is_packed for page in read[: 3 * PAGES_PER_THREAD]] == [False] * 2 + [True] * 34
+    assert {page.page.body for page in read} == {body}
+    assert reader._held == reader._held_bytes == reader._plain_bytes == 0
+
+
+def test_no_thread_holds_on_to_the_page_that_it_fetched() -> None:
+    """Sixty threads that wait for the next answer would keep sixty pages."""
+    fetched: list[weakref.ref[RawPage]] = []
+    may_answer = threading.Event()
+
+    def fetch(read: SliceRead) -> RawPage:
+        assert not fetched or may_answer.wait(PATIENCE)
+        page = pages()(read)
+        fetched.append(weakref.ref(page))
+        return page
+
+    reader = PageReader(Frontier(SLICES[:1]), fetch, workers=1)
+    assert names([next(reader)]) == ["0.0"]
+    try:
+        assert fetched[0]() is None
+    finally:
+        may_answer.set()
+    assert names(reader) == ["0.1", "0.2"]
+
+
 def watched(
     fetch: Callable[[SliceRead], RawPage], weigh: Callable[[RawPage], int]
 ) -> tuple[Callable[[SliceRead], RawPage], Any]:
@@ -168,7 +223,7 @@ def test_the_bound_holds_while_slices_end_and_begin() -> None:
 
 def test_bytes_bound_what_waits_where_pages_are_large() -> None:
     """A dozen pages are read ahead by count, but no more of them than fit."""
-    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.compressed))
+    fetch, slowly = watched(pages(lambda _: 5, size=10_000), lambda page: len(page.held))
     seen, most = slowly(PageReader(Frontier(SLICES), fetch, workers=4, memory=50_000), least=20_000)
     assert seen == expected(lambda _: 5)
     # Those requested before the first showed how large they are, one handed out, one of the first slice.

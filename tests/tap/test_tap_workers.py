@@ -44,7 +44,7 @@ def row_spec(*names: str) -> RowSpec:
     return RowSpec(COLLECTIONS["events"], tables, None, URL)
 
 
-def page(number: int, count: int = 3) -> SlicePage:
+def page(number: int, count: int = 3, *, is_packed: bool = True) -> SlicePage:
     """Events of one minute, each about a message; the first of each page is owed to the last of the page before."""
     events = [
         {
@@ -62,9 +62,8 @@ def page(number: int, count: int = 3) -> SlicePage:
     ]
     owed = {"attributed-event": {"data": {"type": "event", "id": f"{number - 1}.{count - 1}"}}}
     included = [{"type": "attribution", "id": f"A{number}", "relationships": owed}]
-    return SlicePage(
-        Slice(), RawPage(compress(json.dumps({"data": events, "included": included}).encode()), None, count)
-    )
+    raw_page = RawPage(json.dumps({"data": events, "included": included}).encode(), None, count, is_packed=False)
+    return SlicePage(Slice(), raw_page.packed() if is_packed else raw_page)
 
 
 class RecordedLookups:
@@ -115,7 +114,7 @@ def test_pages_come_in_order_and_know_those_before_them(
         monkeypatch.setattr(SharedLines, "create", lambda _slots: None)
     lookups, rows, groups, times = RecordedLookups(), [], [], []
     for slice_page, result in WorkerPool(row_spec(*EVENTS), lookups, count).map_pages(
-        iter([page(number) for number in range(40)])
+        iter([page(number, is_packed=number % 2 == 0) for number in range(40)])
     ):
         assert slice_page.slice == Slice()
         # Lines hold until the next page is asked for, so they are read here.
@@ -133,7 +132,7 @@ def test_lines_that_are_too_large_for_a_slot_are_sent() -> None:
     long = json.loads(page(1).page.body)
     for event in long["data"]:
         event["attributes"]["event_properties"]["Subject"] = "x" * (SLOT_BYTES // 2)
-    pages = [page(0), SlicePage(Slice(), RawPage(compress(json.dumps(long).encode()), None, 3)), page(2)]
+    pages = [page(0), SlicePage(Slice(), RawPage(json.dumps(long).encode(), None, 3, is_packed=False)), page(2)]
     counts = [
         (len(records(result.lines["events"])), bool(result.spans))
         for _, result in WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter(pages))
