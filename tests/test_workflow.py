@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -40,3 +41,12 @@ def test_every_action_and_image_is_pinned(workflow: dict[str, Any]) -> None:
     assert [entry for entry in used if not re.fullmatch(r"actions/[\w-]+@v\d+", entry)] == []
     assert {job["runs-on"] for job in jobs} == {"ubuntu-24.04"}
     assert workflow["permissions"] == {"contents": "read"}
+
+
+def test_what_processes_compile_is_kept() -> None:
+    """An environment that forbids compiled files makes no run of the tests slower: `make` does not hand that on."""
+    forbidding = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["make", "--silent", "--eval", "shown:\n\t@env", "shown"]
+    shown = subprocess.run(command, cwd=ROOT, env=forbidding, capture_output=True, text=True, check=True).stdout
+    assert "PATH=" in shown
+    assert "PYTHONDONTWRITEBYTECODE" not in shown
