@@ -168,3 +168,12 @@ def test_the_version_of_this_checkout_can_be_released() -> None:
     version, changes = release_notes.version_here(), (ROOT / "CHANGELOG.md").read_text()
     dated = re.sub(r"^(## \S+ - )unreleased$", r"\g<1>2026-12-01", changes, count=1, flags=re.MULTILINE)
     assert release_notes.notes(f"v{version}", version, dated).startswith("### ")
+
+
+def test_what_processes_compile_is_kept() -> None:
+    """An environment that forbids compiled files makes no run of the tests slower: `make` does not hand that on."""
+    forbidding = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    command = ["make", "--silent", "--eval", "shown:\n\t@env", "shown"]
+    shown = subprocess.run(command, cwd=ROOT, env=forbidding, capture_output=True, text=True, check=True).stdout
+    assert "PATH=" in shown
+    assert "PYTHONDONTWRITEBYTECODE" not in shown

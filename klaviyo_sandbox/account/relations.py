@@ -62,6 +62,10 @@ def find_row(store: Store, kind: str, row_id: str) -> Row | None:
     if kind == "attribution":
         event_id = row_id.partition(":")[0]
         return next((row for row in store.attributions.get(event_id, ()) if row["id"] == row_id), None)
+    if kind == "omni-campaign":
+        # All of them in October's shape, to find one, would take most of a page's time.
+        of_july = store.campaigns.get(row_id)
+        return shown_in_october(of_july) if of_july else store.resources["campaign-of-october"].get(row_id)
     if kind not in _TABLES and kind not in store.resources:
         return None
     row = table_of(store, kind).get(row_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -141,8 +141,12 @@ class Facts:
         """The revision that answers a request in this one: itself, the next newer that is spoken, or the newest."""
         return next((revision for revision in self.revisions if revision >= asked[:10]), self.revisions[-1])
 
-    def operations_at(self, path: str, revision: str) -> dict[str, Operation | UnservedOperation]:
-        """Method -> the operation of a path in a revision that is spoken."""
+    @functools.cached_property
+    def operations_at(self) -> Callable[[str, str], Mapping[str, Operation | UnservedOperation]]:
+        """(path, a revision that is spoken) -> method -> the operation. Remembers what was asked for lately."""
+        return functools.lru_cache(maxsize=4096)(self._find_operations)
+
+    def _find_operations(self, path: str, revision: str) -> dict[str, Operation | UnservedOperation]:
         found: dict[str, Operation | UnservedOperation] = {}
         everything: tuple[Operation | UnservedOperation, ...] = (*self.operations.values(), *self.unserved)
         for operation in everything:

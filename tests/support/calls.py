@@ -24,6 +24,8 @@ class Caller:
     def __init__(self, url: str, key: str = KEY) -> None:
         self.url = url
         self.session = requests.Session()
+        # A proxy of the environment is looked for anew with every request, and none leads to a sandbox.
+        self.session.trust_env = False
         self.session.headers.update({"Authorization": f"Klaviyo-API-Key {key}", "revision": REVISION})
 
     def get(self, path: str, revision: str | None = None, **query: Any) -> requests.Response:

@@ -157,7 +157,7 @@ def make_records(action: str, size: int) -> list[tuple[int, dict[str, Any], bool
     columns = "merged_email|MERGED_EMAIL" if action == "merge_profiles" else "email|EMAIL|E-Mail|$email"
     address = part(columns, st.just("p{}@example.com"), NO_ADDRESSES)
 
-    @settings(max_examples=size * 3, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
+    @settings(max_examples=size, phases=[Phase.generate], suppress_health_check=list(HealthCheck), deadline=None)
     @given(address, CONTENTS[action])
     def collect(who: Part, what: Part) -> None:
         if len(made) < size:
