@@ -63,7 +63,10 @@ class Encoder(Protocol[E]):
     """Makes of a table's rows what is written of them: lines of messages, or what a file is made of."""
 
     def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> E:
-        """Encode rows of a page that was read at this time, in UTC. They are JSON values, conformed to the schema."""
+        """Encode rows of a page that was read at this time, in UTC. They are JSON values, conformed to the schema.
+
+        All have the same columns, in the same order.
+        """
 
     def join(self, parts: Iterable[E]) -> E:
         """The same as if all rows of the parts had been encoded at once."""
