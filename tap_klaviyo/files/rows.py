@@ -98,7 +98,8 @@ class FileRowEncoder:
 class FileColumnEncoder:
     """As ``FileRowEncoder``, for files of columns: values are taken out of rows that were made just now.
 
-    Later, when a page is whole, its first rows are no longer in the processor's cache.
+    Later, when a page is whole, its first rows are no longer in the processor's cache. All rows that are encoded at
+    once must have the same columns in the same order, as those of a projection do.
 
     Args:
         version: the version of the table that the rows are of, if it has one.
@@ -107,15 +108,9 @@ class FileColumnEncoder:
     version: int | None = None
 
     def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> FileColumns:
-        names = tuple(rows[0]) if rows else ()
-        if all(map(names.__eq__, map(tuple, rows))):
-            columns = dict(zip(names, zip(*[row.values() for row in rows], strict=True), strict=True))
-        else:
-            columns = {
-                name: tuple([row.get(name) for row in rows])
-                for name in dict.fromkeys(name for row in rows for name in row)
-            }
-        return FileColumns(columns, len(rows), extracted, self.version)
+        # A look at the names of each row would take longer than all of this.
+        values = zip(*[row.values() for row in rows], strict=True)
+        return FileColumns(dict(zip(rows[0], values, strict=True)) if rows else {}, len(rows), extracted, self.version)
 
     def join(self, parts: Iterable[FileColumns]) -> FileColumns:
         parts = list(parts)

@@ -96,6 +96,6 @@ class GapRows:
 
 def rows_of(lines: Lines) -> Iterator[dict[str, Any]]:
     """The rows that lines of RECORD messages hold."""
-    for line in bytes(lines.data).splitlines():
+    for line in lines.data.splitlines():
         message: Mapping[str, Any] = msgspec.json.decode(line)
         yield message["record"]

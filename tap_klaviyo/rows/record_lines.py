@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import chain
 from typing import Any, Protocol, TypeVar
 
 import msgspec
@@ -21,12 +22,30 @@ class _Record(msgspec.Struct, tag_field="type", tag="RECORD", gc=False):
     time_extracted: datetime
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Lines:
-    """Whole lines of messages, and their number."""
+    """Whole lines of messages, and their number.
 
-    data: bytes | memoryview
+    They are in parts: to join those of a page takes a sixth of the time that it takes to make them.
+    """
+
+    parts: tuple[bytes | memoryview, ...]
     count: int
+
+    @property
+    def data(self) -> bytes:
+        """All of them in one."""
+        return b"".join(self.parts)
+
+    @property
+    def size(self) -> int:
+        """How many bytes they are."""
+        return sum(map(len, self.parts))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Lines) and (self.count, self.data) == (other.count, other.data)
+
+    __hash__ = None  # type: ignore[assignment]
 
 
 class Encoded(Protocol):
@@ -44,7 +63,10 @@ class Encoder(Protocol[E]):
     """Makes of a table's rows what is written of them: lines of messages, or what a file is made of."""
 
     def encode(self, rows: Sequence[Mapping[str, Any]], extracted: datetime) -> E:
-        """Encode rows of a page that was read at this time, in UTC. They are JSON values, conformed to the schema."""
+        """Encode rows of a page that was read at this time, in UTC. They are JSON values, conformed to the schema.
+
+        All have the same columns, in the same order.
+        """
 
     def join(self, parts: Iterable[E]) -> E:
         """The same as if all rows of the parts had been encoded at once."""
@@ -69,7 +91,7 @@ class LineEncoder:
 
     def join(self, parts: Iterable[Lines]) -> Lines:
         parts = list(parts)
-        return Lines(b"".join(part.data for part in parts), sum(part.count for part in parts))
+        return Lines(tuple(chain.from_iterable(part.parts for part in parts)), sum(part.count for part in parts))
 
 
 def record_lines(
@@ -93,7 +115,7 @@ def record_lines(
         rows = [without_nulls(row) for row in rows]
     version_or_nothing = msgspec.UNSET if version is None else version
     messages = [_Record(stream, row, version_or_nothing, extracted) for row in rows]
-    return Lines(_ENCODER.encode_lines(messages), len(messages))
+    return Lines((_ENCODER.encode_lines(messages),), len(messages))
 
 
 def without_nulls(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,9 @@ Convert = Callable[[Any], Any]
 # What an integer column of a destination holds at most: 64 bits.
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**63 - 1
 
+# ``json.dumps`` makes a writer for each value, which takes longer than the value.
+_write_text = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
 # Two of each event of a page.
 _KNOWN_TIMES = 2000
 
@@ -46,7 +49,8 @@ def as_text(value: Any) -> str:
     if isinstance(value, str):
         return value
     try:
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        # Klaviyo has numbers in many columns of text.
+        return str(value) if type(value) is int else _write_text(value)
     except ValueError as error:
         if isinstance(value, float):
             raise ConversionError from error

@@ -53,7 +53,7 @@ class AtomicWriter(MsgSpecWriter):
         """Write rows of a stream that were encoded for this writer: as lines of RECORD messages, or into a file."""
         match encoded:
             case Lines():
-                self.write_lines(encoded.data)
+                self.write_lines(*encoded.parts)
             case FileRows() | FileColumns() if self.files is not None:
                 self.files.add(stream, encoded)
             case WrittenRows() if self.files is not None:
@@ -61,15 +61,16 @@ class AtomicWriter(MsgSpecWriter):
             case _:
                 raise TypeError(f"rows of {stream} are encoded for another writer")
 
-    def write_lines(self, lines: bytes | bytearray | memoryview) -> None:
-        """Write lines of messages, each with its end."""
+    def write_lines(self, *parts: bytes | bytearray | memoryview) -> None:
+        """Write lines of messages, each with its end, as a whole."""
         if self.is_muted:
             return
         with self.undisturbed():
-            rest = memoryview(lines)
-            while rest:
-                # Without a buffer (PYTHONUNBUFFERED) a signal ends a write in the middle.
-                rest = rest[sys.stdout.buffer.write(rest) :]
+            for part in parts:
+                rest = memoryview(part)
+                while rest:
+                    # Without a buffer (PYTHONUNBUFFERED) a signal ends a write in the middle.
+                    rest = rest[sys.stdout.buffer.write(rest) :]
             sys.stdout.flush()
 
     @contextmanager

@@ -84,17 +84,18 @@ class SharedLines:
 
     def write(self, slot: int, lines: Mapping[str, Lines]) -> dict[str, Span] | None:
         """Write the lines of each table; None, and nothing is written, when a slot cannot hold them."""
-        if sum(len(table_lines.data) for table_lines in lines.values()) > SLOT_BYTES:
+        if sum(table_lines.size for table_lines in lines.values()) > SLOT_BYTES:
             return None
         spans, start = {}, slot * SLOT_BYTES
         for name, table_lines in lines.items():
-            stop = start + len(table_lines.data)
-            self._memory[start:stop] = bytes(table_lines.data)
-            spans[name] = Span(start, stop, table_lines.count)
-            start = stop
+            first = start
+            for part in table_lines.parts:
+                self._memory[start : start + len(part)] = part
+                start += len(part)
+            spans[name] = Span(first, start, table_lines.count)
         return spans
 
     def read(self, spans: Mapping[str, Span]) -> dict[str, Lines]:
         """The lines that ``write`` wrote; their data changes when the slot is written to again."""
         memory = memoryview(self._memory)
-        return {name: Lines(memory[span.start : span.stop], span.count) for name, span in spans.items()}
+        return {name: Lines((memory[span.start : span.stop],), span.count) for name, span in spans.items()}

@@ -84,8 +84,8 @@ def test_a_line_is_what_the_sdk_writes() -> None:
     messages = [RecordMessage("events", row, time_extracted=moment) for row in rows]
     # The writer has one buffer for all lines.
     expected = [bytes(writer.serialize_message(message)) for message in messages]
-    assert record_lines("events", rows, moment) == tap_lines.Lines(b"".join(expected), len(rows))
-    assert record_lines("events", [], moment) == tap_lines.Lines(b"", 0)
+    assert record_lines("events", rows, moment) == tap_lines.Lines(tuple(expected), len(rows))
+    assert record_lines("events", [], moment) == tap_lines.Lines((), 0)
 
 
 def test_both_ways_print_the_same_messages(

@@ -64,7 +64,7 @@ class Read:
 
 def page(count: int, bookmark: datetime | None = None, part: Slice | None = None) -> Batch:
     """A page of events, with a row of a second table for every tenth."""
-    lines = {"events": Lines(b"", count), "groups": Lines(b"", count // 10)}
+    lines = {"events": Lines((), count), "groups": Lines((), count // 10)}
     return Batch(
         None if bookmark is None else bookmark_text(bookmark), encoded=lines, slice=part or Slice(start=MONDAY)
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -63,6 +64,22 @@ def test_values_become_what_their_column_promises(
     for value in unfit:
         with pytest.raises(ConversionError):
             convert(value)
+
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.just(-(10**400)) | st.floats(allow_nan=False) | st.text(),
+    lambda values: st.lists(values, max_size=3) | st.dictionaries(st.text(), values, max_size=3),
+)
+
+
+@given(JSON_VALUES.filter(lambda value: not isinstance(value, str)))
+def test_texts_of_other_values_are_what_json_has_of_them(value: object) -> None:
+    """However they are made: as ``json.dumps`` writes them; what it does not write is unfit or written otherwise."""
+    try:
+        expected = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except ValueError:
+        return
+    assert values.as_text(value) == expected
 
 
 MOMENTS = st.datetimes(datetime(1990, 1, 1), datetime(2100, 1, 1))  # noqa: DTZ001 - the zone is drawn beside it

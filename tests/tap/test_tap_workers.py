@@ -84,7 +84,7 @@ class RecordedLookups:
 
 
 def records(lines: Lines) -> list[dict[str, Any]]:
-    return [json.loads(line)["record"] for line in bytes(lines.data).splitlines()]
+    return [json.loads(line)["record"] for line in lines.data.splitlines()]
 
 
 def processes() -> list[psutil.Process]:
@@ -138,6 +138,19 @@ def test_lines_that_are_too_large_for_a_slot_are_sent() -> None:
         for _, result in WorkerPool(row_spec("events"), RecordedLookups(), 1).map_pages(iter(pages))
     ]
     assert counts == [(3, True), (3, False), (3, True)]
+
+
+def test_lines_in_parts_are_in_shared_memory_as_one() -> None:
+    """Of each table, next to each other; also where there are none."""
+    shared = SharedLines.create(2)
+    if shared is None:
+        pytest.skip("this system has no such memory")
+    lines = {"a": Lines((b"1\n", memoryview(b"2\n3\n")), 3), "none": Lines((), 0), "b": Lines((b"4\n",), 1)}
+    spans = shared.write(1, lines)
+    assert spans is not None
+    assert shared.read(spans) == lines
+    assert shared.write(0, {"a": Lines((bytes(SLOT_BYTES), b"\n"), 1)}) is None
+    shared.close()
 
 
 def test_a_turnstile_lets_threads_pass_in_order() -> None:
