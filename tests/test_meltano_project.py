@@ -167,10 +167,8 @@ def test_plugins_that_are_added_from_their_definitions_run(project: Project) -> 
 
     messages = project.messages()
     schemas = {m["stream"]: m["schema"]["properties"] for m in messages if m["type"] == "SCHEMA"}
-    assert schemas.keys() == {"profiles", "events"}
+    assert schemas.keys() == {"profiles", "lists", "list_profiles"}
     assert not [table for table, columns in schemas.items() if "attributes" in columns]
-    events = [m["record"] for m in messages if m["type"] == "RECORD" and m["stream"] == "events"]
-    assert {event["metric_name"] for event in events} == {"Placed Order"}
 
 
 def test_meltano_finds_the_plugins_of_the_whole_project(tmp_path: Path) -> None:
@@ -180,6 +178,19 @@ def test_meltano_finds_the_plugins_of_the_whole_project(tmp_path: Path) -> None:
         project.activate_environment(environment)
         names = {plugin.name for plugin in project.plugins.plugins()}
         assert names == {"tap-klaviyo", "target-klaviyo", "target-jsonl"}
+
+
+def test_the_environments_of_the_page_are_those_of_the_whole_project() -> None:
+    """What a project that only reads puts in their place: the same, without the target and with no start date."""
+    (block,) = yaml_blocks(ENVIRONMENTS)
+    for ours, whole in zip(
+        yaml.safe_load(block)["environments"],
+        yaml.safe_load((EXAMPLE / "meltano.yml").read_text())["environments"],
+        strict=True,
+    ):
+        (mine,), (theirs,) = (its["config"]["plugins"]["extractors"] for its in (ours, whole))
+        theirs["config"].pop("start_date", None)
+        assert (ours["name"], mine) == (whole["name"], theirs)
 
 
 def test_a_wheel_takes_the_place_of_the_repository(tmp_path: Path) -> None:
@@ -198,5 +209,6 @@ def test_every_command_and_block_of_the_page_is_tried() -> None:
     """By the tests above, and by `test_pip_makes_the_plugins_from_the_tag`; an extra is of the same tag."""
     titles = [title for title in SECTIONS if commands(SECTIONS[title])]
     assert titles == [BEGIN, SELECT, ADD, WHEEL]
-    assert [title for title in SECTIONS if yaml_blocks(title)] == [BEGIN, SELECT]
+    assert [title for title in SECTIONS if yaml_blocks(title)] == [BEGIN, ENVIRONMENTS, SELECT]
+    assert SECTIONS[BEGIN].count(f"sed 's|pip_url: .*|pip_url: -e ../singer-klaviyo|'") == 1
     assert f"singer-klaviyo[parquet]@{ADDRESSES.PIP_URL}`" in SECTIONS[WHEEL]
