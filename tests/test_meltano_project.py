@@ -210,5 +210,5 @@ def test_every_command_and_block_of_the_page_is_tried() -> None:
     titles = [title for title in SECTIONS if commands(SECTIONS[title])]
     assert titles == [BEGIN, SELECT, ADD, WHEEL]
     assert [title for title in SECTIONS if yaml_blocks(title)] == [BEGIN, ENVIRONMENTS, SELECT]
-    assert SECTIONS[BEGIN].count(f"sed 's|pip_url: .*|pip_url: -e ../singer-klaviyo|'") == 1
+    assert SECTIONS[BEGIN].count("sed 's|pip_url: .*|pip_url: -e ../singer-klaviyo|'") == 1
     assert f"singer-klaviyo[parquet]@{ADDRESSES.PIP_URL}`" in SECTIONS[WHEEL]
