@@ -33,7 +33,7 @@ MakeSandbox = Callable[..., RunningSandbox]
 # How long an example takes says how fast the machine is, and nothing of what is tested.
 _ANY_MACHINE = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fast", _ANY_MACHINE, derandomize=True, database=None, max_examples=50)
-settings.register_profile("thorough", _ANY_MACHINE, print_blob=True, max_examples=200)
+settings.register_profile("thorough", _ANY_MACHINE, print_blob=True, max_examples=100)
 settings.load_profile("fast")
 
 

@@ -115,7 +115,8 @@ def project(
     )
     (folder / "meltano.yml").write_text(with_additions(checkout))
     project = Project(folder, account, other, demo.Meltano(account.url, database), database)
-    _path, export, _install = commands(RECIPES[START])
+    _path, export, install = commands(RECIPES[START])
+    assert install == "meltano install"
     name, value = export.removeprefix("export ").split("=")
     project.environment[name] = value
     provide_plugins(folder / ".meltano", (folder / "meltano.yml").read_text(), "tap-klaviyo", "target-klaviyo")
@@ -124,10 +125,15 @@ def project(
 
 @pytest.fixture(scope="module")
 def installed(project: Project) -> Project:
-    """With all plugins of the project, as the page installs them."""
-    *_exports, install = commands(RECIPES[START])
-    project.run(install)
+    """With the plugins of others, which tests share; tests/test_documented_commands.py types `meltano install`."""
+    provide_others(project, "target-postgres", "tap-postgres")
     return project
+
+
+def provide_others(project: Project, *names: str) -> None:
+    """Let Meltano find these plugins installed, unless it does already."""
+    files, text = project.folder / ".meltano", (project.folder / "meltano.yml").read_text()
+    provide_plugins(files, text, *(name for name in names if not list(files.glob(f"*/{name}"))))
 
 
 @pytest.fixture(scope="module")
@@ -281,9 +287,8 @@ WHOLE = {
 
 def test_what_is_gone_is_marked_once_a_week(project: Project, database: str, tmp_path: Path) -> None:
     """One of each table, and no other row; those that stay keep the columns that the night has written."""
-    files, account = project.folder / ".meltano", project.account
-    if not (files / "loaders" / "target-postgres").exists():
-        provide_plugins(files, (project.folder / "meltano.yml").read_text(), "target-postgres")
+    account = project.account
+    provide_others(project, "target-postgres")
     forget(account)
     night = [
         message

@@ -24,7 +24,7 @@ JUDGES = CHECKS.get_by_names(["not_a_server_error", "status_code_conformance", "
 # An answer with some fields only lacks what the document requires of a whole one: the recorder holds it to the rest.
 JUDGES_OF_WHOLE_ANSWERS = [*JUDGES, *CHECKS.get_by_names(["response_schema_conformance"])]
 # An example is a request, and there are as many tests as operations: more of each would take longer than all the rest.
-EXAMPLES = settings(max_examples=20, suppress_health_check=list(HealthCheck))
+EXAMPLES = settings(max_examples=10, suppress_health_check=list(HealthCheck))
 
 
 def as_meant(node):

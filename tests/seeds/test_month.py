@@ -109,7 +109,7 @@ def test_a_month_of_daily_runs_is_what_a_whole_read_gives(live: Callable[..., Co
 
 
 @pytest.mark.exhaustive
-@pytest.mark.parametrize("seed", range(2, 4))
+@pytest.mark.parametrize("seed", [2])
 def test_other_months(live: Callable[..., Counter[tuple[str, str]]], seed: int) -> None:
     """Whatever happens, and in whatever order, only what the docs name differs."""
     assert live(seed, 2 * DAYS, VERBS)

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 import pytest
-from batch_support import rows_by_stream, rows_in
+from batch_support import rows_in
 from support import warm
 from support.commands import run_command
 from tap_support import Run, config, discovered, run_tap, run_tap_until, select
@@ -49,17 +49,20 @@ def catalog() -> dict[str, Any]:
 
 def assert_vouched(*runs: Run) -> None:
     """Every STATE of these runs came after the files of all rows before its bookmark, and at the end nothing lacks."""
-    rows = [row for run in runs for row in rows_by_stream(run.messages)["events"]]
-    every = {row["id"]: row["event_datetime"] for row in rows}
+    messages = [message for run in runs for message in run.messages]
+    # Id -> moment, file by file.
+    found = [
+        {row["id"]: row["event_datetime"] for row in rows_in(message)} if batches_of_events(message) else {}
+        for message in messages
+    ]
+    every = {key: moment for rows in found for key, moment in rows.items()}
     assert len(every) == EVENTS
-    announced: set[str] = set()
-    for run in runs:
-        for message in run.messages:
-            if message["type"] == "BATCH" and message["stream"] == "events":
-                announced |= {row["id"] for row in rows_in(message)}
-            if message["type"] == "STATE":
-                until = message["value"]["bookmarks"].get("events", {}).get("replication_key_value", "")
-                assert {key for key, moment in every.items() if moment < until} <= announced
+    missing = set(every)
+    for message, rows in zip(messages, found, strict=True):
+        missing -= rows.keys()
+        if message["type"] == "STATE":
+            until = message["value"]["bookmarks"].get("events", {}).get("replication_key_value", "")
+            assert [key for key in missing if every[key] < until] == []
 
 
 def batches_of_events(message: dict[str, Any]) -> bool:

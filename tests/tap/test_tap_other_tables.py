@@ -9,8 +9,10 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import yaml
 from support.commands import singer_lines
-from support.demo import load
+from support.demo import ROOT, load
+from support.environments import programs
 from support.others import OTHERS, profile_jobs
 from support.second_path import KEYS, advice_for, witness
 from support.second_path import truth as default_truth
@@ -18,8 +20,6 @@ from tap_support import Run, config, discovered, run_tap, select
 
 from klaviyo_sandbox.server import RunningSandbox
 from tap_klaviyo.tables import BY_DEFAULT, STREAMS
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -58,30 +58,27 @@ def test_a_table_holds_exactly_the_account(stream: str, run: Run, account: Runni
 
 
 @pytest.mark.exhaustive
-def test_postgres_holds_them_all(run: Run, account: RunningSandbox, tmp_path: Path) -> None:
+def test_postgres_holds_them_all(account: RunningSandbox, database: str, tmp_path: Path) -> None:
     """One load of every table that there is: as many rows in the database as there are keys in the account."""
-    demo = load()
-    demo.WORK = tmp_path
     whole = run_tap(tmp_path, config(account), catalog=select(discovered(), dict.fromkeys(STREAMS)))
     assert whole.code == 0, whole.errors
-    with demo.postgres() as uri:
-        meltano = demo.Meltano(account.url, uri)
-        meltano.run("install", "loader", "target-postgres", log="install.log")
-        settings = {
-            "sqlalchemy_url": meltano.environment["TARGET_POSTGRES_SQLALCHEMY_URL"],
-            "default_target_schema": "k",
-        }
-        (tmp_path / "target.json").write_text(json.dumps(settings))
-        done = subprocess.run(
-            [ROOT / ".meltano/loaders/target-postgres/venv/bin/target-postgres", "--config", tmp_path / "target.json"],
-            input=singer_lines(whole.messages),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr[-3000:]
-        with psycopg.connect(uri) as connection:
-            counted = {name: connection.execute(f"select count(*) from k.{name}").fetchone() for name in STREAMS}
+    [loader] = [
+        plugin
+        for plugin in yaml.safe_load((ROOT / "meltano.yml").read_text())["plugins"]["loaders"]
+        if plugin["name"] == "target-postgres"
+    ]
+    address = load().Meltano(account.url, database).environment["TARGET_POSTGRES_SQLALCHEMY_URL"]
+    (tmp_path / "target.json").write_text(json.dumps({"sqlalchemy_url": address, "default_target_schema": "k"}))
+    done = subprocess.run(
+        [programs("target-postgres", loader["pip_url"]) / "target-postgres", "--config", tmp_path / "target.json"],
+        input=singer_lines(whole.messages),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    with psycopg.connect(database) as connection:
+        counted = {name: connection.execute(f"select count(*) from k.{name}").fetchone() for name in STREAMS}
     expected = {name: len(set(truth(witness(account)))) for name, (_, truth) in OTHERS.items()}
     expected |= {name: len(default_truth(account, name)) for name in KEYS}
     expected |= {name: len(whole.rows(name)) for name in STREAMS if name.startswith("esp_")}
