@@ -69,6 +69,7 @@ dist: $(VENV)/installed-test
 	$(BIN)/twine check --strict dist/*
 
 format: $(VENV)/installed-lint
+	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 

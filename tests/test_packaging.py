@@ -118,6 +118,9 @@ def tracked() -> set[str]:
     listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
     if listed.returncode:
         pytest.skip("not a clone, so nobody says which files belong to it")
+    others = ["git", "ls-files", "--others", "--exclude-standard"]
+    new = subprocess.run(others, cwd=ROOT, capture_output=True, text=True, check=True).stdout.split()
+    assert not new, f"what is built is held to what is under version control: git add {' '.join(new)}"
     return set(listed.stdout.split("\n")) - {""}
 
 

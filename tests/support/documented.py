@@ -45,10 +45,11 @@ class RunHere:
 
 
 def copy_checkout(folder: Path) -> Path:
-    """The checkout's files, as they are now, in a folder ``singer-klaviyo`` below this one."""
+    """The checkout's files, as they are now and new ones too, in a folder ``singer-klaviyo`` below this one."""
     home = folder / "singer-klaviyo"
-    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
-    for name in filter(None, listed.stdout.split("\0")):
+    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(lambda name: name and (ROOT / name).exists(), listed.stdout.split("\0")):
         (home / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, home / name)
     return home

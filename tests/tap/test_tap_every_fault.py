@@ -81,7 +81,7 @@ def test_one_run_reads_everything(make_sandbox: Make, tmp_path: Path, case: Case
     assert run.said("ERROR", "CRITICAL") == []
 
 
-@pytest.mark.parametrize(("kind", "said"), [("expired", "a cursor has expired"), ("repeat", "")])
+@pytest.mark.parametrize(("kind", "said"), [("expired", "a cursor expired"), ("repeat", "")])
 def test_every_read_gets_over_a_cursor_that_leads_nowhere(
     make_sandbox: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str, said: str
 ) -> None:
