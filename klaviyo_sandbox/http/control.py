@@ -19,6 +19,7 @@ from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control_fields import (
     CLOCK,
+    CONFIRMATION,
     DELETABLE,
     EVENTS,
     SETTINGS,
@@ -33,6 +34,7 @@ from klaviyo_sandbox.http.faults import FaultMiddleware
 from klaviyo_sandbox.http.judging import JudgeMiddleware
 from klaviyo_sandbox.http.quotas import Quotas
 from klaviyo_sandbox.manners.judge import Breach
+from klaviyo_sandbox.writes import consents
 from klaviyo_sandbox.writes.event_rules import time_error
 
 # Dates end with the year 9999, and jobs end and windows close later than now.
@@ -231,6 +233,23 @@ class Control:
             if profile_id not in store.profiles:
                 raise NotThere(f"there is no profile {profile_id}")
             suppress_profile(store, profile_id, reason)
+            store.save()
+
+    def confirm(self, email: str, list_id: str | None = None) -> None:
+        """Confirm the double opt-in of an address, to one list or to all that wait for it, as by the link in a message.
+
+        Raises:
+            InvalidChange: an argument is no text.
+            NotThere: no consent of this address waits for its confirmation there.
+        """
+        check_fields(_without_none(email=email, list_id=list_id), CONFIRMATION)
+        store = self._sandbox.store
+        with store.lock:
+            waiting = consents.waiting(store, email, list_id)
+            if not waiting:
+                raise NotThere("no consent of this address waits for its confirmation there")
+            for pending in waiting:
+                consents.confirm(store, pending)
             store.save()
 
     def add_events(
