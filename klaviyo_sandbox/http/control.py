@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,40 +30,13 @@ from klaviyo_sandbox.http.control_fields import (
     check_fields,
 )
 from klaviyo_sandbox.http.fault_settings import parse_faults
-from klaviyo_sandbox.http.faults import FaultMiddleware
-from klaviyo_sandbox.http.judging import JudgeMiddleware
-from klaviyo_sandbox.http.quotas import Quotas
+from klaviyo_sandbox.http.served_account import ServedAccount
 from klaviyo_sandbox.manners.judge import Breach
 from klaviyo_sandbox.writes import consents
 from klaviyo_sandbox.writes.event_rules import time_error
 
 # Dates end with the year 9999, and jobs end and windows close later than now.
 _END = datetime(9000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class ServedAccount:
-    """An account as it is served, from when it was made until the next reset.
-
-    Attributes:
-        sandbox: the account's web application.
-        fault_middleware: stands before it.
-        clock: the account's time.
-        quotas: its rate limits, also while they are switched off.
-        seed: of everything that is drawn at random.
-        app: all of these together, as a web application.
-    """
-
-    sandbox: Sandbox
-    fault_middleware: FaultMiddleware
-    clock: Clock
-    quotas: Quotas
-    seed: int
-    app: JudgeMiddleware = field(init=False)
-
-    def __post_init__(self) -> None:
-        app = JudgeMiddleware(self.fault_middleware, self.sandbox, self.clock)
-        object.__setattr__(self, "app", app)
 
 
 class Control:
