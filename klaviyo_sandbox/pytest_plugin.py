@@ -94,9 +94,11 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, T, T]:
-    """Fixtures that are made for a test count as the test."""
+    """Refuse a mark that changes nothing. Fixtures that are made for a test count as the test."""
     item.config.stash[_WATCH].begin()
-    return (yield)
+    result = yield
+    _check_marks(item)
+    return result
 
 
 @pytest.hookimpl(wrapper=True)
@@ -153,11 +155,39 @@ def _kinds_of(mark: pytest.Mark) -> tuple[str, ...]:
     return mark.args or KINDS
 
 
+def _check_marks(item: pytest.Item) -> None:
+    """Fail where a ``klaviyo`` mark of a test gives options that no fixture reads."""
+    marks = list(item.iter_markers("klaviyo"))
+    if any(mark.args for mark in marks):
+        pytest.fail("the mark klaviyo: options are named, such as klaviyo(faults='429x2')", pytrace=False)
+    options = [name for mark in marks for name in mark.kwargs]
+    if options and not _can_read_marks(item):
+        said = ", ".join(f"{name}=..." for name in dict.fromkeys(options))
+        pytest.fail(
+            f"the mark klaviyo({said}) changes nothing: the fixture klaviyo of this test is not klaviyo_sandbox's, and"
+            " reads no marks. Use klaviyo.control.change(...), or make_klaviyo(...), in the test",
+            pytrace=False,
+        )
+
+
+def _can_read_marks(item: pytest.Item) -> bool:
+    """Whether the fixture ``klaviyo`` is the one below, leads to it, or may look at the marks itself."""
+    # Pytest has no public way to ask which fixtures a test gets; without this one nothing is refused.
+    found = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {}).get("klaviyo", ())
+    for definition in reversed(found):
+        if definition.func.__module__ == __name__ or "request" in definition.argnames:
+            return True
+        if "klaviyo" not in definition.argnames:
+            return False
+    return True
+
+
 @pytest.fixture
 def klaviyo(request: pytest.FixtureRequest, make_klaviyo: MakeKlaviyo) -> RunningSandbox:
     """A fresh account for one test: 200 profiles, 1,000 events and Klaviyo's limits, unless ``klaviyo`` marks say else.
 
-    A mark takes the arguments of ``klaviyo_sandbox.serve``; of several, the one nearest to the test wins.
+    A mark takes the arguments of ``klaviyo_sandbox.serve``; of several, the one nearest to the test wins. It is an
+    error where another fixture of this name, which reads no marks, takes this one's place.
     """
     options: dict[str, Any] = {}
     for mark in request.node.iter_markers("klaviyo"):

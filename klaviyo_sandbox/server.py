@@ -18,7 +18,7 @@ from klaviyo_sandbox.browser.app import PageMiddleware
 from klaviyo_sandbox.http.access import OTHER_REVISIONS, Access, parse_scopes
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.clock import Clock
-from klaviyo_sandbox.http.control import Control, ServedAccount
+from klaviyo_sandbox.http.control import Control
 from klaviyo_sandbox.http.control_app import ControlApp
 from klaviyo_sandbox.http.control_fields import SETTINGS, check_fields
 from klaviyo_sandbox.http.fault_settings import parse_faults
@@ -26,6 +26,7 @@ from klaviyo_sandbox.http.faults import FaultMiddleware, RecordUnserved
 from klaviyo_sandbox.http.oauth import OAuthApp, Tokens
 from klaviyo_sandbox.http.quotas import Budget, Quotas
 from klaviyo_sandbox.http.request_log import Exchange, LoggedRequest
+from klaviyo_sandbox.http.served_account import ServedAccount
 from klaviyo_sandbox.http.web_server import PortTaken, open_listener, run_in_thread
 from klaviyo_sandbox.manners.judge import KINDS, MAX_REPEATS, Judge
 

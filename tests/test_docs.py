@@ -99,6 +99,15 @@ def test_the_pages_of_actions_are_made_of_the_catalogue() -> None:
         assert shown is (ROOT / "examples" / f"{action}.jsonl").exists(), "run `make generate`"
 
 
+@pytest.mark.parametrize("page", ["CHANGELOG.md", "docs/decisions.md", "README.md", "CONTRIBUTING.md"])
+def test_pages_are_named_by_where_they_are(page: str) -> None:
+    """Also where they are named without a link, which nothing else looks at, and in the words of a link."""
+    text = (ROOT / page).read_text()
+    assert [name for name in re.findall(r"\bdocs/[\w/-]+\.md\b", text) if not (ROOT / name).is_file()] == []
+    links = re.findall(r"\[`?([\w/-]+\.md)`?\]\(([^)#\s]+)[^)]*\)", text)
+    assert [(words, target) for words, target in links if Path(words).name != Path(target).name] == []
+
+
 def test_the_commands_of_the_sandbox_page_have_their_options() -> None:
     """The documented commands have options that exist."""
     text = "".join(path.read_text() for path in [DOCS / "start" / "sandbox.md", *(DOCS / "sandbox").glob("*.md")])
@@ -178,9 +187,8 @@ def test_the_environment_of_the_sandbox_leads_to_it() -> None:
     }
     named = set(re.findall(r"--environment (\w+)", (DOCS / "start" / "warehouse.md").read_text()))
     assert {"sandbox", "production"} <= named <= set(environments)
-    port = re.findall(r"^\$ klaviyo-sandbox --port (\d+)$", (DOCS / "start" / "sandbox.md").read_text(), re.MULTILINE)[
-        0
-    ]
+    page = (DOCS / "start" / "sandbox.md").read_text()
+    port = re.findall(r"^\$ klaviyo-sandbox --port (\d+)\b", page, re.MULTILINE)[0]
     plugins = environments["sandbox"]["config"]["plugins"]
     addresses = [entry["config"]["api_url"] for kind in plugins.values() for entry in kind]
     assert addresses == [f"http://127.0.0.1:{port}"] * 2

@@ -25,6 +25,7 @@ class Consent:
         list_id: the list that it is about; None when it is about all lists.
         source: where it comes from, as the caller names it.
         phone_number: shown for channels that show it.
+        confirmed: whether it was given again in answer to a message (double opt-in).
     """
 
     channel: str
@@ -35,6 +36,7 @@ class Consent:
     list_id: str | None = None
     source: str | None = None
     phone_number: str | None = None
+    confirmed: bool = False
 
 
 def with_consent(subscriptions: Subscriptions, consent: Consent) -> dict[str, Any]:
@@ -110,7 +112,7 @@ def _email_marketing(old: Mapping[str, Any], consent: Consent) -> dict[str, Any]
         "list_suppressions": lists,
     }
     if consent.given:
-        fields["double_optin"] = False
+        fields["double_optin"] = consent.confirmed
     return _set_suppressions({**old, **fields}, suppression, consent.recorded_at)
 
 

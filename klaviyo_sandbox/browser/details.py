@@ -54,6 +54,8 @@ def group(store: Store, kind: str, group_id: str, query: Mapping[str, str]) -> V
     }
     if is_list:
         facts["Opt-in"] = str(row["opt_in_process"]).replace("_", " ")
+        pending = store.pending_consents.rows.values()
+        facts["Wait for confirmation"] = sum(one["list_id"] == group_id for one in pending) or None
     rows = [
         (*_profile_cells(store, member["id"]), timestamp(member["joined_group_at"]))
         for member in tables.newest(members, "joined_group_at", tables.PAGE_SIZE, start)

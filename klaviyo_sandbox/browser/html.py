@@ -8,6 +8,7 @@ Jinja escapes each value that it puts in.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,9 @@ from klaviyo_sandbox.browser.model import Chart, Meter, Table, View
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+# Names of operations, such as get_campaigns@2026-10-15.
+_NAME = re.compile(r"[a-z0-9]+(?:_[a-z0-9]+)+(?:@[0-9-]+)?")
 
 
 def render_page(view: View) -> str:
@@ -52,7 +56,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters |= {"type_name": _type_name, "numeric_columns": _numeric_columns, "to_json": _to_json}
+    environment.filters |= {"type_name": _type_name, "numeric_columns": _numeric_columns}
+    environment.filters |= {"to_json": _to_json, "breakable": _breakable}
     return environment
 
 
@@ -67,6 +72,15 @@ def _to_text(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}"
     return str(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _breakable(value: Any) -> Any:
+    """The name of an operation with places where a line may break; any other value as it is."""
+    if not isinstance(value, str) or _NAME.fullmatch(value) is None:
+        return value
+    from jinja2.filters import do_mark_safe
+
+    return do_mark_safe(re.sub("[_@]", r"\g<0><wbr>", value))
 
 
 def _to_json(value: Any) -> str:

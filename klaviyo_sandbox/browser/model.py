@@ -41,7 +41,7 @@ class Meter:
     label: str
 
 
-Cell = str | int | float | bool | None | Link | Timestamp | Badge | Meter | Sequence[Link]
+Cell = str | int | float | bool | None | Link | Timestamp | Badge | Meter | Sequence[Link | Badge]
 
 
 @dataclass(frozen=True)

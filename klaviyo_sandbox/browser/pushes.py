@@ -10,10 +10,10 @@ from functools import lru_cache
 from itertools import islice
 from typing import Any
 
-from klaviyo_sandbox.account.rows import IDENTIFIERS
+from klaviyo_sandbox.account.rows import IDENTIFIERS, pending_id
 from klaviyo_sandbox.account.store import Store
 from klaviyo_sandbox.browser import live, tables
-from klaviyo_sandbox.browser.model import Block, Cell, Document, Facts, Link, Table, View, link_to
+from klaviyo_sandbox.browser.model import Badge, Block, Cell, Document, Facts, Link, Table, View, link_to
 from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.request_log import Push
 from klaviyo_sandbox.http.traffic import is_write
@@ -26,16 +26,25 @@ _MAX_PEOPLE, _MAX_TEXT = 3, 2_000
 # How the types of resources begin that are no people's, and by which attributes those are known.
 _NOT_PEOPLE = ("coupon", "catalog-", "data-source-", "object-")
 _IDS = ("external_id", "unique_code")
+_SUBSCRIPTION, _ACCEPTED = "profile-subscription-bulk-create-job", 202
 _LIST_PATH = re.compile(r"/api/lists/([^/]+)/.*")
 
 
 @dataclass(frozen=True)
 class _Outline:
-    """What the body of a push says of itself: its first rows, their number, and the groups it names, as (type, id)."""
+    """What the body of a push says of itself.
+
+    Attributes:
+        first_rows: a few.
+        count: how many rows there are.
+        groups: those that it names, as (type, id).
+        subscribed: whom it subscribes, as (e-mail address, id); what is no text is left out.
+    """
 
     first_rows: Sequence[Any]
     count: int
     groups: Sequence[tuple[str, str]]
+    subscribed: Sequence[tuple[str, str]]
 
 
 def latest(sandbox: Sandbox, store: Store, count: int, more: Link | None = None) -> Table:
@@ -89,8 +98,11 @@ def page(sandbox: Sandbox, number: str, query: Mapping[str, str]) -> View | None
     return View(title, blocks, breadcrumbs=[Link("Overview", "/"), Link("Pushes", "/pushes")])
 
 
-def _links(store: Store, push: Push) -> list[Link] | None:
-    """The job, the lists and segments, and the first people that a push was about, as far as they are there."""
+def _links(store: Store, push: Push) -> list[Link | Badge] | None:
+    """The job, the lists and segments, and the first people that a push was about, as far as they are there.
+
+    Those who wait for their double opt-in are counted.
+    """
     outline = _outline(push.body)
     path = _LIST_PATH.fullmatch(push.request.path)
     answered = _reference(_at(_parse(push.answer), "data"))
@@ -100,7 +112,19 @@ def _links(store: Store, push: Push) -> list[Link] | None:
     unnamed = outline.count - _MAX_PEOPLE
     if people and unnamed > 0:
         people.append(Link(f"{unnamed:,}\N{NO-BREAK SPACE}more", f"/pushes/{push.number}"))
-    return list(dict.fromkeys(sorted(links, key=lambda link: not link.href.startswith("/jobs/")) + people)) or None
+    found = dict.fromkeys(sorted(links, key=lambda link: not link.href.startswith("/jobs/")) + people)
+    waiting = _count_waiting(store, outline) if push.request.status == _ACCEPTED else 0
+    badges = [Badge(f"{waiting:,} {'waits' if waiting == 1 else 'wait'} for confirmation", "busy")] if waiting else []
+    return [*found, *badges] or None
+
+
+def _count_waiting(store: Store, outline: _Outline) -> int:
+    """How many of those who were subscribed wait for their double opt-in now."""
+    if not len(store.pending_consents):
+        return 0
+    list_id = next((group_id for kind, group_id in outline.groups if kind == "list"), None)
+    addresses = [email or str((store.profiles.get(row_id) or {}).get("email")) for email, row_id in outline.subscribed]
+    return len({pending_id(list_id, address) for address in addresses} & store.pending_consents.rows.keys())
 
 
 def _resource_links(store: Store, kind: str, row_id: str) -> Iterator[Link]:
@@ -156,7 +180,14 @@ def _outline(body: bytes) -> _Outline:
     relationships = _at(document, "data", "relationships")
     named = [_at(relationships, name, "data") for name in ("lists", "list", "segments", "segment")]
     groups = [entry for data in named for entry in map(_reference, data if isinstance(data, list) else [data]) if entry]
-    return _Outline(rows[:_MAX_PEOPLE], len(rows), groups)
+    subscribed = [_subscriber(row) for row in rows] if _at(document, "data", "type") == _SUBSCRIPTION else []
+    return _Outline(rows[:_MAX_PEOPLE], len(rows), groups, subscribed)
+
+
+def _subscriber(row: Any) -> tuple[str, str]:
+    """The e-mail address and the id of a row; "" where it has none."""
+    email, row_id = _at(row, "attributes", "email"), _at(row, "id")
+    return email if isinstance(email, str) else "", row_id if isinstance(row_id, str) else ""
 
 
 def _rows_of(document: Any) -> list[Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -19,6 +19,7 @@ from klaviyo_sandbox.http.app import Sandbox
 from klaviyo_sandbox.http.clock import Clock
 from klaviyo_sandbox.http.control_fields import (
     CLOCK,
+    CONFIRMATION,
     DELETABLE,
     EVENTS,
     SETTINGS,
@@ -29,39 +30,13 @@ from klaviyo_sandbox.http.control_fields import (
     check_fields,
 )
 from klaviyo_sandbox.http.fault_settings import parse_faults
-from klaviyo_sandbox.http.faults import FaultMiddleware
-from klaviyo_sandbox.http.judging import JudgeMiddleware
-from klaviyo_sandbox.http.quotas import Quotas
+from klaviyo_sandbox.http.served_account import ServedAccount
 from klaviyo_sandbox.manners.judge import Breach
+from klaviyo_sandbox.writes import consents
 from klaviyo_sandbox.writes.event_rules import time_error
 
 # Dates end with the year 9999, and jobs end and windows close later than now.
 _END = datetime(9000, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class ServedAccount:
-    """An account as it is served, from when it was made until the next reset.
-
-    Attributes:
-        sandbox: the account's web application.
-        fault_middleware: stands before it.
-        clock: the account's time.
-        quotas: its rate limits, also while they are switched off.
-        seed: of everything that is drawn at random.
-        app: all of these together, as a web application.
-    """
-
-    sandbox: Sandbox
-    fault_middleware: FaultMiddleware
-    clock: Clock
-    quotas: Quotas
-    seed: int
-    app: JudgeMiddleware = field(init=False)
-
-    def __post_init__(self) -> None:
-        app = JudgeMiddleware(self.fault_middleware, self.sandbox, self.clock)
-        object.__setattr__(self, "app", app)
 
 
 class Control:
@@ -231,6 +206,23 @@ class Control:
             if profile_id not in store.profiles:
                 raise NotThere(f"there is no profile {profile_id}")
             suppress_profile(store, profile_id, reason)
+            store.save()
+
+    def confirm(self, email: str, list_id: str | None = None) -> None:
+        """Confirm the double opt-in of an address, to one list or to all that wait for it, as by the link in a message.
+
+        Raises:
+            InvalidChange: an argument is no text.
+            NotThere: no consent of this address waits for its confirmation there.
+        """
+        check_fields(_without_none(email=email, list_id=list_id), CONFIRMATION)
+        store = self._sandbox.store
+        with store.lock:
+            waiting = consents.waiting(store, email, list_id)
+            if not waiting:
+                raise NotThere("no consent of this address waits for its confirmation there")
+            for pending in waiting:
+                consents.confirm(store, pending)
             store.save()
 
     def add_events(

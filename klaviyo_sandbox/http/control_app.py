@@ -6,6 +6,7 @@ GET    /sandbox/clock             {"now": ...}
 POST   /sandbox/clock             {"seconds": 60} or {"time": "2026-12-01T00:00:00Z"}
 POST   /sandbox/events            {"count": 3, "seconds": -86400, "profile_id"?, "metric_id"?, "properties"?}
 POST   /sandbox/suppressions      {"profile_id": ..., "reason": "HARD_BOUNCE"}
+POST   /sandbox/confirmations     {"email": ..., "list_id"?}
 POST   /sandbox/reset             {} or nothing
 GET    /sandbox/breaches          {"count": 2, "breaches": [{"kind", "reason", "operation", "method", "path", ...}]}
 POST   /sandbox/tokens            {"end": "access"} or {"end": "all"}
@@ -27,6 +28,7 @@ from klaviyo_sandbox.http.asgi import Message, Receive, Send
 from klaviyo_sandbox.http.control import Control
 from klaviyo_sandbox.http.control_fields import (
     CLOCK,
+    CONFIRMATION,
     EVENTS,
     SETTINGS,
     SUPPRESSION,
@@ -60,6 +62,7 @@ class ControlApp:
             "clock": {"GET": lambda _: self._show_clock(), "POST": self._advance},
             "events": {"POST": self._add_events},
             "suppressions": {"POST": self._suppress},
+            "confirmations": {"POST": self._confirm},
             "tokens": {"POST": self._end_tokens},
             "reset": {"POST": self._reset},
             "breaches": {"GET": lambda _: self._show_breaches()},
@@ -110,6 +113,12 @@ class ControlApp:
         if missing:
             raise InvalidChange(f"{min(missing)}: must be given")
         self._control.suppress(**fields)
+        return Response(status_code=204)
+
+    def _confirm(self, fields: Mapping[str, Any]) -> Response:
+        if "email" not in check_fields(fields, CONFIRMATION):
+            raise InvalidChange("email: must be given")
+        self._control.confirm(**fields)
         return Response(status_code=204)
 
     def _end_tokens(self, fields: Mapping[str, Any]) -> Response:

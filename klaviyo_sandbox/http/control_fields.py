@@ -53,6 +53,7 @@ SUPPRESSION: Mapping[str, Any] = {
     "profile_id": {"type": "string"},
     "reason": {"enum": ["HARD_BOUNCE", "INVALID_EMAIL", "SPAM_COMPLAINT", "USER_SUPPRESSED"]},
 }
+CONFIRMATION: Mapping[str, Any] = {"email": {"type": "string"}, "list_id": {"type": "string"}}
 TOKENS: Mapping[str, Any] = {"end": {"enum": ["access", "all"]}}
 
 

@@ -233,11 +233,14 @@ class FaultChooser:
             for entry, left in zip(faults.counted, self._left, strict=True)
             if left
         ]
+        # The rest only says how a fault is, when there is one.
+        has_chance = bool(pending) or any(faults.rates.values())
+        other_app = f"other_app={faults.other_app}" if faults.other_app else ""
         operations = [f"{operation}:{count}" for operation, count in pending if operation is not None]
         operations += [f"{operation}:{status}" for operation, status in faults.refuse.items()]
         refuse = [f"refuse={'+'.join(operations)}"] if operations else []
         counts = [count for operation, count in pending if operation is None]
-        return ",".join(filter(None, (*refuse, *counts, faults.uncounted_text)))
+        return ",".join(filter(None, (*refuse, *counts, faults.uncounted_text if has_chance else other_app)))
 
     def choose_counted(self, operation: str | None, can_meet: Callable[[str], bool]) -> Fault | None:
         """The first counted fault that a request for this operation can meet, which is used up by it; or None."""

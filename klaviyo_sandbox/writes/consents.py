@@ -35,7 +35,7 @@ def subscribe(store: Store, request: Request) -> Answer:
     for resource in rows:
         consents = requested_consents(resource)
         if opt_in == "double_opt_in" and not historical and any(_is_email(consent) for consent in consents):
-            _keep_pending(store, resource, list_id)
+            _keep_pending(store, resource, list_id, attributes.get("custom_source"))
             consents = [consent for consent in consents if not _is_email(consent)]
             if not consents:
                 continue
@@ -64,11 +64,21 @@ def unsubscribe(store: Store, request: Request) -> Answer:
     return Answer(202, headers=headers)
 
 
-def confirm(store: Store, list_id: str, email: str) -> None:
-    """For tests: confirm a double opt-in, as by the link in its message."""
-    pending = store.pending_consents.rows[pending_id(list_id, email)]
+def waiting(store: Store, email: str, list_id: str | None = None) -> Sequence[Mapping[str, Any]]:
+    """The consents of an address, to one list or to all, that wait for their double opt-in."""
+    rows = store.pending_consents.rows.values()
+    return [row for row in rows if row["email"] == email.lower() and list_id in (None, row["list_id"])]
+
+
+def confirm(store: Store, pending: Mapping[str, Any]) -> None:
+    """Confirm a double opt-in, as by the link in its message."""
     store.pending_consents.drop(pending["id"])
-    _give(store, pending["resource"], [RequestedConsent(*_EMAIL_MARKETING)], list_id or None, None)
+    resource = pending["resource"]
+    # The profile may have been deleted or merged meanwhile; the message went to the address.
+    known = {"id": resource["id"]} if resource.get("id") in store.profiles else {}
+    resource = {**known, "attributes": {**resource["attributes"], "email": pending["email"]}}
+    consents = [RequestedConsent(*_EMAIL_MARKETING)]
+    _give(store, resource, consents, pending["list_id"], pending.get("source"), confirmed=True)
 
 
 def _is_email(consent: RequestedConsent) -> bool:
@@ -132,10 +142,10 @@ def _without_phone_channels(resource: Mapping[str, Any]) -> Mapping[str, Any]:
     return {**resource, "attributes": {**resource["attributes"], "subscriptions": subscriptions}}
 
 
-def _keep_pending(store: Store, resource: Mapping[str, Any], list_id: str | None) -> None:
+def _keep_pending(store: Store, resource: Mapping[str, Any], list_id: str | None, source: str | None) -> None:
     email = resource["attributes"].get("email") or store.profiles.rows[resource["id"]]["email"]
-    pending = {"list_id": list_id, "email": email.lower(), "since": store.now_text(), "resource": resource}
-    store.pending_consents.put({"id": pending_id(list_id, email), **pending})
+    asked = {"since": store.now_text(), "resource": resource, "source": source}
+    store.pending_consents.put({"id": pending_id(list_id, email), "list_id": list_id, "email": email.lower(), **asked})
 
 
 def _upsert(
@@ -156,6 +166,8 @@ def _give(
     consents: Sequence[RequestedConsent],
     list_id: str | None,
     source: str | None,
+    *,
+    confirmed: bool = False,
 ) -> None:
     """Upsert the profile of a row, record its consents, and put it on the list when one is for marketing."""
     result, consents = _upsert(store, resource, consents)
@@ -171,6 +183,7 @@ def _give(
             list_id=list_id,
             source=source,
             phone_number=row.get("phone_number"),
+            confirmed=confirmed,
         )
         subscriptions = with_consent(subscriptions, given)
     store.put_profile({**row, "subscriptions": subscriptions})

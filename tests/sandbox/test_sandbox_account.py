@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections import Counter
+from pathlib import Path
 
 import phonenumbers
 import pytest
@@ -26,6 +28,21 @@ def written_out(store: Store) -> str:
     groups = {**store.list_members, **store.segment_members}
     tables = {name: getattr(store, name).rows for name in TABLES} | {name: table.rows for name, table in groups.items()}
     return json.dumps({**tables, "attributions": store.attributions})
+
+
+def test_what_the_page_says_of_the_account_is_so() -> None:
+    """Where its events end, which list takes an address at once, and what the numbers of the command change."""
+    page = (Path(__file__).parents[2] / "docs" / "start" / "sandbox.md").read_text()
+    assert "--profiles 500 --events 3000 --seed 42" in page
+    day = re.search(r"Made-up events end on ([\d-]+)\.", page)[1]
+    ids = []
+    for profiles in (500, 500, 400):
+        store = build(42, profiles, 3000, time.time)
+        assert max(row["datetime"] for row in store.events.rows.values())[:10] == day
+        (newsletter,) = [row for row in store.lists.rows.values() if row["name"] == "Newsletter"]
+        assert newsletter["opt_in_process"] == "single_opt_in"
+        ids.append(sorted(store.profiles.rows))
+    assert ids[0] == ids[1] != ids[2]
 
 
 def test_same_seed_same_account():

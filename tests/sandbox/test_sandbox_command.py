@@ -194,7 +194,7 @@ def test_the_steps_for_continuous_integration_work(tmp_path):
     """Each in a shell of its own, as a runner types them: one waits, one finds the address, the last reports."""
     page = (Path(__file__).parents[2] / "docs" / "start" / "sandbox.md").read_text()
     (workflow,) = (block.text for block in code_blocks(page) if block.language == "yaml")
-    typed = [step["run"] for step in yaml.safe_load(workflow)["steps"] if "run" in step]
+    typed = [step["run"] for step in yaml.safe_load(workflow)["jobs"]["test"]["steps"] if "run" in step]
     _, start_it, wait, _, end = [text.replace("8765", "0") for text in typed]
     environment = {**os.environ, "PATH": f"{Path(sys.prefix) / 'bin'}:{os.environ['PATH']}"}
 
@@ -207,8 +207,8 @@ def test_the_steps_for_continuous_integration_work(tmp_path):
         assert done.returncode == 0, output.read_text()
         return output.read_text()
 
-    type_step(f"{start_it.replace('--port 0', '--port 0 --profiles 5 --events 5')}")
-    find_address = "until " + next(line for line in page.splitlines() if "grep -o" in line).split("`")[3]
+    type_step(f"{start_it.replace('--profiles 500 --events 3000', '--profiles 5 --events 5')}")
+    find_address = "until " + next(line for line in page.splitlines() if "grep -o" in line).split("`")[-2]
     url = type_step(f"{find_address}; do sleep 0.05; done").split()[-1]
     assert '"faults":""' in type_step(wait.replace("http://127.0.0.1:0", url))
     assert "Klaviyo sandbox ended: no breaches of manners" in type_step(end)

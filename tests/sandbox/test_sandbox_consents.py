@@ -190,7 +190,7 @@ def test_a_double_opt_in_leaves_consent_pending(call, give, subscriptions_of, wr
     assert subscriptions_of(email="a@example.com") is None
     assert list(writing.store.pending_consents.rows) == [f"{list_id}/a@example.com"]
     with writing.store.lock:
-        consents.confirm(writing.store, list_id, "a@example.com")
+        consents.confirm(writing.store, *consents.waiting(writing.store, "A@example.com", list_id))
     assert subscriptions_of(email="a@example.com")["email"]["marketing"]["consent"] == "SUBSCRIBED"
     assert members(call, list_id) == {"a@example.com"}
     assert writing.store.pending_consents.rows == {}

@@ -188,6 +188,52 @@ def test_events_of_anybody_are_drawn_from_the_seed():
         assert len({profile for _, profile in drawn[0]}) > 1
 
 
+def _ask(running, list_id, **whom):
+    """Subscribe somebody to a list."""
+    consent = {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+    known = {"id": whom.pop("id")} if "id" in whom else {}
+    profile = {"type": "profile", **known, "attributes": {"subscriptions": consent, **whom}}
+    body = {
+        "type": "profile-subscription-bulk-create-job",
+        "attributes": {"profiles": {"data": [profile]}, "custom_source": "Kiosk"},
+        "relationships": {"list": {"data": {"type": "list", "id": list_id}}},
+    }
+    path = f"{running.url}/api/profile-subscription-bulk-create-jobs"
+    assert requests.post(path, headers=HEADERS, json={"data": body}, timeout=PATIENCE).status_code == 202
+
+
+def test_a_double_opt_in_is_confirmed_from_outside(running):
+    """As by the link in Klaviyo's message: the person is on the list, with consent that says so."""
+    store = running.store
+    first, second = [row["id"] for row in store.lists.rows.values()][:2]
+    for list_id in (first, second):
+        store.lists.rows[list_id]["opt_in_process"] = "double_opt_in"
+        _ask(running, list_id, email="Ada@Example.com")
+    assert store.find_profile_id("email", "ada@example.com") is None
+    answer = call_control(running, "POST", "confirmations", {"email": "ada@example.COM", "list_id": first})
+    assert answer.status_code == 204
+    profile_id = store.find_profile_id("email", "ada@example.com")
+    assert [profile_id in store.list_members[list_id] for list_id in (first, second)] == [True, False]
+    marketing = store.profiles.get(profile_id)["subscriptions"]["email"]["marketing"]
+    shown = marketing["consent"], marketing["double_optin"], marketing["method_detail"]
+    assert shown == ("SUBSCRIBED", True, "Kiosk")
+    running.control.confirm("ada@example.com")
+    assert profile_id in store.list_members[second]
+    assert call_control(running, "POST", "confirmations", {"email": "ada@example.com"}).status_code == 404
+
+
+def test_somebody_who_is_gone_is_confirmed_by_the_address(running):
+    """Before the confirmation a profile may be deleted or merged, and the id that was sent is nobody's."""
+    store = running.store
+    list_id, profile = next(iter(store.lists.rows)), next(iter(store.profiles.rows.values()))
+    address = profile["email"]
+    store.lists.rows[list_id]["opt_in_process"] = "double_opt_in"
+    _ask(running, list_id, id=profile["id"])
+    store.profiles.drop(profile["id"])
+    running.control.confirm(address)
+    assert store.find_profile_id("email", address) in store.list_members[list_id]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "body", "reason"),
     [
@@ -203,6 +249,8 @@ def test_events_of_anybody_are_drawn_from_the_seed():
         ("PATCH", "settings", {"quiet_suppressions": "yes"}, "quiet_suppressions"),
         ("POST", "suppressions", {"reason": "HARD_BOUNCE"}, "profile_id: must be given"),
         ("POST", "suppressions", {"profile_id": "X", "reason": "BORED"}, "reason"),
+        ("POST", "confirmations", {"list_id": "X"}, "email: must be given"),
+        ("POST", "confirmations", {"email": 5}, "email"),
         ("POST", "clock", {}, "either seconds or time"),
         ("POST", "clock", {"seconds": -5}, "seconds"),
         ("POST", "clock", {"time": "soon"}, "time: must be a moment"),

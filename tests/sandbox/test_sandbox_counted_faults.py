@@ -106,6 +106,26 @@ def test_settings_tell_what_is_left(account, call):
     assert "503x" not in requests.get(account.url, timeout=60).text.partition("Latest requests")[0]
 
 
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ("503x1,retry_after=2", ""),
+        ("503x1,carried_out=1,seed=3", ""),
+        ("503x1,429=0,storm=3", ""),
+        ("refuse=get_profiles:503x1,retry_after=2", ""),
+        ("503x1,retry_after=2,other_app=0.3", "other_app=0.3"),
+        ("503x1,seed=4,refuse=get_tags:404", "refuse=get_tags:404"),
+        ("503x1,expired=0.5,seed=4", "expired=0.5,seed=4"),
+        ("503x1,500x1,retry_after=2", "500x1,retry_after=2"),
+    ],
+)
+def test_what_only_says_how_a_fault_is_does_not_stay_without_one(account, call, given, left):
+    """So that nothing left means what it says: no request will meet anything more."""
+    account.control.change(faults=given)
+    assert outcome(call) == 503
+    assert account.control.settings["faults"] == left
+
+
 def test_a_change_of_something_else_leaves_them(account, call):
     """Only new faults take the place of old ones, also of those that are not used up."""
     account.control.change(faults="503x3")

@@ -524,6 +524,36 @@ def test_a_push_leads_to_what_it_was_about(writing, call):
     assert "First1" in job_page.text
 
 
+def test_a_subscription_that_waits_for_its_confirmation_says_so(writing, call):
+    """At the write, on the write's page and at the list: else nothing seems to have come of it."""
+    store = writing.store
+    lists = list(store.lists.rows.values())[:2]
+    for group, process in zip(lists, ("double_opt_in", "single_opt_in"), strict=True):
+        group["opt_in_process"] = process
+        consent = {"email": {"marketing": {"consent": "SUBSCRIBED"}}}
+        addresses = [f"{process}{number}@example.com" for number in range(5)]
+        rows = [{"type": "profile", "attributes": {"email": one, "subscriptions": consent}} for one in addresses]
+        body = {
+            "type": "profile-subscription-bulk-create-job",
+            "attributes": {"profiles": {"data": rows}},
+            "relationships": {"list": {"data": {"type": "list", "id": group["id"]}}},
+        }
+        assert call.post("profile-subscription-bulk-create-jobs", {"data": body}).status_code == 202
+    single, double = _push_paths(writing)
+    says = "5 wait for confirmation"
+    assert open_page(writing.url, "/").text.count(says) == open_page(writing.url, double).text.count(says) == 1
+    assert "for confirmation" not in open_page(writing.url, single).text
+    assert "Wait for confirmation5" in open_page(writing.url, f"/lists/{lists[0]['id']}").text.replace("\n", "")
+    writing.control.confirm("double_opt_in4@example.com")
+    assert "4 wait for confirmation" in open_page(writing.url, double).text
+    for number in range(3):
+        writing.control.confirm(f"double_opt_in{number}@example.com")
+    assert "1 waits for confirmation" in open_page(writing.url, double).text
+    writing.control.confirm("double_opt_in3@example.com")
+    assert "for confirmation" not in open_page(writing.url, double).text
+    assert "for confirmation" not in open_page(writing.url, f"/lists/{lists[0]['id']}").text
+
+
 def test_every_kind_of_push_shows_its_rows(writing, call):
     """Whoever is written to in whatever way is named, and what a row says is shown."""
     store = writing.store
@@ -737,7 +767,7 @@ def test_budgets_stand_by_their_use_and_idle_ones_fade() -> None:
         for _ in range(count):
             quotas.spend(name, Budget(9, 10))
     quotas.spend("also_little", Budget(90, 100))
-    source = html.render_rows(live.budgets(quotas))
+    source = html.render_rows(live.budgets(quotas)).replace("<wbr>", "")
     rows = re.findall(r"<tr[^>]*>.*?</tr>", source, re.DOTALL)
     names = [name for row in rows for name in re.findall(r"much|middle|also_little|idle_big|little", row)[:1]]
     assert names == ["much", "middle", "little", "also_little", "idle_big"]

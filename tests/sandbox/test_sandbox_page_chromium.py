@@ -28,6 +28,15 @@ REQUESTS = "[...document.querySelectorAll('#live-requests tr')].map((e) => e.chi
 USED = """Object.fromEntries([...document.querySelectorAll("#live-budget tr")]
     .map((e) => [e.children[0].textContent, e.querySelectorAll("meter")[1].value]))"""
 
+# Names of operations of which a part between two underscores stands on two lines.
+BROKEN = """[...document.querySelectorAll('td[data-label="Operation"], h1')].filter((e) => {
+  const texts = document.createTreeWalker(e, NodeFilter.SHOW_TEXT), range = document.createRange();
+  while (texts.nextNode()) {
+    range.selectNodeContents(texts.currentNode);
+    if (new Set([...range.getClientRects()].map((r) => Math.round(r.top))).size > 1) return true;
+  }
+}).map((e) => e.textContent)"""
+
 # The ratio of WCAG 2.2 (https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio) of every text on the page.
 CONTRAST = """(() => {
   const light = (text) => {
@@ -133,6 +142,25 @@ def test_every_kind_of_page_fits(chromium, account, width):
         # What a browser says of any page with status 404.
         assert [line for line in chromium.console if "/profiles/nobody" not in line] == [], path
         assert chromium.ask("document.documentElement.scrollWidth") == width, (path, chromium.ask(CUT))
+        assert chromium.ask(CUT) == [], path
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_no_name_of_an_operation_breaks_in_a_word(chromium, make_sandbox, width):
+    """Long ones break after an underscore or an at sign, in tables and in the heading of a write."""
+    sandbox = make_sandbox(profiles=1, events=0, clock=standing)
+    caller = Caller(sandbox.url)
+    caller.get("catalog-categories/X/relationships/items")
+    caller.get("campaign-messages/X/relationships/template")
+    caller.get("campaign-messages/X/template", revision="2026-10-15")
+    caller.post("profile-suppression-bulk-delete-jobs", {})
+    caller.post("catalog-variant-bulk-create-jobs", {})
+    caller.close()
+    for path in ("/", "/pushes", "/pushes/5"):
+        chromium.show(sandbox.url + path, width)
+        assert chromium.ask("document.querySelectorAll('td[data-label=\"Operation\"] wbr, h1 wbr').length") >= 3, path
+        assert chromium.ask(BROKEN) == [], path
+        assert chromium.ask("document.documentElement.scrollWidth") == width
         assert chromium.ask(CUT) == [], path
 
 

@@ -14,7 +14,7 @@ from support.commands import run_command
 
 from klaviyo_sandbox import serve
 from klaviyo_sandbox.account.persistence import FILE, DataRefused
-from klaviyo_sandbox.writes.consents import confirm
+from klaviyo_sandbox.writes.consents import confirm, waiting
 
 COMMAND = [sys.executable, "-m", "klaviyo_sandbox", "--port", "0", "--no-limits"]
 SMALL = {"profiles": 40, "events": 60, "limits": False, "job_seconds": 0.0}
@@ -110,7 +110,7 @@ def test_an_account_that_is_kept_is_the_same_again(tmp_path, kind):
         assert snapshot(account.store) == before
         assert call.post("events", event("new@example.com", "u1")).status_code == 202
         assert len(account.store.events) == len(before["events"])
-        confirm(account.store, asked, "waits@example.com")
+        confirm(account.store, *waiting(account.store, "waits@example.com", asked))
         assert len(account.store.list_members[asked]) == 1
     with served(data=tmp_path / "kept", **kind) as (account, _):
         assert (len(account.store.list_members[asked]), len(account.store.pending_consents)) == (1, 0)

@@ -63,7 +63,7 @@ def test_the_examples_in_the_documents_pass(pytester: pytest.Pytester) -> None:
     conftest, reader, retries, _ = python_blocks("start/sandbox.md")
     (breaches,) = python_blocks("sandbox/manners.md")
     assert len([line for line in reader.splitlines() if line]) <= 6
-    assert (DOCS / "start" / "sandbox.md").read_text().count("\n") < 120
+    assert (DOCS / "start" / "sandbox.md").read_text().count("\n") <= 130
     pytester.makeconftest(conftest)
     pytester.makepyfile(test_reader=reader, test_retries=retries, test_breaches=breaches)
     outcomes = pytester.runpytest_inprocess("--strict-markers").parseoutcomes()
@@ -224,6 +224,88 @@ def test_a_fixture_that_has_bad_manners_when_the_test_is_over_fails_it(pytester:
     result.assert_outcomes(passed=4, failed=1, errors=2)
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_fails_1*", "2 breaches of manners:"])
     result.stdout.fnmatch_lines(["*ERROR at teardown of test_fails_2*", "2 breaches of manners:"])
+
+
+def test_a_mark_that_no_fixture_reads_is_refused(pytester: pytest.Pytester) -> None:
+    """Where a fixture of the tests' own takes the package's place, a mark would change nothing, and say nothing."""
+    *_, conftest = python_blocks("start/sandbox.md")
+    pytester.makeconftest(conftest)
+    pytester.makepyfile(
+        test_shared="""
+        import pytest
+
+        @pytest.mark.klaviyo(faults="429x2")
+        def test_refused(klaviyo): pass
+
+        @pytest.mark.klaviyo(faults="429x2")
+        class TestRefused:
+            def test_in_a_class(self, klaviyo): pass
+
+        def test_no_mark(klaviyo): pass
+
+        @pytest.mark.klaviyo
+        def test_nothing_is_said(klaviyo): pass
+        """,
+        test_own="""
+        import pytest
+
+        @pytest.fixture
+        def klaviyo(request, make_klaviyo):
+            return make_klaviyo(**request.node.get_closest_marker("klaviyo").kwargs)
+
+        @pytest.mark.klaviyo(profiles=1, events=0)
+        def test_it_reads_the_mark_itself(klaviyo):
+            assert len(klaviyo.store.profiles) == 1
+        """,
+        test_wrapped="""
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def made(make_shared_klaviyo): return make_shared_klaviyo(profiles=1, events=0)
+
+        class TestWrapped:
+            @pytest.fixture
+            def klaviyo(self, klaviyo): return klaviyo
+
+            @pytest.mark.klaviyo(faults="429x2")
+            def test_what_it_wraps_does_not(self, klaviyo): pass
+
+        @pytest.mark.klaviyo(profiles=1, events=0)
+        class TestOverrides:
+            @pytest.fixture
+            def klaviyo(self, made): return made
+
+            def test_refused(self, klaviyo): pass
+
+            def test_without_the_fixture(self): pass
+        """,
+    )
+    result = pytester.runpytest_inprocess("--strict-markers", "-p", "no:xdist")
+    result.assert_outcomes(passed=4, errors=4)
+    result.stdout.fnmatch_lines(["*the mark klaviyo(faults=...) changes nothing*control.change*"])
+
+
+def test_a_mark_whose_options_have_no_names_is_refused(pytester: pytest.Pytester) -> None:
+    """They would be passed over. Those that have are read by a fixture which another one wraps, too."""
+    pytester.makeconftest(CONFTEST)
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.klaviyo("429x2")
+        def test_refused(klaviyo): pass
+
+        class TestWrapped:
+            @pytest.fixture
+            def klaviyo(self, klaviyo): return klaviyo
+
+            @pytest.mark.klaviyo(profiles=1, events=0)
+            def test_it(self, klaviyo): assert len(klaviyo.store.profiles) == 1
+        """
+    )
+    result = pytester.runpytest_inprocess("--strict-markers", "-p", "no:xdist")
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*options are named*"])
 
 
 @pytest.mark.parametrize(
