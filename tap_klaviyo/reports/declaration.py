@@ -260,7 +260,7 @@ def _parse_interval(name: str, kind: str, entry: Mapping[str, Any], query: Query
         which = f", as {values}, have" if values in OPERATIONS and values != kind else " have"
         raise SettingsError(f"reports: {name} cannot have a whole time frame: only reports of values{which} total")
     if wanted not in allowed:
-        raise SettingsError(f"reports: {name} has interval {wanted}; it must be {', '.join(allowed)}")
+        raise SettingsError(f"reports: {name} has interval {wanted}; it can be {', '.join(allowed)}")
     if "timeframe" in entry and wanted != TOTAL:
         raise SettingsError(f"reports: {name} has interval {wanted}; with timeframe it is {TOTAL}, or left out")
     return str(wanted)

@@ -45,7 +45,7 @@ def parse_timeframe(report: str, given: str | Mapping[str, Any], names: Sequence
         if given == _TODAY:
             raise SettingsError(f"reports: timeframe of {report} is today, and today is not over yet; yesterday is")
         if given not in names:
-            raise SettingsError(f"reports: {report} has timeframe {given}; it must be {offered(names)}")
+            raise SettingsError(f"reports: {report} has timeframe {given}; it can be {offered(names)}")
         return TimeFrame(given)
     if given.keys() != {"start", "end"}:
         raise SettingsError(f"reports: timeframe of {report} must have start and end, or be {offered(names)}")

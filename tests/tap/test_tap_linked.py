@@ -128,7 +128,7 @@ def test_names_come_from_the_list_and_what_it_lacks_is_asked_for(caplog: pytest.
     rows = account.rows(*IDS, "metric_name")
     assert [row["metric_name"] for row in rows] == [*account.metrics.values(), None] * 2
     assert [path for path, _ in account.requests].count("/api/metrics/M3") == 1
-    assert any("metric M3 is gone" in line for line in caplog.messages)
+    assert any("metric M3 was deleted" in line for line in caplog.messages)
 
 
 def test_answers_without_ids_are_asked_for_again_with_the_include() -> None:

@@ -113,7 +113,7 @@ def test_it_is_refused_where_unchanged_does_not_mean_done(target: Command) -> No
     entry = {"action": "list_members", "list": "VIP", "mode": "remove", "only_changed": True}
     run = target([], streams={"people": entry})
     assert run.code == 2
-    assert "only_changed is not for mode: remove" in run.stderr
+    assert "only_changed does not work with mode: remove" in run.stderr
 
 
 # The fingerprints of one stream ---------------------------------------------------------------------------------------
