@@ -27,4 +27,4 @@ def test_what_the_account_or_the_key_lacks_stops_nothing(
     assert [bool(run.rows(table)) for table in TABLES] == [True, True, False, True]
     assert "incomplete: text_messaging_senders skipped" in run.errors
     assert "these are needed: sender-config:read" in run.errors
-    assert "is gone" not in run.errors
+    assert "was deleted" not in run.errors
