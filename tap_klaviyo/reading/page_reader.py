@@ -14,8 +14,8 @@ from tap_klaviyo.model import SlicePage
 from tap_klaviyo.reading.frontier import Frontier, SliceRead
 from tap_klaviyo.reading.page_times import PageTimes
 
-# Bytes of pages that may wait to be handed out, whatever the volume: some 200 packed pages of events.
-MEMORY = 45_000_000
+# Bytes of pages that may wait to be handed out, whatever the volume: some 160 packed pages of events.
+MEMORY = 36_000_000
 # The part of it that pages take as they came: to pack one and to unpack it takes as long as to receive it.
 _PLAIN_PART = 0.25
 # How many times smaller a page is packed, as long as none shows it.
