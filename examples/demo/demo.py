@@ -264,7 +264,7 @@ Look at:
 BY_HAND = """\
 To look around in the account and the database: make demo KEEP=1
 
-The same by hand (README.md says it for a real account):
+The same by hand (docs/start/warehouse.md says it for a real account):
 
     .venv/bin/klaviyo-sandbox --port 8765 &
     export TARGET_POSTGRES_SQLALCHEMY_URL=postgresql+psycopg://USER:PASSWORD@HOST:5432/DATABASE
