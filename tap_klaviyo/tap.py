@@ -32,6 +32,7 @@ from tap_klaviyo.streams.report import ReportStream
 from tap_klaviyo.streams.run import RunTap
 from tap_klaviyo.streams.table import TableStream
 from tap_klaviyo.tables import GAP_TABLES, STREAMS, property_columns
+from tap_klaviyo.workers.pool import kill_workers
 
 
 class TapKlaviyo(RunTap):
@@ -214,6 +215,8 @@ class TapKlaviyo(RunTap):
             super()._handle_termination(signum, frame)
         except SystemExit:
             if self.files is not None:
+                # A worker that goes on would begin a file that nobody removes.
+                kill_workers()
                 self.files.close()
             self.logger.warning("stopped by %s; the state written is safe to resume from", signal.Signals(signum).name)
             sys.exit(128 + signum)

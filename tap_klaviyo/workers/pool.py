@@ -10,6 +10,7 @@ is to announce them. These then hold the rows of every page that was handed out,
 from __future__ import annotations
 
 import contextlib
+import os
 import pickle
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from queue import SimpleQueue
 from typing import Any
+from weakref import WeakSet
 
 from klaviyo_client.api.pages import RawPage
 from tap_klaviyo.files.open_files import FinishedFile
@@ -44,6 +46,7 @@ from tap_klaviyo.workers.turnstile import Turnstile
 
 # A page with its result; None when there are no more pages.
 PageResult = tuple[SlicePage, JobResult] | None
+_pools: WeakSet[WorkerPool] = WeakSet()
 
 
 class WorkerPool:
@@ -80,10 +83,12 @@ class WorkerPool:
         """
         # For the page that is written, and those that ``_take`` lets be ahead of it.
         self._shared_lines = SharedLines.create(2 * self._count + 1)
-        self._workers = [(_start_worker(self._shared_lines), threading.Lock()) for _ in range(self._count)]
-        for process, talk in self._workers:
-            threading.Thread(target=self._serve, args=(process, talk, pages), daemon=True).start()
+        _pools.add(self)
         try:
+            for _ in range(self._count):
+                self._workers.append((_start_worker(self._shared_lines), threading.Lock()))
+            for process, talk in self._workers:
+                threading.Thread(target=self._serve, args=(process, talk, pages), daemon=True).start()
             with self._files.finishing_also(self._finish_files) if self._files else contextlib.nullcontext():
                 try:
                     while (page_result := self._next_result()) is not None:
@@ -100,6 +105,18 @@ class WorkerPool:
                 process.wait()
             if self._shared_lines is not None:
                 self._shared_lines.close()
+
+    def kill(self) -> None:
+        """End the processes, and wait until none of them writes any more. A signal's handler may call it.
+
+        So no lock is waited for: the main thread, which runs the handler, may hold that of ``Popen.wait`` already.
+        """
+        for process, _ in self._workers:
+            process.kill()
+        if hasattr(os, "waitid"):
+            for process, _ in self._workers:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
 
     def _finish_files(self) -> list[FinishedFile]:
         """Have all processes finish their files, each as soon as it has finished the page that it is at.
@@ -229,6 +246,12 @@ class WorkerPool:
     def _died(self, reason: str) -> WorkerDied:
         name = self._spec.collection.name
         return WorkerDied(f"a worker process for pages of {name} ended early ({reason})")
+
+
+def kill_workers() -> None:
+    """End the processes of every pool, before what they write is cleared away."""
+    for pool in list(_pools):
+        pool.kill()
 
 
 def _start_worker(shared_lines: SharedLines | None) -> subprocess.Popen[bytes]:

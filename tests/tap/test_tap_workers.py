@@ -26,7 +26,7 @@ from tap_klaviyo.rows.record_lines import Lines
 from tap_klaviyo.tables import COLLECTIONS, TABLES
 from tap_klaviyo.tap import TapKlaviyo
 from tap_klaviyo.workers import pool
-from tap_klaviyo.workers.pool import WorkerPool
+from tap_klaviyo.workers.pool import WorkerPool, kill_workers
 from tap_klaviyo.workers.protocol import RowSpec, WorkerDied
 from tap_klaviyo.workers.shared_memory import SLOT_BYTES, SharedLines
 from tap_klaviyo.workers.turnstile import Turnstile
@@ -194,6 +194,20 @@ def test_an_error_comes_after_the_good_pages_before_it() -> None:
 
     broken = SlicePage(Slice(), RawPage(compress(b'{"data":[{"id":"1"'), None, 1))
     assert good_before([page(0), broken, page(2)], WorkerDied, r"pages of events .*Error in \w+\.py:\d+") == 1
+
+
+def test_all_processes_have_ended_before_what_they_write_is_cleared_away() -> None:
+    """A signal's handler ends them and waits for it, wherever the main thread is: none begins a file after that."""
+    results = WorkerPool(row_spec("events"), RecordedLookups(), 2).map_pages(
+        page(number % 60) for number in range(100_000)
+    )
+    next(results)
+    children = processes()
+    assert len(children) == 2
+    kill_workers()
+    assert [child for child in children if child.is_running() and child.status() != psutil.STATUS_ZOMBIE] == []
+    results.close()
+    kill_workers()
 
 
 def test_a_process_that_is_killed_ends_the_read() -> None:
