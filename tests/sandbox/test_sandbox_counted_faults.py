@@ -6,7 +6,7 @@ import contextlib
 
 import pytest
 import requests
-from support.calls import Caller
+from support.calls import Caller, outcome
 
 from klaviyo_sandbox.http.control_fields import InvalidChange
 from klaviyo_sandbox.http.fault_settings import KINDS, parse_faults
@@ -34,14 +34,6 @@ def call(account):
     caller = Caller(account.url)
     yield caller
     caller.close()
-
-
-def outcome(caller, path="profiles"):
-    """Status, or the name of what `requests` raises."""
-    try:
-        return caller.get(path).status_code
-    except requests.RequestException as error:
-        return type(error).__name__
 
 
 def fail_then_work(account, caller, faults, count, path="profiles"):

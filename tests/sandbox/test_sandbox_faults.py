@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import requests
-from support.calls import KEY, REVISION, Caller
+from support.calls import KEY, REVISION, Caller, outcome
 from support.patience import PATIENCE
 
 from klaviyo_sandbox import serve
@@ -34,14 +34,6 @@ def start_with_faults(make_sandbox):
     yield make
     for caller in callers:
         caller.close()
-
-
-def outcome(caller, path="profiles"):
-    """Status, or the name of what `requests` raises."""
-    try:
-        return caller.get(path).status_code
-    except requests.RequestException as error:
-        return type(error).__name__
 
 
 def test_a_429_says_when_to_come_back(start_with_faults):

@@ -106,3 +106,11 @@ def import_job(rows: Iterable[dict[str, Any]], lists: Iterable[str] = ()) -> dic
     if lists:
         data["relationships"] = {"lists": {"data": [{"type": "list", "id": list_id} for list_id in lists]}}
     return {"data": data}
+
+
+def outcome(caller: Caller, path: str = "profiles") -> int | str:
+    """The status of a GET, or the name of what `requests` raises."""
+    try:
+        return caller.get(path).status_code
+    except requests.RequestException as error:
+        return type(error).__name__
