@@ -16,7 +16,7 @@ from target_klaviyo.settings import SETTINGS as TARGET
 
 ROOT = Path(__file__).parents[1]
 # What was decided or measured tells of its own day, and what peers have is theirs.
-OTHERS = {"decisions.md", "performance.md", "peers.md"}
+OTHERS = {"decisions.md", "measurements.md", "peers.md"}
 PAGES = [ROOT / "README.md", *(page for page in ROOT.glob("docs/**/*.md") if page.name not in OTHERS)]
 FACTS = json.loads((ROOT / "klaviyo_sandbox" / "spec" / "facts.json").read_text())
 SERVED, UNSERVED = len(FACTS["operations"]), len(FACTS["unserved"])
