@@ -362,7 +362,7 @@ def test_an_unreachable_host_is_reported_without_the_url_of_the_request() -> Non
             client.call("create_list", query={"filter": 'equals(email,"ada@example.com")'}, body={})
     assert not caught.value.may_have_succeeded
     assert len(waits) == 2
-    assert "ada" not in str(caught.value)
+    assert "ada@" not in str(caught.value)
 
 
 def test_a_truncated_answer_is_read_again() -> None:

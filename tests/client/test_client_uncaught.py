@@ -85,7 +85,7 @@ def printed(tmp_path: Path, code: str) -> str:
 def test_what_python_prints_is_masked(tmp_path: Path, before: str, kind: str) -> None:
     """Text, notes, causes, groups, names of threads; what it was, and where, is still said."""
     text = printed(tmp_path, before + {**UNCAUGHT, **WARNED}[kind])
-    for secret in ("ada@", "555", "pk_0123"):
+    for secret in ("ada@", "555 0100", "pk_0123"):
         assert secret not in text
     assert "script.py" in text or "in a named place" in kind
     assert "Warning" in text if kind in WARNED else any(name in text for name in ("Error", "Group", "Un", "Keyboard"))
