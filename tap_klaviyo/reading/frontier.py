@@ -17,11 +17,14 @@ from klaviyo_client.api.links import PageTrail
 from klaviyo_client.api.pages import RawPage
 from klaviyo_client.http.permits import Permit
 from tap_klaviyo.model import Slice, SlicePage
+from tap_klaviyo.reading.daily_rhythm import DailyRhythm
 from tap_klaviyo.reading.page_times import PageTimes
 
 SECOND = timedelta(seconds=1)
 # A slice is cut only when the rest has so many times the pages of a new slice: each cut may cost a half-empty page.
 _MIN_GAIN = 1.3
+# The part of a page that a slice leaves free: a few rows more than thought would cost a page of their own.
+_SPARE = 0.1
 # How many times a density may rise or fall by one page. Too wide a slice costs a little time, too narrow a one costs
 # calls: so it may fall further than it may rise.
 _MAX_RISE, _MAX_FALL = 4.0, 8.0
@@ -40,7 +43,7 @@ class SliceRead:
         is_tail: whether it begins where the settled past ends.
         pages_expected: how many pages are still to come, those in flight included.
         gap: the gap that it was split off, None for others.
-        density: of a gap: rows a second.
+        density: of a gap: rows a second, weighted by the hour of the day.
         max_in_flight: of a gap: how many of its slices may be in flight before their first page has come.
         in_flight: of a gap: how many are.
         pages: pages that have come and were not handed out.
@@ -108,6 +111,7 @@ class Frontier:
         self._reads: list[SliceRead] = []
         self._page_size = page_size
         self._end = end
+        self._rhythm = DailyRhythm()
         self.pages_per_slice = 4
         self._append_slice()
 
@@ -164,7 +168,8 @@ class Frontier:
         start, stop = gap.slice.start, gap.slice.stop
         if start is None or stop is None:
             raise AssertionError("a gap has two ends")
-        seconds = self.pages_per_slice * self._page_size / gap.density
+        rows = (self.pages_per_slice - _SPARE) * self._page_size
+        seconds = self._rhythm.seconds_of(start, rows / gap.density)
         seconds_left = (stop - start).total_seconds()
         gap.in_flight += 1
         # Nothing must be left that is no second long: Klaviyo answers 400 to an empty window.
@@ -184,7 +189,7 @@ class Frontier:
         start, stop = gap.slice.start, gap.slice.stop
         if start is None or stop is None:
             return 1.0
-        return max(1.0, gap.density * (stop - start).total_seconds() / max(1, self._page_size))
+        return max(1.0, gap.density * self._rhythm.weigh(start, stop) / max(1, self._page_size))
 
     # Answers ----------------------------------------------------------------------------------------------------------
 
@@ -195,8 +200,14 @@ class Frontier:
         read.link = page.next
         read.ended = page.next is None
         read.pages_expected = 0.0 if read.ended else max(1.0, read.pages_expected - 1)
+        start = read.latest or read.slice.start
+        stop = read.slice.stop if read.ended else times.last
+        weighted = 0.0
+        if start is not None and stop is not None:
+            weighted = self._rhythm.weigh(start, stop)
+            self._rhythm.learn(start, stop, page.size)
         if read.gap is not None and not read.has_begun:
-            self._update_density(read.gap, read.slice, page, times)
+            self._update_density(read.gap, page, weighted)
         read.has_begun = True
         if not read.ended and not read.is_tail and self._end is not None:
             self._cut_if_dense(read, page, times)
@@ -206,13 +217,12 @@ class Frontier:
         read.is_requested = False
         read.error = error
 
-    def _update_density(self, gap: SliceRead, part: Slice, page: RawPage, times: PageTimes) -> None:
-        """Adapt a gap's density to what the first page of one of its slices shows."""
+    def _update_density(self, gap: SliceRead, page: RawPage, weighted: float) -> None:
+        """Adapt a gap's density to what the first page of one of its slices shows of so many weighted seconds."""
         gap.in_flight -= 1
-        until = times.last if page.next is not None else part.stop
-        if part.start is None or until is None:
+        if weighted <= 0:
             return
-        density = page.size / max((until - part.start).total_seconds(), 1.0)
+        density = page.size / max(weighted, 1.0)
         if density < gap.density:
             gap.density = max(density, gap.density / _MAX_FALL)
         else:
@@ -229,17 +239,18 @@ class Frontier:
         stop = read.slice.stop or (self._end and self._end().replace(microsecond=0))
         if times.first is None or times.last is None or stop is None:
             return
+        is_first = read.latest is None
         read.is_ordered = read.is_ordered and (read.latest is None or read.latest <= times.first <= times.last)
         read.latest = times.last
         cut = times.last.replace(microsecond=0)
         began = max(times.first, read.slice.start or times.first).replace(microsecond=0)
         if not (read.is_ordered and began < cut < stop):
             return  # a dense second, or the last of the slice
-        density = page.size / (times.last - times.first).total_seconds()
-        if read.gap is not None:
-            # One page is a moment of a day with its rushes and nights; what was seen before it counts as much.
+        density = page.size / self._rhythm.weigh(times.first, times.last)
+        if read.gap is not None and is_first:
+            # It may be a moment's rush: what was seen before it counts as much. For later pages somebody may wait soon.
             density = sqrt(density * read.gap.density)
-        read.pages_expected = max(1.0, density * (stop - cut).total_seconds() / max(1, self._page_size))
+        read.pages_expected = max(1.0, density * self._rhythm.weigh(cut, stop) / max(1, self._page_size))
         if read.pages_expected < _MIN_GAIN * self.pages_per_slice:
             return
         ordered_until = times.cut()

@@ -20,6 +20,8 @@ MEMORY = 36_000_000
 _PLAIN_PART = 0.25
 # How many times smaller a page is packed, as long as none shows it.
 _PACKED_PART = 5
+# The part of the memory that packed pages would need for as many pages as it holds when all of it is taken.
+_ROOM_PART = 1 - _PLAIN_PART + _PLAIN_PART / _PACKED_PART
 # How many pages may wait for each thread, where pages are small.
 PAGES_PER_THREAD = 12
 # A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
@@ -253,10 +255,12 @@ class PageReader:
 
     def _adapt_slices(self) -> None:
         """Adapt the size of slices, and how many pages are read ahead, to the size of pages and the latency."""
-        room = min(PAGES_PER_THREAD * self._workers, self._memory * self._received / max(1, self._received_bytes))
+        room = min(
+            PAGES_PER_THREAD * self._workers, _ROOM_PART * self._memory * self._received / max(1, self._received_bytes)
+        )
         # How many slices to read at once: some more than would do if all were as dense as they are thought to be. Each
         # has all of its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first come.
         slices = min(self._workers, 1.5 * (2 + self._rate * self._latency))
         pages = max(2, min(MAX_PAGES_PER_SLICE, int(room / slices)))
         self._frontier.pages_per_slice = pages
-        self._max_ahead = min(PAGES_PER_THREAD * self._workers, max(PAGES_PER_THREAD, round(slices * pages)))
+        self._max_ahead = min(PAGES_PER_THREAD * self._workers, max(PAGES_PER_THREAD, round(room)))

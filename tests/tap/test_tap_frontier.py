@@ -20,7 +20,7 @@ from tap_klaviyo.reading.slices import SETTLE, TICK, BookmarkTracker
 from tap_klaviyo.rows.values import bookmark_text
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
-DAY = timedelta(days=1)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
 # Moments before now: the future, the last seconds, a few seconds, a day, ten years.
 AGES = st.one_of(
@@ -235,14 +235,15 @@ def test_a_density_must_show_itself_before_many_slices_rely_on_it() -> None:
         first, answer([(began, str(at)) for at in range(10)], "more"), PageTimes(began, began + 60 * SECOND)
     )
     in_flight = list(all_work(frontier))
-    assert [read.slice.start for read in in_flight] == [began + at * SECOND for at in (60, 300, 540, 780)]
+    # A tenth of each slice's last page is left free.
+    assert [read.slice.start for read in in_flight] == [began + at * SECOND for at in (60, 294, 528, 762)]
     start = in_flight[0].slice.start
     assert start
     frontier.add_page(in_flight[0], answer([(start, "x")] * 10, "more"), PageTimes(start, start + 60 * SECOND))
     assert len(list(all_work(frontier))) == 3  # its own next page, and two slices
 
 
-@pytest.mark.parametrize(("seconds", "expected"), [(60, 240), (1, 60), (3600, 8 * 240)])
+@pytest.mark.parametrize(("seconds", "expected"), [(60, 234), (1, 58), (3600, 8 * 234)])
 def test_densities_are_believed_down_at_once_and_up_slowly(seconds: int, expected: int) -> None:
     """A denser slice makes the next one a quarter at least; a sparser one makes it up to eight times as wide."""
     frontier = Frontier([Slice()], page_size=10, end=lambda: NOON)
@@ -334,6 +335,34 @@ def test_an_even_density_costs_little_more_than_its_pages(pages_per_slice: int, 
     times = [NOON - SETTLE - age * SECOND for age in ages]
     for workers in (4, 32):
         assert calls(times, 100, pages_per_slice=pages_per_slice, workers=workers) <= 230
+
+
+def test_nights_and_days_cost_little_more_than_their_pages() -> None:
+    """A week shows how dense each hour of a day is: slices of the later ones hold as much at noon as at night."""
+    by_hour = [round(20 * (1 + 0.8 * math.sin(hour / 24 * 2 * math.pi))) for hour in range(24)]
+    start = NOON - 60 * DAY
+    hours = [(start + at * HOUR, by_hour[at % 24]) for at in range(59 * 24)]
+    times = [hour + at * HOUR / rows for hour, rows in hours for at in range(rows)]
+    pages = len(times) / 100
+    assert calls(times, 100, pages_per_slice=3, workers=16) < 1.2 * pages
+
+
+def test_a_slice_that_runs_into_a_rush_is_cut_there() -> None:
+    """What its second page shows counts alone: the rest is read in parallel, not page after page."""
+    frontier = Frontier([Slice()], page_size=10, end=lambda: NOON)
+    first = frontier.take(math.inf)
+    assert first
+    began = NOON - DAY
+    frontier.add_page(first, answer([(began, "x")] * 10, "more"), PageTimes(began, began + HOUR))
+    frontier.pages_per_slice = 3
+    read = frontier.take(math.inf)
+    assert read
+    assert read.slice.start == began + HOUR
+    rush = read.slice.start + HOUR
+    frontier.add_page(read, answer([(rush, "x")] * 10, "more"), PageTimes(read.slice.start, rush))
+    assert read.cut is None
+    frontier.add_page(read, answer([(rush, "x")] * 10, "more"), PageTimes(rush, rush + HOUR / 4))
+    assert read.cut == rush + HOUR / 4
 
 
 def test_a_dense_second_is_read_by_its_cursor() -> None:
