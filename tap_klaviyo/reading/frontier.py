@@ -279,6 +279,10 @@ class Frontier:
         """Whether everything was handed out."""
         return not self._reads
 
+    def is_first(self, read: SliceRead) -> bool:
+        """Whether nothing is handed out before what waits of this slice."""
+        return bool(self._reads) and self._reads[0] is read
+
     def pop(self) -> SlicePage | None:
         """The page whose turn it is, None when it has not come yet.
 

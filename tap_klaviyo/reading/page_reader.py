@@ -16,12 +16,11 @@ from tap_klaviyo.reading.page_times import PageTimes
 
 # Bytes of pages that may wait to be handed out, whatever the volume: some 160 packed pages of events.
 MEMORY = 36_000_000
-# The part of it that pages take as they came: to pack one and to unpack it takes as long as to receive it.
+# The part of it that pages take as they came: to pack one and to unpack it takes as long as to receive it. Only pages
+# that are soon wanted do; of those that wait for others, packed ones are five times as many in the same memory.
 _PLAIN_PART = 0.25
 # How many times smaller a page is packed, as long as none shows it.
 _PACKED_PART = 5
-# The part of the memory that packed pages would need for as many pages as it holds when all of it is taken.
-_ROOM_PART = 1 - _PLAIN_PART + _PLAIN_PART / _PACKED_PART
 # How many pages may wait for each thread, where pages are small.
 PAGES_PER_THREAD = 12
 # A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
@@ -230,7 +229,7 @@ class PageReader:
         self, read: SliceRead, answer: RawPage | BaseException, times: PageTimes | None = None, seconds: float = 0.0
     ) -> None:
         """Take the answer to a request, or its error; ``seconds``: how long it took."""
-        if isinstance(answer, RawPage) and not (answer.is_packed or self._reserve_plain(len(answer.held))):
+        if isinstance(answer, RawPage) and not (answer.is_packed or self._reserve_plain(read, len(answer.held))):
             answer = answer.packed()
         with self._changed:
             self._in_flight -= 1
@@ -246,18 +245,17 @@ class PageReader:
                 self._frontier.add_page(read, answer, times or PageTimes())
             self._changed.notify_all()
 
-    def _reserve_plain(self, size: int) -> bool:
+    def _reserve_plain(self, read: SliceRead, size: int) -> bool:
         """Whether a page of so many bytes may wait as it came; then it is counted."""
         with self._changed:
-            has_room = self._plain_bytes + size <= self._memory * _PLAIN_PART
+            waiting = self._plain_bytes if self._frontier.is_first(read) else self._held_bytes
+            has_room = waiting + size <= self._memory * _PLAIN_PART
             self._plain_bytes += size if has_room else 0
         return has_room
 
     def _adapt_slices(self) -> None:
         """Adapt the size of slices, and how many pages are read ahead, to the size of pages and the latency."""
-        room = min(
-            PAGES_PER_THREAD * self._workers, _ROOM_PART * self._memory * self._received / max(1, self._received_bytes)
-        )
+        room = min(PAGES_PER_THREAD * self._workers, self._memory * self._received / max(1, self._received_bytes))
         # How many slices to read at once: some more than would do if all were as dense as they are thought to be. Each
         # has all of its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first come.
         slices = min(self._workers, 1.5 * (2 + self._rate * self._latency))

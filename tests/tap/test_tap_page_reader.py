@@ -156,6 +156,27 @@ def test_what_waits_is_packed_but_for_a_few_pages() -> None:
     assert reader._held == reader._held_bytes == reader._plain_bytes == 0
 
 
+def test_pages_that_wait_for_many_others_are_packed() -> None:
+    """As they came they would take the place of five each; the page whose turn it is comes as it is."""
+    body = b'{"data":[]}'.ljust(9_000)
+    may_answer = threading.Event()
+
+    def fetch(read: SliceRead) -> RawPage:
+        number, is_due = int(read.link or 0), read.slice is SLICES[0]
+        assert not is_due or may_answer.wait(PATIENCE)
+        following = str(number + 1) if not is_due and number < 5 else None
+        return RawPage(body, following, 1, is_packed=not is_due and number < 5)
+
+    reader = PageReader(Frontier(SLICES[:2]), fetch, workers=2, memory=120_000)
+    reader.start()
+    until(lambda: reader._held == 6)
+    may_answer.set()
+    until(lambda: reader._held == 7)
+    assert reader._plain_bytes == len(body)
+    assert next(reader).page.is_packed is False
+    reader.close()
+
+
 def test_no_thread_holds_on_to_the_page_that_it_fetched() -> None:
     """Sixty threads that wait for the next answer would keep sixty pages."""
     fetched: list[weakref.ref[RawPage]] = []
