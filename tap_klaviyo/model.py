@@ -101,6 +101,7 @@ class Lookup:
         query: the query of the call.
         own_page_paths: paths that ``extract`` needs of the collection's own pages, where these hold owners too: what
             was read need not be asked for again. None where they hold none.
+        own_value: what ``extract`` gives of one resource, by the values at these paths; None where it gives nothing.
         optional: it is made only where another table of the collection makes it anyway; otherwise its value is None.
         linked: those of its includes that are not needed where their resources were listed.
         may_lack: whether Klaviyo may have nothing of an owner that is there, which is then nothing to warn of.
@@ -114,6 +115,7 @@ class Lookup:
     extract: Callable[[Page], Mapping[str, Any]]
     query: Mapping[str, str] = field(default_factory=dict)
     own_page_paths: tuple[str, ...] | None = None
+    own_value: Callable[..., Any] | None = None
     optional: bool = False
     linked: frozenset[str] = frozenset()
     may_lack: bool = False

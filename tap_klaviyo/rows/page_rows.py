@@ -127,9 +127,8 @@ class RowMaker:
         }
         self.lookups = {lookup.name: lookup for each in self.projections.values() for lookup in each.lookups}
         own_lookups = [lookup for lookup in self.lookups.values() if lookup.own_page_paths is not None]
-        as_page = (lambda _paths: lambda page: page) if typed is None else typed.as_page
         self._own_values = {
-            lookup.name: (as_page(lookup.own_page_paths or ()), lookup.extract) for lookup in own_lookups
+            lookup.name: lookup.extract if typed is None else typed.own_values(lookup) for lookup in own_lookups
         }
 
     def complete(self, page: Page, lookups: Lookups) -> Page:
@@ -151,8 +150,8 @@ class RowMaker:
         times = self._times(page.data)
         own = own_rows(part, times, cut)
         self._without_id += page.without_id
-        for name, (as_page, extract) in self._own_values.items():
-            lookups.add(name, extract(as_page(page)))
+        for name, own_values in self._own_values.items():
+            lookups.add(name, own_values(page))
         resources: Sequence[Resource] = page.data
         if len(own) < len(times):
             resources, times = [page.data[place] for place in own], [times[place] for place in own]

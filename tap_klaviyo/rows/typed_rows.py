@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from msgspec import Struct
@@ -66,15 +66,18 @@ class TypedResources:
         )
         return function
 
-    def as_page(self, paths: Iterable[str]) -> Callable[[Page], Page]:
-        """The function that gives a page of which each resource is a dictionary with what these paths lead to."""
+    def own_values(self, lookup: Lookup) -> Callable[[Page], Mapping[str, Any]]:
+        """The function that gives what ``lookup.extract`` gives of a page of the collection itself."""
         writer = TypedWriter(Counter(), self.shape, self.times)
-        wanted = Shape()
-        for source in (parse_source("/id"), *map(parse_source, paths)):
-            wanted.add(linkage_tokens(source) if source.root == INCLUDED else source.tokens)
-        resource = writer.write_dictionary(wanted, "own", self.shape, 1)
-        to_dictionary = writer.compile("to_dictionary(own)", "", f"    return {resource}")
-        return lambda page: replace(page, data=list(map(to_dictionary, page.data)))
+        row_id, *values = (writer.follow(parse_source(path), {}, 2) for path in ("/id", *(lookup.own_page_paths or ())))
+        writer.line(f"value = {writer.add_constant(lookup.own_value)}({', '.join(values)})", 2)
+        writer.line(f"if value is not None: by_id[{row_id}] = value", 2)
+        function: Callable[[Page], Mapping[str, Any]] = writer.compile(
+            "own_values(page)",
+            "    by_id = {}; find = page.included.get\n    for own in page.data:",
+            "    return by_id",
+        )
+        return function
 
 
 def compile_begin(before_lookups: Sequence[Root | Lookup], reads_context: bool, shape: Shape) -> BeginRows:
@@ -210,20 +213,6 @@ class TypedWriter(RowWriter):
         kind, name = (f"{linkage}.{shape.attributes[part]}" for part in ("type", "id"))
         is_identity = f"type({linkage}) is {self.add_constant(shape.kind)} and type({kind}) is type({name}) is str"
         return self.new_variable(f"find(({kind}, {name})) if {is_identity} else {others}", depth)
-
-    def write_dictionary(self, wanted: Shape, variable: str, shape: Shape | None, depth: int) -> str:
-        """Write the way to all that is wanted of a value; the text of a dictionary that has it."""
-        if wanted.is_whole and (shape is None or shape.kind is None):
-            return variable
-        members = shape.members if wanted.is_whole and shape else wanted.members
-        texts = []
-        for token in members:
-            value, below = self._member(variable, shape, token, depth)
-            texts.append(f"{token!r}: {self.write_dictionary(members[token], value, below, depth)}")
-        text = f"{{{', '.join(texts)}}}"
-        if shape is None or shape is self._shape or shape.kind is None:
-            return text
-        return f"({text} if type({variable}) is {self.add_constant(shape.kind)} else {variable})"
 
     def write_value(self, node: Node, variable: str, depth: int) -> None:
         shape = self._shapes.get(variable)

@@ -38,6 +38,7 @@ _MESSAGE_EVENT = Lookup(
     extract=attribution.message_events,
     query={"include": "metric", "fields[event]": "event_properties", "fields[metric]": "name"},
     own_page_paths=(_PROPERTIES, "included:metric#/attributes/name"),
+    own_value=attribution.message_event,
     linked=frozenset(("metric",)),
 )
 EVENT_DELETION_NOTE = "Klaviyo's events do not change; those of a deleted profile, flow or campaign stay."
