@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
 
 from klaviyo_client.api.pages import RawPage
@@ -16,11 +17,14 @@ from tap_klaviyo.reading.page_times import PageTimes
 
 # Bytes of pages that may wait to be handed out, whatever the volume: some 160 packed pages of events.
 MEMORY = 36_000_000
-# The part of it that pages take as they came: to pack one and to unpack it takes as long as to receive it. Only pages
-# that are soon wanted do; of those that wait for others, packed ones are five times as many in the same memory.
+# The part of it that pages take as they came where answers take long, and packed ones are read ahead: only pages that
+# are soon wanted do, for to pack one and to unpack it takes as long as to receive it.
 _PLAIN_PART = 0.25
 # How many times smaller a page is packed, as long as none shows it.
 _PACKED_PART = 5
+# With at least so many pages of each slice, answers are so quick that none need be packed; the quickest of so many
+# full pages tells, for others may have waited for each other.
+_MIN_PLAIN_PAGES, _RECENT = 4, 32
 # How many pages may wait for each thread, where pages are small.
 PAGES_PER_THREAD = 12
 # A slice is read page after page: longer ones would waste hardly fewer calls, and be long in coming.
@@ -96,8 +100,12 @@ class PageReader:
         self._in_flight = 0
         self._held = self._held_bytes = self._plain_bytes = 0
         self._received = self._received_bytes = 0
+        self._packed = self._packed_bytes = 0
         self._latency = 0.0
-        self._max_ahead = PAGES_PER_THREAD * workers
+        self._recent: deque[float] = deque(maxlen=_RECENT)
+        self._packs = True
+        self._max_pages = PAGES_PER_THREAD * workers
+        self._max_ahead: float = self._max_pages
         self._stopped = False
         _readers.add(self)
         self._error: BaseException | None = None
@@ -166,7 +174,7 @@ class PageReader:
 
     def _free_pages(self) -> float:
         """How many more pages may be held, those in flight counted as held."""
-        mean = self._received_bytes / self._received if self._received else 0.0
+        mean = self._mean_bytes() if self._received else 0.0
         free = self._max_ahead - self._held - self._in_flight
         return min(free, (self._memory - self._held_bytes) / mean - self._in_flight) if mean else free
 
@@ -229,7 +237,8 @@ class PageReader:
         self, read: SliceRead, answer: RawPage | BaseException, times: PageTimes | None = None, seconds: float = 0.0
     ) -> None:
         """Take the answer to a request, or its error; ``seconds``: how long it took."""
-        if isinstance(answer, RawPage) and not (answer.is_packed or self._reserve_plain(read, len(answer.held))):
+        size = len(answer.held) if isinstance(answer, RawPage) else 0
+        if isinstance(answer, RawPage) and not (answer.is_packed or self._reserve_plain(read, size)):
             answer = answer.packed()
         with self._changed:
             self._in_flight -= 1
@@ -239,8 +248,13 @@ class PageReader:
                 self._held += 1
                 self._held_bytes += len(answer.held)
                 self._received += 1
-                self._received_bytes += len(answer.held) // (1 if answer.is_packed else _PACKED_PART)
+                self._received_bytes += size
+                if answer.is_packed:
+                    self._packed += 1
+                    self._packed_bytes += len(answer.held)
                 self._latency += (seconds - self._latency) / min(self._received, 10)
+                if answer.next is not None or not self._recent:
+                    self._recent.append(seconds)
                 self._adapt_slices()
                 self._frontier.add_page(read, answer, times or PageTimes())
             self._changed.notify_all()
@@ -249,16 +263,26 @@ class PageReader:
         """Whether a page of so many bytes may wait as it came; then it is counted."""
         with self._changed:
             waiting = self._plain_bytes if self._frontier.is_first(read) else self._held_bytes
-            has_room = waiting + size <= self._memory * _PLAIN_PART
+            has_room = waiting + size <= self._memory * (_PLAIN_PART if self._packs else 1)
             self._plain_bytes += size if has_room else 0
         return has_room
 
     def _adapt_slices(self) -> None:
         """Adapt the size of slices, and how many pages are read ahead, to the size of pages and the latency."""
-        room = min(PAGES_PER_THREAD * self._workers, self._memory * self._received / max(1, self._received_bytes))
-        # How many slices to read at once: some more than would do if all were as dense as they are thought to be. Each
-        # has all of its pages ahead: the more pages, the fewer half-empty ones, but the longer until the first come.
-        slices = min(self._workers, 1.5 * (2 + self._rate * self._latency))
-        pages = max(2, min(MAX_PAGES_PER_SLICE, int(room / slices)))
-        self._frontier.pages_per_slice = pages
-        self._max_ahead = min(PAGES_PER_THREAD * self._workers, max(PAGES_PER_THREAD, round(room)))
+        slices = self._slices_at_once(min(self._recent))
+        self._packs = self._memory < _MIN_PLAIN_PAGES * slices * self._received_bytes / self._received
+        if self._packs:
+            slices = min(self._workers, self._slices_at_once(self._latency))
+        self._max_ahead = max(PAGES_PER_THREAD, min(self._max_pages, self._memory / self._mean_bytes()))
+        # Each slice has all of its pages ahead: with more, fewer are half empty, but the first are longer in coming.
+        self._frontier.pages_per_slice = max(2, min(MAX_PAGES_PER_SLICE, int(self._max_ahead / slices)))
+
+    def _slices_at_once(self, latency: float) -> float:
+        """How many slices to read at once: some more than would do if all were as dense as they are thought to be."""
+        return 1.5 * (2 + self._rate * latency)
+
+    def _mean_bytes(self) -> float:
+        """The mean size of a page that waits."""
+        if self._packs and self._packed:
+            return self._packed_bytes / self._packed
+        return max(1, self._received_bytes) / self._received / (_PACKED_PART if self._packs else 1)

@@ -167,7 +167,7 @@ def test_pages_that_wait_for_many_others_are_packed() -> None:
         following = str(number + 1) if not is_due and number < 5 else None
         return RawPage(body, following, 1, is_packed=not is_due and number < 5)
 
-    reader = PageReader(Frontier(SLICES[:2]), fetch, workers=2, memory=120_000)
+    reader = PageReader(Frontier(SLICES[:2]), fetch, workers=2, memory=100_000)
     reader.start()
     until(lambda: reader._held == 6)
     may_answer.set()
@@ -175,6 +175,24 @@ def test_pages_that_wait_for_many_others_are_packed() -> None:
     assert reader._plain_bytes == len(body)
     assert next(reader).page.is_packed is False
     reader.close()
+
+
+@pytest.mark.parametrize(("seconds", "packs"), [(0.0, False), (0.01, True)])
+def test_pages_are_packed_only_where_answers_take_long(seconds: float, packs: bool) -> None:
+    """Where four pages of each slice that is read at once fit as they came, none is packed, and no more are read."""
+    body = b'{"data":[]}'.ljust(9_000)
+
+    def fetch(read: SliceRead) -> RawPage:
+        time.sleep(seconds)
+        return RawPage(body, pages(lambda _: 12)(read).next, 1, is_packed=False)
+
+    # A thousand requests a second: of a hundredth of a second each, eighteen slices at once.
+    reader = PageReader(Frontier(SLICES), fetch, workers=4, memory=400_000, rate=1000 if packs else 0.001)
+    reader.start()
+    until(lambda: reader._received >= 20)
+    assert reader._packs is packs
+    assert reader._held_bytes <= 400_000
+    assert {page.page.body for page in reader} == {body}
 
 
 def test_no_thread_holds_on_to_the_page_that_it_fetched() -> None:
