@@ -284,5 +284,5 @@ class PageReader:
     def _mean_bytes(self) -> float:
         """The mean size of a page that waits."""
         if self._packs and self._packed:
-            return self._packed_bytes / self._packed
-        return max(1, self._received_bytes) / self._received / (_PACKED_PART if self._packs else 1)
+            return max(1.0, self._packed_bytes / self._packed)
+        return max(1.0, self._received_bytes / self._received / (_PACKED_PART if self._packs else 1))
