@@ -174,9 +174,9 @@ class PageReader:
 
     def _free_pages(self) -> float:
         """How many more pages may be held, those in flight counted as held."""
-        mean = self._mean_bytes() if self._received else 0.0
         free = self._max_ahead - self._held - self._in_flight
-        return min(free, (self._memory - self._held_bytes) / mean - self._in_flight) if mean else free
+        left = self._memory - self._held_bytes
+        return min(free, left / self._mean_bytes() - self._in_flight) if self._received else free
 
     def _run(self) -> None:
         """Request pages in a thread of its own, and keep whatever ends it."""

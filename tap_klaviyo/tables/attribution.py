@@ -13,7 +13,7 @@ from typing import Any
 from klaviyo_client.api.metric_names import normalize_name
 from klaviyo_client.api.pages import Page
 from tap_klaviyo.model import Resource
-from tap_klaviyo.rows.paths import included_resources
+from tap_klaviyo.rows.paths import OWN, follower, parse_source
 from tap_klaviyo.tables.table_functions import distinct_texts
 
 # A metric's name tells the channel of its messages.
@@ -62,6 +62,8 @@ def attribution_rows(attributions: Any, legacy: Any, event_id: str) -> list[dict
 # What an event says of its message: cohort, internal properties, metric's name, group ids. Values are kept as they are,
 # since most are never read; a plain tuple goes from process to process in half the time.
 MessageEvent = tuple[Any, Any, Any, Any]
+# The paths to what ``message_event`` takes.
+MESSAGE_PATHS = ("/attributes/event_properties", "included:metric#/attributes/name")
 
 
 def message_event(properties: Any, metric_name: Any) -> MessageEvent | None:
@@ -74,11 +76,10 @@ def message_event(properties: Any, metric_name: Any) -> MessageEvent | None:
 
 def message_events(page: Page) -> Mapping[str, MessageEvent]:
     """The page's events that are about a message, by id."""
+    of_event = [follower(parse_source(path)) for path in MESSAGE_PATHS]
     by_id = {}
     for event in page.data:
-        metric = included_resources(event, "metric", page)
-        name = (metric.get("attributes") or {}).get("name") if isinstance(metric, dict) else None
-        found = message_event((event.get("attributes") or {}).get("event_properties"), name)
+        found = message_event(*(value({OWN: event}, page) for value in of_event))
         if found is not None:
             by_id[event["id"]] = found
     return by_id

@@ -37,7 +37,7 @@ _MESSAGE_EVENT = Lookup(
     match_path="attribution#/look_up",
     extract=attribution.message_events,
     query={"include": "metric", "fields[event]": "event_properties", "fields[metric]": "name"},
-    own_page_paths=(_PROPERTIES, "included:metric#/attributes/name"),
+    own_page_paths=attribution.MESSAGE_PATHS,
     own_value=attribution.message_event,
     linked=frozenset(("metric",)),
 )
